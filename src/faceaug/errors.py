@@ -1,0 +1,83 @@
+"""Every error faceaug raises on purpose, and the exit code of the command that ends with it.
+
+::
+
+    FaceAugError                    1   something failed; the message says what, where and what to do next
+    ├── ArgumentError (ValueError)  2   the caller asked for something impossible: a bad option, an unknown name
+    ├── RefusedError                3   nothing was changed: locked, no pictures, read-only, output in the way
+    ├── ImageError                  1   one file is not a picture faceaug reads (never stops a run over a folder)
+    ├── AnnotationError             1   a table contradicts itself or its pictures
+    ├── WeightsError                1   a model is damaged, altered or of another shape
+    ├── JournalError                1   the folder is not as the journal left it
+    └── Interrupted                 130 SIGINT or SIGTERM arrived; the state was kept
+
+Catch them all with ``except faceaug.FaceAugError``.
+"""
+
+from __future__ import annotations
+
+
+class FaceAugError(Exception):
+    """Base of the tree above."""
+
+    exit_code = 1
+
+
+class ArgumentError(FaceAugError, ValueError):
+    """An option, path, attribute or model name that cannot be used."""
+
+    exit_code = 2
+
+
+class RefusedError(FaceAugError):
+    """The work was not begun, and nothing was changed."""
+
+    exit_code = 3
+
+
+class ImageError(FaceAugError):
+    """A file that is not a readable picture; names the file and the reason.
+
+    Attributes:
+        name: the file, as the caller named it.
+        reason: what is wrong with it, without the name.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{printable(name)}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        # Worker processes send errors home; the default would call ImageError(message) and fail.
+        return type(self), (self.name, self.reason)
+
+
+class AnnotationError(FaceAugError):
+    """A table that contradicts itself or the pictures it describes."""
+
+
+class WeightsError(FaceAugError):
+    """A model folder that is damaged, altered or of another shape than its config says."""
+
+
+class JournalError(FaceAugError):
+    """The folder is not as the journal left it."""
+
+
+class Interrupted(FaceAugError):  # noqa: N818 - an event, not a mistake
+    """A signal asked the run to stop; what was done is kept and can be continued."""
+
+    exit_code = 130
+
+
+def printable(name: object) -> str:
+    """A file name as one safe line: bytes that are not UTF-8 and control characters escaped."""
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def some(names: list[str], limit: int = 3) -> str:
+    """The first few of a list of names, for a message: ``a.jpg, b.jpg and 7 more``."""
+    shown = ", ".join(printable(name) for name in names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

@@ -1,0 +1,166 @@
+"""Finished-or-absent outputs: a file with its final name is complete.
+
+Only for files faceaug itself makes. A user's file is moved by ``journal`` and by nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+
+PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file or none of it, replacing what faceaug wrote there before.
+
+    Args:
+        path: final name; its folder must exist.
+        data: all of the content.
+        durable: also wait until the disk has it (for checkpoints and journals, not for 10,000 pictures).
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open("wb") as handle:
+            handle.write(data)
+            if durable:
+                handle.flush()
+                os.fsync(handle.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write a JSON document, readable by people: indented, keys in the order given."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), durable=durable)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_output(path: Path) -> None:
+    """Remove a file or folder that faceaug itself wrote (an old checkpoint, a partial output)."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
+    """Make an output folder ready, or refuse before anything is written.
+
+    Args:
+        out: the folder to write into; created when missing.
+        inside: a folder that ``out`` must not lie in (nor be), for commands that promise not to write there.
+        marker: name of the JSON file in ``out`` that says which run fills it.
+        identity: what the marker must hold for an unfinished run to be continued.
+
+    Returns:
+        True if ``out`` holds an unfinished run with the same identity, False if it is new.
+
+    Raises:
+        RefusedError: ``out`` lies inside the folder, or holds something else, or cannot be written.
+    """
+    if inside is not None and _lies_in(out, inside):
+        raise RefusedError(f"{printable(out)} lies inside {printable(inside)}: choose an output folder outside it")
+    if out.exists() and not out.is_dir():
+        raise RefusedError(f"{printable(out)} is a file: give the name of a new or empty folder")
+    state = out / marker
+    if state.exists():
+        found = _read_marker(state)
+        if found.get("run") == identity and not found.get("finished"):
+            return True
+        done = "a finished" if found.get("finished") else "another"
+        raise RefusedError(f"{printable(out)} holds {done} run: choose another folder, or remove it first")
+    if out.is_dir() and any(out.iterdir()):
+        raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(state, {"run": identity, "finished": False})
+    return False
+
+
+def finish_output(out: Path, *, marker: str, document: dict[str, Any]) -> None:
+    """Mark an output folder complete: the last file written, durable."""
+    write_json(out / marker, document | {"finished": True}, durable=True)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn "no space" and "read-only" from the system into a RefusedError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise RefusedError(f"{printable(path)}: no space left on the disk; free some and run again") from error
+        if error.errno in _READ_ONLY:
+            raise RefusedError(f"{printable(path)}: cannot be written ({error.strerror}); check its permissions") from error
+        raise
+
+
+def existing_folder(path: Path | str) -> Path:
+    """The path, or ArgumentError if it is not a folder that can be read."""
+    folder = Path(path)
+    try:
+        if folder.is_dir():
+            os.listdir(folder)
+            return folder
+    except OSError as error:
+        raise ArgumentError(f"{printable(folder)}: cannot be read ({error.strerror})") from error
+    kind = "is a file, not a folder" if folder.exists() else "no such folder"
+    raise ArgumentError(f"{printable(folder)}: {kind}")
+
+
+def check_free_space(folder: Path, needed: int) -> None:
+    """Raise RefusedError when the disk of ``folder`` has less than ``needed`` bytes free."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise RefusedError(
+            f"{printable(folder)}: about {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free"
+        )
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _read_marker(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FaceAugError(f"{printable(path)}: not a readable run file ({error})") from error
+    return found if isinstance(found, dict) else {}
+
+
+def publish_folder(partial: Path, final: Path) -> None:
+    """Give a completely written folder its final name, durably; replaces an equal older output."""
+    sync_folder(partial)
+    if final.exists():
+        remove_output(final)
+    os.replace(partial, final)
+    sync_folder(final.parent)

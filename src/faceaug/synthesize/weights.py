@@ -1,0 +1,206 @@
+"""Models on disk: a folder with config.json, model.safetensors and README.md. The only weight loader.
+
+The same for bundled models, models from the trainer and models from elsewhere. The file's SHA-256 is checked before
+it is parsed, its shapes before anything is copied. There is no pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as dump_safetensors
+from torch import Tensor
+
+from faceaug.crop import CROPS, Crop
+from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
+from faceaug.files import write_bytes, write_json
+from faceaug.image import Limits, read_bytes
+from faceaug.synthesize.networks import SIZE, Generator
+
+DEFAULT_MODEL = "dcgan-32"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+FORMAT = 1
+BUNDLED_FOLDER = Path(__file__).with_name("models")
+# SHA-256 of the weights in the wheel: a bundled model is what was reviewed, whatever its config.json says.
+BUNDLED = {
+}
+_LIMITS = Limits(max_bytes=2**30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """What is needed to build a generator and to put its faces beside real ones.
+
+    Attributes:
+        name: of the model.
+        architecture: "dcgan".
+        size: height and width of a face, pixels.
+        crop: how real pictures were cut before training; see ``faceaug.crop``.
+        z_size: length of the latent vector.
+        conv_dim: width of the network.
+        latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
+        license: licence of the weights.
+        training: facts about the run that made them, for the card.
+        sha256: of the weights file.
+        format: version of this layout.
+    """
+
+    name: str
+    architecture: str = "dcgan"
+    size: int = SIZE
+    crop: Crop = "center178"
+    z_size: int = 100
+    conv_dim: int = 64
+    latent: str = "normal"
+    license: str = "unknown"
+    training: dict[str, Any]
+    sha256: str = ""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded model: its config and its generator, in evaluation mode, float32."""
+
+    config: ModelConfig
+    generator: Generator
+
+
+def load_model(model: str | Path | None = None) -> Model:
+    """Load a model.
+
+    Args:
+        model: a bundled name, a model folder or a trainer's run folder; None is ``dcgan-32``.
+
+    Raises:
+        ArgumentError: no such model; the message lists the bundled names.
+        WeightsError: the model is damaged, altered or not what its config says.
+    """
+    folder = find_model(model)
+    config = read_config(folder)
+    data = _read(folder / WEIGHTS)
+    expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
+    return Model(config, build_generator(config, parse_weights(data, folder / WEIGHTS), where=folder / WEIGHTS))
+
+
+def find_model(model: str | Path | None) -> Path:
+    """The folder of a model: see ``load_model``."""
+    name = DEFAULT_MODEL if model is None else model
+    if str(name) in BUNDLED:
+        return BUNDLED_FOLDER / str(name)
+    folder = Path(name)
+    for candidate in (folder, folder / "model"):
+        if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
+            return candidate
+    raise ArgumentError(
+        f"model {printable(name)}: neither a bundled model ({', '.join(BUNDLED)}) nor a folder with {CONFIG} and {WEIGHTS}"
+    )
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """Read and check a model's config.json; unknown keys are left alone."""
+    path = folder / CONFIG
+    try:
+        found = json.loads(_read(path))
+        config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
+    except (ValueError, TypeError) as error:
+        raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
+    if config.format != FORMAT or config.architecture != "dcgan":
+        raise WeightsError(
+            f"{printable(path)}: format {config.format}, architecture {config.architecture!r}: this faceaug reads "
+            f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
+        )
+    sizes = (config.z_size, config.conv_dim)
+    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size == SIZE
+    if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
+        raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
+    return config
+
+
+def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
+    """Parse a safetensors file's bytes; raises WeightsError if they are damaged."""
+    try:
+        return dict(parse_safetensors(data))
+    except (SafetensorError, ValueError, KeyError, OverflowError) as error:
+        raise WeightsError(f"{printable(where)}: not a readable safetensors file ({error})") from error
+
+
+def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
+    """A generator in evaluation mode with these weights, after checking every name and shape."""
+    with torch.device("meta"):
+        generator = Generator(config.z_size, config.conv_dim)
+    expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    if expected != found:
+        wrong = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+        raise WeightsError(
+            f"{printable(where)}: {wrong} has shape {found.get(wrong)}, the config asks for {expected.get(wrong)}"
+        )
+    full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    generator.load_state_dict(full, assign=True)
+    if not all(bool(torch.isfinite(t).all()) for t in full.values()):
+        raise WeightsError(f"{printable(where)}: holds numbers that are not finite")
+    return generator.eval().requires_grad_(False)
+
+
+def save_model(folder: Path, generator: Generator, config: ModelConfig) -> ModelConfig:
+    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: _stored(name, tensor) for name, tensor in generator.state_dict().items()}
+    data = dump_safetensors(tensors, metadata={"format": "pt"})
+    written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
+    write_bytes(folder / WEIGHTS, data, durable=True)
+    write_json(folder / CONFIG, asdict(written), durable=True)
+    write_bytes(folder / CARD, model_card(written).encode())
+    return written
+
+
+def model_card(config: ModelConfig) -> str:
+    """The model card, with Hugging Face front-matter."""
+    facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
+    return f"""---
+license: other
+license_name: {config.license}
+library_name: faceaug
+pipeline_tag: unconditional-image-generation
+tags: [faces, gan, dcgan, synthetic-data]
+---
+# {config.name}
+
+Makes {config.size}x{config.size} faces of nobody, for enlarging training sets and for teaching.
+`SyntheticFaceSource("{config.name}")`
+
+| | |
+|---|---|
+| architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {config.conv_dim} |
+| crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
+| licence of the weights | {config.license} |
+{facts}
+
+**Not for** identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of
+the pictures they were learnt from (CelebA: celebrities, mostly young, mostly light-skinned, smiling at a camera).
+The faces are low in detail and many show the usual faults of a small GAN. Every file faceaug writes from this model
+is marked as synthetic.
+"""
+
+
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    """Half precision halves the wheel and costs less than one grey level; running statistics keep theirs."""
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bytes(path, _LIMITS)
+    except ImageError as error:
+        raise WeightsError(str(error)) from error

@@ -1,0 +1,103 @@
+"""Checkpoints: safetensors for tensors, JSON for numbers, complete or absent, the last two kept.
+
+No random state is stored because none exists: every draw depends on (seed, step), so a resumed run draws what an
+uninterrupted one would have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save as dump_safetensors
+from torch import Tensor
+from torch.optim import Optimizer
+
+from faceaug.errors import FaceAugError, WeightsError, printable
+from faceaug.files import publish_folder, remove_output, write_bytes, write_json
+from faceaug.synthesize.weights import parse_weights
+
+KEPT = 2
+STATE, TENSORS = "state.json", "state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a run after ``step`` steps.
+
+    Attributes:
+        step: optimizer steps taken.
+        images: real images shown.
+        faces: fingerprint of the training faces.
+        tensors: everything else, named "<part>/<name>".
+    """
+
+    step: int
+    images: int
+    faces: str
+    tensors: dict[str, Tensor]
+
+
+def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
+    """Write one checkpoint folder durably, then drop all but the newest two."""
+    final = run / f"checkpoint-{checkpoint.images:09d}"
+    partial = final.with_name(final.name + ".partial")
+    remove_output(partial)
+    partial.mkdir()
+    data = dump_safetensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
+    write_bytes(partial / TENSORS, data, durable=True)
+    facts: dict[str, Any] = {
+        "step": checkpoint.step,
+        "images": checkpoint.images,
+        "faces": checkpoint.faces,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    write_json(partial / STATE, facts, durable=True)
+    publish_folder(partial, final)
+    for old in checkpoints(run)[:-KEPT]:
+        remove_output(old)
+    return final
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The complete checkpoint folders of a run, oldest first."""
+    return sorted(path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir())
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint; WeightsError if it is damaged."""
+    try:
+        facts = json.loads((folder / STATE).read_bytes())
+        data = (folder / TENSORS).read_bytes()
+        step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before") from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise WeightsError(f"{printable(folder / TENSORS)}: damaged; remove {folder.name} to use the one before")
+    return Checkpoint(step, images, faces, parse_weights(data, folder / TENSORS))
+
+
+def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors: "<prefix>/<parameter number>/<moment>"."""
+    state = optimizer.state_dict()["state"]
+    return {f"{prefix}/{number}/{name}": value for number, moments in state.items() for name, value in moments.items()}
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Put back what ``optimizer_tensors`` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in part(tensors, prefix).items():
+        number, name = key.split("/")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, without the prefix."""
+    found = {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}
+    if not found:
+        raise FaceAugError(f"the checkpoint has no {prefix}")
+    return found
