@@ -1,1 +1,90 @@
-"""x"""
+"""faceaug makes a folder of face pictures a better training set.
+
+::
+
+    a messy folder --clean--> a clean folder --augment--+
+                                                        +--mix--> torch Dataset / DataLoader, or a new folder
+    noise --------synthesize--> faces ------------------+
+              ^
+              +--train-- from any folder
+
+Importing this package loads neither torch nor OpenCV; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faceaug.augment import (
+        Compose as Compose,
+        Elastic as Elastic,
+        GaussianBlur as GaussianBlur,
+        HorizontalFlip as HorizontalFlip,
+        MotionBlur as MotionBlur,
+        OneOf as OneOf,
+        Perspective as Perspective,
+        Rotate as Rotate,
+        Stretch as Stretch,
+        Twist as Twist,
+        VerticalFlip as VerticalFlip,
+    )
+    from faceaug.clean import (
+        CleanPolicy as CleanPolicy,
+        CleanReport as CleanReport,
+        clean_folder as clean_folder,
+        undo_clean as undo_clean,
+    )
+    from faceaug.errors import (
+        AnnotationError as AnnotationError,
+        ArgumentError as ArgumentError,
+        FaceAugError as FaceAugError,
+        ImageError as ImageError,
+        Interrupted as Interrupted,
+        JournalError as JournalError,
+        RefusedError as RefusedError,
+        WeightsError as WeightsError,
+    )
+    from faceaug.folder import FaceFolder as FaceFolder
+    from faceaug.mix import (
+        AugmentedDataset as AugmentedDataset,
+        ExpandedDataset as ExpandedDataset,
+        expand_dataset as expand_dataset,
+    )
+    from faceaug.synthesize import SyntheticFaceSource as SyntheticFaceSource, build_network as build_network
+    from faceaug.train import TrainConfig as TrainConfig, train_gan as train_gan
+
+_HOME = {
+    "faceaug.folder": ("FaceFolder",),
+    "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
+    "faceaug.augment": (
+        "Rotate", "HorizontalFlip", "VerticalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur",
+        "MotionBlur", "Compose", "OneOf",
+    ),
+    "faceaug.synthesize": ("SyntheticFaceSource", "build_network"),
+    "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "expand_dataset"),
+    "faceaug.train": ("TrainConfig", "train_gan"),
+    "faceaug.errors": (
+        "FaceAugError", "ArgumentError", "RefusedError", "ImageError", "AnnotationError", "WeightsError",
+        "JournalError", "Interrupted",
+    ),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+__all__ = list(_MODULE)  # in the order of the pipeline
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("faceaug")
+    if name not in _MODULE:
+        raise AttributeError(f"module 'faceaug' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -42,7 +42,8 @@ def crop_face(image: Image8, crop: Crop, size: tuple[int, int]) -> Image8:
     Args:
         image: uint8 (height, width, 3).
         crop: see ``crop_box``.
-        size: (height, width) of the result, pixels. Shrinking averages areas, so nothing aliases; enlarging is cubic.
+        size: (height, width) of the result, pixels. Shrinking averages areas, so nothing aliases; enlarging is cubic;
+            each axis goes its own way.
 
     Returns:
         uint8 (*size, 3), contiguous.
@@ -51,12 +52,15 @@ def crop_face(image: Image8, crop: Crop, size: tuple[int, int]) -> Image8:
     part = image[top : top + height, left : left + width]
     if (height, width) == size:
         return np.ascontiguousarray(part)
+    if min(size) < 1:
+        raise ArgumentError(f"size {size}: expected at least 1x1 pixel")
     cv2 = load_cv2()
-    shrinks = size[0] <= height and size[1] <= width
-    resized: Image8 = cv2.resize(
-        part, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    return resized
+    least = (min(size[1], width), min(size[0], height))
+    if least != (width, height):
+        part = cv2.resize(part, least, interpolation=cv2.INTER_AREA)
+    if least != (size[1], size[0]):
+        part = cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+    return part
 
 
 def crop_points(

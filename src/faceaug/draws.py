@@ -39,7 +39,12 @@ def stream(seed: Seed, *, epoch: int = 0, index: int = 0, slot: str = "") -> np.
 
     Returns:
         A generator at the start of the stream. Opening it again gives the same numbers.
+
+    Raises:
+        ArgumentError: the seed, the epoch or the index is out of range.
     """
+    if index < 0 or epoch < 0:
+        raise ArgumentError(f"index {index}, epoch {epoch}: expected numbers from 0")
     # The lowest word of the counter is left to the generator itself: 2**64 blocks before streams could meet.
     philox = np.random.Philox(
         key=np.array([check_seed(seed), _slot_word(slot)], dtype=np.uint64),

@@ -73,8 +73,14 @@ class Interrupted(FaceAugError):  # noqa: N818 - an event, not a mistake
 
 def printable(name: object) -> str:
     """A file name as one safe line: bytes that are not UTF-8 and control characters escaped."""
-    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(name))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def some(names: list[str], limit: int = 3) -> str:

@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.errors import ArgumentError, RefusedError, printable
 
 PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -85,18 +86,20 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
     """
     if inside is not None and _lies_in(out, inside):
         raise RefusedError(f"{printable(out)} lies inside {printable(inside)}: choose an output folder outside it")
-    if out.exists() and not out.is_dir():
-        raise RefusedError(f"{printable(out)} is a file: give the name of a new or empty folder")
     state = out / marker
-    if state.exists():
-        found = _read_marker(state)
-        if found.get("run") == identity and not found.get("finished"):
-            return True
-        done = "a finished" if found.get("finished") else "another"
-        raise RefusedError(f"{printable(out)} holds {done} run: choose another folder, or remove it first")
-    if out.is_dir() and any(out.iterdir()):
-        raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
     with explained(out):
+        if out.exists() and not out.is_dir():
+            raise RefusedError(f"{printable(out)} is a file: give the name of a new or empty folder")
+        if state.exists():
+            found = _read_marker(state)
+            # JSON knows no tuples: what is compared is what would be read back.
+            if found.get("run") == json.loads(json.dumps(identity)) and not found.get("finished"):
+                return True
+            done = "a finished" if found.get("finished") else "another"
+            raise RefusedError(f"{printable(out)} holds {done} run: choose another folder, or remove it first")
+        # A torn marker is what a run leaves that was stopped in its first moment.
+        if out.is_dir() and any(entry.name != marker + PARTIAL for entry in out.iterdir()):
+            raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
         out.mkdir(parents=True, exist_ok=True)
         write_json(state, {"run": identity, "finished": False})
     return False
@@ -109,14 +112,20 @@ def finish_output(out: Path, *, marker: str, document: dict[str, Any]) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn "no space" and "read-only" from the system into a RefusedError that names the folder."""
+    """Turn "no space", "read-only" and "no such place" from the system into a RefusedError that names the folder."""
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise RefusedError(f"{printable(path)}: no space left on the disk; free some and run again") from error
         if error.errno in _READ_ONLY:
-            raise RefusedError(f"{printable(path)}: cannot be written ({error.strerror}); check its permissions") from error
+            raise RefusedError(
+                f"{printable(path)}: cannot be written ({error.strerror}); check its permissions"
+            ) from error
+        if error.errno in _NO_PLACE:
+            raise RefusedError(
+                f"{printable(path)}: cannot be written ({error.strerror}); choose another place"
+            ) from error
         raise
 
 
@@ -125,7 +134,7 @@ def existing_folder(path: Path | str) -> Path:
     folder = Path(path)
     try:
         if folder.is_dir():
-            os.listdir(folder)
+            next(folder.iterdir(), None)
             return folder
     except OSError as error:
         raise ArgumentError(f"{printable(folder)}: cannot be read ({error.strerror})") from error
@@ -153,7 +162,9 @@ def _read_marker(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise FaceAugError(f"{printable(path)}: not a readable run file ({error})") from error
+        raise RefusedError(
+            f"{printable(path)}: not a readable run file ({error}); choose another folder, or remove this one first"
+        ) from error
     return found if isinstance(found, dict) else {}
 
 

@@ -3,7 +3,8 @@
 Layouts, told apart by what lies in the folder:
 
 * CelebA: the folder with ``img_align_celeba/`` in it, or that folder itself; tables beside the pictures or above
-* Hugging Face imagefolder: ``metadata.csv`` or ``metadata.jsonl``; also what ``expand_dataset(...).save`` wrote
+* Hugging Face imagefolder: ``metadata.csv`` or ``metadata.jsonl``, in the folder or one in each of its sub-folders
+  (``train/``, ``test/``); also what ``expand_dataset(...).save`` wrote
 * class folders: every picture lies in a sub-folder, whose name is its class
 * flat: anything else
 """
@@ -19,23 +20,18 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from faceaug.annotations import (
-    METADATA_NAMES,
-    Annotations,
-    find_tables,
-    join_metadata,
-    join_tables,
-    read_table,
-    unknown,
-)
-from faceaug.errors import RefusedError, printable
+from faceaug.annotations import PARTITIONS, Annotations, find_tables, join_tables, read_table, unknown
+from faceaug.errors import RefusedError, printable, some
 from faceaug.files import PARTIAL, existing_folder
 from faceaug.image import SUFFIXES, Image8, read_image
+from faceaug.metadata import METADATA_NAMES, join_rows, read_metadata
 
 Layout: TypeAlias = Literal["celeba", "imagefolder", "classes", "flat"]
 Target: TypeAlias = dict[str, Any]
 CELEBA_PICTURES = "img_align_celeba"
-_JUNK = frozenset({"thumbs.db", "desktop.ini"})
+_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+# Sub-folders that say which part of the data they hold, as Hugging Face names them.
+_SPLITS = PARTITIONS | {"training": 0, "validation": 1, "valid": 1, "dev": 1, "testing": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ def list_folder(path: Path | str) -> Listing:
     device = root.stat().st_dev
     files: list[File] = []
     skipped: list[tuple[str, str]] = []
-    for name, facts, problem in _walk(root, "", device):
+    for name, facts, problem in _walk(root, device):
         if facts is not None:
             files.append(File(name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns))
         else:
@@ -100,28 +96,41 @@ def list_folder(path: Path | str) -> Listing:
     return Listing(root, tuple(sorted(files, key=lambda f: os.fsencode(f.name))), tuple(sorted(skipped)))
 
 
-def _walk(root: Path, below: str, device: int) -> Iterator[tuple[str, os.stat_result | None, str]]:
-    try:
-        entries = list(os.scandir(root / below))
-    except OSError as error:
-        yield below, None, f"cannot be listed ({error.strerror})"
-        return
-    for entry in entries:
-        name = f"{below}/{entry.name}" if below else entry.name
-        if entry.name.startswith(".") or entry.name.lower() in _JUNK or entry.name.endswith(PARTIAL):
+def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None, str]]:
+    """(name, facts of a regular file or None, why it is left alone) of everything below a folder that is not hidden."""
+    waiting = [""]  # folders still to be listed; a list and not recursion, because a folder may be 2,000 deep
+    while waiting:
+        below = waiting.pop()
+        try:
+            with os.scandir(root / below) as found:
+                entries = [entry for entry in found if not _is_hidden(entry.name)]
+        except OSError as error:
+            yield below or ".", None, f"cannot be listed ({error.strerror})"
             continue
-        facts = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(facts.st_mode):
-            if facts.st_dev == device:
-                yield from _walk(root, name, device)
+        for entry in entries:
+            name = f"{below}/{entry.name}" if below else entry.name
+            try:
+                facts = entry.stat(follow_symlinks=False)
+            except OSError as error:  # removed since, or on a network disk that went away
+                yield name, None, f"cannot be examined ({error.strerror})"
+                continue
+            problem = _problem(facts, device)
+            if stat.S_ISDIR(facts.st_mode) and not problem:
+                waiting.append(name)
             else:
-                yield name, None, "is on another file system"
-        elif stat.S_ISREG(facts.st_mode):
-            yield name, facts, ""
-        elif stat.S_ISLNK(facts.st_mode):
-            yield name, None, "is a symbolic link"
-        else:
-            yield name, None, "is not a regular file"
+                yield name, None if problem else facts, problem
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK or name.endswith(PARTIAL)
+
+
+def _problem(facts: os.stat_result, device: int) -> str:
+    if stat.S_ISDIR(facts.st_mode):
+        return "" if facts.st_dev == device else "is on another file system"
+    if stat.S_ISREG(facts.st_mode):
+        return ""
+    return "is a symbolic link" if stat.S_ISLNK(facts.st_mode) else "is not a regular file"
 
 
 class FaceFolder:
@@ -137,7 +146,8 @@ class FaceFolder:
         root: the folder.
         names: tuple of picture paths below it, sorted.
         layout: "celeba", "imagefolder", "classes" or "flat".
-        classes: names of the class folders, in the order of the labels; empty for other layouts.
+        classes: names of the labels, in their order: the class folders, or the texts in a ``label`` column;
+            empty where labels are numbers or there are none.
         annotations: arrays over all pictures; read-only.
         notes: what was odd but not wrong, a line each (rows without a picture, links not followed).
 
@@ -155,12 +165,17 @@ class FaceFolder:
             raise RefusedError(
                 f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); give the folder that holds them"
             )
-        self.layout: Layout = _layout(listing.root, self.names)
+        tables = _metadata_tables(listing)
+        self.layout: Layout = _layout(listing.root, self.names, tables)
         self.classes: tuple[str, ...] = ()
-        self.annotations, notes = self._read_annotations()
-        for array in (getattr(self.annotations, name) for name in Annotations.__dataclass_fields__):
-            array.flags.writeable = False
+        self.annotations, notes = self._read_annotations(tables)
+        _freeze(self.annotations)
         self.notes = tuple(notes + [f"{printable(name)}: {why}; left alone" for name, why in listing.skipped])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # numpy forgets on its way to a worker process that an array was read-only.
+        self.__dict__.update(state)
+        _freeze(self.annotations)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -187,10 +202,9 @@ class FaceFolder:
         position = range(len(self))[index]
         return make_target(self.annotations, position)
 
-    def _read_annotations(self) -> tuple[Annotations, list[str]]:
+    def _read_annotations(self, metadata: tuple[str, ...]) -> tuple[Annotations, list[str]]:
         if self.layout == "imagefolder":
-            table = next(self.root / name for name in METADATA_NAMES if (self.root / name).is_file())
-            return join_metadata(table, list(self.names))
+            return self._read_metadata(metadata)
         if self.layout == "classes":
             known = unknown(len(self.names))
             self.classes = tuple(sorted({name.split("/", 1)[0] for name in self.names}))
@@ -198,7 +212,39 @@ class FaceFolder:
             known.label[:] = [numbers[name.split("/", 1)[0]] for name in self.names]
             return known, []
         tables = [read_table(path) for path in table_paths(self.root)]
-        return join_tables(tables, [PurePosixPath(name).name for name in self.names])
+        names, notes = _table_names(self.names)
+        known, more = join_tables(tables, names)
+        return known, more + (notes if tables else [])
+
+    def _read_metadata(self, metadata: tuple[str, ...]) -> tuple[Annotations, list[str]]:
+        rows: list[dict[str, Any]] = []
+        for table in metadata:
+            below = PurePosixPath(table).parent
+            found = read_metadata(self.root / table)
+            rows += [row | {"file_name": str(below / row["file_name"])} for row in found]
+        source = self.root / metadata[0] if len(metadata) == 1 else self.root
+        known, notes, self.classes = join_rows(source, rows, list(self.names))
+        splits = np.array([_SPLITS.get(name.split("/", 1)[0], -1) for name in self.names], np.int8)
+        silent = known.partition == -1
+        known.partition[silent] = splits[silent]
+        return known, notes
+
+
+def _freeze(known: Annotations) -> None:
+    for name in Annotations.__dataclass_fields__:
+        getattr(known, name).flags.writeable = False
+
+
+def _table_names(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """What tables call each picture: its name without folders, but one picture only may own a name."""
+    owner: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: not name.startswith(f"{CELEBA_PICTURES}/")):
+        owner.setdefault(PurePosixPath(name).name, name)
+    plain = [PurePosixPath(name).name if owner[PurePosixPath(name).name] == name else "" for name in names]
+    twins = [name for name, own in zip(names, plain, strict=True) if not own]
+    if not twins:
+        return plain, []
+    return plain, [f"{len(twins)} pictures share a name with another one and get no row of the tables ({some(twins)})"]
 
 
 def make_target(known: Annotations, position: int) -> Target:
@@ -227,8 +273,26 @@ def table_paths(root: Path) -> list[Path]:
     return found
 
 
-def _layout(root: Path, names: tuple[str, ...]) -> Layout:
-    if any((root / name).is_file() for name in METADATA_NAMES):
+def _metadata_tables(listing: Listing) -> tuple[str, ...]:
+    """The imagefolder tables: the one in the folder itself, else one for each sub-folder that has its own."""
+    present = {file.name for file in listing.files}
+    for name in METADATA_NAMES:
+        if name in present:
+            return (name,)
+    found: dict[str, str] = {}
+    for ending in METADATA_NAMES:
+        for name in (name for name in present if PurePosixPath(name).name == ending):
+            found.setdefault(str(PurePosixPath(name).parent), name)
+    return tuple(sorted(found.values()))
+
+
+def find_layout(listing: Listing) -> Layout:
+    """The layout of a listed folder."""
+    return _layout(listing.root, tuple(file.name for file in listing.pictures), _metadata_tables(listing))
+
+
+def _layout(root: Path, names: tuple[str, ...], metadata: tuple[str, ...]) -> Layout:
+    if metadata:
         return "imagefolder"
     if table_paths(root) or any(name.startswith(f"{CELEBA_PICTURES}/") for name in names):
         return "celeba"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -57,7 +58,7 @@ def contact_sheet(
             picture = _fitted(image, cell)
             left = label_width + column * (cell + 4)
             sheet.paste(picture, (left + (cell - picture.width) // 2, top + (cell - picture.height) // 2))
-    return np.asarray(sheet)
+    return np.array(sheet)
 
 
 def html_page(title: str, body: str) -> str:
@@ -71,7 +72,7 @@ def html_page(title: str, body: str) -> str:
 
 
 def html_table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
-    """An HTML table of plain texts; numbers are set right-aligned with thousands separated."""
+    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits."""
     head = f"<thead><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in header)}</tr></thead>" if header else ""
     lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return f"<table>{head}<tbody>{lines}</tbody></table>"
@@ -87,14 +88,19 @@ def html_image(image: Image8, *, alt: str, lossless: bool = True) -> str:
 
 def text_table(rows: Sequence[tuple[str, int]]) -> str:
     """The small table at the end of a summary: names left, counts right."""
+    if not rows:
+        return ""
     left = max(len(name) for name, _ in rows)
     right = max(len(f"{count:,}") for _, count in rows)
     return "\n".join(f"  {name:<{left}}  {count:>{right},}" for name, count in rows)
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, int):
-        return f'<td class="n">{value:,}</td>'
+    if isinstance(value, bool | np.bool):
+        return f"<td>{value}</td>"
+    if isinstance(value, Real):
+        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
+        return f'<td class="n">{text}</td>'
     return f"<td>{html.escape(str(value))}</td>"
 
 
@@ -120,7 +126,8 @@ table {{ border-collapse: collapse; margin: .8rem 0; }}
 th, td {{ text-align: left; padding: .25rem .8rem; border-bottom: 1px solid var(--line); vertical-align: top; }}
 td.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
 img {{ max-width: 100%; height: auto; image-rendering: pixelated; }}
-code, pre {{ background: var(--soft); border-radius: 3px; padding: .1rem .3rem; }} pre {{ padding: .6rem; overflow-x: auto; }}
+code, pre {{ background: var(--soft); border-radius: 3px; padding: .1rem .3rem; }}
+pre {{ padding: .6rem; overflow-x: auto; }}
 figure {{ margin: 1rem 0; }} figcaption {{ opacity: .75; font-size: .9rem; }}
 </style></head>
 <body><h1>{title}</h1>

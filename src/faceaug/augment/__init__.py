@@ -1,1 +1,46 @@
+"""Picture -> picture: augmentations that keep landmarks, boxes, masks and attributes true.
 
+::
+
+    Rotate HorizontalFlip VerticalFlip Stretch Twist Elastic Perspective    one map, one resample
+    GaussianBlur MotionBlur                                                 in place
+    Compose OneOf                                                           and torchvision.transforms.v2, both ways
+
+Nothing here imports torch before a tensor or a torchvision transform is given.
+"""
+
+from faceaug.augment.blur import GaussianBlur, MotionBlur
+from faceaug.augment.compose import Compose, OneOf
+from faceaug.augment.preview import preview_sheet, write_preview
+from faceaug.augment.recipe import default_recipe, load_recipe
+from faceaug.augment.torchvision import torch_seeded
+from faceaug.augment.transform import Transform
+from faceaug.augment.warps import (
+    Elastic,
+    HorizontalFlip,
+    Perspective,
+    Rotate,
+    Stretch,
+    Twist,
+    VerticalFlip,
+)
+
+__all__ = [
+    "Rotate",
+    "HorizontalFlip",
+    "VerticalFlip",
+    "Stretch",
+    "Twist",
+    "Elastic",
+    "Perspective",
+    "GaussianBlur",
+    "MotionBlur",
+    "Compose",
+    "OneOf",
+    "Transform",
+    "default_recipe",
+    "load_recipe",
+    "preview_sheet",
+    "write_preview",
+    "torch_seeded",
+]

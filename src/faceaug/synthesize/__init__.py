@@ -1,1 +1,19 @@
+"""Faces of nobody from a pretrained generator."""
 
+from faceaug.synthesize.networks import Discriminator, Generator, build_network, conv, deconv
+from faceaug.synthesize.source import SynthesisReport, SyntheticFaceSource
+from faceaug.synthesize.weights import ModelConfig, bundled_models, load_model, save_model
+
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "ModelConfig",
+    "SynthesisReport",
+    "SyntheticFaceSource",
+    "build_network",
+    "bundled_models",
+    "conv",
+    "deconv",
+    "load_model",
+    "save_model",
+]

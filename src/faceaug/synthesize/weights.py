@@ -30,6 +30,8 @@ FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of the weights in the wheel: a bundled model is what was reviewed, whatever its config.json says.
 BUNDLED = {
+    "dcgan-32": "1d0a2d507861bd3603c7ce194986ef8d1ffda77fb8b1bc9e910b39034d1c52c0",
+    "dcgan-32-report": "2b34fb38f82080cbb2c9d5ffee3ecf3ab3fa44cb4afe1fac0b9cbad1ee492804",
 }
 _LIMITS = Limits(max_bytes=2**30)
 
@@ -102,7 +104,8 @@ def find_model(model: str | Path | None) -> Path:
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
     raise ArgumentError(
-        f"model {printable(name)}: neither a bundled model ({', '.join(BUNDLED)}) nor a folder with {CONFIG} and {WEIGHTS}"
+        f"model {printable(name)}: neither a bundled model ({', '.join(BUNDLED)}) "
+        f"nor a folder with {CONFIG} and {WEIGHTS}"
     )
 
 
@@ -141,7 +144,7 @@ def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: P
     expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+        wrong = min(set(expected.items()) ^ set(found.items()))[0]
         raise WeightsError(
             f"{printable(where)}: {wrong} has shape {found.get(wrong)}, the config asks for {expected.get(wrong)}"
         )
@@ -162,6 +165,12 @@ def save_model(folder: Path, generator: Generator, config: ModelConfig) -> Model
     write_json(folder / CONFIG, asdict(written), durable=True)
     write_bytes(folder / CARD, model_card(written).encode())
     return written
+
+
+_CELEBA_TERMS = """The weights were learnt from CelebA (Liu et al. 2015), whose terms allow non-commercial research only and extend to
+what is derived from it. So these weights are for non-commercial research, whatever the licence of the code.
+
+"""
 
 
 def model_card(config: ModelConfig) -> str:
@@ -186,7 +195,7 @@ Makes {config.size}x{config.size} faces of nobody, for enlarging training sets a
 | licence of the weights | {config.license} |
 {facts}
 
-**Not for** identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of
+{_CELEBA_TERMS if "CelebA" in config.license else ""}**Not for** identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of
 the pictures they were learnt from (CelebA: celebrities, mostly young, mostly light-skinned, smiling at a camera).
 The faces are low in detail and many show the usual faults of a small GAN. Every file faceaug writes from this model
 is marked as synthetic.
@@ -204,3 +213,8 @@ def _read(path: Path) -> bytes:
         return read_bytes(path, _LIMITS)
     except ImageError as error:
         raise WeightsError(str(error)) from error
+
+
+def bundled_models() -> list[ModelConfig]:
+    """The configs of the models in this installation."""
+    return [read_config(BUNDLED_FOLDER / name) for name in BUNDLED]

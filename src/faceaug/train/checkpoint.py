@@ -74,7 +74,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         data = (folder / TENSORS).read_bytes()
         step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
     except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before") from error
+        raise WeightsError(
+            f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
+        ) from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise WeightsError(f"{printable(folder / TENSORS)}: damaged; remove {folder.name} to use the one before")
     return Checkpoint(step, images, faces, parse_weights(data, folder / TENSORS))

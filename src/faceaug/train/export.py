@@ -20,7 +20,13 @@ _STATISTICS_BATCHES, _BATCH = 64, 128
 
 
 def export_model(
-    run: Path, out: Path, *, weights: Literal["average", "raw"] = "average", name: str | None = None, license: str = "unknown"
+    run: Path,
+    out: Path,
+    *,
+    weights: Literal["average", "raw"] = "average",
+    name: str | None = None,
+    license: str = "unknown",
+    data: str = "",
 ) -> ModelConfig:
     """Write the newest checkpoint of a run as a model folder.
 
@@ -29,6 +35,7 @@ def export_model(
         out: the model folder to write.
         weights: the running average, or the weights as the last step left them.
         name: of the model; the run folder's by default.
+        data: what the faces were, for the card: name, part and number.
         license: of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
 
     Returns:
@@ -46,9 +53,10 @@ def export_model(
     if weights == "average":
         renew_statistics(generator, config.seed)
     facts = {
+        "data": data or f"{run.resolve().name}, see the run's log",
         "images_shown": saved.images, "weights": weights, "loss": "non-saturating", "batch": config.batch,
         "optimizer": f"Adam {config.learning_rate} ({config.beta1}, {config.beta2})", "mirrored": config.flip,
-        "seed": config.seed, "faces": saved.faces,
+        "seed": config.seed, "faces_sha256": saved.faces,
     }  # fmt: skip
     model = ModelConfig(
         name=name or run.resolve().name, size=config.size, crop=config.crop, z_size=config.z_size,

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faceaug.annotations import select_rows
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, printable
 from faceaug.files import explained, prepare_output, write_bytes
@@ -98,7 +99,7 @@ def train_gan(
     resume: bool = False,
     init: str | Path | None = None,
     minutes: float | None = None,
-    partition: int | None = None,
+    partition: str | int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainReport:
     """Train a DCGAN on a folder of faces.
@@ -111,7 +112,7 @@ def train_gan(
             ``images``, which may be larger.
         init: model whose generator is the start, instead of fresh weights.
         minutes: save and return after so many minutes, finished or not.
-        partition: 0 train, 1 validation, 2 test; None is the train rows where a table has any, else all rows.
+        partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
         on_progress: called every ``config.log_every`` images.
 
     Raises:
@@ -120,7 +121,7 @@ def train_gan(
     """
     folder = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     run, began = Path(out), time.monotonic()
-    rows = training_rows(folder, partition)
+    rows, _ = select_rows(folder.annotations, partition)
     _open_run(run, folder, config, resume=resume, init=init)
     faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
     if len(faces) < config.batch:
@@ -150,19 +151,6 @@ def train_gan(
     return TrainReport(run, run / "model", session.images, finished, len(faces), tuple(unreadable), seconds)
 
 
-def training_rows(folder: FaceFolder, partition: int | None) -> NDArray[np.int64]:
-    """The rows a model may see: real faces of the partition, by default train, or all where no table says."""
-    known, real = folder.annotations.partition, folder.annotations.origin == 0
-    if partition is None:
-        chosen = known == 0 if bool((known >= 0).any()) else np.ones(len(known), bool)
-    else:
-        chosen = known == partition
-    rows = np.flatnonzero(chosen & real)
-    if not len(rows):
-        raise RefusedError(f"{printable(folder.root)}: no real face in the wanted partition")
-    return rows
-
-
 class _Session:
     """The moving parts of a run: networks, optimizers, the average, and where it is."""
 
@@ -180,9 +168,8 @@ class _Session:
         self.average.load_state_dict(self.generator.state_dict())
         for network in (self.discriminator, self.generator):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "fused": True}
-        self.d_adam = torch.optim.Adam(self.discriminator.parameters(), **adam)
-        self.g_adam = torch.optim.Adam(self.generator.parameters(), **adam)
+        self.d_adam = _adam(self.discriminator, config)
+        self.g_adam = _adam(self.generator, config)
         self.steps = self.images = 0
         self.losses = (math.nan, math.nan)
         self._clock = (time.monotonic(), 0)
@@ -194,14 +181,14 @@ class _Session:
             fake = self.generator(self._latents("train/latent/d", batch))
             d_loss = discriminator_loss(self.discriminator(real), self.discriminator(fake.detach()))
         self.d_adam.zero_grad(set_to_none=True)
-        d_loss.backward()
+        d_loss.backward()  # type: ignore[no-untyped-call]
         self.d_adam.step()
 
         with self._autocast():
             fake = self.generator(self._latents("train/latent/g", batch))
             g_loss = generator_loss(self.discriminator(fake))
         self.g_adam.zero_grad(set_to_none=True)
-        g_loss.backward()
+        g_loss.backward()  # type: ignore[no-untyped-call]
         self.g_adam.step()
 
         self.steps += 1
@@ -251,7 +238,12 @@ class _Session:
         now = time.monotonic()
         rate = (self.images - shown) / max(now - then, 1e-9)
         self._clock = (now, self.images)
-        line = {"images": self.images, "d_loss": self.losses[0], "g_loss": self.losses[1], "images_per_s": round(rate, 1)}
+        line = {
+            "images": self.images,
+            "d_loss": self.losses[0],
+            "g_loss": self.losses[1],
+            "images_per_s": round(rate, 1),
+        }
         log.write(json.dumps(line) + "\n")
         log.flush()
         if on_progress is not None:
@@ -302,8 +294,14 @@ def resolve_precision(wanted: Precision) -> Precision:
     """What "auto" means here: bf16 where the processor has matrix instructions for it, else fp32."""
     if wanted != "auto":
         return wanted
-    capable = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    capable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    capable = capable and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return "bf16" if capable else "fp32"
+
+
+def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
 
 
 def _start_from(generator: Generator, init: str | Path) -> None:

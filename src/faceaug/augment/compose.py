@@ -1,0 +1,195 @@
+"""Combinations: one after another, and one of several."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from faceaug.augment.maps import Size
+from faceaug.augment.ranges import set_field
+from faceaug.augment.sample import Sample, Swap, checked_swap
+from faceaug.augment.torchvision import TorchvisionStep, is_v2
+from faceaug.augment.transform import (
+    Key,
+    Params,
+    Streams,
+    Transform,
+    checked_key,
+    open_stream,
+)
+from faceaug.draws import check_seed
+from faceaug.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Compose(Transform):
+    """Transforms one after another.
+
+    Neighbouring geometric transforms with the same border, fill and interpolation are resampled once, as one map;
+    flips fit any neighbour. A blur, a torchvision transform or another border ends such a run. Each transform has a
+    random stream of its own, named by its class and its number among those of that class, so that adding one never
+    changes what another draws.
+
+    Attributes:
+        transforms: faceaug transforms, and transforms of ``torchvision.transforms.v2``; the latter draw from torch's
+            global generator, which is set from the key for them and put back after.
+        seed: goes with integer keys: key 7 is (seed, 0, 7).
+        swap: pairs of landmarks that change places under a mirror, for other counts than 5 and 68; () where none has
+            a side. None: what the flips in it say.
+    """
+
+    transforms: Sequence[Any] = ()
+    seed: int = field(default=0, kw_only=True)
+    swap: Swap | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_field(self, "transforms", _checked(self.transforms, "Compose"))
+        set_field(self, "seed", check_seed(self.seed))
+        set_field(self, "swap", checked_swap(self.swap))
+
+    @property
+    def pairs(self) -> Swap | None:
+        """Its own ``swap``, else the first one in it."""
+        return self.swap if self.swap is not None else _first_pairs(self.transforms)
+
+    def _streams(self, key: Key) -> Streams:
+        return checked_key(key, seed=self.seed)
+
+    def _plan(self, streams: Streams, size: Size) -> list[Params]:
+        if self.p < 1 and open_stream(streams, "Compose/p").random() >= self.p:
+            return []
+        plan = []
+        for number, (slot, transform) in enumerate(_slots(self.transforms)):
+            drawn = transform.draw(open_stream(streams, slot), size)
+            if drawn is not None:
+                plan.append({"step": number, **drawn})
+        return plan
+
+    def _perform(self, sample: Sample, params: list[Params]) -> None:
+        for drawn in params:
+            step: Any = drawn.get("step")
+            if step not in range(len(self.transforms)) or drawn.get("name") != self.transforms[step].name:
+                raise ArgumentError(
+                    f"step {step!r} ({drawn.get('name')!r}) is not in this Compose of "
+                    f"{', '.join(t.name for t in self.transforms) or 'nothing'}: replay with the recipe that drew it"
+                )
+            self.transforms[step].apply(sample, drawn)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
+        inner = (int(rng.integers(2**63)), 0, 0)
+        plan = []
+        for number, (slot, transform) in enumerate(_slots(self.transforms)):
+            drawn = transform.draw(open_stream(inner, slot), size)
+            if drawn is not None:
+                plan.append({"step": number, **drawn})
+        return {"steps": plan}
+
+    def apply(self, sample: Sample, params: Params) -> None:
+        """Apply what was drawn for a Compose inside another."""
+        self._perform(sample, params["steps"])
+
+    @classmethod
+    def from_json(cls, text: str) -> Compose:
+        """The Compose that ``to_json`` described.
+
+        Raises:
+            ArgumentError: not JSON, or an unknown name or option; the message lists the valid ones.
+        """
+        from faceaug.augment.recipe import build
+
+        try:
+            recipe = json.loads(text)
+        except ValueError as error:
+            raise ArgumentError(f"the recipe is not JSON ({error})") from error
+        return build(recipe)
+
+
+@dataclass(frozen=True)
+class OneOf(Transform):
+    """Exactly one of several transforms, when it acts.
+
+    Attributes:
+        transforms: what to choose from; as in ``Compose``. The chosen one still acts by its own ``p``.
+        p: how often it acts, 0..1.
+        weights: how likely each is, relative to the others; None for equally.
+    """
+
+    transforms: Sequence[Any] = ()
+    p: float = field(default=1.0, kw_only=True)
+    weights: Sequence[float] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_field(self, "transforms", _checked(self.transforms, "OneOf"))
+        if not self.transforms:
+            raise ArgumentError("OneOf of nothing: give at least one transform")
+        if self.weights is not None:
+            set_field(self, "weights", _checked_weights(self.weights, len(self.transforms)))
+
+    @property
+    def pairs(self) -> Swap | None:
+        """The first ``swap`` in it."""
+        return _first_pairs(self.transforms)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
+        weights = self.weights or [1.0] * len(self.transforms)
+        edges = np.cumsum(weights)
+        choice = int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
+        return {"choice": choice, "of": self.transforms[choice].draw(rng, size)}
+
+    def apply(self, sample: Sample, params: Params) -> None:
+        """Apply the chosen one."""
+        choice, drawn = params["choice"], params["of"]
+        if drawn is None:
+            return
+        if not 0 <= choice < len(self.transforms) or self.transforms[choice].name != drawn["name"]:
+            raise ArgumentError(
+                f"choice {choice} ({drawn['name']!r}) is not in this OneOf: replay with the recipe that drew it"
+            )
+        self.transforms[choice].apply(sample, drawn)
+
+
+def _slots(transforms: Sequence[Transform]) -> Iterator[tuple[str, Transform]]:
+    """Each transform with the name of its random stream: its class, and its number among those of its class."""
+    seen: Counter[str] = Counter()
+    for transform in transforms:
+        yield f"{transform.name}/{seen[transform.name]}", transform
+        seen[transform.name] += 1
+
+
+def _checked(transforms: Any, owner: str) -> tuple[Transform, ...]:
+    if not isinstance(transforms, (list, tuple)):
+        raise ArgumentError(f"{owner} of a {type(transforms).__name__}: expected a list of transforms")
+    return tuple(_adopted(transform, owner) for transform in transforms)
+
+
+def _adopted(transform: Any, owner: str) -> Transform:
+    if isinstance(transform, Transform):
+        return transform
+    if is_v2(transform):
+        return TorchvisionStep(transform)
+    named = transform.__name__ if isinstance(transform, type) else type(transform).__name__
+    advice = (
+        f"write {named}(...) with brackets" if isinstance(transform, type) else "torchvision's are from transforms.v2"
+    )
+    raise ArgumentError(f"{owner} with a {named}: expected faceaug or torchvision.transforms.v2 transforms; {advice}")
+
+
+def _first_pairs(transforms: Sequence[Any]) -> Swap | None:
+    return next((t.pairs for t in transforms if t.pairs is not None), None)
+
+
+def _checked_weights(weights: Any, count: int) -> tuple[float, ...]:
+    try:
+        values = tuple(float(weight) for weight in weights)
+    except (TypeError, ValueError):
+        values = ()
+    if len(values) != count or not all(0 <= v < np.inf for v in values) or sum(values) <= 0:
+        raise ArgumentError(f"weights={weights!r}: expected {count} numbers, none negative, not all 0")
+    return values

@@ -1,0 +1,162 @@
+"""What the augmentations do to one's own faces, on one sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.augment.blur import GaussianBlur, MotionBlur
+from faceaug.augment.maps import Size
+from faceaug.augment.pictures import open_picture
+from faceaug.augment.recipe import default_recipe
+from faceaug.augment.transform import Transform
+from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
+from faceaug.draws import permutation
+from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
+from faceaug.files import explained, write_bytes
+from faceaug.folder import FaceFolder
+from faceaug.image import Image8, encode_png, load_cv2
+from faceaug.pages import contact_sheet
+
+Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
+# One colour per CelebA landmark, so that a swap of left and right can be seen.
+_COLOURS = ((255, 64, 64), (64, 128, 255), (255, 220, 0), (255, 64, 255), (0, 220, 160))
+_SMALLEST = 128  # px; smaller pictures are enlarged before dots are drawn on them
+_MADE_BY = b"faceaug preview"
+
+
+def preview_sheet(
+    faces: Path | str | FaceFolder | Sequence[Any],
+    *,
+    strengths: Sequence[float] = (0, 0.25, 0.5, 0.75, 1),
+    recipe: Transform | None = None,
+    seed: int = 0,
+    cell: int = 128,
+) -> Image8:
+    """A contact sheet of every augmentation: one row per operation, one column per strength.
+
+    Args:
+        faces: a folder, a ``FaceFolder``, or a list of pictures or (picture, target or landmarks). Every row takes
+            another face; unreadable pictures are passed over.
+        strengths: shares of each operation's usual range, 0..1; flips act from one half on.
+        recipe: drawn in the last rows, once per column; None for ``default_recipe``.
+        seed: decides which faces are shown, the bend of the elastic, the slant and the recipe's draws.
+        cell: side of a picture on the sheet, pixels.
+
+    Returns:
+        uint8 (height, width, 3): the sheet, landmarks drawn where they are known.
+
+    Raises:
+        ArgumentError: no faces, a strength outside 0..1.
+        RefusedError: no picture of the folder can be read.
+    """
+    if not strengths or not all(0 <= strength <= 1 for strength in strengths):
+        raise ArgumentError(f"strengths {strengths!r}: expected shares from 0 to 1, at least one")
+    source = FaceFolder(faces) if isinstance(faces, (str, Path)) else faces
+    if not len(source):
+        raise ArgumentError("no faces to preview: give a folder or at least one picture")
+    chosen = _faces(source, seed)
+    rows = []
+    for label, make in _operations().items():
+        face = next(chosen)
+        side = min(face[0].shape[:2])
+        rows.append((label, [_shown(make(s, side), face, seed) for s in strengths]))
+    for _ in range(2):
+        face = next(chosen)
+        transform = recipe or default_recipe((face[0].shape[0], face[0].shape[1]))
+        keys = range(seed, seed + len(strengths))
+        rows.append(("recipe, drawn anew", [_shown(transform, face, key) for key in keys]))
+    return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
+
+
+def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size:
+    """Write ``preview_sheet`` of a folder as one PNG.
+
+    Args:
+        folder: with faces.
+        out: the PNG to write; a sheet that faceaug wrote there before is replaced.
+        seed: which faces are shown, and the draws.
+
+    Returns:
+        (height, width) of the sheet, pixels.
+
+    Raises:
+        RefusedError: ``out`` lies in the folder, or holds something else.
+    """
+    folder, out = Path(folder), Path(out)
+    source = FaceFolder(folder)
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise RefusedError(f"{printable(out)}: lies in the folder it shows and would become one of its pictures")
+    if out.is_dir() or (out.exists() and _MADE_BY not in out.read_bytes()[:4096]):
+        raise RefusedError(f"{printable(out)}: exists and is no sheet of faceaug; give another name")
+    sheet = preview_sheet(source, seed=seed)
+    with explained(out):
+        write_bytes(out, encode_png(sheet, text={"Software": _MADE_BY.decode()}))
+    return sheet.shape[0], sheet.shape[1]
+
+
+def _operations() -> dict[str, Callable[[float, int], Transform]]:
+    """Label -> the operation at a strength, for pictures with a given shorter side; the ranges of the docs."""
+    return {
+        "Rotate 20\N{DEGREE SIGN}": lambda s, _: Rotate((20 * s,) * 2),
+        "Rotate -20\N{DEGREE SIGN}": lambda s, _: Rotate((-20 * s,) * 2),
+        "HorizontalFlip": lambda s, _: HorizontalFlip(p=float(s >= 0.5)),
+        "VerticalFlip": lambda s, _: VerticalFlip(p=float(s >= 0.5)),
+        "Stretch x 1.15": lambda s, _: Stretch(x=(1.15**s,) * 2, y=1),
+        "Stretch y 1.15": lambda s, _: Stretch(x=1, y=(1.15**s,) * 2),
+        "Twist 20\N{DEGREE SIGN}": lambda s, _: Twist((20 * s,) * 2),
+        "Elastic 3 %": lambda s, side: Elastic((0.03 * side * s,) * 2),
+        "Perspective 8 %": lambda s, _: Perspective((0.08 * s,) * 2),
+        "GaussianBlur 1 %": lambda s, side: GaussianBlur((0.01 * side * s,) * 2),
+        "MotionBlur 5 %": lambda s, side: MotionBlur((0.05 * side * s,) * 2, angle=(20, 20)),
+    }
+
+
+def _faces(source: Any, seed: int) -> Iterator[Face]:
+    """Faces in an order of their own, again and again; unreadable ones are passed over."""
+    order, readable = permutation(len(source), seed, slot="preview"), 0
+    while True:
+        for index in order:
+            try:
+                face = _face(source[int(index)])
+            except ImageError:
+                continue
+            readable += 1
+            yield face
+        if not readable:
+            raise RefusedError(f"none of the {len(order)} pictures can be read; run `faceaug clean` on the folder")
+
+
+def _face(item: Any) -> Face:
+    image, known = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+    landmarks = known.get("landmarks") if isinstance(known, dict) else known
+    array = open_picture(image)[0]
+    coloured = array[..., None] if array.ndim == 2 else array
+    rgb = coloured[..., :3] if coloured.shape[2] >= 3 else coloured.repeat(3, axis=2)
+    return np.ascontiguousarray(rgb), None if landmarks is None else np.asarray(landmarks, np.float32)
+
+
+def _shown(transform: Transform, face: Face, key: int) -> Image8:
+    image, landmarks = face
+    if landmarks is None:
+        result: Image8 = transform(image, key=key)
+        return result
+    moved = transform(image, key=key, landmarks=landmarks)
+    return _dotted(moved["image"], moved["landmarks"][moved["visible"]], np.flatnonzero(moved["visible"]))
+
+
+def _dotted(image: Image8, points: NDArray[np.float32], numbers: NDArray[np.int64]) -> Image8:
+    """Landmarks as dots with a dark rim, on a copy; a small picture is enlarged first by whole pixels."""
+    cv2 = load_cv2()
+    times = max(1, -(-_SMALLEST // max(image.shape[:2])))
+    drawn = image.repeat(times, 0).repeat(times, 1)
+    radius = max(2, min(drawn.shape[:2]) // 60)
+    for (x, y), number in zip(points, numbers, strict=True):
+        at = (round((float(x) + 0.5) * times - 0.5), round((float(y) + 0.5) * times - 0.5))
+        cv2.circle(drawn, at, radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
+        cv2.circle(drawn, at, radius, _COLOURS[int(number) % len(_COLOURS)], -1, cv2.LINE_AA)
+    return drawn

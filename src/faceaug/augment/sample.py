@@ -1,0 +1,317 @@
+"""A picture with what is known about it: taken apart, moved together, put back as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.annotations import ATTRIBUTES
+from faceaug.augment.maps import Map, Points, Sampling, Size
+from faceaug.augment.pictures import Restore, is_pil, is_tensor, is_tv, open_picture
+from faceaug.augment.targets import Target, check_attributes, known_target, open_target
+from faceaug.errors import ArgumentError
+from faceaug.image import Image8
+
+Swap: TypeAlias = tuple[tuple[int, int], ...]
+NAMES = ("landmarks", "boxes", "mask", "attributes", "visible")
+
+# CelebA: lefteye, righteye, nose, leftmouth, rightmouth.
+CELEBA_5: Swap = ((0, 1), (3, 4))
+# iBUG 300-W (Sagonas et al. 2013): jaw, brows, nose, eyes, outer and inner lips.
+IBUG_68: Swap = (
+    *((i, 16 - i) for i in range(8)),
+    *((17 + i, 26 - i) for i in range(5)),
+    (31, 35), (32, 34),
+    (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
+    (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67),
+)  # fmt: skip
+_BLURRY = ATTRIBUTES.index("Blurry")
+
+
+@dataclass
+class Sample:
+    """What transforms work on: pictures of one size and their targets, all as arrays.
+
+    Geometric changes wait until something needs the pixels, so that neighbours are resampled once.
+
+    Attributes:
+        images: uint8 (height, width) or (height, width, channels) each; a picture that a torchvision transform has
+            made something else (float) is kept as that.
+        restores: one function per image that gives it back its type.
+        points: float64 (n, 2) each.
+        boxes: float64 (n, 4) each, edges.
+        masks: (..., height, width) each, any dtype.
+        attributes: (40,) each.
+        mirrored: whether left and right are exchanged by now.
+    """
+
+    images: list[Any]
+    restores: list[Restore]
+    points: list[Points] = field(default_factory=list)
+    boxes: list[NDArray[np.float64]] = field(default_factory=list)
+    masks: list[NDArray[Any]] = field(default_factory=list)
+    attributes: list[NDArray[Any]] = field(default_factory=list)
+    mirrored: bool = False
+    _pending: Map | None = None
+    _sampling: Sampling | None = None
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the pictures now."""
+        return self._array(0).shape[:2]
+
+    def warp(self, motion: Map, sampling: Sampling | None) -> None:
+        """Move everything; ``sampling`` None fits any neighbour (a flip fetches nothing from outside)."""
+        self._array(0)
+        if self._sampling is not None and sampling is not None and sampling != self._sampling:
+            self.settle()
+        self._pending = motion if self._pending is None else self._pending.then(motion)
+        self._sampling = sampling or self._sampling
+
+    def filter(self, function: Callable[[Image8], Image8]) -> None:
+        """Change the pixels where they are."""
+        self.settle()
+        self.images = [function(self._array(k)) for k in range(len(self.images))]
+
+    def mark_blurry(self) -> None:
+        """Set the attribute ``Blurry``."""
+        for row in self.attributes:
+            row[_BLURRY] = 1
+
+    def settle(self) -> None:
+        """Carry out the moves that wait: one resample."""
+        motion, sampling = self._pending, self._sampling or Sampling()
+        self._pending = self._sampling = None
+        if motion is None:
+            return
+        self.images = [motion.render(self._array(k), sampling) for k in range(len(self.images))]
+        self.masks = [motion.render_mask(mask, sampling.border) for mask in self.masks]
+        self.points = [motion.move(points) for points in self.points]
+        self.boxes = [motion.move_boxes(boxes) for boxes in self.boxes]
+        self.mirrored ^= motion.mirrors
+
+    def _array(self, k: int) -> Image8:
+        image = self.images[k]
+        if not isinstance(image, np.ndarray):
+            raise ArgumentError(
+                f"a faceaug transform comes after one that made the picture {getattr(image, 'dtype', type(image))}: "
+                "put conversions (v2.ToDtype, v2.Normalize) at the end"
+            )
+        return image
+
+
+@dataclass
+class OpenSample:
+    """A sample taken apart, with the way back."""
+
+    sample: Sample
+    tree: Any
+    roles: list[tuple[str, Target | None]]
+    single: bool  # one picture was given, perhaps with targets by name
+
+    def close(self, swap: Swap | None) -> Any:
+        """Settle, exchange left and right under a mirror, and put everything back in its place and type."""
+        sample = self.sample
+        sample.settle()
+        if sample.mirrored:
+            sample.points = [_swapped(points, swap) for points in sample.points]
+        results = _Results(sample)
+        tree = _rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
+        if not self.single:
+            return tree
+        if len(tree) == 1:
+            return tree["image"]
+        tree["visible"] = results.visible_of_all([target for _, target in self.roles])
+        return tree
+
+
+def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> OpenSample:
+    """Take a picture, or a whole sample, apart.
+
+    Args:
+        x: a picture, or a dict, list or tuple with at least one picture in it.
+        landmarks: only beside a single picture, as the three below; None for none.
+        boxes: see ``Transform``.
+        mask: see ``Transform``.
+        attributes: see ``Transform``.
+
+    Raises:
+        ArgumentError: there is no picture, pictures differ in size, a target has the wrong shape.
+    """
+    named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes}
+    given = {name: value for name, value in named.items() if value is not None}
+    single = not isinstance(x, (dict, list, tuple))
+    if given and not single:
+        raise ArgumentError(f"{', '.join(given)}: give targets beside one picture, or inside the sample, not both")
+    check_attributes(attributes)
+    tree = {"image": x, **given} if single else x
+    leaves = list(_leaves(tree))
+    kinds = _kinds(leaves)
+    sample = Sample([], [])
+    for kind, (_, value) in zip(kinds, leaves, strict=True):
+        if kind == "image":
+            array, restore = open_picture(value)
+            if sample.images and array.shape[:2] != sample.images[0].shape[:2]:
+                sizes = f"{sample.images[0].shape[:2]} and {array.shape[:2]}"
+                raise ArgumentError(f"pictures of different sizes in one sample, {sizes}: they cannot share one draw")
+            sample.images.append(array)
+            sample.restores.append(restore)
+    roles = [(kind, _take(sample, kind, value)) for kind, (_, value) in zip(kinds, leaves, strict=True)]
+    return OpenSample(sample, tree, roles, single)
+
+
+def checked_swap(swap: Any) -> Swap | None:
+    """Pairs of landmarks as tuples, or ArgumentError."""
+    if swap is None:
+        return None
+    try:
+        pairs = tuple((int(a), int(b)) for a, b in swap)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"swap={swap!r}: expected pairs of landmark numbers, [(0, 1), (3, 4)]") from None
+    flat = [number for pair in pairs for number in pair]
+    if len(set(flat)) != len(flat) or min(flat, default=0) < 0:
+        raise ArgumentError(f"swap={swap!r}: each landmark number occurs once, counted from 0")
+    return pairs
+
+
+class _Results:
+    """The changed values of a sample, handed out in the order in which they were taken."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self._left = {
+            "image": iter([_restored(*pair) for pair in zip(sample.images, sample.restores, strict=True)]),
+            "landmarks": iter(sample.points),
+            "boxes": iter(sample.boxes),
+            "mask": iter(sample.masks),
+            "attributes": iter(sample.attributes),
+        }
+
+    def next(self, role: str, target: Target | None) -> Any:
+        if role == "other":
+            return _SAME
+        if role == "visible":
+            return _SAME if target is None else target.close(self._visible(len(target.array)), self._canvas)
+        value = next(self._left[role])
+        return value if target is None else target.close(value, self._canvas)
+
+    def visible_of_all(self, targets: list[Target | None]) -> Any:
+        """For a single picture: of its landmarks, or of its boxes, in the kind of array that these came in."""
+        like = next(
+            (target for target in targets if target is not None and target.role in {"landmarks", "boxes"}), None
+        )
+        count = len(like.array) if like is not None else 0
+        visible = self._visible(count)
+        return visible if like is None else like.beside(visible)
+
+    @property
+    def _canvas(self) -> Size | None:
+        image = self._sample.images[0]
+        return image.shape[:2] if isinstance(image, np.ndarray) else None
+
+    def _visible(self, count: int) -> NDArray[np.bool_]:
+        canvas = self._canvas or tuple(self._sample.images[0].shape[-2:])
+        for points in self._sample.points:
+            if len(points) == count:
+                limit = np.array([canvas[1], canvas[0]]) - 0.5
+                inside = (points >= -0.5) & (points <= limit)  # false for NaN too
+                return np.asarray(inside.all(axis=1))
+        for boxes in self._sample.boxes:
+            if len(boxes) == count:
+                inside = (boxes[:, :2] < [canvas[1], canvas[0]]) & (boxes[:, 2:] > 0)
+                return np.asarray(inside.all(axis=1))
+        return np.zeros(count, np.bool_)
+
+
+_SAME = object()  # leave this leaf as it is
+
+
+def _take(sample: Sample, kind: str, value: Any) -> Target | None:
+    if kind in {"image", "other"}:
+        return None
+    target = open_target(kind, value, sample.size)
+    store = {"landmarks": sample.points, "boxes": sample.boxes, "mask": sample.masks, "attributes": sample.attributes}
+    if kind in store:
+        store[kind].append(target.array)
+    return target
+
+
+def _restored(image: Any, restore: Restore) -> Any:
+    return restore(image) if isinstance(image, np.ndarray) else image
+
+
+def _kinds(leaves: list[tuple[str, Any]]) -> list[str]:
+    """What each leaf is. A plain tensor is a picture only where nothing else is, as in torchvision v2."""
+    kinds = [_kind(name, value) for name, value in leaves]
+    if "image" not in kinds:
+        candidates = [k for k, (_, value) in enumerate(leaves) if kinds[k] == "other" and _is_stack(value)]
+        if not candidates:
+            raise ArgumentError(
+                "no picture in the sample: expected a uint8 array (height, width, 3), a PIL picture, a uint8 tensor "
+                "(3, height, width) or a tv_tensors.Image"
+            )
+        kinds[candidates[0]] = "image"
+    return kinds
+
+
+def _kind(name: str, value: Any) -> str:
+    if name in NAMES:
+        return name if value is not None and known_target(name, value) else "other"
+    for tv_class, kind in (("KeyPoints", "landmarks"), ("BoundingBoxes", "boxes"), ("Mask", "mask")):
+        if is_tv(value, tv_class):
+            return kind
+    whole = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3
+    return "image" if name == "image" or is_pil(value) or is_tv(value, "Image") or whole else "other"
+
+
+def _is_stack(value: Any) -> bool:
+    return (is_tensor(value) or isinstance(value, np.ndarray)) and value.ndim >= 3
+
+
+def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """(name in the nearest dict, value) of everything in nested dicts, lists and tuples."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _leaves(value, key if isinstance(key, str) else "")
+    elif isinstance(tree, (list, tuple)) and name not in NAMES:
+        for value in tree:
+            yield from _leaves(value)
+    else:
+        yield name, tree
+
+
+def _rebuilt(tree: Any, values: Iterator[Any], name: str = "") -> Any:
+    if isinstance(tree, dict):
+        pairs = ((key, _rebuilt(value, values, key if isinstance(key, str) else "")) for key, value in tree.items())
+        return dict(pairs) if type(tree) is dict else _like_dict(tree, pairs)
+    if isinstance(tree, (list, tuple)) and name not in NAMES:
+        items = [_rebuilt(value, values) for value in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    value = next(values)
+    return tree if value is _SAME else value
+
+
+def _like_dict(tree: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    copy = tree.copy()  # keeps OrderedDict, defaultdict and their settings
+    copy.update(pairs)
+    return copy
+
+
+def _swapped(points: Points, swap: Swap | None) -> Points:
+    count = len(points)
+    pairs = swap if swap is not None else {0: (), 5: CELEBA_5, 68: IBUG_68}.get(count)
+    if pairs is None:
+        raise ArgumentError(
+            f"{count} landmarks under a mirror: which are left and right is known for 5 (CelebA) and 68 (iBUG) "
+            "only; give swap=[(0, 1), ...] to the flip or the Compose, or swap=() where no landmark has a side"
+        )
+    order = np.arange(count)
+    for a, b in pairs:
+        if max(a, b) >= count:
+            raise ArgumentError(f"swap names landmark {max(a, b)}, but there are {count}, counted from 0")
+        order[[a, b]] = b, a
+    return points[order]

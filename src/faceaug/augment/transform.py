@@ -1,0 +1,198 @@
+"""What every transform is: draw the numbers first, apply them second.
+
+``draw`` makes plain data from a random stream, ``apply`` uses it without any randomness; calling a transform does one
+after the other. What was drawn can be logged as JSON and replayed with ``render``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from faceaug.augment.maps import Size
+from faceaug.augment.ranges import probability, set_field
+from faceaug.augment.sample import Sample, Swap, open_sample
+from faceaug.draws import MAX_SEED, check_seed, stream
+from faceaug.errors import ArgumentError
+
+Params: TypeAlias = dict[str, Any]  # JSON: "name" of the transform and the numbers it drew
+Key: TypeAlias = int | tuple[int, int, int]
+Streams: TypeAlias = tuple[int, int, int]  # seed, epoch, index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform(ABC):
+    """One random change of a picture and of what is known about it.
+
+    Calling it gives back the type it got: uint8 (height, width, 1|3|4) or (height, width) arrays, PIL pictures (L, RGB,
+    RGBA), uint8 tensors (1|3|4, height, width), ``tv_tensors.Image``. A dict, list, tuple or several arguments (as
+    inside ``torchvision.transforms.v2.Compose``) are one sample: every picture, ``KeyPoints``, ``BoundingBoxes`` and
+    ``Mask`` in it, and the values under the names "landmarks", "boxes", "mask", "attributes" and "visible" change
+    together, by one draw; anything else passes.
+
+    Args of the call:
+        x: a picture or a sample.
+        key: what decides the draw: an index >= 0, or (seed, epoch, index). The same key gives the same result in any
+            process. None takes one number from torch's global generator where torch is imported, so worker seeding
+            and ``torch.manual_seed`` act as usual, and else from the operating system.
+        landmarks: (n, 2), x and y, pixel index. n come back, in the same order; under a mirror the left and right
+            ones of 5 or 68 change places.
+        boxes: (n, 4), edges x1, y1, x2, y2; the hull of each moved box comes back, not clipped.
+        mask: (..., height, width), any dtype; takes the nearest pixel.
+        attributes: (40,), in CelebA's order.
+
+    Returns of the call: the picture, or with any of these targets a dict of ``image``, them and ``visible``: bool (n,),
+        which landmarks (or, without landmarks, boxes) are known and in the frame.
+
+    Raises of the call:
+        ArgumentError: a picture that is not uint8, empty or in another layout; targets of the wrong shape.
+
+    Attributes:
+        p: how often it acts, 0..1.
+    """
+
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        set_field(self, "p", probability(self.p))
+
+    @property
+    def name(self) -> str:
+        """How parameters and recipes call it."""
+        return type(self).__name__
+
+    @property
+    def pairs(self) -> Swap | None:
+        """Landmarks that a mirror exchanges; None: known only for 5 and 68 of them."""
+        return None
+
+    def draw(self, rng: np.random.Generator, size: Size) -> Params | None:
+        """Decide everything random.
+
+        Args:
+            rng: the random stream of this decision.
+            size: (height, width) of the picture.
+
+        Returns:
+            JSON data for ``apply``, or None when the transform does not act.
+        """
+        return {"name": self.name, **self._draw(rng, size)} if rng.random() < self.p else None
+
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
+        """The numbers alone, for a transform that acts."""
+
+    @abstractmethod
+    def apply(self, sample: Sample, params: Params) -> None:
+        """Change a sample by what was drawn; no randomness."""
+
+    def params(self, key: Key, size: Size) -> list[Params]:
+        """What a call with this key draws for a picture of this size, as JSON data for ``render``.
+
+        Args:
+            key: an index, or (seed, epoch, index).
+            size: (height, width), pixels.
+        """
+        if len(size) != 2 or min(size) < 1:
+            raise ArgumentError(f"size {size!r}: expected (height, width), both at least 1")
+        return self._plan(self._streams(key), (int(size[0]), int(size[1])))
+
+    def render(
+        self,
+        x: Any,
+        params: list[Params],
+        *,
+        landmarks: Any = None,
+        boxes: Any = None,
+        mask: Any = None,
+        attributes: Any = None,
+    ) -> Any:
+        """Replay what was drawn.
+
+        Args:
+            x: a picture or a sample, see the class.
+            params: from ``params`` of this transform or an equal one, straight or through JSON.
+            landmarks: see the class.
+            boxes: see the class.
+            mask: see the class.
+            attributes: see the class.
+
+        Returns:
+            What the call returned.
+
+        Raises:
+            ArgumentError: the parameters belong to another transform.
+        """
+        opened = open_sample(x, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
+        self._perform(opened.sample, params)
+        return opened.close(self.pairs)
+
+    def __call__(
+        self,
+        x: Any,
+        *more: Any,
+        key: Key | None = None,
+        landmarks: Any = None,
+        boxes: Any = None,
+        mask: Any = None,
+        attributes: Any = None,
+    ) -> Any:
+        """Draw and apply; see the class."""
+        tree = (x, *more) if more else x
+        opened = open_sample(tree, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
+        streams = self._streams(key) if key is not None else (any_seed(), 0, 0)
+        self._perform(opened.sample, self._plan(streams, opened.sample.size))
+        return opened.close(self.pairs)
+
+    def to_json(self) -> str:
+        """The recipe as JSON, for logs and ``Compose.from_json``; of a torchvision transform only its text."""
+        from faceaug.augment.recipe import describe
+
+        return json.dumps(describe(self))
+
+    def _streams(self, key: Key) -> Streams:
+        return checked_key(key, seed=0)
+
+    def _plan(self, streams: Streams, size: Size) -> list[Params]:
+        drawn = self.draw(open_stream(streams, f"{self.name}/0"), size)
+        return [] if drawn is None else [drawn]
+
+    def _perform(self, sample: Sample, params: list[Params]) -> None:
+        for step in params:
+            if step.get("name") != self.name:
+                raise ArgumentError(f"the parameters are of {step.get('name')!r}, not of {self.name}")
+            self.apply(sample, step)
+
+
+def checked_key(key: Key, *, seed: int) -> Streams:
+    """A key as (seed, epoch, index); an int is an index under the given seed."""
+    words = (seed, 0, key) if isinstance(key, (int, np.integer)) else key
+    usual = isinstance(words, (tuple, list)) and len(words) == 3
+    if not usual or not all(_is_word(word) for word in words):
+        raise ArgumentError(f"key {key!r}: expected an index or (seed, epoch, index), integers from 0 to 2**63-1")
+    return check_seed(words[0]), int(words[1]), int(words[2])
+
+
+def open_stream(streams: Streams, slot: str) -> np.random.Generator:
+    """The random stream of one transform in its place."""
+    seed, epoch, index = streams
+    return stream(seed, epoch=epoch, index=index, slot=f"augment/{slot}")
+
+
+def any_seed() -> int:
+    """A seed nobody chose: from torch's global generator where torch is imported, else from the system."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return secrets.randbelow(MAX_SEED)
+    return int(torch.randint(MAX_SEED, ()).item())
+
+
+def _is_word(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return bool(whole and 0 <= value <= MAX_SEED)

@@ -1,0 +1,288 @@
+"""From a listing to a plan: what is there, what is wrong with it, what should move. Reads files, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
+from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
+from faceaug.clean.names import Rename, Unclear, known_names, repair_names
+from faceaug.clean.policy import CleanPolicy
+from faceaug.clean.report import CleanReport, Conflict, Kind, SetAside
+from faceaug.clean.signatures import Signature, is_damaged, read_signature, same_content
+from faceaug.errors import RefusedError, printable
+from faceaug.executor import Executor, SerialExecutor, open_executor
+from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Layout, Listing, find_layout, list_folder, table_paths
+from faceaug.image import SUFFIXES
+from faceaug.metadata import METADATA_NAMES, read_metadata
+from faceaug.moves import Move
+
+Progress: TypeAlias = Callable[[int], None]
+_FEW = 400  # pictures that are read sooner than worker processes have started
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A folder as it is found.
+
+    Attributes:
+        folder: as the caller named it.
+        listing: its files.
+        layout: see ``faceaug.folder``.
+        tables: its CelebA tables.
+        named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
+            neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.
+        annotations: of an imagefolder, in the order of the pictures; else None.
+    """
+
+    folder: str
+    listing: Listing
+    layout: Layout
+    tables: tuple[Table, ...]
+    named: frozenset[str]
+    annotations: Annotations | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What should happen to a folder.
+
+    Attributes:
+        plan: the moves.
+        report: the same in words, as if all of it had happened.
+    """
+
+    plan: tuple[Move, ...]
+    report: CleanReport
+
+
+def look(path: Path | str) -> Scene:
+    """List a folder and read its tables.
+
+    Raises:
+        ArgumentError: there is no such folder.
+        RefusedError: there are no pictures in it.
+        AnnotationError: a table contradicts itself.
+    """
+    listing = list_folder(path)
+    if not listing.pictures:
+        raise RefusedError(f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); nothing was changed")
+    layout = find_layout(listing)
+    tables = tuple(read_table(table) for table in table_paths(listing.root)) if layout == "celeba" else ()
+    annotations = FaceFolder(path).annotations if layout == "imagefolder" else None
+    named = frozenset(_rows_of_metadata(listing)) if layout == "imagefolder" else frozenset()
+    return Scene(str(path), listing, layout, tables, named, annotations)
+
+
+def decide(
+    scene: Scene,
+    policy: CleanPolicy,
+    *,
+    set_aside: Sequence[str],
+    workers: int | None,
+    on_progress: Progress | None,
+) -> Decision:
+    """Find out what should move: the same for any order of files and any number of workers.
+
+    Args:
+        scene: the folder.
+        policy: what the user decided.
+        set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
+        workers: see ``open_executor``.
+        on_progress: called with the number of pictures read.
+    """
+    files = scene.listing.pictures
+    root = scene.listing.root
+    protected = policy.protected(root, [file.name for file in files])
+    signatures = _read(root, files, workers, on_progress)
+    earlier = [name for name in set_aside if name not in signatures]
+    known = known_names([table.names for table in scene.tables], [*signatures, *earlier])
+    renames, unclear = _names(scene, known, signatures, earlier) if policy.repair_names else ([], [])
+    pictures, annotations = _pictures(scene, signatures, renames, protected, known)
+    duplicates, left = _proven(scene, find_duplicates(pictures))
+    damaged, more = _damaged(scene, signatures, protected)
+    gone = {duplicate.copy.file.name for duplicate in duplicates} | {file.name for file, _ in damaged}
+    kept = [rename for rename in renames if rename.old not in gone]
+    conflicts = _conflicts(scene, annotations, duplicates)
+    aside = _set_aside(duplicates, damaged)
+    links = hard_links(pictures)
+    report = CleanReport(
+        folder=scene.folder,
+        run=None,
+        dry_run=False,
+        original=len(files),
+        cleaned=len(files) - len(aside),
+        renames=tuple(kept),
+        set_aside=tuple(aside),
+        unclear=tuple(entry for entry in unclear if entry.name not in gone),
+        conflicts=tuple(conflicts),
+        left=tuple(sorted([*scene.listing.skipped, *left, *more])),
+        rows_without_file=_rows_without_file(scene, kept, gone),
+        notes=(f"{links} further names (hard links) of a file that is here under another name",) if links else (),
+    )
+    return Decision(tuple(_moves(files, kept, duplicates, damaged)), report)
+
+
+def _rows_of_metadata(listing: Listing) -> Iterator[str]:
+    for file in listing.files:
+        path = PurePosixPath(file.name)
+        if path.name in METADATA_NAMES:
+            yield from (str(path.parent / row["file_name"]) for row in read_metadata(listing.root / file.name))
+
+
+def _read(root: Path, files: Sequence[File], workers: int | None, on_progress: Progress | None) -> dict[str, Signature]:
+    found: dict[str, Signature] = {}
+    with _executor(len(files), workers) as executor:
+        results = executor.map(read_signature, (str(root / file.name) for file in files))
+        for count, (file, signature) in enumerate(zip(files, results, strict=True), start=1):
+            found[file.name] = signature
+            if on_progress and (count % 64 == 0 or count == len(files)):
+                on_progress(count)
+    return found
+
+
+@contextmanager
+def _executor(tasks: int, workers: int | None) -> Iterator[Executor]:
+    if workers is None and tasks <= _FEW:
+        yield SerialExecutor()
+        return
+    with open_executor(workers) as executor:
+        yield executor
+
+
+def _names(
+    scene: Scene, known: frozenset[str], signatures: dict[str, Signature], earlier: Sequence[str]
+) -> tuple[list[Rename], list[Unclear]]:
+    if scene.layout not in {"celeba", "flat"}:
+        return [], []
+    no_picture = [name for name, signature in signatures.items() if signature.problem or not signature.jpeg]
+    contents = {name: signature.content for name, signature in signatures.items() if signature.content}
+    return repair_names(signatures, known, held={*earlier, *no_picture}, contents=contents)
+
+
+def _pictures(
+    scene: Scene,
+    signatures: dict[str, Signature],
+    renames: list[Rename],
+    protected: frozenset[str],
+    known: frozenset[str],
+) -> tuple[list[Picture], Annotations]:
+    """The readable pictures under their repaired names, and the annotations of all pictures in listed order."""
+    files = scene.listing.pictures
+    new = {rename.old: rename.new for rename in renames}
+    names = [new.get(file.name, file.name) for file in files]
+    plain = _table_names(names)
+    annotations = scene.annotations
+    if annotations is None:
+        annotations = join_tables(list(scene.tables), plain)[0] if scene.tables else unknown(len(files))
+    table_rows = [frozenset(table.names) for table in scene.tables] or [scene.named]
+    keys = plain if scene.tables else names
+    pictures = [
+        Picture(
+            file,
+            name,
+            signatures[file.name],
+            protected=file.name in protected,
+            partition=int(annotations.partition[i]),
+            rows=sum(key in rows for rows in table_rows),
+            known=plain[i] in known,
+        )
+        for i, (file, name, key) in enumerate(zip(files, names, keys, strict=True))
+        if not signatures[file.name].problem
+    ]
+    return pictures, annotations
+
+
+def _table_names(names: Sequence[str]) -> list[str]:
+    """What tables call each picture; of two with one name, the one in CelebA's own folder, else the first, owns it."""
+    owner: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (not name.startswith(f"{CELEBA_PICTURES}/"), name)):
+        owner.setdefault(PurePosixPath(name).name, name)
+    return [plain if owner[plain := PurePosixPath(name).name] == name else "" for name in names]
+
+
+def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate], list[tuple[str, str]]]:
+    """The duplicates that may go: the same when compared directly, and no table would miss them."""
+    proven: list[Duplicate] = []
+    left: list[tuple[str, str]] = []
+    root = scene.listing.root
+    for duplicate in duplicates:
+        name, keeper = duplicate.copy.file.name, duplicate.keeper.file.name
+        if name in scene.named:
+            left.append((name, f"is the same picture as {printable(keeper)}; it stays because the metadata names it"))
+        elif same_content(root / name, root / keeper, pixels=not duplicate.same_bytes):
+            proven.append(duplicate)
+        else:
+            left.append((name, "changed while it was looked at"))
+    return proven, left
+
+
+def _damaged(
+    scene: Scene, signatures: dict[str, Signature], protected: frozenset[str]
+) -> tuple[list[tuple[File, str]], list[tuple[str, str]]]:
+    """Files that are no pictures, and those that stay although they could not be read."""
+    damaged: list[tuple[File, str]] = []
+    left: list[tuple[str, str]] = []
+    for file in scene.listing.pictures:
+        signature = signatures[file.name]
+        if not signature.problem:
+            continue
+        if file.name in protected:
+            left.append((file.name, f"{signature.problem}; protected"))
+        elif file.name in scene.named:
+            left.append((file.name, f"{signature.problem}; it stays because the metadata names it"))
+        elif signature.damaged and is_damaged(scene.listing.root / file.name):
+            damaged.append((file, signature.problem))
+        else:
+            left.append((file.name, signature.problem))
+    return damaged, left
+
+
+def _conflicts(scene: Scene, annotations: Annotations, duplicates: list[Duplicate]) -> list[Conflict]:
+    place = {file.name: i for i, file in enumerate(scene.listing.pictures)}
+    found = []
+    for duplicate in duplicates:
+        copy, keeper = duplicate.copy.file.name, duplicate.keeper.file.name
+        says = label_conflict(annotations, place[copy], place[keeper])
+        classes = copy.split("/", 1)[0], keeper.split("/", 1)[0]
+        if scene.layout == "classes" and classes[0] != classes[1]:
+            says = f"class {classes[0]} and {classes[1]}"
+        if says:
+            found.append(Conflict(copy, duplicate.keeper.name, says))
+    return found
+
+
+def _set_aside(duplicates: list[Duplicate], damaged: list[tuple[File, str]]) -> list[SetAside]:
+    aside = [SetAside(file.name, "unreadable", problem) for file, problem in damaged]
+    for duplicate in duplicates:
+        kind: Kind = "same bytes" if duplicate.same_bytes else "same pixels"
+        reason = f"has the {kind} as {duplicate.keeper.name}"
+        aside.append(SetAside(duplicate.copy.file.name, kind, reason, duplicate.keeper.name))
+    return aside
+
+
+def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> dict[str, int]:
+    new = {rename.old: rename.new for rename in renames}
+    staying = [new.get(file.name, file.name) for file in scene.listing.pictures if file.name not in gone]
+    present = {PurePosixPath(name).name for name in staying}
+    return {table.path.name: sum(name not in present for name in table.names) for table in scene.tables}
+
+
+def _moves(
+    files: Sequence[File],
+    renames: list[Rename],
+    duplicates: list[Duplicate],
+    damaged: list[tuple[File, str]],
+) -> Iterator[Move]:
+    by_name = {file.name: file for file in files}
+    for file, problem in damaged:
+        yield Move(file, None, problem)
+    for duplicate in duplicates:
+        reason = "same bytes" if duplicate.same_bytes else "same pixels"
+        yield Move(duplicate.copy.file, None, reason, duplicate.keeper.file)
+    for rename in renames:
+        yield Move(by_name[rename.old], rename.new, "repaired name")

@@ -1,0 +1,64 @@
+"""What a user may decide about cleaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from faceaug.errors import ArgumentError, printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanPolicy:
+    """How a folder is cleaned.
+
+    Attributes:
+        max_remove: largest share of the pictures that may be set aside, 0..1; above it nothing is changed. A folder
+            that loses more than a fifth is usually the wrong folder.
+        protect: paths (relative to the folder, or absolute), folders or globs of pictures that are never set aside.
+        repair_names: whether damaged names are repaired.
+
+    Raises:
+        ArgumentError: ``max_remove`` is outside 0..1.
+    """
+
+    max_remove: float = 0.2
+    protect: Sequence[str] = ()
+    repair_names: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_remove <= 1:
+            raise ArgumentError(f"max_remove {self.max_remove!r}: expected a share from 0 to 1, like 0.2")
+        if isinstance(self.protect, str):
+            raise ArgumentError(f"protect {self.protect!r}: expected a tuple of paths, not one text")
+
+    def protected(self, root: Path, names: Iterable[str]) -> frozenset[str]:
+        """The pictures that are protected.
+
+        Raises:
+            ArgumentError: an entry of ``protect`` fits no picture: most likely it is misspelt, and what it was to
+                protect would not be.
+        """
+        every = list(names)
+        found: set[str] = set()
+        for entry in self.protect:
+            pattern = _below(root, str(entry))
+            fitting = {name for name in every if _fits(name, pattern)}
+            if not fitting:
+                raise ArgumentError(f"protect {printable(entry)}: no picture of {printable(root)} fits it")
+            found |= fitting
+        return frozenset(found)
+
+
+def _below(root: Path, entry: str) -> str:
+    for base in (root, root.resolve()):
+        if Path(entry).is_relative_to(base):
+            return str(PurePosixPath(Path(entry).relative_to(base).as_posix()))
+    return str(PurePosixPath(entry))
+
+
+def _fits(name: str, pattern: str) -> bool:
+    whole = pattern == "." or name == pattern or name.startswith(f"{pattern}/")
+    return whole or fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)

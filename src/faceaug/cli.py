@@ -1,0 +1,345 @@
+"""The command line: parse, call one function, print its report. No logic."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from faceaug.errors import FaceAugError, Interrupted
+
+FOLDER = click.Path(path_type=Path)
+_EXAMPLES = "\b\nExample:\n  "
+
+
+class Console:
+    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+
+    def say(self, text: str) -> None:
+        """A line for people; nothing with -q."""
+        if not self.quiet:
+            click.echo(text, err=self.as_json)
+
+    def note(self, text: str) -> None:
+        """Something odd that is not an error, on stderr."""
+        if not self.quiet:
+            click.echo(f"note: {text}", err=True)
+
+    def detail(self, lines: list[str] | tuple[str, ...], *, limit: int = 10) -> None:
+        """A list of findings: the first few, all with -v."""
+        shown = lines if self.verbose else lines[:limit]
+        for line in shown:
+            self.say(f"  {line}")
+        if len(shown) < len(lines):
+            self.say(f"  ... and {len(lines) - len(shown)} more (-v shows all)")
+
+    def document(self, value: dict[str, Any]) -> None:
+        """The one JSON document on stdout, with --json."""
+        if self.as_json:
+            click.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
+
+    @contextmanager
+    def progress(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left on a terminal; yields a function that takes the number done."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        began = time.monotonic()
+
+        def rate(_: object) -> str:
+            return f"{bar.pos / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
+
+        with click.progressbar(
+            length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=rate, update_min_steps=1
+        ) as bar:
+            yield lambda done: bar.update(done - bar.pos, done)
+
+
+def common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --json, -q and -v, handed to the command as one Console."""
+
+    def with_console(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> None:
+        command(*args, console=Console(as_json=as_json, quiet=quiet, verbose=verbose), **kwargs)
+
+    with_console.__doc__ = command.__doc__
+    with_console.__name__ = command.__name__
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="List everything; tracebacks for unexpected errors."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; words go to stderr."),
+    ):
+        with_console = option(with_console)
+    return with_console
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="faceaug")
+def cli() -> None:
+    """Make a folder of face pictures a better training set."""
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug demo")
+@click.argument("out", type=FOLDER, required=False)
+@common_options
+def demo(out: Path | None, console: Console) -> None:
+    """Show the whole job on generated faces.
+
+    Makes a small messy folder of generated faces in OUT (default: faceaug-demo), cleans it, expands it, loads it,
+    and writes OUT/report.html. Needs nothing but this package; no network.
+    """
+    from faceaug.demo import run_demo
+
+    report = run_demo(out, say=console.say)
+    console.document(report.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug clean ./celeba --dry-run")
+@click.argument("folder", type=FOLDER)
+@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
+@click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
+@click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
+@click.option("--report", type=FOLDER, help="Also write the report here (.html or .json).")
+@common_options
+def clean(
+    folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], workers: int | None, report: Path | None,
+    console: Console,
+) -> None:  # fmt: skip
+    """Repair names, set aside unreadable files and duplicates.
+
+    Acts at once, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside and `faceaug undo FOLDER`
+    puts every one back.
+    """
+    from faceaug.clean import CleanPolicy, clean_folder
+
+    policy = CleanPolicy(max_remove=_share(max_remove), protect=protect)
+    with console.progress("reading", _count(folder), "pictures") as advance:
+        found = clean_folder(folder, policy, dry_run=dry_run, workers=workers, on_progress=advance)
+    if report is not None:
+        _write_report(report, found)
+    console.say(found.summary(verbose=console.verbose))
+    console.document(found.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug undo ./celeba")
+@click.argument("folder", type=FOLDER)
+@click.option("--all", "all_runs", is_flag=True, help="Undo every run, not only the last.")
+@common_options
+def undo(folder: Path, all_runs: bool, console: Console) -> None:
+    """Put back what the last clean moved: names, bytes, modes and times."""
+    from faceaug.clean import undo_clean
+
+    done = undo_clean(folder, all_runs=all_runs)
+    console.say(done.summary(verbose=console.verbose))
+    console.document(done.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
+@click.argument("folder", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="The PNG to write.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which faces are shown.")
+@common_options
+def preview(folder: Path, out: Path, seed: int, console: Console) -> None:
+    """Draw a contact sheet: a row for each augmentation, stronger to the right, landmarks drawn."""
+    from faceaug.augment.preview import write_preview
+
+    size = write_preview(folder, out, seed=seed)
+    console.say(f"{out}: {size[1]}x{size[0]} pixels")
+    console.document({"out": str(out), "width": size[1], "height": size[0]})
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug synth --n 10000 --out ./extra")
+@click.option("--n", type=int, default=10_000, show_default=True, help="How many faces.")
+@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+@click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: dcgan-32]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
+@click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
+@click.option("--grid", type=FOLDER, help="Also write a contact sheet of the first faces (PNG).")
+@common_options
+def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, console: Console) -> None:
+    """Write generated faces as files, with metadata.csv."""
+    from faceaug.synthesize import SyntheticFaceSource
+
+    source = SyntheticFaceSource(model, n=n, seed=seed)
+    with console.progress("faces", n, "faces") as advance:
+        report = source.save(out, format=ending, on_progress=advance)
+    if grid is not None:
+        source.save_grid(grid, min(n, 100))
+    console.say(f"{report.faces:,} faces from {report.model}, seed {report.seed}, in {report.out}")
+    console.document(report.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --copies 1 --synthetic 0.25")
+@click.argument("folder", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
+@click.option(
+    "--copies", type=click.IntRange(min=0), default=1, show_default=True, help="Augmented copies of each face."
+)
+@click.option("--synthetic", default="0.25", show_default=True, metavar="SHARE|COUNT", help="Generated faces to add.")
+@click.option(
+    "--balance", multiple=True, metavar="ATTRIBUTE[=SHARE]", help="Copy rare faces up to this share, 0.5 if not given."
+)
+@click.option("--recipe", type=FOLDER, help="What a copy goes through (recipe.toml).")
+@click.option("--model", metavar="NAME|PATH", help="Of the generated faces.  [default: dcgan-32]")
+@click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]")
+@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--format", "ending", type=click.Choice(["png", "jpg"]), default="png", show_default=True)
+@common_options
+def expand(
+    folder: Path, out: Path, copies: int, synthetic: str, balance: tuple[str, ...], recipe: Path | None,
+    model: str | None, size: int | None, partition: str | None, seed: int, ending: Any, console: Console,
+) -> None:  # fmt: skip
+    """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
+    from faceaug.mix import expand_dataset, save_dataset
+
+    dataset = expand_dataset(
+        folder, copies=copies, synthetic=_number(synthetic), balance=dict(map(_balance, balance)), recipe=recipe,
+        source=model, size=size, partition=partition, seed=seed,
+    )  # fmt: skip
+    height, width = dataset.frame.size
+    console.say(f"pictures: {height}x{width}, crop {dataset.frame.crop}")
+    with console.progress("items", len(dataset), "items") as advance:
+        report = save_dataset(dataset, out, format=ending, on_progress=advance)
+    console.say(report.summary(verbose=console.verbose))
+    console.document(report.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
+@click.argument("folder", type=FOLDER)
+@click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
+@click.option("--preset", "name", default="dcgan-32", show_default=True, help="Where the other numbers come from.")
+@click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Save and stop after so long.")
+@click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
+@click.option("--init", metavar="MODEL", help="Start from this model's weights.")
+@click.option("--size", type=int, help="Side of the faces.  [default: the preset's]")
+@click.option(
+    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
+)
+@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
+@click.option("--seed", type=int, help="Of weights, order and noise.  [default: 0]")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
+@common_options
+def train(
+    folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
+    console: Console, **changes: Any,
+) -> None:  # fmt: skip
+    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit."""
+    from faceaug.train import preset, train_gan
+
+    config = preset(name, **{key: value for key, value in changes.items() if value is not None})
+    with console.progress("images", config.images, "images") as advance:
+        report = train_gan(
+            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition,
+            on_progress=lambda state: advance(state.images),
+        )  # fmt: skip
+    console.detail(report.unreadable)
+    state = "finished" if report.finished else "saved; --resume continues"
+    console.say(f"{report.images:,} images of {report.faces:,} faces shown, {state}. Model: {report.model}")
+    console.document(report.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug info")
+@common_options
+def info(console: Console) -> None:
+    """Show versions, models with licence and hash, and known trouble."""
+    from faceaug.doctor import examine
+
+    found = examine()
+    console.say(found.summary())
+    console.document(found.to_json())
+
+
+def _share(text: str) -> float:
+    number = text.removesuffix("%")
+    try:
+        value = float(number) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} is not a share such as 20% or 0.2", param_hint="--max-remove")
+    return value
+
+
+def _number(text: str) -> float | int:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint="--synthetic") from None
+
+
+def _balance(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    try:
+        return name, float(share) if share else 0.5
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: the share is not a number", param_hint="--balance") from None
+
+
+def _count(folder: Path) -> int:
+    """Number of pictures, for the progress bar; 0 where the command itself will say what is wrong."""
+    from faceaug.folder import list_folder
+
+    return len(list_folder(folder).pictures)
+
+
+def _write_report(path: Path, report: Any) -> None:
+    from faceaug.files import explained, write_bytes, write_json
+
+    with explained(path):
+        if path.suffix == ".json":
+            write_json(path, report.to_json())
+        else:
+            write_bytes(path, report.to_html().encode("utf-8", "backslashreplace"))
+
+
+def main() -> NoReturn:
+    """Run the command line; every ending has one clear line and the exit code of the contract."""
+    signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _show_warning
+    code, message = 0, ""
+    try:
+        cli.main(prog_name="faceaug", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "faceaug"
+        code, message = 2, f"{error.format_message()} See: {command} --help"
+    except click.ClickException as error:
+        code, message = error.exit_code, error.format_message()
+    except FaceAugError as error:
+        code, message = error.exit_code, str(error)
+    except (KeyboardInterrupt, click.Abort):
+        code, message = Interrupted.exit_code, "interrupted"
+    except BrokenPipeError:
+        code = 1
+    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            traceback.print_exc()
+        code, message = 1, f"unexpected {type(error).__name__}: {error}; -v shows where"
+    if message:
+        click.echo(f"faceaug: {' '.join(message.split())}", err=True)
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"error": message, "exit_code": code}))
+    sys.exit(code)
+
+
+def _terminate(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    if "-q" not in sys.argv and "--quiet" not in sys.argv:
+        click.echo(f"note: {message}", err=True)

@@ -1,0 +1,76 @@
+"""What is installed, which models are there, and known trouble."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distributions, version
+from typing import Any
+
+from faceaug.errors import FaceAugError
+from faceaug.image import load_cv2
+from faceaug.synthesize.weights import ModelConfig, bundled_models, load_model
+
+_PACKAGES = (
+    "faceaug", "torch", "torchvision", "opencv-python", "numpy", "pillow", "ImageHash", "click", "safetensors",
+)  # fmt: skip
+_EXTRAS = {"datasets": ("datasets",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Versions by package, extras present, models and trouble (each with its cure)."""
+
+    versions: dict[str, str]
+    extras: dict[str, bool]
+    models: tuple[ModelConfig, ...]
+    trouble: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        models = {m.name: {"license": m.license, "sha256": m.sha256, "size": m.size} for m in self.models}
+        return {
+            "versions": self.versions, "extras": self.extras, "models": models, "trouble": list(self.trouble)
+        }  # fmt: skip
+
+    def summary(self) -> str:
+        """What people read."""
+        lines = [f"  {name:<15} {number}" for name, number in self.versions.items()]
+        lines += [f"  extra {name:<9} {'present' if there else 'not installed'}" for name, there in self.extras.items()]
+        lines.append("models")
+        lines += [f"  {m.name:<16} {m.size}x{m.size}  {m.license}  sha256 {m.sha256[:16]}" for m in self.models]
+        lines += [f"trouble: {line}" for line in self.trouble] or ["no known trouble"]
+        return "\n".join(lines)
+
+
+def examine() -> Findings:
+    """Look at the installation; changes nothing."""
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    extras = {name: all(_version(p) != "missing" for p in needed) for name, needed in _EXTRAS.items()}
+    return Findings(versions, extras, tuple(bundled_models()), tuple(_trouble()))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _trouble() -> list[str]:
+    trouble = []
+    wheels = sorted({d.name for d in distributions() if d.name and d.name.lower().startswith("opencv-")})
+    if len(wheels) > 1:
+        trouble.append(
+            f"{' and '.join(wheels)} overwrite each other's files: pip uninstall {' '.join(wheels)}, then install one"
+        )
+    try:
+        load_cv2()
+    except FaceAugError as error:
+        trouble.append(str(error))
+    for config in bundled_models():
+        try:
+            load_model(config.name)
+        except FaceAugError as error:
+            trouble.append(f"{error}; install faceaug again")
+    return trouble

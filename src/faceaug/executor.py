@@ -1,0 +1,171 @@
+"""``map(function, tasks)`` with results in task order: in this process, or in several.
+
+A cluster engine joins in by offering the same method.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from itertools import islice
+from multiprocessing.connection import wait
+from typing import Protocol, TypeVar
+
+from faceaug.errors import ArgumentError, FaceAugError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+_CHUNK = 64  # tasks sent to a worker at once: a message costs about as much as decoding one small picture
+_AHEAD = 4  # chunks per worker on their way, so that memory does not grow with the number of tasks
+
+
+class Executor(Protocol):
+    """Something that applies a function to many tasks."""
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """Apply ``function`` to every task and yield the results in the order of the tasks.
+
+        Args:
+            function: from the top level of a module, with arguments and results that can be pickled.
+            tasks: consumed as needed.
+        """
+        ...
+
+
+class SerialExecutor:
+    """Works in this process."""
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """See ``Executor``."""
+        return map(function, tasks)
+
+
+class ProcessExecutor:
+    """Works in freshly started processes (never forked: OpenCV's and torch's threads do not survive a fork).
+
+    Args:
+        workers: number of processes, >= 1.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """See ``Executor``.
+
+        Raises:
+            FaceAugError: a worker process died.
+        """
+        pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        try:
+            yield from self._collect(pool, function, iter(tasks))
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            raise FaceAugError(
+                "a worker process died: it was killed, or the machine ran out of memory. Nothing was changed; run "
+                "again, with fewer workers if memory is short"
+            ) from error
+        finally:
+            _end(pool)
+
+    def _collect(
+        self, pool: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Iterator[Task]
+    ) -> Iterator[Result]:
+        under_way: deque[Future[list[Result]]] = deque()
+        with _without_main(function):
+            for chunk in islice(_chunks(tasks), self.workers * _AHEAD):
+                under_way.append(pool.submit(_run_chunk, function, chunk))
+        while under_way:
+            yield from under_way.popleft().result()
+            for chunk in islice(_chunks(tasks), 1):
+                under_way.append(pool.submit(_run_chunk, function, chunk))
+
+
+@contextmanager
+def open_executor(workers: int | None) -> Iterator[Executor]:
+    """An executor for a number of workers.
+
+    Args:
+        workers: processes; 0 or 1 works in this process; None takes one per processor this process may use.
+
+    Raises:
+        ArgumentError: ``workers`` is negative.
+    """
+    if workers is not None and workers < 0:
+        raise ArgumentError(f"workers {workers}: expected 0 or more")
+    count = processors() if workers is None else workers
+    yield SerialExecutor() if count <= 1 else ProcessExecutor(count)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    with suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _chunks(tasks: Iterator[Task]) -> Iterator[list[Task]]:
+    while chunk := list(islice(tasks, _CHUNK)):
+        yield chunk
+
+
+def _run_chunk(function: Callable[[Task], Result], chunk: list[Task]) -> list[Result]:
+    return [function(task) for task in chunk]
+
+
+@contextmanager
+def _without_main(function: Callable[[Task], Result]) -> Iterator[None]:
+    """Start workers without running the user's script again in each of them.
+
+    A new process imports the main module, so that a script that calls us at its top level, without the
+    ``if __name__ == "__main__"`` line, would start itself over and over. Our functions live in modules of their own.
+    """
+    if getattr(function, "__module__", "__main__") == "__main__":
+        yield
+        return
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _begin_worker() -> None:
+    """In a worker: one thread, quiet, deaf to Ctrl-C (the parent decides), gone when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+    # libjpeg complains about damaged files on the terminal itself; what is wrong is told by the result.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+    from faceaug.image import load_cv2
+
+    with suppress(FaceAugError):  # without OpenCV the first decode says what is missing, which this could not
+        load_cv2().setNumThreads(1)
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    workers = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    pool.shutdown(wait=True)

@@ -1,0 +1,129 @@
+"""metadata.csv: what each file of a synthetic or expanded folder is and how it was made.
+
+The Hugging Face imagefolder layout, so ``datasets.load_dataset("imagefolder", data_dir=...)`` reads it; ``FaceFolder``
+reads all of it back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from faceaug.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
+from faceaug.files import PARTIAL, remove_output, write_bytes
+from faceaug.folder import Target
+
+METADATA = "metadata.csv"
+DATASET = "dataset.json"
+COLUMNS: tuple[str, ...] = (
+    "file_name", "origin", "source_file", "model", "seed", "key", "operations", "weight", "partition", "identity",
+    "label", *LANDMARKS, *ATTRIBUTES, "sha256",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One file.
+
+    Attributes:
+        file_name: path below the folder, with "/".
+        target: attributes, landmarks and so on; see ``faceaug.folder.make_target``.
+        source_file: the real picture it was made from, relative to the folder it came from; empty for synthetic ones.
+        model: of a synthetic face.
+        seed: of the run.
+        key: number of the item in the run (augmented) or of the face in the model's stream (synthetic).
+        operations: what was done, as JSON; empty if nothing.
+        sha256: of the file's bytes.
+    """
+
+    file_name: str
+    target: Target
+    source_file: str = ""
+    model: str = ""
+    seed: int
+    key: int
+    operations: str = ""
+    sha256: str
+
+
+class ManifestWriter:
+    """Collects the rows of a folder that is being filled, so that an interrupted run goes on where it stopped.
+
+    Rows are appended to ``metadata.csv.partial`` (a line of JSON each) after their file is complete; ``finish`` turns
+    them into ``metadata.csv``. Items are handed in in order, with a row or with the reason why there is none.
+
+    Args:
+        folder: where the files go.
+
+    Attributes:
+        done: items already handled, by this run or the one before.
+        problems: the reasons, in order.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._partial = folder / (METADATA + PARTIAL)
+        self._lines = self._read_back()
+        self.done = len(self._lines)
+        self.problems = [line for line in self._lines if isinstance(line, str)]
+        write_bytes(self._partial, "".join(json.dumps(line) + "\n" for line in self._lines).encode())
+        self._handle = self._partial.open("a", encoding="utf-8")
+
+    def add(self, row: Row | str) -> None:
+        """Take the row of the next item, or the reason why it has no file."""
+        line = row if isinstance(row, str) else [str(cell) for cell in _cells(row)]
+        if isinstance(line, str):
+            self.problems.append(line)
+        self._lines.append(line)
+        self.done += 1
+        self._handle.write(json.dumps(line) + "\n")
+
+    def flush(self) -> None:
+        """Hand the rows to the system, so that they survive the process."""
+        self._handle.flush()
+
+    def close(self) -> None:
+        """Stop here; another writer may go on."""
+        self._handle.close()
+
+    def finish(self) -> None:
+        """Write ``metadata.csv``, complete or absent, and drop the partial one."""
+        self.close()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(line for line in self._lines if not isinstance(line, str))
+        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"), durable=True)
+        remove_output(self._partial)
+
+    def _read_back(self) -> list[list[str] | str]:
+        """The complete lines of an interrupted run; a torn last line is as if it had never been begun."""
+        text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
+        lines: list[list[str] | str] = []
+        for line in text.splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break
+            lines.append(json.loads(line))
+        return lines
+
+
+def _cells(row: Row) -> list[object]:
+    target = row.target
+    points = np.asarray(target["landmarks"], np.float32).reshape(-1)
+    return [
+        row.file_name, ORIGINS[int(target["origin"])], row.source_file, row.model, row.seed, row.key, row.operations,
+        _short(float(target["weight"])), int(target["partition"]), int(target["identity"]), int(target["label"]),
+        *("" if np.isnan(p) else _short(p) for p in points),
+        *(int(a) for a in np.asarray(target["attributes"])),
+        row.sha256,
+    ]  # fmt: skip
+
+
+def _short(number: float | np.float32) -> str:
+    """The shortest text that reads back as the same float32."""
+    return np.format_float_positional(np.float32(number), trim="-")

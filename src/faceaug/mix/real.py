@@ -1,0 +1,177 @@
+"""Real faces from anywhere: a path, a FaceFolder or any map-style dataset, behind one small interface."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.annotations import ATTRIBUTES, Annotations, unknown
+from faceaug.errors import ArgumentError, ImageError, RefusedError
+from faceaug.folder import FaceFolder, Target, make_target
+from faceaug.image import Image8, probe, read_bytes
+
+_SIZE_SAMPLE = 1000  # headers read to find the most common size: enough to find any size that is common
+
+
+class MapStyle(Protocol):
+    """Any dataset with a length and items (image, label or target)."""
+
+    def __len__(self) -> int:
+        """Number of items."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Item ``index``."""
+
+
+Faces: TypeAlias = "str | Path | FaceFolder | MapStyle"
+
+
+class RealFaces:
+    """n real faces.
+
+    Attributes:
+        annotations: arrays over all of them.
+        root: the folder they lie in; None for other datasets.
+        notes: what was odd.
+    """
+
+    def __init__(self, faces: Faces) -> None:
+        source = FaceFolder(faces) if isinstance(faces, str | Path) else faces
+        self._source = source
+        self.root: Path | None = None
+        self.notes: tuple[str, ...] = ()
+        if isinstance(source, FaceFolder):
+            self.root, self.notes = source.root, source.notes
+            self.annotations = source.annotations
+        else:
+            _check_map_style(source)
+            self.annotations = _collect(source)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, row: int) -> Image8:
+        """Picture ``row``: uint8 (height, width, 3), RGB."""
+        if isinstance(self._source, FaceFolder):
+            return self._source.read(row)
+        return to_image8(_split(self._source[row], row)[0], row)
+
+    def target(self, row: int) -> Target:
+        """What is known of picture ``row``."""
+        return make_target(self.annotations, row)
+
+    def name(self, row: int) -> str:
+        """What to call picture ``row``: its path below the folder, or its number."""
+        return self._source.names[row] if isinstance(self._source, FaceFolder) else f"{row:06d}"
+
+    def common_size(self) -> tuple[int, int]:
+        """The most common (height, width) among up to 1,000 evenly spaced pictures; the smaller of two equals."""
+        rows = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SIZE_SAMPLE)).astype(int))
+        sizes = Counter(size for row in rows.tolist() if (size := self._size(row)) is not None)
+        if not sizes:
+            raise RefusedError(f"{self.root or 'the dataset'}: none of its pictures can be read")
+        return min(sizes, key=lambda size: (-sizes[size], size))
+
+    def _size(self, row: int) -> tuple[int, int] | None:
+        try:
+            if isinstance(self._source, FaceFolder):
+                header = probe(read_bytes(self._source.path(row)), name=self.name(row))
+                turned = header.orientation >= 5
+                return (header.width, header.height) if turned else (header.height, header.width)
+            height, width = self.read(row).shape[:2]
+        except ImageError:
+            return None
+        return height, width
+
+
+def to_image8(image: object, row: int) -> Image8:
+    """A dataset's picture as uint8 (height, width, 3) RGB.
+
+    Args:
+        image: a PIL picture; a uint8 array (height, width, 3) or (height, width); a tensor (3 or 1, height, width),
+            uint8 or float in 0..1.
+        row: for the message.
+
+    Raises:
+        ArgumentError: anything else.
+    """
+    if hasattr(image, "convert"):  # PIL, without importing it
+        return np.asarray(cast(Any, image).convert("RGB"))
+    if hasattr(image, "detach"):
+        image = cast(Any, image).detach().cpu().numpy()
+        if image.ndim == 3:
+            image = image.transpose(1, 2, 0)
+        if image.dtype.kind == "f":
+            image = _from_unit(image, row)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        if image.ndim == 2:
+            image = image[..., None]
+        if image.ndim == 3 and image.shape[2] in {1, 3}:
+            return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    described = f"{type(image).__name__} {getattr(image, 'dtype', '')} {getattr(image, 'shape', '')}"
+    raise ArgumentError(
+        f"item {row}: the picture is {described.strip()}; expected PIL, uint8 (H, W, 3) or a tensor (3, H, W)"
+    )
+
+
+def _from_unit(image: NDArray[np.floating[Any]], row: int) -> Image8:
+    low, high = float(image.min()), float(image.max())
+    if low < 0 or high > 1:
+        raise ArgumentError(f"item {row}: a float tensor should be in 0..1, this one is in {low:.3g}..{high:.3g}")
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def _check_map_style(source: MapStyle) -> None:
+    if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+        raise ArgumentError(f"faces: {type(source).__name__} is neither a path, a FaceFolder nor a map-style dataset")
+    if not len(source):
+        raise RefusedError("faces: the dataset is empty")
+
+
+def _split(item: Any, row: int) -> tuple[Any, Any]:
+    if isinstance(item, tuple | list) and len(item) == 2:
+        return item[0], item[1]
+    raise ArgumentError(f"item {row}: expected (image, label or target), found {type(item).__name__}")
+
+
+def _collect(source: MapStyle) -> Annotations:
+    """Read all targets of a dataset once: balance and partition need them before the first epoch."""
+    known = unknown(len(source))
+    for row in range(len(source)):
+        target = _split(source[row], row)[1]
+        if isinstance(target, Mapping):
+            for key, put in _FIELDS.items():
+                if key in target:
+                    put(known, row, target[key])
+        elif np.ndim(target) == 1 and len(target) == len(ATTRIBUTES):
+            known.attributes[row] = _signs(target)
+        elif isinstance(target, int | np.integer) or (hasattr(target, "item") and np.ndim(target) == 0):
+            known.label[row] = int(target)
+        elif target is not None:
+            raise ArgumentError(
+                f"item {row}: the target is {type(target).__name__}; expected a label, 40 attributes or a dict"
+            )
+    return known
+
+
+def _signs(values: Any) -> NDArray[np.int8]:
+    """Attributes as -1/+1 from -1/+1 or, as torchvision's CelebA gives them, from 0/1."""
+    numbers = np.asarray(values).astype(np.int64)
+    return (np.sign(numbers) if (numbers < 0).any() else numbers * 2 - 1).astype(np.int8)
+
+
+def _put(name: str) -> Callable[[Annotations, int, Any], None]:
+    def put(known: Annotations, row: int, value: Any) -> None:
+        getattr(known, name)[row] = np.asarray(value)
+
+    return put
+
+
+_FIELDS: dict[str, Callable[[Annotations, int, Any], None]] = {
+    name: _put(name) for name in ("attributes", "identity", "label", "partition", "landmarks", "weight", "origin")
+}

@@ -1,0 +1,130 @@
+"""The state folder of a user's folder: where it lies, who holds it, and what its errors are called."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+
+from faceaug.disk import Disk
+from faceaug.errors import Interrupted, JournalError, RefusedError, printable
+from faceaug.files import explained
+
+
+def state_folder(root: Path, *, beside: bool) -> Path:
+    """Where the state of a folder lies.
+
+    Args:
+        root: the user's folder.
+        beside: prefer ``.NAME.faceaug`` beside it, for class folders: a hidden folder inside would become a class.
+            A state folder that exists already is used, wherever it is.
+    """
+    real = root.resolve()
+    inside, outside = real / ".faceaug", real.parent / f".{real.name}.faceaug"
+    if os.path.lexists(inside) or os.path.lexists(outside):
+        return inside if os.path.lexists(inside) else outside
+    return outside if beside else inside
+
+
+def make_state(root: Path, state: Path, disk: Disk) -> None:
+    """Make the state folder, or refuse where it cannot be one."""
+    if not os.path.lexists(state):
+        before = root.stat().st_mtime_ns
+        disk.make_folder(state)
+        if state.parent == root.resolve():
+            disk.set_mtime(root, before)  # our own folder is no change of the user's
+        disk.sync_folder(state.parent)
+    facts = state.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise RefusedError(f"{printable(state)} is in the way: faceaug keeps its state in a folder of that name")
+    if facts.st_dev != root.stat().st_dev:
+        raise RefusedError(
+            f"{printable(state)} is not on the file system of {printable(root)}; files are moved, never copied"
+        )
+
+
+@contextmanager
+def locked(state: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock of a state folder, or refuse at once and name the holder; a killed run frees it."""
+    path = state / "lock"
+    # Without flock a soft lock would outlive a killed run; older versions of filelock never fall back to one.
+    strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
+    lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = "another run"
+        with suppress(OSError, UnicodeDecodeError):
+            holder = path.read_text().strip() or holder
+        raise RefusedError(f"{printable(state)}: in use by {printable(holder)}; wait for it to end") from None
+    except (NotImplementedError, OSError) as error:
+        raise RefusedError(f"{printable(path)}: cannot be locked ({error}); check the folder's permissions") from error
+    try:
+        with suppress(OSError):
+            path.write_text(f"process {os.getpid()} (faceaug {purpose})\n")
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def explained_disk(root: Path) -> Iterator[None]:
+    """Every error of the system as one of ours; the state stays as it is and the next run completes it."""
+    try:
+        with explained(root):
+            yield
+    except RefusedError as error:
+        raise RefusedError(f"{error}. No file is lost; the next run completes what was begun") from error.__cause__
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise RefusedError(
+                f"{printable(error.filename)}: lies on another file system; files are moved, never copied"
+            ) from error
+        raise JournalError(
+            f"{printable(root)}: the disk reports {error.strerror!r} for {printable(error.filename)}. No file is lost; "
+            "run again when the disk is well"
+        ) from error
+
+
+@contextmanager
+def deferred_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of acting on them; elsewhere than in the main thread there are none."""
+    arrived: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    with _handled(note):
+        yield arrived
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted when SIGINT or SIGTERM arrives while nothing is being moved (main thread only)."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; run again to go on")
+
+    with _handled(stop):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError):  # not the main thread: signals do not arrive here
+                previous[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,95 @@
+"""Every type of picture comes back as it came."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import tv_tensors
+
+from faceaug import ArgumentError
+from faceaug.augment import Compose, GaussianBlur, HorizontalFlip, Rotate
+from tests.conftest import picture
+
+TRANSFORM = Compose([Rotate((10, 10)), HorizontalFlip(p=1), GaussianBlur((1, 1))])
+
+
+def test_an_array_gives_an_array() -> None:
+    for image in (picture(1), picture(1)[..., 0], picture(1)[..., :1]):
+        result = TRANSFORM(image)
+        assert type(result) is np.ndarray
+        assert (result.shape, result.dtype) == (image.shape, np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_a_pil_picture_gives_a_pil_picture_of_its_mode(mode: str) -> None:
+    result = TRANSFORM(Image.fromarray(picture(1)).convert(mode))
+    assert isinstance(result, Image.Image)
+    assert (result.mode, result.size) == (mode, (178, 218))
+
+
+def test_a_tensor_gives_a_contiguous_tensor_and_a_tv_image_a_tv_image() -> None:
+    tensor = torch.from_numpy(picture(1).transpose(2, 0, 1).copy())
+    plain, tv = TRANSFORM(tensor), TRANSFORM(tv_tensors.Image(tensor))
+    assert type(plain) is torch.Tensor
+    assert type(tv) is tv_tensors.Image
+    for result in (plain, tv):
+        assert (result.shape, result.dtype) == (tensor.shape, torch.uint8)
+        assert result.is_contiguous()
+
+
+def test_all_types_hold_the_same_pixels() -> None:
+    image = picture(1)
+    expected = TRANSFORM(image, key=5)
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    assert (np.asarray(TRANSFORM(Image.fromarray(image), key=5)) == expected).all()
+    assert (TRANSFORM(tensor, key=5).permute(1, 2, 0).numpy() == expected).all()
+    assert (TRANSFORM(tv_tensors.Image(tensor), key=5).permute(1, 2, 0).numpy() == expected).all()
+
+
+def test_the_input_is_never_changed_and_may_be_read_only_or_a_view() -> None:
+    image = picture(1)
+    before = image.copy()
+    image.flags.writeable = False
+    for view in (image, image[::-1, ::-1], image[10:, 5:-5], np.asfortranarray(image)):
+        assert (TRANSFORM(view, key=1) == TRANSFORM(view.copy(), key=1)).all()
+    assert (image == before).all()
+
+
+CASES = [
+    (picture(1).astype(np.float32) / 255, r"a float32 array (218, 178, 3): expected uint8, 0..255; augment before"),
+    (picture(1).astype(np.int32), "a int32 array"),
+    (picture(1).transpose(2, 0, 1), "it looks like (channels, height, width): use x.transpose(1, 2, 0)"),
+    (np.zeros((0, 5, 3), np.uint8), "an empty array, (0, 5, 3)"),
+    (np.zeros((2, 5, 5, 3), np.uint8), "an array with 4 axes, (2, 5, 5, 3): expected one picture"),
+    (np.zeros((5, 5, 2), np.uint8), "1, 3 or 4 channels"),
+    (torch.zeros(3, 8, 9), "a torch.float32 tensor (3, 8, 9): expected torch.uint8"),
+    (torch.zeros(2, 3, 8, 9, dtype=torch.uint8), "a batch of pictures, (2, 3, 8, 9): give one at a time"),
+    (torch.zeros(8, 9, 3, dtype=torch.uint8), "use x.permute(2, 0, 1)"),
+    (torch.zeros(3, 0, 9, dtype=torch.uint8), "an empty tensor"),
+    (Image.new("P", (4, 4)), "a PIL picture of mode P: expected RGB, RGBA, L; use .convert('RGB')"),
+    ("face.jpg", "a picture of type str"),
+    (None, "a picture of type NoneType"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), CASES, ids=[message[:40] for _, message in CASES])
+def test_a_wrong_picture_is_refused_with_the_remedy(wrong: object, message: str) -> None:
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        Rotate()(wrong)
+
+
+def test_augmenting_arrays_imports_neither_torch_nor_torchvision() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from faceaug.augment import Compose, Rotate\n"
+        "assert 'cv2' not in sys.modules\n"
+        "Compose([Rotate(9)])(np.zeros((8, 8, 3), np.uint8))\n"
+        "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from faceaug.errors import ArgumentError, RefusedError
+from faceaug.folder import FaceFolder
+from faceaug.synthesize import SyntheticFaceSource
+
+
+@pytest.fixture(scope="module")
+def source() -> SyntheticFaceSource:
+    return SyntheticFaceSource(n=300, seed=3)
+
+
+def test_faces_are_uint8_pictures_that_differ(source: SyntheticFaceSource) -> None:
+    faces = source.generate(100)
+    assert faces.shape == (100, 3, 32, 32)
+    assert faces.dtype == torch.uint8
+    assert len({face.numpy().tobytes() for face in faces}) == 100
+    assert faces.float().std(dim=(1, 2, 3)).min() > 10
+
+
+@given(start=st.integers(0, 200), n=st.integers(1, 130))
+@settings(max_examples=25, deadline=None)
+def test_face_k_does_not_depend_on_how_it_was_asked_for(start: int, n: int) -> None:
+    source = SyntheticFaceSource(seed=3)
+    assert torch.equal(source.generate(n, start=start), SyntheticFaceSource(seed=3).generate(start + n)[start:])
+
+
+def test_face_k_does_not_depend_on_threads(source: SyntheticFaceSource) -> None:
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.append(SyntheticFaceSource(seed=3).generate(130))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_another_seed_gives_other_faces(source: SyntheticFaceSource) -> None:
+    assert not torch.equal(source.generate(4), SyntheticFaceSource(seed=4).generate(4))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_a_data_loader_gives_the_same_faces_for_any_number_of_workers(
+    source: SyntheticFaceSource, workers: int
+) -> None:
+    loader = DataLoader(source, batch_size=50, num_workers=workers)
+    batches = list(loader)
+    assert torch.equal(torch.cat([faces for faces, _ in batches]), source.generate(300))
+    target = batches[0][1]
+    assert target["origin"].tolist() == [2] * 50
+    assert target["partition"].tolist() == [0] * 50
+    assert target["attributes"].shape == (50, 40)
+    assert target["landmarks"].isnan().all()
+    assert not target["visible"].any()
+
+
+def test_indices_behave_as_those_of_a_sequence(source: SyntheticFaceSource) -> None:
+    assert torch.equal(source[-1][0], source[299][0])
+    assert len(source) == 300
+    with pytest.raises(IndexError):
+        source[300]
+
+
+def test_generating_leaves_the_global_random_state_alone() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    SyntheticFaceSource(seed=9).generate(3)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(
+    source: SyntheticFaceSource, tmp_path: Path
+) -> None:
+    report = source.save(tmp_path / "out", 70)
+    assert report.faces == 70
+    folder = FaceFolder(tmp_path / "out")
+    assert len(folder) == 70
+    faces = source.generate(70).permute(0, 2, 3, 1).numpy()
+    for k in range(70):
+        image, target = folder[k]
+        assert np.array_equal(image, faces[k])
+        assert target["origin"] == 2
+        assert target["partition"] == 0
+    with Image.open(tmp_path / "out" / "000069.png") as picture:
+        text = picture.text  # type: ignore[attr-defined]
+    assert text == {"synthetic": "true", "model": "dcgan-32", "seed": "3", "key": "69"}
+    table = (tmp_path / "out" / "metadata.csv").read_text().splitlines()
+    digest = hashlib.sha256((tmp_path / "out" / "000000.png").read_bytes()).hexdigest()
+    assert table[1].startswith("000000.png,synthetic,,dcgan-32,3,0,")
+    assert table[1].endswith(digest)
+
+
+def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    source = SyntheticFaceSource(seed=1)
+    source.save(whole, 200)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int) -> None:
+        if done == 128:
+            raise Stop
+
+    with pytest.raises(Stop):
+        source.save(cut, 200, on_progress=stop)
+    assert not (cut / "metadata.csv").exists()
+    untouched = (cut / "000000.png").stat().st_mtime_ns
+    SyntheticFaceSource(seed=1).save(cut, 200)
+    assert (cut / "000000.png").stat().st_mtime_ns == untouched
+    names = sorted(p.name for p in whole.iterdir())
+    assert names == sorted(p.name for p in cut.iterdir())
+    assert all((whole / n).read_bytes() == (cut / n).read_bytes() for n in names)
+
+
+def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:
+    source = SyntheticFaceSource(seed=1)
+    source.save(tmp_path / "done", 3)
+    with pytest.raises(RefusedError, match="finished run"):
+        source.save(tmp_path / "done", 3)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("mine")
+    with pytest.raises(RefusedError, match="not empty"):
+        source.save(tmp_path / "full", 3)
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["diary.txt"]
+
+
+def test_jpeg_files_are_close_to_the_faces(source: SyntheticFaceSource, tmp_path: Path) -> None:
+    source.save(tmp_path / "out", 5, format="jpg")
+    image, _ = FaceFolder(tmp_path / "out")[4]
+    expected = source.generate(5)[4].permute(1, 2, 0).numpy()
+    assert np.abs(image.astype(int) - expected).mean() < 4
+
+
+def test_webdataset_shards_hold_a_picture_and_a_json_for_every_face(
+    source: SyntheticFaceSource, tmp_path: Path
+) -> None:
+    report = source.save(tmp_path / "out", 1003, format="webdataset")
+    assert report.files == 2
+    with tarfile.open(tmp_path / "out" / "000001.tar") as tar:
+        names = tar.getnames()
+        facts = json.loads(tar.extractfile("000001002.json").read())  # type: ignore[union-attr]
+        picture = np.asarray(Image.open(io.BytesIO(tar.extractfile("000001002.png").read())))  # type: ignore[union-attr]
+    assert names == [f"{k:09d}.{e}" for k in (1000, 1001, 1002) for e in ("png", "json")]
+    assert facts["key"] == 1002
+    assert facts["synthetic"] is True
+    assert np.array_equal(picture, source.generate(1, start=1002)[0].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_fewer_than_one_face_is_refused(n: int) -> None:
+    with pytest.raises(ArgumentError, match=f"n {n}"):
+        SyntheticFaceSource(n=n)
+
+
+def test_an_unknown_attribute_is_answered_with_the_forty() -> None:
+    with pytest.raises(ArgumentError, match=r"'Beautiful'.*5_o_Clock_Shadow.*Young"):
+        SyntheticFaceSource(attributes={"Beautiful": 1})
+
+
+def test_attributes_for_a_model_without_them_are_refused(source: SyntheticFaceSource) -> None:
+    with pytest.raises(ArgumentError, match="takes no attributes"):
+        source.generate(1, attributes={"Smiling": 1})
+
+
+def test_a_contact_sheet_shows_the_first_faces(source: SyntheticFaceSource, tmp_path: Path) -> None:
+    source.save_grid(tmp_path / "sheet.png", 20)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (10 * 65 - 1, 2 * 65 - 1)

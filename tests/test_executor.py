@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from faceaug.errors import ArgumentError, FaceAugError, ImageError
+from faceaug.executor import ProcessExecutor, SerialExecutor, open_executor
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def die(number: int) -> int:
+    if number == 70:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fail(number: int) -> int:
+    raise ImageError("a.jpg", "is empty")
+
+
+def threads(_: int) -> int:
+    import cv2
+
+    return int(cv2.getNumThreads())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
+    with open_executor(workers) as executor:
+        assert list(executor.map(square, range(1000))) == [n * n for n in range(1000)]
+
+
+def test_a_killed_worker_is_one_clear_error_and_no_hang() -> None:
+    began = time.monotonic()
+    with pytest.raises(FaceAugError, match="worker process died"):
+        list(ProcessExecutor(2).map(die, range(200)))
+    assert time.monotonic() - began < 20
+
+
+def test_an_error_of_a_task_arrives_as_it_is() -> None:
+    with pytest.raises(ImageError, match=r"a\.jpg: is empty"):
+        list(ProcessExecutor(2).map(fail, range(3)))
+
+
+def test_workers_use_one_thread_each() -> None:
+    assert list(ProcessExecutor(1).map(threads, [0])) == [1]
+
+
+def test_the_number_of_workers_chooses_the_executor() -> None:
+    with open_executor(1) as executor:
+        assert isinstance(executor, SerialExecutor)
+    with open_executor(3) as executor:
+        assert isinstance(executor, ProcessExecutor)
+        assert executor.workers == 3
+    with pytest.raises(ArgumentError), open_executor(-1):
+        pass
+
+
+def test_a_script_without_a_main_guard_is_not_started_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('once', flush=True)\n"
+        "from faceaug.executor import ProcessExecutor\n"
+        "from faceaug.errors import printable\n"
+        "print(list(ProcessExecutor(2).map(printable, range(3))))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.stdout == "once\n['0', '1', '2']\n"
+    assert done.stderr == ""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys, time, signal\n"
+        "from faceaug.executor import ProcessExecutor\n"
+        "from tests.test_executor import tell\n"
+        "results = ProcessExecutor(2).map(tell, range(200))\n"
+        "print(next(results), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    worker = int(done.stdout)
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("a worker outlived its parent by five seconds")
+
+
+def tell(_: int) -> int:
+    return os.getpid()
