@@ -79,7 +79,8 @@ def main() -> None:
     config = SyntheticFaceSource(options.model[0]).config
     rows = {name: select_rows(folder.annotations, name)[0] for name in ("train", "val")}
     real = {
-        name: torch.from_numpy(load_faces(folder, crop=config.crop, size=config.size, rows=r)[0]) for name, r in rows.items()
+        name: torch.from_numpy(load_faces(folder, crop=config.crop, size=config.size, rows=r)[0])
+        for name, r in rows.items()
     }
     found = {name: features(network, faces) for name, faces in real.items()}
     train = statistics(found["train"])
@@ -93,7 +94,8 @@ def main() -> None:
         "control_unseen_n": len(real["val"]),
         "control_training_subset_same_n": round(frechet(statistics(found["train"][half]), train), 2),
         "distance": {
-            model: round(frechet(statistics(features(network, _faces(model, options))), train), 2) for model in options.model
+            model: round(frechet(statistics(features(network, _faces(model, options))), train), 2)
+            for model in options.model
         },
     }
     print(json.dumps(result | facts("faceaug", "torch", "numpy", "efficientnet-lite-pytorch")))

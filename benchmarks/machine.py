@@ -14,7 +14,8 @@ from typing import Any
 def facts(*packages: str) -> dict[str, Any]:
     """Command, date, processor, cores, Python and package versions."""
     return {
-        "command": " ".join(["python", *sys.argv]),
+        # Paths are shortened to their last part: they say nothing to anybody else.
+        "command": " ".join(["python", *(Path(word).name if Path(word).exists() else word for word in sys.argv)]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},

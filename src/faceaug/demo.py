@@ -139,7 +139,10 @@ class _Story:
         sheets = {
             "faces": (grid(faces[:60], columns=15, enlarge=2), "The faces of the messy folder, all generated."),
             "operations": (preview_sheet(folder, seed=self.seed), "Every augmentation, stronger to the right."),
-            "augmented": (grid(augmented, columns=15, enlarge=2), "Augmented copies as the expanded folder holds them."),
+            "augmented": (
+                grid(augmented, columns=15, enlarge=2),
+                "Augmented copies as the expanded folder holds them.",
+            ),
             "synthetic": (grid(synthetic, columns=15, enlarge=2), "Synthetic faces added to it."),
         }
         for name, (sheet, _) in sheets.items():
@@ -155,7 +158,10 @@ class _Story:
             + html_table(_sizes(cleaned, expanded))
             + "<h2>What cleaning did</h2>"
             + f"<pre>{html.escape(cleaned.summary(verbose=True))}</pre><p><a href='clean.html'>Full report</a>, and "
-            "<code>faceaug undo faces</code> puts everything back.</p>" + "<h2>Pictures</h2>" + pictures + "<h2>Time</h2>"
+            "<code>faceaug undo faces</code> puts everything back.</p>"
+            + "<h2>Pictures</h2>"
+            + pictures
+            + "<h2>Time</h2>"
             + html_table([(name, f"{value:.1f} s") for name, value in self.seconds.items()])
         )
         write_bytes(self.out / "report.html", html_page("faceaug demo", body).encode("utf-8", "backslashreplace"))

@@ -59,8 +59,9 @@ def test_a_sheet_is_written_and_replaced_but_nothing_else_is(folder: Path, tmp_p
         write_preview(folder, tmp_path / "mine.png")
     with pytest.raises(RefusedError, match="would become one of its pictures"):
         write_preview(folder, folder / "sheet.png")
-    with pytest.raises(RefusedError):
-        write_preview(folder, tmp_path / "nowhere" / "sheet.png")
+    assert write_preview(folder, tmp_path / "new" / "sheet.png") == size
+    with pytest.raises(RefusedError, match="choose another place"):
+        write_preview(folder, tmp_path / "mine.png" / "sheet.png")
     assert (tmp_path / "mine.png").read_bytes() == b"a user's file"
 
 

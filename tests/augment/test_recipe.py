@@ -83,7 +83,10 @@ def test_a_torchvision_transform_is_logged_but_not_rebuilt() -> None:
     ("text", "message"),
     [
         ('[[transform]]\nname = "Rotat"', "unknown transform 'Rotat' (did you mean 'Rotate'?); known: Rotate, Horizon"),
-        ('[[transform]]\nname = "Rotate"\ndegree = 3', "transform 1: Rotate has no option 'degree' (did you mean 'degrees'?)"),
+        (
+            '[[transform]]\nname = "Rotate"\ndegree = 3',
+            "transform 1: Rotate has no option 'degree' (did you mean 'degrees'?)",
+        ),
         ('[[transform]]\nname = "Rotate"\ndegrees = -3', "a strength is not negative"),
         ('[[transform]]\nname = "Rotate"\ntransforms = 1', "Rotate has no option 'transforms'"),
         ("[[transform]]\ndegrees = 3", 'transform 1: expected a mapping with a name, such as name = "Rotate"'),

@@ -148,7 +148,10 @@ def test_attributes_are_safe_under_flips_and_say_so_when_blurred() -> None:
         ({"landmarks": np.zeros((5, 3))}, "landmarks of shape (5, 3)"),
         ({"landmarks": np.array([["a", "b"]])}, "expected numbers (n, 2)"),
         ({"boxes": np.zeros((5, 2))}, "boxes of shape (5, 2) and dtype float64: expected numbers (n, 4)"),
-        ({"mask": np.zeros((9, 9))}, "mask of shape (9, 9): expected (..., height, width) with the picture's (218, 178)"),
+        (
+            {"mask": np.zeros((9, 9))},
+            "mask of shape (9, 9): expected (..., height, width) with the picture's (218, 178)",
+        ),
         ({"attributes": np.zeros(39)}, "attributes of shape (39,): expected (40,), in CelebA's order"),
         ({"attributes": "Smiling"}, "attributes of str: expected (40,)"),
     ],

@@ -180,7 +180,18 @@ def test_two_mirrors_exchange_nothing() -> None:
 def test_68_landmarks_are_exchanged_as_in_300_w() -> None:
     points = np.random.default_rng(0).random((68, 2)) * 100
     moved = HorizontalFlip(p=1)(picture(1), landmarks=points)["landmarks"]
-    for left, right in ((0, 16), (8, 8), (17, 26), (36, 45), (39, 42), (48, 54), (60, 64), (65, 67), (57, 57), (30, 30)):
+    for left, right in (
+        (0, 16),
+        (8, 8),
+        (17, 26),
+        (36, 45),
+        (39, 42),
+        (48, 54),
+        (60, 64),
+        (65, 67),
+        (57, 57),
+        (30, 30),
+    ):
         assert np.allclose(moved[left], [177 - points[right, 0], points[right, 1]])
     assert np.allclose(HorizontalFlip(p=1)(picture(1), landmarks=moved)["landmarks"], points)
 

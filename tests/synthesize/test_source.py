@@ -111,14 +111,14 @@ def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatc
     source = SyntheticFaceSource(seed=1)
     source.save(whole, 200)
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop(done: int) -> None:
         if done == 128:
-            raise Stop
+            raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         source.save(cut, 200, on_progress=stop)
     assert not (cut / "metadata.csv").exists()
     untouched = (cut / "000000.png").stat().st_mtime_ns

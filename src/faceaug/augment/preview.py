@@ -95,6 +95,7 @@ def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size
         raise RefusedError(f"{printable(out)}: exists and is no sheet of faceaug; give another name")
     sheet = preview_sheet(source, seed=seed)
     with explained(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(out, encode_png(sheet, text={"Software": _MADE_BY.decode()}))
     return sheet.shape[0], sheet.shape[1]
 

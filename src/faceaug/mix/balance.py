@@ -120,7 +120,8 @@ class _Pool:
             raise ArgumentError(f"balance {self._name}: there is no picture {kind} it to copy")
         places = (self._taken[sign] + np.arange(count)) % len(side)
         self._taken[sign] += count
-        return side[places]
+        chosen: NDArray[np.int64] = side[places]
+        return chosen
 
 
 def _share(values: NDArray[np.int8]) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from faceaug.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.errors import ArgumentError, ImageError, RefusedError
@@ -100,30 +102,32 @@ def to_image8(image: object, row: int) -> Image8:
     Raises:
         ArgumentError: anything else.
     """
-    if hasattr(image, "convert"):  # PIL, without importing it
-        return np.asarray(cast(Any, image).convert("RGB"))
-    if hasattr(image, "detach"):
-        image = cast(Any, image).detach().cpu().numpy()
-        if image.ndim == 3:
-            image = image.transpose(1, 2, 0)
-        if image.dtype.kind == "f":
-            image = _from_unit(image, row)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
-        if image.ndim == 2:
-            image = image[..., None]
-        if image.ndim == 3 and image.shape[2] in {1, 3}:
-            return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    if isinstance(image, Image.Image):
+        return np.array(image.convert("RGB"))
+    found = _from_tensor(image, row) if isinstance(image, Tensor) else image
+    if isinstance(found, np.ndarray) and found.dtype == np.uint8:
+        shaped = found[..., None] if found.ndim == 2 else found
+        if shaped.ndim == 3 and shaped.shape[2] in {1, 3}:
+            return np.ascontiguousarray(np.broadcast_to(shaped, (*shaped.shape[:2], 3)))
     described = f"{type(image).__name__} {getattr(image, 'dtype', '')} {getattr(image, 'shape', '')}"
     raise ArgumentError(
         f"item {row}: the picture is {described.strip()}; expected PIL, uint8 (H, W, 3) or a tensor (3, H, W)"
     )
 
 
+def _from_tensor(image: Tensor, row: int) -> NDArray[Any]:
+    array: NDArray[Any] = image.detach().cpu().numpy()
+    if array.ndim == 3:
+        array = array.transpose(1, 2, 0)
+    return _from_unit(array, row) if array.dtype.kind == "f" else array
+
+
 def _from_unit(image: NDArray[np.floating[Any]], row: int) -> Image8:
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
         raise ArgumentError(f"item {row}: a float tensor should be in 0..1, this one is in {low:.3g}..{high:.3g}")
-    return np.rint(image * 255).astype(np.uint8)
+    levels: Image8 = np.rint(image * 255).astype(np.uint8)
+    return levels
 
 
 def _check_map_style(source: MapStyle) -> None:

@@ -17,7 +17,7 @@ class Epoch:
     """A number in shared memory: setting it in the main process reaches workers that are already running."""
 
     def __init__(self) -> None:
-        self._value = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._value = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def get(self) -> int:
         """The current epoch."""

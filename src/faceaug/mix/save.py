@@ -64,7 +64,9 @@ class ExpandReport:
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
         lines = [text_table(self.sizes)]
-        lines += [f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares]
+        lines += [
+            f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
+        ]
         if self.unreadable:
             lines.append(f"{len(self.unreadable)} items left out, their picture cannot be read:")
             lines += [f"  {line}" for line in (self.unreadable if verbose else self.unreadable[:3])]

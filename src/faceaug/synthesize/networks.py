@@ -19,13 +19,22 @@ INIT_STD = 0.02  # of every convolution and linear weight; DCGAN, section 4
 _LEAK = 0.2
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's own; only its text is fixed, so that a network prints alike under every version of torch."""
+
+    def extra_repr(self) -> str:
+        """The options, as torch printed them for years."""
+        options = f"eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        return f"{self.num_features}, {options}, track_running_stats={self.track_running_stats}"
+
+
 def conv(
     in_channels: int, out_channels: int, kernel_size: int, stride: int = 2, padding: int = 1, *, batch_norm: bool = True
 ) -> nn.Sequential:
     """A convolution without bias, with an optional batch norm behind it: halves height and width by default."""
     layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)]
     if batch_norm:
-        layers.append(nn.BatchNorm2d(out_channels))
+        layers.append(BatchNorm2d(out_channels))
     return nn.Sequential(*layers)
 
 
@@ -35,7 +44,7 @@ def deconv(
     """A transposed convolution without bias, with an optional batch norm: doubles height and width by default."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)]
     if batch_norm:
-        layers.append(nn.BatchNorm2d(out_channels))
+        layers.append(BatchNorm2d(out_channels))
     return nn.Sequential(*layers)
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
-from safetensors.torch import save as dump_safetensors
+from safetensors.torch import load as parse_safetensors, save as dump_safetensors
 from torch import Tensor
 
 from faceaug.crop import CROPS, Crop
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
+from faceaug.synthesize.card import model_card
 from faceaug.synthesize.networks import SIZE, Generator
 
 DEFAULT_MODEL = "dcgan-32"
@@ -165,41 +165,6 @@ def save_model(folder: Path, generator: Generator, config: ModelConfig) -> Model
     write_json(folder / CONFIG, asdict(written), durable=True)
     write_bytes(folder / CARD, model_card(written).encode())
     return written
-
-
-_CELEBA_TERMS = """The weights were learnt from CelebA (Liu et al. 2015), whose terms allow non-commercial research only and extend to
-what is derived from it. So these weights are for non-commercial research, whatever the licence of the code.
-
-"""
-
-
-def model_card(config: ModelConfig) -> str:
-    """The model card, with Hugging Face front-matter."""
-    facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
-    return f"""---
-license: other
-license_name: {config.license}
-library_name: faceaug
-pipeline_tag: unconditional-image-generation
-tags: [faces, gan, dcgan, synthetic-data]
----
-# {config.name}
-
-Makes {config.size}x{config.size} faces of nobody, for enlarging training sets and for teaching.
-`SyntheticFaceSource("{config.name}")`
-
-| | |
-|---|---|
-| architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {config.conv_dim} |
-| crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
-| licence of the weights | {config.license} |
-{facts}
-
-{_CELEBA_TERMS if "CelebA" in config.license else ""}**Not for** identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of
-the pictures they were learnt from (CelebA: celebrities, mostly young, mostly light-skinned, smiling at a camera).
-The faces are low in detail and many show the usual faults of a small GAN. Every file faceaug writes from this model
-is marked as synthetic.
-"""
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ class _Session:
         self.average = Generator(config.z_size, config.g_conv_dim).requires_grad_(False)
         self.average.load_state_dict(self.generator.state_dict())
         for network in (self.discriminator, self.generator):
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         self.d_adam = _adam(self.discriminator, config)
         self.g_adam = _adam(self.generator, config)
         self.steps = self.images = 0

@@ -1,0 +1,54 @@
+"""The model card: what a model is, what it was learnt from, what it is not for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faceaug.synthesize.weights import ModelConfig
+
+_CELEBA = "LicenseRef-CelebA-NonCommercial"
+_CELEBA_TERMS = f"""
+## Data and licence
+
+Learnt from CelebA (Z. Liu, P. Luo, X. Wang, X. Tang: Deep Learning Face Attributes in the Wild, ICCV 2015). Its terms
+allow non-commercial research only and extend to what is derived from it. So these weights, and the faces they make,
+are for non-commercial research and teaching, whatever the licence of the code beside them.
+"""
+_OWN_TERMS = """
+## Data and licence
+
+Trained with faceaug on the folder named above. What the terms of those pictures allow is for the trainer to say here.
+"""
+_CELEBA_BIAS = " CelebA shows celebrities: mostly young, mostly light-skinned, smiling at a camera."
+
+
+def model_card(config: ModelConfig) -> str:
+    """The card of a model as Markdown with Hugging Face front-matter."""
+    from_celeba = config.license == _CELEBA
+    facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
+    return f"""---
+license: other
+license_name: {config.license}
+library_name: faceaug
+pipeline_tag: unconditional-image-generation
+tags: [faces, gan, dcgan, synthetic-data]
+---
+# {config.name}
+
+Makes {config.size}x{config.size} faces of nobody, for enlarging training sets and for teaching:
+`SyntheticFaceSource("{config.name}")`.
+
+| | |
+|---|---|
+| architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {config.conv_dim} |
+| crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
+| licence of the weights | {config.license} |
+{facts}
+{_CELEBA_TERMS if from_celeba else _OWN_TERMS}
+## Not for
+
+Identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of the pictures
+they were learnt from.{_CELEBA_BIAS if from_celeba else ""} 
+They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is marked as synthetic.
+"""
