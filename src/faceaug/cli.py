@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from faceaug.errors import FaceAugError, Interrupted
+from faceaug.errors import FaceAugError, Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
 _EXAMPLES = "\b\nExample:\n  "
@@ -111,23 +111,35 @@ def demo(out: Path | None, console: Console) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
 @click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
+@click.option("--out", type=FOLDER, metavar="DIR", help="Leave FOLDER alone; write a cleaned copy, tables in step.")
+@click.option(
+    "--link", type=click.Choice(["copy", "hard"]), default="copy", show_default=True, help="How --out gets its files."
+)
+@click.option("--no-near", is_flag=True, help="Only the same bytes or pixels are duplicates.")
+@click.option(
+    "--mirrored",
+    type=click.Choice(["report", "remove"]),
+    default="report",
+    show_default=True,
+    help="What to do with mirror images.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@click.option("--report", type=FOLDER, help="Also write the report here (.html or .json).")
+@click.option("--report", type=FOLDER, help="Also write the report here (.html, .json or .csv).")
 @common_options
 def clean(
-    folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], workers: int | None, report: Path | None,
-    console: Console,
+    folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
+    no_near: bool, mirrored: Any, workers: int | None, report: Path | None, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
     Acts at once, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside and `faceaug undo FOLDER`
-    puts every one back.
+    puts every one back. With --out FOLDER itself stays as it is.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
-    policy = CleanPolicy(max_remove=_share(max_remove), protect=protect)
+    policy = CleanPolicy(max_remove=_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
     with console.progress("reading", _count(folder), "pictures") as advance:
-        found = clean_folder(folder, policy, dry_run=dry_run, workers=workers, on_progress=advance)
+        found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
     if report is not None:
         _write_report(report, found)
     console.say(found.summary(verbose=console.verbose))
@@ -303,6 +315,8 @@ def _write_report(path: Path, report: Any) -> None:
     with explained(path):
         if path.suffix == ".json":
             write_json(path, report.to_json())
+        elif path.suffix == ".csv":
+            write_bytes(path, report.to_csv())
         else:
             write_bytes(path, report.to_html().encode("utf-8", "backslashreplace"))
 
@@ -328,12 +342,19 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
         if "-v" in sys.argv or "--verbose" in sys.argv:
             traceback.print_exc()
-        code, message = 1, f"unexpected {type(error).__name__}: {error}; -v shows where"
+        code, message = 1, _explain(error)
     if message:
         click.echo(f"faceaug: {' '.join(message.split())}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal, outside what the journal does
+        place = f" for {printable(error.filename)}" if error.filename else ""
+        return f"the system reports {error.strerror!r}{place}; -v shows where"
+    return f"unexpected {type(error).__name__}: {error}; -v shows where"
 
 
 def _terminate(_: int, __: FrameType | None) -> NoReturn:

@@ -9,13 +9,16 @@ import errno
 import json
 import os
 import shutil
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 
+_FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -137,7 +140,8 @@ def existing_folder(path: Path | str) -> Path:
             next(folder.iterdir(), None)
             return folder
     except OSError as error:
-        raise ArgumentError(f"{printable(folder)}: cannot be read ({error.strerror})") from error
+        failure = FaceAugError if error.errno == errno.EIO else ArgumentError  # a failing disk is no wrong use
+        raise failure(f"{printable(folder)}: cannot be read ({error.strerror})") from error
     kind = "is a file, not a folder" if folder.exists() else "no such folder"
     raise ArgumentError(f"{printable(folder)}: {kind}")
 
@@ -175,3 +179,40 @@ def publish_folder(partial: Path, final: Path) -> None:
         remove_output(final)
     os.replace(partial, final)
     sync_folder(final.parent)
+
+
+def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
+    """Copy a user's file to a new place, whole or not at all, with its mode and time of change.
+
+    File systems that can share the content between both (Btrfs, XFS, bcachefs) do so; it then takes no space.
+
+    Args:
+        source: a regular file; links are not followed.
+        target: final name; its folder must exist.
+        facts: of the source, when it was decided to copy it.
+    """
+    partial = target.with_name(target.name + PARTIAL)
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(os.open(source, flags), "rb") as original, partial.open("wb") as copy:
+            if not _share_content(original.fileno(), copy.fileno()):
+                shutil.copyfileobj(original, copy, 1 << 20)
+        os.chmod(partial, stat.S_IMODE(facts.st_mode))
+        os.utime(partial, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        os.replace(partial, target)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _share_content(original: int, copy: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl
+
+    try:
+        fcntl.ioctl(copy, _FICLONE, original)
+    except OSError:
+        return False
+    return True

@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faceaug.disk import Disk, facts_of, file_of, is_as_planned
@@ -32,8 +32,11 @@ from faceaug.moves import (
     encode_record,
     follow_files,
     order_steps,
+    parent_of,
     read_history,
     set_aside_place,
+    step_record,
+    way_back,
 )
 from faceaug.state import deferred_signals, explained_disk, locked, make_state, state_folder
 
@@ -75,8 +78,10 @@ def open_journal(root: Path, *, beside: bool, purpose: str, disk: Disk | None = 
         with explained_disk(root):
             descriptor = os.open(state / "journal.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
-            journal = Journal(root, state, descriptor, disk)
             with explained_disk(root):
+                if os.fstat(descriptor).st_size == 0:  # a journal whose name a power cut can take explains nothing
+                    disk.sync_folder(state)
+                journal = Journal(root, state, descriptor, disk)
                 journal.recover()
             yield journal
         finally:
@@ -125,7 +130,7 @@ class Journal:
             Step(move.source.name, move.target or set_aside_place(name, move.source.name), move.source, move.keeper)
             for move in sorted(plan, key=lambda move: move.target is not None)
         ]
-        folders = sorted({_parent(place) for step in wanted for place in (step.start, step.end) if place[0] != "/"})
+        folders = sorted({parent_of(place) for step in wanted for place in (step.start, step.end) if place[0] != "/"})
         self._check_writable(folders)
         with explained_disk(self._root), deferred_signals() as signals:
             self._append({"op": "begin", "what": "clean", "run": name, "folders": self._mtimes(folders)})
@@ -178,6 +183,11 @@ class Journal:
         if self.history.pending:
             self._complete_group()
         self._return_strays()
+        run = self.history.open_run
+        self.notes += [
+            f"moved before the run was stopped: {printable(moved.origin)} to {printable(place)}"
+            for place, moved in sorted(run.moved.items() if run else ())
+        ]
 
     def _complete_group(self) -> None:
         pending = self.history.pending
@@ -206,7 +216,9 @@ class Journal:
         there = [i for i, found in enumerate(facts) if found is not None and found.st_ino == steps[0]["inode"]]
         for old in there[:-1]:
             self._disk.sync_folder(self._path(places[there[-1]]).parent)
-            self._disk.unlink(self._path(places[old]))
+            now = facts_of(self._path(places[old]))
+            if now is not None and now.st_ino == steps[0]["inode"]:
+                self._drop(places[old])
             self._disk.sync_folder(self._path(places[old]).parent)
         return there[-1] if there else None
 
@@ -262,7 +274,7 @@ class Journal:
     def _perform(self, group: list[Step]) -> dict[str, str]:
         """One group: intents, moves, record. Returns why files were skipped, by the name of the file."""
         first = self.history.steps
-        records: list[Record] = [_step_record(number, step) for number, step in enumerate(group, start=first)]
+        records: list[Record] = [step_record(number, step) for number, step in enumerate(group, start=first)]
         self._append(*records, durable=True)
         reasons: dict[int, str] = {}
         numbers = iter(range(first, first + len(group)))
@@ -284,7 +296,7 @@ class Journal:
             self._disk.sync_folder(folder)
         for step in named:
             if is_as_planned(self._path(step.start), step.file):
-                self._disk.unlink(self._path(step.start))
+                self._drop(step.start)
         for folder in sorted({self._path(step.start).parent for step in named}):
             self._disk.sync_folder(folder)
 
@@ -311,6 +323,11 @@ class Journal:
             return "has changed since it was looked at"
         return ""
 
+    def _drop(self, place: str) -> None:
+        """Drop the old name of a file that has a new one; somebody else may have been quicker."""
+        with suppress(FileNotFoundError):
+            self._disk.unlink(self._path(place))
+
     def _rename(self, start: Path, end: Path) -> str:
         try:
             self._disk.rename(start, end)
@@ -330,7 +347,7 @@ class Journal:
         for place, moved in sorted(run.moved.items()) if run else ():
             if run is None or not place.startswith(TEMPORARY):
                 continue
-            steps = [(place, moved.final)] if moved.final and not self._exists(moved.final) else _way_back(run, place)
+            steps = [(place, moved.final)] if moved.final and not self._exists(moved.final) else way_back(run, place)
             while steps and not self._exists(steps[-1][1]):
                 start, end = steps.pop()
                 facts = facts_of(self._path(start))
@@ -378,23 +395,3 @@ class Journal:
             path = self._root / folder
             if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
                 raise RefusedError(f"{printable(path)}: cannot be written; check its permissions. Nothing was moved")
-
-
-def _way_back(run: Run, place: str) -> list[tuple[str, str]]:
-    """The steps that bring a file home, last first: what the run put into its place has to go home before it."""
-    steps: list[tuple[str, str]] = []
-    while place in run.moved and (place, run.moved[place].origin) not in steps:
-        steps.append((place, run.moved[place].origin))
-        place = run.moved[place].origin
-    return steps
-
-
-def _parent(place: str) -> str:
-    return place.rpartition("/")[0]
-
-
-def _step_record(number: int, step: Step) -> Record:
-    file = step.file
-    facts = {"inode": file.inode, "size": file.size, "mtime_ns": file.mtime_ns}
-    final = {"final": step.final} if step.final else {}
-    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | final

@@ -106,6 +106,11 @@ def set_aside_place(run: str, name: str) -> str:
     return f"{SET_ASIDE}{run}/{name}"
 
 
+def parent_of(place: str) -> str:
+    """The folder a place lies in."""
+    return place.rpartition("/")[0]
+
+
 def order_steps(wanted: Sequence[Step]) -> list[Step]:
     """Put steps in an order in which every name is free before it is taken.
 
@@ -283,6 +288,23 @@ class History:
         if self.active is None:
             raise JournalError("the journal does not begin with a run")
         return self.active
+
+
+def way_back(run: Run, place: str) -> list[tuple[str, str]]:
+    """The steps that bring a file home, last first: what the run put into its place has to go home before it."""
+    steps: list[tuple[str, str]] = []
+    while place in run.moved and (place, run.moved[place].origin) not in steps:
+        steps.append((place, run.moved[place].origin))
+        place = run.moved[place].origin
+    return steps
+
+
+def step_record(number: int, step: Step) -> Record:
+    """What the journal says of a step before it is taken."""
+    file = step.file
+    facts = {"inode": file.inode, "size": file.size, "mtime_ns": file.mtime_ns}
+    final = {"final": step.final} if step.final else {}
+    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | final
 
 
 def encode_record(record: Record) -> bytes:

@@ -18,6 +18,8 @@ from faceaug.disk import Disk
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable
 from faceaug.files import explained
 
+_TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
+
 
 def state_folder(root: Path, *, beside: bool) -> Path:
     """Where the state of a folder lies.
@@ -36,11 +38,12 @@ def state_folder(root: Path, *, beside: bool) -> Path:
 
 def make_state(root: Path, state: Path, disk: Disk) -> None:
     """Make the state folder, or refuse where it cannot be one."""
-    if not os.path.lexists(state):
-        before = root.stat().st_mtime_ns
-        disk.make_folder(state)
-        if state.parent == root.resolve():
-            disk.set_mtime(root, before)  # our own folder is no change of the user's
+    inside, new = state.parent == root.resolve(), not os.path.lexists(state)
+    if new:
+        if inside:
+            _make_quietly(state, disk)
+        else:
+            disk.make_folder(state)
         disk.sync_folder(state.parent)
     facts = state.lstat()
     if not stat.S_ISDIR(facts.st_mode):
@@ -49,6 +52,39 @@ def make_state(root: Path, state: Path, disk: Disk) -> None:
         raise RefusedError(
             f"{printable(state)} is not on the file system of {printable(root)}; files are moved, never copied"
         )
+    if inside and not new and not any(state.iterdir()):  # stopped there, or emptied by the user
+        changed = root.stat().st_mtime_ns
+        if facts.st_mtime_ns < changed < facts.st_ctime_ns + _TICK:
+            disk.set_mtime(root, facts.st_mtime_ns)
+
+
+def _make_quietly(state: Path, disk: Disk) -> None:
+    """Make a folder in the user's folder so that the time of that one can be put back, whatever stops us.
+
+    Our folder is no change of the user's. The time is kept in the name of a first folder, then, until something lies
+    in it, as the time of the state folder, which that one becomes.
+    """
+    folder = state.parent
+    before = folder.stat().st_mtime_ns
+    path = next((path for path in folder.glob(f"{state.name}.*") if _time_in(path).isdigit()), None)
+    if path is None:
+        path = state.with_name(f"{state.name}.{before}")
+        disk.make_folder(path)
+    elif before < path.stat().st_ctime_ns + _TICK:  # else the user changed the folder since
+        before = int(_time_in(path))
+    disk.set_mtime(path, before)
+    try:
+        disk.rename_folder(path, state)
+    except OSError:
+        if not os.path.lexists(state):
+            raise
+        with suppress(OSError):  # another run was quicker
+            path.rmdir()
+    disk.set_mtime(folder, before)
+
+
+def _time_in(path: Path) -> str:
+    return path.name.rpartition(".")[2]
 
 
 @contextmanager

@@ -30,6 +30,7 @@ def test_a_messy_folder_is_cleaned_and_undo_gives_it_back_exactly(tmp_path: Path
         "unreadable": 2,
         "byte duplicates": 2,
         "pixel duplicates": 0,
+        "near duplicates": 0,
         "skipped": 0,
         "cleaned": 23,
     }

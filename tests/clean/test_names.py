@@ -32,6 +32,14 @@ def test_a_name_with_a_missing_digit_is_repaired_only_when_one_number_fits() -> 
         "123.jpg",
         "0123.jpg",
         "123 (1).jpeg",
+        "000123.png",
+        "000123 (1) (2).jpg",
+        "000123 - Copy.jpg",
+        "000123 - Copy (2).jpg",
+        "000123 copy 2.jpg",
+        "Copy of 000123.jpg",
+        " 000123 .jpg",
+        "000123.JPEG.jpg",
     ],
 )
 def test_every_kind_of_damage_is_repaired(damaged: str) -> None:
@@ -39,7 +47,17 @@ def test_every_kind_of_damage_is_repaired(damaged: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["portrait.jpg", "000123.png", "1234567.jpg", "000999.jpg", "١٢٣.jpg", "000123.jpg.txt"]
+    "name",
+    [
+        "portrait.jpg",
+        "000123.gif",
+        "1234567.jpg",
+        "000123_1.jpg",
+        "000123-mask.png",
+        "000999.jpg",
+        "١٢٣.jpg",
+        "000123.jpg.txt",
+    ],
 )
 def test_other_names_are_left_and_not_reported(name: str) -> None:
     assert repair_names([name], frozenset({"000123.jpg"})) == ([], [])
@@ -47,6 +65,16 @@ def test_other_names_are_left_and_not_reported(name: str) -> None:
 
 def test_a_copy_whose_name_exists_is_left_to_duplicate_detection() -> None:
     assert repair_names(["000123.jpg", "000123 (1).jpg"], frozenset({"000123.jpg"})) == ([], [])
+
+
+def test_a_damaged_name_whose_number_has_another_picture_is_reported() -> None:
+    contents = {"000123.jpg": "x", "000123.JPG": "y"}
+    renames, unclear = repair_names(list(contents), frozenset({"000123.jpg"}), contents=contents)
+    assert renames == []
+    assert [(entry.name, entry.candidates, entry.why) for entry in unclear] == [
+        ("000123.JPG", ("000123.jpg",), "another picture has this name")
+    ]
+    assert repair_names(list(contents), frozenset({"000123.jpg"}), contents=dict.fromkeys(contents, "x")) == ([], [])
 
 
 def test_a_number_given_to_one_name_is_no_longer_free_for_another() -> None:
@@ -84,6 +112,67 @@ def test_a_repair_stays_in_its_folder() -> None:
     assert repaired(["b/c/123.jpg"], frozenset({"000123.jpg"})) == {"b/c/123.jpg": "b/c/000123.jpg"}
 
 
+def test_zeros_lost_in_the_whole_set_leave_no_doubt_about_five_digits() -> None:
+    # One by one 12345.jpg could be 012345 or a number with a digit lost; where no name has its zeros, it is the first.
+    numbers = [7, 45, 876, 3456, *range(12_340, 12_360), *range(112_340, 112_350), 123_450]
+    known = frozenset(f"{k:06d}.jpg" for k in [*numbers, *range(123_451, 123_460)])
+    names = [f"{k}.jpg" for k in numbers]
+    assert repaired(names, known) == {f"{k}.jpg": f"{k:06d}.jpg" for k in numbers if k < 100_000}
+    assert "12345.jpg" not in repaired([*names[:-1], "000001.jpg"], known | {"000001.jpg", "123450.jpg"})
+
+
+FIVE = frozenset(f"{k:06d}.jpg" for k in range(1, 6))
+
+
+def by_evidence(evidence: dict[str, set[str]], names: list[str] | None = None) -> dict[str, str]:
+    proof = {name: frozenset(fits) for name, fits in evidence.items()}
+    contents = {name: ",".join(sorted(fits)) for name, fits in evidence.items()}
+    renames, _ = repair_names(names or list(evidence), FIVE, contents=contents, evidence=proof)
+    return {rename.old: rename.new for rename in renames}
+
+
+def test_evidence_undoes_swaps_and_chains_and_names_that_say_nothing() -> None:
+    assert by_evidence({"000001.jpg": {"000002.jpg"}, "000002.jpg": {"000001.jpg"}}) == {
+        "000001.jpg": "000002.jpg",
+        "000002.jpg": "000001.jpg",
+    }
+    chain = {f"{k:06d}.jpg": {f"{k + 1:06d}.jpg"} for k in range(1, 5)}
+    assert by_evidence(chain) == {f"{k:06d}.jpg": f"{k + 1:06d}.jpg" for k in range(1, 5)}
+    assert by_evidence({"holiday.jpg": {"000004.jpg"}}) == {"holiday.jpg": "000004.jpg"}
+    assert by_evidence({"000003.jpg": {"000003.jpg"}}) == {}
+
+
+def test_evidence_breaks_a_tie_between_readings() -> None:
+    names = ["00012.jpg", "000001.jpg"]
+    known = frozenset({"000001.jpg", "000012.jpg", "000120.jpg", "000102.jpg"})
+    assert repaired(names, known) == {}
+    renames, _ = repair_names(names, known, evidence={"00012.jpg": frozenset({"000102.jpg"})})
+    assert renames == [Rename("00012.jpg", "000102.jpg")]
+
+
+def test_evidence_never_takes_a_name_that_another_file_keeps() -> None:
+    # 000002.jpg is not in the archive, so nothing says that it should move away.
+    renames, unclear = repair_names(
+        ["000001.jpg", "000002.jpg"], FIVE, evidence={"000001.jpg": frozenset({"000002.jpg"})}
+    )
+    assert renames == []
+    assert [(entry.name, entry.candidates) for entry in unclear] == [("000001.jpg", ("000002.jpg",))]
+    # A copy of a picture that is here under its right name is no damaged name.
+    assert by_evidence({"000003.jpg": {"000003.jpg"}, "000003 (1).jpg": {"000003.jpg"}}) == {}
+
+
+def test_two_entries_with_one_content_are_not_told_apart_by_it() -> None:
+    both = {"000002.jpg", "000003.jpg"}
+    assert by_evidence({"face.jpg": both}) == {}
+    assert by_evidence({"face.jpg": both, "000002.jpg": both}) == {}  # it may be a copy of the second
+    assert by_evidence({"000003.JPG": both}) == {"000003.JPG": "000003.jpg"}
+
+
+def test_an_archive_names_what_no_table_names() -> None:
+    assert known_names([], ["1.jpg"], archive=["000001.jpg"]) == {"000001.jpg"}
+    assert known_names([("7.jpg",)], ["1.jpg"], archive=["000001.jpg"]) == {"7.jpg"}
+
+
 def test_arbitrary_names_are_never_damaged() -> None:
     assert known_names([], ["1.jpg", "2.jpg", "12345.jpg"]) == frozenset()
     assert known_names([], ["000001.jpg", "12345.jpg"]) == ALL
@@ -116,19 +205,30 @@ def test_repairs_never_collide_and_a_second_round_finds_nothing(
     known = frozenset(f"{number}.jpg" for number in numbers)
     held = data.draw(st.sets(st.sampled_from(names), max_size=3)) if names else set()
     contents = (
-        {name: data.draw(st.sampled_from("xy"), label=name) for name in names} if data.draw(st.booleans()) else {}
+        {name: data.draw(st.sampled_from("xyz"), label=name) for name in names} if data.draw(st.booleans()) else {}
     )
-    renames, unclear = repair_names(names, known, held=held, contents=contents)
+    evidence = {}
+    if contents and known and data.draw(st.booleans()):
+        proof = {content: data.draw(st.frozensets(st.sampled_from(sorted(known)), max_size=2)) for content in "xyz"}
+        evidence = {name: proof[content] for name, content in contents.items() if proof[content]}
+    renames, unclear = repair_names(names, known, held=held, contents=contents, evidence=evidence)
     new = [rename.new.rpartition("/")[2] for rename in renames]
     assert len(set(new)) == len(new)
     assert set(new) <= known
-    assert not {name.rpartition("/")[2] for name in names} & set(new)
+    staying = {name for name in names if name not in {rename.old for rename in renames}}
+    assert not {name.rpartition("/")[2] for name in staying} & set(new)
     assert not held & {rename.old for rename in renames}
     assert not {entry.name for entry in unclear} & {rename.old for rename in renames}
-    assert repair_names(sorted(names, reverse=True), known, held=held, contents=contents) == (renames, unclear)
+    backwards = sorted(names, reverse=True)
+    assert repair_names(backwards, known, held=held, contents=contents, evidence=evidence) == (renames, unclear)
     moved = {rename.old: rename.new for rename in renames}
     after = {moved.get(name, name): name for name in names}
+    assert len(after) == len(names)
     again, _ = repair_names(
-        after, known, held=held, contents={name: contents[old] for name, old in after.items()} if contents else {}
+        after,
+        known,
+        held=held,
+        contents={name: contents[old] for name, old in after.items()} if contents else {},
+        evidence={name: evidence[old] for name, old in after.items() if old in evidence},
     )
     assert again == []

@@ -13,15 +13,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from faceaug.clean.cache import open_cache
+from faceaug.clean.conflicts import conflicts_csv
+from faceaug.clean.copy import MARKER, Link, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
-from faceaug.clean.plan import Decision, Progress, decide, look
+from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
+from faceaug.clean.reading import Progress
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.errors import Interrupted, RefusedError, printable
-from faceaug.files import existing_folder, write_bytes
+from faceaug.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.state import explained_disk, interruptible, state_folder
 
@@ -45,6 +49,8 @@ def clean_folder(
     policy: CleanPolicy = _DEFAULT,
     *,
     dry_run: bool = False,
+    out: Path | str | None = None,
+    link: Link = "copy",
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> CleanReport:
@@ -54,11 +60,15 @@ def clean_folder(
         path: the folder, in any layout of ``FaceFolder``.
         policy: how much may be set aside, and what never.
         dry_run: change nothing and write nothing; the report says what would happen.
+        out: leave the folder as it is and write a cleaned copy here, with all tables in step: a new or empty folder
+            outside ``path``, or one that holds a stopped run with the same arguments, which is continued.
+        link: for ``out``: "copy" the files, or "hard" link them (no space, but the same file under two names).
         workers: processes that read pictures, >= 0; None decides by itself.
         on_progress: called with the number of pictures read so far.
 
     Returns:
-        What was done. The same is written to ``runs/<run>/report.json`` and ``report.html`` of the state folder.
+        What was done. The same is written to ``runs/<run>/report.{json,csv,html}`` and ``conflicts.csv`` of the state
+        folder (of ``out``, where one is given).
 
     Raises:
         ArgumentError: there is no such folder, or ``policy.protect`` names no picture.
@@ -68,21 +78,38 @@ def clean_folder(
         JournalError: the folder is not as the journal left it.
         Interrupted: SIGINT or SIGTERM arrived; the next run goes on.
     """
-    scene = look(path)
+    check_link(link)
+    scene = replace(look(path), copying=out is not None)
     beside = scene.layout == "classes"
     root = scene.listing.root
+    cache_path = state_folder(root, beside=beside) / "cache.sqlite"
     with _stoppable():
         if dry_run:
             earlier = read_journal(root, beside=beside).set_aside()
-            planned = decide(scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress)
+            with open_cache(cache_path, write=False) as cache:
+                planned = decide(
+                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
+                )
             return replace(planned.report, dry_run=True, notes=planned.report.notes + _too_many(planned, policy))
+        if out is not None:
+            earlier = read_journal(root, beside=beside).set_aside()
+            with open_cache(cache_path, write=False) as cache:
+                decision = decide(
+                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
+                )
+            for refusal in _too_many(decision, policy):
+                raise RefusedError(f"{printable(path)}: {refusal}")
+            return _copy(scene, decision, policy, Path(out), link, workers)
         with open_journal(root, beside=beside, purpose="clean") as journal:
             scene = look(path)  # again under the lock: another run may just have ended, or a stopped one been completed
             earlier = journal.history.set_aside()
-            decision = decide(scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress)
+            with open_cache(cache_path, write=True) as cache:
+                decision = decide(
+                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
+                )
             for refusal in _too_many(decision, policy):
                 raise RefusedError(f"{printable(path)}: {refusal}")
-            return _perform(journal, root, decision)
+            return _perform(journal, root, decision, workers)
 
 
 def undo_clean(path: Path | str, *, all_runs: bool = False) -> UndoReport:
@@ -108,7 +135,7 @@ def undo_clean(path: Path | str, *, all_runs: bool = False) -> UndoReport:
         return journal.undo(all_runs=all_runs)
 
 
-def _perform(journal: Journal, root: Path, decision: Decision) -> CleanReport:
+def _perform(journal: Journal, root: Path, decision: Decision, workers: int | None) -> CleanReport:
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     if not decision.plan and journal.history.open_run is None:
         return report
@@ -118,9 +145,33 @@ def _perform(journal: Journal, root: Path, decision: Decision) -> CleanReport:
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
     with explained_disk(root):
-        write_bytes(folder / "report.json", json.dumps(report.to_json(), indent=2).encode())
-        write_bytes(folder / "report.html", report.to_html().encode("utf-8", "backslashreplace"))
+        _write_reports(folder, report, workers)
     return report
+
+
+def _copy(
+    scene: Scene, decision: Decision, policy: CleanPolicy, out: Path, link: Link, workers: int | None
+) -> CleanReport:
+    plan = plan_copy(scene.listing, decision.plan)
+    made = build_copy(scene.listing, plan, out, link=link, arguments=json.loads(json.dumps({"policy": asdict(policy)})))
+    gone = tuple(f"{printable(name)}: {count:,} rows are not in the copy" for name, count in made.rows_left.items())
+    report = replace(
+        decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone
+    )
+    with explained(out):
+        folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_reports(folder, report, workers)
+        finish_output(out, marker=MARKER, document={"run": {"command": "clean", "folder": str(scene.listing.root)}})
+    return report
+
+
+def _write_reports(folder: Path, report: CleanReport, workers: int | None) -> None:
+    write_bytes(folder / "report.json", json.dumps(report.to_json(), indent=2).encode())
+    write_bytes(folder / "report.csv", report.to_csv())
+    write_bytes(folder / "report.html", report.to_html(workers=workers).encode("utf-8", "backslashreplace"))
+    if report.proposals:
+        write_bytes(folder / "conflicts.csv", conflicts_csv(report.proposals))
 
 
 def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:

@@ -1,19 +1,21 @@
-"""Which pictures are the same, and which of them stays. Pure: signatures in, decisions out."""
+"""Which pictures are the same, and which of them stays. Pure: signatures and comparisons in, decisions out."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from faceaug.annotations import ATTRIBUTES, PARTITIONS, Annotations
 from faceaug.clean.signatures import Signature
+from faceaug.clean.tiers import Tier
+from faceaug.clean.verify import PairEvidence
 from faceaug.folder import File
 
-_PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
+PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,9 @@ class Picture:
         partition: 0 train, 1 validation, 2 test, -1 unknown.
         rows: number of tables that have a row for it.
         known: whether its name is one the folder should have.
+        area: pixels; those of an enlarged copy count as its original's, less one.
+        quantisation: mean step of its compression; 0 for none.
+        sharpness: spread of its Laplacian, grey levels.
     """
 
     file: File
@@ -37,48 +42,110 @@ class Picture:
     partition: int = -1
     rows: int = 0
     known: bool = False
+    area: int = 0
+    quantisation: float = 0.0
+    sharpness: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Why two pictures with different pixels count as one.
+
+    Attributes:
+        tier: "same photo" or "mirrored".
+        distance: bits of the 64-bit pHash that differ.
+        evidence: how their pixels compare.
+    """
+
+    tier: Tier
+    distance: int
+    evidence: PairEvidence
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A picture to set aside because another with the same pixels stays."""
+    """A picture to set aside because another that shows the same stays.
+
+    Attributes:
+        copy: the picture that leaves.
+        keeper: the picture that stays; both were compared.
+        likeness: why, if their pixels differ.
+    """
 
     copy: Picture
     keeper: Picture
+    likeness: Likeness | None = None
 
     @property
     def same_bytes(self) -> bool:
         """Whether the files are the same to the byte, not only decoded."""
         return self.copy.signature.content == self.keeper.signature.content
 
+    @property
+    def tier(self) -> Tier:
+        """What they share."""
+        if self.likeness is not None:
+            return self.likeness.tier
+        return "same bytes" if self.same_bytes else "same pixels"
 
-def find_duplicates(pictures: Iterable[Picture]) -> list[Duplicate]:
-    """Group pictures with the same shape and pixels; in each group the first by ``keeping_order`` stays.
 
-    Protected pictures and hard links of one file are never duplicates. The order of ``pictures`` does not matter.
+Links = Mapping[frozenset[str], Likeness]  # digests of the pixels of two pictures -> why they count as one
+
+
+def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> list[Duplicate]:
+    """Group pictures around those that stay, the first by ``keeping_order``.
+
+    A picture leaves only if it has the pixels of the one that stays, or was compared with that one itself: likeness is
+    not passed on from copy to copy. Protected pictures and hard links of one file are never duplicates. The order of
+    ``pictures`` does not matter.
 
     Returns:
         Sorted by the name of the copy.
     """
-    groups: dict[str, list[Picture]] = defaultdict(list)
+    alike: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
-        groups[picture.signature.pixels].append(picture)
-    found = []
-    for group in groups.values():
-        keeper, *others = sorted(group, key=keeping_order)
-        staying = {_identity(picture) for picture in group if picture.protected} | {_identity(keeper)}
-        found += [Duplicate(copy, keeper) for copy in others if _identity(copy) not in staying]
+        alike[picture.signature.pixels].append(picture)
+    for group in alike.values():
+        group.sort(key=keeping_order)
+    neighbours: dict[str, list[tuple[str, Likeness]]] = defaultdict(list)
+    for pair, likeness in (links or {}).items():
+        one, other = sorted(pair)
+        if one in alike and other in alike:
+            neighbours[one].append((other, likeness))
+            neighbours[other].append((one, likeness))
+    found: list[Duplicate] = []
+    taken: set[str] = set()
+    for pixels in sorted(alike, key=lambda pixels: keeping_order(alike[pixels][0])):
+        keeper = alike[pixels][0]
+        if pixels in taken and not keeper.protected:
+            continue
+        if pixels not in taken:
+            found += _copies(alike[pixels], keeper, None)
+            taken.add(pixels)
+        for other, likeness in neighbours[pixels]:
+            if other not in taken:
+                taken.add(other)
+                found += _copies(alike[other], keeper, likeness)
     return sorted(found, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
 
 
-def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, bytes]:
+def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, int, float, float, bytes]:
     """Sorts the picture that stays first.
 
     Protected ones, then test before validation before train (so that a picture in two partitions leaves the train
-    set), then the most annotation rows, then a name the folder should have, then the lowest name.
+    set), then the most annotation rows, then a name the folder should have, then the larger, the less compressed and
+    the sharper, then the lowest name.
     """
-    name = os.fsencode(picture.name)
-    return not picture.protected, -picture.partition, -picture.rows, not picture.known, name
+    return (
+        not picture.protected,
+        -picture.partition,
+        -picture.rows,
+        not picture.known,
+        -picture.area,
+        round(picture.quantisation, 2),
+        -round(picture.sharpness, 2),
+        os.fsencode(picture.name),
+    )
 
 
 def hard_links(pictures: Iterable[Picture]) -> int:
@@ -96,10 +163,16 @@ def label_conflict(known: Annotations, copy: int, keeper: int) -> str:
             parts.append(f"{name} {values[copy]} and {values[keeper]}")
     one, other = int(known.partition[copy]), int(known.partition[keeper])
     if one != other and min(one, other) >= 0:
-        parts.append(f"partition {_PARTITION_NAMES.get(one, one)} and {_PARTITION_NAMES.get(other, other)}")
+        parts.append(f"partition {PARTITION_NAMES.get(one, one)} and {PARTITION_NAMES.get(other, other)}")
     opposed = np.flatnonzero(known.attributes[copy].astype(int) * known.attributes[keeper] == -1)
     parts += [f"{ATTRIBUTES[k]} {known.attributes[copy, k]:+d} and {known.attributes[keeper, k]:+d}" for k in opposed]
     return "; ".join(parts)
+
+
+def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:
+    """Those of a group of the same pixels that leave; the keeper, protected ones and their hard links stay."""
+    staying = {_identity(picture) for picture in group if picture.protected} | {_identity(keeper)}
+    yield from (Duplicate(copy, keeper, likeness) for copy in group if _identity(copy) not in staying)
 
 
 def _identity(picture: Picture) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 """Which number a damaged file name stood for, where exactly one fits. Pure: names in, renames out.
 
 What happens to names on the way (unpacking, copying, editing by hand): a digit is lost (``00123.jpg``), leading zeros
-are lost (``123.jpg``), the ending changes (``000123.JPG``, ``.jpeg``, ``.jpg.jpg``), a file manager adds ``(1)``.
+are lost (``123.jpg``, often in a whole set), the ending changes (``000123.JPG``, ``.jpeg``, ``.jpg.jpg``, ``.png`` on a
+JPEG), a file manager adds ``(1)`` or ``- Copy``, two names are exchanged.
 
 A number is given only to a name that nothing else could be: it must be known, no other file may have it, and no
-other damaged name may need it. Where two readings are left, the name is reported with them, never guessed.
+other damaged name may need it. Where two readings are left, evidence about the content decides (``evidence``); without
+it the name is reported with its readings, never guessed.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from dataclasses import dataclass
 
 CELEBA_SIZE = 202_599
 _GOOD = re.compile(r"[0-9]{6}\.jpg")
-_ENDING = re.compile(r"\.jpe?g$", re.IGNORECASE)
-_COPY = re.compile(r" ?\([0-9]{1,3}\)$")
+_ENDING = re.compile(r"\.(jpe?g|png|webp|bmp)$", re.IGNORECASE)
+_COPY = re.compile(r"\s*(\([0-9]{1,3}\)|[-_ ]+copy([ -][0-9]{1,3})?|\s)$", re.IGNORECASE)  # of the common file managers
+_COPY_BEFORE = re.compile(r"^(copy of |\s+)", re.IGNORECASE)
 _SHORT = re.compile(r"[0-9]{1,5}")
 _MOSTLY = 0.5  # share of six-digit names from which a folder without tables counts as CelebA
+_WHOLE_SET = (10, 0.2)  # so many names, and such a share of all, without their zeros mean a set without zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,13 @@ class Unclear:
         name: path below the folder.
         candidates: the names it could stand for, sorted; may be empty.
         why: what keeps it from being repaired.
+        hint: the candidate that speaks for itself most, and why; not enough to rename the file.
     """
 
     name: str
     candidates: tuple[str, ...]
     why: str
+    hint: str = ""
 
 
 @dataclass(slots=True)
@@ -54,18 +60,21 @@ class _Claim:
     first: frozenset[str]
 
 
-def known_names(tables: Iterable[Sequence[str]], names: Iterable[str]) -> frozenset[str]:
+def known_names(
+    tables: Iterable[Sequence[str]], names: Iterable[str], *, archive: Iterable[str] = ()
+) -> frozenset[str]:
     """The file names a folder should have.
 
     Args:
         tables: the names of each table's rows.
         names: the pictures, as paths below the folder.
+        archive: the names in the archive the folder was unpacked from; they count where there are no tables.
 
     Returns:
-        Every name of the tables; without tables CelebA's 000001.jpg to 202599.jpg if at least half of the pictures
-        have six-digit names; else nothing, and then no name is damaged.
+        Every name of the tables, else of the archive; without either CelebA's 000001.jpg to 202599.jpg if at least
+        half of the pictures have six-digit names; else nothing, and then no name is damaged.
     """
-    said = frozenset(name for table in tables for name in table)
+    said = frozenset(name for table in tables for name in table) or frozenset(archive)
     if said:
         return said
     bare = [_bare(name) for name in names]
@@ -81,6 +90,7 @@ def repair_names(
     *,
     held: Collection[str] = (),
     contents: Mapping[str, str] | None = None,
+    evidence: Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[list[Rename], list[Unclear]]:
     """Find the names that can be repaired with certainty.
 
@@ -91,22 +101,30 @@ def repair_names(
         known: names without folders that pictures may have; see ``known_names``.
         held: paths that keep their claim but are not renamed: set aside, unreadable, or no JPEG.
         contents: path -> digest; names with one content that read the same way count as one, the first is repaired.
+        evidence: path -> the known names that have exactly its content. It is believed more than the name: a file
+            called like another (two names exchanged, a chain of shifted names) is renamed too.
 
     Returns:
-        (renames, unclear), both sorted by path. A damaged name whose number has its file already is in neither:
-        it is a copy, which is the business of duplicate detection.
+        (renames, unclear), both sorted by path. A damaged name whose number has a file of the same content already is
+        in neither: it is a copy, which is the business of duplicate detection.
     """
     every = sorted({*names, *held})
-    taken = {_bare(path) for path in every}
-    readings = {path: _reading(_bare(path), known) for path in every if _bare(path) not in known}
-    exact = {path: found for path, (found, sure) in readings.items() if sure and found and not found & taken}
-    vague = {path: found for path, (found, sure) in readings.items() if not sure}
-    given, unclear = _settle(_claims(exact, contents or {}))
+    same, kept = contents or {}, set(held)
+    sure = {path: fits for path, fits in (evidence or {}).items() if path not in kept}
+    moved, unclear = _follow_evidence(every, known, sure, same)
+    settled = moved.keys() | {entry.name for entry in unclear}
+    taken = {moved.get(path, _bare(path)) for path in every}
+    wrong = [path for path in every if _bare(path) not in known and path not in settled]
+    wrong = [path for path in wrong if sure.get(path, frozenset()).isdisjoint(taken)]  # else a copy
+    exact, vague = _readings(wrong, known, sure, zeros=_lost_zeros(every, known, taken, same))
+    unclear += _collisions(exact, taken, moved, same)
+    exact = {path: found for path, found in exact.items() if not found & taken}
+    given, more = _settle(_claims(exact, same))
     spoken_for = taken | {number for numbers in exact.values() for number in numbers}
-    more, others = _settle(_claims({path: found - spoken_for for path, found in vague.items()}, contents or {}))
-    kept = set(held)
-    renames = [Rename(path, _beside(path, number)) for path, number in (given | more).items() if path not in kept]
-    left = [entry for entry in unclear + others if entry.name not in kept]
+    last, others = _settle(_claims({path: found - spoken_for for path, found in vague.items()}, same))
+    fitting = moved | given | last
+    renames = [Rename(path, _beside(path, number)) for path, number in fitting.items() if path not in kept]
+    left = [entry for entry in unclear + more + others if entry.name not in kept]
     return sorted(renames, key=lambda rename: rename.old), sorted(left, key=lambda entry: entry.name)
 
 
@@ -115,19 +133,128 @@ def is_well_formed(name: str) -> bool:
     return _GOOD.fullmatch(_bare(name)) is not None
 
 
-def _reading(name: str, known: frozenset[str]) -> tuple[frozenset[str], bool]:
-    """What a name could stand for, and whether all its digits are there. Nothing for names of other kinds."""
+def _follow_evidence(
+    every: list[str],
+    known: frozenset[str],
+    evidence: Mapping[str, frozenset[str]],
+    contents: Mapping[str, str],
+) -> tuple[dict[str, str], list[Unclear]]:
+    """The names that content alone decides: path -> name; and the known names that content contradicts in vain."""
+    wrong = [path for path in every if path in evidence and _bare(path) not in evidence[path]]
+    right = {_bare(path) for path in every if _bare(path) in evidence.get(path, ())}
+    wishes = _wishes(wrong, known, evidence, contents, right)
+    moved = _possible(every, wishes)
+    why = "has the content of another picture, whose name is taken"
+    vain = [path for path in wrong if path not in moved and (path in wishes or _bare(path) in known)]
+    return moved, [Unclear(path, tuple(sorted(evidence[path])), why) for path in vain]
+
+
+def _wishes(
+    paths: list[str],
+    known: frozenset[str],
+    evidence: Mapping[str, frozenset[str]],
+    contents: Mapping[str, str],
+    right: set[str],
+) -> dict[str, str]:
+    """The one name a path's content has, or that content and the damaged name agree on; not for copies."""
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        likely = evidence[path] & _reading(_bare(path), known, zeros=False)[0]
+        for name in likely if len(likely) == 1 else evidence[path] if len(evidence[path]) == 1 else ():
+            if name not in right:
+                wanted[name].insert(0 if likely else len(wanted[name]), path)
+    return {paths[0]: name for name, paths in wanted.items() if len({contents.get(p, p) for p in paths}) == 1}
+
+
+def _possible(every: list[str], wishes: dict[str, str]) -> dict[str, str]:
+    """The wishes whose name is free, or becomes free because its holder moves away."""
+    wishing = {name: path for path, name in wishes.items()}
+    holders: dict[str, list[str]] = defaultdict(list)
+    for path in every:
+        if _bare(path) in wishing:
+            holders[_bare(path)].append(path)
+    moved = dict(wishes)
+    waiting = list(wishes)
+    while waiting:
+        path = waiting.pop()
+        if path in moved and any(holder not in moved for holder in holders[moved[path]]):
+            del moved[path]
+            waiting += [wishing[_bare(path)]] if _bare(path) in wishing else []
+    return moved
+
+
+def _readings(
+    paths: list[str], known: frozenset[str], evidence: Mapping[str, frozenset[str]], *, zeros: bool
+) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """What damaged names could stand for: those with all their digits, and the others."""
+    exact: dict[str, frozenset[str]] = {}
+    vague: dict[str, frozenset[str]] = {}
+    for path in paths:
+        found, sure = _reading(_bare(path), known, zeros=zeros)
+        if path in evidence:
+            vague[path] = found & evidence[path] or evidence[path]
+        elif not sure:
+            vague[path] = found
+        elif found:
+            exact[path] = found
+    return exact, vague
+
+
+def _lost_zeros(every: list[str], known: frozenset[str], taken: set[str], contents: Mapping[str, str]) -> bool:
+    """Whether the whole set lost its leading zeros, so that 12345.jpg can be nothing but 012345.jpg."""
+    if any(_bare(path).startswith("0") for path in every):
+        return False
+    stems = {path: _stem(_bare(path)) for path in every}
+    numbers = {path: stem for path, stem in stems.items() if stem.isascii() and stem.isdigit()}
+    short = {path: stem for path, stem in numbers.items() if _SHORT.fullmatch(stem)}
+    least, share = _WHOLE_SET
+    if len(short) < max(least, share * len(numbers)):
+        return False
+    owner: dict[str, str] = {}
+    for path, stem in short.items():
+        name = f"{stem:0>6}.jpg"
+        content = contents.get(path, path)
+        if name not in known or name in taken or owner.setdefault(name, content) != content:
+            return False
+    return True
+
+
+def _collisions(
+    exact: Mapping[str, frozenset[str]], taken: set[str], moved: Mapping[str, str], contents: Mapping[str, str]
+) -> list[Unclear]:
+    """Damaged names whose number has a file already, with another content."""
+    if not contents:
+        return []
+    holders = defaultdict(set)
+    for path, content in contents.items():
+        holders[moved.get(path, _bare(path))].add(content)
+    why = "another picture has this name"
+    return [
+        Unclear(path, tuple(sorted(found)), why)
+        for path, found in exact.items()
+        if found & taken and not any(contents.get(path) in holders[name] for name in found & taken)
+    ]
+
+
+def _stem(name: str) -> str:
+    """A name without its endings and without what file managers add to copies."""
     stem, before = name, ""
     while stem != before and _ENDING.search(name):
-        before, stem = stem, _COPY.sub("", _ENDING.sub("", stem))
+        before, stem = stem, _COPY_BEFORE.sub("", _COPY.sub("", _ENDING.sub("", stem)))
+    return stem
+
+
+def _reading(name: str, known: frozenset[str], *, zeros: bool) -> tuple[frozenset[str], bool]:
+    """What a name could stand for, and whether all its digits are there. Nothing for names of other kinds."""
+    stem = _stem(name)
     if f"{stem}.jpg" in known:
         return frozenset({f"{stem}.jpg"}), True
     if not _ENDING.search(name) or not _SHORT.fullmatch(stem):
         return frozenset(), True
     longer = {stem.zfill(6)}
-    if len(stem) == 5:
+    if len(stem) == 5 and not zeros:
         longer |= {stem[:at] + digit + stem[at:] for at in range(6) for digit in "0123456789"}
-    return frozenset(f"{number}.jpg" for number in longer) & known, False
+    return frozenset(f"{number}.jpg" for number in longer) & known, zeros
 
 
 def _claims(found: Mapping[str, frozenset[str]], contents: Mapping[str, str]) -> list[_Claim]:

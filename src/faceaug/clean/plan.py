@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
 from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
+from faceaug.clean.cache import Cache
+from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
-from faceaug.clean.names import Rename, Unclear, known_names, repair_names
+from faceaug.clean.evidence import Names, find_names
+from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
-from faceaug.clean.report import CleanReport, Conflict, Kind, SetAside
-from faceaug.clean.signatures import Signature, is_damaged, read_signature, same_content
+from faceaug.clean.reading import Progress, read_contents
+from faceaug.clean.report import CleanReport, Conflict, SetAside
+from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
+from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.errors import RefusedError, printable
-from faceaug.executor import Executor, SerialExecutor, open_executor
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Layout, Listing, find_layout, list_folder, table_paths
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
-
-Progress: TypeAlias = Callable[[int], None]
-_FEW = 400  # pictures that are read sooner than worker processes have started
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +36,7 @@ class Scene:
         named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
             neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.
         annotations: of an imagefolder, in the order of the pictures; else None.
+        copying: whether a cleaned copy is made, whose metadata names what is in it, instead of moving files.
     """
 
     folder: str
@@ -45,6 +45,11 @@ class Scene:
     tables: tuple[Table, ...]
     named: frozenset[str]
     annotations: Annotations | None
+    copying: bool = False
+
+    def must_stay(self, name: str) -> bool:
+        """Whether the metadata would miss a picture."""
+        return name in self.named and not self.copying
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +90,7 @@ def decide(
     set_aside: Sequence[str],
     workers: int | None,
     on_progress: Progress | None,
+    cache: Cache | None = None,
 ) -> Decision:
     """Find out what should move: the same for any order of files and any number of workers.
 
@@ -94,16 +100,20 @@ def decide(
         set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
         workers: see ``open_executor``.
         on_progress: called with the number of pictures read.
+        cache: what earlier runs read and compared.
     """
     files = scene.listing.pictures
     root = scene.listing.root
     protected = policy.protected(root, [file.name for file in files])
-    signatures = _read(root, files, workers, on_progress)
+    cache = cache or Cache(None)
+    contents = read_contents(root, files, looks=policy.near, workers=workers, cache=cache, on_progress=on_progress)
+    signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
-    known = known_names([table.names for table in scene.tables], [*signatures, *earlier])
-    renames, unclear = _names(scene, known, signatures, earlier) if policy.repair_names else ([], [])
+    names = _names(scene, signatures, earlier, repair=policy.repair_names)
+    known, renames = names.known, list(names.renames)
     pictures, annotations = _pictures(scene, signatures, renames, protected, known)
-    duplicates, left = _proven(scene, find_duplicates(pictures))
+    found = find_resemblance(root, pictures, contents, mirrored=policy.mirrored, workers=workers, cache=cache)
+    duplicates, left = _proven(scene, find_duplicates(found.pictures, found.links))
     damaged, more = _damaged(scene, signatures, protected)
     gone = {duplicate.copy.file.name for duplicate in duplicates} | {file.name for file, _ in damaged}
     kept = [rename for rename in renames if rename.old not in gone]
@@ -118,11 +128,18 @@ def decide(
         cleaned=len(files) - len(aside),
         renames=tuple(kept),
         set_aside=tuple(aside),
-        unclear=tuple(entry for entry in unclear if entry.name not in gone),
+        unclear=tuple(entry for entry in names.unclear if entry.name not in gone),
         conflicts=tuple(conflicts),
         left=tuple(sorted([*scene.listing.skipped, *left, *more])),
         rows_without_file=_rows_without_file(scene, kept, gone),
-        notes=(f"{links} further names (hard links) of a file that is here under another name",) if links else (),
+        proposals=tuple(_proposals(scene, annotations, duplicates, kept)),
+        notes=names.notes + _link_note(links) + found.near.notes,
+        groups=groups_of(duplicates),
+        histogram=found.near.histogram,
+        thresholds=found.near.thresholds,
+        mirrored=look_alikes(found, gone, "mirrored"),
+        bursts=look_alikes(found, gone, "burst"),
+        leaks=leaks_of(duplicates, found),
     )
     return Decision(tuple(_moves(files, kept, duplicates, damaged)), report)
 
@@ -134,34 +151,20 @@ def _rows_of_metadata(listing: Listing) -> Iterator[str]:
             yield from (str(path.parent / row["file_name"]) for row in read_metadata(listing.root / file.name))
 
 
-def _read(root: Path, files: Sequence[File], workers: int | None, on_progress: Progress | None) -> dict[str, Signature]:
-    found: dict[str, Signature] = {}
-    with _executor(len(files), workers) as executor:
-        results = executor.map(read_signature, (str(root / file.name) for file in files))
-        for count, (file, signature) in enumerate(zip(files, results, strict=True), start=1):
-            found[file.name] = signature
-            if on_progress and (count % 64 == 0 or count == len(files)):
-                on_progress(count)
-    return found
+def _names(scene: Scene, signatures: dict[str, Signature], earlier: Sequence[str], *, repair: bool) -> Names:
+    return find_names(
+        scene.listing,
+        [table.names for table in scene.tables],
+        earlier=earlier,
+        unreadable=[name for name, signature in signatures.items() if signature.problem],
+        no_jpeg=[name for name, signature in signatures.items() if not signature.problem and not signature.jpeg],
+        contents={name: signature.content for name, signature in signatures.items() if signature.content},
+        repair=repair and scene.layout in {"celeba", "flat"},
+    )
 
 
-@contextmanager
-def _executor(tasks: int, workers: int | None) -> Iterator[Executor]:
-    if workers is None and tasks <= _FEW:
-        yield SerialExecutor()
-        return
-    with open_executor(workers) as executor:
-        yield executor
-
-
-def _names(
-    scene: Scene, known: frozenset[str], signatures: dict[str, Signature], earlier: Sequence[str]
-) -> tuple[list[Rename], list[Unclear]]:
-    if scene.layout not in {"celeba", "flat"}:
-        return [], []
-    no_picture = [name for name, signature in signatures.items() if signature.problem or not signature.jpeg]
-    contents = {name: signature.content for name, signature in signatures.items() if signature.content}
-    return repair_names(signatures, known, held={*earlier, *no_picture}, contents=contents)
+def _link_note(links: int) -> tuple[str, ...]:
+    return (f"{links} further names (hard links) of a file that is here under another name",) if links else ()
 
 
 def _pictures(
@@ -212,9 +215,11 @@ def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate],
     root = scene.listing.root
     for duplicate in duplicates:
         name, keeper = duplicate.copy.file.name, duplicate.keeper.file.name
-        if name in scene.named:
+        if scene.must_stay(name):
             left.append((name, f"is the same picture as {printable(keeper)}; it stays because the metadata names it"))
-        elif same_content(root / name, root / keeper, pixels=not duplicate.same_bytes):
+        elif duplicate.likeness is not None or same_content(
+            root / name, root / keeper, pixels=not duplicate.same_bytes
+        ):
             proven.append(duplicate)
         else:
             left.append((name, "changed while it was looked at"))
@@ -233,7 +238,7 @@ def _damaged(
             continue
         if file.name in protected:
             left.append((file.name, f"{signature.problem}; protected"))
-        elif file.name in scene.named:
+        elif scene.must_stay(file.name):
             left.append((file.name, f"{signature.problem}; it stays because the metadata names it"))
         elif signature.damaged and is_damaged(scene.listing.root / file.name):
             damaged.append((file, signature.problem))
@@ -256,13 +261,33 @@ def _conflicts(scene: Scene, annotations: Annotations, duplicates: list[Duplicat
     return found
 
 
+def _proposals(
+    scene: Scene, annotations: Annotations, duplicates: list[Duplicate], kept: list[Rename]
+) -> list[Proposal]:
+    """What the tables say differently about the members of each group, and what most of them say."""
+    files = scene.listing.pictures
+    place = {file.name: i for i, file in enumerate(files)}
+    new = {rename.old: rename.new for rename in kept}
+    groups: dict[int, list[int]] = {}
+    for duplicate in duplicates:
+        keeper = place[duplicate.keeper.file.name]
+        groups.setdefault(keeper, [keeper]).append(place[duplicate.copy.file.name])
+    return propose(annotations, groups.values(), [new.get(file.name, file.name) for file in files])
+
+
 def _set_aside(duplicates: list[Duplicate], damaged: list[tuple[File, str]]) -> list[SetAside]:
     aside = [SetAside(file.name, "unreadable", problem) for file, problem in damaged]
-    for duplicate in duplicates:
-        kind: Kind = "same bytes" if duplicate.same_bytes else "same pixels"
-        reason = f"has the {kind} as {duplicate.keeper.name}"
-        aside.append(SetAside(duplicate.copy.file.name, kind, reason, duplicate.keeper.name))
+    aside += [SetAside(d.copy.file.name, d.tier, _reason(d), d.keeper.name) for d in duplicates]
     return aside
+
+
+def _reason(duplicate: Duplicate) -> str:
+    if duplicate.likeness is None:
+        return f"has the {duplicate.tier} as {duplicate.keeper.name}"
+    evidence = duplicate.likeness.evidence
+    what = "is the mirror image of" if duplicate.tier == "mirrored" else "shows the same photo as"
+    proof = f"detail agrees to {evidence.detail:.3f}, {duplicate.likeness.distance} of 64 hash bits differ"
+    return f"{what} {duplicate.keeper.name} ({proof})"
 
 
 def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> dict[str, int]:
@@ -282,7 +307,6 @@ def _moves(
     for file, problem in damaged:
         yield Move(file, None, problem)
     for duplicate in duplicates:
-        reason = "same bytes" if duplicate.same_bytes else "same pixels"
-        yield Move(duplicate.copy.file, None, reason, duplicate.keeper.file)
+        yield Move(duplicate.copy.file, None, duplicate.tier, duplicate.keeper.file)
     for rename in renames:
         yield Move(by_name[rename.old], rename.new, "repaired name")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from faceaug.errors import ArgumentError, printable
 
@@ -19,18 +20,25 @@ class CleanPolicy:
             that loses more than a fifth is usually the wrong folder.
         protect: paths (relative to the folder, or absolute), folders or globs of pictures that are never set aside.
         repair_names: whether damaged names are repaired.
+        near: whether copies of a photo that differ in compression, size, brightness, or by a small crop are set aside
+            too, after their pixels were compared; otherwise only the same bytes and the same pixels.
+        mirrored: "report" mirror images, or "remove" them like other copies.
 
     Raises:
-        ArgumentError: ``max_remove`` is outside 0..1.
+        ArgumentError: ``max_remove`` is outside 0..1, or ``mirrored`` is neither.
     """
 
     max_remove: float = 0.2
     protect: Sequence[str] = ()
     repair_names: bool = True
+    near: bool = True
+    mirrored: Literal["report", "remove"] = "report"
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_remove <= 1:
             raise ArgumentError(f"max_remove {self.max_remove!r}: expected a share from 0 to 1, like 0.2")
+        if self.mirrored not in ("report", "remove"):
+            raise ArgumentError(f"mirrored {self.mirrored!r}: expected 'report' or 'remove'")
         if isinstance(self.protect, str):
             raise ArgumentError(f"protect {self.protect!r}: expected a tuple of paths, not one text")
 

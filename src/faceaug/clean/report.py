@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from faceaug.clean.conflicts import Proposal
 from faceaug.clean.names import Rename, Unclear
+from faceaug.clean.page import Bars
+from faceaug.clean.present import report_csv, report_html
+from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import printable, some
-from faceaug.pages import html_page, html_table, text_table
+from faceaug.pages import text_table
 
-Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels"]
+Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
-_ROWS = 2_000  # of one list on the page; the JSON has them all
 _SHOWN = 3  # of one list in the summary
 
 
@@ -64,6 +67,14 @@ class CleanReport:
         left: (name, why) of files that were left alone.
         rows_without_file: table -> number of its rows that have no picture now. Tables are never changed.
         notes: anything else worth telling, a line each.
+        out: the folder a cleaned copy was written to; empty when the folder itself was cleaned.
+        proposals: what the members of a group disagree on, and what most of them say; also ``conflicts.csv``.
+        groups: the duplicates, each with the picture that stays and the comparison that proves it.
+        mirrored: pairs of mirror images that were left.
+        bursts: pairs that look alike and are different photos; left.
+        leaks: photos in two partitions.
+        thresholds: what decided about duplicates that are not the same in every pixel; None if none were looked for.
+        histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
     """
 
     folder: str
@@ -78,6 +89,14 @@ class CleanReport:
     left: tuple[tuple[str, str], ...]
     rows_without_file: dict[str, int]
     notes: tuple[str, ...]
+    out: str = ""
+    proposals: tuple[Proposal, ...] = ()
+    groups: tuple[DuplicateGroup, ...] = ()
+    mirrored: tuple[LookAlike, ...] = ()
+    bursts: tuple[LookAlike, ...] = ()
+    leaks: tuple[Leak, ...] = ()
+    thresholds: Thresholds | None = None
+    histogram: tuple[int, ...] = ()
 
     @property
     def renamed(self) -> int:
@@ -100,6 +119,11 @@ class CleanReport:
         return len(self._of("same pixels"))
 
     @property
+    def near_duplicates(self) -> int:
+        """Number of files set aside because another shows the same photo in other pixels."""
+        return len(self._of("same photo")) + len(self._of("mirrored"))
+
+    @property
     def skipped(self) -> int:
         """Number of files that were left alone although something is wrong with them."""
         return len(self.left)
@@ -112,6 +136,7 @@ class CleanReport:
             "unreadable": self.unreadable,
             "byte duplicates": self.byte_duplicates,
             "pixel duplicates": self.pixel_duplicates,
+            "near duplicates": self.near_duplicates,
             "skipped": self.skipped,
             "cleaned": self.cleaned,
         }
@@ -130,6 +155,7 @@ class CleanReport:
             renames=tuple(rename for rename in self.renames if rename.old not in left),
             set_aside=gone,
             conflicts=tuple(conflict for conflict in self.conflicts if conflict.name not in left),
+            groups=tuple(group for group in (_without(g, left) for g in self.groups) if group.members),
             left=tuple(sorted({*self.left, *left.items()})),
         )
 
@@ -140,11 +166,11 @@ class CleanReport:
             verbose: list everything.
         """
         limit = None if verbose else _SHOWN
-        lines = [f"{printable(self.folder)}: {'a plan; nothing was changed' if self.dry_run else self._where()}"]
+        lines = [printable(self.headline())]
         for title, _, rows in self._lists():
             if rows:
                 lines.append(f"{title}: {len(rows):,}")
-                lines += [f"  {' | '.join(printable(text) for text in row)}" for row in rows[:limit]]
+                lines += [f"  {' | '.join(printable(text) for text in row if text)}" for row in rows[:limit]]
                 lines += [f"  ... and {len(rows) - _SHOWN:,} more"] if limit and len(rows) > limit else []
         missing = {table: count for table, count in self.rows_without_file.items() if count}
         lines += [f"{printable(table)}: {count:,} rows have no picture now" for table, count in missing.items()]
@@ -154,41 +180,71 @@ class CleanReport:
         """Plain values for one JSON document. Names that are not UTF-8 are as ``os.fsdecode`` gives them."""
         return {"counts": self.counts()} | asdict(self)
 
-    def to_html(self) -> str:
-        """One self-contained page."""
-        intro = "A plan: nothing was changed." if self.dry_run else self._where()
-        counts = html_table(list(self.counts().items()))
-        missing = html_table(list(self.rows_without_file.items()), header=("table", "rows without a picture"))
-        sections = "".join(_section(*entry) for entry in self._lists() if entry[2])
-        body = f"<p>{intro}</p>{counts}{missing if any(self.rows_without_file.values()) else ''}{sections}"
-        return html_page(f"faceaug clean: {printable(self.folder)}", body)
+    def to_html(self, *, workers: int | None = 0) -> str:
+        """One self-contained page with the pictures in it, read from where they lie now.
+
+        Args:
+            workers: processes that make its thumbnails, >= 0; None decides by itself.
+        """
+        return report_html(self, workers=workers)
+
+    def to_csv(self) -> bytes:
+        """One row per file about which there is something to say; names that are not UTF-8 keep their bytes."""
+        return report_csv(self)
+
+    def headline(self) -> str:
+        """What happened, in a sentence."""
+        return f"{self.folder}: {'a plan; nothing was changed' if self.dry_run else self._where()}"
+
+    def histograms(self) -> list[Bars]:
+        """How far apart pictures are, and where the line was drawn."""
+        if not any(self.histogram):
+            return []
+        marks = ((float(self.thresholds.radius) + 1, "compared up to here"),) if self.thresholds else ()
+        edges = range(len(self.histogram) + 1)
+        title = "pairs of pictures by the bits in which their pHashes differ"
+        return [Bars(title, tuple(map(float, edges)), {"pairs": self.histogram}, marks, "bits of 64")]
+
+    def lists(self) -> list[_List]:
+        """(title, header, rows) of everything found."""
+        return [entry for entry in self._lists() if entry[2]]
 
     def _of(self, kind: Kind) -> list[SetAside]:
         return [entry for entry in self.set_aside if entry.kind == kind]
 
     def _lists(self) -> list[_List]:
-        unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates))) for u in self.unclear]
+        unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates)), u.hint) for u in self.unclear]
         doubts: list[tuple[str, ...]] = [(c.name, c.keeper, c.says) for c in self.conflicts]
+        leaks: list[tuple[str, ...]] = [(k.name, k.partition, k.keeper, k.keeper_partition) for k in self.leaks]
+        votes: list[tuple[str, ...]] = [
+            (p.keeper, p.field, p.proposal, f"{p.votes} of {p.of}", _said(p)) for p in self.proposals if p.proposal
+        ]
         return [
             ("names repaired", ("was", "is"), [(r.old, r.new) for r in self.renames]),
             ("set aside, unreadable", ("file", "why"), [(e.name, e.reason) for e in self._of("unreadable")]),
             ("set aside, same bytes", ("file", "stays"), [(e.name, e.keeper) for e in self._of("same bytes")]),
             ("set aside, same pixels", ("file", "stays"), [(e.name, e.keeper) for e in self._of("same pixels")]),
-            ("names left unclear", ("file", "why", "could be"), unclear),
-            (
-                "one picture, two labels",
-                ("gone", "stays", "says"),
-                doubts,
-            ),
+            ("set aside, same photo", ("file", "stays"), [(e.name, e.keeper) for e in self._of("same photo")]),
+            ("set aside, mirrored", ("file", "stays"), [(e.name, e.keeper) for e in self._of("mirrored")]),
+            ("mirror images that stay", ("one", "other"), [(m.one, m.other) for m in self.mirrored]),
+            ("alike, but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
+            ("one photo in two partitions", ("file", "in", "and", "in"), leaks),
+            ("names left unclear", ("file", "why", "could be", "hint"), unclear),
+            ("one picture, two labels", ("gone", "stays", "says"), doubts),
+            ("labels most copies agree on", ("stays", "field", "proposal", "votes", "all say"), votes),
             ("left alone", ("file", "why"), list(self.left)),
             ("notes", ("",), [(note,) for note in self.notes]),
         ]
 
     def _where(self) -> str:
+        if self.out:
+            return f"cleaned copy in {self.out}; the folder itself is as it was"
         return "nothing to do" if self.run is None else f"run {self.run}; undo puts everything back"
 
 
-def _section(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    shown = [tuple(printable(text) for text in row) for row in rows[:_ROWS]]
-    more = f"<p>and {len(rows) - _ROWS:,} more, in report.json</p>" if len(rows) > _ROWS else ""
-    return f"<h2>{title} ({len(rows):,})</h2>{html_table(shown, header=header)}{more}"
+def _said(proposal: Proposal) -> str:
+    return ", ".join(f"{name} {value}" for name, value in proposal.values if value)
+
+
+def _without(group: DuplicateGroup, left: dict[str, str]) -> DuplicateGroup:
+    return replace(group, members=tuple(member for member in group.members if member.name not in left))

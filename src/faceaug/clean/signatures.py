@@ -1,4 +1,4 @@
-"""One decode per file: what its bytes and its pixels are, or why there are none."""
+"""One decode per file: what its bytes, its pixels and its looks are, or why there are none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from faceaug.clean.hashes import hash_pair, middle_of, pack, small_grey
 from faceaug.errors import ImageError
-from faceaug.image import decode, read_bytes
+from faceaug.image import Image8, decode, load_cv2, read_bytes
+
+VERSION = 1  # of everything below: another number makes caches of signatures read all files again
+
+# What a picture looks like, one record each; "whole", "middle": 64-bit hashes; the mirrored ones beside them.
+LOOKS = np.dtype(
+    [
+        ("whole", "<u8"),
+        ("middle", "<u8"),
+        ("mirrored_whole", "<u8"),
+        ("mirrored_middle", "<u8"),
+        ("fine", "<u8", (4,)),  # 256-bit hash
+        ("mirrored_fine", "<u8", (4,)),
+        ("thumbnail", "u1", (32, 32)),  # grey
+        ("height", "<u4"),
+        ("width", "<u4"),
+        ("sharpness", "<f4"),  # spread of the Laplacian, grey levels
+        ("brightness", "<f4"),  # mean grey level
+        ("quantisation", "<f4"),  # mean step of the JPEG's first table; 0 if nothing was lost
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +44,14 @@ class Signature:
         pixels: BLAKE2b-128 of shape and decoded pixels, hex; empty if there are none.
         jpeg: whether the bytes are a JPEG, whatever the name says.
         problem: why there are no pixels; empty if there are.
+        looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or they were not asked for.
     """
 
     content: str
     pixels: str
     jpeg: bool
     problem: str
+    looks: bytes = b""
 
     @property
     def damaged(self) -> bool:
@@ -36,6 +61,66 @@ class Signature:
 
 def read_signature(path: str) -> Signature:
     """Read and decode one file; never raises for what is in it."""
+    return _read(path, looks=True)
+
+
+def read_exact_signature(path: str) -> Signature:
+    """The same without the looks."""
+    return _read(path, looks=False)
+
+
+def is_damaged(path: Path) -> bool:
+    """Look again at a file that could not be decoded: a worker short of memory is no damage."""
+    return read_exact_signature(str(path)).damaged
+
+
+def same_content(one: Path, other: Path, *, pixels: bool) -> bool:
+    """Compare two files byte by byte, or decoded, pixel by pixel: a digest is a reason to look, not a proof."""
+    try:
+        a, b = read_bytes(one), read_bytes(other)
+        return np.array_equal(decode(a), decode(b)) if pixels else a == b
+    except ImageError:
+        return False
+
+
+def looks_of(image: Image8, data: bytes = b"") -> NDArray[np.void]:
+    """What a picture looks like: one record of ``LOOKS``.
+
+    Args:
+        image: uint8 (height, width, 3), RGB.
+        data: the file it was decoded from, for its compression.
+    """
+    cv2 = load_cv2()
+    grey = Image.fromarray(image).convert("L")
+    thumbnail, larger = small_grey(grey, 32), small_grey(grey, 64)
+    plain = np.asarray(grey)
+    record = np.zeros((), LOOKS)
+    for name, pixels in (("whole", thumbnail), ("middle", middle_of(larger)), ("fine", larger)):
+        for field, bits in zip((name, f"mirrored_{name}"), hash_pair(pixels), strict=True):
+            words = pack(bits)
+            record[field] = words if len(words) > 1 else words[0]
+    record["thumbnail"] = thumbnail
+    record["height"], record["width"] = plain.shape
+    record["sharpness"] = cv2.meanStdDev(cv2.Laplacian(plain, cv2.CV_16S))[1][0, 0]
+    record["brightness"] = cv2.mean(plain)[0]
+    record["quantisation"] = jpeg_quantisation(data)
+    return record
+
+
+def jpeg_quantisation(data: bytes) -> float:
+    """Mean step of the first quantisation table of a JPEG (about 1 at quality 100, 17 at 75); 0 where there is none."""
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == 0xDB and length >= 67:
+            wide = data[at + 4] >> 4
+            table = np.frombuffer(data[at + 5 : at + 5 + 64 * (1 + wide)], ">u2" if wide else "u1")
+            return float(table.mean()) if len(table) == 64 else 0.0
+        at += 2 + max(length, 2)
+    return 0.0
+
+
+def _read(path: str, *, looks: bool) -> Signature:
     try:
         data = read_bytes(path)
     except ImageError as error:
@@ -48,18 +133,4 @@ def read_signature(path: str) -> Signature:
         return Signature(content, "", jpeg, error.reason)
     pixels = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
     pixels.update(np.ascontiguousarray(image).data)
-    return Signature(content, pixels.hexdigest(), jpeg, "")
-
-
-def is_damaged(path: Path) -> bool:
-    """Look again at a file that could not be decoded: a worker short of memory is no damage."""
-    return read_signature(str(path)).damaged
-
-
-def same_content(one: Path, other: Path, *, pixels: bool) -> bool:
-    """Compare two files byte by byte, or decoded, pixel by pixel: a digest is a reason to look, not a proof."""
-    try:
-        a, b = read_bytes(one), read_bytes(other)
-        return np.array_equal(decode(a), decode(b)) if pixels else a == b
-    except ImageError:
-        return False
+    return Signature(content, pixels.hexdigest(), jpeg, "", looks_of(image, data).tobytes() if looks else b"")

@@ -1,0 +1,175 @@
+"""What earlier runs read and compared, so that a second run is quick and a killed one goes on.
+
+One SQLite file in the state folder. It holds nothing that cannot be read again: whatever is wrong with it (a full
+disk, another version, damage), the run goes on without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from faceaug.clean.signatures import LOOKS, VERSION, Signature
+from faceaug.clean.verify import PairEvidence
+from faceaug.files import remove_output
+from faceaug.folder import File
+from faceaug.image import load_cv2
+
+_BATCH = 2_000  # files written at once: so many are read again after a kill
+_TABLES = """
+create table if not exists facts (name text primary key, value) without rowid;
+create table if not exists files (name blob primary key, stamp text, content blob, pixels blob,
+    jpeg int, problem text, looks blob) without rowid;
+create table if not exists pairs (one blob, other blob, mirrored int, evidence blob, primary key (one, other, mirrored))
+    without rowid;
+"""
+
+
+class Cache:
+    """Signatures by file and comparisons by pair. Open it with ``open_cache``."""
+
+    def __init__(self, database: sqlite3.Connection | None) -> None:
+        self._database = database
+        self._waiting: list[tuple[object, ...]] = []
+
+    def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
+        """The signatures of those files that are as they were when they were read."""
+        wanted = {os.fsencode(file.name): file for file in files}
+        for name, stamp, content, pixels, jpeg, problem, looks in self._query("select * from files"):
+            file = wanted.get(name)
+            if file is not None and stamp == _stamp(file):
+                yield file, Signature(content.hex(), pixels.hex(), bool(jpeg), problem, looks)
+
+    def add(self, file: File, signature: Signature) -> None:
+        """Remember one file; written in batches. What could not be read is tried again next time."""
+        if self._database is None or not signature.content:
+            return
+        digests = (bytes.fromhex(signature.content), bytes.fromhex(signature.pixels))
+        rest = (signature.jpeg, signature.problem, signature.looks)
+        self._waiting.append((os.fsencode(file.name), _stamp(file), *digests, *rest))
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        rows, self._waiting = self._waiting, []
+        self._write("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def evidence(self) -> dict[tuple[str, str, bool], PairEvidence]:
+        """All comparisons: (pixels of one, pixels of the other, mirrored) -> how alike."""
+        rows = self._query("select one, other, mirrored, evidence from pairs")
+        return {(one.hex(), other.hex(), bool(m)): _evidence(blob) for one, other, m, blob in rows}
+
+    def add_evidence(self, found: Iterable[tuple[tuple[str, str, bool], PairEvidence]]) -> None:
+        """Remember comparisons."""
+        rows = [
+            (bytes.fromhex(one), bytes.fromhex(other), mirrored, np.array(astuple(evidence), "<f8").tobytes())
+            for (one, other, mirrored), evidence in found
+        ]
+        self._write("insert or replace into pairs values (?, ?, ?, ?)", rows)
+
+    def fact(self, name: str, default: float) -> float:
+        """A number remembered under a name."""
+        for (value,) in self._query("select value from facts where name = ?", name):
+            return float(value)
+        return default
+
+    def set_fact(self, name: str, value: float) -> None:
+        """Remember a number."""
+        self._write("insert or replace into facts values (?, ?)", [(name, value)])
+
+    def _query(self, words: str, *values: object) -> Iterable[Any]:
+        if self._database is None:
+            return []
+        try:
+            return self._database.execute(words, values)
+        except sqlite3.Error:
+            self._database = None
+            return []
+
+    def _write(self, words: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if self._database is None or not rows:
+            return
+        try:
+            with self._database:
+                self._database.executemany(words, rows)
+        except sqlite3.Error:  # read-only, full or damaged: this run does without
+            self._database = None
+
+
+@contextmanager
+def open_cache(path: Path | None, *, write: bool) -> Iterator[Cache]:
+    """The cache in a file; an empty one that remembers nothing where there is none.
+
+    Args:
+        path: the file, in a folder that exists; None for no cache.
+        write: make it when missing, and replace a damaged one or one of another version.
+    """
+    database = _opened(path, write=write) if path is not None else None
+    cache = Cache(database)
+    try:
+        yield cache
+    finally:
+        cache.flush()
+        if database is not None:
+            with suppress(sqlite3.Error):
+                database.close()
+
+
+def _opened(path: Path, *, write: bool) -> sqlite3.Connection | None:
+    if not write and not path.is_file():
+        return None
+    database = _connected(path, write=write)
+    if database is None and write:
+        with suppress(OSError):
+            remove_output(path)
+            remove_output(path.with_name(path.name + "-journal"))
+            database = _connected(path, write=True)
+    return database
+
+
+def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
+    """A database of this version, or None."""
+    try:
+        mode = "rwc" if write else "ro"
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=1)
+    except (sqlite3.Error, ValueError):
+        return None
+    try:
+        database.execute("pragma synchronous = off")  # a cache torn by a power cut is found damaged and made anew
+        if write:
+            database.executescript(_TABLES)
+        version = database.execute("select value from facts where name = 'version'").fetchone()
+        if version is None and write:
+            with database:
+                database.execute("insert into facts values ('version', ?)", (_version(),))
+        elif version != (_version(),):
+            database.close()
+            return None
+        return database
+    except sqlite3.Error:
+        database.close()
+        return None
+
+
+def _version() -> str:
+    """Signatures depend on the decoder and on the filters too."""
+    return f"{VERSION} {LOOKS.itemsize} {load_cv2().__version__} {PIL.__version__} {np.dtype('<f8').itemsize}"
+
+
+def _stamp(file: File) -> str:
+    return f"{file.size} {file.mtime_ns} {file.inode}"
+
+
+def _evidence(blob: bytes) -> PairEvidence:
+    *scores, enlarged = np.frombuffer(blob, "<f8").tolist()
+    names = [field.name for field in fields(PairEvidence)]
+    return PairEvidence(**dict(zip(names, scores, strict=False)), enlarged=int(enlarged))

@@ -1,0 +1,290 @@
+"""A cleaned copy: what stays of a folder, under repaired names, with tables that fit. The folder is only read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypeAlias
+
+from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
+from faceaug.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
+from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
+from faceaug.metadata import METADATA_NAMES, read_metadata
+from faceaug.moves import Move
+
+Link: TypeAlias = Literal["copy", "hard"]
+LINKS: tuple[Link, ...] = ("copy", "hard")
+MARKER = "clean.json"
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+_MARGIN = 16 << 20  # bytes for tables, reports and folders
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CopyPlan:
+    """What a cleaned copy consists of. Paths are relative, with "/".
+
+    Attributes:
+        files: path in the copy -> the file it is made from.
+        tables: path in the copy -> content.
+        rows_left: table -> number of rows that are not in the copy.
+        notes: what is worth telling, a line each.
+    """
+
+    files: Mapping[str, File]
+    tables: Mapping[str, bytes]
+    rows_left: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport:
+    """What is in a cleaned copy.
+
+    Attributes:
+        out: the folder.
+        pictures: number of pictures in it.
+        others: number of other files that were copied as they are.
+        earlier: files that an earlier, stopped run had made already.
+        rows_left: table -> number of rows that are not in the copy.
+        notes: what is worth telling, a line each.
+    """
+
+    out: str
+    pictures: int
+    others: int
+    earlier: int
+    rows_left: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def check_link(link: str) -> None:
+    """Raise ArgumentError for what is no way to make a copy."""
+    if link not in LINKS:
+        raise ArgumentError(f"link {link!r}: expected one of {', '.join(LINKS)}")
+
+
+def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
+    """Decide what a cleaned copy of a folder consists of. Reads the tables, writes nothing.
+
+    Args:
+        listing: the folder.
+        moves: what cleaning it in place would do.
+
+    Raises:
+        AnnotationError: a table contradicts itself.
+    """
+    new: dict[str, str | None] = {move.source.name: move.target for move in moves}
+    layout = find_layout(listing)
+    tables = every_table(listing.root) if layout == "celeba" else []
+    own = {table.path.resolve(): table for table in tables}
+    outside = bool(tables) and not any(path.is_relative_to(listing.root.resolve()) for path in own)
+    below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself, its tables lie above
+    metadata = [file for file in listing.files if layout == "imagefolder" and _is_metadata(file)]
+    apart = {file.name for file in metadata} | {MARKER}
+    files: dict[str, File] = {}
+    notes: list[str] = []
+    for file in listing.files:
+        name = new.get(file.name, file.name)
+        if (listing.root / file.name).resolve() in own or file.name in apart or name is None:
+            continue
+        if PurePosixPath(name).name == f"{CELEBA_PICTURES}.zip":
+            notes.append(f"{printable(name)} was not copied: it holds the pictures as they were before")
+        elif not os.access(listing.root / file.name, os.R_OK):
+            notes.append(f"{printable(name)} was not copied: you may not read it")
+        else:
+            files[f"{below}{name}"] = file
+    written, left, more = _plan_tables(tables, files)
+    return CopyPlan(
+        files,
+        written | _plan_metadata(listing, metadata, files, left),
+        left,
+        (*notes, *more, *_other_files(files)),
+    )
+
+
+def build_copy(
+    listing: Listing,
+    plan: CopyPlan,
+    out: Path,
+    *,
+    link: Link = "copy",
+    arguments: Mapping[str, Any] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> CopyReport:
+    """Write a cleaned copy. Call ``faceaug.files.finish_output`` after the reports to mark it complete.
+
+    A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
+    complete.
+
+    Args:
+        listing: the folder; it is only read.
+        plan: see ``plan_copy``.
+        out: a new or empty folder outside it.
+        link: "copy" (content is shared where the file system can), or "hard" for hard links: no space, but whoever
+            writes into a picture in the copy changes the original.
+        arguments: of the command; a stopped run is continued only with the same ones.
+        on_progress: called with the number of files done.
+
+    Raises:
+        ArgumentError: ``link`` is neither.
+        RefusedError: nothing was written: ``out`` lies in the folder, holds something else or cannot be written; too
+            little space; hard links are not possible there.
+        FaceAugError: pictures changed since they were looked at; run again.
+    """
+    check_link(link)
+    root = listing.root
+    identity = {"command": "clean", "folder": str(root.resolve()), "link": link} | dict(arguments or {})
+    if link == "hard" and _device(out) != root.stat().st_dev:
+        raise RefusedError(f"{printable(out)} is on another disk than {printable(root)}: use --link copy")
+    continued = prepare_output(out, inside=root, marker=MARKER, identity=identity)
+    if continued:
+        _refuse_strangers(out, plan)
+    elif link == "copy":
+        check_free_space(out, sum(file.size for file in plan.files.values()) + _MARGIN)
+    with explained(out):
+        earlier, changed = _write_files(root, plan, out, link, on_progress)
+        if changed:
+            raise FaceAugError(
+                f"{printable(root)}: {len(changed)} files changed while they were copied ({some(changed)}); run again"
+            )
+        for name, content in plan.tables.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(out / name, content)
+    _check(out, plan)
+    pictures = sum(file.is_picture for file in plan.files.values())
+    return CopyReport(str(out), pictures, len(plan.files) - pictures, earlier, plan.rows_left, plan.notes)
+
+
+def _device(out: Path) -> int:
+    """The file system a folder is on, or will be."""
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    return place.stat().st_dev
+
+
+def _is_metadata(file: File) -> bool:
+    return PurePosixPath(file.name).name in METADATA_NAMES
+
+
+def _plan_tables(
+    tables: Sequence[Any], files: Mapping[str, File]
+) -> tuple[dict[str, bytes], dict[str, int], tuple[str, ...]]:
+    """Content and number of rows left out of each table, which lies in the copy's own folder."""
+    present = {PurePosixPath(name).name for name, file in files.items() if file.is_picture}
+    rows = rows_in_step(tables, present)
+    written = {table.path.name: filter_table(table, rows.kept[table.path]) for table in tables}
+    left = {table.path.name: len(table.names) - len(rows.kept[table.path]) for table in tables}
+    return written, left, rows.notes
+
+
+def _plan_metadata(
+    listing: Listing, metadata: Sequence[File], files: Mapping[str, File], left: dict[str, int]
+) -> dict[str, bytes]:
+    written: dict[str, bytes] = {}
+    for file in metadata:
+        folder = PurePosixPath(file.name).parent
+        inside = [PurePosixPath(name) for name in files]
+        keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
+        rows = [row["file_name"] for row in read_metadata(listing.root / file.name)]
+        left[file.name] = sum(name not in keep for name in rows)
+        written[file.name] = filter_metadata(listing.root / file.name, keep)
+    return written
+
+
+def _other_files(files: Mapping[str, File]) -> tuple[str, ...]:
+    others = [name for name, file in files.items() if not file.is_picture]
+    return (f"{len(others):,} other files were copied as they are ({some(others)})",) if others else ()
+
+
+def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
+    """A continued copy holds only what belongs to it: the folder may have changed since the run was stopped."""
+    expected = plan.files.keys() | plan.tables.keys() | {MARKER}
+    strange = [file.name for file in list_folder(out).files if file.name not in expected]
+    if strange:
+        raise RefusedError(
+            f"{printable(out)} holds files that do not belong to this copy ({some(strange)}): the original changed "
+            "since the run was stopped, or you put them there. Remove the folder, or choose another"
+        )
+
+
+def _write_files(
+    root: Path, plan: CopyPlan, out: Path, link: Link, on_progress: Callable[[int], None] | None
+) -> tuple[int, list[str]]:
+    earlier, changed = 0, []
+    made: set[Path] = set()
+    for count, (name, file) in enumerate(plan.files.items(), start=1):
+        target = out / name
+        if target.parent not in made:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.add(target.parent)
+        facts = _unchanged(root / file.name, file)
+        if facts is None:
+            changed.append(file.name)
+        elif _is_there(target, facts, link):
+            earlier += 1
+        else:
+            _write_file(root / file.name, target, facts, link)
+            if _unchanged(root / file.name, file) is None:
+                changed.append(file.name)
+        if on_progress and (count % 256 == 0 or count == len(plan.files)):
+            on_progress(count)
+    return earlier, changed
+
+
+def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -> None:
+    if link == "copy":
+        copy_file(source, target, facts=facts)
+        return
+    remove_output(target)  # of an earlier, stopped run, whose original was another file
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno == errno.EMLINK:  # a file may have 65,000 names; this one has them
+            copy_file(source, target, facts=facts)
+        elif error.errno in _NO_LINKS:
+            raise RefusedError(
+                f"{printable(target.parent)}: no hard links to {printable(source)} can be made there "
+                f"({error.strerror}); use --link copy, with another or an emptied folder"
+            ) from error
+        else:
+            raise
+
+
+def _unchanged(path: Path, file: File) -> os.stat_result | None:
+    """The facts of a file if it is as it was listed."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return None
+    same = (facts.st_ino, facts.st_size, facts.st_mtime_ns) == (file.inode, file.size, file.mtime_ns)
+    return facts if same and stat.S_ISREG(facts.st_mode) else None
+
+
+def _is_there(target: Path, facts: os.stat_result, link: Link) -> bool:
+    try:
+        found = target.lstat()
+    except OSError:
+        return False
+    if link == "hard" and found.st_ino == facts.st_ino:
+        return True
+    if link == "hard" and facts.st_nlink < 2:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+
+
+def _check(out: Path, plan: CopyPlan) -> None:
+    """Look at the copy as a user will: every picture is there, and every row has its picture."""
+    if not any(file.is_picture for file in plan.files.values()):
+        return
+    faces = FaceFolder(out)
+    expected = {name for name, file in plan.files.items() if file.is_picture}
+    missing = sorted(expected - set(faces.names))
+    odd = [note for note in faces.notes if "have no picture" in note]
+    if missing or odd:
+        raise FaceAugError(f"{printable(out)}: the copy is not complete ({some(missing or odd)}); run again")

@@ -1,0 +1,281 @@
+"""From looks to pairs: which pictures show one photo, which are mirror images, which are merely alike.
+
+::
+
+    hashes within a radius -> thumbnails that explain each other -> both files opened, aligned, compared -> thresholds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.clean.cache import Cache
+from faceaug.clean.calibrate import (
+    BROAD_BLOCK,
+    BURST,
+    COLOUR,
+    FACE_BLOCK,
+    choose_threshold,
+    is_same_photo,
+    judge_copies,
+)
+from faceaug.clean.screen import likeness
+from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
+from faceaug.clean.tiers import Thresholds
+from faceaug.clean.verify import PairEvidence, compare
+from faceaug.errors import ImageError
+from faceaug.executor import Executor
+from faceaug.image import Image8, read_image
+
+RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
+MIRROR_RADIUS = 8
+_LIKE = 0.80  # share of a thumbnail that must be explained
+_BUDGET = 3_000_000_000  # hashes compared: about a minute
+_PAIRS = 40_000_000  # pairs kept: about 1 GB
+_COMPARED = 20_000, 4  # pairs of files opened: so many, or one for every so many pictures; the most alike first
+_SAMPLE = 12  # pictures of which copies are made
+Opener: TypeAlias = Callable[[int], AbstractContextManager[Executor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A readable picture, one for all that have its pixels.
+
+    Attributes:
+        path: where it is.
+        pixels: digest of its pixels.
+    """
+
+    path: str
+    pixels: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Two pictures that were compared.
+
+    Attributes:
+        one: place in the pictures given.
+        other: place in the pictures given, above ``one``.
+        distance: bits of the 64-bit pHash that differ, of the mirrored picture for mirror images.
+        evidence: how they compare.
+    """
+
+    one: int
+    other: int
+    distance: int
+    evidence: PairEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What was found.
+
+    Attributes:
+        same: pairs that show one photo.
+        mirrored: pairs of mirror images.
+        bursts: pairs that are alike and not the same.
+        histogram: number of pairs whose whole pictures differ in 0, 1, 2 ... bits, up to the radius.
+        thresholds: what decided; None if there was nothing to decide.
+        notes: what is worth telling.
+    """
+
+    same: tuple[Link, ...] = ()
+    mirrored: tuple[Link, ...] = ()
+    bursts: tuple[Link, ...] = ()
+    histogram: tuple[int, ...] = ()
+    thresholds: Thresholds | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Pairs to open, the most alike first."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    distance: NDArray[np.uint8]
+    found: int
+
+
+def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener, cache: Cache) -> Near:
+    """Find the pairs. The same for any number of workers.
+
+    Args:
+        pictures: in a fixed order.
+        looks: ``LOOKS`` records, one for each.
+        opener: opens an executor for a number of tasks.
+        cache: earlier comparisons, and the threshold used last.
+    """
+    if len(pictures) < 2:
+        return Near()
+    notes: list[str] = []
+    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)), notes)
+    cache.set_fact("radius", radius)
+    histogram = tuple(np.bincount(pairs.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
+    mirrored = _mirrored(looks, notes)
+    thumbnails = looks["thumbnail"]
+    alike = _screened(thumbnails, thumbnails, pairs, cache, notes)
+    decoys = _screened(thumbnails[:, :, ::-1], thumbnails, mirrored, Cache(None), notes)
+    compared = _compare(pictures, alike, opener, cache, mirrored=False)
+    null = _compare(pictures, decoys, opener, cache, mirrored=True)
+    if not compared and not null:
+        return Near(histogram=histogram, notes=tuple(notes))
+    before = cache.fact("detail", 0.0)
+    detail, expected = choose_threshold(
+        [pair.evidence for pair in compared], [pair.evidence for pair in null], at_least=before
+    )
+    cache.set_fact("detail", detail)
+    if expected > 1:
+        notes.append(f"about {expected:.0f} pairs of different photos may pass as one; look at the groups before use")
+    thresholds = Thresholds(
+        radius=radius,
+        detail=detail,
+        face_block=FACE_BLOCK,
+        broad_block=BROAD_BLOCK,
+        colour=COLOUR,
+        expected_false=round(expected, 4),
+        recall=_recall(pictures, detail, opener),
+        candidates=alike.found,
+        compared=len(compared),
+        null_pairs=len(null),
+    )
+    same = tuple(link for link in compared if is_same_photo(link.evidence, detail))
+    bursts = tuple(
+        link for link in compared if link.evidence.detail >= BURST and not is_same_photo(link.evidence, detail)
+    )
+    turned = tuple(link for link in null if is_same_photo(link.evidence, detail))
+    return Near(same, turned, bursts, histogram, thresholds, tuple(notes))
+
+
+def _within(looks: NDArray[np.void], radius: int, notes: list[str]) -> tuple[Pairs, int]:
+    """Pairs whose wholes or middles are within the radius, each once, with the distance of the wholes."""
+    n = len(looks)
+    both = np.concatenate([looks["whole"], looks["middle"]])
+    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET), radius, notes)
+    one, other = pairs.first % n, pairs.second % n
+    keys = np.unique((np.minimum(one, other) * n + np.maximum(one, other))[one != other])
+    first, second = keys // n, keys % n
+    distance = np.bitwise_count(looks["whole"][first] ^ looks["whole"][second])
+    return Pairs(first, second, distance), radius
+
+
+def _mirrored(looks: NDArray[np.void], notes: list[str]) -> Pairs:
+    """Pairs i < j of which one is within the radius of the other's mirror image."""
+    pairs, _ = _affordable(
+        lambda r: near_pairs_between(looks["mirrored_whole"], looks["whole"], r, budget=_BUDGET), MIRROR_RADIUS, notes
+    )
+    keep = pairs.first < pairs.second
+    return Pairs(pairs.first[keep], pairs.second[keep], pairs.distance[keep])
+
+
+def _affordable(search: Callable[[int], Pairs], radius: int, notes: list[str]) -> tuple[Pairs, int]:
+    """The pairs within the largest radius that the budget allows."""
+    for smaller in range(radius, -1, -2):
+        try:
+            pairs = search(smaller)
+        except TooManyPairs:
+            continue
+        if len(pairs.first) <= _PAIRS:
+            if smaller < radius:
+                notes.append(
+                    f"so many pictures are alike that near duplicates were looked for within distance {smaller} only, "
+                    f"not {radius}"
+                )
+            return pairs, smaller
+    notes.append("so many pictures have the same hash that near duplicates were not looked for")
+    nothing = np.empty(0, np.int64)
+    return Pairs(nothing, nothing, np.empty(0, np.uint8)), -1
+
+
+def _screened(
+    one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs, cache: Cache, notes: list[str]
+) -> _Candidates:
+    like = likeness(one, other, pairs.first, pairs.second)
+    most = max(_COMPARED[0], len(other) // _COMPARED[1])
+    # A second run looks no deeper than the first, or it would find what that one had no time for.
+    chosen = np.flatnonzero(like >= max(_LIKE, cache.fact("like", 0.0)))
+    if len(chosen) > most:
+        order = np.lexsort((pairs.second[chosen], pairs.first[chosen], -like[chosen]))[:most]
+        chosen = chosen[order]
+        least = float(like[chosen[-1]])
+        cache.set_fact("like", least)
+        notes.append(f"the {most:,} pairs that are most alike were compared (thumbnails agree to {least:.0%} and more)")
+    chosen = np.sort(chosen)
+    return _Candidates(pairs.first[chosen], pairs.second[chosen], pairs.distance[chosen], len(pairs.first))
+
+
+def _compare(
+    pictures: Sequence[Look], candidates: _Candidates, opener: Opener, cache: Cache, *, mirrored: bool
+) -> list[Link]:
+    """Open the files of every pair, those of the cache aside. What cannot be read any more is left out."""
+    places = list(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
+    if not places:
+        return []
+    keys = {place: (pictures[place[0]].pixels, pictures[place[1]].pixels, mirrored) for place in places}
+    known = cache.evidence()
+    tasks = [place for place in places if keys[place] not in known]
+    with opener(4 * len(tasks)) as executor:
+        work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in tasks)
+        fresh = {
+            keys[place]: evidence
+            for place, evidence in zip(tasks, executor.map(compare_files, work), strict=True)
+            if evidence is not None
+        }
+    _forget()
+    cache.add_evidence(fresh.items())
+    known |= fresh
+    distances = candidates.distance.tolist()
+    return [
+        Link(i, j, distance, known[keys[i, j]])
+        for (i, j), distance in zip(places, distances, strict=True)
+        if keys[i, j] in known
+    ]
+
+
+def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
+    """Compare two files, the first mirrored if asked; None if one cannot be read."""
+    one, other, mirrored = task
+    try:
+        first, second = _picture(one), _picture(other)
+    except ImageError:
+        return None
+    return compare(np.ascontiguousarray(first[:, ::-1]) if mirrored else first, second)
+
+
+def judge_file(path: str) -> list[PairEvidence]:
+    """Compare a file with copies of it made here; nothing if it cannot be read."""
+    try:
+        return judge_copies(read_image(path))
+    except ImageError:
+        return []
+
+
+def _recall(pictures: Sequence[Look], detail: float, opener: Opener) -> float:
+    step = max(1, len(pictures) // _SAMPLE)
+    with opener(0) as executor:
+        found = [e for judged in executor.map(judge_file, _paths(pictures[::step])) for e in judged]
+    passed = sum(is_same_photo(evidence, detail) for evidence in found)
+    return round(passed / len(found), 4) if found else -1.0
+
+
+def _paths(pictures: Iterable[Look]) -> Iterator[str]:
+    return (picture.path for picture in pictures)
+
+
+@lru_cache(maxsize=8)
+def _picture(path: str) -> Image8:
+    """Pairs come sorted by their first picture, which so is decoded once."""
+    return read_image(path)
+
+
+def _forget() -> None:
+    """A later run in this process must read the files again."""
+    _picture.cache_clear()

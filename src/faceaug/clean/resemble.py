@@ -1,0 +1,150 @@
+"""Joins what was found about looks to the pictures of a folder: who leaves, and what is told of those that stay."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from faceaug.clean.cache import Cache
+from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
+from faceaug.clean.near import Link, Look, Near, find_near
+from faceaug.clean.reading import Contents, few_executor
+from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Tier
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resemblance:
+    """Pictures that look alike.
+
+    Attributes:
+        pictures: all readable ones, with what their looks say about their quality.
+        links: why pictures with different pixels count as one.
+        near: what was found, about the pictures in ``shown``.
+        shown: of pictures with the same pixels the first that would stay.
+    """
+
+    pictures: list[Picture]
+    links: Links
+    near: Near
+    shown: tuple[Picture, ...]
+
+
+def find_resemblance(
+    root: Path,
+    pictures: Sequence[Picture],
+    contents: Contents,
+    *,
+    mirrored: Literal["report", "remove"],
+    workers: int | None,
+    cache: Cache,
+) -> Resemblance:
+    """Compare the looks of all pictures.
+
+    Args:
+        root: the folder.
+        pictures: the readable ones.
+        contents: their signatures and looks; without looks nothing is found.
+        mirrored: whether mirror images count as one photo.
+        workers: see ``open_executor``.
+        cache: earlier comparisons.
+    """
+    if not len(contents.looks):
+        return Resemblance(list(pictures), {}, Near(), ())
+    pictures = [_with_quality(picture, contents) for picture in pictures]
+    first: dict[str, Picture] = {}
+    for picture in pictures:
+        known = first.get(picture.signature.pixels)
+        if known is None or keeping_order(picture) < keeping_order(known):
+            first[picture.signature.pixels] = picture
+    shown = tuple(sorted(first.values(), key=lambda picture: picture.signature.pixels))
+    near = find_near(
+        [Look(str(root / picture.file.name), picture.signature.pixels) for picture in shown],
+        contents.looks[[contents.place[picture.file.name] for picture in shown]],
+        lambda tasks: few_executor(tasks, workers),
+        cache,
+    )
+    links = _links(near.mirrored, shown, "mirrored") if mirrored == "remove" else {}
+    links |= _links(near.same, shown, "same photo")
+    return Resemblance(_without_enlarged(pictures, near, shown), links, near, shown)
+
+
+def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
+    """The pictures that leave, by the picture that stays in their stead."""
+    members: dict[str, list[Member]] = defaultdict(list)
+    for duplicate in duplicates:
+        likeness = duplicate.likeness
+        proof = (likeness.distance, likeness.evidence) if likeness else (-1, None)
+        members[duplicate.keeper.name].append(Member(duplicate.copy.file.name, duplicate.tier, *proof))
+    return tuple(DuplicateGroup(keeper, tuple(found)) for keeper, found in sorted(members.items()))
+
+
+def look_alikes(found: Resemblance, gone: set[str], which: Literal["mirrored", "burst"]) -> tuple[LookAlike, ...]:
+    """Mirror images or moments of one session, as far as both pictures stay.
+
+    Args:
+        found: all that look alike.
+        gone: names of the files that leave.
+        which: what to tell of.
+    """
+    links = found.near.mirrored if which == "mirrored" else found.near.bursts
+    told = []
+    for link in links:
+        pair = found.shown[link.one], found.shown[link.other]
+        if not any(picture.file.name in gone for picture in pair):
+            one, other = sorted(picture.name for picture in pair)
+            told.append(LookAlike(one, other, which, link.distance, link.evidence))
+    return tuple(sorted(told, key=lambda alike: (alike.one, alike.other)))
+
+
+def leaks_of(duplicates: Iterable[Duplicate], found: Resemblance) -> tuple[Leak, ...]:
+    """Photos that are in two partitions, mirror images included."""
+    pairs: list[tuple[Picture, Picture, Tier]] = [(d.copy, d.keeper, d.tier) for d in duplicates]
+    gone = {copy.file.name for copy, _, _ in pairs}
+    for link in found.near.mirrored:
+        one, other = sorted((found.shown[link.one], found.shown[link.other]), key=keeping_order, reverse=True)
+        if one.file.name not in gone:
+            pairs.append((one, other, "mirrored"))
+    leaks = [
+        Leak(copy.file.name, _partition(copy), keeper.name, _partition(keeper), tier)
+        for copy, keeper, tier in pairs
+        if copy.partition != keeper.partition and min(copy.partition, keeper.partition) >= 0
+    ]
+    return tuple(sorted(leaks, key=lambda leak: (leak.name, leak.keeper)))
+
+
+def _partition(picture: Picture) -> str:
+    return PARTITION_NAMES.get(picture.partition, str(picture.partition))
+
+
+def _with_quality(picture: Picture, contents: Contents) -> Picture:
+    look = contents.looks[contents.place[picture.file.name]]
+    area = int(look["height"]) * int(look["width"])
+    return replace(picture, area=area, quantisation=float(look["quantisation"]), sharpness=float(look["sharpness"]))
+
+
+def _links(links: Iterable[Link], shown: Sequence[Picture], tier: Tier) -> dict[frozenset[str], Likeness]:
+    return {
+        frozenset((shown[link.one].signature.pixels, shown[link.other].signature.pixels)): Likeness(
+            tier, link.distance, link.evidence
+        )
+        for link in links
+    }
+
+
+def _without_enlarged(pictures: Sequence[Picture], near: Near, shown: Sequence[Picture]) -> list[Picture]:
+    """Enlarged copies count as a little smaller than what they were made from."""
+    areas: dict[str, int] = {}
+    for link in near.same:
+        pair = shown[link.one], shown[link.other]
+        if link.evidence.enlarged:
+            enlarged, original = pair if link.evidence.enlarged == 1 else pair[::-1]
+            pixels = enlarged.signature.pixels
+            areas[pixels] = min(areas.get(pixels, enlarged.area), original.area - 1)
+    return [replace(p, area=_smaller(p, areas)) for p in pictures]
+
+
+def _smaller(picture: Picture, areas: Mapping[str, int]) -> int:
+    return areas.get(picture.signature.pixels, picture.area)

@@ -1,0 +1,288 @@
+"""All pairs of 64-bit hashes within a Hamming distance: exact, and far below n x n.
+
+Multi-index hashing (Norouzi, Punjani and Fleet 2014): the bits are dealt into m bands. Two hashes that differ in at
+most r bits differ in at most t[k] bits in some band k, whenever the t[k] add up to r - m + 1. So every band is a table,
+looked up with all changes of up to t[k] bits; what is found is compared whole. Bits are dealt by how often they differ,
+so that no band is much more selective than another, and a pair is emitted by its first band only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations, islice
+from math import comb
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.errors import RefusedError
+from faceaug.executor import processors
+
+Hashes: TypeAlias = NDArray[np.uint64]
+Places: TypeAlias = NDArray[np.int64]
+_Found: TypeAlias = tuple[Places, Places, NDArray[np.uint8]]
+_FEW = 3_000  # hashes from which tables are faster than comparing all
+_CHUNK = 1 << 20  # pairs compared at once
+_MASKS = 16  # ways to change a key that one task of a thread looks up
+_SAMPLE = 100_000  # random pairs from which the cost of a division into bands is estimated
+
+
+class TooManyPairs(RefusedError):  # noqa: N818 - what was found, not what went wrong
+    """More candidates than the budget: the hashes say too little about these pictures.
+
+    Attributes:
+        found: a lower bound on the number of candidates.
+    """
+
+    def __init__(self, found: int, budget: int, radius: int) -> None:
+        super().__init__(
+            f"more than {budget:,} pairs to compare within distance {radius} (at least {found:,}): the pictures are "
+            "too alike, for example blank; search within a smaller distance"
+        )
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Pairs of hashes, sorted by (first, second), each once.
+
+    Attributes:
+        first: int64 (n,), places in the hashes searched.
+        second: int64 (n,); above ``first`` where a set was joined with itself.
+        distance: uint8 (n,), bits that differ.
+    """
+
+    first: Places
+    second: Places
+    distance: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """One table: which bits, how many of them may differ, and the cost that is expected of it."""
+
+    bits: tuple[int, ...]
+    changes: int
+
+
+def near_pairs(hashes: Hashes, radius: int, *, budget: int = 2_000_000_000) -> Pairs:
+    """All pairs i < j of one set within a distance.
+
+    Args:
+        hashes: uint64 (n,).
+        radius: largest number of bits that differ, 0..64.
+        budget: largest number of candidates to compare.
+
+    Raises:
+        TooManyPairs: the budget is not enough; raised before the work, not after.
+    """
+    return _join(hashes, hashes, radius, budget, same=True)
+
+
+def near_pairs_between(one: Hashes, other: Hashes, radius: int, *, budget: int = 2_000_000_000) -> Pairs:
+    """All pairs of a hash of one set and a hash of another within a distance; otherwise as ``near_pairs``."""
+    return _join(one, other, radius, budget, same=False)
+
+
+def _join(one: Hashes, other: Hashes, radius: int, budget: int, *, same: bool) -> Pairs:
+    radius = min(radius, 64)
+    if not len(one) or not len(other) or radius < 0:
+        nothing = np.empty(0, np.int64)
+        return Pairs(nothing, nothing, np.empty(0, np.uint8))
+    if max(len(one), len(other)) <= _FEW:
+        if len(one) * len(other) > 2 * budget:
+            raise TooManyPairs(len(one) * len(other), budget, radius)
+        found = list(_compare_all(one, other, radius, same=same))
+    else:
+        bands = _deal(one, other, radius)
+        found = []
+        left = budget
+        for number, band in enumerate(bands):
+            for part, compared in _look_up(one, other, radius, bands[:number], band, same=same):
+                left -= compared
+                if left < 0:
+                    raise TooManyPairs(budget - left, budget, radius)
+                found.append(part)
+    first, second, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.lexsort((second, first))
+    return Pairs(first[order], second[order], distance[order])
+
+
+def _compare_all(one: Hashes, other: Hashes, radius: int, *, same: bool) -> Iterator[_Found]:
+    rows = max(1, _CHUNK // len(other))
+    for start in range(0, len(one), rows):
+        distance = np.bitwise_count(one[start : start + rows, None] ^ other[None])
+        i, j = np.nonzero(distance <= radius)
+        keep = (i + start < j) if same else slice(None)
+        yield (i + start)[keep], j[keep], distance[i, j][keep]
+
+
+def _deal(one: Hashes, other: Hashes, radius: int) -> list[_Band]:
+    """The division into bands that a sample of pairs says is cheapest."""
+    draw = np.random.Generator(np.random.PCG64(0))  # a sample for speed: the result does not depend on it
+    i, j = draw.integers(0, len(one), _SAMPLE), draw.integers(0, len(other), _SAMPLE)
+    differ = ((one[i] ^ other[j])[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    often = np.argsort(-differ.mean(axis=0), kind="stable")
+    plans = [_bands(often, count, radius) for count in range(1, 9)]
+    return min(plans, key=lambda bands: _cost(bands, differ, len(one), len(other)))
+
+
+def _bands(often: NDArray[np.intp], count: int, radius: int) -> list[_Band]:
+    """Deal the bits like cards, there and back, and share out the changes."""
+    hands: list[list[int]] = [[] for _ in range(count)]
+    for place, bit in enumerate(often.tolist()):
+        turn = place % (2 * count)
+        hands[turn if turn < count else 2 * count - 1 - turn].append(bit)
+    total = radius - count + 1
+    changes = [total // count + (k < total % count) for k in range(count)]
+    return [_Band(tuple(hand), c) for hand, c in zip(hands, changes, strict=True) if c >= 0]
+
+
+def _cost(bands: Sequence[_Band], differ: NDArray[np.uint64], n: int, m: int) -> float:
+    cost = 0.0
+    for band in bands:
+        if len(band.bits) > 26:
+            return float("inf")
+        masks = sum(comb(len(band.bits), k) for k in range(band.changes + 1))
+        near = float((differ[:, band.bits].sum(axis=1) <= band.changes).mean())
+        cost += 20e-9 * masks * min(n, 2.0 ** len(band.bits)) + 12e-9 * near * n * m + 1e-8 * 2.0 ** len(band.bits)
+    return cost
+
+
+def _look_up(
+    one: Hashes, other: Hashes, radius: int, earlier: Sequence[_Band], band: _Band, *, same: bool
+) -> Iterator[tuple[_Found, int]]:
+    """The pairs that this band finds and no earlier one, in parts, with the number of pairs compared."""
+    a = _table(one, band.bits)
+    b = a if same else _table(other, band.bits)
+    starts = np.searchsorted(b.sorted_keys, np.arange((1 << len(band.bits)) + 1, dtype=np.int64)).astype(np.int32)
+    filled = starts[1:] > starts[:-1]
+    known = [(np.bitwise_or.reduce(np.uint64(1) << np.array(e.bits, np.uint64)), e.changes) for e in earlier]
+
+    def compare(masks: list[int]) -> tuple[list[_Found], int]:
+        parts, compared = [], 0
+        for i, j, alone in _expanded(a, b, starts, *_meeting(a, filled, masks, same=same)):
+            compared += len(i)
+            parts.append(_checked(one, other, i, j, alone, radius, known, same=same))
+        return parts, compared
+
+    with ThreadPoolExecutor(min(processors(), 8)) as threads:
+        waiting: deque[Future[tuple[list[_Found], int]]] = deque()
+        for masks in _mask_parts(len(band.bits), band.changes):
+            waiting.append(threads.submit(compare, masks))
+            if len(waiting) > 2 * processors():
+                parts, compared = waiting.popleft().result()
+                yield _stacked(parts), compared
+        while waiting:
+            parts, compared = waiting.popleft().result()
+            yield _stacked(parts), compared
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Hashes sorted by their key in one band: places in order of key, keys, distinct keys, where and how often."""
+
+    order: Places
+    sorted_keys: NDArray[np.uint32]
+    unique: NDArray[np.uint32]
+    first: Places
+    count: Places
+
+
+def _table(hashes: Hashes, bits: Sequence[int]) -> _Table:
+    keys = _gather(hashes, bits)
+    order = np.argsort(keys, kind="stable")
+    unique, first = np.unique(keys[order], return_index=True)
+    return _Table(order, keys[order], unique, first, np.diff(np.append(first, len(keys))))
+
+
+def _mask_parts(bits: int, changes: int) -> Iterator[list[int]]:
+    """All ways to change up to ``changes`` of ``bits`` bits, a few at a time."""
+    masks = (
+        sum(1 << bit for bit in chosen) for size in range(changes + 1) for chosen in combinations(range(bits), size)
+    )
+    while part := list(islice(masks, _MASKS)):
+        yield part
+
+
+def _meeting(
+    table: _Table, filled: NDArray[np.bool_], masks: list[int], *, same: bool
+) -> tuple[Places, NDArray[np.uint32]]:
+    """Places in ``table.unique`` and the keys of the buckets they meet under some masks."""
+    places, keys = [], []
+    for mask in masks:
+        other = table.unique ^ np.uint32(mask)
+        meets = filled[other]
+        if same:
+            meets &= other >= table.unique
+        at = np.flatnonzero(meets)
+        places.append(at)
+        keys.append(other[at])
+    return np.concatenate(places), np.concatenate(keys)
+
+
+def _expanded(
+    a: _Table, b: _Table, starts: NDArray[np.int32], left: Places, right: NDArray[np.uint32]
+) -> Iterator[tuple[Places, Places, NDArray[np.bool_]]]:
+    """All pairs of a hash in a bucket of one table and a hash in the bucket it meets, in parts.
+
+    Yields:
+        Places in both sets, and whether both lie in buckets of the same key.
+    """
+    low = starts[right].astype(np.int64)
+    wide = starts[right + 1] - low
+    sizes = a.count[left] * wide
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    for begin in range(0, total, _CHUNK):
+        end = min(begin + _CHUNK, total)
+        some = slice(int(np.searchsorted(ends, begin, "right")), int(np.searchsorted(ends, end, "left")) + 1)
+        before = ends[some] - sizes[some]
+        taken = np.minimum(ends[some], end) - np.maximum(before, begin)
+        bucket = np.repeat(np.arange(some.start, some.stop), taken)
+        row, column = np.divmod(np.arange(begin, end) - np.repeat(before, taken), wide[bucket])
+        at = left[bucket]
+        yield a.order[a.first[at] + row], b.order[low[bucket] + column], a.unique[at] == right[bucket]
+
+
+def _checked(
+    one: Hashes,
+    other: Hashes,
+    i: Places,
+    j: Places,
+    alone: NDArray[np.bool_],
+    radius: int,
+    known: Sequence[tuple[np.uint64, int]],
+    *,
+    same: bool,
+) -> _Found:
+    """The pairs within the radius that no earlier band found; of a set joined with itself each once."""
+    apart = one[i] ^ other[j]
+    distance = np.bitwise_count(apart)
+    keep = np.flatnonzero(distance <= radius)
+    i, j, alone, apart, distance = i[keep], j[keep], alone[keep], apart[keep], distance[keep]
+    # A bucket that meets itself gives every pair in both orders, and every hash with itself.
+    fresh = ~alone | (i < j) if same else np.ones(len(i), bool)
+    for mask, changes in known:
+        fresh &= np.bitwise_count(apart & mask) > changes
+    i, j = i[fresh], j[fresh]
+    return (np.minimum(i, j), np.maximum(i, j), distance[fresh]) if same else (i, j, distance[fresh])
+
+
+def _stacked(parts: list[_Found]) -> _Found:
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
+    first, second, distance = zip(*parts, strict=True)
+    return np.concatenate(first), np.concatenate(second), np.concatenate(distance)
+
+
+def _gather(hashes: Hashes, bits: Sequence[int]) -> NDArray[np.uint32]:
+    """The chosen bits of every hash, side by side."""
+    keys = np.zeros(len(hashes), np.uint32)
+    for place, bit in enumerate(bits):
+        keys |= ((hashes >> np.uint64(bit)) & np.uint64(1)).astype(np.uint32) << np.uint32(place)
+    return keys

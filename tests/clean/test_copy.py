@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from faceaug.clean import CleanPolicy, clean_folder, copy as copy_module
+from faceaug.clean.copy import MARKER, build_copy, plan_copy
+from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError
+from faceaug.files import finish_output
+from faceaug.folder import FaceFolder, list_folder
+from faceaug.image import read_image
+from faceaug.moves import Move
+from tests.clean.tables import attributes, number, write_tables
+from tests.clean.zoo import OLD, age_folders, good, jpeg, tree, write
+
+
+def faces(root: Path, *, kaggle: bool = False, names: int = 12) -> Path:
+    """Twelve pictures with all tables: one with a damaged name, one copy, one unreadable."""
+    files = good(*range(1, names + 1))
+    files["00003.jpg"] = files.pop("000003.jpg")
+    files["000007.jpg"] = jpeg(2)
+    files["000009.jpg"] = b"torn"
+    for name, data in files.items():
+        write(root / "img_align_celeba" / name, data)
+    write_tables(root, [f"{k:06d}.jpg" for k in range(1, names + 1)], kaggle=kaggle)
+    write(root / "notes.txt", b"mine")
+    write(root / "img_align_celeba.zip", b"a lot of bytes")
+    age_folders(root)
+    return root
+
+
+def moves(root: Path, *, below: str = "img_align_celeba/") -> list[Move]:
+    files = {file.name: file for file in list_folder(root).files}
+    return [
+        Move(files[f"{below}000007.jpg"], None, "same bytes", files[f"{below}000002.jpg"]),
+        Move(files[f"{below}000009.jpg"], None, "unreadable"),
+        Move(files[f"{below}00003.jpg"], f"{below}000003.jpg", "repaired name"),
+    ]
+
+
+def build(root: Path, out: Path, *, below: str = "img_align_celeba/", **options: Any) -> Any:
+    listing = list_folder(root)
+    return build_copy(listing, plan_copy(listing, moves(root, below=below)), out, **options)
+
+
+STAYING = [f"{k:06d}.jpg" for k in range(1, 13) if k not in {7, 9}]
+
+
+def check_rows(out: Path) -> None:
+    """Every row of a copy is beside the picture it was made for: the picture itself says its number."""
+    found = FaceFolder(out)
+    assert [name.rpartition("/")[2] for name in found.names] == STAYING
+    for k, name in enumerate(found.names):
+        target = found.target(k)
+        assert target["identity"] == number(name.rpartition("/")[2])
+        assert target["attributes"].tolist() == attributes(name.rpartition("/")[2])
+        assert target["landmarks"][0, 0] == number(name.rpartition("/")[2])
+        original = jpeg(number(name.rpartition("/")[2]))
+        assert (out / name).read_bytes() == original
+
+
+@pytest.mark.parametrize("kaggle", [False, True])
+@pytest.mark.parametrize("link", ["copy", "hard"])
+def test_a_copy_has_the_pictures_that_stay_and_their_rows(tmp_path: Path, kaggle: bool, link: Any) -> None:
+    root = faces(tmp_path / "celeba", kaggle=kaggle)
+    before = tree(root)
+    report = build(root, tmp_path / "out", link=link)
+    assert tree(root) == before
+    check_rows(tmp_path / "out")
+    assert (report.pictures, report.others, report.earlier) == (10, 1, 0)
+    assert set(report.rows_left.values()) == {2}
+    assert (tmp_path / "out" / "notes.txt").read_bytes() == b"mine"
+    assert not (tmp_path / "out" / "img_align_celeba.zip").exists()
+    assert any("img_align_celeba.zip was not copied" in note for note in report.notes)
+    one = (tmp_path / "out" / "img_align_celeba" / "000003.jpg").stat()
+    assert one.st_mtime_ns == OLD
+    assert one.st_nlink == (2 if link == "hard" else 1)
+
+
+def test_torchvision_reads_the_copy_and_finds_each_row_beside_its_picture(tmp_path: Path) -> None:
+    from torchvision.datasets import CelebA
+
+    class Unchecked(CelebA):  # type: ignore[misc]
+        def _check_integrity(self) -> bool:  # the published MD5 sums are those of the published tables
+            return True
+
+    build(faces(tmp_path / "original"), tmp_path / "data" / "celeba")
+    kinds = ["attr", "identity", "bbox", "landmarks"]
+    seen = []
+    for split, part in (("all", None), ("train", 0), ("valid", 1), ("test", 2)):
+        found = Unchecked(str(tmp_path / "data"), split=split, target_type=kinds)
+        for k, name in enumerate(found.filename):
+            image, (attr, identity, bbox, landmarks) = found[k]
+            assert int(identity) == int(bbox[0]) == int(landmarks[0]) == number(name)
+            assert (2 * attr - 1).tolist() == attributes(name)
+            path = tmp_path / "data" / "celeba" / "img_align_celeba" / name
+            assert np.array_equal(np.asarray(image.convert("RGB")).shape, read_image(path).shape)
+            assert path.read_bytes() == jpeg(number(name))
+            assert part is None or number(name) % 3 == part
+            seen.append(name)
+    assert sorted(seen) == sorted(STAYING * 2)
+
+
+def test_tables_above_the_pictures_folder_come_along(tmp_path: Path) -> None:
+    root = faces(tmp_path / "celeba") / "img_align_celeba"
+    build(root, tmp_path / "out", below="")
+    check_rows(tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "out"))[:2] == [MARKER, "identity_CelebA.txt"]
+
+
+def test_rows_of_an_imagefolder_leave_with_their_pictures(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    for k, name in enumerate(["train/a.jpg", "train/b.jpg", "test/c.jpg", "test/d.jpg"]):
+        write(root / name, jpeg(k))
+    (root / "train" / "metadata.csv").write_text("file_name,identity\na.jpg,5\nb.jpg,6\n")
+    (root / "test" / "metadata.csv").write_text("file_name,identity\nc.jpg,7\nd.jpg,8\n")
+    listing = list_folder(root)
+    gone = [Move(file, None, "same bytes") for file in listing.pictures if file.name == "train/a.jpg"]
+    report = build_copy(listing, plan_copy(listing, gone), tmp_path / "out")
+    found = FaceFolder(tmp_path / "out")
+    assert found.names == ("test/c.jpg", "test/d.jpg", "train/b.jpg")
+    assert found.annotations.identity.tolist() == [7, 8, 6]
+    assert report.rows_left == {"test/metadata.csv": 0, "train/metadata.csv": 1}
+
+
+def test_class_folders_and_odd_names_are_mirrored(tmp_path: Path) -> None:
+    root = tmp_path / "classes"
+    names = ["cats/1.jpg", "dogs/" + os.fsdecode(b"a\xff.jpg"), "dogs/new\nline.jpg"]
+    for k, name in enumerate(names):
+        write(root / name, jpeg(k))
+    listing = list_folder(root)
+    build_copy(listing, plan_copy(listing, []), tmp_path / "out")
+    assert FaceFolder(tmp_path / "out").names == FaceFolder(root).names
+    assert FaceFolder(tmp_path / "out").classes == ("cats", "dogs")
+
+
+@pytest.mark.parametrize("link", ["copy", "hard"])
+def test_a_stopped_copy_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: Any) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    real = copy_module._write_file
+    made: list[Path] = []
+
+    def stop_after_four(source: Path, target: Path, facts: os.stat_result, way: Any) -> None:
+        if len(made) == 4:
+            raise Interrupted("stopped")
+        made.append(target)
+        real(source, target, facts, way)
+
+    monkeypatch.setattr(copy_module, "_write_file", stop_after_four)
+    with pytest.raises(Interrupted):
+        build(root, out, link=link)
+    monkeypatch.undo()
+    if link == "copy":
+        write(out / "img_align_celeba" / "000012.jpg.partial", b"half a pict")  # what SIGKILL leaves
+    else:
+        write(root / "img_align_celeba" / "000001.jpg", jpeg(1)).rename(root / "x")  # another file of that name
+        shutil.copy2(root / "x", root / "img_align_celeba" / "000001.jpg")
+        (root / "x").unlink()
+    report = build(root, out, link=link)
+    assert report.earlier == (4 if link == "copy" else 3)
+    check_rows(out)
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_finished_copy_or_another_run_is_not_written_over(tmp_path: Path) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    build(root, out)
+    with pytest.raises(RefusedError, match="holds another run"):
+        build(root, out, link="hard")
+    with pytest.raises(RefusedError, match="holds another run"):
+        build(root, out, arguments={"near": False})
+    finish_output(out, marker=MARKER, document={})
+    with pytest.raises(RefusedError, match="a finished run"):
+        build(root, out)
+
+
+def test_a_copy_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = faces(tmp_path / "celeba")
+    before = tree(tmp_path)
+    with pytest.raises(RefusedError, match="lies inside"):
+        build(root, root / "out")
+    with pytest.raises(RefusedError, match="not empty"):
+        build(root / "img_align_celeba", root, below="")
+    with pytest.raises(ArgumentError, match="expected one of copy, hard"):
+        build(root, tmp_path / "out", link="soft")
+    monkeypatch.setattr(copy_module, "_device", lambda _: -1)
+    with pytest.raises(RefusedError, match="another disk"):
+        build(root, tmp_path / "out", link="hard")
+    assert tree(tmp_path) == before
+
+
+def test_a_stopped_copy_of_a_folder_that_changed_is_refused(tmp_path: Path) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    build(root, out)
+    shutil.copy(out / "img_align_celeba" / "000001.jpg", out / "img_align_celeba" / "mine.jpg")
+    with pytest.raises(RefusedError, match=r"do not belong to this copy \(img_align_celeba/mine.jpg\)"):
+        build(root, out)
+
+
+def test_a_picture_that_changes_meanwhile_is_named_and_the_copy_not_finished(tmp_path: Path) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    listing = list_folder(root)
+    plan = plan_copy(listing, moves(root))
+    (root / "img_align_celeba" / "000005.jpg").write_bytes(jpeg(30))
+    with pytest.raises(FaceAugError, match=r"1 files changed while they were copied \(img_align_celeba/000005.jpg\)"):
+        build_copy(listing, plan, out)
+    report = build(root, out)
+    assert report.earlier > 5
+    assert (out / "img_align_celeba" / "000005.jpg").read_bytes() == jpeg(30)
+
+
+def test_csv_tables_of_a_copy_are_plain_csv(tmp_path: Path) -> None:
+    build(faces(tmp_path / "celeba", kaggle=True), tmp_path / "out")
+    with (tmp_path / "out" / "list_eval_partition.csv").open(newline="") as handle:
+        rows = list(csv.reader(handle))
+    assert rows[0] == ["image_id", "partition"]
+    assert [row[0] for row in rows[1:]] == STAYING
+
+
+def test_clean_folder_writes_a_copy_leaves_the_folder_alone_and_reports(tmp_path: Path) -> None:
+    root, out = faces(tmp_path / "celeba", names=30), tmp_path / "out"
+    before = tree(root)
+    plan = clean_folder(root, CleanPolicy(near=False), dry_run=True, out=out)
+    assert not out.exists()
+    report = clean_folder(root, CleanPolicy(near=False), out=out, workers=0)
+    assert tree(root) == before
+    assert not (root / ".faceaug").exists()
+    assert (report.out, report.run, report.dry_run) == (str(out), None, False)
+    assert (report.renames, report.set_aside) == (plan.renames, plan.set_aside)
+    assert len(FaceFolder(out)) == report.cleaned == 28
+    assert "cleaned copy in" in report.summary()
+    written = out / ".faceaug" / "runs" / "copy"
+    assert {"report.csv", "report.html", "report.json"} <= set(os.listdir(written))
+    assert json.loads((out / MARKER).read_bytes())["finished"]
+    assert clean_folder(out, CleanPolicy(near=False)).run is None  # a copy is clean
+    with pytest.raises(RefusedError, match="a finished run"):
+        clean_folder(root, CleanPolicy(near=False), out=out)
+
+
+def test_rows_of_metadata_do_not_hold_back_duplicates_from_a_copy(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    for k, name in enumerate(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]):
+        write(root / name, jpeg(k % 5))
+    (root / "metadata.csv").write_text("file_name,partition\na.jpg,train\nf.jpg,test\n")
+    report = clean_folder(root, CleanPolicy(near=False), out=tmp_path / "out", workers=0)
+    assert [(entry.name, entry.keeper) for entry in report.set_aside] == [("a.jpg", "f.jpg")]
+    assert (tmp_path / "out" / "metadata.csv").read_text() == "file_name,partition\nf.jpg,test\n"
