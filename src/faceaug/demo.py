@@ -96,7 +96,8 @@ class _Story:
         self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
         cleaned = self._timed("clean", lambda: clean_folder(mess))
         self.say(cleaned.summary())
-        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed)
+        # Another seed than the mess: these faces shall be new ones.
+        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1)
         expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded"))
         self.say(expanded.summary())
         batches, shape = self._timed("one epoch", lambda: _one_epoch(dataset))

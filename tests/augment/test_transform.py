@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from faceaug import ArgumentError
 from faceaug.augment import (
-    Compose,
     Elastic,
     GaussianBlur,
     HorizontalFlip,
@@ -28,7 +27,8 @@ from faceaug.augment import (
 from tests.conftest import picture
 
 ALL = [
-    Rotate(), HorizontalFlip(), VerticalFlip(), Stretch(), Twist(), Elastic(), Perspective(), GaussianBlur(), MotionBlur(),
+    Rotate(), HorizontalFlip(), VerticalFlip(), Stretch(), Twist(), Elastic(), Perspective(),
+    GaussianBlur(), MotionBlur(),
     OneOf([Rotate(), GaussianBlur()], p=0.7, weights=[1, 3]), default_recipe(64),
 ]  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_the_same_key_gives_the_same_result_and_another_key_another(transform: o
 
 @pytest.mark.parametrize("transform", ALL, ids=lambda t: t.name)
 def test_transforms_survive_pickling(transform: object) -> None:
-    copy = pickle.loads(pickle.dumps(transform))
+    copy = pickle.loads(pickle.dumps(transform))  # noqa: S301 - what the same line made
     assert copy == transform
     image = picture(1, height=64, width=64)
     assert (copy(image, key=4) == transform(image, key=4)).all()
