@@ -16,9 +16,18 @@ from typing import Any, NoReturn
 
 import click
 
-from faceaug.errors import FaceAugError, Interrupted
+from faceaug.errors import FaceAugError, Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
+
+
+def _in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Find out before the work, not after it, that a file cannot be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
+    return path
+
+
 _EXAMPLES = "\b\nExample:\n  "
 
 
@@ -112,7 +121,7 @@ def demo(out: Path | None, console: Console) -> None:
 @click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
 @click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@click.option("--report", type=FOLDER, help="Also write the report here (.html or .json).")
+@click.option("--report", type=FOLDER, callback=_in_a_folder, help="Also write the report here (.html or .json).")
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], workers: int | None, report: Path | None,
@@ -167,7 +176,7 @@ def preview(folder: Path, out: Path, seed: int, console: Console) -> None:
 @click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: dcgan-32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
-@click.option("--grid", type=FOLDER, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--grid", type=FOLDER, callback=_in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
 @common_options
 def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, console: Console) -> None:
     """Write generated faces as files, with metadata.csv."""
@@ -291,7 +300,7 @@ def _balance(text: str) -> tuple[str, float]:
 
 
 def _count(folder: Path) -> int:
-    """Number of pictures, for the progress bar; 0 where the command itself will say what is wrong."""
+    """Number of pictures, for the progress bar."""
     from faceaug.folder import list_folder
 
     return len(list_folder(folder).pictures)
@@ -313,7 +322,7 @@ def main() -> NoReturn:
     warnings.showwarning = _show_warning
     code, message = 0, ""
     try:
-        cli.main(prog_name="faceaug", standalone_mode=False)
+        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "faceaug"
         code, message = 2, f"{error.format_message()} See: {command} --help"
@@ -322,7 +331,7 @@ def main() -> NoReturn:
     except FaceAugError as error:
         code, message = error.exit_code, str(error)
     except (KeyboardInterrupt, click.Abort):
-        code, message = Interrupted.exit_code, "interrupted"
+        code, message = Interrupted.exit_code, "interrupted; what was done is kept, the same command goes on"
     except BrokenPipeError:
         code = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request

@@ -64,7 +64,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """The complete checkpoint folders of a run, oldest first."""
-    return sorted(path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir())
+    found = [path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # by number, also beyond 999,999,999
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -73,7 +74,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         facts = json.loads((folder / STATE).read_bytes())
         data = (folder / TENSORS).read_bytes()
         step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
         ) from error
@@ -89,9 +90,9 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Put back what ``optimizer_tensors`` took."""
+    """Put back what ``optimizer_tensors`` took: nothing, if that was before the first step."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in part(tensors, prefix).items():
+    for key, value in _named(tensors, prefix).items():
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -99,7 +100,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of one part of a checkpoint, without the prefix."""
-    found = {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}
+    found = _named(tensors, prefix)
     if not found:
         raise FaceAugError(f"the checkpoint has no {prefix}")
     return found
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}
