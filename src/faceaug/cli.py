@@ -219,8 +219,6 @@ def expand(
         folder, copies=copies, synthetic=_number(synthetic), balance=dict(map(_balance, balance)), recipe=recipe,
         source=model, size=size, partition=partition, seed=seed,
     )  # fmt: skip
-    height, width = dataset.frame.size
-    console.say(f"pictures: {height}x{width}, crop {dataset.frame.crop}")
     with console.progress("items", len(dataset), "items") as advance:
         report = save_dataset(dataset, out, format=ending, on_progress=advance)
     console.say(report.summary(verbose=console.verbose))

@@ -312,7 +312,8 @@ def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder:
         ]  # fmt: skip
 
     (tmp_path / "sitecustomize.py").write_text(
-        "from faceaug.train import config\n"
+        "from faceaug.train import config, export\n"
+        "export._STATISTICS_BATCHES = 2\n"
         f"config.PRESETS['dcgan-32-quick'] = config.TrainConfig(**{TINY | {'images': 10**7, 'log_every': 8}!r})\n"
     )
     environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"

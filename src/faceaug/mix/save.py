@@ -67,7 +67,7 @@ class ExpandReport:
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
-        lines = [text_table(self.sizes)]
+        lines = [f"pictures of {self.size[0]}x{self.size[1]} pixels, crop {self.crop}", text_table(self.sizes)]
         lines += [
             f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
         ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 from torch.optim import Optimizer
@@ -96,6 +97,12 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: 
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # The fused Adam walks through memory and takes it for granted that moments lie there as their parameter does
+    # (channels last); a checkpoint holds them in plain order.
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
