@@ -94,7 +94,16 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_console
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        # Click would print an empty line first.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what was done is kept, the same command goes on") from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
@@ -329,7 +338,7 @@ def main() -> NoReturn:
     except FaceAugError as error:
         code, message = error.exit_code, str(error)
     except (KeyboardInterrupt, click.Abort):
-        code, message = Interrupted.exit_code, "interrupted; what was done is kept, the same command goes on"
+        code, message = Interrupted.exit_code, "interrupted"
     except BrokenPipeError:
         code = 1
     except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request

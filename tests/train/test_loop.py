@@ -231,6 +231,7 @@ def test_unreadable_pictures_are_reported_and_the_run_goes_on(celeba_folder: Pat
 def test_fewer_faces_than_a_batch_are_refused(celeba_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="9 faces are fewer than one batch of 16"):
         train_gan(celeba_folder, tmp_path / "run", tiny(batch=16), partition="val")
+    assert not (tmp_path / "run").exists()
 
 
 def test_init_starts_from_a_models_weights(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_init_starts_from_a_models_weights(finished: Path, celeba_folder: Path, 
     train_gan(celeba_folder, fresh, tiny(), minutes=1e-9)
     wanted, other = SyntheticFaceSource(finished).generate(2), SyntheticFaceSource(fresh).generate(2)
     assert (started.int() - wanted.int()).abs().max() <= 1  # by way of fp16
-    assert (other.int() - wanted.int()).abs().max() > 5
+    assert (other.int() - wanted.int()).abs().max() > 2
     assert train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True).finished
 
 

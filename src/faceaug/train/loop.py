@@ -6,6 +6,7 @@ is, on the same machine, the same run to the bit.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import signal
@@ -123,11 +124,12 @@ def train_gan(
     folder = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     run, began = Path(out), time.monotonic()
     rows, _ = select_rows(folder.annotations, partition)
+    _check_count(folder, len(rows), config)
+    start = None if init is None else _load_start(init, config)
     goes_on = _open_run(run, folder, config, resume=resume, init=init)
     faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
-    if len(faces) < config.batch:
-        raise RefusedError(f"{printable(folder.root)}: {len(faces)} faces are fewer than one batch of {config.batch}")
-    session = _Session(run, config, faces, init=init)
+    _check_count(folder, len(faces), config)
+    session = _Session(run, config, faces, start=start)
     if goes_on:
         session.restore()
     deadline = math.inf if minutes is None else began + 60 * minutes
@@ -157,7 +159,7 @@ def train_gan(
 class _Session:
     """The moving parts of a run: networks, optimizers, the average, and where it is."""
 
-    def __init__(self, run: Path, config: TrainConfig, faces: NDArray[np.uint8], *, init: str | Path | None) -> None:
+    def __init__(self, run: Path, config: TrainConfig, faces: NDArray[np.uint8], *, start: Generator | None) -> None:
         self.run, self.config = run, config
         self.faces, self.faces_id = torch.from_numpy(faces), fingerprint(faces)
         self.order = ShowingOrder(len(faces), config.seed)
@@ -165,10 +167,9 @@ class _Session:
         self.discriminator, self.generator = build_network(
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed
         )
-        if init is not None:
-            _start_from(self.generator, init)
-        self.average = Generator(config.z_size, config.g_conv_dim).requires_grad_(False)
-        self.average.load_state_dict(self.generator.state_dict())
+        if start is not None:
+            self.generator.load_state_dict(start.state_dict())
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in (self.discriminator, self.generator):
             network.to(memory_format=torch.channels_last)
         self.d_adam = _adam(self.discriminator, config)
@@ -309,29 +310,44 @@ def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
 
 
-def _start_from(generator: Generator, init: str | Path) -> None:
-    start = load_model(init).generator.state_dict()
-    shapes = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
-    if {name: tuple(t.shape) for name, t in start.items()} != shapes:
-        raise ArgumentError(f"init {init}: its layers have other sizes than this config's")
-    generator.load_state_dict(start)
+def _check_count(folder: FaceFolder, count: int, config: TrainConfig) -> None:
+    if count < config.batch:
+        raise RefusedError(f"{printable(folder.root)}: {count} faces are fewer than one batch of {config.batch}")
+
+
+def _load_start(init: str | Path, config: TrainConfig) -> Generator:
+    start = load_model(init)
+    if (start.config.z_size, start.config.conv_dim) != (config.z_size, config.g_conv_dim):
+        raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
+    return start.generator
 
 
 def _open_run(run: Path, folder: FaceFolder, config: TrainConfig, *, resume: bool, init: str | Path | None) -> bool:
     """Make the run folder, or check that the one there is this run. Returns whether there is something to continue."""
-    path, identity = run / RUN_FILE, config.to_json() | {"init": None if init is None else str(init)}
+    identity = config.to_json() | {"init": None if init is None else str(init)}
     if not resume:
         return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
-    if not path.is_file():
-        raise RefusedError(f"{printable(run)}: no run to resume there")
-    began_with = json.loads(path.read_bytes())["run"]
-    changed = [k for k in identity if k != "images" and began_with.get(k) != identity[k]]
+    began_with = _began_with(run)
+    # It may go on for more images than it began with, and what its weights were at the start need not be said again.
+    free = {"images"} if init is not None else {"images", "init"}
+    changed = [key for key in identity if key not in free and began_with.get(key) != identity[key]]
     if changed:
         was = ", ".join(f"{key} was {began_with.get(key)}" for key in changed)
         raise RefusedError(f"{printable(run)}: the run began with another config ({was}); resume with the same")
     with explained(run):
-        write_json(path, {"run": identity, "finished": False})  # it may go on for more images than it began with
+        write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
     return True
+
+
+def _began_with(run: Path) -> dict[str, Any]:
+    path = run / RUN_FILE
+    if not path.is_file():
+        raise RefusedError(f"{printable(run)}: no run to resume there")
+    try:
+        found: dict[str, Any] = dict(json.loads(path.read_bytes())["run"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FaceAugError(f"{printable(path)}: not a readable run file ({error}); train into a new folder") from error
+    return found
 
 
 def _cut_log(path: Path, images: int) -> None:
