@@ -276,7 +276,8 @@ class TestOutputsInTheWay:
     @pytest.mark.parametrize("out", ["", "plus", "img_align_celeba/plus"])
     def test_out_inside_the_folder(self, run: Run, faces: Path, command: str, out: str) -> None:
         before = content(faces)
-        done = run(command, faces, "--out", faces / out)
+        preset = ("--preset", "tiny") if command == "train" else ()
+        done = run(command, faces, "--out", faces / out, *preset)
         assert done.code == 3
         assert "lies inside" in done.line
         assert content(faces) == before
@@ -286,7 +287,8 @@ class TestOutputsInTheWay:
         out = tmp_path / "mine"
         out.mkdir()
         (out / "thesis.txt").write_text("years")
-        arguments = {"demo": (out,), "synth": ("--n", "1", "--out", out)}.get(command, (faces, "--out", out))
+        other = {"demo": (out,), "synth": ("--n", "1", "--out", out), "train": ("--preset", "tiny")}.get(command, ())
+        arguments = (faces, "--out", out, *other) if command in {"expand", "train"} else other
         before = content(tmp_path)
         done = run(command, *arguments)
         assert done.code == 3

@@ -106,7 +106,7 @@ def test_every_python_block_of_a_page_runs(
         expected = re.findall(r"# warns: (.+)", block)
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            exec(compile(block, relative(page), "exec"), namespace)  # noqa: S102 - our own documentation
+            exec(compile(block, relative(page), "exec"), namespace)
         ours = [str(w.message) for w in found if "This DataLoader will create" not in str(w.message)]
         assert len(ours) == len(expected), ours
         assert all(wanted in said for wanted, said in zip(expected, ours, strict=True)), ours

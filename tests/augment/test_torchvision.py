@@ -80,7 +80,7 @@ def test_v2_transforms_work_inside_our_compose_by_key() -> None:
     assert (compose(image, key=6) != result).any()
     params = json.loads(json.dumps(compose.params(5, (218, 178))))
     assert (compose.render(image, params) == result).all()
-    copy = pickle.loads(pickle.dumps(compose))  # noqa: S301 - what the line before made
+    copy = pickle.loads(pickle.dumps(compose))
     assert (copy(image, key=5) == result).all()
 
 

@@ -57,7 +57,7 @@ def test_the_same_key_gives_the_same_result_and_another_key_another(transform: o
 
 @pytest.mark.parametrize("transform", ALL, ids=lambda t: t.name)
 def test_transforms_survive_pickling(transform: object) -> None:
-    copy = pickle.loads(pickle.dumps(transform))  # noqa: S301 - what the same line made
+    copy = pickle.loads(pickle.dumps(transform))
     assert copy == transform
     image = picture(1, height=64, width=64)
     assert (copy(image, key=4) == transform(image, key=4)).all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import json
 import shutil
@@ -120,6 +121,8 @@ def test_hugging_face_datasets_reads_it(saved: Path, tmp_path: Path, monkeypatch
         assert np.array_equal(np.asarray(item["image"]), np.asarray(Image.open(saved / row["file_name"])))
         assert item["origin"] == row["origin"]
         assert str(item["Male"]) == row["Male"]
+    del found, item
+    gc.collect()  # it leaves files open, which warn when they go
 
 
 def test_jpg_is_smaller_and_nearly_the_same(dataset: ExpandedDataset, tmp_path: Path) -> None:

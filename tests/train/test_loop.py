@@ -303,23 +303,28 @@ def test_a_signal_saves_and_the_run_can_be_resumed(
 
 
 def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
-
-    def command(*options: str) -> list[str]:
-        return [
-            sys.executable, "-m", "faceaug", "train", str(celeba_folder), "--out", str(run), "--preset",
-            "dcgan-32-quick", "--crop", "square", "--precision", "fp32", "--json", *options,
-        ]  # fmt: skip
-
-    (tmp_path / "sitecustomize.py").write_text(
-        "from faceaug.train import config, export\n"
+    run, config = tmp_path / "run", tiny(images=10**7, log_every=8)
+    program = (
+        "import sys; from faceaug.train import config, export; from faceaug.cli import main\n"
+        f"config.PRESETS['tiny'] = config.TrainConfig(**{config.to_json()!r})\n"
         "export._STATISTICS_BATCHES = 2\n"
-        f"config.PRESETS['dcgan-32-quick'] = config.TrainConfig(**{TINY | {'images': 10**7, 'log_every': 8}!r})\n"
+        "main()"
     )
-    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
-    process = subprocess.Popen(command(), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "train",
+        str(celeba_folder),
+        "--out",
+        str(run),
+        "--preset",
+        "tiny",
+        "--json",
+    ]
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline and not ((run / "log.jsonl").is_file() and (run / "log.jsonl").stat().st_size):
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
@@ -330,10 +335,8 @@ def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder:
     assert json.loads(stdout)["exit_code"] == 130
     images = read_checkpoint(checkpoints(run)[-1]).images
     assert images > 0
-    more = command("--resume", "--images", str(images + 16))
-    done = subprocess.run(more, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["images"] == images + 16
+    more = train_gan(celeba_folder, run, tiny(images=images + 16, log_every=8), resume=True)
+    assert (more.images, more.finished) == (images + 16, True)
 
 
 def test_auto_is_one_of_the_two_precisions() -> None:

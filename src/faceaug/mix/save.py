@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 
-from faceaug import __version__
 from faceaug.errors import ArgumentError, ImageError
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
 from faceaug.image import Image8, encode_jpeg, encode_png, load_cv2
@@ -181,7 +181,7 @@ def _versions() -> dict[str, str]:
     # Of the modules, not of the packages: OpenCV comes in several that share one module.
     modules = {"numpy": np, "torch": torch, "opencv": load_cv2()}
     versions = {name: str(module.__version__) for name, module in modules.items()}
-    return {"faceaug": __version__, "python": platform.python_version()} | versions
+    return {"faceaug": version("faceaug"), "python": platform.python_version()} | versions
 
 
 def _written_sizes(dataset: ExpandedDataset, left_out: list[int]) -> tuple[tuple[str, int], ...]:
