@@ -68,9 +68,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     torch.set_num_threads(1)
     monkeypatch.setitem(config.PRESETS, "tiny", TINY)
     monkeypatch.setattr(export, "_STATISTICS_BATCHES", 2)
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = (signal.getsignal(signal.SIGTERM), warnings.showwarning)
     yield command
-    signal.signal(signal.SIGTERM, handler)
+    assert (signal.getsignal(signal.SIGTERM), warnings.showwarning) == handlers
     torch.set_num_threads(threads)
 
 

@@ -72,7 +72,7 @@ def test_contact_sheets_lie_beside_the_report(report: DemoReport) -> None:
 
 def test_it_says_what_it_did(report: DemoReport, said: list[str]) -> None:
     text = "\n".join(said)
-    for expected in ("240 generated faces", "renamed", "synthetic", "one epoch of a DataLoader", "report.html"):
+    for expected in ("240 generated faces", "names repaired", "synthetic", "one epoch of a DataLoader", "report.html"):
         assert expected in text
 
 

@@ -325,31 +325,40 @@ def _write_report(path: Path, report: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending has one clear line and the exit code of the contract."""
-    signal.signal(signal.SIGTERM, _terminate)
-    warnings.showwarning = _show_warning
-    code, message = 0, ""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "faceaug"
-        code, message = 2, f"{error.format_message()} See: {command} --help"
-    except click.ClickException as error:
-        code, message = error.exit_code, error.format_message()
-    except FaceAugError as error:
-        code, message = error.exit_code, str(error)
-    except (KeyboardInterrupt, click.Abort):
-        code, message = Interrupted.exit_code, "interrupted"
-    except BrokenPipeError:
-        code = 1
-    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            traceback.print_exc()
-        code, message = 1, f"unexpected {type(error).__name__}: {error}; -v shows where"
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code, message = _ending()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if message:
         click.echo(f"faceaug: {' '.join(message.split())}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)
+
+
+def _ending() -> tuple[int, str]:
+    """Run the command; its exit code, and what to say of it where it failed."""
+    try:
+        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "faceaug"
+        return 2, f"{error.format_message()} See: {command} --help"
+    except click.ClickException as error:
+        return error.exit_code, error.format_message()
+    except FaceAugError as error:
+        return error.exit_code, str(error)
+    except (KeyboardInterrupt, click.Abort):
+        return Interrupted.exit_code, "interrupted"
+    except BrokenPipeError:
+        return 1, ""
+    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            traceback.print_exc()
+        return 1, f"unexpected {type(error).__name__}: {error}; -v shows where"
+    return 0, ""
 
 
 def _terminate(_: int, __: FrameType | None) -> NoReturn:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from faceaug.annotations import select_rows
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, printable
-from faceaug.files import explained, finish_output, prepare_output, write_bytes, write_json
+from faceaug.files import explained, finish_output, prepare_output, remove_output, write_bytes, write_json
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.pages import grid
@@ -125,10 +125,14 @@ def train_gan(
     run, began = Path(out), time.monotonic()
     rows, _ = select_rows(folder.annotations, partition)
     start = None if init is None else _load_start(init, config)
-    _check_count(folder, len(rows), config)
+    existed = run.exists()
     goes_on = _open_run(run, folder, config, resume=resume, init=init)
-    faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
-    _check_count(folder, len(faces), config)
+    try:
+        faces, unreadable = _enough_faces(folder, config, rows)
+    except RefusedError:
+        if not goes_on:  # nothing was begun, so nothing stays
+            remove_output(run / RUN_FILE if existed else run)
+        raise
     session = _Session(run, config, faces, start=start)
     if goes_on:
         session.restore()
@@ -310,9 +314,13 @@ def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
 
 
-def _check_count(folder: FaceFolder, count: int, config: TrainConfig) -> None:
-    if count < config.batch:
-        raise RefusedError(f"{printable(folder.root)}: {count} faces are fewer than one batch of {config.batch}")
+def _enough_faces(
+    folder: FaceFolder, config: TrainConfig, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
+    if len(faces) < config.batch:
+        raise RefusedError(f"{printable(folder.root)}: {len(faces)} faces are fewer than one batch of {config.batch}")
+    return faces, unreadable
 
 
 def _load_start(init: str | Path, config: TrainConfig) -> Generator:
