@@ -432,7 +432,12 @@ class TestVoices:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_130_and_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     monkeypatch.setattr("faceaug.doctor.examine", lambda: signal.raise_signal(number))
-    done = run("info", "--json")
+    # A shell starts what it runs in the background with SIGINT ignored, and this test run may be such a process.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run("info", "--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert "interrupted" in done.line
     assert json.loads(done.stdout)["exit_code"] == 130
