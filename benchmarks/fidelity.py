@@ -60,7 +60,7 @@ def statistics(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
 def frechet(
     a: tuple[NDArray[np.float64], NDArray[np.float64]], b: tuple[NDArray[np.float64], NDArray[np.float64]]
 ) -> float:
-    """|mean difference|^2 + trace(A + B - 2 (A B)^1/2); the trace of the root through the eigenvalues of A^1/2 B A^1/2."""
+    """|difference of means|^2 + trace(A + B - 2 (A B)^1/2); the root through the eigenvalues of A^1/2 B A^1/2."""
     values, vectors = np.linalg.eigh(a[1])
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ b[1] @ root), 0, None)).sum()

@@ -12,6 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from faceaug.draws import stream
+from faceaug.image import encode_png
+from faceaug.tables import ATTRIBUTES, LANDMARKS
+
+CELEBA_FACES = 60  # in the folder of the fixture celeba_folder: 42 to train, 9 to validate, 9 to test
 
 
 def picture(seed: int, *, height: int = 218, width: int = 178) -> NDArray[np.uint8]:
@@ -21,6 +25,45 @@ def picture(seed: int, *, height: int = 218, width: int = 178) -> NDArray[np.uin
     size = (width, height)
     mixed = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) + cv2.resize(fine, size)
     return np.clip(mixed, 0, 255).astype(np.uint8)
+
+
+def write_celeba(folder: Path, pictures: list[NDArray[np.uint8]]) -> Path:
+    """Pictures as a CelebA folder with its tables: every tenth face wears glasses, every third is male."""
+    images = folder / "img_align_celeba"
+    images.mkdir(parents=True)
+    names = [f"{k + 1:06d}.png" for k in range(len(pictures))]
+    for name, image in zip(names, pictures, strict=True):
+        (images / name).write_bytes(encode_png(image))
+    signs = stream(1, slot="tests/attributes").choice([-1, 1], (len(names), len(ATTRIBUTES)))
+    signs[:, ATTRIBUTES.index("Eyeglasses")] = np.where(np.arange(len(names)) % 10 == 0, 1, -1)
+    signs[:, ATTRIBUTES.index("Male")] = np.where(np.arange(len(names)) % 3 == 0, 1, -1)
+    _write_table(folder / "list_attr_celeba.txt", ATTRIBUTES, names, signs)
+    height, width = pictures[0].shape[:2]
+    eyes = np.array([[0.39, 0.51], [0.6, 0.51], [0.5, 0.62], [0.41, 0.7], [0.59, 0.7]]) * (width, height)
+    points = eyes.reshape(1, -1) + stream(2, slot="tests/landmarks").integers(-2, 3, (len(names), len(LANDMARKS)))
+    _write_table(folder / "list_landmarks_align_celeba.txt", LANDMARKS, names, points.round().astype(int))
+    lines = [f"{name} {k // 2}\n" for k, name in enumerate(names)]
+    (folder / "identity_CelebA.txt").write_text("".join(lines))
+    parts = [(0 if k % 10 < 7 else 1 if k % 20 < 10 else 2) for k in range(len(names))]
+    (folder / "list_eval_partition.txt").write_text(
+        "".join(f"{name} {part}\n" for name, part in zip(names, parts, strict=True))
+    )
+    return folder
+
+
+def _write_table(path: Path, columns: tuple[str, ...], names: list[str], values: NDArray[np.int64]) -> None:
+    rows = [f"{name} {' '.join(map(str, row))}\n" for name, row in zip(names, values.tolist(), strict=True)]
+    path.write_text(f"{len(names)}\n{' '.join(columns)}\n" + "".join(rows))
+
+
+@pytest.fixture(scope="session")
+def celeba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 generated faces at 48x40 as a CelebA folder with all its tables. Read only: copy what a test changes."""
+    from faceaug.synthesize import SyntheticFaceSource
+
+    faces = SyntheticFaceSource(seed=77).generate(CELEBA_FACES).permute(0, 2, 3, 1).numpy()
+    pictures = [cv2.resize(face, (40, 48), interpolation=cv2.INTER_CUBIC) for face in faces]
+    return write_celeba(tmp_path_factory.mktemp("celeba"), pictures)
 
 
 def _unpacked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:

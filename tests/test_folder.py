@@ -249,7 +249,7 @@ def test_what_vanishes_while_it_is_listed_is_named(tmp_path: Path, monkeypatch: 
     class Vanishing:
         name = "gone.png"
 
-        def stat(self, *, follow_symlinks: bool) -> os.stat_result:  # noqa: ARG002
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
             raise FileNotFoundError(2, "No such file or directory")
 
     class Scan:
@@ -349,7 +349,7 @@ def test_an_unreadable_picture_is_an_error_that_names_it(faces: FaceFolder) -> N
 
 
 def test_what_is_known_cannot_be_changed_by_accident(faces: FaceFolder) -> None:
-    for view in (faces, pickle.loads(pickle.dumps(faces))):  # noqa: S301
+    for view in (faces, pickle.loads(pickle.dumps(faces))):
         with pytest.raises(ValueError, match="read-only"):
             view.annotations.identity[0] = 5
         with pytest.raises(AttributeError):

@@ -19,6 +19,15 @@ import click
 from faceaug.errors import FaceAugError, Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
+
+
+def _in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Find out before the work, not after it, that a file cannot be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
+    return path
+
+
 _EXAMPLES = "\b\nExample:\n  "
 
 
@@ -85,7 +94,16 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_console
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        # Click would print an empty line first.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what was done is kept, the same command goes on") from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
@@ -124,7 +142,7 @@ def demo(out: Path | None, console: Console) -> None:
     help="What to do with mirror images.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@click.option("--report", type=FOLDER, help="Also write the report here (.html, .json or .csv).")
+@click.option("--report", type=FOLDER, callback=_in_a_folder, help="Also write the report here (.html, .json or .csv).")
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
@@ -179,7 +197,7 @@ def preview(folder: Path, out: Path, seed: int, console: Console) -> None:
 @click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: dcgan-32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
-@click.option("--grid", type=FOLDER, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--grid", type=FOLDER, callback=_in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
 @common_options
 def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, console: Console) -> None:
     """Write generated faces as files, with metadata.csv."""
@@ -222,8 +240,6 @@ def expand(
         folder, copies=copies, synthetic=_number(synthetic), balance=dict(map(_balance, balance)), recipe=recipe,
         source=model, size=size, partition=partition, seed=seed,
     )  # fmt: skip
-    height, width = dataset.frame.size
-    console.say(f"pictures: {height}x{width}, crop {dataset.frame.crop}")
     with console.progress("items", len(dataset), "items") as advance:
         report = save_dataset(dataset, out, format=ending, on_progress=advance)
     console.say(report.summary(verbose=console.verbose))
@@ -303,7 +319,7 @@ def _balance(text: str) -> tuple[str, float]:
 
 
 def _count(folder: Path) -> int:
-    """Number of pictures, for the progress bar; 0 where the command itself will say what is wrong."""
+    """Number of pictures, for the progress bar."""
     from faceaug.folder import list_folder
 
     return len(list_folder(folder).pictures)
@@ -323,31 +339,40 @@ def _write_report(path: Path, report: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending has one clear line and the exit code of the contract."""
-    signal.signal(signal.SIGTERM, _terminate)
-    warnings.showwarning = _show_warning
-    code, message = 0, ""
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(prog_name="faceaug", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "faceaug"
-        code, message = 2, f"{error.format_message()} See: {command} --help"
-    except click.ClickException as error:
-        code, message = error.exit_code, error.format_message()
-    except FaceAugError as error:
-        code, message = error.exit_code, str(error)
-    except (KeyboardInterrupt, click.Abort):
-        code, message = Interrupted.exit_code, "interrupted"
-    except BrokenPipeError:
-        code = 1
-    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            traceback.print_exc()
-        code, message = 1, _explain(error)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code, message = _ending()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if message:
         click.echo(f"faceaug: {' '.join(message.split())}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)
+
+
+def _ending() -> tuple[int, str]:
+    """Run the command; its exit code, and what to say of it where it failed."""
+    try:
+        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "faceaug"
+        return 2, f"{error.format_message()} See: {command} --help"
+    except click.ClickException as error:
+        return error.exit_code, error.format_message()
+    except FaceAugError as error:
+        return error.exit_code, str(error)
+    except (KeyboardInterrupt, click.Abort):
+        return Interrupted.exit_code, "interrupted"
+    except BrokenPipeError:
+        return 1, ""
+    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            traceback.print_exc()
+        return 1, _explain(error)
+    return 0, ""
 
 
 def _explain(error: Exception) -> str:

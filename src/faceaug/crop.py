@@ -81,3 +81,9 @@ def crop_points(
     scale = np.array([size[1] / width, size[0] / height], np.float32)
     corner = np.array([left, top], np.float32)
     return ((points - corner + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def in_frame(points: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which points are known and lie in a picture: float32 (n, 2) and (height, width) -> bool (n,)."""
+    inside: NDArray[np.bool_] = np.all((points >= -0.5) & (points <= np.array(size[::-1]) - 0.5), axis=1)
+    return inside  # NaN compares false

@@ -6,8 +6,10 @@ Everything comes from the bundled model, so it runs with nothing but the wheel a
 from __future__ import annotations
 
 import html
+import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +73,8 @@ def run_demo(out: Path | None = None, *, seed: int = 0, say: Callable[[str], Non
     """Run the story and write ``report.html`` and contact sheets.
 
     Args:
-        out: a new or empty folder; None is ``faceaug-demo`` in the current one, or the next free name.
+        out: a new or empty folder, or one with a demo that was cut off; None is ``faceaug-demo`` in the current one,
+            or the next free name.
         seed: of the faces and of the mess.
         say: takes each line for people.
 
@@ -96,7 +99,8 @@ class _Story:
         self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
         cleaned = self._timed("clean", lambda: clean_folder(mess))
         self.say(cleaned.summary())
-        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed)
+        # Another seed than the mess: these faces shall be new ones.
+        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1)
         expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded"))
         self.say(expanded.summary())
         batches, shape = self._timed("one epoch", lambda: _one_epoch(dataset))
@@ -200,8 +204,20 @@ def _sizes(cleaned: CleanReport, expanded: ExpandReport) -> tuple[tuple[str, int
 
 
 def _free_name(path: Path) -> Path:
+    """The path, or the next one with a number, that is new, empty or holds a demo that was cut off."""
     number, free = 1, path
-    while free.exists() and any(free.iterdir()):
+    while not _is_free(free):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free
+
+
+def _is_free(path: Path) -> bool:
+    if not path.exists():
+        return True
+    if not path.is_dir():
+        return False
+    marker = path / MARKER
+    with suppress(OSError, ValueError, AttributeError):  # whatever lies there, it is not an unfinished demo
+        return not json.loads(marker.read_bytes()).get("finished") if marker.is_file() else not any(path.iterdir())
+    return False

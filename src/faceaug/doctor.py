@@ -9,11 +9,9 @@ from typing import Any
 
 from faceaug.errors import FaceAugError
 from faceaug.image import load_cv2
-from faceaug.synthesize.weights import ModelConfig, bundled_models, load_model
+from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
-_PACKAGES = (
-    "faceaug", "torch", "torchvision", "opencv-python", "numpy", "pillow", "ImageHash", "click", "safetensors",
-)  # fmt: skip
+_PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
 _EXTRAS = {"datasets": ("datasets",)}
 
 
@@ -45,9 +43,11 @@ class Findings:
 
 def examine() -> Findings:
     """Look at the installation; changes nothing."""
-    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    opencv = _opencv_packages() or ["opencv-python"]
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in (*_PACKAGES, *opencv)}
     extras = {name: all(_version(p) != "missing" for p in needed) for name, needed in _EXTRAS.items()}
-    return Findings(versions, extras, tuple(bundled_models()), tuple(_trouble()))
+    models, trouble = _models()
+    return Findings(versions, extras, models, tuple(_trouble() + trouble))
 
 
 def _version(name: str) -> str:
@@ -57,9 +57,13 @@ def _version(name: str) -> str:
         return "missing"
 
 
+def _opencv_packages() -> list[str]:
+    return sorted({d.name for d in distributions() if d.name and d.name.lower().startswith("opencv-")})
+
+
 def _trouble() -> list[str]:
     trouble = []
-    wheels = sorted({d.name for d in distributions() if d.name and d.name.lower().startswith("opencv-")})
+    wheels = _opencv_packages()
     if len(wheels) > 1:
         trouble.append(
             f"{' and '.join(wheels)} overwrite each other's files: pip uninstall {' '.join(wheels)}, then install one"
@@ -68,9 +72,15 @@ def _trouble() -> list[str]:
         load_cv2()
     except FaceAugError as error:
         trouble.append(str(error))
-    for config in bundled_models():
+    return trouble
+
+
+def _models() -> tuple[tuple[ModelConfig, ...], list[str]]:
+    """The bundled models that can be loaded, and what is wrong with the others."""
+    models, trouble = [], []
+    for name in BUNDLED:
         try:
-            load_model(config.name)
+            models.append(load_model(name).config)
         except FaceAugError as error:
             trouble.append(f"{error}; install faceaug again")
-    return trouble
+    return tuple(models), trouble

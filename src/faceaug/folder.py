@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from faceaug.annotations import PARTITIONS, Annotations, find_tables, join_tables, read_table, unknown
+from faceaug.crop import in_frame
 from faceaug.errors import RefusedError, printable, some
 from faceaug.files import PARTIAL, existing_folder
 from faceaug.image import SUFFIXES, Image8, read_image
@@ -181,7 +182,8 @@ class FaceFolder:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Image8, Target]:
-        return self.read(index), self.target(index)
+        image, target = self.read(index), self.target(index)
+        return image, target | {"visible": in_frame(target["landmarks"], image.shape[:2])}
 
     def __iter__(self) -> Iterator[tuple[Image8, Target]]:
         return (self[i] for i in range(len(self)))
@@ -198,7 +200,10 @@ class FaceFolder:
         return self.root / self.names[index]
 
     def target(self, index: int) -> Target:
-        """Only the target of picture ``index``; the keys are those of ``faceaug.folder.make_target``."""
+        """Only the target of picture ``index``; the keys are those of ``faceaug.folder.make_target``.
+
+        Without the picture its size is not known: ``visible`` says only which landmarks are known.
+        """
         position = range(len(self))[index]
         return make_target(self.annotations, position)
 

@@ -27,11 +27,8 @@ SIZE = (218, 178)
 
 
 def drawn(compose: Compose, name: str, key: int) -> dict:
-    return next(
-        {k: v for k, v in params.items() if k != "step"}
-        for params in compose.params(key, SIZE)
-        if params["name"] == name
-    )
+    params = next(params for params in compose.params(key, SIZE) if params["name"] == name)
+    return {option: value for option, value in params.items() if option != "step"}
 
 
 def test_adding_a_transform_anywhere_never_changes_what_another_draws() -> None:

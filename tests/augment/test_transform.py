@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from faceaug import ArgumentError
 from faceaug.augment import (
-    Compose,
     Elastic,
     GaussianBlur,
     HorizontalFlip,
@@ -28,7 +27,8 @@ from faceaug.augment import (
 from tests.conftest import picture
 
 ALL = [
-    Rotate(), HorizontalFlip(), VerticalFlip(), Stretch(), Twist(), Elastic(), Perspective(), GaussianBlur(), MotionBlur(),
+    Rotate(), HorizontalFlip(), VerticalFlip(), Stretch(), Twist(), Elastic(), Perspective(),
+    GaussianBlur(), MotionBlur(),
     OneOf([Rotate(), GaussianBlur()], p=0.7, weights=[1, 3]), default_recipe(64),
 ]  # fmt: skip
 

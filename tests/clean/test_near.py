@@ -37,7 +37,13 @@ def odd_pictures() -> list[Image8]:
     half = np.zeros((64, 64, 3), np.uint8)
     half[:, 32:] = 255
     checks = np.indices((48, 48)).sum(axis=0) % 2 * 255
-    return [*blank, half, half[::-1].copy(), half.transpose(1, 0, 2).copy(), np.stack([checks] * 3, -1).astype(np.uint8)]
+    return [
+        *blank,
+        half,
+        half[::-1].copy(),
+        half.transpose(1, 0, 2).copy(),
+        np.stack([checks] * 3, -1).astype(np.uint8),
+    ]
 
 
 @pytest.mark.parametrize("size", [8, 16])

@@ -34,7 +34,9 @@ def clustered(n: int, seed: int, flips: int) -> Hashes:
     centres = source.integers(0, 1 << 63, max(1, n // 20), dtype=np.uint64) & np.uint64(0x0FFF_FFFF_FFFF_FF0F)
     hashes = centres[source.integers(0, len(centres), n)]
     for _ in range(flips):
-        hashes = hashes ^ np.where(source.random(n) < 0.5, np.uint64(1) << source.integers(0, 64, n, dtype=np.uint64), 0)
+        hashes = hashes ^ np.where(
+            source.random(n) < 0.5, np.uint64(1) << source.integers(0, 64, n, dtype=np.uint64), 0
+        )
     return hashes.astype(np.uint64)
 
 

@@ -78,10 +78,10 @@ def test_indices_behave_as_those_of_a_sequence(source: SyntheticFaceSource) -> N
 
 
 def test_generating_leaves_the_global_random_state_alone() -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
     SyntheticFaceSource(seed=9).generate(3)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before[1], np.random.get_state()[1])
 
 
 def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(

@@ -61,15 +61,14 @@ def preview_sheet(
         raise ArgumentError("no faces to preview: give a folder or at least one picture")
     chosen = _faces(source, seed)
     rows = []
-    for label, make in _operations().items():
-        face = next(chosen)
+    for (label, make), face in zip(_operations().items(), chosen, strict=False):
         side = min(face[0].shape[:2])
         rows.append((label, [_shown(make(s, side), face, seed) for s in strengths]))
     for _ in range(2):
         face = next(chosen)
-        transform = recipe or default_recipe((face[0].shape[0], face[0].shape[1]))
-        keys = range(seed, seed + len(strengths))
-        rows.append(("recipe, drawn anew", [_shown(transform, face, key) for key in keys]))
+        transform = recipe or default_recipe(face[0].shape[:2])
+        draws = [_shown(transform, face, seed + column) for column in range(len(strengths))]
+        rows.append(("recipe, drawn anew", draws))
     return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ from faceaug.errors import ArgumentError
 
 Balance = Mapping[str, float] | Sequence[str] | str
 _EVEN = 0.5
-_ROUNDS = 20  # attributes pull at each other: Male and Wearing_Lipstick need a few rounds to settle
-_TOLERANCE = 0.005
+_STEPS = 60  # Newton's; ten are usual, the rest is for shares that can hardly be reached
+_EXACT, _NEAR = 1e-7, 1e-3  # votes left over, of the rows: when to stop early, and what will do after the last step
+_MISSED = 0.02  # a share this far from the wanted one is worth a warning
 _LARGEST = 10  # times the rows there were: beyond that the same few faces only repeat
 
 
@@ -42,7 +44,7 @@ def parse_balance(balance: Balance | None) -> dict[str, float]:
     wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, _EVEN)
     for name, share in wanted.items():
         attribute_index(name)
-        if not 0 < share < 1:
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
             raise ArgumentError(f"balance {name}={share}: expected a share between 0 and 1, without the ends")
     return {name: float(share) for name, share in wanted.items()}
 
@@ -50,80 +52,98 @@ def parse_balance(balance: Balance | None) -> dict[str, float]:
 def balancing_copies(
     attributes: NDArray[np.int8], rows: NDArray[np.int64], wanted: Mapping[str, float], *, seed: int
 ) -> tuple[NDArray[np.int64], list[Share]]:
-    """Choose rows to copy, the rare side of each attribute in turn, until the shares are as wanted.
+    """Choose rows to copy until all shares are as wanted, spreading the copies over as many rows as possible.
 
-    If p of n known rows are positive, m more positive copies make the share (p + m) / (n + m), so
-    m = (wanted n - p) / (1 - wanted); for a share above the wanted one, negatives are copied likewise.
+    A row that has an attribute speaks for its share with 1 - wanted, one that has it not against it with wanted, and
+    the share is as wanted when the votes add up to nothing. Of all numbers of copies that bring this about, those
+    with the least sum of squares are taken. For one attribute, that every row of the rare side is copied alike.
 
     Args:
         attributes: int8 (all rows, 40), -1, 0 or +1.
         rows: the rows there are already, int64 (n,), with repetitions where a row has copies.
         wanted: share by attribute; see ``parse_balance``.
-        seed: of the order in which rows of the rare side are taken; each is taken once before any is taken again.
+        seed: decides which rows get the odd copy where the copies cannot be shared out evenly.
 
     Returns:
         (copies, shares): rows to copy, int64 (m,), and what was reached. Real rows are never dropped.
 
     Raises:
-        ArgumentError: no row has the rare side at all.
+        ArgumentError: no row has the rare side at all, or the shares need more than ten times the rows.
     """
-    distinct = np.unique(rows)
-    present = rows
-    pools = {name: _Pool(attributes, distinct, name, seed) for name in wanted}
-    for _ in range(_ROUNDS):
-        settled = True
-        for name, share in wanted.items():
-            extra = pools[name].needed(attributes[present, attribute_index(name)], share)
-            if len(extra):
-                settled = False
-                present = np.concatenate([present, extra])
-        if settled or len(present) > _LARGEST * len(rows):
-            break
-    shares = [
-        Share(
-            name,
-            share,
-            _share(attributes[rows, attribute_index(name)]),
-            _share(attributes[present, attribute_index(name)]),
+    distinct, counts = np.unique(rows, return_counts=True)
+    values = attributes[distinct][:, [attribute_index(name) for name in wanted]]
+    _check_sides(values, wanted)
+    aims = np.array(list(wanted.values()))
+    votes = np.where(values > 0, 1 - aims, np.where(values < 0, -aims, 0.0))
+    needed = _fewest_copies(votes, counts.astype(np.float64))
+    if needed is None or needed.sum() > _LARGEST * len(rows):
+        asked = ", ".join(f"{name}={share:g}" for name, share in wanted.items())
+        raise ArgumentError(
+            f"balance {asked}: that needs more than {_LARGEST} times the {len(rows):,} faces there are, the same few "
+            "again and again; ask for fewer attributes, or shares nearer to those of the folder"
         )
-        for name, share in wanted.items()
-    ]
-    return present[len(rows) :], shares
+    copies = np.repeat(distinct, _whole(needed, values, seed))
+    before, after = (_shares(attributes[taken], wanted) for taken in (rows, np.concatenate([rows, copies])))
+    shares = [Share(name, share, before[name], after[name]) for name, share in wanted.items()]
+    for missed in (share for share in shares if abs(share.after - share.wanted) > _MISSED):
+        warnings.warn(
+            f"balance {missed.attribute}: {missed.after:.1%} reached, {missed.wanted:.1%} wanted; there are too few "
+            "faces to come nearer",
+            stacklevel=4,
+        )
+    return copies, shares
 
 
-class _Pool:
-    """The rows of each side of one attribute, handed out in a fixed random order, round after round."""
-
-    def __init__(self, attributes: NDArray[np.int8], rows: NDArray[np.int64], name: str, seed: int) -> None:
-        self._name = name
-        values = attributes[rows, attribute_index(name)]
-        self._sides = {sign: rows[values == sign] for sign in (1, -1)}
-        for sign, side in self._sides.items():
-            self._sides[sign] = side[permutation(len(side), seed, slot=f"balance/{name}/{sign}")]
-        self._taken = {1: 0, -1: 0}
-
-    def needed(self, values: NDArray[np.int8], wanted: float) -> NDArray[np.int64]:
-        known = values[values != 0]
-        if not len(known):
-            raise ArgumentError(f"balance {self._name}: no picture has a value for it; is its table in the folder?")
-        n, positive = len(known), int((known > 0).sum())
-        if abs(positive / n - wanted) <= _TOLERANCE:
-            return np.empty(0, np.int64)
-        sign = 1 if positive / n < wanted else -1
-        count, aim = (positive, wanted) if sign > 0 else (n - positive, 1 - wanted)
-        return self._take(sign, math.ceil((aim * n - count) / (1 - aim)))
-
-    def _take(self, sign: int, count: int) -> NDArray[np.int64]:
-        side = self._sides[sign]
-        if not len(side):
-            kind = "with" if sign > 0 else "without"
-            raise ArgumentError(f"balance {self._name}: there is no picture {kind} it to copy")
-        places = (self._taken[sign] + np.arange(count)) % len(side)
-        self._taken[sign] += count
-        chosen: NDArray[np.int64] = side[places]
-        return chosen
+def _check_sides(values: NDArray[np.int8], wanted: Mapping[str, float]) -> None:
+    for name, column in zip(wanted, values.T, strict=True):
+        if not column.any():
+            raise ArgumentError(f"balance {name}: no picture has a value for it; is its table in the folder?")
+        for sign, kind in ((1, "with"), (-1, "without")):
+            if not (column == sign).any():
+                raise ArgumentError(f"balance {name}: there is no picture {kind} it to copy")
 
 
-def _share(values: NDArray[np.int8]) -> float:
-    known = values[values != 0]
-    return float((known > 0).mean()) if len(known) else math.nan
+def _fewest_copies(votes: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Copies of each row, float64 (n,), or None if none bring the votes to zero.
+
+    The least squares solution is counts max(0, votes m), with a multiplier m for each attribute; m minimizes the
+    convex function below, whose gradient is the sum of all votes, and Newton's method finds it.
+    """
+    total = counts.sum()
+    multipliers = -votes.T @ counts / total
+
+    def height(at: NDArray[np.float64]) -> float:
+        return float(counts @ (votes @ at + np.maximum(votes @ at, 0) ** 2 / 2) / total)
+
+    for _ in range(_STEPS):
+        pull = votes @ multipliers
+        copies: NDArray[np.float64] = counts * np.maximum(pull, 0)
+        slope = votes.T @ (counts + copies) / total
+        if np.abs(slope).max() <= _EXACT:
+            return copies
+        helping = votes[pull > 0]
+        bend = (helping * counts[pull > 0, None]).T @ helping / total
+        # Far from the solution short steps, near it Newton's own; also invertible where two attributes go together.
+        bend += 1e-4 * (np.linalg.norm(slope) + _EXACT) * np.eye(len(slope))
+        step, size, here = -np.linalg.solve(bend, slope), 1.0, height(multipliers)
+        # A step must go down, but for what rounding adds.
+        while height(multipliers + size * step) > here + 1e-4 * size * float(slope @ step) + 1e-12 * (1 + abs(here)):
+            size /= 2
+        multipliers = multipliers + size * step
+    return copies if np.abs(slope).max() <= _NEAR else None
+
+
+def _whole(needed: NDArray[np.float64], values: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
+    """Whole numbers of copies: within a combination of attributes the remainders are dealt out in a random order."""
+    order = permutation(len(needed), seed, slot="balance")
+    order = order[np.lexsort(values[order].T)]
+    sums = np.rint(np.cumsum(needed[order])).astype(np.int64)
+    copies = np.empty(len(needed), np.int64)
+    copies[order] = np.diff(sums, prepend=0)
+    return copies
+
+
+def _shares(attributes: NDArray[np.int8], wanted: Mapping[str, float]) -> dict[str, float]:
+    columns = {name: attributes[:, attribute_index(name)] for name in wanted}
+    known = {name: column[column != 0] for name, column in columns.items()}
+    return {name: float((column > 0).mean()) if len(column) else math.nan for name, column in known.items()}

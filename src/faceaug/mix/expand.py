@@ -17,19 +17,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, get_worker_info
+from torch.utils.data import Sampler
 
 from faceaug.annotations import ATTRIBUTES
-from faceaug.augment import Compose, Transform, default_recipe, load_recipe
-from faceaug.crop import Crop, crop_face, crop_points
+from faceaug.augment import Transform
+from faceaug.crop import Crop, crop_face, crop_points, in_frame
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.folder import Target
-from faceaug.image import Image8, load_cv2
+from faceaug.image import Image8
 from faceaug.mix.balance import Balance, Share, parse_balance
+from faceaug.mix.copies import Recipe, as_recipe, augment
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, Plan, make_plan
 from faceaug.mix.real import Faces, RealFaces
-from faceaug.mix.sampler import Epoch, EpochSampler
+from faceaug.mix.sampler import EpochDataset, EpochSampler
 from faceaug.mix.synthetic import SyntheticFaces
 from faceaug.synthesize.source import SyntheticFaceSource, synthetic_target
 
@@ -56,14 +57,14 @@ class Item:
     operations: str = ""
 
 
-class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
+class ExpandedDataset(EpochDataset):
     """What ``expand_dataset`` returns: a map-style dataset of (uint8 (3, H, W) tensor, target dict).
 
     Attributes:
         plan: which items there are.
         frame: the crop and size of every picture.
-        seed: of all draws.
-        rejected: synthetic faces that the filter left out, by reason.
+        real: the pictures it is made from.
+        made_with: what decides the samples beside the real pictures, as JSON data: seeds, model, recipe and so on.
     """
 
     def __init__(
@@ -80,15 +81,20 @@ class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
         seed: int,
         wanted: dict[str, float],
     ) -> None:
-        self.plan, self.frame, self.seed = plan, frame, seed
+        super().__init__(seed)
+        self.plan, self.frame, self.real = plan, frame, real
         self.model = "" if source is None else source.config.name
         self.model_seed = 0 if source is None else source.seed
-        self.real = real
+        self.made_with: dict[str, Any] = {
+            "seed": self.seed, "size": list(frame.size), "crop": frame.crop, "real": plan.real,
+            "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "model": self.model,
+            "model_sha256": "" if source is None else source.config.sha256, "model_seed": self.model_seed,
+            "filter": filtered, "recipe": "default" if recipe is None else recipe.to_json(),
+        }  # fmt: skip
         self._recipe = recipe
         self._synthetic = None if source is None else SyntheticFaces(source, plan.synthetic, filtered=filtered)
         self._transform, self._target_transform = transform, target_transform
         self._wanted = wanted
-        self._epoch = Epoch()
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -107,24 +113,10 @@ class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
 
     def item(self, index: int) -> Item:
         """Item ``index`` before the user's transforms: uint8 (H, W, 3) picture, target, operations as JSON."""
-        i = range(len(self))[index]
-        if get_worker_info() is not None:
-            # OpenCV's own threads and a forked worker can deadlock; one thread per worker is also the fastest.
-            load_cv2().setNumThreads(0)
+        i = self._position(index)
         if self.plan.origin(i) == SYNTHETIC:
             return self._synthetic_item(i)
         return self._real_item(i, augmented=self.plan.origin(i) == AUGMENTED)
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch; augmented items are drawn anew in each."""
-        return self._epoch.get()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Change the epoch, also in workers that are already running."""
-        if epoch < 0:
-            raise ArgumentError(f"epoch {epoch}: expected 0 or more")
-        self._epoch.set(epoch)
 
     def sampler(self, *, shuffle: bool = True, balanced: bool = False) -> Sampler[int]:
         """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass.
@@ -135,7 +127,7 @@ class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
                 frequent.
         """
         weights = self._balanced_weights() if balanced else None
-        return EpochSampler(self, seed=self.seed, shuffle=shuffle, weights=weights)
+        return EpochSampler(self, shuffle=shuffle, weights=weights)
 
     def sizes(self) -> list[tuple[str, int]]:
         """The rows of the small table: original, cleaned, augmented, synthetic, total."""
@@ -147,10 +139,6 @@ class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
             ("synthetic", plan.synthetic),
             ("total", len(plan)),
         ]
-
-    def recipe_json(self) -> str:
-        """What an augmented copy goes through, as JSON."""
-        return "default" if self._recipe is None else self._recipe.to_json()
 
     @property
     def shares(self) -> tuple[Share, ...]:
@@ -182,20 +170,16 @@ class ExpandedDataset(Dataset[tuple[Tensor, Target]]):
         row = int(self.plan.rows[i])
         image, target, operations = self.real.read(row), self.real.target(row), ""
         if augmented:
-            image, target, operations = self._augment(i, image, target)
+            # As the picture lies on disk, before crop and size: what turns into view is real, and sizing smooths once.
+            image, target, drawn = augment(image, target, self._recipe, (self.seed, self.epoch, i))
+            operations = json.dumps(drawn)
         points = crop_points(target["landmarks"], self.frame.crop, self.frame.size, image_size=image.shape[:2])
-        target["landmarks"], target["visible"] = points, target["visible"] & _inside(points, self.frame.size)
         first = int(np.searchsorted(self.plan.rows[: self.plan.real], row))  # the item that is this picture itself
-        target |= {"origin": AUGMENTED if augmented else REAL, "source": first, "index": i}
+        target |= {
+            "landmarks": points, "visible": in_frame(points, self.frame.size), "index": i, "source": first,
+            "origin": AUGMENTED if augmented else REAL,
+        }  # fmt: skip
         return Item(crop_face(image, self.frame.crop, self.frame.size), target, operations)
-
-    def _augment(self, i: int, image: Image8, target: Target) -> tuple[Image8, Target, str]:
-        """Augment the picture as it lies on disk: what turns into view is real, and sizing smooths it once."""
-        recipe = self._recipe or default_recipe(min(image.shape[:2]))
-        params = recipe.params((self.seed, self.epoch, i), image.shape[:2])
-        result = recipe.render(image, params, landmarks=target["landmarks"], attributes=target["attributes"])
-        changed = {name: result[name] for name in ("landmarks", "visible", "attributes")}
-        return result["image"], target | changed, json.dumps(params)
 
     def _balanced_weights(self) -> NDArray[np.float64]:
         if not self._wanted:
@@ -213,7 +197,7 @@ def expand_dataset(
     copies: int = 1,
     synthetic: float | int = 0.25,
     balance: Balance | None = None,
-    recipe: Transform | Callable[[Any], Any] | str | Path | None = None,
+    recipe: Recipe | None = None,
     source: SyntheticFaceSource | str | Path | None = None,
     size: int | tuple[int, int] | None = None,
     partition: str | int | None = None,
@@ -262,15 +246,6 @@ def expand_dataset(
     )  # fmt: skip
 
 
-def as_recipe(recipe: Transform | Callable[[Any], Any] | str | Path | None) -> Transform | None:
-    """A recipe given as a transform of ours, of torchvision's, or as the path of a recipe.toml."""
-    if recipe is None or isinstance(recipe, Transform):
-        return recipe
-    if isinstance(recipe, str | Path):
-        return load_recipe(Path(recipe))
-    return Compose([recipe])
-
-
 def _source(source: SyntheticFaceSource | str | Path | None, seed: int) -> SyntheticFaceSource:
     return source if isinstance(source, SyntheticFaceSource) else SyntheticFaceSource(source, seed=seed)
 
@@ -291,9 +266,3 @@ def _frame(real: RealFaces, source: SyntheticFaceSource | None, size: int | tupl
             stacklevel=3,
         )
     return Frame(source.config.crop, wanted or (side, side))
-
-
-def _inside(points: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
-    limit = np.array([size[1], size[0]], np.float32) - 0.5
-    inside: NDArray[np.bool_] = np.all((points > -0.5) & (points < limit), axis=1)
-    return inside

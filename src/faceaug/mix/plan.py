@@ -65,7 +65,7 @@ def make_plan(
         wanted: shares of attributes to reach with further augmented copies.
         seed: of the choice of those copies.
     """
-    if isinstance(copies, bool) or not isinstance(copies, int) or copies < 0:
+    if isinstance(copies, bool) or not isinstance(copies, int | np.integer) or copies < 0:
         raise ArgumentError(f"copies {copies!r}: expected a whole number, 0 or more")
     rows, assumed = select_rows(known, partition)
     if assumed:
@@ -86,6 +86,7 @@ def make_plan(
 
 def synthetic_count(synthetic: float | int, real: int) -> int:
     """How many synthetic faces: a float is a share of ``real``, an int a count."""
-    if isinstance(synthetic, bool) or not isinstance(synthetic, int | float) or not 0 <= synthetic < 1e12:
+    whole = isinstance(synthetic, int | np.integer) and not isinstance(synthetic, bool)
+    if not (whole or isinstance(synthetic, float)) or not 0 <= synthetic < 1e12:
         raise ArgumentError(f"synthetic {synthetic!r}: expected a share such as 0.25 or a count such as 5000")
-    return synthetic if isinstance(synthetic, int) else round(synthetic * real)
+    return int(synthetic) if whole else round(synthetic * real)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from faceaug.annotations import ATTRIBUTES, Annotations, unknown
-from faceaug.errors import ArgumentError, ImageError, RefusedError
+from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
 from faceaug.folder import FaceFolder, Target, make_target
 from faceaug.image import Image8, probe, read_bytes
 
@@ -95,8 +96,8 @@ def to_image8(image: object, row: int) -> Image8:
     """A dataset's picture as uint8 (height, width, 3) RGB.
 
     Args:
-        image: a PIL picture; a uint8 array (height, width, 3) or (height, width); a tensor (3 or 1, height, width),
-            uint8 or float in 0..1.
+        image: a PIL picture; an array (height, width, 3 or 1) or (height, width); a tensor (3 or 1, height, width);
+            arrays and tensors uint8 or float in 0..1.
         row: for the message.
 
     Raises:
@@ -104,28 +105,28 @@ def to_image8(image: object, row: int) -> Image8:
     """
     if isinstance(image, Image.Image):
         return np.array(image.convert("RGB"))
-    found = _from_tensor(image, row) if isinstance(image, Tensor) else image
+    found = _from_tensor(image) if isinstance(image, Tensor) else image
+    if isinstance(found, np.ndarray) and found.dtype.kind == "f" and found.size:
+        found = _from_unit(found, row)
     if isinstance(found, np.ndarray) and found.dtype == np.uint8:
         shaped = found[..., None] if found.ndim == 2 else found
         if shaped.ndim == 3 and shaped.shape[2] in {1, 3}:
             return np.ascontiguousarray(np.broadcast_to(shaped, (*shaped.shape[:2], 3)))
     described = f"{type(image).__name__} {getattr(image, 'dtype', '')} {getattr(image, 'shape', '')}"
     raise ArgumentError(
-        f"item {row}: the picture is {described.strip()}; expected PIL, uint8 (H, W, 3) or a tensor (3, H, W)"
+        f"item {row}: the picture is {described.strip()}; expected PIL, an array (H, W, 3) or a tensor (3, H, W)"
     )
 
 
-def _from_tensor(image: Tensor, row: int) -> NDArray[Any]:
+def _from_tensor(image: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = image.detach().cpu().numpy()
-    if array.ndim == 3:
-        array = array.transpose(1, 2, 0)
-    return _from_unit(array, row) if array.dtype.kind == "f" else array
+    return array.transpose(1, 2, 0) if array.ndim == 3 else array
 
 
 def _from_unit(image: NDArray[np.floating[Any]], row: int) -> Image8:
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
-        raise ArgumentError(f"item {row}: a float tensor should be in 0..1, this one is in {low:.3g}..{high:.3g}")
+        raise ArgumentError(f"item {row}: a float picture should be in 0..1, this one is in {low:.3g}..{high:.3g}")
     levels: Image8 = np.rint(image * 255).astype(np.uint8)
     return levels
 
@@ -146,36 +147,62 @@ def _split(item: Any, row: int) -> tuple[Any, Any]:
 def _collect(source: MapStyle) -> Annotations:
     """Read all targets of a dataset once: balance and partition need them before the first epoch."""
     known = unknown(len(source))
+    bare = []  # rows whose attributes came as a plain vector
     for row in range(len(source)):
         target = _split(source[row], row)[1]
         if isinstance(target, Mapping):
-            for key, put in _FIELDS.items():
-                if key in target:
-                    put(known, row, target[key])
-        elif np.ndim(target) == 1 and len(target) == len(ATTRIBUTES):
-            known.attributes[row] = _signs(target)
-        elif isinstance(target, int | np.integer) or (hasattr(target, "item") and np.ndim(target) == 0):
-            known.label[row] = int(target)
-        elif target is not None:
-            raise ArgumentError(
-                f"item {row}: the target is {type(target).__name__}; expected a label, 40 attributes or a dict"
-            )
+            for name in _FIELDS & target.keys():
+                _put(known, name, row, target[name])
+            continue
+        # torchvision's CelebA gives a tuple for several target types; a number in it is the identity.
+        parts, number = (target, "identity") if isinstance(target, tuple) else ([target], "label")
+        for part in parts:
+            name = _field(part, number, row)
+            _put(known, name, row, part)
+            bare += [row] if name == "attributes" else []
+    attributes = known.attributes[bare]
+    if not (attributes < 0).any():
+        known.attributes[bare] = attributes * 2 - 1  # 0/1, as torchvision's CelebA gives them
     return known
 
 
-def _signs(values: Any) -> NDArray[np.int8]:
-    """Attributes as -1/+1 from -1/+1 or, as torchvision's CelebA gives them, from 0/1."""
-    numbers = np.asarray(values).astype(np.int64)
-    return (np.sign(numbers) if (numbers < 0).any() else numbers * 2 - 1).astype(np.int8)
+def _field(value: Any, number: str, row: int) -> str:
+    """What a value without a name is, by its shape; "" for what is not kept."""
+    if value is None:
+        return ""
+    try:
+        shape = np.shape(value)
+    except (TypeError, ValueError):  # ragged
+        shape = (-1,)
+    if shape == () and isinstance(value, str):
+        shape = (-1,)
+    name = {(): number, (len(ATTRIBUTES),): "attributes", (10,): "landmarks", (5, 2): "landmarks", (4,): ""}.get(shape)
+    if name is None:
+        raise ArgumentError(
+            f"item {row}: the target is a {type(value).__name__}; expected a label, 40 attributes or a dict"
+        )
+    return name
 
 
-def _put(name: str) -> Callable[[Annotations, int, Any], None]:
-    def put(known: Annotations, row: int, value: Any) -> None:
-        getattr(known, name)[row] = np.asarray(value)
+def _put(known: Annotations, name: str, row: int, value: Any) -> None:
+    if not name:
+        return
+    place = getattr(known, name)[row : row + 1]
+    try:
+        numbers = np.asarray(value, np.float64 if name in {"landmarks", "weight"} else np.int64).reshape(place.shape)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"item {row}: {name} cannot be {_shown(value)} ({error})") from error
+    low, high = _RANGES.get(name, (-math.inf, math.inf))
+    if (numbers < low).any() or (numbers > high).any():
+        raise ArgumentError(f"item {row}: {name} cannot be {_shown(value)}; expected {low:g} to {high:g}")
+    place[...] = numbers
 
-    return put
+
+def _shown(value: Any) -> str:
+    return printable(repr(value)[:60])
 
 
-_FIELDS: dict[str, Callable[[Annotations, int, Any], None]] = {
-    name: _put(name) for name in ("attributes", "identity", "label", "partition", "landmarks", "weight", "origin")
-}
+_FIELDS = {"attributes", "identity", "label", "partition", "landmarks", "weight", "origin"}
+_RANGES: dict[str, tuple[float, float]] = {
+    "attributes": (-1, 1), "partition": (-1, 2), "origin": (0, 2), "identity": (-1, math.inf), "weight": (0, math.inf),
+}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import time
 from collections.abc import Callable
@@ -12,9 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
+import torch
+
 from faceaug.errors import ArgumentError, ImageError
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
-from faceaug.image import Image8, encode_jpeg, encode_png
+from faceaug.image import Image8, encode_jpeg, encode_png, load_cv2
 from faceaug.manifest import DATASET, ManifestWriter, Row
 from faceaug.mix.balance import Share
 from faceaug.mix.expand import ExpandedDataset, Item
@@ -37,7 +41,7 @@ class ExpandReport:
         crop: how the real ones were cut.
         shares: of the balanced attributes, before and after.
         rejected: synthetic faces left out by the filter, by reason.
-        unreadable: items left out because their picture cannot be read, a line each.
+        unreadable: pictures that cannot be read and were left out with their copies, a line each.
         notes: what was odd about the folder.
         seconds: this took.
     """
@@ -63,12 +67,12 @@ class ExpandReport:
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
-        lines = [text_table(self.sizes)]
+        lines = [f"pictures of {self.size[0]}x{self.size[1]} pixels, crop {self.crop}", text_table(self.sizes)]
         lines += [
             f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
         ]
         if self.unreadable:
-            lines.append(f"{len(self.unreadable)} items left out, their picture cannot be read:")
+            lines.append(f"{len(self.unreadable)} pictures cannot be read and were left out with their copies:")
             lines += [f"  {line}" for line in (self.unreadable if verbose else self.unreadable[:3])]
         lines += [f"note: {note}" for note in (self.notes if verbose else self.notes[:3])]
         lines.append(f"{self.out}: written in {self.seconds:.1f} s")
@@ -102,13 +106,13 @@ def save_dataset(
     with explained(out):
         with closing(ManifestWriter(out)) as manifest:
             _write_items(dataset, out, manifest, format, on_progress or (lambda _: None))
-        sizes = _written_sizes(dataset, [int(problem.split(":")[0]) for problem in manifest.problems])
-        versions = {name: version(name) for name in ("faceaug", "numpy", "torch", "opencv-python")}
-        document = {"run": run, "sizes": dict(sizes), "versions": versions | {"python": platform.python_version()}}
+        left_out = [problem.split(": ", 1) for problem in manifest.problems]
+        sizes = _written_sizes(dataset, [int(index) for index, _ in left_out])
+        document = {"run": run, "sizes": dict(sizes), "rejected": dataset.rejected, "versions": _versions()}
         finish_output(out, marker=DATASET, document=document)
     return ExpandReport(
         out, sizes, dataset.frame.size, dataset.frame.crop, dataset.shares, dataset.rejected,
-        tuple(manifest.problems), dataset.real.notes, time.monotonic() - began,
+        tuple(dict.fromkeys(reason for _, reason in left_out)), dataset.real.notes, time.monotonic() - began,
     )  # fmt: skip
 
 
@@ -165,14 +169,19 @@ def _row(dataset: ExpandedDataset, index: int, item: Item, name: str, digest: st
 
 def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
     """What must be equal for an unfinished folder to be continued."""
-    plan = dataset.plan
+    names = [dataset.real.name(row) for row in dataset.plan.rows[: dataset.plan.real].tolist()]
     return {
-        "command": "expand", "folder": str(dataset.real.root or ""), "seed": dataset.seed, "epoch": dataset.epoch,
-        "format": format, "size": list(dataset.frame.size), "crop": dataset.frame.crop, "model": dataset.model,
-        "model_seed": dataset.model_seed, "recipe": dataset.recipe_json(), "real": plan.real,
-        "augmented": plan.augmented, "synthetic": plan.synthetic,
-        "rows_sha256": hashlib.sha256(plan.rows.tobytes()).hexdigest(),
+        "command": "expand", "folder": str(dataset.real.root or ""), "format": format, "epoch": dataset.epoch,
+        **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
     }  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    # Of the modules, not of the packages: OpenCV comes in several that share one module.
+    modules = {"numpy": np, "torch": torch, "opencv": load_cv2()}
+    versions = {name: str(module.__version__) for name, module in modules.items()}
+    return {"faceaug": version("faceaug"), "python": platform.python_version()} | versions
 
 
 def _written_sizes(dataset: ExpandedDataset, left_out: list[int]) -> tuple[tuple[str, int], ...]:

@@ -1,7 +1,8 @@
-"""The synthetic faces of a dataset: made once, in order, into a memory map that all workers share."""
+"""The synthetic faces of a dataset: made once, in order, into a file that all workers map into memory."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.errors import FaceAugError
-from faceaug.files import check_free_space, remove_output
+from faceaug.files import check_free_space, explained, remove_output
 from faceaug.mix.filter import FaceFilter
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
@@ -21,6 +22,8 @@ _PATIENCE = 20  # faces looked at per face wanted before the model is called col
 
 class SyntheticFaces:
     """n uint8 faces (3, H, W) on disk, opened by every process that needs them.
+
+    The file lies in the system's temporary folder and goes when this object goes, in the process that made it.
 
     Args:
         source: the generator.
@@ -36,11 +39,10 @@ class SyntheticFaces:
         size = source.config.size
         self._shape = (n, 3, size, size)
         folder = Path(tempfile.mkdtemp(prefix="faceaug-"))
-        check_free_space(folder, 2 * n * 3 * size * size)
+        self._remove = weakref.finalize(self, _remove_in, os.getpid(), folder)
         self._path = folder / "faces.u8"
         self._faces: NDArray[np.uint8] | None = None
-        # Only the process that made the file removes it; copies sent to workers have no finalizer.
-        self._remove = weakref.finalize(self, remove_output, folder)
+        check_free_space(folder, n * 3 * size * size)
         self.keys, self.rejected = self._fill(source, filtered=filtered)
 
     def __len__(self) -> int:
@@ -53,26 +55,32 @@ class SyntheticFaces:
         return np.array(self._faces[k])
 
     def __getstate__(self) -> dict[str, Any]:
-        # A memory map would be sent to workers by value; they open the file instead.
+        # A memory map would be sent to workers by value; they open the file instead, and never remove it.
         return {k: v for k, v in self.__dict__.items() if k != "_remove"} | {"_faces": None}
 
     def _fill(self, source: SyntheticFaceSource, *, filtered: bool) -> tuple[NDArray[np.int64], dict[str, int]]:
-        keys = np.empty(len(self), np.int64)
-        faces = np.memmap(self._path, np.uint8, "w+", shape=self._shape)
-        sieve, count = FaceFilter(), 0
-        for key, face in _endless(source):
-            if not filtered or sieve.accepts(face):
-                faces[count], keys[count] = face, key
-                count += 1
-                if count == len(self):
-                    break
-            elif key > _PATIENCE * (len(self) + BLOCK):
-                raise FaceAugError(
-                    f"model {source.config.name}: only {count} of {key} faces are usable ({sieve.rejected}); "
-                    "it has collapsed, choose another model or filter=False"
-                )
-        faces.flush()
-        return keys, sieve.rejected
+        keys: list[int] = []
+        sieve = FaceFilter()
+        # Written, not mapped: on a full disk a write is an error that can be explained, a map kills the process.
+        with explained(self._path.parent), self._path.open("wb") as handle:
+            for key, face in _endless(source):
+                if not filtered or sieve.accepts(face):
+                    handle.write(face.tobytes())
+                    keys.append(key)
+                    if len(keys) == len(self):
+                        break
+                elif key > _PATIENCE * (len(self) + BLOCK):
+                    raise FaceAugError(
+                        f"model {source.config.name}: only {len(keys)} of {key} faces are usable ({sieve.rejected}); "
+                        "it has collapsed, choose another model or filter=False"
+                    )
+        return np.array(keys, np.int64), sieve.rejected
+
+
+def _remove_in(process: int, folder: Path) -> None:
+    """Remove the faces, unless this is a fork of the process that made them."""
+    if os.getpid() == process:
+        remove_output(folder)
 
 
 def _endless(source: SyntheticFaceSource) -> Iterator[tuple[int, NDArray[np.uint8]]]:

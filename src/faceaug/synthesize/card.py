@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from faceaug.synthesize.weights import ModelConfig
 
 _CELEBA = "LicenseRef-CelebA-NonCommercial"
-_CELEBA_TERMS = f"""
+_CELEBA_TERMS = """
 ## Data and licence
 
 Learnt from CelebA (Z. Liu, P. Luo, X. Wang, X. Tang: Deep Learning Face Attributes in the Wild, ICCV 2015). Its terms
@@ -20,7 +20,7 @@ _OWN_TERMS = """
 
 Trained with faceaug on the folder named above. What the terms of those pictures allow is for the trainer to say here.
 """
-_CELEBA_BIAS = " CelebA shows celebrities: mostly young, mostly light-skinned, smiling at a camera."
+_CELEBA_BIAS = "\nCelebA shows celebrities: mostly young, mostly light-skinned, smiling at a camera."
 
 
 def model_card(config: ModelConfig) -> str:
@@ -49,6 +49,7 @@ Makes {config.size}x{config.size} faces of nobody, for enlarging training sets a
 ## Not for
 
 Identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of the pictures
-they were learnt from.{_CELEBA_BIAS if from_celeba else ""} 
-They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is marked as synthetic.
+they were learnt from.{_CELEBA_BIAS if from_celeba else ""}
+They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is
+marked as synthetic.
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 from torch.optim import Optimizer
@@ -64,7 +65,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """The complete checkpoint folders of a run, oldest first."""
-    return sorted(path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir())
+    found = [path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))  # by number, also beyond 999,999,999
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -73,7 +75,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         facts = json.loads((folder / STATE).read_bytes())
         data = (folder / TENSORS).read_bytes()
         step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(
             f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
         ) from error
@@ -89,17 +91,27 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Put back what ``optimizer_tensors`` took."""
+    """Put back what ``optimizer_tensors`` took: nothing, if that was before the first step."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in part(tensors, prefix).items():
+    for key, value in _named(tensors, prefix).items():
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # The fused Adam walks through memory and takes it for granted that moments lie there as their parameter does
+    # (channels last); a checkpoint holds them in plain order.
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of one part of a checkpoint, without the prefix."""
-    found = {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}
+    found = _named(tensors, prefix)
     if not found:
         raise FaceAugError(f"the checkpoint has no {prefix}")
     return found
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}

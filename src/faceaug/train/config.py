@@ -49,6 +49,14 @@ class TrainConfig:
         for name in lengths:
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}: expected at least 1")
+        if not 0 < self.learning_rate < 1 or not 0 <= self.beta1 < 1 or not 0 <= self.beta2 < 1:
+            raise ArgumentError(
+                f"learning_rate {self.learning_rate}, beta1 {self.beta1}, beta2 {self.beta2}: expected from 0 to 1"
+            )
+        if self.average_half_life < 0 or self.average_rampup < 0:
+            raise ArgumentError(
+                f"average_half_life {self.average_half_life}, average_rampup {self.average_rampup}: expected 0 or more"
+            )
         if self.batch < 2:
             raise ArgumentError(f"batch {self.batch}: batch norm needs at least 2")
 

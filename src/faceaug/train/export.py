@@ -48,8 +48,9 @@ def export_model(
     fields = json.loads((run / "config.json").read_bytes())["run"]
     fields.pop("init", None)
     config = TrainConfig(**fields)
-    generator = Generator(config.z_size, config.g_conv_dim)
-    generator.load_state_dict(part(saved.tensors, "generator" if weights == "raw" else "average"))
+    with torch.device("meta"):  # no random numbers are spent on weights that are replaced at once
+        generator = Generator(config.z_size, config.g_conv_dim)
+    generator.load_state_dict(part(saved.tensors, "generator" if weights == "raw" else "average"), assign=True)
     if weights == "average":
         renew_statistics(generator, config.seed)
     facts = {

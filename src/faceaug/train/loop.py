@@ -6,6 +6,7 @@ is, on the same machine, the same run to the bit.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import signal
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from faceaug.annotations import select_rows
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, printable
-from faceaug.files import explained, prepare_output, write_bytes
+from faceaug.files import explained, finish_output, prepare_output, remove_output, write_bytes, write_json
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.pages import grid
@@ -106,10 +107,11 @@ def train_gan(
 
     Args:
         folder: real faces. Only rows of the wanted partition are seen.
-        out: run folder: config.json, checkpoint-*/, samples/, log.jsonl, model/. New, or unfinished with ``resume``.
+        out: run folder: config.json, checkpoint-*/, samples/, log.jsonl, model/. New; an unfinished run with the same
+            arguments is continued.
         config: see ``TrainConfig`` and ``faceaug.train.config.PRESETS``.
-        resume: continue the newest checkpoint in ``out``. The config must be the one the run began with, except
-            ``images``, which may be larger.
+        resume: there must be a run in ``out``; continue its newest checkpoint. The config must be the one it began
+            with, except ``images``: a finished run can be made longer.
         init: model whose generator is the start, instead of fresh weights.
         minutes: save and return after so many minutes, finished or not.
         partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
@@ -122,12 +124,17 @@ def train_gan(
     folder = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     run, began = Path(out), time.monotonic()
     rows, _ = select_rows(folder.annotations, partition)
-    _open_run(run, folder, config, resume=resume, init=init)
-    faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
-    if len(faces) < config.batch:
-        raise RefusedError(f"{printable(folder.root)}: {len(faces)} faces are fewer than one batch of {config.batch}")
-    session = _Session(run, config, faces, init=init)
-    if resume:
+    start = None if init is None else _load_start(init, config)
+    existed = run.exists()
+    goes_on = _open_run(run, folder, config, resume=resume, init=init)
+    try:
+        faces, unreadable = _enough_faces(folder, config, rows)
+    except RefusedError:
+        if not goes_on:  # nothing was begun, so nothing stays
+            remove_output(run / RUN_FILE if existed else run)
+        raise
+    session = _Session(run, config, faces, start=start)
+    if goes_on:
         session.restore()
     deadline = math.inf if minutes is None else began + 60 * minutes
     with _Signals() as signals, explained(run), (run / LOG_FILE).open("a") as log:
@@ -148,13 +155,15 @@ def train_gan(
         )
     seconds = time.monotonic() - began
     finished = session.images >= config.images
+    if finished:
+        finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
     return TrainReport(run, run / "model", session.images, finished, len(faces), tuple(unreadable), seconds)
 
 
 class _Session:
     """The moving parts of a run: networks, optimizers, the average, and where it is."""
 
-    def __init__(self, run: Path, config: TrainConfig, faces: NDArray[np.uint8], *, init: str | Path | None) -> None:
+    def __init__(self, run: Path, config: TrainConfig, faces: NDArray[np.uint8], *, start: Generator | None) -> None:
         self.run, self.config = run, config
         self.faces, self.faces_id = torch.from_numpy(faces), fingerprint(faces)
         self.order = ShowingOrder(len(faces), config.seed)
@@ -162,10 +171,9 @@ class _Session:
         self.discriminator, self.generator = build_network(
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed
         )
-        if init is not None:
-            _start_from(self.generator, init)
-        self.average = Generator(config.z_size, config.g_conv_dim).requires_grad_(False)
-        self.average.load_state_dict(self.generator.state_dict())
+        if start is not None:
+            self.generator.load_state_dict(start.state_dict())
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in (self.discriminator, self.generator):
             network.to(memory_format=torch.channels_last)
         self.d_adam = _adam(self.discriminator, config)
@@ -197,8 +205,9 @@ class _Session:
         self.losses = (float(d_loss.detach()), float(g_loss.detach()))
         if not all(map(math.isfinite, self.losses)):
             raise FaceAugError(
-                f"{printable(self.run)}: the loss became {self.losses} at {self.images:,} images; resume from the last "
-                "checkpoint with a lower learning rate or --precision fp32"
+                f"{printable(self.run)}: the losses became {self.losses} at {self.images:,} images; the weights before "
+                "are kept. Begin a new run with a lower learning rate or --precision fp32; "
+                f"--init {printable(self.run)} starts it from them"
             )
 
     def due(self, every: int) -> bool:
@@ -217,7 +226,8 @@ class _Session:
     def restore(self) -> None:
         """Take over the newest checkpoint of the run, and cut the log back to it."""
         found = checkpoints(self.run)
-        if not found:
+        if not found:  # stopped before the first one
+            _cut_log(self.run / LOG_FILE, 0)
             return
         saved = read_checkpoint(found[-1])
         if saved.faces != self.faces_id:
@@ -304,34 +314,55 @@ def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
 
 
-def _start_from(generator: Generator, init: str | Path) -> None:
-    start = load_model(init).generator.state_dict()
-    shapes = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
-    if {name: tuple(t.shape) for name, t in start.items()} != shapes:
-        raise ArgumentError(f"init {init}: its layers have other sizes than this config's")
-    generator.load_state_dict(start)
+def _enough_faces(
+    folder: FaceFolder, config: TrainConfig, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    faces, unreadable = load_faces(folder, crop=config.crop, size=config.size, rows=rows)
+    if len(faces) < config.batch:
+        raise RefusedError(f"{printable(folder.root)}: {len(faces)} faces are fewer than one batch of {config.batch}")
+    return faces, unreadable
 
 
-def _open_run(run: Path, folder: FaceFolder, config: TrainConfig, *, resume: bool, init: str | Path | None) -> None:
-    """Make the run folder, or check that the one there is this run."""
+def _load_start(init: str | Path, config: TrainConfig) -> Generator:
+    start = load_model(init)
+    if (start.config.z_size, start.config.conv_dim) != (config.z_size, config.g_conv_dim):
+        raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
+    return start.generator
+
+
+def _open_run(run: Path, folder: FaceFolder, config: TrainConfig, *, resume: bool, init: str | Path | None) -> bool:
+    """Make the run folder, or check that the one there is this run. Returns whether there is something to continue."""
     identity = config.to_json() | {"init": None if init is None else str(init)}
+    if not resume:
+        return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
+    began_with = _began_with(run)
+    # It may go on for more images than it began with, and what its weights were at the start need not be said again.
+    free = {"images"} if init is not None else {"images", "init"}
+    changed = [key for key in identity if key not in free and began_with.get(key) != identity[key]]
+    if changed:
+        was = ", ".join(f"{key} was {began_with.get(key)}" for key in changed)
+        raise RefusedError(f"{printable(run)}: the run began with another config ({was}); resume with the same")
+    with explained(run):
+        write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
+    return True
+
+
+def _began_with(run: Path) -> dict[str, Any]:
     path = run / RUN_FILE
-    if resume and path.is_file():
-        began_with = json.loads(path.read_bytes())["run"]
-        changed = [k for k in identity if k != "images" and began_with.get(k) != identity[k]]
-        if changed:
-            was = ", ".join(f"{key} was {began_with.get(key)}" for key in changed)
-            raise RefusedError(f"{printable(run)}: the run began with another config ({was}); resume with the same")
-        return
-    if resume:
+    if not path.is_file():
         raise RefusedError(f"{printable(run)}: no run to resume there")
-    prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
+    try:
+        found: dict[str, Any] = dict(json.loads(path.read_bytes())["run"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FaceAugError(f"{printable(path)}: not a readable run file ({error}); train into a new folder") from error
+    return found
 
 
 def _cut_log(path: Path, images: int) -> None:
-    lines = path.read_text().splitlines() if path.is_file() else []
-    kept = [line for line in lines if json.loads(line)["images"] <= images]
-    write_bytes(path, "".join(line + "\n" for line in kept).encode())
+    """Keep the lines up to a checkpoint; what comes after is written again, and a torn last line is none."""
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["images"] <= images]
+    write_bytes(path, "".join(kept).encode())
 
 
 class _Signals:

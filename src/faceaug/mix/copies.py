@@ -1,0 +1,53 @@
+"""One augmented copy of a real picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceaug.augment import Compose, Transform, default_recipe, load_recipe
+from faceaug.errors import ArgumentError
+from faceaug.folder import Target
+from faceaug.image import Image8
+from faceaug.mix.plan import AUGMENTED
+
+Recipe = Transform | Callable[[Any], Any] | str | Path
+_CHANGED = ("landmarks", "visible", "attributes")
+
+
+def as_recipe(recipe: Recipe | None) -> Transform | None:
+    """A recipe given as a transform of ours, of torchvision's, or as the path of a recipe.toml."""
+    if recipe is None or isinstance(recipe, Transform):
+        return recipe
+    if isinstance(recipe, str | Path):
+        return load_recipe(Path(recipe))
+    return Compose([recipe])
+
+
+def augment(
+    image: Image8, target: Target, recipe: Transform | None, key: tuple[int, int, int]
+) -> tuple[Image8, Target, list[dict[str, Any]]]:
+    """Augment a picture and what is known of it.
+
+    Args:
+        image: uint8 (H, W, 3), as it lies on disk.
+        target: see ``faceaug.folder.make_target``.
+        recipe: None is the default one, whose strengths follow the size of the picture.
+        key: (seed, epoch, index); the same gives the same.
+
+    Returns:
+        (image, target, operations): the last replays it with ``recipe.render``.
+    """
+    recipe = recipe or default_recipe(image.shape[:2])
+    operations = recipe.params(key, image.shape[:2])
+    result = recipe.render(image, operations, landmarks=target["landmarks"], attributes=target["attributes"])
+    made = result["image"]
+    if not isinstance(made, np.ndarray) or made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3:
+        raise ArgumentError(
+            f"the recipe made a {type(made).__name__} {getattr(made, 'dtype', '')} {getattr(made, 'shape', '')} of a "
+            "uint8 (H, W, 3) picture; leave conversions (ToDtype, Normalize, Grayscale) to transform="
+        )
+    return made, target | {name: result[name] for name in _CHANGED} | {"origin": AUGMENTED}, operations

@@ -1,0 +1,41 @@
+"""The warps without a matrix: they go back exactly, and never fold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from faceaug.augment.fields import RandomField, Swirl
+
+POINTS = np.random.default_rng(3).random((300, 2)) * 500 - 150
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pixels=st.floats(0, 1000),
+    cells=st.integers(1, 32),
+    key=st.integers(0, 2**53 - 1),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+)
+def test_a_random_field_leads_back_at_any_strength(pixels: float, cells: int, key: int, size: tuple[int, int]) -> None:
+    field = RandomField(size, pixels, cells, key)
+    assert field.limit <= pixels
+    assert np.abs(field.backward(field.forward(POINTS)) - POINTS).max() < 1e-6
+
+
+def test_a_capped_field_is_the_same_when_made_again_from_its_cap() -> None:
+    first = RandomField((218, 178), 1000.0, 6, 11)
+    again = RandomField((218, 178), first.limit, 6, 11)
+    assert (first.forward(POINTS) == again.forward(POINTS)).all()
+
+
+@pytest.mark.parametrize("angle", [-3.0, 0.0, 0.4, 3.1])
+def test_a_swirl_keeps_distances_from_its_centre_and_leads_back(angle: float) -> None:
+    swirl = Swirl(angle, 90, (80.5, 70.0))
+    moved = swirl.forward(POINTS)
+    centre = np.array([80.5, 70.0])
+    assert np.allclose(np.linalg.norm(moved - centre, axis=1), np.linalg.norm(POINTS - centre, axis=1))
+    assert np.allclose(swirl.backward(moved), POINTS)
+    far = np.linalg.norm(POINTS - centre, axis=1) >= 90
+    assert np.allclose(moved[far], POINTS[far])

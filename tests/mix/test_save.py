@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import csv
+import gc
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceaug.augment import Compose
+from faceaug.crop import crop_face
+from faceaug.errors import ArgumentError, RefusedError
+from faceaug.folder import FaceFolder
+from faceaug.image import encode_png
+from faceaug.manifest import COLUMNS
+from faceaug.mix import ExpandedDataset, expand_dataset, save
+from tests.mix.sources import labelled_pil, pictures
+
+RECIPE = '[[transform]]\nname = "Rotate"\ndegrees = 25\n[[transform]]\nname = "HorizontalFlip"\n'
+
+
+@pytest.fixture(scope="module")
+def dataset(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ExpandedDataset:
+    recipe = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+    recipe.write_text(RECIPE)
+    return expand_dataset(celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, recipe=recipe, seed=11)
+
+
+@pytest.fixture(scope="module")
+def saved(dataset: ExpandedDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("saved") / "out"
+    dataset.save(out)
+    return out
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metadata.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_a_face_folder_reads_it_back_without_loss(dataset: ExpandedDataset, saved: Path) -> None:
+    folder = FaceFolder(saved)
+    assert len(folder) == len(dataset)
+    for i in range(len(dataset)):
+        image, target = dataset[i]
+        read, known = folder[i]
+        assert np.array_equal(read, image.permute(1, 2, 0))
+        assert known.keys() == target.keys()
+        for name in target:
+            assert np.array_equal(known[name], target[name], equal_nan=name == "landmarks"), (i, name)
+            assert np.asarray(known[name]).dtype == np.asarray(target[name]).dtype, name
+
+
+def test_metadata_says_what_each_file_is(dataset: ExpandedDataset, saved: Path, celeba_folder: Path) -> None:
+    table = rows(saved)
+    assert tuple(table[0]) == COLUMNS
+    assert len(table) == len(dataset)
+    for row in table:
+        assert hashlib.sha256((saved / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]
+        if row["origin"] == "synthetic":
+            assert (row["model"], row["seed"], row["source_file"]) == ("dcgan-32", "11", "")
+        else:
+            assert (celeba_folder / row["source_file"]).is_file()
+            assert (
+                bool(json.loads(row["operations"] or "[]")) == bool(row["operations"]) == (row["origin"] == "augmented")
+            )
+
+
+def test_the_operations_of_a_row_make_its_picture_again(saved: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    run = json.loads((saved / "dataset.json").read_bytes())["run"]
+    recipe = Compose.from_json(run["recipe"])
+    augmented = [row for row in rows(saved) if row["origin"] == "augmented"]
+    pictures_of = FaceFolder(celeba_folder)
+    for row in augmented[::7]:
+        picture = pictures_of.read(pictures_of.names.index(row["source_file"]))
+        made = recipe.render(picture, json.loads(row["operations"]))
+        again = crop_face(made, run["crop"], tuple(run["size"]))
+        assert np.array_equal(again, np.asarray(Image.open(saved / row["file_name"])))
+
+
+def test_dataset_json_holds_versions_seeds_and_arguments(saved: Path) -> None:
+    document = json.loads((saved / "dataset.json").read_bytes())
+    assert document["finished"] is True
+    assert document["versions"].keys() == {"faceaug", "python", "numpy", "torch", "opencv"}
+    assert document["sizes"]["total"] == len(rows(saved))
+    run = document["run"]
+    assert (run["seed"], run["model"], run["model_seed"], run["balance"]) == (11, "dcgan-32", 11, {"Eyeglasses": 0.3})
+    assert len(run["model_sha256"]) == 64
+
+
+def test_synthetic_pngs_say_what_they_are_and_others_do_not(saved: Path) -> None:
+    for row in rows(saved):
+        with Image.open(saved / row["file_name"]) as picture:
+            found = dict(picture.info)
+        expected = {"synthetic": "true", "model": "dcgan-32", "seed": "11", "key": row["key"]}
+        assert found == (expected if row["origin"] == "synthetic" else {})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_hugging_face_datasets_reads_it(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets")
+    found = datasets.load_dataset("imagefolder", data_dir=str(saved), cache_dir=str(tmp_path / "cache"), split="train")
+    table = rows(saved)
+    assert len(found) == len(table)
+    # It lists the files in an order of its own, and puts each row beside its picture.
+    ours = {row["sha256"]: row for row in table}
+    for item in found:
+        row = ours[item["sha256"]]
+        assert np.array_equal(np.asarray(item["image"]), np.asarray(Image.open(saved / row["file_name"])))
+        assert item["origin"] == row["origin"]
+        assert str(item["Male"]) == row["Male"]
+    del found, item
+    gc.collect()  # it leaves files open, which warn when they go
+
+
+def test_jpg_is_smaller_and_nearly_the_same(dataset: ExpandedDataset, tmp_path: Path) -> None:
+    report = dataset.save(tmp_path / "out", format="jpg")
+    folder = FaceFolder(report.out)
+    assert all(name.endswith(".jpg") for name in folder.names)
+    difference = folder.read(3).astype(float) - dataset[3][0].permute(1, 2, 0).numpy()
+    assert np.sqrt((difference**2).mean()) < 6
+
+
+def test_an_unknown_format_is_refused(dataset: ExpandedDataset, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="format 'gif': expected one of png, jpg"):
+        dataset.save(tmp_path / "out", format="gif")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("stop", [0, 1, 42, 100])
+def test_an_interrupted_save_goes_on_to_the_same_bytes(
+    dataset: ExpandedDataset, saved: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    written = 0
+
+    def write(path: Path, data: bytes) -> None:
+        nonlocal written
+        if written == stop:
+            path.with_name(path.name + ".partial").write_bytes(data[:10])
+            raise KeyboardInterrupt
+        written += 1
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(save, "write_bytes", write)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.save(out)
+    assert not (out / "metadata.csv").exists()
+    seen: list[int] = []
+    report = dataset.save(out, on_progress=seen.append)
+    assert report.sizes == tuple(dataset.sizes())
+    assert seen[-1] == len(dataset)
+    assert content(out) == content(saved)
+
+
+def test_a_torn_line_of_an_interrupted_save_is_written_again(
+    dataset: ExpandedDataset, saved: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(saved, out)
+    marker = json.loads((out / "dataset.json").read_bytes())
+    (out / "dataset.json").write_text(json.dumps({"run": marker["run"], "finished": False}))
+    (out / "metadata.csv").unlink()
+    (out / "metadata.csv.partial").write_text('["000000.png", "real"')
+    dataset.save(out)
+    assert content(out) == content(saved)
+
+
+def test_a_run_with_other_arguments_is_not_continued(celeba_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = expand_dataset(celeba_folder, copies=0, synthetic=2)
+    first.save(out)
+    marker = json.loads((out / "dataset.json").read_bytes())
+    (out / "dataset.json").write_text(json.dumps({"run": marker["run"], "finished": False}))
+    before = content(out)
+    for options in ({"seed": 1}, {"filter": False}, {"size": 40}, {"partition": "all"}):
+        arguments: dict[str, Any] = {"copies": 0, "synthetic": 2} | options
+        with pytest.raises(RefusedError, match="holds another run"):
+            expand_dataset(celeba_folder, **arguments).save(out)
+    assert content(out) == before
+    first.save(out)
+
+
+def test_what_is_in_the_way_is_never_touched(
+    dataset: ExpandedDataset, saved: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    (tmp_path / "file").write_text("also mine")
+    before = [content(folder) for folder in (tmp_path, saved, celeba_folder)]
+    for out, reason in (
+        (tmp_path / "mine", "is not empty"),
+        (tmp_path / "file", "is a file"),
+        (saved, "holds a finished run"),
+        (celeba_folder, "lies inside"),
+        (celeba_folder / "plus", "lies inside"),
+    ):
+        with pytest.raises(RefusedError, match=reason):
+            dataset.save(out)
+    assert [content(folder) for folder in (tmp_path, saved, celeba_folder)] == before
+
+
+def test_an_unreadable_picture_is_left_out_with_its_copies_and_named(tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for k, image in enumerate(pictures(4)):
+        (faces / f"{k}.png").write_bytes(encode_png(image))
+    (faces / "2.png").write_bytes(encode_png(pictures(1)[0])[:500])
+    report = expand_dataset(faces, copies=2, synthetic=3, partition="all").save(tmp_path / "out")
+    assert dict(report.sizes) == {"original": 4, "cleaned": 3, "augmented": 6, "synthetic": 3, "total": 12}
+    assert len(report.unreadable) == 1
+    assert "2.png" in report.unreadable[0]
+    assert "1 pictures cannot be read and were left out with their copies" in report.summary()
+    folder = FaceFolder(report.out)
+    assert len(folder) == 12
+    assert folder.annotations.source.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, -1, -1, -1]
+    assert not any("2.png" in row["source_file"] for row in rows(report.out))
+
+
+@pytest.mark.filterwarnings("ignore:no table says")
+def test_a_dataset_without_files_is_saved_too(tmp_path: Path) -> None:
+    dataset = expand_dataset(labelled_pil(), synthetic=2)
+    dataset.save(tmp_path / "out")
+    folder = FaceFolder(tmp_path / "out")
+    assert folder.annotations.label.tolist() == [0, 1, 2] * 4 + [-1, -1]
+    assert rows(tmp_path / "out")[7]["source_file"] == "000001"
+
+
+def test_the_users_transforms_are_not_written(celeba_folder: Path, tmp_path: Path) -> None:
+    plain = expand_dataset(celeba_folder, copies=0, synthetic=2)
+    changed = expand_dataset(
+        celeba_folder, copies=0, synthetic=2, transform=lambda x: x * 0, target_transform=lambda _: None
+    )
+    plain.save(tmp_path / "plain")
+    changed.save(tmp_path / "changed")
+    assert content(tmp_path / "plain") == content(tmp_path / "changed")
+
+
+def test_the_summary_and_the_json_say_the_same(dataset: ExpandedDataset, tmp_path: Path) -> None:
+    report = dataset.save(tmp_path / "out")
+    document = report.to_json()
+    assert json.loads(json.dumps(document)) == document
+    assert document["sizes"]["total"] == len(dataset)
+    text = report.summary(verbose=True)
+    assert "Eyeglasses: 14.3% before, 3" in text
+    assert f"{len(dataset)}" in text
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(
+    dataset: ExpandedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    with pytest.raises(RefusedError, match="MB are needed and 0 MB are free"):
+        dataset.save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

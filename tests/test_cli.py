@@ -1,0 +1,464 @@
+"""The command line. The help texts are golden: after a change on purpose, write them anew with
+
+FACEAUG_GOLDEN=write python -m pytest tests/test_cli.py -k help
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from faceaug import __version__, cli
+from faceaug.folder import FaceFolder
+from faceaug.train import TrainConfig, config, export
+
+GOLDEN = Path(__file__).with_name("golden")
+COMMANDS = sorted(cli.cli.commands)
+TINY = TrainConfig(
+    z_size=8, g_conv_dim=4, d_conv_dim=4, batch=8, images=16, precision="fp32", checkpoint_every=16, log_every=8
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def line(self) -> str:
+        """The one line on stderr."""
+        assert self.stderr.count("\n") == 1, self.stderr
+        assert "Traceback" not in self.stderr
+        return self.stderr.rstrip("\n")
+
+
+Run = Callable[..., Ending]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The command line in this process."""
+
+    def command(*arguments: str | Path) -> Ending:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["faceaug", *map(str, arguments)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as end:
+            warnings.simplefilter("default")
+            cli.main()
+        out = capsys.readouterr()
+        return Ending(int(end.value.code or 0), out.out, out.err)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setitem(config.PRESETS, "tiny", TINY)
+    monkeypatch.setattr(export, "_STATISTICS_BATCHES", 2)
+    handlers = (signal.getsignal(signal.SIGTERM), warnings.showwarning)
+    yield command
+    assert (signal.getsignal(signal.SIGTERM), warnings.showwarning) == handlers
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def faces(celeba_folder: Path, tmp_path: Path) -> Path:
+    """A CelebA folder that a test may change."""
+    return Path(shutil.copytree(celeba_folder, tmp_path / "faces"))
+
+
+def content(*folders: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and times of all files but those of the state folder, which a refused clean may leave."""
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for path in files if ".faceaug" not in path.parts]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_help_is_the_one_reviewed(command: str) -> None:
+    arguments = [command, "--help"] if command else ["--help"]
+    done = CliRunner().invoke(cli.cli, arguments, prog_name="faceaug", terminal_width=100)
+    assert done.exit_code == 0
+    path = GOLDEN / f"help{'-' * bool(command)}{command}.txt"
+    if os.environ.get("FACEAUG_GOLDEN") == "write":
+        path.write_text(done.output)
+    assert done.output == path.read_text()
+    assert not command or "Example:\n    faceaug " in done.output
+
+
+def test_there_is_no_golden_help_of_a_command_that_is_gone() -> None:
+    assert {path.stem for path in GOLDEN.glob("help*.txt")} == {"help", *(f"help-{name}" for name in COMMANDS)}
+
+
+def test_every_command_has_json_quiet_and_verbose() -> None:
+    for command in cli.cli.commands.values():
+        assert {"as_json", "quiet", "verbose"} <= {option.name for option in command.params}
+
+
+def test_without_a_command_the_help_is_shown_and_version_is_the_packages(run: Run) -> None:
+    assert "Commands:\n" in run().stdout
+    assert __version__ in run("--version").stdout
+
+
+class TestCommands:
+    def test_clean_and_undo(self, run: Run, faces: Path) -> None:
+        copy = faces / "img_align_celeba" / "000002 (1).png"
+        shutil.copyfile(faces / "img_align_celeba" / "000002.png", copy)
+        before = content(faces)
+        planned = run("clean", faces, "--dry-run", "--json")
+        assert planned.code == 0
+        assert content(faces) == before
+        done = run("clean", faces, "--report", faces.parent / "report.html")
+        assert (done.code, copy.exists()) == (0, False)
+        assert (faces.parent / "report.html").read_text().startswith("<!doctype html>")
+        back = run("undo", faces, "--all")
+        assert back.code == 0
+        assert content(faces) == before
+
+    def test_preview(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        done = run("preview", faces, "--out", tmp_path / "sheet.png", "--json")
+        assert done.code == 0
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            assert sheet.size == (json.loads(done.stdout)["width"], json.loads(done.stdout)["height"])
+
+    def test_synth(self, run: Run, tmp_path: Path) -> None:
+        done = run("synth", "--n", "5", "--out", tmp_path / "out", "--seed", "3", "--grid", tmp_path / "grid.png")
+        assert done.code == 0
+        assert "5 faces from dcgan-32, seed 3" in done.stdout
+        assert len(FaceFolder(tmp_path / "out")) == 5
+        assert (tmp_path / "grid.png").is_file()
+
+    def test_expand(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        before = content(faces)
+        done = run(
+            "expand", faces, "--out", tmp_path / "plus", "--synthetic", "7", "--balance", "Eyeglasses=0.3",
+            "--balance", "Male", "--format", "jpg", "--json",
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["sizes"]["synthetic"] == 7
+        assert document["shares"]["Male"]["after"] == pytest.approx(0.5, abs=0.03)
+        assert len(FaceFolder(tmp_path / "plus")) == document["sizes"]["total"]
+        assert "pictures of 32x32 pixels, crop center178" in done.stderr
+        assert content(faces) == before
+
+    def test_expand_goes_on_after_an_interruption(
+        self, run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from faceaug.mix import ExpandedDataset
+
+        command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
+        item = ExpandedDataset.item
+
+        def stop(dataset: ExpandedDataset, index: int) -> Any:
+            if index == 30:
+                raise KeyboardInterrupt
+            return item(dataset, index)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ExpandedDataset, "item", stop)
+            ended = run(*command)
+        assert ended.code == 130
+        assert "faceaug: interrupted; what was done is kept" in ended.stderr
+        assert run(*command).code == 0
+        assert len(FaceFolder(tmp_path / "plus")) == 86
+
+    def test_train_and_resume(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        command = ("train", faces, "--out", tmp_path / "run", "--preset", "tiny", "--crop", "square", "--seed", "2")
+        done = run(*command, "--json")
+        assert done.code == 0, done.stderr
+        assert json.loads(done.stdout)["finished"] is True
+        longer = run(*command, "--images", "32", "--resume")
+        assert longer.code == 0, longer.stderr
+        assert "32 images of 42 faces shown, finished" in longer.stdout
+        assert run("synth", "--n", "2", "--out", tmp_path / "out", "--model", tmp_path / "run").code == 0
+
+    def test_info(self, run: Run) -> None:
+        done = run("info", "--json")
+        assert done.code == 0
+        assert json.loads(done.stdout)["models"].keys() == {"dcgan-32", "dcgan-32-report"}
+        assert "dcgan-32 " in run("info").stdout
+
+
+class TestFoldersThatCannotBeUsed:
+    @pytest.mark.parametrize("command", ["clean", "undo", "preview", "expand", "train"])
+    def test_no_such_folder(self, run: Run, tmp_path: Path, command: str) -> None:
+        out = ("--out", tmp_path / "out") if command in {"preview", "expand", "train"} else ()
+        done = run(command, tmp_path / "missing", *out)
+        assert done.code == 2
+        assert "missing: no such folder" in done.line
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("command", ["clean", "preview", "expand", "train"])
+    @pytest.mark.parametrize("holds", ["nothing", "no pictures"])
+    def test_a_folder_without_pictures(self, run: Run, tmp_path: Path, command: str, holds: str) -> None:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        if holds == "no pictures":
+            (folder / "thesis.txt").write_text("years")
+        before = content(tmp_path)
+        out = ("--out", tmp_path / "out") if command != "clean" else ()
+        done = run(command, folder, *out)
+        assert done.code == 3
+        assert "no pictures in it" in done.line
+        assert content(tmp_path) == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+
+    @pytest.mark.parametrize("command", ["clean", "preview", "expand", "train"])
+    @pytest.mark.parametrize(
+        ("old", "new", "expected"),
+        [
+            ("60\n", "61\n", "line 1 says 61 rows, the table has 60"),
+            ("Eyeglasses", "Spectacles", "unknown column Spectacles"),
+            ("0000", "x000", "none of its 60 names"),
+        ],
+        ids=["count line lies", "unknown column", "no name is a picture"],
+    )
+    def test_a_table_that_contradicts_itself(
+        self, run: Run, faces: Path, command: str, old: str, new: str, expected: str
+    ) -> None:
+        table = faces / "list_attr_celeba.txt"
+        count = 60 if old == "0000" else 1
+        table.write_text(table.read_text().replace(old, new, count))
+        before = content(faces.parent)
+        out = ("--out", faces.parent / "out") if command != "clean" else ()
+        done = run(command, faces, *out)
+        assert done.code == 1
+        assert "list_attr_celeba.txt" in done.line
+        assert expected in done.line
+        assert content(faces.parent) == before
+
+    def test_a_read_only_folder(self, run: Run, faces: Path) -> None:
+        with read_only(faces):
+            before = content(faces)
+            (done, out) = run("clean", faces), run("synth", "--n", "1", "--out", faces / "out")
+            assert (done.code, out.code) == (3, 3)
+            assert "faces" in done.line
+            assert "cannot be written" in out.line
+            assert content(faces) == before
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing in a folder can be written; for root, whom modes do not stop, by a mount."""
+    if os.geteuid() != 0:
+        modes = {path: path.stat().st_mode for path in (folder, *folder.rglob("*"))}
+        for path, mode in modes.items():
+            path.chmod(mode & 0o555)
+        yield
+        for path, mode in modes.items():
+            path.chmod(mode)
+        return
+    for step in (["mount", "--bind", folder, folder], ["mount", "-o", "remount,ro,bind", folder]):
+        done = subprocess.run(step, capture_output=True, text=True, check=False)
+        if done.returncode:
+            subprocess.run(["umount", folder], capture_output=True, check=False)
+            pytest.skip(f"no read-only mount here: {done.stderr.strip()}")
+    yield
+    subprocess.run(["umount", folder], check=True)
+
+
+class TestOutputsInTheWay:
+    @pytest.mark.parametrize("command", ["expand", "train"])
+    @pytest.mark.parametrize("out", ["", "plus", "img_align_celeba/plus"])
+    def test_out_inside_the_folder(self, run: Run, faces: Path, command: str, out: str) -> None:
+        before = content(faces)
+        preset = ("--preset", "tiny") if command == "train" else ()
+        done = run(command, faces, "--out", faces / out, *preset)
+        assert done.code == 3
+        assert "lies inside" in done.line
+        assert content(faces) == before
+
+    @pytest.mark.parametrize("command", ["expand", "train", "synth", "demo"])
+    def test_out_that_holds_something_else(self, run: Run, faces: Path, tmp_path: Path, command: str) -> None:
+        out = tmp_path / "mine"
+        out.mkdir()
+        (out / "thesis.txt").write_text("years")
+        other = {"demo": (out,), "synth": ("--n", "1", "--out", out), "train": ("--preset", "tiny")}.get(command, ())
+        arguments = (faces, "--out", out, *other) if command in {"expand", "train"} else other
+        before = content(tmp_path)
+        done = run(command, *arguments)
+        assert done.code == 3
+        assert "mine is not empty: choose a new or empty folder" in done.line
+        assert content(tmp_path) == before
+
+    def test_a_file_whose_folder_is_missing_is_noticed_before_the_work(self, run: Run, faces: Path) -> None:
+        before = content(faces.parent)
+        missing = faces.parent / "missing" / "file"
+        for command in (("clean", faces, "--report"), ("synth", "--n", "1", "--out", faces.parent / "out", "--grid")):
+            done = run(*command, missing)
+            assert done.code == 2
+            assert "expected the name of a file in a folder that exists" in done.line
+        assert content(faces.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("expand", "FOLDER", "--out", "OUT", "--balance", "Glasses"),
+            "unknown attribute 'Glasses'; the attributes are 5_",
+        ),
+        (("expand", "FOLDER", "--out", "OUT", "--balance", "Male=half"), "'Male=half': the share is not a number"),
+        (("expand", "FOLDER", "--out", "OUT", "--balance", "Male=1"), "balance Male=1.0: expected a share between 0"),
+        (("expand", "FOLDER", "--out", "OUT", "--synthetic", "some"), "'some' is neither a share nor a count"),
+        (("expand", "FOLDER", "--out", "OUT", "--synthetic", "-1"), "synthetic -1.0: expected a share"),
+        (("expand", "FOLDER", "--out", "OUT", "--copies", "-1"), "Invalid value for '--copies'"),
+        (("expand", "FOLDER", "--out", "OUT", "--model", "dcgan-99"), "a bundled model (dcgan-32, dcgan-32-report)"),
+        (("expand", "FOLDER", "--out", "OUT", "--recipe", "none.toml"), "none.toml: the recipe cannot be read"),
+        (("expand", "FOLDER", "--out", "OUT", "--partition", "training"), "'training' is not one of"),
+        (("expand", "FOLDER", "--out", "OUT", "--seed", "-1"), "seed -1: expected an integer from 0"),
+        (("expand", "FOLDER"), "Missing option '--out'"),
+        (("synth", "--out", "OUT", "--n", "0"), "n 0: expected at least 1 face"),
+        (("synth", "--out", "OUT", "--n", "many"), "'many' is not a valid integer"),
+        (("synth", "--out", "OUT", "--model", "nowhere"), "model nowhere: neither a bundled model"),
+        (("train", "FOLDER", "--out", "OUT", "--preset", "huge"), "unknown preset 'huge'; the presets are"),
+        (("train", "FOLDER", "--out", "OUT", "--size", "64"), "size 64: the DCGAN makes 32x32 faces"),
+        (("train", "FOLDER", "--out", "OUT", "--minutes", "0"), "Invalid value for '--minutes'"),
+        (("train", "FOLDER", "--out", "OUT", "--init", "nowhere"), "model nowhere: neither a bundled model"),
+        (("clean", "FOLDER", "--max-remove", "much"), "'much' is not a share such as 20% or 0.2"),
+        (("clean", "FOLDER", "--max-remove", "120%"), "'120%' is not a share"),
+        (("clean", "FOLDER", "--workers", "0"), "Invalid value for '--workers'"),
+        (("clean", "FOLDER", "--protect", "nobody.jpg"), "nobody.jpg"),
+        (("clean", "FOLDER", "--frobnicate"), "No such option"),
+        (("clean",), "Missing argument 'FOLDER'"),
+        (("frobnicate",), "No such command 'frobnicate'"),
+    ],
+    ids=lambda value: "_".join(value)[:60] if isinstance(value, tuple) else "",
+)
+def test_wrong_use_ends_with_2_and_one_line_and_changes_nothing(
+    run: Run, faces: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    places = {"FOLDER": str(faces), "OUT": str(faces.parent / "out")}
+    before = content(faces.parent)
+    done = run(*(places.get(argument, argument) for argument in arguments))
+    assert done.code == 2
+    assert expected in done.line
+    assert done.stdout == ""
+    assert content(faces.parent) == before
+    with_json = run(*(places.get(argument, argument) for argument in arguments), "--json")
+    if "frobnicate" not in arguments:
+        assert json.loads(with_json.stdout)["exit_code"] == 2
+
+
+def test_a_damaged_model_ends_with_1(run: Run, tmp_path: Path) -> None:
+    from faceaug.synthesize.weights import BUNDLED_FOLDER
+
+    model = shutil.copytree(BUNDLED_FOLDER / "dcgan-32", tmp_path / "model")
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    done = run("synth", "--n", "1", "--out", tmp_path / "out", "--model", model)
+    assert done.code == 1
+    assert "model.safetensors: damaged or altered" in done.line
+    assert not (tmp_path / "out").exists()
+
+
+class TestVoices:
+    def test_json_is_one_document_on_stdout_and_words_go_to_stderr(self, run: Run, faces: Path) -> None:
+        for command in (("clean", faces), ("undo", faces, "--all"), ("info",)):
+            done = run(*command, "--json")
+            if command[0] == "undo":
+                assert done.code in {0, 3}
+            json.loads(done.stdout)
+            assert done.stderr
+
+    def test_json_is_there_for_errors_too(self, run: Run, tmp_path: Path) -> None:
+        done = run("clean", tmp_path / "missing", "--json")
+        document = json.loads(done.stdout)
+        assert document["exit_code"] == done.code == 2
+        assert "no such folder" in document["error"]
+        assert "no such folder" in done.line
+
+    def test_quiet_says_nothing_but_errors(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        (faces / "list_eval_partition.txt").unlink()  # would be a note
+        out = tmp_path / "out"
+        for command in (
+            ("clean", faces),
+            ("synth", "--n", "1", "--out", out),
+            ("expand", faces, "--out", tmp_path / "p"),
+        ):
+            done = run(*command, "-q")
+            assert (done.code, done.stdout, done.stderr) == (0, "", "")
+        assert "holds a finished run" in run("synth", "--n", "1", "--out", out, "-q").line
+
+    def test_warnings_are_notes(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        (faces / "list_eval_partition.txt").unlink()
+        done = run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "0")
+        assert done.code == 0
+        assert done.line.startswith("note: no table says which pictures are for training")
+
+    def test_names_that_are_no_text_do_no_harm(self, run: Run, tmp_path: Path) -> None:
+        folder = os.fsencode(tmp_path) + b"/caf\xe9\n"
+        for option in ("", "--json"):
+            done = run("clean", os.fsdecode(folder), *[option][: len(option)])
+            assert done.code == 2
+            assert r"caf\xe9\n: no such folder" in done.line
+
+    def test_a_fault_of_ours_is_one_line_and_a_traceback_on_request(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail() -> None:
+            raise ZeroDivisionError("deep\ndown")
+
+        monkeypatch.setattr("faceaug.doctor.examine", fail)
+        done = run("info")
+        assert done.code == 1
+        assert done.line == "faceaug: unexpected ZeroDivisionError: deep down; -v shows where"
+        assert "Traceback" in run("info", "-v").stderr
+
+    def test_a_closed_pipe_is_no_traceback(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail() -> None:
+            raise BrokenPipeError
+
+        monkeypatch.setattr("faceaug.doctor.examine", fail)
+        done = run("info")
+        assert (done.code, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_130_and_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    monkeypatch.setattr("faceaug.doctor.examine", lambda: signal.raise_signal(number))
+    # A shell starts what it runs in the background with SIGINT ignored, and this test run may be such a process.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run("info", "--json")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.code == 130
+    assert "interrupted" in done.line
+    assert json.loads(done.stdout)["exit_code"] == 130
+
+
+def test_a_signal_during_training_ends_with_130_and_is_kept(
+    run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from faceaug.train import loop
+
+    step = loop._Session.step
+
+    def stop(session: Any) -> None:
+        step(session)
+        if session.images == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    command = ("train", faces, "--out", tmp_path / "run", "--preset", "tiny")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Session, "step", stop)
+        done = run(*command)
+    assert done.code == 130
+    assert "stopped by SIGTERM at 8 of 16 images; everything is saved, --resume continues" in done.line
+    assert run(*command, "--resume").code == 0

@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
+from faceaug.folder import FaceFolder
+from faceaug.synthesize import SyntheticFaceSource
+from faceaug.train import Progress, TrainConfig, export_model, loop, train_gan
+from faceaug.train.checkpoint import checkpoints, read_checkpoint
+from faceaug.train.loop import resolve_precision
+
+TINY: dict[str, Any] = {
+    "z_size": 8, "g_conv_dim": 4, "d_conv_dim": 4, "batch": 8, "images": 64, "precision": "fp32", "crop": "square",
+    "checkpoint_every": 32, "sample_every": 32, "log_every": 16, "average_half_life": 100,
+}  # fmt: skip
+
+
+def tiny(**changes: Any) -> TrainConfig:
+    return TrainConfig(**(TINY | changes))
+
+
+def newest(run: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(checkpoints(run)[-1]).tensors
+
+
+def log(run: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "images_per_s"} for line in lines]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def finished(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("train") / "run"
+    train_gan(celeba_folder, run, tiny())
+    return run
+
+
+def test_a_run_folder_holds_what_the_contract_says(finished: Path, celeba_folder: Path) -> None:
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    assert names == {
+        "config.json", "log.jsonl",
+        "checkpoint-000000032/state.json", "checkpoint-000000032/state.safetensors",
+        "checkpoint-000000064/state.json", "checkpoint-000000064/state.safetensors",
+        "samples/000000032.png", "samples/000000064.png",
+        "model/config.json", "model/model.safetensors", "model/README.md",
+    }  # fmt: skip
+    assert [line["images"] for line in log(finished)] == [16, 32, 48, 64]
+    assert all(math.isfinite(line["d_loss"]) and math.isfinite(line["g_loss"]) for line in log(finished))
+    document = json.loads((finished / "config.json").read_bytes())
+    assert document == {"run": tiny().to_json() | {"init": None}, "finished": True}
+    with Image.open(finished / "samples" / "000000064.png") as sheet:
+        assert sheet.size == (16 * 65 - 1, 4 * 65 - 1)
+
+
+def test_the_report_counts_and_the_callers_are_told(celeba_folder: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(images=32), on_progress=seen.append)
+    assert (report.images, report.finished, report.faces, report.unreadable) == (32, True, 42, ())
+    assert [(p.images, p.total) for p in seen] == [(16, 32), (32, 32)]
+    assert json.loads(json.dumps(report.to_json()))["model"] == str(tmp_path / "run" / "model")
+
+
+def test_the_model_is_loadable_and_is_the_average(finished: Path, tmp_path: Path) -> None:
+    by_run, by_model = SyntheticFaceSource(finished), SyntheticFaceSource(finished / "model")
+    assert by_run.config.crop == "square"
+    assert by_run.config.name == "run"
+    faces = by_run.generate(4)
+    assert torch.equal(faces, by_model.generate(4))
+    export_model(finished, tmp_path / "raw", weights="raw", name="mine", license="CC0-1.0", data="nobody's faces")
+    raw = SyntheticFaceSource(tmp_path / "raw")
+    assert (raw.config.name, raw.config.license) == ("mine", "CC0-1.0")
+    assert not torch.equal(raw.generate(4), faces)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_stopped_and_resumed_run_is_the_same_run_to_the_bit(
+    celeba_folder: Path, tmp_path: Path, precision: str
+) -> None:
+    config = tiny(precision=precision)
+    train_gan(celeba_folder, tmp_path / "whole", config)
+    train_gan(celeba_folder, tmp_path / "halves", tiny(precision=precision, images=32))
+    report = train_gan(celeba_folder, tmp_path / "halves", config, resume=True)
+    assert report.finished
+    whole, halves = newest(tmp_path / "whole"), newest(tmp_path / "halves")
+    parts = {name.split("/")[0] for name in whole}
+    assert parts == {"generator", "discriminator", "average", "d_adam", "g_adam"}
+    assert same(whole, halves)
+    assert log(tmp_path / "whole") == log(tmp_path / "halves")
+    for name in ("model/model.safetensors", "samples/000000064.png"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
+
+
+def stopped_at(images: int, config: TrainConfig, faces: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed outright after so many images."""
+    step = loop._Session.step
+
+    def die(session: Any) -> None:
+        if session.images >= images:
+            raise MemoryError
+        step(session)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(loop._Session, "step", die)
+        train_gan(faces, run, config)
+
+
+@pytest.mark.parametrize("images", [0, 24, 56])
+def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_end(
+    celeba_folder: Path, tmp_path: Path, finished: Path, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    stopped_at(images, tiny(), celeba_folder, run, monkeypatch)
+    with (run / "log.jsonl").open("a") as handle:
+        handle.write('{"images": 48, "d_lo')  # torn
+    assert train_gan(celeba_folder, run, tiny()).finished  # the same command is enough
+    assert same(newest(run), newest(finished))
+    assert log(run) == log(finished)
+
+
+def test_a_finished_run_is_not_overwritten_and_can_be_made_longer(
+    finished: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    with pytest.raises(RefusedError, match="holds a finished run"):
+        train_gan(celeba_folder, run, tiny())
+    report = train_gan(celeba_folder, run, tiny(images=96), resume=True)
+    assert (report.images, report.finished) == (96, True)
+    assert json.loads((run / "config.json").read_bytes())["run"]["images"] == 96
+    assert [path.name for path in checkpoints(run)] == ["checkpoint-000000064", "checkpoint-000000096"]
+
+
+def test_stopped_before_the_first_step_it_can_be_resumed(celeba_folder: Path, tmp_path: Path, finished: Path) -> None:
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(), minutes=1e-9)
+    assert (report.images, report.finished) == (0, False)
+    assert len(SyntheticFaceSource(report.model).generate(1)) == 1
+    train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True)
+    assert same(newest(tmp_path / "run"), newest(finished))
+
+
+def test_minutes_save_and_return_unfinished(celeba_folder: Path, tmp_path: Path) -> None:
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(images=10**7, log_every=10**6), minutes=0.02)
+    assert not report.finished
+    assert report.images == read_checkpoint(checkpoints(report.run)[-1]).images > 0
+    assert report.seconds < 20
+
+
+def test_another_config_is_refused_on_resume_and_told_what_it_was(finished: Path, celeba_folder: Path) -> None:
+    before = (finished / "config.json").read_bytes()
+    with pytest.raises(RefusedError, match=r"another config \(batch was 8, seed was 0\)"):
+        train_gan(celeba_folder, finished, tiny(batch=16, seed=1), resume=True)
+    assert (finished / "config.json").read_bytes() == before
+
+
+def test_other_faces_are_refused_on_resume(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    run, faces = tmp_path / "run", tmp_path / "faces"
+    shutil.copytree(finished, run)
+    shutil.copytree(celeba_folder, faces)
+    (faces / "img_align_celeba" / "000001.png").unlink()
+    tensors = newest(run)
+    with pytest.raises(RefusedError, match="the faces are not those the run began with"):
+        train_gan(faces, run, tiny(images=96), resume=True)
+    assert same(newest(run), tensors)
+
+
+def test_there_must_be_a_run_to_resume(celeba_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="no run to resume there"):
+        train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(FaceAugError, match="not a readable run file"):
+        train_gan(celeba_folder, tmp_path, tiny(), resume=True)
+
+
+def test_a_damaged_checkpoint_is_an_error_and_the_one_before_can_be_used(
+    finished: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    damaged = checkpoints(run)[-1]
+    (damaged / "state.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="remove checkpoint-000000064 to use the one before"):
+        train_gan(celeba_folder, run, tiny(), resume=True)
+    shutil.rmtree(damaged)
+    train_gan(celeba_folder, run, tiny(), resume=True)
+    assert same(newest(run), newest(finished))
+    assert log(run) == log(finished)
+
+
+@pytest.mark.parametrize(("out", "reason"), [("", "lies inside"), ("run", "lies inside")])
+def test_nothing_is_written_into_the_folder_of_faces(celeba_folder: Path, out: str, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        train_gan(celeba_folder, celeba_folder / out, tiny())
+
+
+def test_what_is_in_the_way_is_not_touched(celeba_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(RefusedError, match="is not empty"):
+        train_gan(celeba_folder, tmp_path, tiny())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_unreadable_pictures_are_reported_and_the_run_goes_on(celeba_folder: Path, tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    shutil.copytree(celeba_folder, faces)
+    (faces / "img_align_celeba" / "000003.png").write_bytes(b"no picture")
+    report = train_gan(faces, tmp_path / "run", tiny(images=8))
+    assert report.faces == 41
+    assert len(report.unreadable) == 1
+    assert "000003.png" in report.unreadable[0]
+
+
+def test_fewer_faces_than_a_batch_are_refused(celeba_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="9 faces are fewer than one batch of 16"):
+        train_gan(celeba_folder, tmp_path / "run", tiny(batch=16), partition="val")
+    assert not (tmp_path / "run").exists()
+
+
+def test_init_starts_from_a_models_weights(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    train_gan(celeba_folder, tmp_path / "run", tiny(), init=finished, minutes=1e-9)
+    started = SyntheticFaceSource(tmp_path / "run").generate(2)
+    fresh = tmp_path / "fresh"
+    train_gan(celeba_folder, fresh, tiny(), minutes=1e-9)
+    wanted, other = SyntheticFaceSource(finished).generate(2), SyntheticFaceSource(fresh).generate(2)
+    assert (started.int() - wanted.int()).abs().max() <= 1  # by way of fp16
+    assert (other.int() - wanted.int()).abs().max() > 2
+    assert train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True).finished
+
+
+def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="init dcgan-32: its layers have other sizes"):
+        train_gan(celeba_folder, tmp_path / "run", tiny(), init="dcgan-32")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.generator_loss
+    calls = 0
+
+    def poisoned(logits: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return real(logits) * (math.nan if calls == 6 else 1)
+
+    monkeypatch.setattr(loop, "generator_loss", poisoned)
+    with pytest.raises(FaceAugError, match=r"the losses became .*nan.* at 48 images.*lower learning rate.*--init"):
+        train_gan(celeba_folder, tmp_path / "run", tiny())
+    saved = newest(tmp_path / "run")
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-000000032"]
+    assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+def test_a_run_without_any_checkpoint_cannot_be_exported(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="no checkpoint in it yet"):
+        export_model(tmp_path, tmp_path / "model")
+
+
+def test_the_partition_decides_which_faces_are_seen(celeba_folder: Path, tmp_path: Path) -> None:
+    assert train_gan(celeba_folder, tmp_path / "val", tiny(images=8), partition="val").faces == 9
+    assert train_gan(FaceFolder(celeba_folder), tmp_path / "all", tiny(images=8), partition="all").faces == 60
+
+
+def test_nothing_global_is_drawn_from_or_changed(celeba_folder: Path, tmp_path: Path) -> None:
+    state = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist())
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train_gan(celeba_folder, tmp_path / "run", tiny(images=8))
+    assert (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()) == state
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_run_can_be_resumed(
+    celeba_folder: Path, tmp_path: Path, finished: Path, number: signal.Signals
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.images == 16:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match=rf"stopped by {number.name} at 16 of 64 images; everything is saved"):
+        train_gan(celeba_folder, tmp_path / "run", tiny(), on_progress=stop)
+    train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True)
+    assert same(newest(tmp_path / "run"), newest(finished))
+    assert log(tmp_path / "run") == log(finished)
+
+
+def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder: Path, tmp_path: Path) -> None:
+    run, config = tmp_path / "run", tiny(images=10**7, log_every=8)
+    program = (
+        "import sys; from faceaug.train import config, export; from faceaug.cli import main\n"
+        f"config.PRESETS['tiny'] = config.TrainConfig(**{config.to_json()!r})\n"
+        "export._STATISTICS_BATCHES = 2\n"
+        "main()"
+    )
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "train",
+        str(celeba_folder),
+        "--out",
+        str(run),
+        "--preset",
+        "tiny",
+        "--json",
+    ]
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and not ((run / "log.jsonl").is_file() and (run / "log.jsonl").stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.count("\n") == 1
+    assert "stopped by SIGTERM" in stderr
+    assert json.loads(stdout)["exit_code"] == 130
+    images = read_checkpoint(checkpoints(run)[-1]).images
+    assert images > 0
+    more = train_gan(celeba_folder, run, tiny(images=images + 16, log_every=8), resume=True)
+    assert (more.images, more.finished) == (images + 16, True)
+
+
+def test_auto_is_one_of_the_two_precisions() -> None:
+    assert resolve_precision("auto") in {"fp32", "bf16"}
+    assert resolve_precision("bf16") == "bf16"
+
+
+def test_real_faces_are_learnt_from(celeba64: Path, tmp_path: Path) -> None:
+    folder = FaceFolder(celeba64)
+    report = train_gan(folder, tmp_path / "run", tiny(images=64, batch=32, crop="center178"), partition="val")
+    assert report.finished
+    assert report.unreadable == ()
