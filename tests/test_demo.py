@@ -51,7 +51,7 @@ def test_the_report_needs_nothing_but_itself(report: DemoReport) -> None:
         links.feed(text)
         for tag, value in links.found:
             assert value.startswith("data:image/") if tag == "img" else value == "clean.html", (tag, value[:60])
-        assert "<script" not in text
+        assert not re.search(r"<script[^>]+src", text)  # what moves is in the page itself
         assert not re.search(r"url\(|@import|https?://", text)
     text = (report.out / "report.html").read_text("utf-8")
     assert text.count("<img ") == 4

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceaug.clean import CleanPolicy, CleanReport, clean_folder, undo_clean
-from faceaug.clean import near as near_module, screen
+from faceaug.clean import CleanPolicy, CleanReport, clean_folder, near as near_module, screen, undo_clean
 from faceaug.clean.cache import open_cache
 from faceaug.clean.hashes import hash_object, pack, phash_bits
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
@@ -21,8 +20,8 @@ from faceaug.errors import ArgumentError
 from faceaug.files import write_bytes
 from faceaug.folder import list_folder
 from faceaug.image import Image8, encode_jpeg, encode_png, read_image
-from tests.clean.zoo import age_folders, tree, write
 from tests.clean.test_verify import detailed
+from tests.clean.zoo import age_folders, tree, write
 from tests.conftest import picture
 
 ALL = CleanPolicy(max_remove=1)
@@ -50,8 +49,7 @@ def odd_pictures() -> list[Image8]:
 def test_hashes_are_those_of_imagehash(size: int) -> None:
     sizes = [(218, 178), (64, 64), (33, 500), (1, 1), (2, 300)]
     pictures = [picture(k, height=max(8, h), width=max(8, w))[:h, :w] for k in range(8) for h, w in sizes]
-    for image in [*pictures, *odd_pictures()]:
-        image = np.ascontiguousarray(image)
+    for image in map(np.ascontiguousarray, [*pictures, *odd_pictures()]):
         mine = hash_object(pack(phash_bits(image, size)))
         assert mine == oracle(image, size)
         assert str(mine) == str(oracle(image, size))

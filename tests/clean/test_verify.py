@@ -118,7 +118,7 @@ def evidence(detail: float) -> PairEvidence:
 
 def test_the_threshold_rises_with_what_chance_can_do() -> None:
     tame = [evidence(x) for x in np.linspace(0.1, 0.6, 300)]
-    wild = [evidence(x) for x in np.linspace(0.1, 0.97, 300)]
+    wild = [evidence(x) for x in np.linspace(0.1, 0.92, 300)]
     assert choose_threshold(tame, tame)[0] == STEPS[0]
     step, expected = choose_threshold(wild * 20, wild)
     assert step > STEPS[0]

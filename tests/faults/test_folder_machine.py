@@ -10,7 +10,7 @@ from benchmarks.reliability import folders, kill, pictures, power
 
 
 def test_no_folder_and_no_user_breaks_an_invariant() -> None:
-    happened = folders.run_machine(50)
+    happened = folders.run_machine(50, steps=8)
     assert happened["crash"] > 10
     assert happened["interfered"] > 5
     assert happened["given back"] > 5
@@ -35,7 +35,6 @@ def test_malformed_pictures_give_a_picture_or_an_image_error(capfd: pytest.Captu
     result = pictures.batch(1, 0, 500)
     assert result["faults"] == []
     assert result["found"]["accepted"] + result["found"]["refused"] == 500
-    assert result["peak"] < 400
 
 
 def test_a_picture_cut_at_any_percent_is_found() -> None:

@@ -153,3 +153,16 @@ def test_a_change_by_the_user_after_the_making_of_the_state_was_stopped_keeps_it
     before.pop(".faceaug.1500000000123456789")
     clean_folder(folder)
     assert tree(folder) == before
+
+
+def test_a_file_system_may_stamp_the_folder_later_than_what_was_renamed_in_it(tmp_path: Path) -> None:
+    folder = celeba(tmp_path / "celeba", good(1, 2, 3))
+    before = tree(folder)
+
+    def stamp() -> None:
+        os.utime(folder, ns=(0, (folder / ".faceaug").stat().st_ctime_ns + 5_000_000))
+
+    disk = HookedDisk(1, stamp, after=True, kinds=("rename_folder",))
+    with open_journal(folder, beside=False, purpose="test", disk=disk):
+        pass
+    assert tree(folder) == before

@@ -63,15 +63,15 @@ class Cache:
         rows, self._waiting = self._waiting, []
         self._write("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def evidence(self) -> dict[tuple[str, str, bool], PairEvidence]:
-        """All comparisons: (pixels of one, pixels of the other, mirrored) -> how alike."""
+    def evidence(self) -> dict[tuple[str, str, bool], PairEvidence | None]:
+        """All comparisons: (pixels of one, pixels of the other, mirrored) -> how alike; None if not at all."""
         rows = self._query("select one, other, mirrored, evidence from pairs")
-        return {(one.hex(), other.hex(), bool(m)): _evidence(blob) for one, other, m, blob in rows}
+        return {(one.hex(), other.hex(), bool(m)): _evidence(blob) if blob else None for one, other, m, blob in rows}
 
-    def add_evidence(self, found: Iterable[tuple[tuple[str, str, bool], PairEvidence]]) -> None:
+    def add_evidence(self, found: Iterable[tuple[tuple[str, str, bool], PairEvidence | None]]) -> None:
         """Remember comparisons."""
         rows = [
-            (bytes.fromhex(one), bytes.fromhex(other), mirrored, np.array(astuple(evidence), "<f8").tobytes())
+            (bytes.fromhex(one), bytes.fromhex(other), mirrored, _blob(evidence) if evidence else b"")
             for (one, other, mirrored), evidence in found
         ]
         self._write("insert or replace into pairs values (?, ?, ?, ?)", rows)
@@ -167,6 +167,10 @@ def _version() -> str:
 
 def _stamp(file: File) -> str:
     return f"{file.size} {file.mtime_ns} {file.inode}"
+
+
+def _blob(evidence: PairEvidence) -> bytes:
+    return np.array(astuple(evidence), "<f8").tobytes()
 
 
 def _evidence(blob: bytes) -> PairEvidence:

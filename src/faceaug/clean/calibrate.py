@@ -1,9 +1,9 @@
 """How much likeness is enough on the pictures at hand.
 
 What chance can do is read from decoys: pairs of a picture and the mirror image of another that pass the same search.
-Faces are nearly symmetric, so such pairs are as alike as two different photos are, and (a true mirror image aside)
-never the same photo. The tail of their correlations, on Fisher's scale, says how many of the real candidates would
-pass a threshold by chance. What copies look like is read from copies made here.
+Faces are nearly symmetric, so such pairs are as alike as two different photos are, and (true mirror images aside, which
+are left out) never the same photo. The tail of their correlations, on Fisher's scale, says how many of the real
+candidates would pass a threshold by chance. What copies look like is read from copies made here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FACE_BLOCK, BROAD_BLOCK, COLOUR = 0.6, 0.5, 0.6
 BURST = 0.84  # correlation of detail from which a pair that is no copy is told of
 _SPREAD = 2.5  # grey levels of detail below which there is nothing to compare
 _CLEAR = 0.75  # correlation below which a pair is of different photos, as seen on CelebA
-_CENSORED = 0.90  # above it a decoy may be a true mirror image: it counts as just that high
+_CENSORED = 0.90  # above it a decoy may be another moment of a mirrored session: it counts as just that high
 _RATE = 9.0  # of the exponential tail on Fisher's scale, as measured on CelebA; where there are too few decoys
 _ENOUGH = 40  # decoys from which their own tail is used
 
@@ -51,7 +51,8 @@ def choose_threshold(
     Returns:
         The threshold, and the number of false pairs expected above it.
     """
-    real, null = (np.array([e.detail for e in group]) for group in (pairs, decoys))
+    strangers = [decoy for decoy in decoys if not is_same_photo(decoy, STEPS[0])]  # the others are true mirror images
+    real, null = (np.array([e.detail for e in group]) for group in (pairs, strangers))
     expected = 0.0
     for step in STEPS:
         expected = _expected(real, null, step)

@@ -29,7 +29,7 @@ from faceaug.clean.calibrate import (
 from faceaug.clean.screen import likeness
 from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
 from faceaug.clean.tiers import Thresholds
-from faceaug.clean.verify import PairEvidence, compare
+from faceaug.clean.verify import PairEvidence, compare, glance
 from faceaug.errors import ImageError
 from faceaug.executor import Executor
 from faceaug.image import Image8, read_image
@@ -37,8 +37,9 @@ from faceaug.image import Image8, read_image
 RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
 MIRROR_RADIUS = 8
 _LIKE = 0.80  # share of a thumbnail that must be explained
+_GLANCE = 0.70  # correlation of the detail of thumbnails; copies have 0.9 and more, nine in ten strangers less
 _BUDGET = 3_000_000_000  # hashes compared: about a minute
-_PAIRS = 40_000_000  # pairs kept: about 1 GB
+_PAIRS = 25_000_000  # pairs kept: about 1 GB
 _COMPARED = 20_000, 4  # pairs of files opened: so many, or one for every so many pictures; the most alike first
 _SAMPLE = 12  # pictures of which copies are made
 Opener: TypeAlias = Callable[[int], AbstractContextManager[Executor]]
@@ -122,10 +123,11 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener,
     histogram = tuple(np.bincount(pairs.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     mirrored = _mirrored(looks, notes)
     thumbnails = looks["thumbnail"]
+    turned = thumbnails[:, :, ::-1]
     alike = _screened(thumbnails, thumbnails, pairs, cache, notes)
-    decoys = _screened(thumbnails[:, :, ::-1], thumbnails, mirrored, Cache(None), notes)
-    compared = _compare(pictures, alike, opener, cache, mirrored=False)
-    null = _compare(pictures, decoys, opener, cache, mirrored=True)
+    decoys = _screened(turned, thumbnails, mirrored, Cache(None), notes)
+    compared = _compare(pictures, (thumbnails, thumbnails), alike, opener, cache, mirrored=False)
+    null = _compare(pictures, (turned, thumbnails), decoys, opener, cache, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
     before = cache.fact("detail", 0.0)
@@ -151,8 +153,8 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener,
     bursts = tuple(
         link for link in compared if link.evidence.detail >= BURST and not is_same_photo(link.evidence, detail)
     )
-    turned = tuple(link for link in null if is_same_photo(link.evidence, detail))
-    return Near(same, turned, bursts, histogram, thresholds, tuple(notes))
+    reflections = tuple(link for link in null if is_same_photo(link.evidence, detail))
+    return Near(same, reflections, bursts, histogram, thresholds, tuple(notes))
 
 
 def _within(looks: NDArray[np.void], radius: int, notes: list[str]) -> tuple[Pairs, int]:
@@ -213,31 +215,46 @@ def _screened(
 
 
 def _compare(
-    pictures: Sequence[Look], candidates: _Candidates, opener: Opener, cache: Cache, *, mirrored: bool
+    pictures: Sequence[Look],
+    thumbnails: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    candidates: _Candidates,
+    opener: Opener,
+    cache: Cache,
+    *,
+    mirrored: bool,
 ) -> list[Link]:
-    """Open the files of every pair, those of the cache aside. What cannot be read any more is left out."""
+    """Compare every pair, those of the cache aside: thumbnails first, then files. Strangers are left out."""
     places = list(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
     if not places:
         return []
-    keys = {place: (pictures[place[0]].pixels, pictures[place[1]].pixels, mirrored) for place in places}
+    keys = [(pictures[i].pixels, pictures[j].pixels, mirrored) for i, j in places]
     known = cache.evidence()
-    tasks = [place for place in places if keys[place] not in known]
-    with opener(4 * len(tasks)) as executor:
-        work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in tasks)
-        fresh = {
-            keys[place]: evidence
-            for place, evidence in zip(tasks, executor.map(compare_files, work), strict=True)
-            if evidence is not None
-        }
-    _forget()
+    open_ = [at for at, key in enumerate(keys) if key not in known]
+    one, other = thumbnails
+    fresh: dict[tuple[str, str, bool], PairEvidence | None] = {}
+    with opener(4 * len(open_)) as executor:
+        glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
+        worth = [at for at, detail in zip(open_, glances, strict=True) if detail >= _GLANCE]
+        fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
+        work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
+        for at, evidence in zip(worth, executor.map(compare_files, work), strict=True):
+            if evidence is not None:
+                fresh[keys[at]] = evidence
+    _picture.cache_clear()  # a later run in this process must read the files again
     cache.add_evidence(fresh.items())
     known |= fresh
     distances = candidates.distance.tolist()
-    return [
-        Link(i, j, distance, known[keys[i, j]])
-        for (i, j), distance in zip(places, distances, strict=True)
-        if keys[i, j] in known
-    ]
+    links = []
+    for (i, j), key, distance in zip(places, keys, distances, strict=True):
+        evidence = known.get(key)
+        if evidence is not None:
+            links.append(Link(i, j, distance, evidence))
+    return links
+
+
+def glance_at(task: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> float:
+    """Compare two thumbnails."""
+    return glance(*task)
 
 
 def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
@@ -274,8 +291,3 @@ def _paths(pictures: Iterable[Look]) -> Iterator[str]:
 def _picture(path: str) -> Image8:
     """Pairs come sorted by their first picture, which so is decoded once."""
     return read_image(path)
-
-
-def _forget() -> None:
-    """A later run in this process must read the files again."""
-    _picture.cache_clear()

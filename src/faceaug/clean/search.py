@@ -24,7 +24,7 @@ from faceaug.executor import processors
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]
-_Found: TypeAlias = tuple[Places, Places, NDArray[np.uint8]]
+_Found: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 _FEW = 3_000  # hashes from which tables are faster than comparing all
 _CHUNK = 1 << 20  # pairs compared at once
 _MASKS = 16  # ways to change a key that one task of a thread looks up
@@ -107,9 +107,18 @@ def _join(one: Hashes, other: Hashes, radius: int, budget: int, *, same: bool) -
                 if left < 0:
                     raise TooManyPairs(budget - left, budget, radius)
                 found.append(part)
-    first, second, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((second, first))
-    return Pairs(first[order], second[order], distance[order])
+    return _sorted(found, len(other))
+
+
+def _sorted(found: list[_Found], width: int) -> Pairs:
+    """Parts as one, in order; memory matters here, there may be ten million pairs."""
+    first, second, distance = _stacked(found)
+    found.clear()
+    keys = first.astype(np.int64) * width + second
+    del first, second
+    order = np.argsort(keys)
+    keys = keys[order]
+    return Pairs(keys // width, keys % width, distance[order])
 
 
 def _compare_all(one: Hashes, other: Hashes, radius: int, *, same: bool) -> Iterator[_Found]:
@@ -118,7 +127,7 @@ def _compare_all(one: Hashes, other: Hashes, radius: int, *, same: bool) -> Iter
         distance = np.bitwise_count(one[start : start + rows, None] ^ other[None])
         i, j = np.nonzero(distance <= radius)
         keep = (i + start < j) if same else slice(None)
-        yield (i + start)[keep], j[keep], distance[i, j][keep]
+        yield (i + start)[keep].astype(np.int32), j[keep].astype(np.int32), distance[i, j][keep]
 
 
 def _deal(one: Hashes, other: Hashes, radius: int) -> list[_Band]:
@@ -270,12 +279,13 @@ def _checked(
     for mask, changes in known:
         fresh &= np.bitwise_count(apart & mask) > changes
     i, j = i[fresh], j[fresh]
-    return (np.minimum(i, j), np.maximum(i, j), distance[fresh]) if same else (i, j, distance[fresh])
+    small = (np.minimum(i, j), np.maximum(i, j)) if same else (i, j)
+    return small[0].astype(np.int32), small[1].astype(np.int32), distance[fresh]
 
 
 def _stacked(parts: list[_Found]) -> _Found:
     if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8)
+        return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint8)
     first, second, distance = zip(*parts, strict=True)
     return np.concatenate(first), np.concatenate(second), np.concatenate(distance)
 

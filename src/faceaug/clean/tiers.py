@@ -93,8 +93,8 @@ class Thresholds:
         recall: share of copies made here (compressed, scaled, cropped, blurred, brightened) that would be found;
             -1 if none was made.
         candidates: pairs within the radius.
-        compared: pairs whose pixels were compared.
-        null_pairs: mirrored pairs compared to know what chance can do.
+        compared: pairs whose files were opened and compared.
+        null_pairs: mirrored pairs opened and compared, to know what chance can do.
     """
 
     radius: int
