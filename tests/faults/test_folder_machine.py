@@ -11,9 +11,9 @@ from benchmarks.reliability import folders, kill, pictures, power
 
 def test_no_folder_and_no_user_breaks_an_invariant() -> None:
     happened = folders.run_machine(50, steps=10)
-    assert happened["crash"] > 5
-    assert happened["interfered"] > 3
-    assert happened["given back"] > 5
+    assert happened["crash"] > 0
+    assert happened["interfered"] > 0
+    assert happened["given back"] > 0
     assert happened["second"] > 0
 
 
