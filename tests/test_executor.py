@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
-from faceaug.executor import ProcessExecutor, SerialExecutor, open_executor
+from faceaug.executor import ProcessExecutor, SerialExecutor, open_crew, open_executor
 
 
 def square(number: int) -> int:
@@ -41,18 +41,21 @@ def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
 
 def test_a_killed_worker_is_one_clear_error_and_no_hang() -> None:
     began = time.monotonic()
-    with pytest.raises(FaceAugError, match="worker process died"):
-        list(ProcessExecutor(2).map(die, range(200)))
+    with ProcessExecutor(2) as executor, pytest.raises(FaceAugError, match="worker process died"):
+        list(executor.map(die, range(200)))
     assert time.monotonic() - began < 20
 
 
 def test_an_error_of_a_task_arrives_as_it_is() -> None:
-    with pytest.raises(ImageError, match=r"a\.jpg: is empty"):
-        list(ProcessExecutor(2).map(fail, range(3)))
+    with ProcessExecutor(2) as executor:
+        with pytest.raises(ImageError, match=r"a\.jpg: is empty"):
+            list(executor.map(fail, range(3)))
+        assert list(executor.map(square, range(3))) == [0, 1, 4], "and the processes go on"
 
 
 def test_workers_use_one_thread_each() -> None:
-    assert list(ProcessExecutor(1).map(threads, [0])) == [1]
+    with ProcessExecutor(1) as executor:
+        assert list(executor.map(threads, [0])) == [1]
 
 
 def test_the_number_of_workers_chooses_the_executor() -> None:
@@ -65,13 +68,36 @@ def test_the_number_of_workers_chooses_the_executor() -> None:
         pass
 
 
+def test_a_crew_works_here_until_there_is_much_to_do_and_then_in_the_same_processes_for_all() -> None:
+    with open_crew(None) as crew:
+        assert list(crew(10).map(process, [0])) == [os.getpid()]
+        executor = crew(1_000_000)
+        if isinstance(executor, ProcessExecutor):  # more than one processor
+            first = set(executor.map(process, range(500)))
+            assert os.getpid() not in first
+            assert set(crew(10).map(process, range(10))) <= first
+
+
+def test_nobody_listening_stops_the_work() -> None:
+    with ProcessExecutor(1) as executor:
+        results = executor.map(square, range(100_000))
+        assert next(results) == 0
+        results.close()
+        assert list(executor.map(square, range(3))) == [0, 1, 4]
+
+
+def process(_: int) -> int:
+    return os.getpid()
+
+
 def test_a_script_without_a_main_guard_is_not_started_again(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "print('once', flush=True)\n"
         "from faceaug.executor import ProcessExecutor\n"
         "from faceaug.errors import printable\n"
-        "print(list(ProcessExecutor(2).map(printable, range(3))))\n"
+        "with ProcessExecutor(2) as executor:\n"
+        "    print(list(executor.map(printable, range(3))))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.stdout == "once\n['0', '1', '2']\n"

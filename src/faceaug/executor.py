@@ -18,13 +18,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from faceaug.errors import ArgumentError, FaceAugError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _CHUNK = 64  # tasks sent to a worker at once: a message costs about as much as decoding one small picture
+_FEW = 400  # tasks of a millisecond or two that are done sooner than worker processes have started
 _AHEAD = 4  # chunks per worker on their way, so that memory does not grow with the number of tasks
 
 
@@ -52,12 +53,28 @@ class SerialExecutor:
 class ProcessExecutor:
     """Works in freshly started processes (never forked: OpenCV's and torch's threads do not survive a fork).
 
+    They start with the first task and serve every ``map`` until the end of the ``with`` block.
+
     Args:
         workers: number of processes, >= 1.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            _end(pool)
+
+    @property
+    def started(self) -> bool:
+        """Whether the processes are there already."""
+        return self._pool is not None
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """See ``Executor``.
@@ -65,22 +82,29 @@ class ProcessExecutor:
         Raises:
             FaceAugError: a worker process died.
         """
-        pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self.workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
+            )
+        under_way: deque[Future[list[Result]]] = deque()
         try:
-            yield from self._collect(pool, function, iter(tasks))
-            pool.shutdown()
+            yield from self._collect(self._pool, under_way, function, iter(tasks))
         except BrokenProcessPool as error:
             raise FaceAugError(
                 "a worker process died: it was killed, or the machine ran out of memory. Nothing was changed; run "
                 "again, with fewer workers if memory is short"
             ) from error
-        finally:
-            _end(pool)
+        finally:  # whoever stopped listening, or the error of a task: the rest need not be done
+            for future in under_way:
+                future.cancel()
 
     def _collect(
-        self, pool: ProcessPoolExecutor, function: Callable[[Task], Result], tasks: Iterator[Task]
+        self,
+        pool: ProcessPoolExecutor,
+        under_way: deque[Future[list[Result]]],
+        function: Callable[[Task], Result],
+        tasks: Iterator[Task],
     ) -> Iterator[Result]:
-        under_way: deque[Future[list[Result]]] = deque()
         with _without_main(function):
             for chunk in islice(_chunks(tasks), self.workers * _AHEAD):
                 under_way.append(pool.submit(_run_chunk, function, chunk))
@@ -103,7 +127,32 @@ def open_executor(workers: int | None) -> Iterator[Executor]:
     if workers is not None and workers < 0:
         raise ArgumentError(f"workers {workers}: expected 0 or more")
     count = processors() if workers is None else workers
-    yield SerialExecutor() if count <= 1 else ProcessExecutor(count)
+    if count <= 1:
+        yield SerialExecutor()
+        return
+    with ProcessExecutor(count) as executor:
+        yield executor
+
+
+Crew: TypeAlias = Callable[[int], Executor]  # number of tasks -> what does them
+
+
+@contextmanager
+def open_crew(workers: int | None) -> Iterator[Crew]:
+    """Executors for jobs of known length that share one set of worker processes.
+
+    Args:
+        workers: see ``open_executor``; None works in this process as long as that is done sooner than worker
+            processes have started.
+    """
+    with open_executor(workers) as executor:
+
+        def choose(tasks: int) -> Executor:
+            few = tasks == 0 or (workers is None and tasks <= _FEW)
+            ready = isinstance(executor, ProcessExecutor) and executor.started
+            return SerialExecutor() if few and not ready else executor
+
+        yield choose
 
 
 def processors() -> int:

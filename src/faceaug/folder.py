@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
@@ -56,10 +57,11 @@ class File:
     @property
     def is_picture(self) -> bool:
         """Whether its ending says picture."""
-        return PurePosixPath(self.name).suffix.lower() in SUFFIXES
+        stem, dot, ending = self.name.rpartition("/")[2].rpartition(".")
+        return bool(stem) and dot + ending.lower() in SUFFIXES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listing:
     """All regular files below a folder, sorted by the bytes of their names.
 
@@ -73,7 +75,7 @@ class Listing:
     files: tuple[File, ...]
     skipped: tuple[tuple[str, str], ...]
 
-    @property
+    @cached_property
     def pictures(self) -> tuple[File, ...]:
         """The files whose ending says picture."""
         return tuple(file for file in self.files if file.is_picture)

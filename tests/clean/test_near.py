@@ -14,7 +14,7 @@ from PIL import Image
 
 from faceaug.clean import CleanPolicy, CleanReport, clean_folder, near as near_module, screen, undo_clean
 from faceaug.clean.cache import open_cache
-from faceaug.clean.hashes import hash_object, pack, phash_bits
+from faceaug.clean.hashes import hash_object, phash_words
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
 from faceaug.errors import ArgumentError
 from faceaug.files import write_bytes
@@ -50,7 +50,7 @@ def test_hashes_are_those_of_imagehash(size: int) -> None:
     sizes = [(218, 178), (64, 64), (33, 500), (1, 1), (2, 300)]
     pictures = [picture(k, height=max(8, h), width=max(8, w))[:h, :w] for k in range(8) for h, w in sizes]
     for image in map(np.ascontiguousarray, [*pictures, *odd_pictures()]):
-        mine = hash_object(pack(phash_bits(image, size)))
+        mine = hash_object(phash_words(image, size))
         assert mine == oracle(image, size)
         assert str(mine) == str(oracle(image, size))
 
@@ -130,6 +130,19 @@ def test_edited_copies_are_set_aside_with_their_proof_and_come_back(tmp_path: Pa
     json.dumps(report.to_json())
     undo_clean(folder)
     assert tree(folder) == before
+
+
+def test_the_report_offers_the_hashes_that_imagehash_would_make(tmp_path: Path) -> None:
+    folder = folder_of_copies(tmp_path / "faces")
+    write(folder / "broken.jpg", b"no picture")
+    pictures = {path.name: read_image(path) for path in sorted(folder.glob("*.*")) if path.name != "broken.jpg"}
+    report = clean_folder(folder, ALL)
+    assert set(report.hashes) == set(pictures)
+    for name, image in pictures.items():
+        assert report.hashes[name] == oracle(image)
+        assert report.hashes.fine(name) == oracle(image, 16)
+    assert "hashes" not in report.to_json()
+    assert len(clean_folder(folder, CleanPolicy(near=False), dry_run=True).hashes) == 0
 
 
 def test_a_second_clean_finds_nothing_with_and_without_its_cache(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ every second column negated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -18,31 +19,59 @@ from PIL import Image
 
 from faceaug.image import Image8
 
-Bits: TypeAlias = NDArray[np.bool_]  # (8, 8) or (16, 16)
+Words: TypeAlias = NDArray[np.uint64]
 _EDGE = 0.04  # share of each side left out of the middle
 _SURE = 1e-5  # a coefficient this close to the median (of values up to 4e6) is decided by imagehash's own arithmetic
 
 
-def phash_bits(image: Image8, size: int = 8) -> Bits:
-    """The bits of ``imagehash.phash(Image.fromarray(image), hash_size=size)``.
+def phash_words(image: Image8, size: int = 8) -> Words:
+    """The bits of ``imagehash.phash(Image.fromarray(image), hash_size=size)``, packed.
 
     Args:
         image: uint8 (height, width, 3), RGB.
         size: 8 for 64 bits, 16 for 256.
+
+    Returns:
+        uint64 (1,) or (4,), the first bit the highest.
     """
-    return small_hash(small_grey(Image.fromarray(image).convert("L"), size * 4))
+    words: Words = hash_words(small_grey(Image.fromarray(image).convert("L"), size * 4)[None])[0, 0]
+    return words
 
 
-def hash_object(packed: NDArray[np.uint64] | np.uint64) -> imagehash.ImageHash:
+def hash_object(packed: Words | np.uint64) -> imagehash.ImageHash:
     """An ``imagehash.ImageHash`` from packed bits: one 64-bit word, or four."""
     words = np.atleast_1d(np.asarray(packed, np.uint64))
     side = {1: 8, 4: 16}[len(words)]
     return imagehash.ImageHash(np.unpackbits(words.astype(">u8").view(np.uint8)).astype(bool).reshape(side, side))
 
 
-def pack(bits: Bits) -> NDArray[np.uint64]:
-    """Bits as 64-bit words, the first bit the highest: uint64 (1,) or (4,)."""
-    return np.packbits(bits.ravel()).view(">u8").astype(np.uint64)
+class Hashes(Mapping[str, imagehash.ImageHash]):
+    """Name of a picture -> its 64-bit pHash, to be compared with ``-`` or with hashes from elsewhere.
+
+    Args:
+        places: name -> row of the hashes.
+        whole: uint64 (n,), 64 bits each.
+        fine: uint64 (n, 4), 256 bits each.
+    """
+
+    def __init__(self, places: Mapping[str, int], whole: Words, fine: Words) -> None:
+        self._places, self._whole, self._fine = places, whole, fine
+
+    def __getitem__(self, name: str) -> imagehash.ImageHash:
+        return hash_object(self._whole[self._places[name]])
+
+    def fine(self, name: str) -> imagehash.ImageHash:
+        """The 256-bit pHash of a picture; KeyError for a name that is no readable picture."""
+        return hash_object(self._fine[self._places[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+NO_HASHES = Hashes({}, np.empty(0, np.uint64), np.empty((0, 4), np.uint64))
 
 
 def small_grey(grey: Image.Image, side: int, edge: float = 0.0) -> NDArray[np.uint8]:
@@ -52,33 +81,33 @@ def small_grey(grey: Image.Image, side: int, edge: float = 0.0) -> NDArray[np.ui
     return np.asarray(grey.resize((side, side), Image.Resampling.LANCZOS, box=box if edge else None))
 
 
-def small_hash(pixels: NDArray[np.uint8], *, mirrored: bool = False) -> Bits:
-    """The hash of a small grey picture whose side is four times that of the hash."""
-    return hash_pair(pixels)[int(mirrored)]
+def hash_words(small: NDArray[np.uint8]) -> Words:
+    """The hashes of small grey pictures and of their mirror images.
 
+    Args:
+        small: uint8 (n, side, side), the side four times that of the hash.
 
-def hash_pair(pixels: NDArray[np.uint8]) -> tuple[Bits, Bits]:
-    """The hash of a small grey picture and that of its mirror image."""
-    side = len(pixels)
-    matrix = _cosines(side)
-    low = matrix @ pixels @ matrix.T
-    mirrored = low * _signs(side // 4)
-    return _above_median(low, pixels), _above_median(mirrored, pixels[:, ::-1])
+    Returns:
+        uint64 (n, 2, 1) for a side of 32, (n, 2, 4) for 64; the second of each two is of the mirror image.
+    """
+    count, side = len(small), small.shape[1] // 4
+    matrix = _cosines(4 * side)
+    low = matrix @ small @ matrix.T
+    values = np.stack([low, low * _signs(side)], axis=1).reshape(2 * count, side * side)
+    half = side * side // 2
+    middle = np.partition(values, [half - 1, half], axis=1)[:, half - 1 : half + 1]
+    median = middle.mean(axis=1, keepdims=True)  # np.median takes ten times as long
+    bits = values > median
+    for row in np.flatnonzero(np.abs(values - median).min(axis=1) < _SURE):
+        # Ties, in flat or symmetric pictures: rounding decides, so round alike.
+        picture = small[row // 2, :, :: -1 if row % 2 else 1]
+        bits[row] = imagehash.phash(Image.fromarray(np.ascontiguousarray(picture)), hash_size=side).hash.ravel()
+    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(count, 2, -1)
 
 
 def middle_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The middle of a 64 x 64 grey picture, 32 x 32: what the 64-bit hash of the middle is made of."""
     return small_grey(Image.fromarray(pixels), 32, _EDGE)
-
-
-def _above_median(low: NDArray[np.float64], pixels: NDArray[np.uint8]) -> Bits:
-    flat = np.partition(low.ravel(), [low.size // 2 - 1, low.size // 2])
-    median = (flat[low.size // 2 - 1] + flat[low.size // 2]) / 2  # np.median takes ten times as long
-    if np.abs(low - median).min() < _SURE:  # ties, in flat or symmetric pictures: rounding decides, so round alike
-        bits: Bits = imagehash.phash(Image.fromarray(np.ascontiguousarray(pixels)), hash_size=len(low)).hash
-        return bits
-    found: Bits = low > median
-    return found
 
 
 @lru_cache(maxsize=2)

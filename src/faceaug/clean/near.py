@@ -8,10 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +29,7 @@ from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_bet
 from faceaug.clean.tiers import Thresholds
 from faceaug.clean.verify import PairEvidence, compare, glance
 from faceaug.errors import ImageError
-from faceaug.executor import Executor
+from faceaug.executor import Crew
 from faceaug.image import Image8, read_image
 
 RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
@@ -42,7 +40,6 @@ _BUDGET = 3_000_000_000  # hashes compared: about a minute
 _PAIRS = 25_000_000  # pairs kept: about 1 GB
 _COMPARED = 20_000, 4  # pairs of files opened: so many, or one for every so many pictures; the most alike first
 _SAMPLE = 12  # pictures of which copies are made
-Opener: TypeAlias = Callable[[int], AbstractContextManager[Executor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,13 @@ class _Candidates:
     found: int
 
 
-def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener, cache: Cache) -> Near:
+def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cache: Cache) -> Near:
     """Find the pairs. The same for any number of workers.
 
     Args:
         pictures: in a fixed order.
         looks: ``LOOKS`` records, one for each.
-        opener: opens an executor for a number of tasks.
+        crew: gives executors, see ``open_crew``.
         cache: earlier comparisons, and the threshold used last.
     """
     if len(pictures) < 2:
@@ -126,8 +123,8 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener,
     turned = thumbnails[:, :, ::-1]
     alike = _screened(thumbnails, thumbnails, pairs, cache, notes)
     decoys = _screened(turned, thumbnails, mirrored, Cache(None), notes)
-    compared = _compare(pictures, (thumbnails, thumbnails), alike, opener, cache, mirrored=False)
-    null = _compare(pictures, (turned, thumbnails), decoys, opener, cache, mirrored=True)
+    compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, mirrored=False)
+    null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
     before = cache.fact("detail", 0.0)
@@ -144,7 +141,7 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], opener: Opener,
         broad_block=BROAD_BLOCK,
         colour=COLOUR,
         expected_false=round(expected, 4),
-        recall=_recall(pictures, detail, opener),
+        recall=_recall(pictures, detail, crew),
         candidates=alike.found,
         compared=len(compared),
         null_pairs=len(null),
@@ -218,7 +215,7 @@ def _compare(
     pictures: Sequence[Look],
     thumbnails: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     candidates: _Candidates,
-    opener: Opener,
+    crew: Crew,
     cache: Cache,
     *,
     mirrored: bool,
@@ -232,14 +229,14 @@ def _compare(
     open_ = [at for at, key in enumerate(keys) if key not in known]
     one, other = thumbnails
     fresh: dict[tuple[str, str, bool], PairEvidence | None] = {}
-    with opener(4 * len(open_)) as executor:
-        glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
-        worth = [at for at, detail in zip(open_, glances, strict=True) if detail >= _GLANCE]
-        fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
-        work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
-        for at, evidence in zip(worth, executor.map(compare_files, work), strict=True):
-            if evidence is not None:
-                fresh[keys[at]] = evidence
+    executor = crew(4 * len(open_))
+    glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
+    worth = [at for at, detail in zip(open_, glances, strict=True) if detail >= _GLANCE]
+    fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
+    work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
+    for at, evidence in zip(worth, executor.map(compare_files, work), strict=True):
+        if evidence is not None:
+            fresh[keys[at]] = evidence
     _picture.cache_clear()  # a later run in this process must read the files again
     cache.add_evidence(fresh.items())
     known |= fresh
@@ -275,10 +272,9 @@ def judge_file(path: str) -> list[PairEvidence]:
         return []
 
 
-def _recall(pictures: Sequence[Look], detail: float, opener: Opener) -> float:
+def _recall(pictures: Sequence[Look], detail: float, crew: Crew) -> float:
     step = max(1, len(pictures) // _SAMPLE)
-    with opener(0) as executor:
-        found = [e for judged in executor.map(judge_file, _paths(pictures[::step])) for e in judged]
+    found = [e for judged in crew(0).map(judge_file, _paths(pictures[::step])) for e in judged]
     passed = sum(is_same_photo(evidence, detail) for evidence in found)
     return round(passed / len(found), 4) if found else -1.0
 

@@ -18,6 +18,7 @@ from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.errors import RefusedError, printable
+from faceaug.executor import Crew, open_crew
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Layout, Listing, find_layout, list_folder, table_paths
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
@@ -98,21 +99,32 @@ def decide(
         scene: the folder.
         policy: what the user decided.
         set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
-        workers: see ``open_executor``.
+        workers: see ``open_crew``.
         on_progress: called with the number of pictures read.
         cache: what earlier runs read and compared.
     """
+    with open_crew(workers) as crew:
+        return _decide(scene, policy, set_aside, crew, on_progress, cache or Cache(None))
+
+
+def _decide(
+    scene: Scene,
+    policy: CleanPolicy,
+    set_aside: Sequence[str],
+    crew: Crew,
+    on_progress: Progress | None,
+    cache: Cache,
+) -> Decision:
     files = scene.listing.pictures
     root = scene.listing.root
     protected = policy.protected(root, [file.name for file in files])
-    cache = cache or Cache(None)
-    contents = read_contents(root, files, looks=policy.near, workers=workers, cache=cache, on_progress=on_progress)
+    contents = read_contents(root, files, looks=policy.near, crew=crew, cache=cache, on_progress=on_progress)
     signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
     names = _names(scene, signatures, earlier, repair=policy.repair_names)
     known, renames = names.known, list(names.renames)
     pictures, annotations = _pictures(scene, signatures, renames, protected, known)
-    found = find_resemblance(root, pictures, contents, mirrored=policy.mirrored, workers=workers, cache=cache)
+    found = find_resemblance(root, pictures, contents, mirrored=policy.mirrored, crew=crew, cache=cache)
     duplicates, left = _proven(scene, find_duplicates(found.pictures, found.links))
     damaged, more = _damaged(scene, signatures, protected)
     gone = {duplicate.copy.file.name for duplicate in duplicates} | {file.name for file, _ in damaged}
@@ -140,6 +152,7 @@ def decide(
         mirrored=look_alikes(found, gone, "mirrored"),
         bursts=look_alikes(found, gone, "burst"),
         leaks=leaks_of(duplicates, found),
+        hashes=contents.hashes(),
     )
     return Decision(tuple(_moves(files, kept, duplicates, damaged)), report)
 

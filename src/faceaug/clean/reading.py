@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -12,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.cache import Cache
+from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
-from faceaug.executor import Executor, SerialExecutor, open_executor
+from faceaug.executor import Crew
 from faceaug.folder import File
 
 Progress: TypeAlias = Callable[[int], None]
-_FEW = 400  # pictures that are read sooner than worker processes have started
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +33,20 @@ class Contents:
     looks: NDArray[np.void]
     place: dict[str, int]
 
+    def hashes(self) -> Hashes:
+        """The hashes of all readable pictures; none where looks were not asked for."""
+        if not len(self.looks):
+            return NO_HASHES
+        places = {name: self.place[name] for name, signature in self.signatures.items() if signature.pixels}
+        return Hashes(places, self.looks["whole"].copy(), self.looks["fine"].copy())
+
 
 def read_contents(
     root: Path,
     files: Sequence[File],
     *,
     looks: bool,
-    workers: int | None,
+    crew: Crew,
     cache: Cache,
     on_progress: Progress | None = None,
 ) -> Contents:
@@ -50,7 +56,7 @@ def read_contents(
         root: the folder.
         files: its pictures.
         looks: whether near duplicates are looked for.
-        workers: see ``open_executor``.
+        crew: gives executors, see ``open_crew``.
         cache: what earlier runs read; what is read now is added.
         on_progress: called with the number of pictures read so far.
     """
@@ -70,20 +76,9 @@ def read_contents(
             keep(file, signature)
     missing = [file for file in files if file.name not in found]
     function = read_signature if looks else read_exact_signature
-    with few_executor(len(missing), workers) as executor:
-        results = executor.map(function, (str(root / file.name) for file in missing))
-        for file, signature in zip(missing, results, strict=True):
-            cache.add(file, signature)
-            keep(file, signature)
+    results = crew(len(missing)).map(function, (f"{root}/{file.name}" for file in missing))
+    for file, signature in zip(missing, results, strict=True):
+        cache.add(file, signature)
+        keep(file, signature)
     cache.flush()
     return Contents({file.name: found[file.name] for file in files}, table, place)
-
-
-@contextmanager
-def few_executor(tasks: int, workers: int | None) -> Iterator[Executor]:
-    """An executor; in this process if the tasks are done sooner than worker processes have started."""
-    if tasks == 0 or (workers is None and tasks <= _FEW):
-        yield SerialExecutor()
-        return
-    with open_executor(workers) as executor:
-        yield executor

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.conflicts import Proposal
+from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.page import Bars
 from faceaug.clean.present import report_csv, report_html
@@ -75,6 +76,8 @@ class CleanReport:
         leaks: photos in two partitions.
         thresholds: what decided about duplicates that are not the same in every pixel; None if none were looked for.
         histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
+        hashes: name a readable picture had -> its pHash as ``imagehash.ImageHash``; empty without a search for near
+            duplicates. Not in the JSON.
     """
 
     folder: str
@@ -97,6 +100,7 @@ class CleanReport:
     leaks: tuple[Leak, ...] = ()
     thresholds: Thresholds | None = None
     histogram: tuple[int, ...] = ()
+    hashes: Hashes = field(default_factory=lambda: NO_HASHES, repr=False, compare=False)
 
     @property
     def renamed(self) -> int:
@@ -167,10 +171,11 @@ class CleanReport:
         """
         limit = None if verbose else _SHOWN
         lines = [printable(self.headline())]
-        for title, _, rows in self._lists():
+        for title, header, rows in self._lists():
             if rows:
+                between = " -> " if header == ("was", "is") else " | "
                 lines.append(f"{title}: {len(rows):,}")
-                lines += [f"  {' | '.join(printable(text) for text in row if text)}" for row in rows[:limit]]
+                lines += [f"  {between.join(printable(text) for text in row if text)}" for row in rows[:limit]]
                 lines += [f"  ... and {len(rows) - _SHOWN:,} more"] if limit and len(rows) > limit else []
         missing = {table: count for table, count in self.rows_without_file.items() if count}
         lines += [f"{printable(table)}: {count:,} rows have no picture now" for table, count in missing.items()]
@@ -178,7 +183,9 @@ class CleanReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for one JSON document. Names that are not UTF-8 are as ``os.fsdecode`` gives them."""
-        return {"counts": self.counts()} | asdict(self)
+        values = asdict(replace(self, hashes=NO_HASHES))
+        del values["hashes"]
+        return {"counts": self.counts()} | values
 
     def to_html(self, *, workers: int | None = 0) -> str:
         """One self-contained page with the pictures in it, read from where they lie now.

@@ -11,8 +11,9 @@ from typing import Literal
 from faceaug.clean.cache import Cache
 from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
 from faceaug.clean.near import Link, Look, Near, find_near
-from faceaug.clean.reading import Contents, few_executor
+from faceaug.clean.reading import Contents
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Tier
+from faceaug.executor import Crew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +39,7 @@ def find_resemblance(
     contents: Contents,
     *,
     mirrored: Literal["report", "remove"],
-    workers: int | None,
+    crew: Crew,
     cache: Cache,
 ) -> Resemblance:
     """Compare the looks of all pictures.
@@ -48,7 +49,7 @@ def find_resemblance(
         pictures: the readable ones.
         contents: their signatures and looks; without looks nothing is found.
         mirrored: whether mirror images count as one photo.
-        workers: see ``open_executor``.
+        crew: gives executors, see ``open_crew``.
         cache: earlier comparisons.
     """
     if not len(contents.looks):
@@ -63,7 +64,7 @@ def find_resemblance(
     near = find_near(
         [Look(str(root / picture.file.name), picture.signature.pixels) for picture in shown],
         contents.looks[[contents.place[picture.file.name] for picture in shown]],
-        lambda tasks: few_executor(tasks, workers),
+        crew,
         cache,
     )
     links = _links(near.mirrored, shown, "mirrored") if mirrored == "remove" else {}

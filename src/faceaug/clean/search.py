@@ -28,7 +28,7 @@ _Found: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8
 _FEW = 3_000  # hashes from which tables are faster than comparing all
 _CHUNK = 1 << 20  # pairs compared at once
 _MASKS = 16  # ways to change a key that one task of a thread looks up
-_SAMPLE = 100_000  # random pairs from which the cost of a division into bands is estimated
+_SAMPLE = 25_000  # random pairs from which the cost of a division into bands is estimated
 
 
 class TooManyPairs(RefusedError):  # noqa: N818 - what was found, not what went wrong

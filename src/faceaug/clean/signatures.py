@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceaug.clean.hashes import hash_pair, middle_of, pack, small_grey
+from faceaug.clean.hashes import hash_words, middle_of, small_grey
 from faceaug.errors import ImageError
 from faceaug.image import Image8, decode, load_cv2, read_bytes
 
@@ -95,10 +95,10 @@ def looks_of(image: Image8, data: bytes = b"") -> NDArray[np.void]:
     thumbnail, larger = small_grey(grey, 32), small_grey(grey, 64)
     plain = np.asarray(grey)
     record = np.zeros((), LOOKS)
-    for name, pixels in (("whole", thumbnail), ("middle", middle_of(larger)), ("fine", larger)):
-        for field, bits in zip((name, f"mirrored_{name}"), hash_pair(pixels), strict=True):
-            words = pack(bits)
-            record[field] = words if len(words) > 1 else words[0]
+    of_whole, of_middle = hash_words(np.stack([thumbnail, middle_of(larger)]))[..., 0]
+    record["whole"], record["mirrored_whole"] = of_whole
+    record["middle"], record["mirrored_middle"] = of_middle
+    record["fine"], record["mirrored_fine"] = hash_words(larger[None])[0]
     record["thumbnail"] = thumbnail
     record["height"], record["width"] = plain.shape
     record["sharpness"] = cv2.meanStdDev(cv2.Laplacian(plain, cv2.CV_16S))[1][0, 0]

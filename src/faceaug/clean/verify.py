@@ -9,7 +9,10 @@ colour. Correlation of the plain pixels is not enough: different people on dark 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 from faceaug.image import Image8, load_cv2
 
 Grey: TypeAlias = NDArray[np.float32]
+_Range: TypeAlias = tuple[int, int]
 Number = TypeVar("Number", bound=np.generic)
 _WORK = 96  # pixels of the longer side of what is compared: more costs time and adds noise, not proof
 _LEVELS = ((32, 4), (64, 2), (_WORK, 2))  # longer side, steps
@@ -25,6 +29,7 @@ _MARGIN = 0.03  # share of the sides that frames and shifts may spoil
 _FAR = 0.16  # how far the affine map may be from the identity
 _FINE, _COARSE = 110, 22  # the band of detail: the longer side over these, as sigmas
 _BLOCKS = 8
+_DIAGONAL = np.diag_indices(8)
 _NOISE = 3.0  # grey levels that compression may add to a block without being held against it
 _EMPTY = 1.1  # grey levels that compression alone puts into frequencies without content
 _TINTED = 4.0  # grey levels of spread from which a picture counts as coloured
@@ -61,6 +66,56 @@ class PairEvidence:
     enlarged: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """x' = xx x + xy y + tx, y' = yx x + yy y + ty, in pixels from the middle; never far from the identity."""
+
+    xx: float = 1.0
+    xy: float = 0.0
+    tx: float = 0.0
+    yx: float = 0.0
+    yy: float = 1.0
+    ty: float = 0.0
+
+    def at_scale(self, factor: float) -> Affine:
+        """The same map of pictures ``factor`` times as large."""
+        return Affine(self.xx, self.xy, self.tx * factor, self.yx, self.yy, self.ty * factor)
+
+    def plus(self, change: Sequence[float], side: int) -> tuple[Affine, float]:
+        """The map after a step.
+
+        Args:
+            change: to tx, xx, xy, ty, yx, yy.
+            side: of the pictures, the longer one, pixels; how far one step and all steps may go depends on it.
+
+        Returns:
+            The map, and the step in units of what is worth another one.
+        """
+        tx, xx, xy, ty, yx, yy = change
+        tx, ty = _clip(tx, 0.03 * side), _clip(ty, 0.03 * side)
+        xx, xy, yx, yy = _clip(xx, 0.05), _clip(xy, 0.05), _clip(yx, 0.05), _clip(yy, 0.05)
+        moved = max(max(abs(tx), abs(ty)) / 0.02, max(abs(xx), abs(xy), abs(yx), abs(yy)) * side / 0.04)
+        changed = Affine(
+            1 + _clip(self.xx - 1 + xx, _FAR),
+            _clip(self.xy + xy, _FAR),
+            _clip(self.tx + tx, 0.1 * side),
+            _clip(self.yx + yx, _FAR),
+            1 + _clip(self.yy - 1 + yy, _FAR),
+            _clip(self.ty + ty, 0.1 * side),
+        )
+        return changed, moved
+
+    def matrix(self, height: int, width: int) -> NDArray[np.float64]:
+        """The matrix (2, 3) in pixels from the first one, for pictures of one size."""
+        cx, cy = (width - 1) / 2, (height - 1) / 2
+        return np.array(
+            [
+                [self.xx, self.xy, self.tx + cx - self.xx * cx - self.xy * cy],
+                [self.yx, self.yy, self.ty + cy - self.yx * cx - self.yy * cy],
+            ]
+        )
+
+
 def compare(one: Image8, other: Image8) -> PairEvidence:
     """Align two pictures and measure how alike they are.
 
@@ -89,8 +144,8 @@ def compare(one: Image8, other: Image8) -> PairEvidence:
         colour=_colour(first, second, 2 * fine),
         spread=float(min(da.std(), db.std())),
         gain=float(np.sqrt(a.var() / max(float(b.var()), 1e-6))),
-        scale=float(np.sqrt(abs(np.linalg.det(affine[:, :2].astype(np.float64))))),
-        shift=float(np.hypot(*affine[:, 2])) / max(height, width),
+        scale=math.sqrt(abs(affine.xx * affine.yy - affine.xy * affine.yx)),
+        shift=math.hypot(affine.tx, affine.ty) / max(height, width),
         enlarged=_enlarged(one, other),
     )
 
@@ -131,91 +186,99 @@ def _resized(image: NDArray[Number], width: int, height: int) -> NDArray[Number]
     return resized
 
 
-def _align(one: Grey, other: Grey) -> NDArray[np.float64]:
-    """The affine map (2, 3), about the centre and in pixels, that takes places in ``one`` to places in ``other``."""
+def _align(one: Grey, other: Grey) -> Affine:
+    """The affine map, about the centre and in pixels, that takes places in ``one`` to places in ``other``."""
     longer = max(one.shape)
-    affine = np.eye(2, 3)
+    affine = Affine()
     for side, steps in _LEVELS:
         factor = min(1.0, side / longer)
         width, height = max(2, round(one.shape[1] * factor)), max(2, round(one.shape[0] * factor))
         small = _resized(one, width, height), _resized(other, width, height)
-        affine[:, 2] *= factor
+        affine = affine.at_scale(factor)
         for _ in range(steps):
-            step = _step(*small, affine)
-            affine = _near_identity(affine + step, max(height, width))
-            if np.abs(step[:, 2]).max() < 0.02 and np.abs(step[:, :2]).max() * max(height, width) < 0.04:
+            affine, moved = _step(*small, affine)
+            if moved < 1:
                 break
-        affine[:, 2] /= factor
+        affine = affine.at_scale(1 / factor)
         if factor == 1.0:
             break
     return affine
 
 
-def _step(one: Grey, other: Grey, affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One Gauss-Newton step: gain, offset and a change of the map, by weighted least squares."""
+def _step(one: Grey, other: Grey, affine: Affine) -> tuple[Affine, float]:
+    """One Gauss-Newton step: gain, offset and a change of the map, by weighted least squares.
+
+    Returns:
+        The new map, and how far the step went; below 1 there is no need for another.
+    """
     cv2 = load_cv2()
     height, width = one.shape
     warped = _warp(other, affine)
     place = _inside(affine, height, width)
-    target, moved = one[place].ravel(), warped[place]
+    target = one[place]
     if target.size < 64:
-        return np.zeros((2, 3))
-    along_x = cv2.Sobel(warped, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)[place]
-    along_y = cv2.Sobel(warped, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)[place]
-    x = (np.arange(width, dtype=np.float32) - (width - 1) / 2)[place[1]]
-    y = (np.arange(height, dtype=np.float32) - (height - 1) / 2)[place[0]][:, None]
-    ones = np.ones_like(moved)
-    parts = (moved, ones, along_x, along_x * x, along_x * y, along_y, along_y * x, along_y * y)
-    basis = np.stack(parts).reshape(8, -1)
-    fit = _solve(basis, target, None)
-    residual = np.abs(target - fit @ basis)
-    limit = 2 * max(1.0, 1.4826 * float(np.median(residual)))
-    fit = _solve(basis, target, np.minimum(1, limit / np.maximum(residual, 1e-3)))
-    gain = fit[0] if abs(fit[0]) > 0.2 else 0.2
-    tx, xx, xy, ty, yx, yy = fit[2:] / gain
-    reach = 0.03 * max(height, width)
-    return np.array(
-        [
-            [np.clip(xx, -0.05, 0.05), np.clip(xy, -0.05, 0.05), np.clip(tx, -reach, reach)],
-            [np.clip(yx, -0.05, 0.05), np.clip(yy, -0.05, 0.05), np.clip(ty, -reach, reach)],
-        ]
-    )
+        return affine, 0.0
+    x, y = _places(width)[None, place[1]], _places(height)[place[0], None]
+    basis = np.empty((9, *target.shape), np.float32)
+    basis[0], basis[1], basis[8] = warped[place], 1, target
+    for row, (dx, dy) in ((2, (1, 0)), (5, (0, 1))):
+        basis[row] = cv2.Sobel(warped, cv2.CV_32F, dx, dy, ksize=3, scale=0.125)[place]
+        np.multiply(basis[row], x, out=basis[row + 1])
+        np.multiply(basis[row], y, out=basis[row + 2])
+    flat = basis.reshape(9, -1)
+    residual = np.abs(flat[8] - _solve(flat, None) @ flat[:8])
+    middle = len(residual) // 2
+    limit = 2 * max(1.0, 1.4826 * float(np.partition(residual, middle)[middle]))
+    gain, _, *change = _solve(flat, np.minimum(1, limit / np.maximum(residual, 1e-3))).tolist()
+    gain = gain if abs(gain) > 0.2 else 0.2
+    return affine.plus([value / gain for value in change], max(height, width))
 
 
-def _solve(basis: Grey, target: Grey, weight: Grey | None) -> NDArray[np.float32]:
-    weighted = basis if weight is None else basis * weight
-    normal = (weighted @ basis.T).astype(np.float64)
-    diagonal = np.diag_indices(len(normal))
-    normal[diagonal] = normal[diagonal] * (1 + 1e-4) + 1e-3
-    return np.linalg.solve(normal, (weighted @ target).astype(np.float64)).astype(np.float32)
+def _solve(basis: Grey, weight: Grey | None) -> NDArray[np.float32]:
+    """The first eight rows times what gives the ninth, by least squares: float32 (8,)."""
+    cv2 = load_cv2()
+    weighted = basis[:8] if weight is None else basis[:8] * weight
+    products = (weighted @ basis.T).astype(np.float64)
+    normal = products[:, :8]
+    normal[_DIAGONAL] = normal[_DIAGONAL] * (1 + 1e-4) + 1e-3
+    _, fit = cv2.solve(normal, products[:, 8:], flags=cv2.DECOMP_CHOLESKY)
+    return np.asarray(fit[:, 0], np.float32)
 
 
-def _near_identity(affine: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    square = np.eye(2) + np.clip(affine[:, :2] - np.eye(2), -_FAR, _FAR)
-    return np.column_stack([square, np.clip(affine[:, 2], -0.1 * side, 0.1 * side)])
+@lru_cache(maxsize=64)
+def _places(side: int) -> Grey:
+    """Pixels counted from the middle."""
+    return np.arange(side, dtype=np.float32) - (side - 1) / 2
 
 
-def _warp(image: Grey, affine: NDArray[np.float64]) -> Grey:
+def _warp(image: Grey, affine: Affine) -> Grey:
     cv2 = load_cv2()
     height, width = image.shape[:2]
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    matrix = affine.copy()
-    matrix[:, 2] += centre - affine[:, :2] @ centre
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped: Grey = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    warped: Grey = cv2.warpAffine(
+        image, affine.matrix(height, width), (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
     return warped
 
 
-def _inside(affine: NDArray[np.float64], height: int, width: int) -> tuple[slice, slice]:
+def _inside(affine: Affine, height: int, width: int) -> tuple[slice, slice]:
     """The largest upright rectangle that the map takes into the other picture, without the margins of either."""
     margin = max(1.0, _MARGIN * max(height, width))
-    half = np.array([(width - 1) / 2, (height - 1) / 2])
-    turn = np.abs(affine[[0, 1], [1, 0]]) * half[::-1]
-    stretch = np.maximum(affine[[0, 1], [0, 1]], 0.5)
-    low = np.maximum(-half + margin, (-half + margin + turn - affine[:, 2]) / stretch) + half
-    high = np.minimum(half - margin, (half - margin - turn - affine[:, 2]) / stretch) + half
-    (left, top), (right, bottom) = np.ceil(low).astype(int), np.floor(high).astype(int) + 1
-    return slice(int(top), int(max(bottom, top))), slice(int(left), int(max(right, left)))
+    half = (width - 1) / 2, (height - 1) / 2
+    across = _between(half[0], half[1], margin, affine.xx, affine.xy, affine.tx)
+    down = _between(half[1], half[0], margin, affine.yy, affine.yx, affine.ty)
+    return slice(down[0], max(down)), slice(across[0], max(across))
+
+
+def _between(half: float, other_half: float, margin: float, stretch: float, turn: float, shift: float) -> _Range:
+    reach, turned = half - margin, abs(turn) * other_half
+    low = max(-reach, (-reach + turned - shift) / max(stretch, 0.5)) + half
+    high = min(reach, (reach - turned - shift) / max(stretch, 0.5)) + half
+    return math.ceil(low), math.floor(high) + 1
+
+
+def _clip(value: float, limit: float) -> float:
+    return max(-limit, min(limit, value))
 
 
 def _correlation(a: Grey, b: Grey) -> float:
