@@ -247,7 +247,7 @@ def described() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="CELEBA200")
+    parser.add_argument("folder", type=Path, help="CELEBA200, or CELEBA64 with --bases")
     parser.add_argument("--copies", type=int, default=100, help="of each edit")
     parser.add_argument("--bases", type=int, help="photos taken; all if not given")
     parser.add_argument("--seed", type=int, default=0)

@@ -4,12 +4,13 @@
 
     python benchmarks/clean_set.py CELEBA200 OUT [--copies 100] [--seed 0]
 
-Every picture of CELEBA200 (a CelebA folder of pictures about 200 pixels high) is taken as it is; for each kind of edit
+Every picture of CELEBA200 (a CelebA folder of pictures about 200 pixels high; of smaller ones, edits that are measured
+in pixels are as much smaller) is taken as it is; for each kind of edit
 ``--copies`` of them are chosen by the seed, edited and added. Names are drawn by the seed and tell nothing. ``OUT``
 holds ``pictures/`` and ``labels.json``: file -> the picture it was made from, the edit, and the identity.
 
-Pictures of CELEBA200 that are copies of each other already, as people see them, are listed in ``ALREADY`` and have one
-label. All others are different photos; those of one person are the hard negatives.
+Pictures that are copies of each other already, as people see them, are listed in ``ALREADY`` and have one label. All
+others are different photos; those of one person are the hard negatives.
 """
 
 from __future__ import annotations
@@ -34,15 +35,26 @@ from faceaug.image import encode_jpeg, encode_png, read_bytes, read_image
 Picture: TypeAlias = NDArray[np.uint8]
 Edit: TypeAlias = Callable[[Picture, np.random.Generator], Picture]
 
-# Pairs of CELEBA200 that show one photo twice, found by this package and judged by eye.
-ALREADY: tuple[tuple[str, str], ...] = (
-    ("183517.jpg", "189215.jpg"),
-    ("189622.jpg", "197337.jpg"),
-    ("190782.jpg", "202131.jpg"),
-    ("191419.jpg", "198783.jpg"),
-    ("192577.jpg", "198717.jpg"),
-    ("199369.jpg", "202105.jpg"),
+# Numbers of pictures that show one photo, found by this package and judged by eye; the first six in CELEBA200.
+# fmt: off
+ALREADY: tuple[tuple[int, ...], ...] = (
+    (183517, 189215), (189622, 197337), (190782, 202131), (191419, 198783), (192577, 198717), (199369, 202105),
+    (1853, 78159), (1976, 58986), (2957, 65239), (5260, 28935), (7222, 152221), (7382, 67560), (8042, 26337),
+    (9923, 156686), (11637, 166587), (12810, 89638), (13725, 67896), (14746, 15112), (15054, 58014), (15855, 29772),
+    (20435, 35369), (20782, 58721), (20880, 147594), (22556, 177541), (24262, 41590), (26922, 68482), (28491, 108979),
+    (32942, 77837), (34140, 156774), (34899, 49558), (35573, 97973), (36427, 148899), (42944, 106841),
+    (52425, 112707), (55543, 121189), (59120, 159610), (60556, 146477), (63688, 104062), (65345, 155527),
+    (67569, 93116), (72782, 98654), (73809, 124981), (78646, 146068), (79417, 157966), (79701, 126043),
+    (81967, 122845), (83383, 129603), (83631, 172863), (86097, 131995), (86101, 142679), (86508, 143205),
+    (88710, 132645), (90980, 107784), (91804, 121072), (92323, 117101), (94609, 112904), (96118, 120147),
+    (96801, 148114), (97464, 124523), (99408, 159901), (100406, 147412), (105912, 137291), (108517, 131796),
+    (109174, 119442), (111892, 152108), (114798, 134920), (119109, 132885), (128813, 157538), (133020, 161002),
+    (133488, 136486), (137107, 137464), (146704, 157567), (166506, 169274), (169470, 177246), (171891, 180576),
+    (172077, 175926), (176078, 178259), (177079, 178965),
 )
+# fmt: on
+_PHOTOS = {number: group[0] for group in ALREADY for number in group}
+_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1))
 QUALITY = 92  # of every edited copy whose edit is not the compression itself
 
 
@@ -86,7 +98,8 @@ def cropped(share: float) -> Edit:
 
 def shifted(image: Picture, draw: np.random.Generator) -> Picture:
     """Move by 3 pixels in a direction the seed draws; the edge is repeated."""
-    dx, dy = [(3, 0), (-3, 0), (0, 3), (0, -3), (3, 3), (-3, -3), (3, -3), (-3, 3)][draw.integers(8)]
+    far = round(3 * _scale(image))
+    dx, dy = [(far * x, far * y) for x, y in _DIRECTIONS][draw.integers(8)]
     height, width = image.shape[:2]
     moved = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
     return _bytes(cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REPLICATE))
@@ -96,7 +109,8 @@ def bordered(image: Picture, draw: np.random.Generator) -> Picture:
     """A black or white frame of 3 pixels inside the picture."""
     out = image.copy()
     value = draw.choice([0, 255])
-    out[:3], out[-3:], out[:, :3], out[:, -3:] = value, value, value, value
+    wide = round(3 * _scale(image))
+    out[:wide], out[-wide:], out[:, :wide], out[:, -wide:] = value, value, value, value
     return out
 
 
@@ -107,15 +121,16 @@ def greyed(image: Picture, _: np.random.Generator) -> Picture:
 
 def blurred(image: Picture, _: np.random.Generator) -> Picture:
     """A Gaussian of sigma 1.5 pixels."""
-    return _bytes(cv2.GaussianBlur(image, (0, 0), 1.5))
+    return _bytes(cv2.GaussianBlur(image, (0, 0), 1.5 * _scale(image)))
 
 
 def branded(image: Picture, draw: np.random.Generator) -> Picture:
     """A small written logo in a corner."""
     out = image.copy()
     height, width = image.shape[:2]
-    x, y = draw.choice([4, width - 48]), draw.choice([14, height - 6])
-    cv2.putText(out, "PHOTO", (int(x), int(y)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
+    scale = _scale(image)
+    x, y = draw.choice([4 * scale, width - 48 * scale]), draw.choice([14 * scale, height - 6 * scale])
+    cv2.putText(out, "PHOTO", (int(x), int(y)), cv2.FONT_HERSHEY_SIMPLEX, 0.4 * scale, (255, 255, 255), 1, cv2.LINE_AA)
     return out
 
 
@@ -196,11 +211,8 @@ def build(source: Path, out: Path, *, copies: int = 100, seed: int = 0, bases: i
 
 
 def photo_of(name: str) -> str:
-    """The name under which a photo of CELEBA200 that is there several times is labelled."""
-    for group in ALREADY:
-        if name in group:
-            return group[0]
-    return name
+    """The name under which a photo that is there several times is labelled."""
+    return f"{_PHOTOS.get(int(Path(name).stem), int(Path(name).stem)):06d}.jpg"
 
 
 def _copies(names: list[str], copies: int, seed: int) -> list[tuple[str, str]]:
@@ -236,6 +248,11 @@ def _identities(source: Path) -> dict[str, int]:
         return {}
     rows = read_table(table)
     return dict(zip(rows.names, (int(value) for value in np.asarray(rows.values).reshape(-1)), strict=True))
+
+
+def _scale(image: Picture) -> float:
+    """How much smaller than 200 pixels a picture is."""
+    return min(1.0, image.shape[0] / 200)
 
 
 def _bytes(values: NDArray[np.floating]) -> Picture:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import pytest
 
 from faceaug import folder as folder_module
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.errors import AnnotationError, ArgumentError, RefusedError
+from faceaug.errors import AnnotationError, ArgumentError, FaceAugError, RefusedError
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_jpeg, encode_png, read_image
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, messy, names, tree, write
@@ -342,6 +343,18 @@ def test_the_report_reads_well(tmp_path: Path) -> None:
     html = (folder / ".faceaug" / "runs" / "0001" / "report.html").read_text()
     assert "img_align_celeba/000022.JPG" in html
     assert undo_clean(folder).summary() == "run 0001 undone: 7 files have their old names again"
+
+
+def test_a_disk_that_does_not_answer_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "000001.jpg", encode_jpeg(picture(1)))
+
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("faceaug.clean.plan.table_paths", fail)
+    monkeypatch.setattr("faceaug.clean.plan.find_layout", lambda _: "celeba")
+    with pytest.raises(FaceAugError, match=r"cannot be read \(Input/output error\); nothing was changed"):
+        clean_folder(tmp_path)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from faceaug.clean.reading import Progress, read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
-from faceaug.errors import RefusedError, printable
+from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Layout, Listing, find_layout, list_folder, table_paths
 from faceaug.image import SUFFIXES
@@ -73,7 +73,16 @@ def look(path: Path | str) -> Scene:
         ArgumentError: there is no such folder.
         RefusedError: there are no pictures in it.
         AnnotationError: a table contradicts itself.
+        FaceAugError: the disk does not answer.
     """
+    try:
+        return _look(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FaceAugError(f"{printable(path)}: cannot be read ({reason}); nothing was changed") from error
+
+
+def _look(path: Path | str) -> Scene:
     listing = list_folder(path)
     if not listing.pictures:
         raise RefusedError(f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); nothing was changed")
