@@ -57,7 +57,7 @@ class File:
     @property
     def is_picture(self) -> bool:
         """Whether its ending says picture."""
-        stem, dot, ending = self.name.rpartition("/")[2].rpartition(".")
+        stem, dot, ending = last_part(self.name).rpartition(".")
         return bool(stem) and dot + ending.lower() in SUFFIXES
 
 
@@ -79,6 +79,11 @@ class Listing:
     def pictures(self) -> tuple[File, ...]:
         """The files whose ending says picture."""
         return tuple(file for file in self.files if file.is_picture)
+
+
+def last_part(name: str) -> str:
+    """What follows the last "/" of a name."""
+    return name.rpartition("/")[2]
 
 
 def list_folder(path: Path | str) -> Listing:
@@ -246,8 +251,8 @@ def _table_names(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
     """What tables call each picture: its name without folders, but one picture only may own a name."""
     owner: dict[str, str] = {}
     for name in sorted(names, key=lambda name: not name.startswith(f"{CELEBA_PICTURES}/")):
-        owner.setdefault(PurePosixPath(name).name, name)
-    plain = [PurePosixPath(name).name if owner[PurePosixPath(name).name] == name else "" for name in names]
+        owner.setdefault(last_part(name), name)
+    plain = [last if owner[last := last_part(name)] == name else "" for name in names]
     twins = [name for name, own in zip(names, plain, strict=True) if not own]
     if not twins:
         return plain, []
@@ -288,8 +293,8 @@ def _metadata_tables(listing: Listing) -> tuple[str, ...]:
             return (name,)
     found: dict[str, str] = {}
     for ending in METADATA_NAMES:
-        for name in (name for name in present if PurePosixPath(name).name == ending):
-            found.setdefault(str(PurePosixPath(name).parent), name)
+        for name in (name for name in present if name.endswith(f"/{ending}")):
+            found.setdefault(name.rpartition("/")[0], name)
     return tuple(sorted(found.values()))
 
 

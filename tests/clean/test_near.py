@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceaug.clean import CleanPolicy, CleanReport, clean_folder, near as near_module, screen, undo_clean
+from faceaug.clean import CleanPolicy, CleanReport, candidates, clean_folder, near as near_module, screen, undo_clean
 from faceaug.clean.cache import open_cache
 from faceaug.clean.hashes import hash_object, phash_words
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
@@ -221,7 +221,7 @@ def test_more_candidates_than_the_budget_narrow_the_search_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of_copies(tmp_path / "faces")
-    monkeypatch.setattr(near_module, "_PAIRS", 1)
+    monkeypatch.setattr(candidates, "_PAIRS", 1)
     notes = clean_folder(folder, ALL, dry_run=True).notes
     assert any("near duplicates were" in note for note in notes)
 
@@ -242,7 +242,9 @@ def test_the_cache_spares_the_second_run_the_decoding(tmp_path: Path, monkeypatc
     clean_folder(folder, ALL)
     monkeypatch.setattr("faceaug.clean.reading.read_signature", lambda path: pytest.fail(f"read {path} again"))
     monkeypatch.setattr(near_module, "compare_files", lambda task: pytest.fail(f"compared {task} again"))
+    monkeypatch.setattr(candidates, "_within", lambda *_: pytest.fail("searched again"))
     assert clean_folder(folder, ALL).run is None
+    assert clean_folder(folder, ALL, dry_run=True).groups == ()
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

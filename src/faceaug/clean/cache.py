@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -26,6 +26,7 @@ from faceaug.image import load_cv2
 _BATCH = 2_000  # files written at once: so many are read again after a kill
 _TABLES = """
 create table if not exists facts (name text primary key, value) without rowid;
+create table if not exists arrays (owner text, name text, data blob, primary key (owner, name)) without rowid;
 create table if not exists files (name blob primary key, stamp text, content blob, pixels blob,
     jpeg int, problem text, looks blob) without rowid;
 create table if not exists pairs (one blob, other blob, mirrored int, evidence blob, primary key (one, other, mirrored))
@@ -36,8 +37,8 @@ create table if not exists pairs (one blob, other blob, mirrored int, evidence b
 class Cache:
     """Signatures by file and comparisons by pair. Open it with ``open_cache``."""
 
-    def __init__(self, database: sqlite3.Connection | None) -> None:
-        self._database = database
+    def __init__(self, database: sqlite3.Connection | None, *, write: bool = True) -> None:
+        self._database, self._writes = database, write
         self._waiting: list[tuple[object, ...]] = []
 
     def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
@@ -50,7 +51,7 @@ class Cache:
 
     def add(self, file: File, signature: Signature) -> None:
         """Remember one file; written in batches. What could not be read is tried again next time."""
-        if self._database is None or not signature.content:
+        if self._database is None or not self._writes or not signature.content:
             return
         digests = (bytes.fromhex(signature.content), bytes.fromhex(signature.pixels))
         rest = (signature.jpeg, signature.problem, signature.looks)
@@ -86,6 +87,15 @@ class Cache:
         """Remember a number."""
         self._write("insert or replace into facts values (?, ?)", [(name, value)])
 
+    def arrays(self, owner: str) -> dict[str, bytes]:
+        """Everything remembered for an owner, by name."""
+        return dict(self._query("select name, data from arrays where owner = ?", owner))
+
+    def set_arrays(self, owner: str, arrays: Mapping[str, bytes]) -> None:
+        """Remember arrays under their names, all or none."""
+        rows = [(owner, name, data) for name, data in arrays.items()]
+        self._write("insert or replace into arrays values (?, ?, ?)", rows)
+
     def _query(self, words: str, *values: object) -> Iterable[Any]:
         if self._database is None:
             return []
@@ -96,7 +106,7 @@ class Cache:
             return []
 
     def _write(self, words: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if self._database is None or not rows:
+        if self._database is None or not self._writes or not rows:
             return
         try:
             with self._database:
@@ -114,7 +124,7 @@ def open_cache(path: Path | None, *, write: bool) -> Iterator[Cache]:
         write: make it when missing, and replace a damaged one or one of another version.
     """
     database = _opened(path, write=write) if path is not None else None
-    cache = Cache(database)
+    cache = Cache(database, write=write)
     try:
         yield cache
     finally:

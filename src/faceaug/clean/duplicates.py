@@ -102,11 +102,7 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
     Returns:
         Sorted by the name of the copy.
     """
-    alike: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
-        alike[picture.signature.pixels].append(picture)
-    for group in alike.values():
-        group.sort(key=keeping_order)
+    alike = _by_pixels(pictures)
     neighbours: dict[str, list[tuple[str, Likeness]]] = defaultdict(list)
     for pair, likeness in (links or {}).items():
         one, other = sorted(pair)
@@ -115,7 +111,8 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
             neighbours[other].append((one, likeness))
     found: list[Duplicate] = []
     taken: set[str] = set()
-    for pixels in sorted(alike, key=lambda pixels: keeping_order(alike[pixels][0])):
+    shared = [pixels for pixels, group in alike.items() if len(group) > 1 or pixels in neighbours]
+    for pixels in sorted(shared, key=lambda pixels: keeping_order(alike[pixels][0])):
         keeper = alike[pixels][0]
         if pixels in taken and not keeper.protected:
             continue
@@ -167,6 +164,17 @@ def label_conflict(known: Annotations, copy: int, keeper: int) -> str:
     opposed = np.flatnonzero(known.attributes[copy].astype(int) * known.attributes[keeper] == -1)
     parts += [f"{ATTRIBUTES[k]} {known.attributes[copy, k]:+d} and {known.attributes[keeper, k]:+d}" for k in opposed]
     return "; ".join(parts)
+
+
+def _by_pixels(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
+    """Digest of the pixels -> those who have them, who stays first."""
+    alike: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        alike[picture.signature.pixels].append(picture)
+    for group in alike.values():
+        if len(group) > 1:
+            group.sort(key=keeping_order)
+    return alike
 
 
 def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,20 +24,15 @@ from faceaug.clean.calibrate import (
     is_same_photo,
     judge_copies,
 )
-from faceaug.clean.screen import likeness
-from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
+from faceaug.clean.candidates import RADIUS, Candidates, find_candidates
 from faceaug.clean.tiers import Thresholds
 from faceaug.clean.verify import PairEvidence, compare, glance
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
 from faceaug.image import Image8, read_image
 
-RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
-MIRROR_RADIUS = 8
 _LIKE = 0.80  # share of a thumbnail that must be explained
 _GLANCE = 0.70  # correlation of the detail of thumbnails; copies have 0.9 and more, nine in ten strangers less
-_BUDGET = 3_000_000_000  # hashes compared: about a minute
-_PAIRS = 25_000_000  # pairs kept: about 1 GB
 _COMPARED = 20_000, 4  # pairs of files opened: so many, or one for every so many pictures; the most alike first
 _SAMPLE = 12  # pictures of which copies are made
 
@@ -93,16 +88,6 @@ class Near:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidates:
-    """Pairs to open, the most alike first."""
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    distance: NDArray[np.uint8]
-    found: int
-
-
 def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cache: Cache) -> Near:
     """Find the pairs. The same for any number of workers.
 
@@ -114,15 +99,13 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cac
     """
     if len(pictures) < 2:
         return Near()
-    notes: list[str] = []
-    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)), notes)
-    cache.set_fact("radius", radius)
-    histogram = tuple(np.bincount(pairs.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
-    mirrored = _mirrored(looks, notes)
+    search = find_candidates(looks, [picture.pixels for picture in pictures], cache)
+    notes = list(search.notes())
+    histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]
     turned = thumbnails[:, :, ::-1]
-    alike = _screened(thumbnails, thumbnails, pairs, cache, notes)
-    decoys = _screened(turned, thumbnails, mirrored, Cache(None), notes)
+    alike = _screened(search.plain, len(pictures), cache, notes)
+    decoys = _screened(search.mirrored, len(pictures), Cache(None), notes)
     compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, mirrored=False)
     null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, mirrored=True)
     if not compared and not null:
@@ -135,14 +118,14 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cac
     if expected > 1:
         notes.append(f"about {expected:.0f} pairs of different photos may pass as one; look at the groups before use")
     thresholds = Thresholds(
-        radius=radius,
+        radius=search.radius,
         detail=detail,
         face_block=FACE_BLOCK,
         broad_block=BROAD_BLOCK,
         colour=COLOUR,
         expected_false=round(expected, 4),
         recall=_recall(pictures, detail, crew),
-        candidates=alike.found,
+        candidates=len(search.plain.first),
         compared=len(compared),
         null_pairs=len(null),
     )
@@ -154,67 +137,25 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cac
     return Near(same, reflections, bursts, histogram, thresholds, tuple(notes))
 
 
-def _within(looks: NDArray[np.void], radius: int, notes: list[str]) -> tuple[Pairs, int]:
-    """Pairs whose wholes or middles are within the radius, each once, with the distance of the wholes."""
-    n = len(looks)
-    both = np.concatenate([looks["whole"], looks["middle"]])
-    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET), radius, notes)
-    one, other = pairs.first % n, pairs.second % n
-    keys = np.unique((np.minimum(one, other) * n + np.maximum(one, other))[one != other])
-    first, second = keys // n, keys % n
-    distance = np.bitwise_count(looks["whole"][first] ^ looks["whole"][second])
-    return Pairs(first, second, distance), radius
-
-
-def _mirrored(looks: NDArray[np.void], notes: list[str]) -> Pairs:
-    """Pairs i < j of which one is within the radius of the other's mirror image."""
-    pairs, _ = _affordable(
-        lambda r: near_pairs_between(looks["mirrored_whole"], looks["whole"], r, budget=_BUDGET), MIRROR_RADIUS, notes
-    )
-    keep = pairs.first < pairs.second
-    return Pairs(pairs.first[keep], pairs.second[keep], pairs.distance[keep])
-
-
-def _affordable(search: Callable[[int], Pairs], radius: int, notes: list[str]) -> tuple[Pairs, int]:
-    """The pairs within the largest radius that the budget allows."""
-    for smaller in range(radius, -1, -2):
-        try:
-            pairs = search(smaller)
-        except TooManyPairs:
-            continue
-        if len(pairs.first) <= _PAIRS:
-            if smaller < radius:
-                notes.append(
-                    f"so many pictures are alike that near duplicates were looked for within distance {smaller} only, "
-                    f"not {radius}"
-                )
-            return pairs, smaller
-    notes.append("so many pictures have the same hash that near duplicates were not looked for")
-    nothing = np.empty(0, np.int64)
-    return Pairs(nothing, nothing, np.empty(0, np.uint8)), -1
-
-
-def _screened(
-    one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs, cache: Cache, notes: list[str]
-) -> _Candidates:
-    like = likeness(one, other, pairs.first, pairs.second)
-    most = max(_COMPARED[0], len(other) // _COMPARED[1])
+def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str]) -> Candidates:
+    """Those worth opening: alike in their thumbnails, and if there are too many the most alike ones."""
+    most = max(_COMPARED[0], pictures // _COMPARED[1])
+    like = candidates.like
     # A second run looks no deeper than the first, or it would find what that one had no time for.
     chosen = np.flatnonzero(like >= max(_LIKE, cache.fact("like", 0.0)))
     if len(chosen) > most:
-        order = np.lexsort((pairs.second[chosen], pairs.first[chosen], -like[chosen]))[:most]
+        order = np.lexsort((candidates.second[chosen], candidates.first[chosen], -like[chosen]))[:most]
         chosen = chosen[order]
         least = float(like[chosen[-1]])
         cache.set_fact("like", least)
         notes.append(f"the {most:,} pairs that are most alike were compared (thumbnails agree to {least:.0%} and more)")
-    chosen = np.sort(chosen)
-    return _Candidates(pairs.first[chosen], pairs.second[chosen], pairs.distance[chosen], len(pairs.first))
+    return candidates.some(np.sort(chosen))
 
 
 def _compare(
     pictures: Sequence[Look],
     thumbnails: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    candidates: _Candidates,
+    candidates: Candidates,
     crew: Crew,
     cache: Cache,
     *,

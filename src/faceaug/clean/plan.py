@@ -19,7 +19,17 @@ from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_a
 from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
-from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Layout, Listing, find_layout, list_folder, table_paths
+from faceaug.folder import (
+    CELEBA_PICTURES,
+    FaceFolder,
+    File,
+    Layout,
+    Listing,
+    find_layout,
+    last_part,
+    list_folder,
+    table_paths,
+)
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
@@ -226,8 +236,8 @@ def _table_names(names: Sequence[str]) -> list[str]:
     """What tables call each picture; of two with one name, the one in CelebA's own folder, else the first, owns it."""
     owner: dict[str, str] = {}
     for name in sorted(names, key=lambda name: (not name.startswith(f"{CELEBA_PICTURES}/"), name)):
-        owner.setdefault(PurePosixPath(name).name, name)
-    return [plain if owner[plain := PurePosixPath(name).name] == name else "" for name in names]
+        owner.setdefault(last_part(name), name)
+    return [plain if owner[plain := last_part(name)] == name else "" for name in names]
 
 
 def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate], list[tuple[str, str]]]:
@@ -315,7 +325,7 @@ def _reason(duplicate: Duplicate) -> str:
 def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> dict[str, int]:
     new = {rename.old: rename.new for rename in renames}
     staying = [new.get(file.name, file.name) for file in scene.listing.pictures if file.name not in gone]
-    present = {PurePosixPath(name).name for name in staying}
+    present = set(map(last_part, staying))
     return {table.path.name: sum(name not in present for name in table.names) for table in scene.tables}
 
 

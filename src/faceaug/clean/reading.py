@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -67,7 +67,7 @@ def read_contents(
     def keep(file: File, signature: Signature) -> None:
         if looks and signature.looks:
             table[place[file.name]] = np.frombuffer(signature.looks, LOOKS)[0]
-        found[file.name] = replace(signature, looks=b"")
+        found[file.name] = signature.without_looks()
         if on_progress and (len(found) % 64 == 0 or len(found) == len(files)):
             on_progress(len(found))
 

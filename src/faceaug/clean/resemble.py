@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from faceaug.clean.cache import Cache
 from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
@@ -54,7 +56,7 @@ def find_resemblance(
     """
     if not len(contents.looks):
         return Resemblance(list(pictures), {}, Near(), ())
-    pictures = [_with_quality(picture, contents) for picture in pictures]
+    pictures = _with_quality(pictures, contents)
     first: dict[str, Picture] = {}
     for picture in pictures:
         known = first.get(picture.signature.pixels)
@@ -62,7 +64,7 @@ def find_resemblance(
             first[picture.signature.pixels] = picture
     shown = tuple(sorted(first.values(), key=lambda picture: picture.signature.pixels))
     near = find_near(
-        [Look(str(root / picture.file.name), picture.signature.pixels) for picture in shown],
+        [Look(f"{root}/{picture.file.name}", picture.signature.pixels) for picture in shown],
         contents.looks[[contents.place[picture.file.name] for picture in shown]],
         crew,
         cache,
@@ -120,10 +122,16 @@ def _partition(picture: Picture) -> str:
     return PARTITION_NAMES.get(picture.partition, str(picture.partition))
 
 
-def _with_quality(picture: Picture, contents: Contents) -> Picture:
-    look = contents.looks[contents.place[picture.file.name]]
-    area = int(look["height"]) * int(look["width"])
-    return replace(picture, area=area, quantisation=float(look["quantisation"]), sharpness=float(look["sharpness"]))
+def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Picture]:
+    looks, place = contents.looks, contents.place
+    areas = (looks["height"].astype(np.int64) * looks["width"]).tolist()
+    steps, sharpness = looks["quantisation"].tolist(), looks["sharpness"].tolist()
+    rated = []
+    for p in pictures:  # not ``replace``: it takes five times as long, and there may be 200,000
+        at = place[p.file.name]
+        quality = areas[at], steps[at], sharpness[at]
+        rated.append(Picture(p.file, p.name, p.signature, p.protected, p.partition, p.rows, p.known, *quality))
+    return rated
 
 
 def _links(links: Iterable[Link], shown: Sequence[Picture], tier: Tier) -> dict[frozenset[str], Likeness]:
@@ -144,8 +152,4 @@ def _without_enlarged(pictures: Sequence[Picture], near: Near, shown: Sequence[P
             enlarged, original = pair if link.evidence.enlarged == 1 else pair[::-1]
             pixels = enlarged.signature.pixels
             areas[pixels] = min(areas.get(pixels, enlarged.area), original.area - 1)
-    return [replace(p, area=_smaller(p, areas)) for p in pictures]
-
-
-def _smaller(picture: Picture, areas: Mapping[str, int]) -> int:
-    return areas.get(picture.signature.pixels, picture.area)
+    return [replace(p, area=areas[p.signature.pixels]) if p.signature.pixels in areas else p for p in pictures]

@@ -53,6 +53,10 @@ class Signature:
     problem: str
     looks: bytes = b""
 
+    def without_looks(self) -> Signature:
+        """The same without ``looks``, which take a thousand bytes."""
+        return Signature(self.content, self.pixels, self.jpeg, self.problem)
+
     @property
     def damaged(self) -> bool:
         """Whether the bytes were read and are no picture: setting the file aside is right."""

@@ -1,0 +1,166 @@
+"""Which pairs of pictures are worth a look: by hash, for a million pairs by thumbnail, and from the last search.
+
+What a search found is kept with the pictures it was about. As long as no picture is new, a later run takes it over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.clean.cache import Cache
+from faceaug.clean.screen import likeness
+from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
+
+RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
+MIRROR_RADIUS = 8
+_BUDGET = 3_000_000_000  # hashes compared: about a minute
+_PAIRS = 25_000_000  # pairs kept in memory: about 1 GB
+_KEPT = 4_000_000  # pairs kept in the cache: about 50 MB
+_COLUMNS = {"first": "<i4", "second": "<i4", "distance": "u1", "like": "<f4"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Pairs of pictures, sorted by (first, second).
+
+    Attributes:
+        first: int64 (n,), places in the pictures.
+        second: int64 (n,), above ``first``.
+        distance: uint8 (n,), bits of the 64-bit pHash that differ.
+        like: float32 (n,), share of one thumbnail that the other explains.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    distance: NDArray[np.uint8]
+    like: NDArray[np.float32]
+
+    def some(self, places: NDArray[np.int64]) -> Candidates:
+        """Those at some places."""
+        return Candidates(self.first[places], self.second[places], self.distance[places], self.like[places])
+
+    def among(self, new: NDArray[np.int64]) -> Candidates:
+        """Those of which both pictures are still there; ``new``: old place -> new place or -1, ascending."""
+        first, second = new[self.first], new[self.second]
+        keep = np.flatnonzero((first >= 0) & (second >= 0))
+        return Candidates(first[keep], second[keep], self.distance[keep], self.like[keep])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """What looking at all hashes gave.
+
+    Attributes:
+        plain: pairs whose wholes or middles are within the radius, with the distance of the wholes.
+        mirrored: pairs of which one is near the mirror image of the other.
+        radius: what was searched within, bits; -1 if nothing was.
+    """
+
+    plain: Candidates
+    mirrored: Candidates
+    radius: int
+
+    def notes(self) -> Iterator[str]:
+        """What is worth telling."""
+        if self.radius < 0:
+            yield "so many pictures have the same hash that near duplicates were not looked for"
+        elif self.radius < RADIUS:
+            yield (
+                "so many pictures are alike that near duplicates were looked for within distance "
+                f"{self.radius} only, not {RADIUS}"
+            )
+
+
+def find_candidates(looks: NDArray[np.void], digests: Sequence[str], cache: Cache) -> Search:
+    """All pairs of pictures that may show one photo.
+
+    Args:
+        looks: ``LOOKS`` (n,).
+        digests: of the pixels of each, each once, ascending.
+        cache: has what was found last; what is found is kept there.
+    """
+    present = np.array(digests, "S32")
+    known = _known(present, cache)
+    if known is not None:
+        return known
+    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)))
+    cache.set_fact("radius", radius)
+    thumbnails = looks["thumbnail"]
+    plain = _judged(thumbnails, thumbnails, pairs)
+    search = Search(plain, _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks)), radius)
+    if len(search.plain.first) + len(search.mirrored.first) <= _KEPT:
+        cache.set_arrays("search", _arrays(search) | {"digests": present.tobytes()})
+    return search
+
+
+def _arrays(search: Search) -> dict[str, bytes]:
+    parts = {"plain": search.plain, "mirrored": search.mirrored}
+    columns = {
+        f"{part}/{name}": getattr(found, name).astype(kind).tobytes()
+        for part, found in parts.items()
+        for name, kind in _COLUMNS.items()
+    }
+    return columns | {"radius": str(search.radius).encode()}
+
+
+def _known(present: NDArray[np.bytes_], cache: Cache) -> Search | None:
+    """The last search, if all pictures were part of it."""
+    arrays = cache.arrays("search")
+    try:
+        before = np.frombuffer(arrays["digests"], "S32")
+        place = np.searchsorted(before, present)
+        if not len(before) or place.max() >= len(before) or not np.array_equal(before[place], present):
+            return None
+        new = np.full(len(before), -1, np.int64)
+        new[place] = np.arange(len(present))
+        plain, mirrored = (_read(arrays, part).among(new) for part in ("plain", "mirrored"))
+        return Search(plain, mirrored, int(arrays["radius"]))
+    except (KeyError, ValueError, IndexError):  # none, or not as it was written
+        return None
+
+
+def _read(arrays: Mapping[str, bytes], part: str) -> Candidates:
+    first, second, distance, like = (np.frombuffer(arrays[f"{part}/{name}"], kind) for name, kind in _COLUMNS.items())
+    return Candidates(first.astype(np.int64), second.astype(np.int64), distance, like)
+
+
+def _judged(one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs) -> Candidates:
+    return Candidates(pairs.first, pairs.second, pairs.distance, likeness(one, other, pairs.first, pairs.second))
+
+
+def _within(looks: NDArray[np.void], radius: int) -> tuple[Pairs, int]:
+    """Pairs whose wholes or middles are within the radius, each once, with the distance of the wholes."""
+    n = len(looks)
+    both = np.concatenate([looks["whole"], looks["middle"]])
+    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET), radius)
+    one, other = pairs.first % n, pairs.second % n
+    keys = np.unique((np.minimum(one, other) * n + np.maximum(one, other))[one != other])
+    first, second = keys // n, keys % n
+    distance = np.bitwise_count(looks["whole"][first] ^ looks["whole"][second])
+    return Pairs(first, second, distance), radius
+
+
+def _mirrored(looks: NDArray[np.void]) -> Pairs:
+    """Pairs i < j of which one is within the radius of the other's mirror image."""
+    pairs, _ = _affordable(
+        lambda r: near_pairs_between(looks["mirrored_whole"], looks["whole"], r, budget=_BUDGET), MIRROR_RADIUS
+    )
+    keep = pairs.first < pairs.second
+    return Pairs(pairs.first[keep], pairs.second[keep], pairs.distance[keep])
+
+
+def _affordable(search: Callable[[int], Pairs], radius: int) -> tuple[Pairs, int]:
+    """The pairs within the largest radius that the budget allows."""
+    for smaller in range(radius, -1, -2):
+        try:
+            pairs = search(smaller)
+        except TooManyPairs:
+            continue
+        if len(pairs.first) <= _PAIRS:
+            return pairs, smaller
+    nothing = np.empty(0, np.int64)
+    return Pairs(nothing, nothing, np.empty(0, np.uint8)), -1
