@@ -43,7 +43,9 @@ def same(one: Search, other: Search) -> bool:
         for a, b in ((one.plain, other.plain), (one.mirrored, other.mirrored))
         for name in ("first", "second", "distance", "like")
     ]
-    return one.radius == other.radius and all(np.array_equal(a, b) for a, b in pairs)
+    return one.radius == other.radius and all(
+        a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-5) for a, b in pairs
+    )
 
 
 def test_the_last_search_serves_again_for_the_same_pictures_and_for_some_of_them(
