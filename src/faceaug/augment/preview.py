@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.augment.blur import GaussianBlur, MotionBlur
-from faceaug.augment.maps import Size
+from faceaug.augment.lattice import Size
 from faceaug.augment.pictures import open_picture
 from faceaug.augment.recipe import default_recipe
 from faceaug.augment.transform import Transform

@@ -11,7 +11,7 @@ from typing import Any
 
 from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.compose import Compose, OneOf
-from faceaug.augment.maps import Size
+from faceaug.augment.lattice import Size
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
 from faceaug.errors import ArgumentError, printable

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from faceaug.augment.maps import Points, Size
+from faceaug.augment.lattice import Size
+from faceaug.augment.maps import Points
 from faceaug.augment.pictures import is_pil, is_tensor, open_picture
 from faceaug.augment.sample import Sample
 from faceaug.augment.transform import Params, Transform
-from faceaug.draws import MAX_SEED
+from faceaug.draws import MAX_SEED, Dice
 
 # These are there to change the type of the picture; after any other it goes back to the type it had.
 _CONVERSIONS = ("ToImage", "ToPILImage", "PILToTensor", "ToPureTensor")
@@ -64,8 +65,8 @@ class TorchvisionStep(Transform):
         """The class of the torchvision transform."""
         return type(self.transform).__name__
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
-        return {"torch_seed": int(rng.integers(MAX_SEED))}
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
+        return {"torch_seed": dice.integer(MAX_SEED)}
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Run it on the pixels and targets as they are now."""
