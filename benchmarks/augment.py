@@ -191,7 +191,7 @@ class Runner:
             self.only = first
             return
         self.count = 5 if self.chunk()[0] * batch < chunk else 1
-        self.count = max(1, min(len(items), round(chunk / (self.chunk()[0] * batch))))
+        self.count = max(1, min(3000, round(chunk / (self.chunk()[0] * batch))))
 
     def chunk(self) -> tuple[float, float]:
         """Seconds per picture: of the processor, by the clock."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.augment.lattice import Size
+from faceaug.augment.lattice import Lattice, Size
 from faceaug.draws import Dice, Words
 
 Reals: TypeAlias = NDArray[np.floating[Any]]
@@ -19,6 +19,7 @@ Reals: TypeAlias = NDArray[np.floating[Any]]
 _STEEPEST = 0.9
 _CONVERGED = 1e-10  # px
 _STEPS = 32  # per cell, between which the spline is taken straight: within thousandths of a pixel
+_DENSE = 96  # nodes in the frame of the lattice that scattered places are looked up in: within hundredths of a pixel
 _PROBES = 4  # per cell, to find the largest displacement and slope
 
 
@@ -114,13 +115,16 @@ class RandomField:
 
     def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the output positions come from: displaced by the field."""
-        vectors = self._vectors.astype(x.dtype) * x.dtype.type(self.limit)
         if x.ndim == 2 and x.shape[0] == 1 and y.shape[1] == 1:  # a grid: each axis by itself
+            vectors = self._vectors.astype(x.dtype) * x.dtype.type(self.limit)
             shift = self._weights(y[:, 0], 0) @ vectors @ self._weights(x[0], 1).T
             return x + shift[0], y + shift[1]
-        across = self._weights(x.reshape(-1), 1)
-        moved = ((self._weights(y.reshape(-1), 0) @ vectors) * across).sum(axis=2)
-        return x + moved[0].reshape(x.shape), y + moved[1].reshape(x.shape)
+        across, down = self.size[1] / self.cells, self.size[0] / self.cells
+        moved = self._lattice.values(
+            np.minimum(np.maximum(x, -0.5 - across), self.size[1] - 0.5 + across),
+            np.minimum(np.maximum(y, -0.5 - down), self.size[0] - 0.5 + down),
+        )
+        return x + moved.real, y + moved.imag
 
     def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the source positions go: the one place whose displacement leads back here."""
@@ -140,14 +144,26 @@ class RandomField:
             at_x, at_y = x - (u - at_x), y - (v - at_y)
         return at_x, at_y
 
+    @cached_property
+    def _lattice(self) -> Lattice:
+        """The displacement from one cell before the frame to one behind, dense enough to be taken bilinear."""
+        (height, width), steps = self.size, max(4, _DENSE // self.cells)
+        table = _table(self.cells, steps)[:-1]
+        x, y = table @ (self._vectors.astype(np.float32) * np.float32(self.limit)) @ table.T
+        nodes = np.empty(x.shape, np.complex64)
+        nodes.real, nodes.imag = x, y
+        origin = -0.5 - width / self.cells, -0.5 - height / self.cells
+        return Lattice(nodes, origin, (width / (self.cells * steps), height / (self.cells * steps)))
+
     def _weights(self, places: Reals, axis: int) -> Reals:
         """The share of each drawn vector at places along one side: (n, cells + 5)."""
-        table, scale = _table(self.cells), _STEPS * self.cells / self.size[axis]
+        table, scale = _table(self.cells, _STEPS), _STEPS * self.cells / self.size[axis]
         at = np.minimum(np.maximum(places * scale + (0.5 * scale + _STEPS), 0), (self.cells + 2) * _STEPS)
         step = at.astype(np.intp)
         low = table.take(step, axis=0)
-        weights: Reals = low + (at - step)[:, None] * (table.take(step + 1, axis=0) - low)
-        return weights.astype(places.dtype, copy=False)
+        share = (at - step).astype(np.float32)[:, None]
+        weights: Reals = low + share * (table.take(step + 1, axis=0) - low)
+        return weights
 
 
 @lru_cache(maxsize=16)
@@ -158,9 +174,9 @@ def _unit_field(cells: int, key: int) -> tuple[Reals, float, float]:
         The control vectors (2, cells + 5, cells + 5), x and y by row and column, and the field's largest change
         across and down, per cell.
     """
-    side, probe = cells + 5, _table(cells)[: -1 : _STEPS // _PROBES]
+    side, probe = cells + 5, _table(cells, _PROBES)[:-1]
     vectors = Dice(Words(key), b"augment/field").array(2 * side * side).reshape(2, side, side) * 2 - 1
-    values = probe @ vectors @ probe.T
+    values = probe @ vectors.astype(np.float32) @ probe.T
     reach = _largest(values[:, _PROBES:-_PROBES, _PROBES:-_PROBES])
     across, down = np.diff(values, axis=2), np.diff(values, axis=1)
     return vectors / reach, _largest(across) * _PROBES / reach, _largest(down) * _PROBES / reach
@@ -168,17 +184,17 @@ def _unit_field(cells: int, key: int) -> tuple[Reals, float, float]:
 
 def _largest(vectors: Reals) -> float:
     """The largest length among vectors (2, ...)."""
-    return math.sqrt((vectors[0] ** 2 + vectors[1] ** 2).max())
+    return math.sqrt(float((vectors[0] ** 2 + vectors[1] ** 2).max()))
 
 
 @lru_cache(maxsize=64)
-def _table(cells: int) -> Reals:
-    """Uniform cubic B-splines from -1 to cells + 1 in small steps, the last twice: float64 (nodes, cells + 5)."""
-    places = np.arange((cells + 2) * _STEPS + 1) / _STEPS  # 0 is one cell before the frame
+def _table(cells: int, steps: int) -> NDArray[np.float32]:
+    """Uniform cubic B-splines from -1 to cells + 1, some steps per cell, the last twice: float32 (nodes, cells + 5)."""
+    places = np.arange((cells + 2) * steps + 1) / steps  # 0 is one cell before the frame
     cell = np.minimum(places.astype(np.int64), cells + 1)
     t = (places - cell)[:, None]
     four = np.concatenate([(1 - t) ** 3, (3 * t - 6) * t * t + 4, ((-3 * t + 3) * t + 3) * t + 1, t * t * t], axis=1)
-    table = np.zeros((len(places) + 1, cells + 5))
+    table = np.zeros((len(places) + 1, cells + 5), np.float32)
     np.put_along_axis(table[:-1], cell[:, None] + np.arange(4), four / 6, axis=1)
     table[-1] = table[-2]
     table.flags.writeable = False
