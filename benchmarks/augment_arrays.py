@@ -57,7 +57,9 @@ class Albumentations(Kit):
             "stretch": lambda: A.Affine(scale={"x": x, "y": y}, **warp),
             "perspective": lambda: _albumentations_perspective(self.size, fixed)(scale=values["perspective"], **warp),
             "elastic": lambda: A.ElasticTransform(alpha=self.elastic, sigma=self.sigma, **warp),
-            "gaussian": lambda: A.GaussianBlur(BLUR_SIDE if fixed else 0, sigma_limit=values["gaussian"], p=1.0),
+            "gaussian": lambda: A.GaussianBlur(
+                (BLUR_SIDE, BLUR_SIDE) if fixed else 0, sigma_limit=values["gaussian"], p=1.0
+            ),
             "motion": lambda: A.MotionBlur(
                 values["motion"],
                 allow_shifted=False,
