@@ -72,12 +72,13 @@ def preview_sheet(
     return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
 
 
-def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size:
+def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | None = None, seed: int = 0) -> Size:
     """Write ``preview_sheet`` of a folder as one PNG.
 
     Args:
         folder: with faces.
         out: the PNG to write; a sheet that faceaug wrote there before is replaced.
+        recipe: shown in the last rows; None for the preset "light".
         seed: which faces are shown, and the draws.
 
     Returns:
@@ -92,7 +93,7 @@ def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size
         raise RefusedError(f"{printable(out)}: lies in the folder it shows and would become one of its pictures")
     if out.is_dir() or (out.exists() and _MADE_BY not in out.read_bytes()[:4096]):
         raise RefusedError(f"{printable(out)}: exists and is no sheet of faceaug; give another name")
-    sheet = preview_sheet(source, seed=seed)
+    sheet = preview_sheet(source, recipe=recipe, seed=seed)
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(out, encode_png(sheet, text={"Software": _MADE_BY.decode()}))

@@ -5,6 +5,7 @@ The other direction needs no adapter: a faceaug transform is a callable that tak
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,24 @@ def torch_seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(before)
+
+
+@contextmanager
+def globally_seeded(seed: int) -> Iterator[None]:
+    """Run a block with torch's (CPU), NumPy's and Python's global generators at a given seed, and put them back after.
+
+    Args:
+        seed: 0..2**63-1.
+    """
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002, TID251
+    try:
+        with torch_seeded(seed):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
 
 
 @dataclass(frozen=True, eq=False)
