@@ -49,7 +49,7 @@ class Albumentations(Kit):
         values = FIXED if fixed else DRAWN
         (x, y), linear, mirrored = values["stretch"], cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
         warp = {"interpolation": linear, "border_mode": mirrored, "p": 1.0}
-        low, high = values["angle"]
+        (low, high), side = values["angle"], (BLUR_SIDE, BLUR_SIDE) if fixed else 0
         make = {
             "flip h": lambda: A.HorizontalFlip(p=values["p"]),
             "flip v": lambda: A.VerticalFlip(p=values["p"]),
@@ -57,9 +57,7 @@ class Albumentations(Kit):
             "stretch": lambda: A.Affine(scale={"x": x, "y": y}, **warp),
             "perspective": lambda: _albumentations_perspective(self.size, fixed)(scale=values["perspective"], **warp),
             "elastic": lambda: A.ElasticTransform(alpha=self.elastic, sigma=self.sigma, **warp),
-            "gaussian": lambda: A.GaussianBlur(
-                (BLUR_SIDE, BLUR_SIDE) if fixed else 0, sigma_limit=values["gaussian"], p=1.0
-            ),
+            "gaussian": lambda: A.GaussianBlur(side, sigma_limit=values["gaussian"], p=1.0),
             "motion": lambda: A.MotionBlur(
                 values["motion"],
                 allow_shifted=False,

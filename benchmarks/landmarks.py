@@ -49,6 +49,7 @@ ROWS = {step: Row((step,), marked=True) for step in STEPS if step not in {"gauss
 PERIOD = 24.0  # pixels; shorter waves are bent by linear interpolation, longer ones rounded more coarsely
 PHASES = np.arange(9) * 2 * np.pi / 9
 MARGIN = 6  # pixels: nearer to the edge is not measured
+REACH = 14  # pixels around the middle of a spot that belong to it
 WINDOW = 4  # pixels around a place on which the quadratic is fitted
 
 
@@ -62,14 +63,16 @@ def places() -> tuple[Floats, Floats]:
 
 
 def ramp() -> NDArray[np.float32]:
-    """Columns and rows as shares of the size, (height, width, 3)."""
+    """Columns and rows as shares of the size, and 1 where there is a picture: (height, width, 3)."""
     x, y = places()
-    return np.stack([x / SIZE[1], y / SIZE[0], np.zeros_like(x)], axis=2).astype(np.float32)
+    return np.stack([x / SIZE[1], y / SIZE[0], np.ones_like(x)], axis=2).astype(np.float32)
 
 
 def read_ramp(result: NDArray[np.float32]) -> Floats:
     """Source x and y of every pixel, (height, width, 2)."""
-    return result[..., :2].astype(np.float64) * (SIZE[1], SIZE[0])
+    places = result[..., :2].astype(np.float64) * (SIZE[1], SIZE[0])
+    places[result[..., 2] < 0.999] = np.inf  # at least partly the fill
+    return places
 
 
 def waves() -> list[NDArray[np.uint8]]:
@@ -93,16 +96,27 @@ def read_waves(results: Sequence[NDArray[np.uint8]]) -> Floats:
     return np.stack(found, axis=2)
 
 
-def true_place(sources: Floats, point: Floats) -> Floats | None:
-    """The output place whose source is the point: Newton's method on local quadratics. None near the edge."""
-    distance = ((sources - point) ** 2).sum(axis=2)
-    distance[:MARGIN], distance[-MARGIN:], distance[:, :MARGIN], distance[:, -MARGIN:] = (np.inf,) * 4
-    row, column = np.unravel_index(int(distance.argmin()), distance.shape)
-    if distance[row, column] > 4:
+def true_place(sources: Floats, point: Floats, told: Floats | None) -> Floats | None:
+    """The output place whose source is the point: Newton's method on a local quadratic. None near the edge.
+
+    A mirrored border may show a place twice; then the one nearer to what the library told is meant.
+    """
+    apart = ((sources - point) ** 2).sum(axis=2)
+    apart[:MARGIN], apart[-MARGIN:], apart[:, :MARGIN], apart[:, -MARGIN:] = (np.inf,) * 4
+    if apart.min() > 4:
         return None
+    if told is not None:
+        x, y = places()
+        away = np.where(apart <= 4, (x - told[0]) ** 2 + (y - told[1]) ** 2, np.inf)
+        row, column = np.unravel_index(int(away.argmin()), away.shape)
+        around = (np.abs(y - row) <= WINDOW) & (np.abs(x - column) <= WINDOW)
+        apart = np.where(around, apart, np.inf)
+    row, column = np.unravel_index(int(apart.argmin()), apart.shape)
     y, x = np.mgrid[-WINDOW : WINDOW + 1, -WINDOW : WINDOW + 1].astype(np.float64)
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2).reshape(-1, 6)
     near = sources[row - WINDOW : row + WINDOW + 1, column - WINDOW : column + WINDOW + 1].reshape(-1, 2)
+    if not np.isfinite(near).all():
+        return None
     c = np.linalg.lstsq(terms, near, rcond=None)[0]
     at = np.zeros(2)
     for _ in range(20):
@@ -176,7 +190,7 @@ def errors_by_inverse(marked: Marked, points: Points) -> tuple[list[float], int]
     sources, moved = marked.sources(points)
     found = []
     for k, point in enumerate(points.astype(np.float64)):
-        true = true_place(sources.copy(), point)
+        true = true_place(sources, point, moved[k] if len(moved) == len(points) else None)
         if true is not None:
             found.append(distance(moved, k, true, len(points)))
     return found, len(moved)
@@ -188,7 +202,9 @@ def errors_by_blobs(marked: Marked, points: Points) -> list[float]:
     x, y = places()
     found = []
     for k in range(len(points)):
-        spot = spots[..., k] * (spots[..., k] > 3)
+        row, column = np.unravel_index(int(spots[..., k].argmax()), SIZE)
+        near = (np.abs(y - row) <= REACH) & (np.abs(x - column) <= REACH)  # a mirrored border may show it twice
+        spot = spots[..., k] * (near & (spots[..., k] > 3))
         edge = max(spot[:MARGIN].max(), spot[-MARGIN:].max(), spot[:, :MARGIN].max(), spot[:, -MARGIN:].max())
         if edge > 0 or spot.max() < 128:
             continue
