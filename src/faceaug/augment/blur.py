@@ -78,7 +78,7 @@ class GaussianBlur(Blur):
         return float(params["sigma"])
 
     def blur(self, image: Picture, params: Params) -> Picture:
-        """Separable: a kernel of 2 floor(3 sigma + 1/2) + 1 pixels a side, at least 3."""
+        """Separable: a kernel of 2 ceil(3 sigma - 1/2) + 1 pixels a side, at least 3."""
         sigma = params["sigma"]
         if sigma <= 0:
             return image
@@ -123,7 +123,7 @@ class MotionBlur(Blur):
 
 def gauss_kernel(sigma: float) -> NDArray[np.float32]:
     """Weights exp(-d**2 / (2 sigma**2)) at whole distances: float32 (side,), side odd, sum 1."""
-    reach = max(1, math.floor(3 * sigma + 0.5))
+    reach = max(1, math.ceil(3 * sigma - 0.5))
     scale = -0.5 / max(sigma, 1e-3) ** 2
     half = [math.exp(d * d * scale) for d in range(reach + 1)]
     total = 2 * sum(half) - 1

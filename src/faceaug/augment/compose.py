@@ -80,6 +80,15 @@ class Compose(Transform):
                 plan.append({"step": number, **drawn})
         return plan
 
+    def _act(self, sample: Sample, words: Words) -> None:
+        if self.p < 1 and Dice(words, b"augment/Compose/p").random() >= self.p:
+            return
+        size = sample.size
+        for slot, transform in self._slots:
+            drawn = transform.draw(Dice(words, slot), size)
+            if drawn is not None:
+                transform.apply(sample, drawn)
+
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for drawn in params:
             step: Any = drawn.get("step")

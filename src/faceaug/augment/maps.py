@@ -286,7 +286,7 @@ class Map:
         for part in reversed(self.parts):
             bend = part.bend * slope * slope + part.stretch * bend
             slope *= part.stretch
-        wanted = math.sqrt(8 * _TOLERANCE / bend) if bend > 0 else _WIDEST
+        wanted = math.sqrt(8 * _TOLERANCE / max(bend, 1e-6))
         return max(1, min(_WIDEST, int(wanted))), bend
 
     def _detail(self) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.lattice import Size
 from faceaug.augment.pictures import open_picture
-from faceaug.augment.recipe import default_recipe
+from faceaug.augment.recipe import Preset, default_recipe
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
 from faceaug.draws import permutation
@@ -25,6 +25,7 @@ from faceaug.pages import contact_sheet
 Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
 # One colour per CelebA landmark, so that a swap of left and right can be seen.
 _COLOURS = ((255, 64, 64), (64, 128, 255), (255, 220, 0), (255, 64, 255), (0, 220, 160))
+_RECIPE_ROWS = 3
 _SMALLEST = 128  # px; smaller pictures are enlarged before dots are drawn on them
 _MADE_BY = b"faceaug preview"
 
@@ -43,7 +44,7 @@ def preview_sheet(
         faces: a folder, a ``FaceFolder``, or a list of pictures or (picture, target or landmarks). Every row takes
             another face; unreadable pictures are passed over.
         strengths: shares of each operation's usual range, 0..1; flips act from one half on.
-        recipe: drawn in the last rows, once per column; None for ``default_recipe``.
+        recipe: drawn in the last rows, once per column; None for the preset "light".
         seed: decides which faces are shown, the bend of the elastic, the slant and the recipe's draws.
         cell: side of a picture on the sheet, pixels.
 
@@ -64,11 +65,12 @@ def preview_sheet(
     for (label, make), face in zip(_operations().items(), chosen, strict=False):
         side = min(face[0].shape[:2])
         rows.append((label, [_shown(make(s, side), face, seed) for s in strengths]))
-    for _ in range(2):
+    label = recipe.preset if isinstance(recipe, Preset) else "recipe" if recipe else "light"
+    for _ in range(_RECIPE_ROWS):
         face = next(chosen)
         transform = recipe or default_recipe(face[0].shape[:2])
         draws = [_shown(transform, face, seed + column) for column in range(len(strengths))]
-        rows.append(("recipe, drawn anew", draws))
+        rows.append((f"{label}, drawn anew", draws))
     return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
 
 

@@ -11,6 +11,7 @@ import secrets
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -148,8 +149,7 @@ class Transform(ABC):
         """Draw and apply; see the class."""
         tree = (x, *more) if more else x
         opened = open_sample(tree, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
-        words = self._words(key) if key is not None else Words(any_seed)
-        self._perform(opened.sample, self._plan(words, opened.sample.size))
+        self._act(opened.sample, self._words(key) if key is not None else Words(any_seed))
         return opened.close(self.sides)
 
     def to_json(self) -> str:
@@ -164,6 +164,12 @@ class Transform(ABC):
     def _plan(self, words: Words, size: Size) -> list[Params]:
         drawn = self.draw(Dice(words, slot_name(self, 0)), size)
         return [] if drawn is None else [drawn]
+
+    def _act(self, sample: Sample, words: Words) -> None:
+        """``_plan`` and ``_perform`` in one, without the checks that parameters from outside need."""
+        drawn = self.draw(Dice(words, slot_name(self, 0)), sample.size)
+        if drawn is not None:
+            self.apply(sample, drawn)
 
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for step in params:
@@ -185,7 +191,12 @@ def checked_key(key: Key, *, seed: int) -> Words:
 
 def slot_name(transform: Transform, number: int) -> bytes:
     """What a transform's random numbers are called: its class, and its number among those of its class."""
-    return f"augment/{transform.name}/{number}".encode()
+    return _slot_name(transform.name, number)
+
+
+@lru_cache(maxsize=256)
+def _slot_name(name: str, number: int) -> bytes:
+    return f"augment/{name}/{number}".encode()
 
 
 def any_seed() -> int:
