@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from faceaug import ArgumentError
 from faceaug.augment import Compose, GaussianBlur, HorizontalFlip, Rotate
@@ -41,6 +42,26 @@ def test_a_tensor_gives_a_contiguous_tensor_and_a_tv_image_a_tv_image() -> None:
     for result in (plain, tv):
         assert (result.shape, result.dtype) == (tensor.shape, torch.uint8)
         assert result.is_contiguous()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_unit_floats_come_back_as_they_came(channels: int) -> None:
+    array = np.random.default_rng(0).random((30, 20, channels), np.float32)
+    tensor = torch.from_numpy(array.transpose(2, 0, 1).copy())
+    expected = TRANSFORM(array, key=5)
+    assert (expected.shape, expected.dtype) == (array.shape, np.float32)
+    for given in (tensor, tv_tensors.Image(tensor)):
+        result = TRANSFORM(given, key=5)
+        assert type(result) is type(given)
+        assert result.dtype == torch.float32
+        assert result.is_contiguous()
+        assert np.array_equal(result.permute(1, 2, 0).numpy(), expected)
+    assert np.array_equal(v2.Compose([HorizontalFlip(p=1)])(tensor), tensor.flip(2))
+
+
+def test_floats_a_little_beyond_their_range_are_taken() -> None:
+    image = np.linspace(-5e-4, 1 + 5e-4, 300, dtype=np.float32).reshape(10, 10, 3)
+    assert TRANSFORM(image).dtype == np.float32
 
 
 def test_all_types_hold_the_same_pixels() -> None:

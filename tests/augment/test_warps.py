@@ -208,6 +208,35 @@ def test_other_landmarks_need_to_be_told_their_sides_under_a_mirror() -> None:
     assert len(Rotate()(picture(1), landmarks=points)["landmarks"]) == 7
 
 
+@pytest.mark.parametrize(
+    ("name", "pairs"),
+    [("celebamask-hq", [(4, 5), (6, 7), (8, 9)]), ("face-parsing", [(2, 3), (4, 5), (7, 8)]), ([(1, 300)], [(1, 300)])],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_labels_with_a_side_change_places_under_a_mirror(name: object, pairs: list, dtype: type) -> None:
+    labels = np.arange(19 * 8).reshape(8, 19).astype(dtype) % 19
+    image = np.zeros((8, 19, 3), np.uint8)
+    expected = labels[:, ::-1].copy()
+    for a, b in pairs:
+        left, right = expected == a, expected == b
+        expected[left], expected[right] = np.array([b, a]).astype(dtype)
+    if dtype is np.uint8 and name == [(1, 300)]:
+        expected = labels[:, ::-1]  # 300 is no label of bytes
+    flip = HorizontalFlip(p=1, label_swap=name)
+    assert np.array_equal(flip(image, mask=labels)["mask"], expected)
+    assert np.array_equal(Compose([HorizontalFlip(p=1)], label_swap=name)(image, mask=labels)["mask"], expected)
+    assert np.array_equal(Compose([flip, flip])(image, mask=labels)["mask"], labels)
+    upside_down = Compose([flip, VerticalFlip(p=1)])(image, mask=labels)["mask"]  # a half turn mirrors nothing
+    assert np.array_equal(upside_down, labels[::-1, ::-1])
+    assert np.array_equal(HorizontalFlip(p=1)(image, mask=labels)["mask"], labels[:, ::-1])
+
+
+def test_a_twist_of_a_few_pixels_is_capped_and_says_so() -> None:
+    assert Twist((180, 180), radius=7).params(1, (64, 64))[0]["degrees"] == pytest.approx(180 / np.pi)
+    assert Twist((-180, -180), radius=7).params(1, (64, 64))[0]["degrees"] == pytest.approx(-180 / np.pi)
+    assert Twist((180, 180)).params(1, (218, 178))[0]["degrees"] == 180
+
+
 def test_unknown_landmarks_stay_unknown_and_invisible() -> None:
     points = FIVE.copy()
     points[2] = np.nan
@@ -287,6 +316,10 @@ def test_wrap_repeats_the_picture() -> None:
         (lambda: Twist(200), r"degrees=200: expected between -180 and 180"),
         (lambda: Twist(20, radius=0), r"radius=0: expected one number of pixels above 0"),
         (lambda: HorizontalFlip(swap=[(0, 1), (1, 2)]), r"each landmark number occurs once"),
+        (lambda: Rotate(20, expand=1), r"expand=1: expected True or False"),
+        (lambda: HorizontalFlip(label_swap="celeba"), r"known names are 'celebamask-hq', 'face-parsing'"),
+        (lambda: HorizontalFlip(label_swap=3), r"label_swap=3: expected a name or pairs of labels"),
+        (lambda: Compose([], label_swap=[(1, 2), (2, 3)]), r"each label occurs once"),
         (lambda: HorizontalFlip(swap=3), r"swap=3: expected pairs of landmark numbers"),
     ],
 )

@@ -197,7 +197,10 @@ class Map:
     @property
     def mirrors(self) -> bool:
         """Whether the whole chain exchanges left and right: true for one flip, false for two."""
-        return sum(part.mirrors for part in self.parts) % 2 == 1
+        mirrored = False
+        for part in self.parts:
+            mirrored ^= part.mirrors
+        return mirrored
 
     @property
     def matrix(self) -> Matrix | None:

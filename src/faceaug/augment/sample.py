@@ -49,7 +49,7 @@ class Sample:
         boxes: float64 (n, 4) each, edges.
         masks: (..., height, width) each, any dtype.
         attributes: (40,) each.
-        mirrored: whether left and right are exchanged by now.
+        mirrored: whether left and right are exchanged by now; known where there are points or masks.
     """
 
     __slots__ = ("_pending", "_sampling", "attributes", "boxes", "images", "masks", "mirrored", "points", "restores")
@@ -102,7 +102,8 @@ class Sample:
             self.points = [motion.move(points) for points in self.points]
         if self.boxes:
             self.boxes = [motion.move_boxes(boxes) for boxes in self.boxes]
-        self.mirrored ^= motion.mirrors
+        if self.points or self.masks:
+            self.mirrored ^= motion.mirrors
 
     def array(self, k: int) -> Picture:
         """Picture ``k``; one that a torchvision transform made a float tensor is opened as that.
