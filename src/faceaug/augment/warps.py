@@ -17,14 +17,13 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.maps import BORDERS, INTERPOLATIONS, Border, Interpolation, Map, Matrix, Nine, Sampling
 from faceaug.augment.ranges import Amount, ends, factor, one_of, set_field, symmetric, uniform, upto
 from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
-from faceaug.augment.transform import Key, Params, Transform, any_seed
-from faceaug.draws import Dice, Words
+from faceaug.augment.transform import Key, Params, Transform, any_seed, slot_name
+from faceaug.draws import MAX_SEED, Dice
 from faceaug.errors import ArgumentError
 from faceaug.image import load_cv2
 
 Corners: TypeAlias = Sequence[Sequence[float]]  # four of (x, y): top left, top right, bottom right, bottom left
 
-_ANY: Size = (1, 1)  # a flip draws the same for every size
 _NEAREST_HORIZON = 0.2  # depth of the frame's corners relative to its centre; at 0 the picture turns inside out
 
 
@@ -258,8 +257,11 @@ class _Flip(Transform):
             type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.shape[2] == 3 and x.size
             and not more and landmarks is boxes is mask is attributes is None
         ):  # fmt: skip
-            if self.p < 1 and self._plan(self._words(key) if key is not None else Words(any_seed), _ANY) == []:
-                return x
+            if self.p < 1:
+                # A seed nobody chose is as good a number as any that is hashed from it.
+                drawn = any_seed() / MAX_SEED if key is None else Dice(self._words(key), slot_name(self, 0)).random()
+                if drawn >= self.p:
+                    return x
             return load_cv2().flip(x, self._axis)
         return super().__call__(x, *more, key=key, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
 
