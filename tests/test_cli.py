@@ -128,6 +128,12 @@ class TestCommands:
         assert back.code == 0
         assert content(faces) == before
 
+    def test_preview_of_a_preset_and_of_a_recipe(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        (tmp_path / "recipe.toml").write_text('preset = "document"')
+        for option in (("--preset", "strong"), ("--recipe", tmp_path / "recipe.toml")):
+            assert run("preview", faces, "--out", tmp_path / f"{option[0]}.png", *option).code == 0
+        assert run("preview", faces, "--out", tmp_path / "both.png", *option, "--preset", "light").code == 2
+
     def test_preview(self, run: Run, faces: Path, tmp_path: Path) -> None:
         done = run("preview", faces, "--out", tmp_path / "sheet.png", "--json")
         assert done.code == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from faceaug.draws import MAX_SEED, check_seed, permutation, stream
+from faceaug.draws import MAX_SEED, Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
 
 words = st.integers(0, MAX_SEED)
@@ -88,3 +88,34 @@ def test_first_numbers_over_many_indices_are_uniform_and_uncorrelated() -> None:
     assert chi_square < 43.8  # 99.9 % of chi-square with 19 degrees of freedom
     assert abs(np.corrcoef(first[:, 0], first[:, 1])[0, 1]) < 0.06
     assert abs(np.corrcoef(first[1:, 0], first[:-1, 0])[0, 1]) < 0.06
+
+
+def test_dice_depend_on_their_words_and_slot_alone() -> None:
+    def numbers(*words: int, slot: bytes = b"a") -> list[float]:
+        dice = Dice(Words(*words), slot)
+        return [dice.random() for _ in range(20)]
+
+    assert numbers(1, 2, 3) == numbers(1, 2, 3)
+    others = [numbers(0, 2, 3), numbers(1, 0, 3), numbers(1, 2, 0), numbers(1, 2, 3, slot=b"b"), numbers(MAX_SEED)]
+    assert all(not set(numbers(1, 2, 3)) & set(other) for other in others)
+    assert numbers(1, 2, 3)[0] == 0.2512927507296474
+
+
+def test_dice_are_uniform_and_never_repeat_a_block() -> None:
+    dice = Dice(Words(7), b"x")
+    values = np.concatenate([[dice.random() for _ in range(3000)], dice.array(3000), dice.array(3000)])
+    assert len(set(values)) == 9000
+    assert abs(values.mean() - 0.5) < 0.01
+    assert abs(np.histogram(values, 10, (0, 1))[0] / 900 - 1).max() < 0.15
+    whole = [Dice(Words(k), b"y").integer(6) for k in range(3000)]
+    assert set(whole) == set(range(6))
+    assert min(whole.count(k) for k in range(6)) > 400
+
+
+def test_a_seed_is_looked_for_only_when_a_number_is_drawn_and_once() -> None:
+    asked: list[int] = []
+    words = Words(lambda: asked.append(1) or 5)
+    dice = [Dice(words, b"a"), Dice(words, b"b")]
+    assert not asked
+    assert [d.random() for d in dice] == [Dice(Words(5), slot).random() for slot in (b"a", b"b")]
+    assert asked == [1]

@@ -180,13 +180,21 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
 @cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="The PNG to write.")
+@click.option("--preset", type=click.Choice(["document", "light", "strong"]), help="Shown below.  [default: light]")
+@click.option("--recipe", type=FOLDER, help="Shown below: a recipe of your own (recipe.toml).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which faces are shown.")
 @common_options
-def preview(folder: Path, out: Path, seed: int, console: Console) -> None:
+def preview(
+    folder: Path, out: Path, preset: str | None, recipe: Path | None, seed: int, console: Console
+) -> None:  # fmt: skip
     """Draw a contact sheet: a row for each augmentation, stronger to the right, landmarks drawn."""
+    from faceaug.augment import Preset, load_recipe
     from faceaug.augment.preview import write_preview
 
-    size = write_preview(folder, out, seed=seed)
+    if preset and recipe:
+        raise click.UsageError("--preset and --recipe: choose one")
+    shown = load_recipe(recipe) if recipe else Preset(preset) if preset else None
+    size = write_preview(folder, out, recipe=shown, seed=seed)
     console.say(f"{out}: {size[1]}x{size[0]} pixels")
     console.document({"out": str(out), "width": size[1], "height": size[0]})
 
@@ -222,7 +230,9 @@ def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Pa
 @click.option(
     "--balance", multiple=True, metavar="ATTRIBUTE[=SHARE]", help="Copy rare faces up to this share, 0.5 if not given."
 )
-@click.option("--recipe", type=FOLDER, help="What a copy goes through (recipe.toml).")
+@click.option(
+    "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
+)
 @click.option("--model", metavar="NAME|PATH", help="Of the generated faces.  [default: dcgan-32]")
 @click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]")
 @click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")

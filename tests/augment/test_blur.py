@@ -20,7 +20,7 @@ from tests.conftest import picture
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 1.5, 3.7, 12.0])
 def test_gaussian_blur_agrees_with_scipy(sigma: float) -> None:
     image = picture(1)
-    truncate = math.ceil(3 * sigma) / sigma
+    truncate = max(1, math.ceil(3 * sigma - 0.5)) / sigma
     expected = gaussian_filter(image.astype(float), (sigma, sigma, 0), mode="mirror", truncate=truncate)
     assert np.abs(GaussianBlur((sigma, sigma))(image) - expected).max() <= 1.6
 
@@ -44,17 +44,19 @@ def test_a_line_kernel_weighs_one_and_is_centred_as_long_as_asked_and_lies_at_it
     length: float, angle: float
 ) -> None:
     kernel = line_kernel(length, angle).astype(float)
-    side = len(kernel)
-    y, x = np.mgrid[:side, :side] - side // 2
-    assert side % 2 == 1
+    (rows, columns) = kernel.shape
+    y, x = np.mgrid[:rows, :columns]
+    y, x = y - rows // 2, x - columns // 2
+    assert rows % 2 == columns % 2 == 1
     assert kernel.min() >= 0
     assert abs(kernel.sum() - 1) < 1e-5
     assert (kernel == kernel[::-1, ::-1]).all()
     along = x * math.cos(math.radians(angle)) - y * math.sin(math.radians(angle))
     across = x * math.sin(math.radians(angle)) + y * math.cos(math.radians(angle))
-    # Bilinear shares add at most a quarter of a square pixel to the spread.
-    assert -1e-3 <= (kernel * along**2).sum() - length**2 / 12 <= 0.26 + length * 0.01
-    assert -1e-3 <= (kernel * across**2).sum() <= 0.26
+    # Shares of whole columns change the spread along it by up to a twelfth, those across by up to a quarter; passing
+    # up to 0.2 pixels beside a centre counts as in it.
+    assert abs((kernel * along**2).sum() - length**2 / 12) <= 0.3 + length * 0.03
+    assert -1e-3 <= (kernel * across**2).sum() <= 0.3
 
 
 def test_motion_blur_smears_along_its_angle_only() -> None:

@@ -18,8 +18,9 @@ from faceaug.augment import (
     Rotate,
     Stretch,
     Twist,
+    sample,
 )
-from faceaug.augment.maps import Map
+from faceaug.augment.pixels import render
 from tests.conftest import picture
 
 FIVE = np.array([[69, 111], [108, 111], [88, 135], [73, 152], [105, 152]], np.float32)
@@ -71,8 +72,7 @@ def test_replaying_the_parameters_through_json_gives_the_same() -> None:
 
 def test_a_chain_is_resampled_once_up_to_a_blur_or_another_border(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[int] = []
-    render = Map.render
-    monkeypatch.setattr(Map, "render", lambda *args: (rendered.append(1), render(*args))[1])
+    monkeypatch.setattr(sample, "render", lambda *args: (rendered.append(1), render(*args))[1])
 
     def count(*transforms: object) -> int:
         rendered.clear()

@@ -9,12 +9,13 @@ import pytest
 
 from faceaug.augment.fields import Swirl
 from faceaug.augment.maps import Map, Matrix, Sampling
+from faceaug.augment.pixels import render, render_mask
 
 SIZE = (20, 30)
 
 
 def matrix(*rows: tuple[float, float, float]) -> Map:
-    return Map(SIZE, (Matrix(np.array(rows, np.float64)),))
+    return Map(SIZE, (Matrix(tuple(float(value) for row in rows for value in row)),))
 
 
 FLIP = matrix((-1, 0, 29), (0, 1, 0), (0, 0, 1))
@@ -54,13 +55,13 @@ def test_whole_pixel_shifts_agree_with_numpy_s_padding(border: str) -> None:
     for dx, dy in itertools.product((-7, 0, 12), (-3, 0, 5)):
         moved = matrix((1, 0, dx), (0, 1, dy), (0, 0, 1))
         expected = np.pad(image, 19, mode=mode)[19 - dy : 39 - dy, 19 - dx : 49 - dx]
-        assert (moved.render_mask(image, border) == expected).all()
+        assert (render_mask(moved, image, border) == expected).all()
         small = (image % 251).astype(np.uint8)
         expected = np.pad(small, 19, mode=mode)[19 - dy : 39 - dy, 19 - dx : 49 - dx]
-        assert (moved.render(small, Sampling(border=border)) == expected).all()
+        assert (render(moved, small, Sampling(border=border)) == expected).all()
 
 
 def test_nothing_to_do_gives_the_picture_itself() -> None:
     image = np.zeros((*SIZE, 3), np.uint8)
-    assert Map(SIZE).render(image, Sampling()) is image
-    assert FLIP.then(FLIP).render(image, Sampling()) is image
+    assert render(Map(SIZE), image, Sampling()) is image
+    assert render(FLIP.then(FLIP), image, Sampling()) is image

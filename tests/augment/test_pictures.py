@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from faceaug import ArgumentError
 from faceaug.augment import Compose, GaussianBlur, HorizontalFlip, Rotate
@@ -43,6 +44,26 @@ def test_a_tensor_gives_a_contiguous_tensor_and_a_tv_image_a_tv_image() -> None:
         assert result.is_contiguous()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_unit_floats_come_back_as_they_came(channels: int) -> None:
+    array = np.random.default_rng(0).random((30, 20, channels), np.float32)
+    tensor = torch.from_numpy(array.transpose(2, 0, 1).copy())
+    expected = TRANSFORM(array, key=5)
+    assert (expected.shape, expected.dtype) == (array.shape, np.float32)
+    for given in (tensor, tv_tensors.Image(tensor)):
+        result = TRANSFORM(given, key=5)
+        assert type(result) is type(given)
+        assert result.dtype == torch.float32
+        assert result.is_contiguous()
+        assert np.array_equal(result.permute(1, 2, 0).numpy(), expected)
+    assert np.array_equal(v2.Compose([HorizontalFlip(p=1)])(tensor), tensor.flip(2))
+
+
+def test_floats_a_little_beyond_their_range_are_taken() -> None:
+    image = np.linspace(-5e-4, 1 + 5e-4, 300, dtype=np.float32).reshape(10, 10, 3)
+    assert TRANSFORM(image).dtype == np.float32
+
+
 def test_all_types_hold_the_same_pixels() -> None:
     image = picture(1)
     expected = TRANSFORM(image, key=5)
@@ -62,13 +83,33 @@ def test_the_input_is_never_changed_and_may_be_read_only_or_a_view() -> None:
 
 
 CASES = [
-    (picture(1).astype(np.float32) / 255, r"a float32 array (218, 178, 3): expected uint8, 0..255; augment before"),
-    (picture(1).astype(np.int32), "a int32 array"),
+    (
+        picture(1).astype(np.float32),
+        "from 0 to 255: expected float32 in 0..1; divide by 255, or give uint8",
+    ),
+    (picture(1).astype(np.float32) / 127 - 1, "augment first, and normalise after (v2.Normalize at the end)"),
+    (np.full((9, 9, 3), np.nan, np.float32), "243 values are NaN or infinite; repair them first (np.nan_to_num)"),
+    (np.full((9, 9), np.inf, np.float32), "81 values are NaN or infinite"),
+    (
+        picture(1).astype(np.int32),
+        "a int32 array (218, 178, 3): expected uint8, or float32 in 0..1; use x.astype(",
+    ),
+    (picture(1) / 255, "a float64 array (218, 178, 3): expected uint8, or float32 in 0..1; use x.astype(np.float32)"),
+    (np.zeros((9, 9), np.bool_), "use x.astype(np.uint8), if in 0..255"),
     (picture(1).transpose(2, 0, 1), "it looks like (channels, height, width): use x.transpose(1, 2, 0)"),
     (np.zeros((0, 5, 3), np.uint8), "an empty array, (0, 5, 3)"),
     (np.zeros((2, 5, 5, 3), np.uint8), "an array with 4 axes, (2, 5, 5, 3): expected one picture"),
     (np.zeros((5, 5, 2), np.uint8), "1, 3 or 4 channels"),
-    (torch.zeros(3, 8, 9), "a torch.float32 tensor (3, 8, 9): expected torch.uint8"),
+    (
+        torch.full((3, 8, 9), 9.0),
+        "a torch.float32 tensor (3, 8, 9) with values from 9 to 9: expected float32",
+    ),
+    (torch.full((3, 8, 9), torch.nan), "216 values are NaN or infinite"),
+    (
+        torch.zeros(3, 8, 9, dtype=torch.int32),
+        "float32 in 0..1; use x.to(torch.uint8), if in 0..255",
+    ),
+    (torch.zeros(3, 8, 9, dtype=torch.bfloat16), "use x.to(torch.float32) of values in 0..1"),
     (torch.zeros(2, 3, 8, 9, dtype=torch.uint8), "a batch of pictures, (2, 3, 8, 9): give one at a time"),
     (torch.zeros(8, 9, 3, dtype=torch.uint8), "use x.permute(2, 0, 1)"),
     (torch.zeros(3, 0, 9, dtype=torch.uint8), "an empty tensor"),

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_sheet_shows_every_operation_at_every_strength(folder: Path) -> None:
     sheet = preview_sheet(folder, strengths=(0, 0.5, 1), cell=64)
     assert sheet.dtype == np.uint8
-    assert sheet.shape[0] == 20 + 13 * 68
+    assert sheet.shape[0] == 20 + 14 * 68
     assert (preview_sheet(folder, strengths=(0, 0.5, 1), cell=64) == sheet).all()
     assert (preview_sheet(folder, strengths=(0, 0.5, 1), cell=64, seed=1) != sheet).any()
 

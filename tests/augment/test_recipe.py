@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torchvision.transforms import v2
 
 from faceaug import ArgumentError
 from faceaug.augment import (
+    PRESETS,
     Compose,
     Elastic,
     GaussianBlur,
@@ -18,12 +20,14 @@ from faceaug.augment import (
     MotionBlur,
     OneOf,
     Perspective,
+    Preset,
     Rotate,
     Stretch,
     Twist,
     VerticalFlip,
     default_recipe,
     load_recipe,
+    preset,
 )
 from tests.conftest import picture
 
@@ -135,6 +139,43 @@ def test_the_default_recipe_never_makes_a_picture_blurry_by_attribute() -> None:
     image = picture(1, height=64, width=64)
     recipe = default_recipe(64)
     assert all((recipe(image, key=k, attributes=attributes)["attributes"] == -1).all() for k in range(60))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_draws_by_key_and_replays_at_any_size(name: str) -> None:
+    points = np.array([[16.0, 20.0]] * 5)
+    for size in ((40, 32), (218, 178)):
+        image = picture(1, height=size[0], width=size[1])
+        for key in range(6):
+            chosen = Preset(name)
+            params = json.loads(json.dumps(chosen.params(key, size)))
+            moved = chosen(image, key=key, landmarks=points)
+            again = chosen.render(image, params, landmarks=points)
+            assert (moved["image"] == again["image"]).all()
+            assert (moved["landmarks"] == again["landmarks"]).all()
+    assert len({Preset(name)(image, key=key).tobytes() for key in range(8)}) > 4
+    assert Compose.from_json(Preset(name).to_json()) == Compose([Preset(name)])
+
+
+def test_a_preset_is_a_recipe_file_alone_or_among_others(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('preset = "strong"\nseed = 2')
+    assert load_recipe(path) == Compose([Preset("strong")], seed=2)
+    path.write_text('preset = "light"\n[[transform]]\nname = "Rotate"')
+    assert load_recipe(path) == Compose([Preset("light"), Rotate()])
+    path.write_text('[[transform]]\nname = "Preset"\npreset = "document"\np = 0.5')
+    assert load_recipe(path) == Compose([Preset("document", p=0.5)])
+    path.write_text('preset = "stron"')
+    with pytest.raises(ArgumentError, match="preset='stron': expected one of 'document', 'light', 'strong'"):
+        load_recipe(path)
+
+
+def test_the_document_preset_has_every_operation() -> None:
+    names = {step.name for step in preset("document", 178).transforms}
+    assert names == {
+        "Rotate", "HorizontalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur", "MotionBlur",
+    }  # fmt: skip
+    assert preset("light", (218, 178), seed=3) == default_recipe(178, seed=3)
 
 
 @pytest.mark.parametrize("size", [0, (0, 5), (1, 2, 3), ()])

@@ -171,6 +171,6 @@ def test_a_sample_that_cannot_be_moved_together_is_refused() -> None:
     with pytest.raises(ArgumentError, match="landmarks of shape"):
         FLIP((picture(1), {"landmarks": np.zeros(10)}))
     with pytest.raises(ArgumentError, match=r"a torch.float32 tensor"):
-        FLIP((torch.zeros(3, 8, 8), 1))
+        FLIP((torch.full((3, 8, 8), 2.0), 1))
     with pytest.raises(ArgumentError, match="rotated boxes are not moved"):
         FLIP(picture(1), boxes=tv_tensors.BoundingBoxes([[5, 5, 2, 2, 30.0]], format="XYWHR", canvas_size=(218, 178)))

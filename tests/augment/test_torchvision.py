@@ -144,8 +144,16 @@ def test_types_stay_through_a_v2_transform_that_converts_nothing() -> None:
     assert compose(picture(1)[..., 0]).shape == (218, 178)
 
 
-def test_our_transforms_after_a_conversion_to_float_are_refused() -> None:
-    compose = Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), Rotate()])
+def test_our_transforms_go_on_after_a_conversion_to_unit_floats() -> None:
+    convert = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+    floats = Compose([*convert, Rotate((30, 30)), GaussianBlur((1, 1))])(picture(1))
+    assert type(floats) is tv_tensors.Image
+    bytes_first = Compose([Rotate((30, 30)), GaussianBlur((1, 1)), *convert])(picture(1))
+    assert (floats - bytes_first).abs().max() < 2 / 255
+
+
+def test_our_transforms_after_a_normalisation_are_refused() -> None:
+    compose = Compose([v2.ToImage(), v2.ToDtype(torch.float32), v2.Normalize([0.5] * 3, [0.2] * 3), Rotate()])
     with pytest.raises(ArgumentError, match=r"after one that made the picture torch.float32: put conversions"):
         compose(picture(1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_perspective_agrees_with_torchvision() -> None:
 @pytest.mark.parametrize(("border", "mode"), [("reflect", "mirror"), ("edge", "nearest")])
 def test_pixels_agree_with_scipy_at_the_formula_s_positions(transform: Transform, border: str, mode: str) -> None:
     image = picture(4)
-    transform = type(transform)(**{**transform.__dict__, "border": border})
+    transform = dataclasses.replace(transform, border=border)
     params = transform.params(2, (218, 178))
     y, x = np.mgrid[:218, :178].astype(float)
     source = transform.motion(params[0], (218, 178)).sources(np.stack([x.ravel(), y.ravel()], axis=1)).T
@@ -123,7 +124,8 @@ def test_a_twist_leaves_everything_beyond_its_radius() -> None:
 def test_an_elastic_moves_its_farthest_pixel_as_far_as_asked() -> None:
     transform = Elastic((5, 5))
     for key in range(5):
-        x, y = transform.motion(transform.params(key, (218, 178))[0], (218, 178))._source_grid()
+        grid = transform.motion(transform.params(key, (218, 178))[0], (218, 178)).source_grid()
+        x, y = grid[..., 0], grid[..., 1]
         far = np.hypot(x - np.arange(178), y - np.arange(218)[:, None]).max()
         assert 4.7 <= far <= 5.1
 
@@ -206,6 +208,35 @@ def test_other_landmarks_need_to_be_told_their_sides_under_a_mirror() -> None:
     assert len(Rotate()(picture(1), landmarks=points)["landmarks"]) == 7
 
 
+@pytest.mark.parametrize(
+    ("name", "pairs"),
+    [("celebamask-hq", [(4, 5), (6, 7), (8, 9)]), ("face-parsing", [(2, 3), (4, 5), (7, 8)]), ([(1, 300)], [(1, 300)])],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_labels_with_a_side_change_places_under_a_mirror(name: object, pairs: list, dtype: type) -> None:
+    labels = np.arange(19 * 8).reshape(8, 19).astype(dtype) % 19
+    image = np.zeros((8, 19, 3), np.uint8)
+    expected = labels[:, ::-1].copy()
+    for a, b in pairs:
+        left, right = expected == a, expected == b
+        expected[left], expected[right] = np.array([b, a]).astype(dtype)
+    if dtype is np.uint8 and name == [(1, 300)]:
+        expected = labels[:, ::-1]  # 300 is no label of bytes
+    flip = HorizontalFlip(p=1, label_swap=name)
+    assert np.array_equal(flip(image, mask=labels)["mask"], expected)
+    assert np.array_equal(Compose([HorizontalFlip(p=1)], label_swap=name)(image, mask=labels)["mask"], expected)
+    assert np.array_equal(Compose([flip, flip])(image, mask=labels)["mask"], labels)
+    upside_down = Compose([flip, VerticalFlip(p=1)])(image, mask=labels)["mask"]  # a half turn mirrors nothing
+    assert np.array_equal(upside_down, labels[::-1, ::-1])
+    assert np.array_equal(HorizontalFlip(p=1)(image, mask=labels)["mask"], labels[:, ::-1])
+
+
+def test_a_twist_of_a_few_pixels_is_capped_and_says_so() -> None:
+    assert Twist((180, 180), radius=7).params(1, (64, 64))[0]["degrees"] == pytest.approx(180 / np.pi)
+    assert Twist((-180, -180), radius=7).params(1, (64, 64))[0]["degrees"] == pytest.approx(-180 / np.pi)
+    assert Twist((180, 180)).params(1, (218, 178))[0]["degrees"] == 180
+
+
 def test_unknown_landmarks_stay_unknown_and_invisible() -> None:
     points = FIVE.copy()
     points[2] = np.nan
@@ -285,6 +316,10 @@ def test_wrap_repeats_the_picture() -> None:
         (lambda: Twist(200), r"degrees=200: expected between -180 and 180"),
         (lambda: Twist(20, radius=0), r"radius=0: expected one number of pixels above 0"),
         (lambda: HorizontalFlip(swap=[(0, 1), (1, 2)]), r"each landmark number occurs once"),
+        (lambda: Rotate(20, expand=1), r"expand=1: expected True or False"),
+        (lambda: HorizontalFlip(label_swap="celeba"), r"known names are 'celebamask-hq', 'face-parsing'"),
+        (lambda: HorizontalFlip(label_swap=3), r"label_swap=3: expected a name or pairs of labels"),
+        (lambda: Compose([], label_swap=[(1, 2), (2, 3)]), r"each label occurs once"),
         (lambda: HorizontalFlip(swap=3), r"swap=3: expected pairs of landmark numbers"),
     ],
 )

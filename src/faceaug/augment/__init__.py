@@ -12,7 +12,7 @@ Nothing here imports torch before a tensor or a torchvision transform is given.
 from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.compose import Compose, OneOf
 from faceaug.augment.preview import preview_sheet, write_preview
-from faceaug.augment.recipe import default_recipe, load_recipe
+from faceaug.augment.recipe import PRESETS, Preset, default_recipe, load_recipe, preset
 from faceaug.augment.torchvision import torch_seeded
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import (
@@ -38,6 +38,9 @@ __all__ = [
     "Compose",
     "OneOf",
     "Transform",
+    "Preset",
+    "PRESETS",
+    "preset",
     "default_recipe",
     "load_recipe",
     "preview_sheet",

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import accumulate
+from typing import Any, ClassVar
 
 import numpy as np
 
-from faceaug.augment.maps import Size
+from faceaug.augment.labels import LabelSwap, checked_label_swap
+from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import set_field
-from faceaug.augment.sample import Sample, Swap, checked_swap
+from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
 from faceaug.augment.torchvision import TorchvisionStep, is_v2
-from faceaug.augment.transform import (
-    Key,
-    Params,
-    Streams,
-    Transform,
-    checked_key,
-    open_stream,
-)
-from faceaug.draws import check_seed
+from faceaug.augment.transform import Key, Params, Transform, checked_key, slot_name
+from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
 
@@ -41,51 +37,73 @@ class Compose(Transform):
         seed: goes with integer keys: key 7 is (seed, 0, 7).
         swap: pairs of landmarks that change places under a mirror, for other counts than 5 and 68; () where none has
             a side. None: what the flips in it say.
+        label_swap: labels that change places in masks under a mirror, see ``HorizontalFlip``. None: what the flips in
+            it say.
     """
 
     transforms: Sequence[Any] = ()
     seed: int = field(default=0, kw_only=True)
     swap: Swap | None = field(default=None, kw_only=True)
+    label_swap: LabelSwap | str | None = field(default=None, kw_only=True)
+    _sides: ClassVar[Sides]
+    _slots: ClassVar[tuple[tuple[bytes, Transform], ...]]  # the transforms with their streams; set on each instance
 
     def __post_init__(self) -> None:
         super().__post_init__()
         set_field(self, "transforms", _checked(self.transforms, "Compose"))
+        set_field(self, "_slots", tuple(_slots(self.transforms)))
+        set_field(self, "label_swap", checked_label_swap(self.label_swap))
         set_field(self, "seed", check_seed(self.seed))
         set_field(self, "swap", checked_swap(self.swap))
+        landmarks, labels = _first_sides(self.transforms)
+        set_field(
+            self,
+            "_sides",
+            (landmarks if self.swap is None else self.swap, labels if self.label_swap is None else self.label_swap),
+        )
 
     @property
-    def pairs(self) -> Swap | None:
-        """Its own ``swap``, else the first one in it."""
-        return self.swap if self.swap is not None else _first_pairs(self.transforms)
+    def sides(self) -> Sides:
+        """Its own ``swap`` and ``label_swap``, else the first ones in it."""
+        return self._sides
 
-    def _streams(self, key: Key) -> Streams:
+    def _words(self, key: Key) -> Words:
         return checked_key(key, seed=self.seed)
 
-    def _plan(self, streams: Streams, size: Size) -> list[Params]:
-        if self.p < 1 and open_stream(streams, "Compose/p").random() >= self.p:
+    def _plan(self, words: Words, size: Size) -> list[Params]:
+        if self.p < 1 and Dice(words, b"augment/Compose/p").random() >= self.p:
             return []
         plan = []
-        for number, (slot, transform) in enumerate(_slots(self.transforms)):
-            drawn = transform.draw(open_stream(streams, slot), size)
+        for number, (slot, transform) in enumerate(self._slots):
+            drawn = transform.draw(Dice(words, slot), size)
             if drawn is not None:
                 plan.append({"step": number, **drawn})
         return plan
 
+    def _act(self, sample: Sample, words: Words) -> None:
+        if self.p < 1 and Dice(words, b"augment/Compose/p").random() >= self.p:
+            return
+        size = sample.size
+        for slot, transform in self._slots:
+            drawn = transform.draw(Dice(words, slot), size)
+            if drawn is not None:
+                transform.apply(sample, drawn)
+
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for drawn in params:
             step: Any = drawn.get("step")
-            if step not in range(len(self.transforms)) or drawn.get("name") != self.transforms[step].name:
+            if not _is_step(step, len(self.transforms)) or drawn.get("name") != self.transforms[step].name:
                 raise ArgumentError(
                     f"step {step!r} ({drawn.get('name')!r}) is not in this Compose of "
                     f"{', '.join(t.name for t in self.transforms) or 'nothing'}: replay with the recipe that drew it"
                 )
             self.transforms[step].apply(sample, drawn)
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
-        inner = (int(rng.integers(2**63)), 0, 0)
+    def _draw(self, dice: Dice, size: Size) -> Params:
+        inner = Words(dice.integer(MAX_SEED))
         plan = []
-        for number, (slot, transform) in enumerate(_slots(self.transforms)):
-            drawn = transform.draw(open_stream(inner, slot), size)
+        for number, (slot, transform) in enumerate(self._slots):
+            drawn = transform.draw(Dice(inner, slot), size)
             if drawn is not None:
                 plan.append({"step": number, **drawn})
         return {"steps": plan}
@@ -133,15 +151,16 @@ class OneOf(Transform):
             set_field(self, "weights", _checked_weights(self.weights, len(self.transforms)))
 
     @property
-    def pairs(self) -> Swap | None:
-        """The first ``swap`` in it."""
-        return _first_pairs(self.transforms)
+    def sides(self) -> Sides:
+        """The first ``swap`` and ``label_swap`` in it."""
+        return _first_sides(self.transforms)
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
+    def _draw(self, dice: Dice, size: Size) -> Params:
         weights = self.weights or [1.0] * len(self.transforms)
-        edges = np.cumsum(weights)
-        choice = int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
-        return {"choice": choice, "of": self.transforms[choice].draw(rng, size)}
+        edges = list(accumulate(weights))
+        choice = bisect.bisect_right(edges, dice.random() * edges[-1])
+        choice = min(choice, max(k for k, weight in enumerate(weights) if weight > 0))  # rounding at the last edge
+        return {"choice": choice, "of": self.transforms[choice].draw(dice, size)}
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply the chosen one."""
@@ -155,11 +174,11 @@ class OneOf(Transform):
         self.transforms[choice].apply(sample, drawn)
 
 
-def _slots(transforms: Sequence[Transform]) -> Iterator[tuple[str, Transform]]:
+def _slots(transforms: Sequence[Transform]) -> Iterator[tuple[bytes, Transform]]:
     """Each transform with the name of its random stream: its class, and its number among those of its class."""
     seen: Counter[str] = Counter()
     for transform in transforms:
-        yield f"{transform.name}/{seen[transform.name]}", transform
+        yield slot_name(transform, seen[transform.name]), transform
         seen[transform.name] += 1
 
 
@@ -181,8 +200,14 @@ def _adopted(transform: Any, owner: str) -> Transform:
     raise ArgumentError(f"{owner} with a {named}: expected faceaug or torchvision.transforms.v2 transforms; {advice}")
 
 
-def _first_pairs(transforms: Sequence[Any]) -> Swap | None:
-    return next((t.pairs for t in transforms if t.pairs is not None), None)
+def _is_step(step: Any, count: int) -> bool:
+    return isinstance(step, int) and 0 <= step < count
+
+
+def _first_sides(transforms: Sequence[Any]) -> Sides:
+    known = [transform.sides for transform in transforms]
+    landmarks = next((swap for swap, _ in known if swap is not None), None)
+    return landmarks, next((labels for _, labels in known if labels is not None), None)
 
 
 def _checked_weights(weights: Any, count: int) -> tuple[float, ...]:

@@ -2,168 +2,199 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from functools import cached_property, lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.augment.maps import Points, Size
-from faceaug.draws import stream
+from faceaug.augment.lattice import Lattice, Size
+from faceaug.draws import Dice, Words
 
-Field: TypeAlias = NDArray[np.float64]  # (cells + 5, cells + 5, 2): control vectors by row and column
+Reals: TypeAlias = NDArray[np.floating[Any]]
 
-_CONVERGED = 1e-9  # px
-# The field may change by at most this much from one pixel to the next. Below 1 no two places can meet, so the map
-# cannot fold (Banach); the rest is margin for what lies between the samples.
-_STEEPEST = 0.7
-_SAMPLES = 4  # per cell, to find the largest displacement and slope
+# A displacement that changes by less than 1 from any pixel to the next cannot take two places to one (Banach), nor
+# can its bilinear interpolants, whose slopes are means of its slopes; the rest is margin for rounding.
+_STEEPEST = 0.9
+_CONVERGED = 1e-10  # px
+# Seen to fold between pixels: 180 degrees up to a radius of 20 px, 150 up to 12.5, 120 up to 7, 90 up to 3.
+_PIXELS_PER_RADIAN = 7.0
+_STEPS = 32  # per cell, between which the spline is taken straight: within thousandths of a pixel
+_DENSE = 96  # nodes in the frame of the lattice that scattered places are looked up in: within hundredths of a pixel
+_PROBES = 4  # per cell, to find the largest displacement and slope
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Swirl:
     """A turn about the centre that fades out: angle(r) = angle * (1 - (r / radius)**2)**2, 0 beyond the radius.
 
     The profile and its slope are zero at the radius, so no ring shows. Every circle keeps its radius: the map cannot
     fold, and its inverse is the swirl the other way.
 
-    Attributes:
+    Args:
         angle: at the centre, radians; positive turns counter-clockwise as seen.
         radius: pixels, > 0.
         centre: x and y.
     """
 
-    angle: float
-    radius: float
-    centre: tuple[float, float]
+    __slots__ = ("angle", "centre", "radius")
+    mirrors = False
+    detail = 0.0  # the second derivative jumps at the radius
+
+    def __init__(self, angle: float, radius: float, centre: tuple[float, float]) -> None:
+        self.angle, self.radius, self.centre = angle, radius, centre
+
+    @staticmethod
+    def steepest(radius: float) -> float:
+        """The largest angle, radians, at which the bilinear function between pixels of such a swirl does not fold."""
+        return min(math.pi, radius / _PIXELS_PER_RADIAN)
 
     @property
-    def mirrors(self) -> bool:
-        """Never."""
-        return False
+    def bend(self) -> float:
+        """From the second derivative of r exp(i angle(r)), largest between the middle and the rim."""
+        angle = abs(self.angle)
+        return (4 * angle + 1.5 * angle * angle) / self.radius
 
-    def backward(self, points: Points) -> Points:
+    @property
+    def stretch(self) -> float:
+        """The shear between neighbouring circles is at most the angle."""
+        angle = abs(self.angle)
+        return (angle + math.sqrt(angle * angle + 4)) / 2
+
+    def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the output positions come from."""
-        return self._turned(points, -self.angle)
+        return self._turned(x, y, -self.angle)
 
-    def forward(self, points: Points) -> Points:
+    def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the source positions go."""
-        return self._turned(points, self.angle)
+        return self._turned(x, y, self.angle)
 
-    def _turned(self, points: Points, angle: float) -> Points:
-        offset = points - np.array(self.centre)
-        share = (offset**2).sum(axis=1) / self.radius**2
-        turn = angle * np.clip(1 - share, 0, None) ** 2
+    def _turned(self, x: Reals, y: Reals, angle: float) -> tuple[Reals, Reals]:
+        x, y = x - self.centre[0], y - self.centre[1]
+        scale = 1 / self.radius
+        fade = np.maximum(1 - ((x * scale) ** 2 + (y * scale) ** 2), 0)
+        turn = angle * fade * fade
         cosine, sine = np.cos(turn), np.sin(turn)
-        x, y = offset[:, 0], offset[:, 1]
-        moved: Points = np.stack([cosine * x + sine * y, cosine * y - sine * x], axis=1) + self.centre
-        return moved
+        return cosine * x + sine * y + self.centre[0], cosine * y - sine * x + self.centre[1]
 
 
-@dataclass(frozen=True, eq=False)
 class RandomField:
     """A smooth random displacement: uniform cubic B-splines over a grid of drawn vectors.
 
-    Lee, Wolberg & Shin 1997, "Scattered data interpolation with multilevel B-splines". The drawn field is scaled so
-    that the farthest moved pixel moves ``pixels``; less where more would make the map steeper than 0.7, near which
-    faces crumple and beyond 1 they fold.
+    Lee, Wolberg & Shin 1997, "Scattered data interpolation with multilevel B-splines". The field is scaled so that the
+    farthest moved place in the frame moves ``pixels``; less where the map could fold otherwise. One cell outside the
+    frame the field ends, and goes on as at that end.
 
-    Attributes:
+    Args:
         size: (height, width) of the picture.
         pixels: the largest displacement wanted, >= 0.
         cells: of the grid, per axis.
         key: the field's own random key, 0..2**53-1.
     """
 
-    size: Size
-    pixels: float
-    cells: int
-    key: int
+    mirrors = False
+    stretch = 1.0
+
+    def __init__(self, size: Size, pixels: float, cells: int, key: int) -> None:
+        self.size, self.cells, self.key = size, cells, key
+        self._vectors, across, down = _unit_field(cells, key)
+        self._slopes = across * cells / size[1], down * cells / size[0]
+        self.limit = min(pixels, _STEEPEST / math.hypot(*self._slopes))
+        """The displacement actually reached, pixels."""
 
     @property
-    def mirrors(self) -> bool:
-        """Never: a map that cannot fold cannot mirror."""
-        return False
+    def bend(self) -> float:
+        """The slope turns about twice as fast per cell as it is steep."""
+        return 2.5 * max(self._slopes) * self.limit * self.cells / min(self.size)
 
-    @cached_property
-    def limit(self) -> float:
-        """The displacement actually reached, pixels: ``pixels``, or where the field would get too steep."""
-        return min(self.pixels, _STEEPEST / _unit_field(self.size, self.cells, self.key)[1])
+    @property
+    def detail(self) -> float:
+        """A cell."""
+        return min(self.size) / self.cells
 
-    def backward(self, points: Points) -> Points:
+    def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the output positions come from: displaced by the field."""
-        return points + _shift(self._field, points, self.size)
+        if x.ndim == 2 and x.shape[0] == 1 and y.shape[1] == 1:  # a grid: each axis by itself
+            vectors = self._vectors.astype(x.dtype) * x.dtype.type(self.limit)
+            shift = self._weights(y[:, 0], 0) @ vectors @ self._weights(x[0], 1).T
+            return x + shift[0], y + shift[1]
+        across, down = self.size[1] / self.cells, self.size[0] / self.cells
+        moved = self._lattice.values(
+            np.minimum(np.maximum(x, -0.5 - across), self.size[1] - 0.5 + across),
+            np.minimum(np.maximum(y, -0.5 - down), self.size[0] - 0.5 + down),
+        )
+        return x + moved.real, y + moved.imag
 
-    def forward(self, points: Points) -> Points:
+    def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the source positions go: the one place whose displacement leads back here."""
-        found = points.copy()
-        for _ in range(8):
-            error = self.backward(found) - points
-            if not len(points) or np.abs(error).max() < _CONVERGED:
-                return found
-            slope = _slope(self._field, found, self.size) + np.eye(2)
-            found = found - np.linalg.solve(slope, error[..., None])[..., 0]
-        found = points.copy()
-        for _ in range(70):  # 0.7**70 < 1e-10: where Newton cycles between two cells, contraction still arrives
-            found = points - _shift(self._field, found, self.size)
-        return found
+        at_x, at_y, step = x, y, 1e-4
+        for _ in range(8):  # Newton, the slopes by differences
+            near_x, near_y = np.stack([at_x, at_x + step, at_x]), np.stack([at_y, at_y, at_y + step])
+            u, v = self.backward(near_x, near_y)
+            miss_x, miss_y = u[0] - x, v[0] - y
+            if max(np.abs(miss_x).max(initial=0), np.abs(miss_y).max(initial=0)) < _CONVERGED:
+                return at_x, at_y
+            (a, b), (c, d) = ((w[1:] - w[0]) / step for w in (u, v))
+            determinant = a * d - b * c
+            at_x, at_y = at_x - (d * miss_x - b * miss_y) / determinant, at_y - (a * miss_y - c * miss_x) / determinant
+        at_x, at_y = x, y
+        for _ in range(200):  # where Newton cycles, the contraction still arrives: 0.9**200 < 1e-9
+            u, v = self.backward(at_x, at_y)
+            at_x, at_y = x - (u - at_x), y - (v - at_y)
+        return at_x, at_y
 
     @cached_property
-    def _field(self) -> Field:
-        """The control vectors, pixels."""
-        unit, _ = _unit_field(self.size, self.cells, self.key)
-        return unit * self.limit
+    def _lattice(self) -> Lattice:
+        """The displacement from one cell before the frame to one behind, dense enough to be taken bilinear."""
+        (height, width), steps = self.size, max(4, _DENSE // self.cells)
+        table = _table(self.cells, steps)[:-1]
+        x, y = table @ (self._vectors.astype(np.float32) * np.float32(self.limit)) @ table.T
+        nodes = np.empty(x.shape, np.complex64)
+        nodes.real, nodes.imag = x, y
+        origin = -0.5 - width / self.cells, -0.5 - height / self.cells
+        return Lattice(nodes, origin, (width / (self.cells * steps), height / (self.cells * steps)))
+
+    def _weights(self, places: Reals, axis: int) -> Reals:
+        """The share of each drawn vector at places along one side: (n, cells + 5)."""
+        table, scale = _table(self.cells, _STEPS), _STEPS * self.cells / self.size[axis]
+        at = np.minimum(np.maximum(places * scale + (0.5 * scale + _STEPS), 0), (self.cells + 2) * _STEPS)
+        step = at.astype(np.intp)
+        low = table.take(step, axis=0)
+        share = (at - step).astype(np.float32)[:, None]
+        weights: Reals = low + share * (table.take(step + 1, axis=0) - low)
+        return weights
 
 
 @lru_cache(maxsize=16)
-def _unit_field(size: Size, cells: int, key: int) -> tuple[Field, float]:
-    """The drawn control vectors, scaled so that the largest displacement is 1, and the largest slope then."""
-    drawn: Field = stream(key, slot="augment/field").random((cells + 5, cells + 5, 2)) * 2 - 1
-    height, width = size
-    share = np.arange(-_SAMPLES, (cells + 1) * _SAMPLES + 1) / (cells * _SAMPLES)
-    x, y = np.meshgrid(share * width - 0.5, share * height - 0.5)
-    places = np.stack([x.ravel(), y.ravel()], axis=1)
-    framed = ((places >= -0.5) & (places <= [width - 0.5, height - 0.5])).all(axis=1)
-    reach = float(np.linalg.norm(_shift(drawn, places[framed], size), axis=1).max())
-    slope = _slope(drawn, places, size)
-    (a, b), (c, d) = slope[:, 0].T, slope[:, 1].T
-    steepest = (np.hypot(a + d, b - c) + np.hypot(a - d, b + c)) / 2  # spectral norm of a 2 x 2 matrix
-    return drawn / reach, float(steepest.max()) / reach
+def _unit_field(cells: int, key: int) -> tuple[Reals, float, float]:
+    """The drawn field, scaled so that its largest displacement in the frame is 1.
+
+    Returns:
+        The control vectors (2, cells + 5, cells + 5), x and y by row and column, and the field's largest change
+        across and down, per cell.
+    """
+    side, probe = cells + 5, _table(cells, _PROBES)[:-1]
+    vectors = Dice(Words(key), b"augment/field").array(2 * side * side).reshape(2, side, side) * 2 - 1
+    values = probe @ vectors.astype(np.float32) @ probe.T
+    reach = _largest(values[:, _PROBES:-_PROBES, _PROBES:-_PROBES])
+    across, down = np.diff(values, axis=2), np.diff(values, axis=1)
+    return vectors / reach, _largest(across) * _PROBES / reach, _largest(down) * _PROBES / reach
 
 
-def _shift(field: Field, points: Points, size: Size) -> Points:
-    """Displacement (n, 2); one cell outside the frame it ends, and goes on as at that end."""
-    near, down, across, _, _ = _taps(field, points, size)
-    shift: Points = np.einsum("nijk,ni,nj->nk", near, down, across)
-    return shift
+def _largest(vectors: Reals) -> float:
+    """The largest length among vectors (2, ...)."""
+    return math.sqrt(float((vectors[0] ** 2 + vectors[1] ** 2).max()))
 
 
-def _slope(field: Field, points: Points, size: Size) -> NDArray[np.float64]:
-    """Jacobian of the displacement: (n, 2, 2), rows x and y of the displacement, columns along x and y."""
-    near, down, across, down_slope, across_slope = _taps(field, points, size)
-    along_x = np.einsum("nijk,ni,nj->nk", near, down, across_slope)
-    along_y = np.einsum("nijk,ni,nj->nk", near, down_slope, across)
-    return np.stack([along_x, along_y], axis=2)
-
-
-def _taps(field: Field, points: Points, size: Size) -> tuple[NDArray[np.float64], ...]:
-    """Control vectors around each point (n, 4, 4, 2), their weights down and across, and the slopes of these."""
-    cells = len(field) - 5
-    row, down, down_slope = _weights(points[:, 1], size[0], cells)
-    column, across, across_slope = _weights(points[:, 0], size[1], cells)
-    return field[row[:, :, None], column[:, None, :]], down, across, down_slope, across_slope
-
-
-def _weights(
-    places: NDArray[np.float64], side: int, cells: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """The four control vectors of each place along one side, their weights and slopes: (n, 4) each."""
-    free = (places + 0.5) * (cells / side)
-    u = np.clip(free, -1, cells + 1)
-    cell = np.minimum(np.floor(u), cells)
-    t = (u - cell)[:, None]
-    weights = np.concatenate([(1 - t) ** 3, (3 * t - 6) * t * t + 4, ((-3 * t + 3) * t + 3) * t + 1, t * t * t], axis=1)
-    slopes = np.concatenate([-((1 - t) ** 2) / 2, (1.5 * t - 2) * t, (-1.5 * t + 1) * t + 0.5, t * t / 2], axis=1)
-    slopes = slopes * (cells / side) * (u == free)[:, None]
-    return cell.astype(np.int64)[:, None] + np.arange(1, 5), weights / 6, slopes
+@lru_cache(maxsize=64)
+def _table(cells: int, steps: int) -> NDArray[np.float32]:
+    """Uniform cubic B-splines from -1 to cells + 1, some steps per cell, the last twice: float32 (nodes, cells + 5)."""
+    places = np.arange((cells + 2) * steps + 1) / steps  # 0 is one cell before the frame
+    cell = np.minimum(places.astype(np.int64), cells + 1)
+    t = (places - cell)[:, None]
+    four = np.concatenate([(1 - t) ** 3, (3 * t - 6) * t * t + 4, ((-3 * t + 3) * t + 3) * t + 1, t * t * t], axis=1)
+    table = np.zeros((len(places) + 1, cells + 5), np.float32)
+    np.put_along_axis(table[:-1], cell[:, None] + np.arange(4), four / 6, axis=1)
+    table[-1] = table[-2]
+    table.flags.writeable = False
+    return table

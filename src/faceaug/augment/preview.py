@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.augment.blur import GaussianBlur, MotionBlur
-from faceaug.augment.maps import Size
+from faceaug.augment.lattice import Size
 from faceaug.augment.pictures import open_picture
-from faceaug.augment.recipe import default_recipe
+from faceaug.augment.recipe import Preset, default_recipe
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
 from faceaug.draws import permutation
@@ -25,6 +25,7 @@ from faceaug.pages import contact_sheet
 Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
 # One colour per CelebA landmark, so that a swap of left and right can be seen.
 _COLOURS = ((255, 64, 64), (64, 128, 255), (255, 220, 0), (255, 64, 255), (0, 220, 160))
+_RECIPE_ROWS = 3
 _SMALLEST = 128  # px; smaller pictures are enlarged before dots are drawn on them
 _MADE_BY = b"faceaug preview"
 
@@ -43,7 +44,7 @@ def preview_sheet(
         faces: a folder, a ``FaceFolder``, or a list of pictures or (picture, target or landmarks). Every row takes
             another face; unreadable pictures are passed over.
         strengths: shares of each operation's usual range, 0..1; flips act from one half on.
-        recipe: drawn in the last rows, once per column; None for ``default_recipe``.
+        recipe: drawn in the last rows, once per column; None for the preset "light".
         seed: decides which faces are shown, the bend of the elastic, the slant and the recipe's draws.
         cell: side of a picture on the sheet, pixels.
 
@@ -64,20 +65,22 @@ def preview_sheet(
     for (label, make), face in zip(_operations().items(), chosen, strict=False):
         side = min(face[0].shape[:2])
         rows.append((label, [_shown(make(s, side), face, seed) for s in strengths]))
-    for _ in range(2):
+    label = recipe.preset if isinstance(recipe, Preset) else "recipe" if recipe else "light"
+    for _ in range(_RECIPE_ROWS):
         face = next(chosen)
         transform = recipe or default_recipe(face[0].shape[:2])
         draws = [_shown(transform, face, seed + column) for column in range(len(strengths))]
-        rows.append(("recipe, drawn anew", draws))
+        rows.append((f"{label}, drawn anew", draws))
     return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
 
 
-def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size:
+def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | None = None, seed: int = 0) -> Size:
     """Write ``preview_sheet`` of a folder as one PNG.
 
     Args:
         folder: with faces.
         out: the PNG to write; a sheet that faceaug wrote there before is replaced.
+        recipe: shown in the last rows; None for the preset "light".
         seed: which faces are shown, and the draws.
 
     Returns:
@@ -92,7 +95,7 @@ def write_preview(folder: Path | str, out: Path | str, *, seed: int = 0) -> Size
         raise RefusedError(f"{printable(out)}: lies in the folder it shows and would become one of its pictures")
     if out.is_dir() or (out.exists() and _MADE_BY not in out.read_bytes()[:4096]):
         raise RefusedError(f"{printable(out)}: exists and is no sheet of faceaug; give another name")
-    sheet = preview_sheet(source, seed=seed)
+    sheet = preview_sheet(source, recipe=recipe, seed=seed)
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(out, encode_png(sheet, text={"Software": _MADE_BY.decode()}))

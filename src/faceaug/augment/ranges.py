@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from faceaug.draws import Dice
 from faceaug.errors import ArgumentError
 
 Amount: TypeAlias = float | tuple[float, float]
@@ -49,10 +50,10 @@ def ends(value: Amount) -> Range:
     return value if isinstance(value, tuple) else (value, value)
 
 
-def uniform(rng: np.random.Generator, value: Amount) -> float:
+def uniform(dice: Dice, value: Amount) -> float:
     """A number between the ends of a range; exactly the end where both are equal."""
     low, high = ends(value)
-    return low + (high - low) * rng.random()
+    return low + (high - low) * dice.random()
 
 
 def set_field(instance: object, name: str, value: Any) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.annotations import ATTRIBUTES
-from faceaug.augment.maps import Map, Points, Sampling, Size
-from faceaug.augment.pictures import Restore, is_pil, is_tensor, is_tv, open_picture
+from faceaug.augment.labels import LabelSwap, swapped_labels
+from faceaug.augment.lattice import Size
+from faceaug.augment.maps import Map, Points, Sampling
+from faceaug.augment.pictures import Picture, Restore, is_pil, is_tensor, is_tv, open_picture
+from faceaug.augment.pixels import render, render_mask
 from faceaug.augment.targets import Target, check_attributes, known_target, open_target
 from faceaug.errors import ArgumentError
-from faceaug.image import Image8
 
 Swap: TypeAlias = tuple[tuple[int, int], ...]
+Sides: TypeAlias = tuple[Swap | None, LabelSwap | None]  # what a mirror exchanges: landmarks, mask labels
 NAMES = ("landmarks", "boxes", "mask", "attributes", "visible")
 
 # CelebA: lefteye, righteye, nose, leftmouth, rightmouth.
@@ -29,53 +32,57 @@ IBUG_68: Swap = (
     (36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46),
     (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67),
 )  # fmt: skip
+_USUAL: dict[int, Swap] = {0: (), 5: CELEBA_5, 68: IBUG_68}
 _BLURRY = ATTRIBUTES.index("Blurry")
 
 
-@dataclass
 class Sample:
     """What transforms work on: pictures of one size and their targets, all as arrays.
 
     Geometric changes wait until something needs the pixels, so that neighbours are resampled once.
 
     Attributes:
-        images: uint8 (height, width) or (height, width, channels) each; a picture that a torchvision transform has
-            made something else (float) is kept as that.
+        images: uint8, or float32 in 0..1, (height, width) or (height, width, channels) each; a picture that a
+            torchvision transform has made something else is kept as that until it is asked for.
         restores: one function per image that gives it back its type.
         points: float64 (n, 2) each.
         boxes: float64 (n, 4) each, edges.
         masks: (..., height, width) each, any dtype.
         attributes: (40,) each.
-        mirrored: whether left and right are exchanged by now.
+        mirrored: whether left and right are exchanged by now; known where there are points or masks.
     """
 
-    images: list[Any]
-    restores: list[Restore]
-    points: list[Points] = field(default_factory=list)
-    boxes: list[NDArray[np.float64]] = field(default_factory=list)
-    masks: list[NDArray[Any]] = field(default_factory=list)
-    attributes: list[NDArray[Any]] = field(default_factory=list)
-    mirrored: bool = False
-    _pending: Map | None = None
-    _sampling: Sampling | None = None
+    __slots__ = ("_pending", "_sampling", "attributes", "boxes", "images", "masks", "mirrored", "points", "restores")
+
+    def __init__(self, images: list[Any], restores: list[Restore]) -> None:
+        self.images, self.restores = images, restores
+        self.points: list[Points] = []
+        self.boxes: list[NDArray[np.float64]] = []
+        self.masks: list[NDArray[Any]] = []
+        self.attributes: list[NDArray[Any]] = []
+        self.mirrored = False
+        self._pending: Map | None = None
+        self._sampling: Sampling | None = None
 
     @property
     def size(self) -> Size:
         """(height, width) of the pictures now."""
-        return self._array(0).shape[:2]
+        if self._pending is not None:
+            return self._pending.out
+        shape = self.array(0).shape
+        return shape[0], shape[1]
 
     def warp(self, motion: Map, sampling: Sampling | None) -> None:
         """Move everything; ``sampling`` None fits any neighbour (a flip fetches nothing from outside)."""
-        self._array(0)
         if self._sampling is not None and sampling is not None and sampling != self._sampling:
             self.settle()
         self._pending = motion if self._pending is None else self._pending.then(motion)
         self._sampling = sampling or self._sampling
 
-    def filter(self, function: Callable[[Image8], Image8]) -> None:
+    def filter(self, function: Callable[[Picture], Picture]) -> None:
         """Change the pixels where they are."""
         self.settle()
-        self.images = [function(self._array(k)) for k in range(len(self.images))]
+        self.images = [function(self.array(k)) for k in range(len(self.images))]
 
     def mark_blurry(self) -> None:
         """Set the attribute ``Blurry``."""
@@ -84,52 +91,102 @@ class Sample:
 
     def settle(self) -> None:
         """Carry out the moves that wait: one resample."""
-        motion, sampling = self._pending, self._sampling or Sampling()
+        motion, sampling = self._pending, self._sampling or _PLAIN
         self._pending = self._sampling = None
         if motion is None:
             return
-        self.images = [motion.render(self._array(k), sampling) for k in range(len(self.images))]
-        self.masks = [motion.render_mask(mask, sampling.border) for mask in self.masks]
-        self.points = [motion.move(points) for points in self.points]
-        self.boxes = [motion.move_boxes(boxes) for boxes in self.boxes]
-        self.mirrored ^= motion.mirrors
+        self.images = [render(motion, self.array(k), sampling) for k in range(len(self.images))]
+        if self.masks:
+            self.masks = [render_mask(motion, mask, sampling.border) for mask in self.masks]
+        if self.points:
+            self.points = [motion.move(points) for points in self.points]
+        if self.boxes:
+            self.boxes = [motion.move_boxes(boxes) for boxes in self.boxes]
+        if self.points or self.masks:
+            self.mirrored ^= motion.mirrors
 
-    def _array(self, k: int) -> Image8:
+    def array(self, k: int) -> Picture:
+        """Picture ``k``; one that a torchvision transform made a float tensor is opened as that.
+
+        Raises:
+            ArgumentError: its values or its type are none that can be moved.
+        """
         image = self.images[k]
-        if not isinstance(image, np.ndarray):
+        if isinstance(image, np.ndarray):
+            return image
+        try:
+            self.images[k], self.restores[k] = open_picture(image)
+        except ArgumentError as error:
             raise ArgumentError(
                 f"a faceaug transform comes after one that made the picture {getattr(image, 'dtype', type(image))}: "
-                "put conversions (v2.ToDtype, v2.Normalize) at the end"
-            )
-        return image
+                f"put conversions (v2.ToDtype, v2.Normalize) at the end ({error})"
+            ) from error
+        return self.array(k)
+
+    def exchange(self, sides: Sides) -> None:
+        """Give landmarks and labels that have a side their other names, if the sample is mirrored by now."""
+        if not self.mirrored:
+            return
+        self.points = [_swapped(points, sides[0]) for points in self.points]
+        if sides[1]:
+            self.masks = [swapped_labels(mask, sides[1]) for mask in self.masks]
 
 
-@dataclass
-class OpenSample:
+_PLAIN = Sampling()
+_NOTHING: dict[str, Any] = {}
+
+
+class Opened(Protocol):
     """A sample taken apart, with the way back."""
+
+    sample: Sample
+
+    def close(self, sides: Sides) -> Any:
+        """Settle, exchange left and right under a mirror, and put everything back in its place and type."""
+
+
+class OpenPicture:
+    """One picture, perhaps with targets by name."""
+
+    __slots__ = ("_targets", "sample")
+
+    def __init__(self, x: Any, named: dict[str, Any]) -> None:
+        array, restore = open_picture(x)
+        self.sample = Sample([array], [restore])
+        self._targets = named and {name: _take(self.sample, name, value) for name, value in named.items()}
+
+    def close(self, sides: Sides) -> Any:
+        """The picture, or a dict with it, the targets and ``visible``."""
+        sample = self.sample
+        sample.settle()
+        if not self._targets:
+            return (
+                sample.restores[0](sample.images[0]) if isinstance(sample.images[0], np.ndarray) else sample.images[0]
+            )
+        sample.exchange(sides)
+        results = _Results(sample)
+        changed = {name: results.next(name, target) for name, target in self._targets.items()}
+        visible = results.visible_of_all(list(self._targets.values()))
+        return {"image": results.next("image", None), **changed, "visible": visible}
+
+
+@dataclass(slots=True)
+class OpenTree:
+    """A dict, list or tuple with pictures and targets in it."""
 
     sample: Sample
     tree: Any
     roles: list[tuple[str, Target | None]]
-    single: bool  # one picture was given, perhaps with targets by name
 
-    def close(self, swap: Swap | None) -> Any:
-        """Settle, exchange left and right under a mirror, and put everything back in its place and type."""
-        sample = self.sample
-        sample.settle()
-        if sample.mirrored:
-            sample.points = [_swapped(points, swap) for points in sample.points]
-        results = _Results(sample)
-        tree = _rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
-        if not self.single:
-            return tree
-        if len(tree) == 1:
-            return tree["image"]
-        tree["visible"] = results.visible_of_all([target for _, target in self.roles])
-        return tree
+    def close(self, sides: Sides) -> Any:
+        """The same structure with everything that changed."""
+        self.sample.settle()
+        self.sample.exchange(sides)
+        results = _Results(self.sample)
+        return _rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
 
 
-def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> OpenSample:
+def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> Opened:
     """Take a picture, or a whole sample, apart.
 
     Args:
@@ -142,13 +199,19 @@ def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: An
     Raises:
         ArgumentError: there is no picture, pictures differ in size, a target has the wrong shape.
     """
+    if landmarks is boxes is mask is attributes is None and not isinstance(x, (dict, list, tuple)):
+        return OpenPicture(x, _NOTHING)
     named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes}
     given = {name: value for name, value in named.items() if value is not None}
-    single = not isinstance(x, (dict, list, tuple))
-    if given and not single:
-        raise ArgumentError(f"{', '.join(given)}: give targets beside one picture, or inside the sample, not both")
+    if isinstance(x, (dict, list, tuple)):
+        if given:
+            raise ArgumentError(f"{', '.join(given)}: give targets beside one picture, or inside the sample, not both")
+        return _open_tree(x)
     check_attributes(attributes)
-    tree = {"image": x, **given} if single else x
+    return OpenPicture(x, given)
+
+
+def _open_tree(tree: Any) -> OpenTree:
     leaves = list(_leaves(tree))
     kinds = _kinds(leaves)
     sample = Sample([], [])
@@ -161,7 +224,7 @@ def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: An
             sample.images.append(array)
             sample.restores.append(restore)
     roles = [(kind, _take(sample, kind, value)) for kind, (_, value) in zip(kinds, leaves, strict=True)]
-    return OpenSample(sample, tree, roles, single)
+    return OpenTree(sample, tree, roles)
 
 
 def checked_swap(swap: Any) -> Swap | None:
@@ -251,8 +314,8 @@ def _kinds(leaves: list[tuple[str, Any]]) -> list[str]:
         candidates = [k for k, (_, value) in enumerate(leaves) if kinds[k] == "other" and _is_stack(value)]
         if not candidates:
             raise ArgumentError(
-                "no picture in the sample: expected a uint8 array (height, width, 3), a PIL picture, a uint8 tensor "
-                "(3, height, width) or a tv_tensors.Image"
+                "no picture in the sample: expected an array (height, width, 3), a PIL picture, a tensor (3, height, "
+                "width) or a tv_tensors.Image"
             )
         kinds[candidates[0]] = "image"
     return kinds
@@ -264,7 +327,8 @@ def _kind(name: str, value: Any) -> str:
     for tv_class, kind in (("KeyPoints", "landmarks"), ("BoundingBoxes", "boxes"), ("Mask", "mask")):
         if is_tv(value, tv_class):
             return kind
-    whole = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3
+    whole = isinstance(value, np.ndarray) and value.dtype in {np.dtype(np.uint8), np.dtype(np.float32)}
+    whole = whole and value.ndim == 3
     return "image" if name == "image" or is_pil(value) or is_tv(value, "Image") or whole else "other"
 
 
@@ -303,7 +367,7 @@ def _like_dict(tree: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> dict[A
 
 def _swapped(points: Points, swap: Swap | None) -> Points:
     count = len(points)
-    pairs = swap if swap is not None else {0: (), 5: CELEBA_5, 68: IBUG_68}.get(count)
+    pairs = swap if swap is not None else _USUAL.get(count)
     if pairs is None:
         raise ArgumentError(
             f"{count} landmarks under a mirror: which are left and right is known for 5 (CelebA) and 68 (iBUG) "

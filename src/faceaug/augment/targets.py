@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.augment.maps import Size
+from faceaug.augment.lattice import Size
 from faceaug.augment.pictures import is_tensor, is_tv
 from faceaug.errors import ArgumentError
 

@@ -5,6 +5,7 @@ The other direction needs no adapter: a faceaug transform is a callable that tak
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from faceaug.augment.maps import Points, Size
+from faceaug.augment.lattice import Size
+from faceaug.augment.maps import Points
 from faceaug.augment.pictures import is_pil, is_tensor, open_picture
 from faceaug.augment.sample import Sample
 from faceaug.augment.transform import Params, Transform
-from faceaug.draws import MAX_SEED
+from faceaug.draws import MAX_SEED, Dice
 
 # These are there to change the type of the picture; after any other it goes back to the type it had.
 _CONVERSIONS = ("ToImage", "ToPILImage", "PILToTensor", "ToPureTensor")
@@ -46,6 +48,24 @@ def torch_seeded(seed: int) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
+@contextmanager
+def globally_seeded(seed: int) -> Iterator[None]:
+    """Run a block with torch's (CPU), NumPy's and Python's global generators at a given seed, and put them back after.
+
+    Args:
+        seed: 0..2**63-1.
+    """
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002, TID251
+    try:
+        with torch_seeded(seed):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+
+
 @dataclass(frozen=True, eq=False)
 class TorchvisionStep(Transform):
     """A torchvision v2 transform inside a faceaug Compose.
@@ -64,8 +84,8 @@ class TorchvisionStep(Transform):
         """The class of the torchvision transform."""
         return type(self.transform).__name__
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
-        return {"torch_seed": int(rng.integers(MAX_SEED))}
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
+        return {"torch_seed": dice.integer(MAX_SEED)}
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Run it on the pixels and targets as they are now."""

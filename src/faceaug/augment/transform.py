@@ -11,30 +11,30 @@ import secrets
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from faceaug.augment.maps import Size
+from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import probability, set_field
-from faceaug.augment.sample import Sample, Swap, open_sample
-from faceaug.draws import MAX_SEED, check_seed, stream
+from faceaug.augment.sample import Sample, Sides, open_sample
+from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
 Params: TypeAlias = dict[str, Any]  # JSON: "name" of the transform and the numbers it drew
 Key: TypeAlias = int | tuple[int, int, int]
-Streams: TypeAlias = tuple[int, int, int]  # seed, epoch, index
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(ABC):
     """One random change of a picture and of what is known about it.
 
-    Calling it gives back the type it got: uint8 (height, width, 1|3|4) or (height, width) arrays, PIL pictures (L, RGB,
-    RGBA), uint8 tensors (1|3|4, height, width), ``tv_tensors.Image``. A dict, list, tuple or several arguments (as
-    inside ``torchvision.transforms.v2.Compose``) are one sample: every picture, ``KeyPoints``, ``BoundingBoxes`` and
-    ``Mask`` in it, and the values under the names "landmarks", "boxes", "mask", "attributes" and "visible" change
-    together, by one draw; anything else passes.
+    Calling it gives back the type it got: arrays (height, width, 1|3|4) or (height, width), PIL pictures (L, RGB,
+    RGBA), tensors (1|3|4, height, width), ``tv_tensors.Image``; uint8, or float32 in 0..1. A dict, list, tuple or
+    several arguments (as inside ``torchvision.transforms.v2.Compose``) are one sample: every picture, ``KeyPoints``,
+    ``BoundingBoxes`` and ``Mask`` in it, and the values under the names "landmarks", "boxes", "mask", "attributes" and
+    "visible" change together, by one draw; anything else passes.
 
     Args of the call:
         x: a picture or a sample.
@@ -44,14 +44,15 @@ class Transform(ABC):
         landmarks: (n, 2), x and y, pixel index. n come back, in the same order; under a mirror the left and right
             ones of 5 or 68 change places.
         boxes: (n, 4), edges x1, y1, x2, y2; the hull of each moved box comes back, not clipped.
-        mask: (..., height, width), any dtype; takes the nearest pixel.
+        mask: (..., height, width), any dtype; takes the nearest pixel. Under a mirror, labels change places as
+            ``label_swap`` of the flip or the Compose says.
         attributes: (40,), in CelebA's order.
 
     Returns of the call: the picture, or with any of these targets a dict of ``image``, them and ``visible``: bool (n,),
         which landmarks (or, without landmarks, boxes) are known and in the frame.
 
     Raises of the call:
-        ArgumentError: a picture that is not uint8, empty or in another layout; targets of the wrong shape.
+        ArgumentError: a picture of another dtype, range or layout, or an empty one; targets of the wrong shape.
 
     Attributes:
         p: how often it acts, 0..1.
@@ -68,24 +69,26 @@ class Transform(ABC):
         return type(self).__name__
 
     @property
-    def pairs(self) -> Swap | None:
-        """Landmarks that a mirror exchanges; None: known only for 5 and 68 of them."""
-        return None
+    def sides(self) -> Sides:
+        """Landmarks and mask labels that a mirror exchanges; None: 5 and 68 landmarks as is usual, no labels."""
+        return None, None
 
-    def draw(self, rng: np.random.Generator, size: Size) -> Params | None:
+    def draw(self, dice: Dice, size: Size) -> Params | None:
         """Decide everything random.
 
         Args:
-            rng: the random stream of this decision.
+            dice: the random numbers of this decision.
             size: (height, width) of the picture.
 
         Returns:
             JSON data for ``apply``, or None when the transform does not act.
         """
-        return {"name": self.name, **self._draw(rng, size)} if rng.random() < self.p else None
+        if self.p < 1 and dice.random() >= self.p:
+            return None
+        return {"name": self.name, **self._draw(dice, size)}
 
     @abstractmethod
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
+    def _draw(self, dice: Dice, size: Size) -> Params:
         """The numbers alone, for a transform that acts."""
 
     @abstractmethod
@@ -101,7 +104,7 @@ class Transform(ABC):
         """
         if len(size) != 2 or min(size) < 1:
             raise ArgumentError(f"size {size!r}: expected (height, width), both at least 1")
-        return self._plan(self._streams(key), (int(size[0]), int(size[1])))
+        return self._plan(self._words(key), (int(size[0]), int(size[1])))
 
     def render(
         self,
@@ -131,7 +134,7 @@ class Transform(ABC):
         """
         opened = open_sample(x, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
         self._perform(opened.sample, params)
-        return opened.close(self.pairs)
+        return opened.close(self.sides)
 
     def __call__(
         self,
@@ -146,9 +149,8 @@ class Transform(ABC):
         """Draw and apply; see the class."""
         tree = (x, *more) if more else x
         opened = open_sample(tree, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
-        streams = self._streams(key) if key is not None else (any_seed(), 0, 0)
-        self._perform(opened.sample, self._plan(streams, opened.sample.size))
-        return opened.close(self.pairs)
+        self._act(opened.sample, self._words(key) if key is not None else Words(any_seed))
+        return opened.close(self.sides)
 
     def to_json(self) -> str:
         """The recipe as JSON, for logs and ``Compose.from_json``; of a torchvision transform only its text."""
@@ -156,12 +158,18 @@ class Transform(ABC):
 
         return json.dumps(describe(self))
 
-    def _streams(self, key: Key) -> Streams:
+    def _words(self, key: Key) -> Words:
         return checked_key(key, seed=0)
 
-    def _plan(self, streams: Streams, size: Size) -> list[Params]:
-        drawn = self.draw(open_stream(streams, f"{self.name}/0"), size)
+    def _plan(self, words: Words, size: Size) -> list[Params]:
+        drawn = self.draw(Dice(words, slot_name(self, 0)), size)
         return [] if drawn is None else [drawn]
+
+    def _act(self, sample: Sample, words: Words) -> None:
+        """``_plan`` and ``_perform`` in one, without the checks that parameters from outside need."""
+        drawn = self.draw(Dice(words, slot_name(self, 0)), sample.size)
+        if drawn is not None:
+            self.apply(sample, drawn)
 
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for step in params:
@@ -170,19 +178,25 @@ class Transform(ABC):
             self.apply(sample, step)
 
 
-def checked_key(key: Key, *, seed: int) -> Streams:
-    """A key as (seed, epoch, index); an int is an index under the given seed."""
+def checked_key(key: Key, *, seed: int) -> Words:
+    """A key as the words of its dice; an int is an index under the given seed."""
+    if type(key) is int and 0 <= key <= MAX_SEED:  # most calls
+        return Words(seed, 0, key)
     words = (seed, 0, key) if isinstance(key, (int, np.integer)) else key
     usual = isinstance(words, (tuple, list)) and len(words) == 3
     if not usual or not all(_is_word(word) for word in words):
         raise ArgumentError(f"key {key!r}: expected an index or (seed, epoch, index), integers from 0 to 2**63-1")
-    return check_seed(words[0]), int(words[1]), int(words[2])
+    return Words(check_seed(words[0]), int(words[1]), int(words[2]))
 
 
-def open_stream(streams: Streams, slot: str) -> np.random.Generator:
-    """The random stream of one transform in its place."""
-    seed, epoch, index = streams
-    return stream(seed, epoch=epoch, index=index, slot=f"augment/{slot}")
+def slot_name(transform: Transform, number: int) -> bytes:
+    """What a transform's random numbers are called: its class, and its number among those of its class."""
+    return _slot_name(transform.name, number)
+
+
+@lru_cache(maxsize=256)
+def _slot_name(name: str, number: int) -> bytes:
+    return f"augment/{name}/{number}".encode()
 
 
 def any_seed() -> int:

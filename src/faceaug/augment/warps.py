@@ -5,35 +5,24 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceaug.augment.fields import RandomField, Swirl
-from faceaug.augment.maps import (
-    BORDERS,
-    INTERPOLATIONS,
-    Border,
-    Interpolation,
-    Map,
-    Matrix,
-    Sampling,
-    Size,
-)
-from faceaug.augment.ranges import (
-    Amount,
-    ends,
-    factor,
-    one_of,
-    set_field,
-    symmetric,
-    uniform,
-    upto,
-)
-from faceaug.augment.sample import Sample, Swap, checked_swap
-from faceaug.augment.transform import Params, Transform
+from faceaug.augment.labels import LabelSwap, checked_label_swap
+from faceaug.augment.lattice import Size
+from faceaug.augment.maps import BORDERS, INTERPOLATIONS, Border, Interpolation, Map, Matrix, Nine, Sampling
+from faceaug.augment.ranges import Amount, ends, factor, one_of, set_field, symmetric, uniform, upto
+from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
+from faceaug.augment.transform import Key, Params, Transform, any_seed, slot_name
+from faceaug.draws import MAX_SEED, Dice
 from faceaug.errors import ArgumentError
+from faceaug.image import load_cv2
+
+Corners: TypeAlias = Sequence[Sequence[float]]  # four of (x, y): top left, top right, bottom right, bottom left
 
 _NEAREST_HORIZON = 0.2  # depth of the frame's corners relative to its centre; at 0 the picture turns inside out
 
@@ -52,6 +41,7 @@ class Warp(Transform):
     border: Border = "reflect"
     fill: int | Sequence[int] = 0
     interpolation: Interpolation = "linear"
+    _sampling: ClassVar[Sampling]  # the three above; set on each instance
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,7 +50,9 @@ class Warp(Transform):
         channels = [self.fill] if isinstance(self.fill, (int, np.integer)) else list(self.fill)
         if not all(isinstance(c, (int, np.integer)) and 0 <= c <= 255 for c in channels) or not 1 <= len(channels) <= 4:
             raise ArgumentError(f"fill={self.fill!r}: expected whole numbers from 0 to 255, one or one per channel")
-        set_field(self, "fill", tuple(map(int, channels)) if len(channels) > 1 else int(channels[0]))
+        fill = tuple(map(int, channels)) if len(channels) > 1 else int(channels[0])
+        set_field(self, "fill", fill)
+        set_field(self, "_sampling", Sampling(self.border, fill, self.interpolation))
 
     @abstractmethod
     def motion(self, params: Params, size: Size) -> Map:
@@ -68,34 +60,41 @@ class Warp(Transform):
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Move the sample; neighbouring moves are resampled once."""
-        fill = self.fill if isinstance(self.fill, int) else tuple(self.fill)
-        sample.warp(self.motion(params, sample.size), Sampling(self.border, fill, self.interpolation))
+        sample.warp(self.motion(params, sample.size), self._sampling)
 
 
 @dataclass(frozen=True)
 class Rotate(Warp):
-    """Turn the picture about its centre; the frame stays, so corners leave it.
+    """Turn the picture about its centre; the frame stays, so corners leave it, or grows with ``expand``.
 
     A source position at offset (dx, dy) from the centre ((width - 1) / 2, (height - 1) / 2) goes to
-    (dx cos a + dy sin a, dy cos a - dx sin a). Half turns, and quarter turns of square pictures, copy pixels exactly.
+    (dx cos a + dy sin a, dy cos a - dx sin a). Half turns, and quarter turns of square or expanded pictures, copy
+    pixels exactly.
 
     Attributes:
         degrees: positive is counter-clockwise; a number a draws from (-a, a).
+        expand: make the frame large enough to hold the whole turned picture: ``ceil(width |cos a| + height |sin a|)``
+            across, ``ceil(width |sin a| + height |cos a|)`` down. Results then differ in size.
     """
 
     degrees: Amount = 20.0
+    expand: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.expand, bool):
+            raise ArgumentError(f"expand={self.expand!r}: expected True or False")
         set_field(self, "degrees", symmetric("degrees", self.degrees, unit="degrees"))
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
-        return {"degrees": uniform(rng, self.degrees)}
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
+        return {"degrees": uniform(dice, self.degrees)}
 
     def motion(self, params: Params, size: Size) -> Map:
         """A turn about the centre."""
         cosine, sine = _cos_sin(params["degrees"])
-        return _about_centre(np.array([[cosine, sine], [-sine, cosine]]), size)
+        return _about_centre(
+            cosine, sine, -sine, cosine, size, _turned_size(cosine, sine, size) if self.expand else size
+        )
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,13 @@ class Stretch(Warp):
         set_field(self, "x", factor("x", self.x))
         set_field(self, "y", self.x if self.y is None else factor("y", self.y))
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         down = self.x if self.y is None else self.y
-        return {"x": _log_uniform(rng, self.x), "y": _log_uniform(rng, down)}
+        return {"x": _log_uniform(dice, self.x), "y": _log_uniform(dice, down)}
 
     def motion(self, params: Params, size: Size) -> Map:
         """A scaling about the centre."""
-        return _about_centre(np.diag([params["x"], params["y"]]), size)
+        return _about_centre(params["x"], 0.0, 0.0, params["y"], size, size)
 
 
 @dataclass(frozen=True)
@@ -141,22 +140,24 @@ class Perspective(Warp):
         super().__post_init__()
         set_field(self, "amount", upto("amount", self.amount, unit="share of the size", limit=0.2499))
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
-        moves = uniform(rng, self.amount) * (rng.random((4, 2)) * 2 - 1)
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
+        amount = uniform(dice, self.amount)
+        moves = [[amount * (dice.random() * 2 - 1), amount * (dice.random() * 2 - 1)] for _ in range(4)]
         while _horizon(_homography(moves, (2, 2))) < _NEAREST_HORIZON:
-            moves = moves * 0.8
-        return {"corners": moves.tolist()}
+            moves = [[0.8 * x, 0.8 * y] for x, y in moves]
+        return {"corners": moves}
 
     def motion(self, params: Params, size: Size) -> Map:
         """The homography of the drawn corners: top left, top right, bottom right, bottom left."""
-        return Map(size, (Matrix(_homography(np.array(params["corners"]), size)),))
+        return Map(size, (Matrix(_homography(params["corners"], size)),))
 
 
 @dataclass(frozen=True)
 class Twist(Warp):
     """Swirl about the centre: the turn is greatest there and fades to nothing at the radius.
 
-    angle(r) = degrees * (1 - (r / radius)**2)**2. Nothing beyond the radius moves.
+    angle(r) = degrees * (1 - (r / radius)**2)**2. Nothing beyond the radius moves. Where the radius is but a few
+    pixels, the angle is capped so that the map between pixels cannot fold; see ``faceaug.augment.fields.Swirl``.
 
     Attributes:
         degrees: at the centre, positive counter-clockwise, up to 180; a number a draws from (-a, a).
@@ -175,13 +176,19 @@ class Twist(Warp):
                 raise ArgumentError(f"radius={self.radius!r}: expected one number of pixels above 0, or None")
             set_field(self, "radius", high)
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
-        return {"degrees": uniform(rng, self.degrees)}
+    def _draw(self, dice: Dice, size: Size) -> Params:
+        limit = math.degrees(Swirl.steepest(self._radius(size)))
+        return {"degrees": min(max(uniform(dice, self.degrees), -limit), limit)}
 
     def motion(self, params: Params, size: Size) -> Map:
         """A swirl about the centre."""
-        radius = self.radius if self.radius is not None else min(size) / 2
-        return Map(size, (Swirl(math.radians(params["degrees"]), radius, _centre(size)),))
+        radius = self._radius(size)
+        limit = Swirl.steepest(radius)  # again: a transform before it may have changed the size
+        angle = min(max(math.radians(params["degrees"]), -limit), limit)
+        return Map(size, (Swirl(angle, radius, _centre(size)),))
+
+    def _radius(self, size: Size) -> float:
+        return self.radius if self.radius is not None else min(size) / 2
 
 
 @dataclass(frozen=True)
@@ -204,9 +211,9 @@ class Elastic(Warp):
         if not isinstance(self.grid, int) or isinstance(self.grid, bool) or not 1 <= self.grid <= 32:
             raise ArgumentError(f"grid={self.grid!r}: expected a whole number of cells from 1 to 32")
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:
-        wanted, field = uniform(rng, self.pixels), int(rng.integers(2**53))
-        return {"pixels": RandomField(size, wanted, self.grid, field).limit, "grid": self.grid, "field": field}
+    def _draw(self, dice: Dice, size: Size) -> Params:
+        wanted, key = uniform(dice, self.pixels), dice.integer(2**53)
+        return {"pixels": RandomField(size, wanted, self.grid, key).limit, "grid": self.grid, "field": key}
 
     def motion(self, params: Params, size: Size) -> Map:
         """The displacement field that the drawn key stands for."""
@@ -215,20 +222,48 @@ class Elastic(Warp):
 
 @dataclass(frozen=True, kw_only=True)
 class _Flip(Transform):
+    _axis: ClassVar[int]  # as cv2.flip counts: 1 exchanges left and right, 0 top and bottom
+
     p: float = 0.5
     swap: Swap | None = None
+    label_swap: LabelSwap | str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         set_field(self, "swap", checked_swap(self.swap))
+        set_field(self, "label_swap", checked_label_swap(self.label_swap))
 
     @property
-    def pairs(self) -> Swap | None:
-        """The pairs given as ``swap``."""
-        return self.swap
+    def sides(self) -> Sides:
+        """What was given as ``swap`` and ``label_swap``."""
+        return self.swap, checked_label_swap(self.label_swap)
 
-    def _draw(self, rng: np.random.Generator, size: Size) -> Params:  # noqa: ARG002
+    def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {}
+
+    def __call__(
+        self,
+        x: Any,
+        *more: Any,
+        key: Key | None = None,
+        landmarks: Any = None,
+        boxes: Any = None,
+        mask: Any = None,
+        attributes: Any = None,
+    ) -> Any:
+        """Draw and apply; see ``Transform``."""
+        # A mirror takes a few microseconds, less than taking a sample apart: a bare picture goes the short way.
+        if (
+            type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.shape[2] == 3 and x.size
+            and not more and landmarks is boxes is mask is attributes is None
+        ):  # fmt: skip
+            if self.p < 1:
+                # A seed nobody chose is as good a number as any that is hashed from it.
+                drawn = any_seed() / MAX_SEED if key is None else Dice(self._words(key), slot_name(self, 0)).random()
+                if drawn >= self.p:
+                    return x
+            return load_cv2().flip(x, self._axis)
+        return super().__call__(x, *more, key=key, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
 
     @abstractmethod
     def motion(self, params: Params, size: Size) -> Map:
@@ -246,11 +281,15 @@ class HorizontalFlip(_Flip):
     Attributes:
         p: how often, 0..1; 0.5 by default, unlike the other transforms.
         swap: pairs of landmarks that change places, for other counts than 5 and 68; () where none has a side.
+        label_swap: pairs of labels that change places in masks under a mirror: "celebamask-hq" (its own order of
+            labels), "face-parsing" (that of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels alone.
     """
+
+    _axis = 1
 
     def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
         """Pixel x -> width - 1 - x."""
-        return _about_centre(np.diag([-1.0, 1.0]), size)
+        return _mirrored(size, horizontal=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,24 +299,38 @@ class VerticalFlip(_Flip):
     Attributes:
         p: how often, 0..1; 0.5 by default, unlike the other transforms.
         swap: pairs of landmarks that change places, for other counts than 5 and 68; () where none has a side.
+        label_swap: pairs of labels that change places in masks under a mirror: "celebamask-hq" (its own order of
+            labels), "face-parsing" (that of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels alone.
     """
+
+    _axis = 0
 
     def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
         """Pixel y -> height - 1 - y."""
-        return _about_centre(np.diag([1.0, -1.0]), size)
+        return _mirrored(size, horizontal=False)
 
 
 def _centre(size: Size) -> tuple[float, float]:
     return (size[1] - 1) / 2, (size[0] - 1) / 2
 
 
-def _about_centre(linear: NDArray[np.float64], size: Size) -> Map:
-    """An affine map that keeps the centre of the picture."""
-    centre = np.array(_centre(size))
-    matrix = np.eye(3)
-    matrix[:2, :2] = linear
-    matrix[:2, 2] = centre - linear @ centre
-    return Map(size, (Matrix(matrix),))
+@lru_cache(maxsize=64)
+def _mirrored(size: Size, *, horizontal: bool) -> Map:
+    if horizontal:
+        return Map(size, (Matrix((-1.0, 0.0, size[1] - 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)),))
+    return Map(size, (Matrix((1.0, 0.0, 0.0, 0.0, -1.0, size[0] - 1.0, 0.0, 0.0, 1.0)),))
+
+
+def _about_centre(a: float, b: float, c: float, d: float, size: Size, out: Size) -> Map:
+    """The affine map [[a, b], [c, d]] that takes the centre of the picture to that of the result."""
+    (x, y), (u, v) = _centre(size), _centre(out)
+    return Map(size, (Matrix((a, b, u - a * x - b * y, c, d, v - c * x - d * y, 0.0, 0.0, 1.0)),), out)
+
+
+def _turned_size(cosine: float, sine: float, size: Size) -> Size:
+    height, width = size
+    across, down = width * abs(cosine) + height * abs(sine), width * abs(sine) + height * abs(cosine)
+    return math.ceil(down - 1e-6), math.ceil(across - 1e-6)  # exact turns stay exact in spite of rounding
 
 
 def _cos_sin(degrees: float) -> tuple[float, float]:
@@ -287,27 +340,34 @@ def _cos_sin(degrees: float) -> tuple[float, float]:
     return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
 
 
-def _log_uniform(rng: np.random.Generator, value: Amount) -> float:
+def _log_uniform(dice: Dice, value: Amount) -> float:
     low, high = ends(value)
-    share = rng.random()
+    share = dice.random()
     return low if low == high else low * (high / low) ** share
 
 
-def _homography(moves: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
-    """The matrix that takes the outermost pixels to where ``moves`` (4, 2; shares of the size) put them."""
-    height, width = size
-    right, bottom = max(width - 1, 1), max(height - 1, 1)
-    corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], np.float64)
-    rows, values = [], []
-    for (x, y), (u, v) in zip(corners, corners + moves * (right, bottom), strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return np.append(np.linalg.solve(np.array(rows), np.array(values)), 1.0).reshape(3, 3)
+def _homography(moves: Corners, size: Size) -> Nine:
+    """The matrix that takes the outermost pixels to where ``moves`` (shares of the size) put them.
+
+    Heckbert 1989, "Fundamentals of texture mapping and image warping", section 2.2.3: the square to any quadrangle.
+    """
+    right, bottom = max(size[1] - 1, 1), max(size[0] - 1, 1)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
+        ((u + x) * right, (v + y) * bottom)
+        for (u, v), (x, y) in zip(((0, 0), (1, 0), (1, 1), (0, 1)), moves, strict=True)
+    )
+    ax, ay, bx, by = x1 - x2, y1 - y2, x3 - x2, y3 - y2
+    cx, cy = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
+    area = ax * by - bx * ay
+    g, h = (cx * by - bx * cy) / area, (ax * cy - cx * ay) / area
+    return (
+        (x1 - x0 + g * x1) / right, (x3 - x0 + h * x3) / bottom, x0,
+        (y1 - y0 + g * y1) / right, (y3 - y0 + h * y3) / bottom, y0,
+        g / right, h / bottom, 1.0,
+    )  # fmt: skip
 
 
-def _horizon(matrix: NDArray[np.float64]) -> float:
+def _horizon(matrix: Nine) -> float:
     """The least depth at the frame's corners, seen backwards, relative to its centre: 0 is the horizon."""
-    low, high = -0.05, 1.05
-    corners = np.array([[x, y, 1] for x in (low, high) for y in (low, high)])
-    inverse = np.linalg.inv(matrix)
-    return float((corners @ inverse[2]).min() / (np.array([0.5, 0.5, 1]) @ inverse[2]))
+    g, h, i = Matrix(matrix).inverse[6:]
+    return min(g * x + h * y + i for x in (-0.05, 1.05) for y in (-0.05, 1.05)) / (0.5 * g + 0.5 * h + i)

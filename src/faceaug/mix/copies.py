@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from faceaug.augment import Compose, Transform, default_recipe, load_recipe
+from faceaug.augment import PRESETS, Compose, Preset, Transform, load_recipe
 from faceaug.errors import ArgumentError
 from faceaug.folder import Target
 from faceaug.image import Image8
 from faceaug.mix.plan import AUGMENTED
 
 Recipe = Transform | Callable[[Any], Any] | str | Path
+_DEFAULT = Preset("light")
 _CHANGED = ("landmarks", "visible", "attributes")
 
 
 def as_recipe(recipe: Recipe | None) -> Transform | None:
-    """A recipe given as a transform of ours, of torchvision's, or as the path of a recipe.toml."""
+    """A recipe given as a transform of ours or of torchvision's, as a preset's name or the path of a recipe.toml."""
     if recipe is None or isinstance(recipe, Transform):
         return recipe
+    if isinstance(recipe, str | Path) and str(recipe) in PRESETS and not Path(recipe).exists():
+        return Preset(str(recipe))
     if isinstance(recipe, str | Path):
         return load_recipe(Path(recipe))
     return Compose([recipe])
@@ -35,13 +38,13 @@ def augment(
     Args:
         image: uint8 (H, W, 3), as it lies on disk.
         target: see ``faceaug.folder.make_target``.
-        recipe: None is the default one, whose strengths follow the size of the picture.
+        recipe: None is the preset "light" for the size of the picture.
         key: (seed, epoch, index); the same gives the same.
 
     Returns:
         (image, target, operations): the last replays it with ``recipe.render``.
     """
-    recipe = recipe or default_recipe(image.shape[:2])
+    recipe = recipe or _DEFAULT.compose(image.shape[:2])
     operations = recipe.params(key, image.shape[:2])
     result = recipe.render(image, operations, landmarks=target["landmarks"], attributes=target["attributes"])
     made = result["image"]

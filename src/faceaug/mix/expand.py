@@ -21,6 +21,7 @@ from torch.utils.data import Sampler
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.augment import Transform
+from faceaug.augment.pictures import planar
 from faceaug.crop import Crop, crop_face, crop_points, in_frame
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
@@ -101,10 +102,7 @@ class ExpandedDataset(EpochDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         item = self.item(index)
-        tensor = torch.from_numpy(np.ascontiguousarray(item.image.transpose(2, 0, 1)))
-        image = tensor if self._transform is None else self._transform(tensor)
-        target = item.target if self._target_transform is None else self._target_transform(item.target)
-        return image, target
+        return self._finished(torch.from_numpy(planar(item.image)), item.target, index % len(self))
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes())
@@ -214,15 +212,17 @@ def expand_dataset(
         synthetic: a float is a share of the real faces used, an int a count.
         balance: {"Eyeglasses": 0.5}, or names for a half each: adds augmented copies of the rare rows until the
             attribute has that share; no real row is dropped.
-        recipe: what an augmented copy goes through: a transform, or the path of a recipe.toml; by default a gentle
-            mix of all of them. It works on the picture as it lies on disk, before crop and size.
+        recipe: what an augmented copy goes through: a transform, a preset's name ("light", "document", "strong") or
+            the path of a recipe.toml; "light" by default. It works on the picture as it lies on disk, before crop
+            and size.
         source: a ``SyntheticFaceSource``, or the model to make one from.
         size: side in pixels, or (height, width). By default the model's size; without synthetic faces the most
             common size of the pictures.
         partition: "train", "val", "test" or "all". By default the train rows where a table has any, else all rows,
             with a warning. Synthetic faces never enter validation or test rows.
         filter: leave out blank and repeated synthetic faces; others take their place.
-        transform: applied to each uint8 (3, H, W) tensor.
+        transform: applied to each uint8 (3, H, W) tensor; what it draws from torch's, NumPy's or Python's global
+            generators depends on (seed, epoch, item) alone.
         target_transform: applied to each target dict.
         seed: of everything that is drawn.
 

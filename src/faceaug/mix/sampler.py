@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler, get_worker_info
 
-from faceaug.draws import check_seed, permutation, stream
+from faceaug.augment.torchvision import globally_seeded
+from faceaug.draws import Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
 from faceaug.image import load_cv2
 
@@ -25,6 +27,8 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
 
     def __init__(self, seed: int) -> None:
         self.seed = check_seed(seed)
+        self._transform: Callable[[Tensor], Any] | None = None
+        self._target_transform: Callable[[Any], Any] | None = None
         # In shared memory: setting it in the main process reaches workers that are already running.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
@@ -46,6 +50,15 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
     def sampler(self, *, shuffle: bool = True) -> Sampler[int]:
         """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass."""
         return EpochSampler(self, shuffle=shuffle)
+
+    def _finished(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
+        """Item i after the user's own functions, whose global randomness is tied to the item."""
+        if self._transform is None and self._target_transform is None:
+            return image, target
+        # Python's, NumPy's and torch's global generators: what torchvision and most others draw from.
+        with globally_seeded(Dice(Words(self.seed, self.epoch, i), b"dataset/transform").integer(2**63)):
+            made = image if self._transform is None else self._transform(image)
+            return made, target if self._target_transform is None else self._target_transform(target)
 
     def _position(self, index: int) -> int:
         """An index as 0..n-1, IndexError beyond; also the moment when a worker learns to use one thread."""
