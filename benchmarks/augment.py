@@ -63,7 +63,7 @@ PACKAGES = (
     "torch", "torchvision", "opencv-python", "numpy", "pillow", "albumentations", "kornia", "torchtransform",
     "fuse-augmentations", "variopinta",
 )  # fmt: skip
-TOO_SLOW = 3.0  # seconds a picture: a call that takes longer is made once
+TOO_SLOW = 3.0  # seconds for one picture
 _EYES = ((0.39, 0.51), (0.61, 0.51), (0.5, 0.62), (0.4, 0.7), (0.6, 0.7))
 
 
@@ -144,8 +144,12 @@ def displacement(kit: Kit, draws: int = 40, limit: float = 2.0) -> tuple[float, 
 def calibrate(kit: Kit, target: float) -> dict[str, float]:
     """Set a peer's elastic so strong that its displacements are ours; what they are then."""
     kit.elastic = 20.0
+    began = time.process_time()
     try:
-        root, largest = displacement(kit)  # in proportion to the strength
+        root, largest = displacement(kit, draws=1)  # in proportion to the strength
+        if (seconds := time.process_time() - began) > TOO_SLOW:
+            raise Lacking(f"too slow to be timed: {seconds:.0f} s of processor time for one picture")
+        root, largest = displacement(kit)
     except RuntimeError as error:
         raise Lacking(f"cannot: {str(error)[:120]}") from error
     kit.elastic *= target / root
@@ -179,24 +183,17 @@ class Runner:
     Attributes:
         count: calls per chunk.
         batch: pictures per call.
-        only: what its first call took, where that was too slow for another.
     """
 
     def __init__(self, work: Apply, items: Sequence[Any], *, batch: int, chunk: float) -> None:
         self._work, self._items, self._at, self.batch = work, items, 0, batch
         self.count = 1
-        self.only: tuple[float, float] | None = None
-        first = self.chunk()
-        if first[1] > TOO_SLOW:
-            self.only = first
-            return
+        self.chunk()
         self.count = 5 if self.chunk()[0] * batch < chunk else 1
         self.count = max(1, min(3000, round(chunk / (self.chunk()[0] * batch))))
 
     def chunk(self) -> tuple[float, float]:
         """Seconds per picture: of the processor, by the clock."""
-        if self.only is not None:
-            return self.only
         items = [self._items[(self._at + k) % len(self._items)] for k in range(self.count)]
         self._at += self.count
         work = self._work
@@ -212,7 +209,7 @@ def compare(ours: Runner, peer: Runner, *, rounds: int, limit: float) -> dict[st
     began = time.process_time()
     ratios, walls, own, other = [], [], [], []
     for turn in range(rounds):
-        if ratios and (peer.only or (turn > 2 and time.process_time() - began > limit)):
+        if turn > 2 and time.process_time() - began > limit:
             break
         order = (ours, peer) if turn % 2 == 0 else (peer, ours)
         taken = {runner: runner.chunk() for runner in order}
@@ -244,7 +241,7 @@ class Bench:
         self.points = landmarks(size)
         self.target = displacement(self.ours, draws=32)
         self._runners: dict[tuple[str, bool], Runner] = {}
-        self._calibrated: dict[tuple[str, float], tuple[dict[str, float], float, float]] = {}
+        self._calibrated: dict[tuple[str, float], tuple[dict[str, Any], float, float]] = {}
 
     def run(self, kit: Kit) -> dict[str, Any]:
         """Every row of one peer."""
@@ -270,18 +267,24 @@ class Bench:
             same = kit.probe.__qualname__, row.sigma  # several kits of one library share its field
             if same not in self._calibrated:
                 kit.sigma = row.sigma or smoothness(self.size)
-                self._calibrated[same] = calibrate(kit, self.target[0]), kit.elastic, kit.sigma
+                self._calibrated[same] = self._calibration(kit), kit.elastic, kit.sigma
             said["displacement"], kit.elastic, kit.sigma = self._calibrated[same]
+            if "lacking" in said["displacement"]:
+                raise Lacking(said["displacement"]["lacking"])
         if not row.marked:
             said |= agreement(self.ours, kit, row, self.pictures)
         for mode in self.options.mode:
             fixed = mode == "fixed"
-            if fixed and said.get("drawn", {}).get("rounds") == 1:
-                continue
             ours = self._ours(title, row, fixed)
             peer = Runner(self._work(kit, row, fixed), items, batch=kit.batch, chunk=self.options.chunk)
             said[mode] = compare(ours, peer, rounds=self.options.rounds, limit=self.options.limit)
         return said
+
+    def _calibration(self, kit: Kit) -> dict[str, Any]:
+        try:
+            return calibrate(kit, self.target[0])
+        except Lacking as lack:
+            return {"lacking": str(lack)}
 
     def _ours(self, title: str, row: Row, fixed: bool) -> Runner:
         if (title, fixed) not in self._runners:
