@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from faceaug.console import Console, common_options
 from faceaug.errors import FaceAugError, Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
@@ -29,69 +27,6 @@ def _in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Pa
 
 
 _EXAMPLES = "\b\nExample:\n  "
-
-
-class Console:
-    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON."""
-
-    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
-
-    def say(self, text: str) -> None:
-        """A line for people; nothing with -q."""
-        if not self.quiet:
-            click.echo(text, err=self.as_json)
-
-    def note(self, text: str) -> None:
-        """Something odd that is not an error, on stderr."""
-        if not self.quiet:
-            click.echo(f"note: {text}", err=True)
-
-    def detail(self, lines: list[str] | tuple[str, ...], *, limit: int = 10) -> None:
-        """A list of findings: the first few, all with -v."""
-        shown = lines if self.verbose else lines[:limit]
-        for line in shown:
-            self.say(f"  {line}")
-        if len(shown) < len(lines):
-            self.say(f"  ... and {len(lines) - len(shown)} more (-v shows all)")
-
-    def document(self, value: dict[str, Any]) -> None:
-        """The one JSON document on stdout, with --json."""
-        if self.as_json:
-            click.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
-
-    @contextmanager
-    def progress(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar with rate and time left on a terminal; yields a function that takes the number done."""
-        if self.quiet or not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        began = time.monotonic()
-
-        def rate(_: object) -> str:
-            return f"{bar.pos / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
-
-        with click.progressbar(
-            length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=rate, update_min_steps=1
-        ) as bar:
-            yield lambda done: bar.update(done - bar.pos, done)
-
-
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --json, -q and -v, handed to the command as one Console."""
-
-    def with_console(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> None:
-        command(*args, console=Console(as_json=as_json, quiet=quiet, verbose=verbose), **kwargs)
-
-    with_console.__doc__ = command.__doc__
-    with_console.__name__ = command.__name__
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List everything; tracebacks for unexpected errors."),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; words go to stderr."),
-    ):
-        with_console = option(with_console)
-    return with_console
 
 
 class _Commands(click.Group):
@@ -261,19 +196,26 @@ def expand(
 @click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
 @click.option("--seed", type=int, help="Of weights, order and noise.  [default: 0]")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of TrainConfig (repeatable).")
+@click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
+@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @common_options
 def train(
     folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
-    console: Console, **changes: Any,
+    settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console, **changes: Any,
 ) -> None:  # fmt: skip
-    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit."""
-    from faceaug.train import preset, train_gan
+    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
-    config = preset(name, **{key: value for key, value in changes.items() if value is not None})
-    with console.progress("images", config.images, "images") as advance:
+    Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
+    """
+    from faceaug.train import parse_settings, preset, train_gan
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    config = preset(name, **parse_settings(settings) | given)
+    with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
-            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition,
-            on_progress=lambda state: advance(state.images),
+            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
+            tensorboard=tensorboard, on_progress=lambda state: advance(state.images, state.line()),
         )  # fmt: skip
     console.detail(report.unreadable)
     state = "finished" if report.finished else "saved; --resume continues"

@@ -11,7 +11,7 @@ from faceaug.train import PRESETS, TrainConfig, preset
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"size": 64}, "size 64: the DCGAN makes 32x32 faces"),
+        ({"size": 48}, "size 48: expected one of 32, 64, 128, 256"),
         ({"crop": "round"}, "crop 'round': expected one of center178, center140, square, none"),
         ({"precision": "fp16"}, "precision 'fp16': expected one of auto, fp32, bf16"),
         ({"batch": 1}, "batch 1: batch norm needs at least 2"),
@@ -31,10 +31,12 @@ def test_a_number_that_cannot_be_used_is_refused(changes: dict[str, Any], expect
 
 
 def test_presets_can_be_changed_and_unknown_ones_list_the_known() -> None:
-    assert preset("dcgan-32") == TrainConfig()
+    assert preset("dcgan-32") == PRESETS["dcgan-32"]
     assert preset("dcgan-32-quick", seed=4).seed == 4
     assert preset("dcgan-32-quick", seed=4).images == PRESETS["dcgan-32-quick"].images
-    with pytest.raises(ArgumentError, match="unknown preset 'big'; the presets are dcgan-32, dcgan-32-quick"):
+    with pytest.raises(
+        ArgumentError, match="unknown preset 'big'; the presets are dcgan-32, dcgan-32-report, dcgan-32-quick"
+    ):
         preset("big")
 
 

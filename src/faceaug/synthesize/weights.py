@@ -22,7 +22,7 @@ from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
 from faceaug.synthesize.card import model_card
-from faceaug.synthesize.networks import SIZE, Generator
+from faceaug.synthesize.networks import SIZE, SIZES, Generator
 
 DEFAULT_MODEL = "dcgan-32"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -123,7 +123,7 @@ def read_config(folder: Path) -> ModelConfig:
             f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
         )
     sizes = (config.z_size, config.conv_dim)
-    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size == SIZE
+    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
         raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
     return config
@@ -140,7 +140,7 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
 def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
     with torch.device("meta"):
-        generator = Generator(config.z_size, config.conv_dim)
+        generator = Generator(config.z_size, config.conv_dim, config.size)
     expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
