@@ -133,12 +133,24 @@ def preview(folder: Path, out: Path, seed: int, console: Console) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=_in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+    help="bf16 is faster on some processors, and a grey level or two off.",
+)  # fmt: skip
+@click.option("--download", is_flag=True, help="A model OWNER/NAME may be fetched from the Hugging Face hub.")
 @common_options
-def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, console: Console) -> None:
+def synth(
+    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, truncation: float | None,
+    precision: Any, download: bool, console: Console,
+) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
+    from faceaug.synthesize.weights import DEFAULT_MODEL
 
-    source = SyntheticFaceSource(model, n=n, seed=seed)
+    source = SyntheticFaceSource.from_pretrained(
+        model or DEFAULT_MODEL, download=download, n=n, seed=seed, truncation=truncation, precision=precision
+    )
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
@@ -221,6 +233,48 @@ def train(
     state = "finished" if report.finished else "saved; --resume continues"
     console.say(f"{report.images:,} images of {report.faces:,} faces shown, {state}. Model: {report.model}")
     console.document(report.to_json())
+
+
+@cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
+@click.argument("weights", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+@click.option("--name", help="Of the model.  [default: the file's]")
+@click.option(
+    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), default="center178", show_default=True,
+    help="How the pictures it learnt from were cut.",
+)  # fmt: skip
+@click.option("--latent", type=click.Choice(["normal", "uniform"]), default="normal", show_default=True)
+@click.option("--license", default="unknown", show_default=True, help="Of the weights, for the card.")
+@common_options
+def import_model(
+    weights: Path, out: Path, name: str | None, crop: Any, latent: str, license: str, console: Console
+) -> None:
+    """Turn a .pth state dict of a generator into a model folder. Code in the file is never run."""
+    from faceaug.synthesize.convert import import_state_dict
+
+    config = import_state_dict(weights, out, name=name, crop=crop, latent=latent, license=license)
+    console.say(f"{config.name}: {config.size}x{config.size} faces from {config.z_size} numbers, in {out}")
+    console.document({"out": str(out), "name": config.name, "size": config.size, "sha256": config.sha256})
+
+
+@cli.command("export-model", epilog=_EXAMPLES + "faceaug export-model dcgan-32 --to onnx --out faces.onnx")
+@click.argument("model")
+@click.option("--out", type=FOLDER, required=True, help="The file to write, or for a folder its name.")
+@click.option("--to", "kind", type=click.Choice(["folder", "onnx"]), default="folder", show_default=True)
+@common_options
+def export_model(model: str, out: Path, kind: str, console: Console) -> None:
+    """Write a model as a folder for the Hugging Face hub, or as ONNX, checked against the original."""
+    from faceaug.synthesize.convert import export_folder, export_onnx
+    from faceaug.synthesize.weights import load_model
+
+    if kind == "onnx":
+        difference = export_onnx(load_model(model), out)
+        console.say(f"{out}: onnxruntime's faces differ by at most {difference:.1g} of 2")
+        console.document({"out": str(out), "difference": difference})
+        return
+    config = export_folder(load_model(model), out)
+    console.say(f"{config.name} in {out}")
+    console.document({"out": str(out), "name": config.name, "sha256": config.sha256})
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")

@@ -85,9 +85,14 @@ def load_model(model: str | Path | None = None) -> Model:
         ArgumentError: no such model; the message lists the bundled names.
         WeightsError: the model is damaged, altered or not what its config says.
     """
-    folder = find_model(model)
+    return load_folder(find_model(model))
+
+
+def load_folder(folder: Path) -> Model:
+    """Load the model in a folder; see ``load_model``."""
     config = read_config(folder)
-    data = _read(folder / WEIGHTS)
+    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
+    data = _read((folder / WEIGHTS).resolve())
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
     if hashlib.sha256(data).hexdigest() != expected:
         raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
@@ -113,7 +118,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check a model's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(_read(path))
+        found = json.loads(_read(path.resolve()))
         config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
