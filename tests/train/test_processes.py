@@ -54,10 +54,19 @@ def start(
 
 def both(faces: Path, run: Path, config: dict[str, object]) -> None:
     port = free_port()
-    workers = [start(k, faces, run, config, address="127.0.0.1", port=port, local_rank=k) for k in (0, 1)]
-    for worker in workers:
-        _, said = worker.communicate(timeout=240)
-        assert worker.returncode == 0, said
+    finish([start(k, faces, run, config, address="127.0.0.1", port=port, local_rank=k) for k in (0, 1)])
+
+
+def finish(workers: list[subprocess.Popen[str]]) -> None:
+    """Wait for all to end well; when one does not, the others would wait for it."""
+    try:
+        for worker in workers:
+            _, said = worker.communicate(timeout=240)
+            assert worker.returncode == 0, said
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
 
 
 def tensors(run: Path, which: int = -1) -> dict[str, torch.Tensor]:
@@ -134,7 +143,7 @@ def other_host() -> Iterator[tuple[str, ...]]:
     finally:
         for host in hosts:
             host.kill()
-            host.wait()
+            host.communicate()
 
 
 def _joined(hosts: list[subprocess.Popen[bytes]]) -> Iterator[tuple[str, ...]]:
@@ -153,6 +162,8 @@ def _joined(hosts: list[subprocess.Popen[bytes]]) -> Iterator[tuple[str, ...]]:
         time.sleep(0.05)
     there = ("nsenter", "-t", second, "-U", "-n", "--preserve-credentials")
     for command in (
+        [*inside, "ip", "link", "set", "lo", "up"],  # a host reaches its own address through it
+        [*there, "ip", "link", "set", "lo", "up"],
         [*inside, "ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable1", "netns", second],
         [*inside, "ip", "addr", "add", "10.9.0.1/24", "dev", "cable0"],
         [*inside, "ip", "link", "set", "cable0", "up"],
@@ -179,9 +190,7 @@ def test_two_hosts_train_together_each_with_its_own_copy_of_the_faces(
         )
         for rank, faces in enumerate((celeba_folder, copied))
     ]  # fmt: skip
-    for worker in workers:
-        _, said = worker.communicate(timeout=240)
-        assert worker.returncode == 0, said
+    finish(workers)
     alike(alone, tmp_path / "host0")
     assert not checkpoints(tmp_path / "host1")
 
