@@ -5,8 +5,8 @@
 The plain loop is that of pytorch/examples (dcgan/main.py) in float32: binary cross entropy with labels, two backward
 passes for the discriminator, Adam as it comes, torch's own random numbers, no average of weights. Ours does everything
 a run does: drawing from keyed streams, choosing faces from the memory map, mirroring, the average, the guard against
-numbers that are not finite. Both see the same faces. Steps take turns, so that what else the machine does hits both; the
-ratio is that of the medians.
+numbers that are not finite. Both see the same faces. Steps take turns, so that what else the machine does hits both;
+the ratio is that of the medians.
 """
 
 from __future__ import annotations
