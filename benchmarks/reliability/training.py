@@ -14,24 +14,25 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
+import multiprocessing
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import torch
 from benchmarks.reliability.zoo import picture, publish
 
 from faceaug.draws import stream
 from faceaug.image import encode_png
+from faceaug.train import TrainConfig, export, train_gan
 
 COMMON: dict[str, Any] = {
-    "z_size": 8, "g_conv_dim": 8, "d_conv_dim": 8, "batch": 8, "images": 640, "crop": "square",
-    "checkpoint_every": 40, "sample_every": 320, "monitor_every": 320, "log_every": 80, "average_half_life": 500,
+    "z_size": 8, "g_conv_dim": 8, "d_conv_dim": 8, "batch": 8, "images": 480, "crop": "square",
+    "checkpoint_every": 40, "sample_every": 240, "monitor_every": 240, "log_every": 80, "average_half_life": 500,
 }  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     "plain fp32": {"precision": "fp32"},
@@ -43,26 +44,19 @@ RECIPES: dict[str, dict[str, Any]] = {
         "precision": "bf16", "augment": "color,translation,cutout", "augment_target": 0.3, "augment_images": 2000,
     },
 }  # fmt: skip
-WORKER = """
-import json, sys, torch
-torch.set_num_threads(1)
-from faceaug.train import TrainConfig, export, train_gan
-export._STATISTICS_BATCHES = 2
-config = TrainConfig(**json.loads(sys.argv[3]))
-print("ready", flush=True)
-train_gan(sys.argv[1], sys.argv[2], config, device="cpu")
-"""
+FORK = multiprocessing.get_context("fork")  # torch is loaded once, not once for every kill
 
 
-def start(faces: Path, run: Path, config: dict[str, Any]) -> subprocess.Popen[str]:
-    """A process that trains, or goes on; returns when it has loaded what it needs."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", WORKER, str(faces), str(run), json.dumps(config)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    if process.stdout is not None:
-        process.stdout.readline()
+def train(faces: Path, run: Path, config: dict[str, Any]) -> None:
+    """In a process of its own: train, or go on."""
+    warnings.simplefilter("ignore")
+    train_gan(faces, run, TrainConfig(**config), device="cpu")
+
+
+def start(faces: Path, run: Path, config: dict[str, Any]) -> Any:
+    """A process that trains."""
+    process = FORK.Process(target=train, args=(faces, run, config))
+    process.start()
     return process
 
 
@@ -107,11 +101,11 @@ class Trial:
         self.failures: list[str] = []
         self.moments: Counter[str] = Counter()
         self.finished = 0
-        process = start(faces, work / "reference", self.config)
         began = time.monotonic()
-        _, said = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"the run without a kill failed: {said}")
+        process = start(faces, work / "reference", self.config)
+        process.join()
+        if process.exitcode:
+            raise SystemExit("the run without a kill failed")
         self.length = time.monotonic() - began
         self.expected = ending(work / "reference")
         self._run = work / "run"
@@ -119,27 +113,26 @@ class Trial:
     def kill(self, share: float) -> bool:
         """Go on for a share of a whole run's time, then kill. False if the run ended before."""
         process = start(self.faces, self._run, self.config)
-        try:
-            _, said = process.communicate(timeout=share * self.length)
-        except subprocess.TimeoutExpired:
+        process.join(share * self.length)
+        if process.is_alive():
             process.kill()
-            process.communicate()
+            process.join()
             self.moments[moment(self._run)] += 1
             return True
-        self._compare(process.returncode, said)
+        self._compare(process.exitcode)
         return False
 
     def end(self) -> None:
         """Let the last run come to its end."""
         if self._run.exists():
             process = start(self.faces, self._run, self.config)
-            _, said = process.communicate()
-            self._compare(process.returncode, said)
+            process.join()
+            self._compare(process.exitcode)
 
-    def _compare(self, code: int, said: str) -> None:
+    def _compare(self, code: int) -> None:
         self.finished += 1
         if code:
-            self.failures.append(f"{self.name}: exit {code}: {said.strip().splitlines()[-1:]}")
+            self.failures.append(f"{self.name}: exit {code}")
         else:
             found = ending(self._run)
             self.failures += [f"{self.name}: {key} differs" for key in found if found[key] != self.expected[key]]
@@ -147,6 +140,17 @@ class Trial:
 
 
 def measure(n: int, seed: int, work: Path) -> dict[str, Any]:
+    threads, torch_batches = torch.get_num_threads(), export._STATISTICS_BATCHES
+    torch.set_num_threads(1)  # a process with threads cannot be forked, and networks this small need none
+    export._STATISTICS_BATCHES = 2
+    try:
+        return _measure(n, seed, work)
+    finally:
+        torch.set_num_threads(threads)
+        export._STATISTICS_BATCHES = torch_batches
+
+
+def _measure(n: int, seed: int, work: Path) -> dict[str, Any]:
     faces = work / "faces"
     faces.mkdir(parents=True)
     for k in range(40):

@@ -44,10 +44,10 @@ class Progress:
     proxy: float | None = None
 
     def line(self) -> str:
-        """For the end of a progress bar: ``1,020 images/s  D 1.21  G 0.93  proxy 3.42  49 min left``."""
+        """For the end of a progress bar: ``1,020 images/s  D 1.21  G 0.93  proxy 0.342  49 min left``."""
         words = [f"{self.rate:,.0f} images/s", f"D {self.d_loss:.2f}", f"G {self.g_loss:.2f}"]
         if self.proxy is not None:
-            words.append(f"proxy {self.proxy:.2f}")
+            words.append(f"proxy {self.proxy:.3f}")
         minutes = round(self.seconds_left / 60)
         left = f"{self.seconds_left:.0f} s" if self.seconds_left < 90 else f"{minutes} min"
         words.append(f"{left if minutes < 120 else f'{minutes / 60:.1f} h'} left")

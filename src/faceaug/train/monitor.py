@@ -2,7 +2,9 @@
 
 Faces are described by 64 grey levels of an 8x8 thumbnail and by how strongly 64 random filters answer, mean and spread:
 untrained convolutions tell textures and shapes apart well enough to compare one generator with itself. The distance is
-that of Heusel et al. 2017 in these features; it is a proxy, only ever compared within one run.
+that of Heusel et al. 2017 in these features; it is a proxy, only ever compared within one run. Features keep their own
+scales, by which the thumbnail weighs most: with equal weights, filters that answer to noise would punish the smoothness
+of averaged weights, which trained judges prefer.
 """
 
 from __future__ import annotations
@@ -55,9 +57,8 @@ class Monitor:
         some = np.sort(permutation(len(faces), seed, slot="train/monitor")[:REFERENCE])
         self._filters = [_filters((32, 3, 5, 5)), _filters((64, 32, 3, 3))]
         real = self._describe(torch.from_numpy(np.ascontiguousarray(faces[some])))
-        self._scale = real.std(axis=0) + 1e-6
-        self._real = _statistics(real / self._scale)
-        self._spread = _mean_distance(real / self._scale)
+        self._real = _statistics(real)
+        self._spread = _mean_distance(real)
 
     def look(self, raw: Tensor, averaged: Tensor, *, certainty: float, images: int) -> Health:
         """Compare generated faces with real ones.
@@ -68,7 +69,7 @@ class Monitor:
             certainty: mean sign of the discriminator's logits of real faces, -1 to 1.
             images: shown so far.
         """
-        found = self._describe(raw) / self._scale
+        found = self._describe(raw)
         diversity = _mean_distance(found) / max(self._spread, 1e-9)
         alarms = []
         if images >= _FEW and diversity < _SAMENESS:
@@ -81,10 +82,8 @@ class Monitor:
                 "the discriminator is never wrong about real faces: the generator learns little from it; try augment, "
                 "r1, or a lower d_learning_rate"
             )
-        proxy, proxy_raw = (
-            _frechet(_statistics(x), self._real) for x in (self._describe(averaged) / self._scale, found)
-        )
-        return Health(round(proxy, 3), round(proxy_raw, 3), round(diversity, 4), tuple(alarms))
+        proxy, proxy_raw = (_frechet(_statistics(x), self._real) for x in (self._describe(averaged), found))
+        return Health(round(proxy, 5), round(proxy_raw, 5), round(diversity, 4), tuple(alarms))
 
     @torch.inference_mode()
     def _describe(self, faces: Tensor) -> NDArray[np.float64]:
