@@ -31,8 +31,8 @@ from faceaug.image import encode_png
 from faceaug.train import TrainConfig, export, train_gan
 
 COMMON: dict[str, Any] = {
-    "z_size": 8, "g_conv_dim": 8, "d_conv_dim": 8, "batch": 8, "images": 480, "crop": "square",
-    "checkpoint_every": 40, "sample_every": 240, "monitor_every": 240, "log_every": 80, "average_half_life": 500,
+    "z_size": 8, "g_conv_dim": 8, "d_conv_dim": 8, "batch": 8, "images": 160, "crop": "square",
+    "checkpoint_every": 24, "sample_every": 80, "monitor_every": 80, "log_every": 16, "average_half_life": 500,
 }  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     "plain fp32": {"precision": "fp32"},
