@@ -3,7 +3,7 @@
     python -m benchmarks.reliability.training --n 50
 
 Run it from the root of the repository. A run without a kill is the reference. Then runs of the same config are killed
-at moments drawn evenly over their length, started again with the same call, and killed again until they end. A run
+some steps further on, drawn at random, plus a random moment, started again with the same call and killed again. A run
 counts as a failure if a process ends with an error, or if its last checkpoint, its model, its last sheet of samples or
 its log (but for the speed) are not those of the reference to the bit. Recipes take turns, so that every kind of state
 is part of it: both precisions, penalties, spectral norm, adaptive augmentation, decay.
@@ -32,7 +32,7 @@ from faceaug.train import TrainConfig, export, train_gan
 
 COMMON: dict[str, Any] = {
     "z_size": 8, "g_conv_dim": 8, "d_conv_dim": 8, "batch": 8, "images": 160, "crop": "square",
-    "checkpoint_every": 24, "sample_every": 80, "monitor_every": 80, "log_every": 16, "average_half_life": 500,
+    "checkpoint_every": 24, "sample_every": 80, "monitor_every": 80, "log_every": 8, "average_half_life": 500,
 }  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     "plain fp32": {"precision": "fp32"},
@@ -44,6 +44,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "precision": "bf16", "augment": "color,translation,cutout", "augment_target": 0.3, "augment_images": 2000,
     },
 }  # fmt: skip
+STEPS = 8  # at most, from one kill to the next; a checkpoint is written every third step
 FORK = multiprocessing.get_context("fork")  # torch is loaded once, not once for every kill
 
 
@@ -77,6 +78,14 @@ def ending(run: Path) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
+def logged(run: Path) -> int:
+    """Lines in the log of a run: a line for every step, and those of the watch."""
+    try:
+        return (run / "log.jsonl").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
 def moment(run: Path) -> str:
     """What lay in the run folder when the process died."""
     if any(run.glob("checkpoint-*.partial")):
@@ -101,19 +110,20 @@ class Trial:
         self.failures: list[str] = []
         self.moments: Counter[str] = Counter()
         self.finished = 0
-        began = time.monotonic()
         process = start(faces, work / "reference", self.config)
         process.join()
         if process.exitcode:
             raise SystemExit("the run without a kill failed")
-        self.length = time.monotonic() - began
         self.expected = ending(work / "reference")
         self._run = work / "run"
 
-    def kill(self, share: float) -> bool:
-        """Go on for a share of a whole run's time, then kill. False if the run ended before."""
+    def kill(self, steps: int, seconds: float) -> bool:
+        """Go on until so many more steps are in the log, and some seconds, then kill. False if the run ended before."""
+        goal = logged(self._run) + steps
         process = start(self.faces, self._run, self.config)
-        process.join(share * self.length)
+        while process.is_alive() and logged(self._run) < goal:
+            time.sleep(0.002)
+        process.join(seconds)
         if process.is_alive():
             process.kill()
             process.join()
@@ -163,7 +173,7 @@ def _measure(n: int, seed: int, work: Path) -> dict[str, Any]:
         trial, killed = Trial(name, faces, place), 0
         wanted = n // len(names) + (index < n % len(names))
         while killed < wanted:
-            killed += trial.kill(float(rng.uniform(0.02, 0.9)))
+            killed += trial.kill(int(rng.integers(0, STEPS)), float(rng.uniform(0, 0.1)))
         trial.end()
         failures += trial.failures
         parts[name] = {

@@ -54,7 +54,7 @@ def steps(session: Session, n: int) -> list[tuple[float, float]]:
     found = []
     for _ in range(n):
         session.step()
-        found.append((session.readings.d_loss, session.readings.g_loss))
+        found.append((session.readings.d_loss, session.readings.g_loss + session.readings.penalty))
     return found
 
 

@@ -245,7 +245,10 @@ class Session:
             tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
         tensors |= optimizer_tensors(self.d_optimizer, "d_optimizer")
         tensors |= optimizer_tensors(self.g_optimizer, "g_optimizer")
-        numbers = {"augmenting": asdict(self.augmenting), "guard": asdict(self.guard)}
+        # The last penalty is several steps old, and the log goes on showing it.
+        numbers = {
+            "augmenting": asdict(self.augmenting), "guard": asdict(self.guard), "penalty": self.readings.penalty,
+        }  # fmt: skip
         return Checkpoint(self.steps, self.images, self.faces.fingerprint, tensors, numbers)
 
     def restore(self, saved: Checkpoint) -> None:
@@ -257,6 +260,7 @@ class Session:
         self.steps, self.images = saved.step, saved.images
         self.augmenting = AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p}))
         self.guard = Guard(**saved.numbers.get("guard", {}))
+        self.readings = Readings(penalty=saved.numbers.get("penalty", 0.0))
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
