@@ -332,7 +332,14 @@ class TestOutputsInTheWay:
         (("synth", "--out", "OUT", "--n", "many"), "'many' is not a valid integer"),
         (("synth", "--out", "OUT", "--model", "nowhere"), "model nowhere: neither a bundled model"),
         (("train", "FOLDER", "--out", "OUT", "--preset", "huge"), "unknown preset 'huge'; the presets are"),
-        (("train", "FOLDER", "--out", "OUT", "--size", "64"), "size 64: the DCGAN makes 32x32 faces"),
+        (("train", "FOLDER", "--out", "OUT", "--size", "48"), "size 48: expected one of 32, 64, 128, 256"),
+        (
+            ("train", "FOLDER", "--out", "OUT", "--set", "speed=2"),
+            "'speed=2': expected NAME=VALUE with one of size, crop",
+        ),
+        (("train", "FOLDER", "--out", "OUT", "--device", "nowhere"), "device nowhere: not there"),
+        (("import-model", "nowhere.pth", "--out", "OUT"), "nowhere.pth: no such file"),
+        (("synth", "--out", "OUT", "--truncation", "0"), "truncation 0.0: expected a number above 0"),
         (("train", "FOLDER", "--out", "OUT", "--minutes", "0"), "Invalid value for '--minutes'"),
         (("train", "FOLDER", "--out", "OUT", "--init", "nowhere"), "model nowhere: neither a bundled model"),
         (("clean", "FOLDER", "--max-remove", "much"), "'much' is not a share such as 20% or 0.2"),
@@ -452,19 +459,37 @@ def test_a_signal_ends_with_130_and_one_line(run: Run, monkeypatch: pytest.Monke
 def test_a_signal_during_training_ends_with_130_and_is_kept(
     run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faceaug.train import loop
+    from faceaug.train.session import Session
 
-    step = loop._Session.step
+    step = Session.step
 
-    def stop(session: Any) -> None:
-        step(session)
+    def stop(session: Session) -> bool:
+        healthy = step(session)
         if session.images == 8:
             signal.raise_signal(signal.SIGTERM)
+        return healthy
 
     command = ("train", faces, "--out", tmp_path / "run", "--preset", "tiny")
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Session, "step", stop)
+        patch.setattr(Session, "step", stop)
         done = run(*command)
     assert done.code == 130
     assert "stopped by SIGTERM at 8 of 16 images; everything is saved, --resume continues" in done.line
     assert run(*command, "--resume").code == 0
+
+
+def test_a_state_dict_is_imported_used_and_exported(run: Run, tmp_path: Path) -> None:
+    import torch
+
+    from faceaug.synthesize import build_network
+
+    _, generator = build_network(4, 4, 6)
+    torch.save(generator.state_dict(), tmp_path / "net.pth")
+    done = run("import-model", tmp_path / "net.pth", "--out", tmp_path / "model", "--name", "mine", "--json")
+    assert done.code == 0
+    assert json.loads(done.stdout)["size"] == 32
+    again = run("export-model", tmp_path / "model", "--out", tmp_path / "copy", "--json")
+    assert json.loads(again.stdout)["sha256"] == json.loads(done.stdout)["sha256"]
+    done = run("synth", "--n", "3", "--model", tmp_path / "copy", "--out", tmp_path / "faces", "--truncation", "1.5")
+    assert done.code == 0
+    assert json.loads((tmp_path / "faces" / "dataset.json").read_bytes())["run"]["truncation"] == 1.5

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from faceaug.console import Console, common_options
 from faceaug.errors import FaceAugError, Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
@@ -29,69 +27,6 @@ def _in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Pa
 
 
 _EXAMPLES = "\b\nExample:\n  "
-
-
-class Console:
-    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON."""
-
-    def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
-
-    def say(self, text: str) -> None:
-        """A line for people; nothing with -q."""
-        if not self.quiet:
-            click.echo(text, err=self.as_json)
-
-    def note(self, text: str) -> None:
-        """Something odd that is not an error, on stderr."""
-        if not self.quiet:
-            click.echo(f"note: {text}", err=True)
-
-    def detail(self, lines: list[str] | tuple[str, ...], *, limit: int = 10) -> None:
-        """A list of findings: the first few, all with -v."""
-        shown = lines if self.verbose else lines[:limit]
-        for line in shown:
-            self.say(f"  {line}")
-        if len(shown) < len(lines):
-            self.say(f"  ... and {len(lines) - len(shown)} more (-v shows all)")
-
-    def document(self, value: dict[str, Any]) -> None:
-        """The one JSON document on stdout, with --json."""
-        if self.as_json:
-            click.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
-
-    @contextmanager
-    def progress(self, label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar with rate and time left on a terminal; yields a function that takes the number done."""
-        if self.quiet or not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        began = time.monotonic()
-
-        def rate(_: object) -> str:
-            return f"{bar.pos / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
-
-        with click.progressbar(
-            length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=rate, update_min_steps=1
-        ) as bar:
-            yield lambda done: bar.update(done - bar.pos, done)
-
-
-def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --json, -q and -v, handed to the command as one Console."""
-
-    def with_console(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> None:
-        command(*args, console=Console(as_json=as_json, quiet=quiet, verbose=verbose), **kwargs)
-
-    with_console.__doc__ = command.__doc__
-    with_console.__name__ = command.__name__
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List everything; tracebacks for unexpected errors."),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; words go to stderr."),
-    ):
-        with_console = option(with_console)
-    return with_console
 
 
 class _Commands(click.Group):
@@ -206,12 +141,24 @@ def preview(
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=_in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+    help="bf16 is faster on some processors, and a grey level or two off.",
+)  # fmt: skip
+@click.option("--download", is_flag=True, help="A model OWNER/NAME may be fetched from the Hugging Face hub.")
 @common_options
-def synth(n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, console: Console) -> None:
+def synth(
+    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, truncation: float | None,
+    precision: Any, download: bool, console: Console,
+) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
+    from faceaug.synthesize.weights import DEFAULT_MODEL
 
-    source = SyntheticFaceSource(model, n=n, seed=seed)
+    source = SyntheticFaceSource.from_pretrained(
+        model or DEFAULT_MODEL, download=download, n=n, seed=seed, truncation=truncation, precision=precision
+    )
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
@@ -271,24 +218,73 @@ def expand(
 @click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
 @click.option("--seed", type=int, help="Of weights, order and noise.  [default: 0]")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of TrainConfig (repeatable).")
+@click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
+@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @common_options
 def train(
     folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
-    console: Console, **changes: Any,
+    settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console, **changes: Any,
 ) -> None:  # fmt: skip
-    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit."""
-    from faceaug.train import preset, train_gan
+    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
-    config = preset(name, **{key: value for key, value in changes.items() if value is not None})
-    with console.progress("images", config.images, "images") as advance:
+    Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
+    """
+    from faceaug.train import parse_settings, preset, train_gan
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    config = preset(name, **parse_settings(settings) | given)
+    with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
-            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition,
-            on_progress=lambda state: advance(state.images),
+            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
+            tensorboard=tensorboard, on_progress=lambda state: advance(state.images, state.line()),
         )  # fmt: skip
     console.detail(report.unreadable)
     state = "finished" if report.finished else "saved; --resume continues"
     console.say(f"{report.images:,} images of {report.faces:,} faces shown, {state}. Model: {report.model}")
     console.document(report.to_json())
+
+
+@cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
+@click.argument("weights", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+@click.option("--name", help="Of the model.  [default: the file's]")
+@click.option(
+    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), default="center178", show_default=True,
+    help="How the pictures it learnt from were cut.",
+)  # fmt: skip
+@click.option("--latent", type=click.Choice(["normal", "uniform"]), default="normal", show_default=True)
+@click.option("--license", default="unknown", show_default=True, help="Of the weights, for the card.")
+@common_options
+def import_model(
+    weights: Path, out: Path, name: str | None, crop: Any, latent: str, license: str, console: Console
+) -> None:
+    """Turn a .pth state dict of a generator into a model folder. Code in the file is never run."""
+    from faceaug.synthesize.convert import import_state_dict
+
+    config = import_state_dict(weights, out, name=name, crop=crop, latent=latent, license=license)
+    console.say(f"{config.name}: {config.size}x{config.size} faces from {config.z_size} numbers, in {out}")
+    console.document({"out": str(out), "name": config.name, "size": config.size, "sha256": config.sha256})
+
+
+@cli.command("export-model", epilog=_EXAMPLES + "faceaug export-model dcgan-32 --to onnx --out faces.onnx")
+@click.argument("model")
+@click.option("--out", type=FOLDER, required=True, help="The file to write, or for a folder its name.")
+@click.option("--to", "kind", type=click.Choice(["folder", "onnx"]), default="folder", show_default=True)
+@common_options
+def export_model(model: str, out: Path, kind: str, console: Console) -> None:
+    """Write a model as a folder for the Hugging Face hub, or as ONNX, checked against the original."""
+    from faceaug.synthesize.convert import export_folder, export_onnx
+    from faceaug.synthesize.weights import load_model
+
+    if kind == "onnx":
+        difference = export_onnx(load_model(model), out)
+        console.say(f"{out}: onnxruntime's faces differ by at most {difference:.1g} of 2")
+        console.document({"out": str(out), "difference": difference})
+        return
+    config = export_folder(load_model(model), out)
+    console.say(f"{config.name} in {out}")
+    console.document({"out": str(out), "name": config.name, "sha256": config.sha256})
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")

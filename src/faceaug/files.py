@@ -181,6 +181,11 @@ def publish_folder(partial: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
+def publish_file(partial: Path, final: Path) -> None:
+    """Give a completely written file of ours its final name."""
+    os.replace(partial, final)
+
+
 def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
     """Copy a user's file to a new place, whole or not at all, with its mode and time of change.
 

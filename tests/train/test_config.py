@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from faceaug.errors import ArgumentError
-from faceaug.train import PRESETS, TrainConfig, preset
+from faceaug.train import PRESETS, TrainConfig, parse_settings, preset
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"size": 64}, "size 64: the DCGAN makes 32x32 faces"),
+        ({"size": 48}, "size 48: expected one of 32, 64, 128, 256"),
         ({"crop": "round"}, "crop 'round': expected one of center178, center140, square, none"),
         ({"precision": "fp16"}, "precision 'fp16': expected one of auto, fp32, bf16"),
         ({"batch": 1}, "batch 1: batch norm needs at least 2"),
@@ -23,6 +23,19 @@ from faceaug.train import PRESETS, TrainConfig, preset
         ({"beta1": 1.0}, "beta1 1.0"),
         ({"average_half_life": -1}, "average_half_life -1"),
         ({"seed": -1}, "seed -1"),
+        ({"loss": "wasserstein"}, "loss 'wasserstein': expected one of minimax, non-saturating, hinge, relativistic"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd': expected one of adam, rmsprop, adagrad"),
+        ({"d_norm": "layer"}, "d_norm 'layer': expected one of batch, none, spectral"),
+        ({"decay": "step"}, "decay 'step': expected one of none, linear, cosine"),
+        ({"r1": -1}, "r1 -1: expected at least 0"),
+        ({"r2": float("nan")}, "r2 nan: expected at least 0"),
+        ({"d_learning_rate": 2.0}, "d_learning_rate 2.0: expected a number between 0 and 1"),
+        ({"end_rate": 1.5}, "end_rate 1.5: expected from 0 to 1"),
+        ({"decay_images": 0}, "decay_images 0: expected at least 1"),
+        ({"augment": "color,blur"}, "augment 'color,blur': expected some of color,translation,cutout"),
+        ({"augment": "color,color"}, "augment 'color,color'"),
+        ({"augment_target": 0.6}, "augment_target: there is nothing to adapt without augment"),
+        ({"skips": 0}, "skips 0: expected at least 1"),
     ],
 )
 def test_a_number_that_cannot_be_used_is_refused(changes: dict[str, Any], expected: str) -> None:
@@ -31,11 +44,58 @@ def test_a_number_that_cannot_be_used_is_refused(changes: dict[str, Any], expect
 
 
 def test_presets_can_be_changed_and_unknown_ones_list_the_known() -> None:
-    assert preset("dcgan-32") == TrainConfig()
+    assert preset("dcgan-32") == PRESETS["dcgan-32"]
     assert preset("dcgan-32-quick", seed=4).seed == 4
     assert preset("dcgan-32-quick", seed=4).images == PRESETS["dcgan-32-quick"].images
-    with pytest.raises(ArgumentError, match="unknown preset 'big'; the presets are dcgan-32, dcgan-32-quick"):
+    with pytest.raises(
+        ArgumentError, match="unknown preset 'big'; the presets are dcgan-32, dcgan-32-report, dcgan-32-quick"
+    ):
         preset("big")
+
+
+def test_every_preset_trains_the_networks_it_is_named_after() -> None:
+    for name, config in PRESETS.items():
+        assert config.size == int(name.split("-")[1])
+        assert (config.z_size, config.g_conv_dim) == (100, 64)
+    assert PRESETS["dcgan-32-report"].average_half_life == 0
+    with pytest.raises(ArgumentError, match="unknown field 'speed'; the fields are size, crop"):
+        preset("dcgan-32", speed=2)
+
+
+def test_settings_are_read_as_the_type_of_their_field() -> None:
+    found = parse_settings(
+        ("loss=hinge", "r1=0.5", "batch=64", "flip=false", "d_learning_rate=none", "decay_images=2_000", "augment=")
+    )
+    assert found == {
+        "loss": "hinge", "r1": 0.5, "batch": 64, "flip": False, "d_learning_rate": None, "decay_images": 2000,
+        "augment": "",
+    }  # fmt: skip
+    assert preset("dcgan-32", **found).loss == "hinge"
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("speed=2", "expected NAME=VALUE with one of size, crop"),
+        ("loss", "expected NAME=VALUE"),
+        ("batch=many", "batch takes int"),
+        ("flip=perhaps", "flip takes bool"),
+        ("d_learning_rate=fast", "d_learning_rate takes float or None"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_says_what_was_expected(setting: str, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        parse_settings((setting,))
+
+
+def test_a_config_of_the_first_release_means_what_it_meant() -> None:
+    old = {"size": 32, "batch": 128, "learning_rate": 2e-4}
+    config = TrainConfig.from_json(old)
+    assert (config.loss, config.d_norm, config.optimizer, config.decay, config.augment) == (
+        "non-saturating", "batch", "adam", "none", "",
+    )  # fmt: skip
+    with pytest.raises(ArgumentError, match="'telepathy' is unknown; a newer faceaug may know it"):
+        TrainConfig.from_json(old | {"telepathy": 1})
 
 
 def test_a_config_survives_json() -> None:

@@ -9,7 +9,7 @@ from faceaug.crop import crop_face
 from faceaug.errors import RefusedError
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
-from faceaug.train.faces import ShowingOrder, fingerprint, load_faces
+from faceaug.train.faces import ShowingOrder, drop_faces, fingerprint, load_faces, map_faces
 from tests.conftest import picture
 
 
@@ -63,3 +63,41 @@ def test_the_order_does_not_depend_on_where_one_begins() -> None:
     whole = ShowingOrder(10, seed=4)(0, 50)
     for start, count in ((0, 3), (7, 9), (19, 2), (30, 20), (5, 1)):
         assert np.array_equal(ShowingOrder(10, seed=4)(start, count), whole[start : start + count])
+
+
+def test_faces_are_decoded_once_and_opened_after(folder: FaceFolder, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    rows = np.arange(5)
+    first = map_faces(folder, place, crop="square", size=32, rows=rows)
+    expected, _ = load_faces(folder, crop="square", size=32, rows=rows)
+    assert np.array_equal(first.pixels, expected)
+    assert first.fingerprint == fingerprint(expected)
+    written = (place / "faces.npy").stat().st_mtime_ns
+    again = map_faces(folder, place, crop="square", size=32, rows=rows)
+    assert (place / "faces.npy").stat().st_mtime_ns == written
+    assert again.fingerprint == first.fingerprint
+    drop_faces(place)
+    assert list(place.iterdir()) == []
+
+
+def test_a_changed_picture_another_crop_and_a_torn_file_are_decoded_again(folder: FaceFolder, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    rows = np.arange(5)
+    found = [map_faces(folder, place, crop="square", size=32, rows=rows).fingerprint]
+    found.append(map_faces(folder, place, crop="center140", size=32, rows=rows).fingerprint)
+    folder.path(2).write_bytes(encode_png(picture(77)))
+    found.append(map_faces(folder, place, crop="center140", size=32, rows=rows).fingerprint)
+    assert len(set(found)) == 3
+    (place / "faces.npy").write_bytes(b"torn")
+    assert map_faces(folder, place, crop="center140", size=32, rows=rows).fingerprint == found[-1]
+    (place / "faces.json").write_text("{")
+    assert map_faces(folder, place, crop="center140", size=32, rows=rows).fingerprint == found[-1]
+
+
+def test_copies_of_one_picture_are_refused(folder: FaceFolder, tmp_path: Path) -> None:
+    for k in range(5):
+        folder.path(k).write_bytes(encode_png(picture(1)))
+    with pytest.raises(RefusedError, match="all 5 faces are the same picture"):
+        map_faces(folder, tmp_path, crop="square", size=32, rows=np.arange(5))

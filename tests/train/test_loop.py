@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -15,17 +16,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save as dump_safetensors
 
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
 from faceaug.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
-from faceaug.train import Progress, TrainConfig, export_model, loop, train_gan
+from faceaug.train import Progress, TrainConfig, export_model, session, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
-from faceaug.train.loop import resolve_precision
+from faceaug.train.keeper import Keeper
+from faceaug.train.session import Session
 
 TINY: dict[str, Any] = {
     "z_size": 8, "g_conv_dim": 4, "d_conv_dim": 4, "batch": 8, "images": 64, "precision": "fp32", "crop": "square",
-    "checkpoint_every": 32, "sample_every": 32, "log_every": 16, "average_half_life": 100,
+    "checkpoint_every": 32, "sample_every": 32, "monitor_every": 32, "log_every": 16, "average_half_life": 100,
 }  # fmt: skip
 
 
@@ -56,14 +59,16 @@ def finished(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_a_run_folder_holds_what_the_contract_says(finished: Path, celeba_folder: Path) -> None:
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
     assert names == {
-        "config.json", "log.jsonl",
+        "config.json", "log.jsonl", "samples.png",
         "checkpoint-000000032/state.json", "checkpoint-000000032/state.safetensors",
         "checkpoint-000000064/state.json", "checkpoint-000000064/state.safetensors",
         "samples/000000032.png", "samples/000000064.png",
         "model/config.json", "model/model.safetensors", "model/README.md",
     }  # fmt: skip
-    assert [line["images"] for line in log(finished)] == [16, 32, 48, 64]
-    assert all(math.isfinite(line["d_loss"]) and math.isfinite(line["g_loss"]) for line in log(finished))
+    readings = [line for line in log(finished) if "d_loss" in line]
+    assert [line["images"] for line in readings] == [16, 32, 48, 64]
+    assert all(math.isfinite(line["d_loss"]) and math.isfinite(line["g_loss"]) for line in readings)
+    assert [line["images"] for line in log(finished) if "proxy" in line] == [32, 64]
     document = json.loads((finished / "config.json").read_bytes())
     assert document == {"run": tiny().to_json() | {"init": None}, "finished": True}
     with Image.open(finished / "samples" / "000000064.png") as sheet:
@@ -101,7 +106,7 @@ def test_a_stopped_and_resumed_run_is_the_same_run_to_the_bit(
     assert report.finished
     whole, halves = newest(tmp_path / "whole"), newest(tmp_path / "halves")
     parts = {name.split("/")[0] for name in whole}
-    assert parts == {"generator", "discriminator", "average", "d_adam", "g_adam"}
+    assert parts == {"generator", "discriminator", "average", "d_optimizer", "g_optimizer"}
     assert same(whole, halves)
     assert log(tmp_path / "whole") == log(tmp_path / "halves")
     for name in ("model/model.safetensors", "samples/000000064.png"):
@@ -110,15 +115,15 @@ def test_a_stopped_and_resumed_run_is_the_same_run_to_the_bit(
 
 def stopped_at(images: int, config: TrainConfig, faces: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is killed outright after so many images."""
-    step = loop._Session.step
+    step = Session.step
 
-    def die(session: Any) -> None:
-        if session.images >= images:
+    def die(self: Session) -> bool:
+        if self.images >= images:
             raise MemoryError
-        step(session)
+        return step(self)
 
     with monkeypatch.context() as patch, pytest.raises(MemoryError):
-        patch.setattr(loop._Session, "step", die)
+        patch.setattr(Session, "step", die)
         train_gan(faces, run, config)
 
 
@@ -250,23 +255,158 @@ def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -
         train_gan(celeba_folder, tmp_path / "run", tiny(), init="dcgan-32")
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
-    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = loop.generator_loss
-    calls = 0
+def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
+    """Make the generator's loss NaN in some of its calls, counted from 1."""
+    real, calls = session.generator_loss, 0
 
-    def poisoned(logits: torch.Tensor) -> torch.Tensor:
+    def poisoned(*arguments: Any) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        return real(logits) * (math.nan if calls == 6 else 1)
+        loss: torch.Tensor = real(*arguments)
+        return loss * (math.nan if calls in bad else 1)
 
-    monkeypatch.setattr(loop, "generator_loss", poisoned)
-    with pytest.raises(FaceAugError, match=r"the losses became .*nan.* at 48 images.*lower learning rate.*--init"):
-        train_gan(celeba_folder, tmp_path / "run", tiny())
-    saved = newest(tmp_path / "run")
+    monkeypatch.setattr(session, "generator_loss", poisoned)
+
+
+def test_a_loss_that_is_no_number_is_skipped(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, {2, 3})
+    assert train_gan(celeba_folder, tmp_path / "run", tiny(log_every=8)).finished
+    assert [line.get("skipped", 0) for line in log(tmp_path / "run") if "d_loss" in line][:5] == [0, 1, 2, 0, 0]
+    assert all(torch.isfinite(value).all() for value in newest(tmp_path / "run").values())
+
+
+@pytest.mark.parametrize(("first", "back_to"), [(6, 32), (2, 0)])
+def test_after_too_many_the_run_goes_back_to_a_healthy_checkpoint_at_half_the_rate(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, back_to: int
+) -> None:
+    poison(monkeypatch, {first, first + 1})
+    run = tmp_path / "run"
+    with pytest.warns(UserWarning, match=rf"back to {back_to}, at half the rate"):
+        assert train_gan(celeba_folder, run, tiny(skips=2)).finished
+    saved = read_checkpoint(checkpoints(run)[-1])
+    assert saved.numbers["guard"] == {"skipped": 0, "rollbacks": 1}
+    assert all(torch.isfinite(value).all() for value in saved.tensors.values())
+    events = [line for line in log(run) if line.get("event") == "rollback"]
+    assert [(line["images"], line["rate_share"]) for line in events] == [(back_to, 0.5)]
+    shown = [line["images"] for line in log(run) if "d_loss" in line]
+    assert shown == sorted(set(shown))
+
+
+def test_a_run_that_was_killed_after_going_back_is_still_the_same_run(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(skips=2)
+    with monkeypatch.context() as patch:
+        poison(patch, {6, 7})
+        with pytest.warns(UserWarning, match="back to 32"):
+            train_gan(celeba_folder, tmp_path / "whole", config)
+    with monkeypatch.context() as patch:
+        poison(patch, {6, 7})
+        patch.setattr(Keeper, "attend", die_at_48(Keeper.attend))
+        with pytest.raises(MemoryError), pytest.warns(UserWarning, match="back to 32"):
+            train_gan(celeba_folder, tmp_path / "killed", config)
+    train_gan(celeba_folder, tmp_path / "killed", config)
+    assert same(newest(tmp_path / "whole"), newest(tmp_path / "killed"))
+
+
+def die_at_48(attend: Any) -> Any:
+    def attending(keeper: Keeper) -> None:
+        if keeper.session.images == 48 and keeper.session.guard.rollbacks:
+            raise MemoryError
+        attend(keeper)
+
+    return attending
+
+
+def test_a_run_that_cannot_be_healed_stops_with_the_reason_and_keeps_its_checkpoint(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, set(range(6, 1000)))
+    with (
+        pytest.warns(UserWarning, match="at half the rate"),
+        pytest.raises(FaceAugError, match=r"not finite in 2 steps in a row at 48 images, after 2 returns.*--init"),
+    ):
+        train_gan(celeba_folder, tmp_path / "run", tiny(skips=2, rollbacks=2))
     assert [path.name for path in checkpoints(tmp_path / "run")] == ["checkpoint-000000032"]
-    assert all(torch.isfinite(value).all() for value in saved.values())
+    assert all(torch.isfinite(value).all() for value in newest(tmp_path / "run").values())
+    assert len(SyntheticFaceSource(tmp_path / "run").generate(1)) == 1
+
+
+def test_a_run_of_the_first_release_goes_on_to_the_bit(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    """Its config.json and checkpoints, as 0.1.0 wrote them."""
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    shutil.rmtree(checkpoints(run)[-1])
+    document = json.loads((run / "config.json").read_bytes())
+    old = [
+        "size", "crop", "z_size", "g_conv_dim", "d_conv_dim", "images", "batch", "learning_rate", "beta1", "beta2",
+        "flip", "average_half_life", "average_rampup", "precision", "seed", "checkpoint_every", "sample_every",
+        "log_every", "init",
+    ]  # fmt: skip
+    (run / "config.json").write_text(json.dumps({"run": {key: document["run"][key] for key in old}, "finished": False}))
+    folder = checkpoints(run)[-1]
+    tensors = {
+        name.replace("_optimizer/", "_adam/"): tensor for name, tensor in read_checkpoint(folder).tensors.items()
+    }
+    data = dump_safetensors(tensors)
+    state = json.loads((folder / "state.json").read_bytes())
+    del state["numbers"]
+    (folder / "state.safetensors").write_bytes(data)
+    (folder / "state.json").write_text(json.dumps(state | {"sha256": hashlib.sha256(data).hexdigest()}))
+    train_gan(celeba_folder, run, tiny(monitor_every=50_000))
+    assert same(newest(run), newest(finished))
+
+
+def test_a_run_of_a_newer_release_is_refused_with_the_reason(
+    finished: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    document = json.loads((run / "config.json").read_bytes())
+    document["run"]["telepathy"] = True
+    (run / "config.json").write_text(json.dumps(document))
+    with pytest.raises(RefusedError, match="'telepathy' is unknown; a newer faceaug may know it"):
+        export_model(run, tmp_path / "model")
+
+
+def test_a_run_without_average_keeps_and_exports_the_weights_as_they_are(celeba_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_gan(celeba_folder, run, tiny(average_half_life=0, images=32))
+    assert SyntheticFaceSource(run).config.training["weights"] == "raw"
+    export_model(run, tmp_path / "raw", weights="raw", name="run")
+    assert (run / "model" / "model.safetensors").read_bytes() == (tmp_path / "raw" / "model.safetensors").read_bytes()
+
+
+def test_larger_faces_are_trained_and_generated(celeba_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_gan(celeba_folder, run, tiny(size=64, g_conv_dim=2, d_conv_dim=2, images=16, d_norm="none", r1=0.1))
+    assert SyntheticFaceSource(run).generate(3).shape == (3, 3, 64, 64)
+    assert "64x64" in (run / "model" / "README.md").read_text()
+
+
+def test_the_film_shows_the_sheets_in_order(finished: Path) -> None:
+    with Image.open(finished / "samples.png") as film:
+        assert getattr(film, "n_frames", 1) == 2
+        film.seek(1)
+        last = np.asarray(film.convert("RGB"))
+    with Image.open(finished / "samples" / "000000064.png") as sheet:
+        assert np.array_equal(last, np.asarray(sheet))
+
+
+def test_tensorboard_without_its_extra_says_what_to_install(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ArgumentError, match=r"pip install 'faceaug\[tensorboard\]'"):
+        train_gan(celeba_folder, tmp_path / "run", tiny(images=8), tensorboard=True)
+
+
+def test_tensorboard_gets_what_the_log_gets(celeba_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    train_gan(celeba_folder, tmp_path / "run", tiny(images=16), tensorboard=True)
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))
 
 
 def test_a_run_without_any_checkpoint_cannot_be_exported(tmp_path: Path) -> None:
@@ -337,11 +477,6 @@ def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder:
     assert images > 0
     more = train_gan(celeba_folder, run, tiny(images=images + 16, log_every=8), resume=True)
     assert (more.images, more.finished) == (images + 16, True)
-
-
-def test_auto_is_one_of_the_two_precisions() -> None:
-    assert resolve_precision("auto") in {"fp32", "bf16"}
-    assert resolve_precision("bf16") == "bf16"
 
 
 def test_real_faces_are_learnt_from(celeba64: Path, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from faceaug.synthesize.networks import Discriminator, Generator, build_network, conv, deconv
 from faceaug.synthesize.source import SynthesisReport, SyntheticFaceSource
-from faceaug.synthesize.weights import ModelConfig, bundled_models, load_model, save_model
+from faceaug.synthesize.weights import Model, ModelConfig, bundled_models, load_model, save_model
 
 __all__ = [
     "Discriminator",
     "Generator",
+    "Model",
     "ModelConfig",
     "SynthesisReport",
     "SyntheticFaceSource",

@@ -7,16 +7,25 @@ format: a state dict of the original (``fc``, ``t_conv1.0``, ``t_conv1.1``, ...)
 
 from __future__ import annotations
 
+from typing import Any, Literal, TypeAlias, get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 
-SIZE = 32  # pixels: three doublings of a 4x4 map
+SIZE = 32  # pixels: three doublings of a 4x4 map; the document's
+SIZES = (32, 64, 128, 256)  # the same network with more doublings
+Norm: TypeAlias = Literal["batch", "none", "spectral"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
 INIT_STD = 0.02  # of every convolution and linear weight; DCGAN, section 4
 _LEAK = 0.2
+_WIDEST = 8  # times conv_dim: more would cost most of the weights at 128 and 256 pixels
+_GROUP = 4  # faces compared by the deviation map; Karras et al. 2018, section 3
+_POWER_STEPS = 15  # of the first estimate of a spectral norm, as torch takes
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -29,10 +38,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 def conv(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 2, padding: int = 1, *, batch_norm: bool = True
-) -> nn.Sequential:
-    """A convolution without bias, with an optional batch norm behind it: halves height and width by default."""
-    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)]
+    in_channels: int, out_channels: int, kernel_size: int, stride: int = 2, padding: int = 1, *,
+    batch_norm: bool = True, bias: bool = False,
+) -> nn.Sequential:  # fmt: skip
+    """A convolution, without bias, with an optional batch norm behind it: halves height and width by default."""
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=bias)]
     if batch_norm:
         layers.append(BatchNorm2d(out_channels))
     return nn.Sequential(*layers)
@@ -48,48 +58,91 @@ def deconv(
     return nn.Sequential(*layers)
 
 
-class Discriminator(nn.Module):
-    """Tells real faces from generated ones: float (n, 3, 32, 32) in -1..1 -> logits (n, 1), high = real."""
+def widths(conv_dim: int, size: int) -> list[int]:
+    """Channels of the maps from the largest inner one to 4x4: c, 2c, 4c at 32 pixels; never more than 8c."""
+    if size not in SIZES:
+        raise ArgumentError(f"size {size}: the networks make faces of {', '.join(map(str, SIZES))} pixels")
+    return [conv_dim * min(2**k, _WIDEST) for k in range(size.bit_length() - 3)]
 
-    def __init__(self, conv_dim: int) -> None:
+
+class Discriminator(nn.Module):
+    """Tells real faces from generated ones: float (n, 3, size, size) in -1..1 -> logits (n, 1), high = real.
+
+    Args:
+        conv_dim: channels of the first layer.
+        size: height and width of the faces, 32, 64, 128 or 256 pixels.
+        norm: "batch" is the document's: batch norm behind every convolution but the first. "none" and "spectral" have
+            biases instead; ``build_network`` adds the spectral norm.
+        minibatch_stddev: show the last layer how much faces of a batch differ, which gives sameness away.
+    """
+
+    def __init__(
+        self, conv_dim: int, size: int = SIZE, *, norm: Norm = "batch", minibatch_stddev: bool = False
+    ) -> None:
         super().__init__()
         self.conv_dim = conv_dim
-        self.conv1 = conv(3, conv_dim, 4, batch_norm=False)
-        self.conv2 = conv(conv_dim, conv_dim * 2, 4)
-        self.conv3 = conv(conv_dim * 2, conv_dim * 4, 4)
-        self.fc = nn.Linear(conv_dim * 4 * 4 * 4, 1)
+        self.minibatch_stddev = minibatch_stddev
+        channels = [3, *widths(conv_dim, size)]
+        self.depth = len(channels) - 1
+        for k in range(1, self.depth + 1):
+            batch_norm = norm == "batch" and k > 1
+            layer = conv(channels[k - 1], channels[k], 4, batch_norm=batch_norm, bias=norm != "batch")
+            self.add_module(f"conv{k}", layer)
+        self.fc = nn.Linear((channels[-1] + int(minibatch_stddev)) * 4 * 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float (n, 1)."""
-        x = F.leaky_relu(self.conv1(x), _LEAK)  # (n, c, 16, 16)
-        x = F.leaky_relu(self.conv2(x), _LEAK)  # (n, 2c, 8, 8)
-        x = F.leaky_relu(self.conv3(x), _LEAK)  # (n, 4c, 4, 4)
-        x = x.contiguous().view(-1, self.conv_dim * 4 * 4 * 4)
+        for k in range(1, self.depth + 1):
+            x = F.leaky_relu(self.get_submodule(f"conv{k}")(x), _LEAK)  # (n, c, 16, 16), (n, 2c, 8, 8), (n, 4c, 4, 4)
+        if self.minibatch_stddev:
+            x = torch.cat([x, _deviation(x)], 1)
+        x = x.contiguous().view(len(x), -1)
         logits: Tensor = self.fc(x)
         return logits
 
 
-class Generator(nn.Module):
-    """Makes faces: float (n, z_size) -> float (n, 3, 32, 32) in -1..1."""
+def _deviation(x: Tensor) -> Tensor:
+    """Mean standard deviation over groups of neighbours in the batch, as one more map: (n, c, 4, 4) -> (n, 1, 4, 4)."""
+    group = _GROUP if len(x) % _GROUP == 0 else len(x)
+    grouped = x.float().reshape(-1, group, *x.shape[1:])
+    spread = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (n / group,)
+    return spread.repeat_interleave(group).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
 
-    def __init__(self, z_size: int, conv_dim: int) -> None:
+
+class Generator(nn.Module):
+    """Makes faces: float (n, z_size) -> float (n, 3, size, size) in -1..1.
+
+    Args:
+        z_size: length of the latent vector.
+        conv_dim: channels before the last layer.
+        size: height and width of the faces, 32, 64, 128 or 256 pixels.
+    """
+
+    def __init__(self, z_size: int, conv_dim: int, size: int = SIZE) -> None:
         super().__init__()
         self.z_size = z_size
         self.conv_dim = conv_dim
-        self.fc = nn.Linear(z_size, conv_dim * 4 * 4 * 4)
-        self.t_conv1 = deconv(conv_dim * 4, conv_dim * 2, 4)
-        self.t_conv2 = deconv(conv_dim * 2, conv_dim, 4)
-        self.t_conv3 = deconv(conv_dim, 3, 4, batch_norm=False)
+        self.size = size
+        channels = [*reversed(widths(conv_dim, size)), 3]
+        self.depth = len(channels) - 1
+        self.fc = nn.Linear(z_size, channels[0] * 4 * 4)
+        for k in range(1, self.depth + 1):
+            layer = deconv(channels[k - 1], channels[k], 4, batch_norm=k < self.depth)
+            self.add_module(f"t_conv{k}", layer)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Faces, float (n, 3, 32, 32), -1 = black, 1 = white."""
-        x = self.fc(z).view(-1, self.conv_dim * 4, 4, 4)  # (n, 4c, 4, 4)
-        x = F.relu(self.t_conv1(x))  # (n, 2c, 8, 8)
-        x = F.relu(self.t_conv2(x))  # (n, c, 16, 16)
-        return torch.tanh(self.t_conv3(x))  # (n, 3, 32, 32)
+        """Faces, float (n, 3, size, size), -1 = black, 1 = white."""
+        x = self.fc(z)
+        x = x.view(len(z), -1, 4, 4)  # (n, 4c, 4, 4)
+        for k in range(1, self.depth):
+            x = F.relu(self.get_submodule(f"t_conv{k}")(x))  # (n, 2c, 8, 8), (n, c, 16, 16)
+        return torch.tanh(self.get_submodule(f"t_conv{self.depth}")(x))  # (n, 3, 32, 32)
 
 
-def build_network(d_conv_dim: int, g_conv_dim: int, z_size: int, *, seed: int = 0) -> tuple[Discriminator, Generator]:
+def build_network(
+    d_conv_dim: int, g_conv_dim: int, z_size: int, *,
+    seed: int = 0, size: int = SIZE, d_norm: Norm = "batch", minibatch_stddev: bool = False,
+) -> tuple[Discriminator, Generator]:  # fmt: skip
     """Build both networks with fresh weights, N(0, 0.02) for convolutions and linear layers.
 
     Args:
@@ -97,18 +150,45 @@ def build_network(d_conv_dim: int, g_conv_dim: int, z_size: int, *, seed: int = 
         g_conv_dim: channels before the generator's last layer; 64 in the bundled models.
         z_size: length of the latent vector; 100 in the bundled models.
         seed: of the weights. The global random state of torch is neither read nor changed.
+        size: height and width of the faces, 32, 64, 128 or 256 pixels.
+        d_norm: what keeps the discriminator's layers in range; see ``Discriminator``.
+        minibatch_stddev: see ``Discriminator``.
 
     Returns:
         (discriminator, generator), in training mode, float32 on the CPU.
+
+    Raises:
+        ArgumentError: a width below 1, or another size.
     """
     for name, value in (("d_conv_dim", d_conv_dim), ("g_conv_dim", g_conv_dim), ("z_size", z_size)):
         if value < 1:
             raise ArgumentError(f"{name} {value}: expected at least 1")
     with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
-        discriminator, generator = Discriminator(d_conv_dim), Generator(z_size, g_conv_dim)
+        discriminator = Discriminator(d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev)
+        generator = Generator(z_size, g_conv_dim, size)
     _initialize(discriminator, seed, "discriminator")
     _initialize(generator, seed, "generator")
+    if d_norm == "spectral":
+        _divide_by_spectral_norm(discriminator, seed)
     return discriminator, generator
+
+
+def _divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
+    """Divide every weight by a running estimate of its largest singular value (Miyato et al. 2018)."""
+    for name, module in list(network.named_modules()):
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        with torch.random.fork_rng(devices=[]):  # torch draws a start of its own, which is replaced
+            spectral_norm(module)
+        parametrized: Any = module.parametrizations
+        norm, matrix = parametrized.weight[0], parametrized.weight.original.detach().flatten(1)
+        start = stream(seed, slot=f"init/spectral/{name}").standard_normal(len(matrix), "f4")
+        u = F.normalize(torch.from_numpy(start), dim=0)
+        for _ in range(_POWER_STEPS):
+            v = F.normalize(matrix.T @ u, dim=0)
+            u = F.normalize(matrix @ v, dim=0)
+        norm._u.copy_(u)
+        norm._v.copy_(v)
 
 
 def _initialize(network: nn.Module, seed: int, slot: str) -> None:

@@ -22,7 +22,7 @@ from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
 from faceaug.synthesize.card import model_card
-from faceaug.synthesize.networks import SIZE, Generator
+from faceaug.synthesize.networks import SIZE, SIZES, Generator
 
 DEFAULT_MODEL = "dcgan-32"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -85,9 +85,14 @@ def load_model(model: str | Path | None = None) -> Model:
         ArgumentError: no such model; the message lists the bundled names.
         WeightsError: the model is damaged, altered or not what its config says.
     """
-    folder = find_model(model)
+    return load_folder(find_model(model))
+
+
+def load_folder(folder: Path) -> Model:
+    """Load the model in a folder; see ``load_model``."""
     config = read_config(folder)
-    data = _read(folder / WEIGHTS)
+    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
+    data = _read((folder / WEIGHTS).resolve())
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
     if hashlib.sha256(data).hexdigest() != expected:
         raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
@@ -113,7 +118,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check a model's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(_read(path))
+        found = json.loads(_read(path.resolve()))
         config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
@@ -123,7 +128,7 @@ def read_config(folder: Path) -> ModelConfig:
             f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
         )
     sizes = (config.z_size, config.conv_dim)
-    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size == SIZE
+    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
         raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
     return config
@@ -140,7 +145,7 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
 def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
     with torch.device("meta"):
-        generator = Generator(config.z_size, config.conv_dim)
+        generator = Generator(config.z_size, config.conv_dim, config.size)
     expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,15 @@ class Checkpoint:
         step: optimizer steps taken.
         images: real images shown.
         faces: fingerprint of the training faces.
-        tensors: everything else, named "<part>/<name>".
+        tensors: networks and optimizers, named "<part>/<name>".
+        numbers: everything else: what adapts, and what went wrong so far.
     """
 
     step: int
     images: int
     faces: str
     tensors: dict[str, Tensor]
+    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
@@ -54,6 +56,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
         "step": checkpoint.step,
         "images": checkpoint.images,
         "faces": checkpoint.faces,
+        "numbers": checkpoint.numbers,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     write_json(partial / STATE, facts, durable=True)
@@ -71,17 +74,40 @@ def checkpoints(run: Path) -> list[Path]:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint; WeightsError if it is damaged."""
+    return parse_checkpoint(checkpoint_bytes(folder), folder)
+
+
+def checkpoint_bytes(folder: Path) -> tuple[bytes, bytes]:
+    """The two files of a checkpoint as they are; WeightsError if one cannot be read."""
     try:
-        facts = json.loads((folder / STATE).read_bytes())
-        data = (folder / TENSORS).read_bytes()
+        return (folder / STATE).read_bytes(), (folder / TENSORS).read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
+        ) from error
+
+
+def parse_checkpoint(files: tuple[bytes, bytes], folder: Path) -> Checkpoint:
+    """What ``checkpoint_bytes`` read from a folder; WeightsError if it is damaged."""
+    state, data = files
+    try:
+        facts = json.loads(state)
         step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        numbers = facts.get("numbers", {})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
         ) from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise WeightsError(f"{printable(folder / TENSORS)}: damaged; remove {folder.name} to use the one before")
-    return Checkpoint(step, images, faces, parse_weights(data, folder / TENSORS))
+    tensors = {_renamed(name): tensor for name, tensor in parse_weights(data, folder / TENSORS).items()}
+    return Checkpoint(step, images, faces, tensors, numbers)
+
+
+def _renamed(name: str) -> str:
+    """0.1.0 knew no optimizer but Adam."""
+    head, slash, rest = name.partition("/")
+    return f"{head[0]}_optimizer/{rest}" if slash and head in {"d_adam", "g_adam"} else name
 
 
 def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:

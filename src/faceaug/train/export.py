@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
-from faceaug.synthesize.networks import Generator
+from faceaug.synthesize.networks import SIZE, Generator
 from faceaug.synthesize.weights import ModelConfig, save_model
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig
+from faceaug.train.record import read_config
 
-_STATISTICS_BATCHES, _BATCH = 64, 128
+_STATISTICS_BATCHES, _BATCH = 64, 128  # at 32 pixels
 
 
 def export_model(
     run: Path,
     out: Path,
     *,
-    weights: Literal["average", "raw"] = "average",
+    weights: Literal["average", "raw"] | None = None,
     name: str | None = None,
     license: str = "unknown",
     data: str = "",
@@ -33,7 +33,8 @@ def export_model(
     Args:
         run: the trainer's folder.
         out: the model folder to write.
-        weights: the running average, or the weights as the last step left them.
+        weights: the running average, or the weights as the last step left them; None is the average where the run
+            keeps one.
         name: of the model; the run folder's by default.
         data: what the faces were, for the card: name, part and number.
         license: of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
@@ -45,25 +46,40 @@ def export_model(
     if not found:
         raise RefusedError(f"{printable(run)}: no checkpoint in it yet")
     saved = read_checkpoint(found[-1])
-    fields = json.loads((run / "config.json").read_bytes())["run"]
-    fields.pop("init", None)
-    config = TrainConfig(**fields)
+    config = read_config(run)
+    chosen = weights or ("average" if config.average_half_life else "raw")
     with torch.device("meta"):  # no random numbers are spent on weights that are replaced at once
-        generator = Generator(config.z_size, config.g_conv_dim)
-    generator.load_state_dict(part(saved.tensors, "generator" if weights == "raw" else "average"), assign=True)
-    if weights == "average":
+        generator = Generator(config.z_size, config.g_conv_dim, config.size)
+    generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
+    if chosen == "average":
         renew_statistics(generator, config.seed)
-    facts = {
-        "data": data or f"{run.resolve().name}, see the run's log",
-        "images_shown": saved.images, "weights": weights, "loss": "non-saturating", "batch": config.batch,
-        "optimizer": f"Adam {config.learning_rate} ({config.beta1}, {config.beta2})", "mirrored": config.flip,
-        "seed": config.seed, "faces_sha256": saved.faces,
-    }  # fmt: skip
+    facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
+    facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
     model = ModelConfig(
         name=name or run.resolve().name, size=config.size, crop=config.crop, z_size=config.z_size,
         conv_dim=config.g_conv_dim, license=license, training=facts,
     )  # fmt: skip
     return save_model(out, generator, model)
+
+
+def _recipe(config: TrainConfig) -> dict[str, Any]:
+    """What the card says of the training: what was used, and nothing of what was not."""
+    rates = f"{config.learning_rate}"
+    if config.d_learning_rate:
+        rates += f" (discriminator {config.d_learning_rate})"
+    if config.decay != "none":
+        rates += f", {config.decay} to {config.end_rate} of it"
+    betas = f" ({config.beta1}, {config.beta2})" if config.optimizer == "adam" else ""
+    found: dict[str, Any] = {
+        "loss": config.loss, "batch": config.batch, "optimizer": f"{config.optimizer} {rates}{betas}",
+        "discriminator": f"width {config.d_conv_dim}, {config.d_norm} norm", "mirrored": config.flip,
+    }  # fmt: skip
+    if config.r1 or config.r2:
+        found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
+    if config.operations:
+        adapts = f", adapting to {config.augment_target}" if config.augment_target else ""
+        found["augmentation"] = f"{config.augment} with probability {config.augment_p}{adapts}"
+    return found
 
 
 @torch.no_grad()
@@ -78,8 +94,10 @@ def renew_statistics(generator: Generator, seed: int) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over all batches
     generator.train()
-    for k in range(_STATISTICS_BATCHES):
-        numbers = stream(seed, index=k, slot="export/statistics").standard_normal((_BATCH, generator.z_size), "f4")
+    larger = max(generator.size // SIZE, 1)  # larger maps have more pixels to measure, and cost more
+    for k in range(max(_STATISTICS_BATCHES // larger**2, 1)):
+        draws = stream(seed, index=k, slot="export/statistics")
+        numbers = draws.standard_normal((max(_BATCH // larger, 16), generator.z_size), "f4")
         generator(torch.from_numpy(numbers))
     for norm in norms:
         norm.momentum = 0.1

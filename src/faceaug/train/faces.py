@@ -3,23 +3,117 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.crop import Crop, crop_face
 from faceaug.draws import permutation
-from faceaug.errors import ImageError, RefusedError
+from faceaug.errors import ImageError, RefusedError, printable
+from faceaug.files import check_free_space, explained, publish_file, remove_output, write_json
 from faceaug.folder import FaceFolder
 
 _CHUNK = 1024  # files in flight: bounds the decoded pictures in memory
+PIXELS, FACTS = "faces.npy", "faces.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The faces of a run.
+
+    Attributes:
+        pixels: uint8 (n, 3, size, size), a memory map: the system keeps in memory what is needed and there is room for.
+        unreadable: a line for each picture that was left out.
+        fingerprint: of the pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    unreadable: tuple[str, ...]
+    fingerprint: str
+
+
+def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: NDArray[np.int64]) -> Faces:
+    """Decode, cut and size pictures once, into a file beside the run; later calls open it.
+
+    Args:
+        folder: where they lie.
+        place: where the file goes, ``faces.npy``. A folder of ours.
+        crop: which part is used.
+        size: height and width of a face, pixels.
+        rows: which pictures, in this order.
+
+    Raises:
+        RefusedError: none is readable, all are the same, or the disk is full.
+    """
+    listing = _listing(folder, crop, size, rows)
+    if (found := _mapped(place, listing)) is not None:
+        return found
+    needed = len(rows) * 3 * size * size
+    check_free_space(place, needed + 2**20)
+    partial = place / (PIXELS + ".partial")
+    with explained(place):
+        pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
+        count, problems = _fill(pixels, folder, crop=crop, size=size, rows=rows)
+        _refuse_sameness(folder, pixels[:count])
+        digest = fingerprint(pixels[:count])
+        pixels.flush()
+        del pixels
+        publish_file(partial, place / PIXELS)
+        facts = {"listing": listing, "count": count, "unreadable": problems, "fingerprint": digest}
+        write_json(place / FACTS, facts)
+    opened = _mapped(place, listing)
+    if opened is None:
+        raise RefusedError(f"{printable(place / PIXELS)}: vanished while it was opened; run again")
+    return opened
+
+
+def drop_faces(place: Path) -> None:
+    """Remove the file ``map_faces`` made."""
+    for name in (FACTS, PIXELS, PIXELS + ".partial"):
+        remove_output(place / name)
+
+
+def _mapped(place: Path, listing: str) -> Faces | None:
+    try:
+        facts = json.loads((place / FACTS).read_bytes())
+        if facts["listing"] != listing:
+            return None
+        pixels = np.load(place / PIXELS, mmap_mode="r")[: facts["count"]]
+        return Faces(pixels, tuple(facts["unreadable"]), facts["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # torn or absent: it is made again
+
+
+def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64]) -> str:
+    """A digest of what would be decoded: names, sizes and times of change."""
+    digest = hashlib.sha256(f"{crop} {size}".encode())
+    for row in rows.tolist():
+        path = folder.path(row)
+        try:
+            facts = path.stat()
+            line = f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0"
+        except OSError:
+            line = f"{path.name}\0absent\0"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _refuse_sameness(folder: FaceFolder, faces: NDArray[np.uint8]) -> None:
+    if len(faces) > 1 and all((face == faces[0]).all() for face in faces[1:]):
+        raise RefusedError(
+            f"{printable(folder.root)}: all {len(faces)} faces are the same picture (one colour, or copies): there is "
+            "nothing to learn; give a folder of different faces"
+        )
 
 
 def load_faces(
     folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Decode, cut and size pictures.
+    """Decode, cut and size pictures in memory.
 
     Args:
         folder: where they lie.
@@ -34,6 +128,14 @@ def load_faces(
         RefusedError: none is readable.
     """
     faces = np.empty((len(rows), 3, size, size), np.uint8)
+    count, problems = _fill(faces, folder, crop=crop, size=size, rows=rows)
+    return faces[:count], problems
+
+
+def _fill(
+    faces: NDArray[np.uint8], folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
+) -> tuple[int, list[str]]:
+    """Write the readable pictures into ``faces``, from the first on; how many, and a line for each other one."""
     problems: list[str] = []
 
     def face(row: int) -> NDArray[np.uint8] | str:
@@ -53,7 +155,7 @@ def load_faces(
                     count += 1
     if not count:
         raise RefusedError(f"{folder.root}: none of its {len(rows)} pictures can be read ({problems[0]})")
-    return faces[:count], problems
+    return count, problems
 
 
 def fingerprint(faces: NDArray[np.uint8]) -> str:
@@ -70,10 +172,14 @@ class ShowingOrder:
 
     def __call__(self, start: int, count: int) -> NDArray[np.int64]:
         """Indices of the faces shown from position ``start`` on, int64 (count,); batches run across epochs."""
-        return np.array([self._at(position) for position in range(start, start + count)], np.int64)
+        pieces, stop = [], start + count
+        while start < stop:
+            epoch, offset = divmod(start, self._n)
+            pieces.append(self._of(epoch)[offset : offset + stop - start])
+            start += len(pieces[-1])
+        return np.concatenate(pieces)
 
-    def _at(self, position: int) -> int:
-        epoch, offset = divmod(position, self._n)
+    def _of(self, epoch: int) -> NDArray[np.int64]:
         if epoch != self._epoch:
             self._epoch, self._order = epoch, permutation(self._n, self._seed, epoch=epoch, slot="train/order")
-        return int(self._order[offset])
+        return self._order

@@ -1,16 +1,64 @@
-"""What the two networks are taught: Goodfellow et al. 2014 with the non-saturating generator loss."""
+"""What the two networks are taught.
+
+With real faces x, latents z, logits D and s = softplus, so that -log D = s(-D) and -log(1 - D) = s(D):
+
+================  ===============================================  =================================
+loss              discriminator minimises the mean of              generator minimises the mean of
+================  ===============================================  =================================
+minimax           1/2 s(-D(x)) + 1/2 s(D(G(z)))                    minus that
+non-saturating    s(-D(x)) + s(D(G(z)))                            s(-D(G(z)))
+hinge             max(0, 1 - D(x)) + max(0, 1 + D(G(z)))           -D(G(z))
+relativistic      s(D(G(z)) - D(x))                                s(D(x) - D(G(z)))
+================  ===============================================  =================================
+
+Sources: Goodfellow et al. 2014 (the first two); Miyato et al. 2018 (hinge); Jolicoeur-Martineau 2019 and Huang et al.
+2024, "The GAN is dead; long live the GAN!" (relativistic pairs). R1 and R2: Mescheder et al. 2018.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-log D(x) - log(1 - D(G(z))), averaged: a scalar, float32. Logits (n, 1), high = real."""
-    return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
+from faceaug.train.config import Loss
 
 
-def generator_loss(fake_logits: Tensor) -> Tensor:
-    """-log D(G(z)), averaged: a scalar, float32. Logits (n, 1), high = real."""
-    return F.softplus(-fake_logits.float()).mean()
+def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The discriminator's loss: a scalar, float32. Logits (n, 1), high = real."""
+    real, fake = real_logits.float(), fake_logits.float()
+    if loss == "hinge":
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    if loss == "relativistic":
+        return F.softplus(fake - real).mean()
+    both = F.softplus(-real).mean() + F.softplus(fake).mean()
+    return both / 2 if loss == "minimax" else both
+
+
+def generator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The generator's loss: a scalar, float32. Logits (n, 1), high = real; those of real faces without gradient."""
+    real, fake = real_logits.float(), fake_logits.float()
+    if loss == "minimax":
+        return -discriminator_loss(loss, real, fake)
+    if loss == "hinge":
+        return -fake.mean()
+    if loss == "relativistic":
+        return F.softplus(real - fake).mean()
+    return F.softplus(-fake).mean()
+
+
+def slope_penalty(discriminator: Callable[[Tensor], Tensor], faces: Tensor) -> Tensor:
+    """Half the squared length of the discriminator's slope at given faces, averaged: a scalar, float32.
+
+    R1 at real faces, R2 at generated ones. Always in float32: bfloat16 has three digits, too few for a slope of slopes.
+
+    Args:
+        discriminator: float (n, 3, H, W) -> logits (n, 1).
+        faces: float (n, 3, H, W); gradients do not flow back into them.
+    """
+    with torch.autocast(faces.device.type, enabled=False):
+        faces = faces.detach().float().requires_grad_()
+        (slope,) = torch.autograd.grad(discriminator(faces).sum(), faces, create_graph=True)
+        return slope.square().sum(dim=(1, 2, 3)).mean() / 2

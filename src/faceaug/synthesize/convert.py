@@ -1,0 +1,191 @@
+"""Models from elsewhere, and models for elsewhere: a plain state dict in, ONNX out.
+
+The only place that reads a pickle, through torch's reader that builds tensors and nothing else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from faceaug.crop import Crop
+from faceaug.draws import stream
+from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
+from faceaug.files import explained, prepare_output, write_bytes
+from faceaug.synthesize.networks import SIZES
+from faceaug.synthesize.render import fold_batch_norm
+from faceaug.synthesize.weights import CONFIG, Model, ModelConfig, build_generator, save_model
+
+PARITY = 1e-4  # largest difference between the two runtimes, in the generator's units of -1 to 1
+_NESTS = ("state_dict", "model_state_dict", "generator", "generator_state_dict", "netG", "G")
+_PREFIX = re.compile(r"^(module|generator|netG|G)\.")
+_OPSET, _IR = 17, 8  # of 2022: what every runtime still in use reads
+
+
+def import_state_dict(
+    path: str | Path, out: str | Path, *,
+    name: str | None = None, crop: Crop = "center178", latent: str = "normal", license: str = "unknown",
+) -> ModelConfig:  # fmt: skip
+    """Turn a ``.pth`` file with the generator's weights into a model folder.
+
+    The file is read with ``weights_only=True``: it may hold tensors, never code. The names are those of
+    ``build_network``'s generator (``fc``, ``t_conv1.0`` ...); a prefix such as ``module.`` and one level of nesting are
+    taken off.
+
+    Args:
+        path: what ``torch.save(generator.state_dict(), path)`` wrote.
+        out: a new or empty folder.
+        name: of the model; the file's by default.
+        crop: how the pictures it learnt from were cut.
+        latent: what it was trained with: "normal", N(0, 1), or "uniform", U(-1, 1).
+        license: of the weights.
+
+    Returns:
+        The config as written.
+
+    Raises:
+        WeightsError: the file is damaged, holds more than tensors, or is another network.
+        RefusedError: ``out`` holds something.
+    """
+    source, folder = Path(path), Path(out)
+    tensors = _read_tensors(source)
+    z_size, conv_dim, size = _shape_of(tensors, source)
+    facts = {"imported_from": source.name}
+    config = ModelConfig(
+        name=name or source.stem, size=size, crop=crop, z_size=z_size, conv_dim=conv_dim, latent=latent,
+        license=license, training=facts,
+    )  # fmt: skip
+    if latent not in {"normal", "uniform"}:
+        raise ArgumentError(f"latent {latent!r}: expected normal or uniform")
+    generator = build_generator(config, tensors, where=source)
+    prepare_output(folder, marker=CONFIG, identity={"import": source.name})
+    with explained(folder):
+        return save_model(folder, generator, config)
+
+
+def export_folder(model: Model, out: str | Path) -> ModelConfig:
+    """Write a model as a folder of its own: config, weights, card, as the Hugging Face hub takes it.
+
+    Args:
+        model: from ``load_model``.
+        out: a new or empty folder.
+
+    Raises:
+        RefusedError: ``out`` holds something.
+    """
+    folder = Path(out)
+    prepare_output(folder, marker=CONFIG, identity={"export": model.config.name})
+    with explained(folder):
+        return save_model(folder, model.generator, model.config)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ArgumentError(f"{printable(path)}: no such file") from error
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{printable(path)}: not a plain state dict ({reason}); save torch.save(generator.state_dict(), ...) again"
+        ) from error
+    for nest in _NESTS:
+        if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):
+            found = found[nest]
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise WeightsError(f"{printable(path)}: not a plain state dict: expected names and tensors only")
+    return {_PREFIX.sub("", str(key)): value.detach().clone() for key, value in found.items()}
+
+
+def _shape_of(tensors: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
+    """(z_size, conv_dim, size), from the shapes."""
+    depth = sum(re.fullmatch(r"t_conv\d+\.0\.weight", key) is not None for key in tensors)
+    first, last = tensors.get("fc.weight"), tensors.get(f"t_conv{depth}.0.weight")
+    if first is None or last is None or first.ndim != 2 or last.ndim != 4 or 4 * 2**depth not in SIZES:
+        raise WeightsError(
+            f"{printable(path)}: not this package's generator: expected fc, t_conv1.0, t_conv1.1 ... as "
+            "faceaug.build_network names them"
+        )
+    return first.shape[1], last.shape[0], 4 * 2**depth
+
+
+def export_onnx(model: Model, path: str | Path) -> float:
+    """Write a generator as ONNX and check it: float32 ``latents`` (n, z_size) -> ``faces`` (n, 3, H, W) in -1..1.
+
+    Batch norm is folded. The file is run by onnxruntime next to the original before it gets its name.
+
+    Args:
+        model: from ``load_model``.
+        path: the file to write.
+
+    Returns:
+        The largest difference between both runtimes over 64 faces.
+
+    Raises:
+        ArgumentError: the extra is not installed.
+        FaceAugError: the difference is above 1e-4; nothing is written.
+    """
+    try:
+        import onnxruntime
+        from onnx import checker
+    except ImportError as error:
+        raise ArgumentError("onnx and onnxruntime are not installed: python -m pip install 'faceaug[onnx]'") from error
+    graph = _graph(model)
+    checker.check_model(graph)
+    data = graph.SerializeToString()
+    z = stream(0, slot="export/onnx").standard_normal((64, model.config.z_size), "f4")
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"latents": z})
+    with torch.inference_mode():
+        expected = model.generator(torch.from_numpy(z)).numpy()
+    difference = float(np.abs(found - expected).max())
+    if not difference <= PARITY:
+        raise FaceAugError(f"{printable(path)}: onnxruntime's faces differ by {difference:.2g}; nothing was written")
+    with explained(Path(path)):
+        write_bytes(Path(path), data)
+    return difference
+
+
+def _graph(model: Model) -> Any:
+    """The network as an onnx.ModelProto, written out by hand: five kinds of node, and no exporter in between."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    generator, config = fold_batch_norm(model.generator), model.config
+    nodes: list[Any] = []
+    weights: list[Any] = []
+
+    def constant(name: str, value: np.ndarray[Any, Any]) -> str:
+        weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    fc = generator.get_submodule("fc")
+    weight, bias = (constant(f"fc.{k}", v.detach().numpy()) for k, v in fc.named_parameters())
+    x = node("Gemm", ["latents", weight, bias], "fc", transB=1)
+    x = node("Reshape", [x, constant("shape", np.array([0, -1, 4, 4], np.int64))], "maps")
+    for k in range(1, generator.depth + 1):
+        layer = generator.get_submodule(f"t_conv{k}.0")
+        inputs = [constant(f"t_conv{k}.{n}", v.detach().numpy()) for n, v in layer.named_parameters()]
+        x = node("ConvTranspose", [x, *inputs], f"t_conv{k}", strides=[2, 2], pads=[1, 1, 1, 1])
+        last = k == generator.depth
+        x = node("Tanh" if last else "Relu", [x], "faces" if last else f"relu{k}")
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
+        for name, shape in (("latents", [config.z_size]), ("faces", [3, config.size, config.size]))
+    ]
+    graph = helper.make_graph(nodes, config.name, ends[:1], ends[1:], weights)
+    found = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="faceaug")
+    found.ir_version = _IR
+    facts = {"license": config.license, "crop": config.crop, "latent": config.latent, "synthetic": "true"}
+    helper.set_model_props(found, facts)
+    return found

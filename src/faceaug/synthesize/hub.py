@@ -1,0 +1,57 @@
+"""Models from the Hugging Face hub: out of the local cache, and by network only when told to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from faceaug.errors import ArgumentError, FaceAugError, printable
+from faceaug.synthesize.weights import CARD, CONFIG, WEIGHTS, Model, find_model, load_folder, load_model
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def fetch_model(model: str | Path, *, revision: str | None = None, download: bool = False) -> Model:
+    """Load a model by bundled name, folder or hub id, in this order.
+
+    Args:
+        model: see above; a hub id is "owner/name".
+        revision: branch, tag or commit on the hub.
+        download: whether the hub may be asked for what the local cache lacks.
+
+    Raises:
+        ArgumentError: nothing of that name, or the extra is not installed; the message says what to do.
+        FaceAugError: the hub could not be reached.
+        WeightsError: the model is damaged.
+    """
+    try:
+        find_model(model)
+    except ArgumentError:
+        if not isinstance(model, str) or not _HUB_ID.fullmatch(model):
+            raise
+        return load_folder(_fetch(model, revision, download=download))
+    return load_model(model)
+
+
+def _fetch(model: str, revision: str | None, *, download: bool) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError as error:
+        raise ArgumentError(
+            f"model {printable(model)}: no such folder; for models from the Hugging Face hub: "
+            "python -m pip install 'faceaug[hub]'"
+        ) from error
+    try:
+        # Only these three: a repository may hold anything, pickles too.
+        place = snapshot_download(
+            model, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD], local_files_only=not download
+        )
+    except LocalEntryNotFoundError as error:
+        raise ArgumentError(
+            f"model {printable(model)}: no such folder, and not in the local cache of the Hugging Face hub; "
+            "from_pretrained(..., download=True) or --download asks the hub"
+        ) from error
+    except (OSError, ValueError) as error:  # the hub's own errors are both
+        raise FaceAugError(f"model {printable(model)}: the hub does not give it ({error})") from error
+    return Path(place)

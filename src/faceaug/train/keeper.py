@@ -1,0 +1,199 @@
+"""What a run writes while it goes on: log, sheets, checkpoints, the model; and the way back when numbers run away."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from faceaug.errors import FaceAugError, RefusedError, printable
+from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
+from faceaug.train.export import export_model
+from faceaug.train.monitor import FAKES, Monitor
+from faceaug.train.processes import Processes
+from faceaug.train.record import RunLog
+from faceaug.train.samples import fixed_faces, write_sheet
+from faceaug.train.schedule import passed
+from faceaug.train.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        images: shown so far.
+        total: images in all.
+        rate: images per second since the last time.
+        d_loss: the discriminator's loss in the last step.
+        g_loss: the generator's.
+        seconds_left: at this rate.
+        proxy: the last distance to real faces in random features; None before the first.
+    """
+
+    images: int
+    total: int
+    rate: float
+    d_loss: float
+    g_loss: float
+    seconds_left: float = 0.0
+    proxy: float | None = None
+
+    def line(self) -> str:
+        """For the end of a progress bar: ``1,020 images/s  D 1.21  G 0.93  proxy 0.342  49 min left``."""
+        words = [f"{self.rate:,.0f} images/s", f"D {self.d_loss:.2f}", f"G {self.g_loss:.2f}"]
+        if self.proxy is not None:
+            words.append(f"proxy {self.proxy:.3f}")
+        minutes = round(self.seconds_left / 60)
+        left = f"{self.seconds_left:.0f} s" if self.seconds_left < 90 else f"{minutes} min"
+        words.append(f"{left if minutes < 120 else f'{minutes / 60:.1f} h'} left")
+        return "  ".join(words)
+
+
+class Keeper:
+    """Writes the run folder; in processes other than the first it writes nothing.
+
+    Args:
+        run: the run folder.
+        session: whose state is kept.
+        processes: who takes part.
+        log: of the first process, else None.
+        on_progress: called with every reading.
+    """
+
+    def __init__(
+        self, run: Path, session: Session, processes: Processes, log: RunLog | None,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.run, self.session, self.processes, self.log = run, session, processes, log
+        self._on_progress = on_progress
+        self._monitor = None if log is None else Monitor(session.faces.pixels, session.config.seed)
+        self._clock = (time.monotonic(), session.images)
+        self._proxy: float | None = None
+        self._alarmed: set[str] = set()
+
+    def attend(self) -> None:
+        """After a step: write what is due."""
+        config = self.session.config
+        if self._due(config.log_every):
+            self._write_reading()
+        if self._due(config.monitor_every):
+            self._look()
+        if self._due(config.sample_every):
+            self.write_samples()
+        if self._due(config.checkpoint_every):
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, and the newest weights as a model."""
+        if self.log is not None:
+            write_checkpoint(self.run, self.session.checkpoint())
+            export_model(self.run, self.run / "model")
+
+    def write_samples(self) -> None:
+        """A sheet of the fixed latents."""
+        if self.log is not None:
+            write_sheet(self.run, self.session.images, *self._fixed_faces(32))
+
+    def roll_back(self) -> None:
+        """Go back to the newest checkpoint, or to the start, at half the rate.
+
+        Raises:
+            FaceAugError: that was done as often as the config allows.
+        """
+        session, config = self.session, self.session.config
+        failed_at, rollbacks = session.images, session.guard.rollbacks + 1
+        if rollbacks > config.rollbacks:
+            raise FaceAugError(
+                f"{printable(self.run)}: the losses or slopes were not finite in {config.skips} steps in a row at "
+                f"{failed_at:,} images, after {config.rollbacks} returns to a checkpoint at a lower rate; the last "
+                "checkpoint is kept. Begin a new run with a lower learning rate or --precision fp32; "
+                f"--init {printable(self.run)} starts it from these weights"
+            )
+        if not restore_newest(self.run, session, self.processes):
+            session.begin()
+        session.guard.rollbacks = rollbacks
+        self._clock = (time.monotonic(), session.images)
+        if self.log is not None:
+            self.save()  # so that a run killed from here on remembers, and stays the same run
+            self.log.cut(session.images)
+            self.log.write(session.images, {"event": "rollback", "from": failed_at, "rate_share": 0.5**rollbacks})
+            warnings.warn(
+                f"numbers were not finite at {failed_at:,} images: back to {session.images:,}, at half the rate",
+                stacklevel=2,
+            )
+
+    def _due(self, every: int) -> bool:
+        return passed(self.session.images, self.session.config.batch, every)
+
+    def _write_reading(self) -> None:
+        then, shown = self._clock
+        now, session, readings = time.monotonic(), self.session, self.session.readings
+        rate = (session.images - shown) / max(now - then, 1e-9)
+        self._clock = (now, session.images)
+        if self.log is None:
+            return
+        facts = {
+            "d_loss": readings.d_loss, "g_loss": readings.g_loss,
+            "real_logit": readings.real_logit, "fake_logit": readings.fake_logit,
+        }  # fmt: skip
+        if session.config.r1 or session.config.r2:
+            facts["penalty"] = readings.penalty
+        if session.config.operations:
+            facts["augment_p"] = session.augmenting.p
+        if session.guard.skipped:
+            facts["skipped"] = session.guard.skipped
+        self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})
+        if self._on_progress is not None:
+            total = session.config.images
+            left = max(total - session.images, 0) / max(rate, 1e-9)
+            self._on_progress(
+                Progress(session.images, total, rate, readings.d_loss, readings.g_loss, left, self._proxy)
+            )
+
+    def _look(self) -> None:
+        if self.log is None or self._monitor is None:
+            return
+        raw, averaged = self._fixed_faces(FAKES)
+        session = self.session
+        health = self._monitor.look(raw, averaged, certainty=session.augmenting.last, images=session.images)
+        self._proxy = health.proxy
+        facts = {
+            "proxy": health.proxy, "proxy_raw": health.proxy_raw, "diversity": health.diversity,
+            "certainty": session.augmenting.last,
+        }  # fmt: skip
+        self.log.write(session.images, facts | ({"alarms": list(health.alarms)} if health.alarms else {}))
+        for alarm in health.alarms:
+            if alarm[:30] not in self._alarmed:  # once in a session; the log has every one
+                self._alarmed.add(alarm[:30])
+                warnings.warn(f"at {session.images:,} images {alarm}", stacklevel=2)
+
+    def _fixed_faces(self, n: int) -> tuple[Tensor, Tensor]:
+        session = self.session
+        raw = fixed_faces(session.generator, session.config, n, session.device)
+        return raw, fixed_faces(session.average, session.config, n, session.device)
+
+
+def restore_newest(run: Path, session: Session, processes: Processes) -> bool:
+    """Take over the newest checkpoint of the run, in every process; False if there is none.
+
+    Raises:
+        RefusedError: it is of other faces.
+        WeightsError: it is damaged.
+    """
+    found = checkpoints(run) if processes.rank == 0 else []
+    state, tensors = checkpoint_bytes(found[-1]) if found else (None, None)
+    state, tensors = processes.from_first(state), processes.from_first(tensors)
+    if state is None or tensors is None:
+        return False
+    saved = parse_checkpoint((state, tensors), found[-1] if found else run)
+    if saved.faces != session.faces.fingerprint:
+        raise RefusedError(
+            f"{printable(run)}: the faces are not those the run began with; give the same folder, unchanged"
+        )
+    session.restore(saved)
+    return True

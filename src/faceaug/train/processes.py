@@ -1,0 +1,160 @@
+"""One process, or several that teach the same networks together, started by torchrun.
+
+``batch`` is the whole batch: every process takes its share of the same faces and the same noise, gradients are
+averaged, and batch norm measures the whole batch. So a step of two processes is, but for rounding, the step of one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from faceaug.errors import ArgumentError
+from faceaug.synthesize.networks import BatchNorm2d
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Who takes part.
+
+    Attributes:
+        rank: this process, from 0; process 0 writes the run folder.
+        count: how many.
+        local_rank: this process among those of its machine; 0 decodes the faces.
+        device: where this process computes.
+    """
+
+    rank: int
+    count: int
+    local_rank: int
+    device: torch.device
+
+    def share(self, n: int) -> slice:
+        """The part of n items that is this process's."""
+        each = n // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Replace every gradient by its mean over all processes."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over all processes."""
+        if self.count > 1:
+            values = values.detach().clone()
+            dist.all_reduce(values)
+            values /= self.count
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in one of them."""
+        return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0) if self.count > 1 else flag
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.all_reduce(torch.zeros((), device=self.device))  # gloo and nccl alike; nccl's barrier guesses a device
+
+    def from_first(self, data: bytes | None) -> bytes | None:
+        """What process 0 holds."""
+        if self.count == 1:
+            return data
+        length = torch.tensor(-1 if data is None else len(data), device=self.device)
+        dist.broadcast(length, 0)
+        if int(length) < 0:
+            return None
+        content = torch.empty(int(length), dtype=torch.uint8, device=self.device)
+        if self.rank == 0 and data is not None:
+            content.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        dist.broadcast(content, 0)
+        return content.cpu().numpy().tobytes()
+
+
+@contextmanager
+def join_processes(device: str | torch.device | None = None) -> Iterator[Processes]:
+    """Take part in what torchrun started; alone without it.
+
+    Args:
+        device: where to compute; None is this process's GPU where there is one, else the CPU.
+
+    Raises:
+        ArgumentError: the device is not there.
+    """
+    count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    found = _device(device, local_rank)
+    if count == 1:
+        yield Processes(0, 1, 0, found)
+        return
+    began = not dist.is_initialized()
+    if began:
+        if found.type == "cuda":
+            torch.cuda.set_device(found)
+        dist.init_process_group("nccl" if found.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, count, local_rank, found)
+    finally:
+        if began:
+            dist.destroy_process_group()
+
+
+def _device(wanted: str | torch.device | None, local_rank: int) -> torch.device:
+    if wanted is None:
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ArgumentError(f"device {wanted}: not there ({error})") from error
+    return device
+
+
+class SharedBatchNorm2d(BatchNorm2d):
+    """Batch norm over the batches of all processes. torch's SyncBatchNorm does the same on GPUs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised maps, float (n, c, h, w)."""
+        if not self.training:
+            return super().forward(x)
+        full = x.float()
+        # Shares are equal, so the mean of means is the mean; one exchange carries both moments.
+        moments = torch.stack([full.mean(dim=(0, 2, 3)), full.square().mean(dim=(0, 2, 3))])
+        mean, square = (all_reduce(moments) / dist.get_world_size()).unbind()  # type: ignore[no-untyped-call]
+        variance = (square - mean.square()).clamp_min(0)
+        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * dist.get_world_size())
+        scale = (variance + self.eps).rsqrt() * self.weight
+        normalised: Tensor = (full * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
+        return normalised
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        weight = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance * (count / max(count - 1, 1)), weight)
+
+
+def share_batch_norm(network: nn.Module) -> None:
+    """Let every batch norm of a network measure the batches of all processes; names and weights stay."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                shared = SharedBatchNorm2d(child.num_features, child.eps, child.momentum, device=child.weight.device)
+                shared.load_state_dict(child.state_dict())
+                setattr(parent, name, shared)

@@ -1,0 +1,139 @@
+"""The run folder: is it this run, what it has done, and the log."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.files import explained, prepare_output, write_bytes, write_json
+from faceaug.folder import FaceFolder
+from faceaug.train.config import TrainConfig
+
+RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
+
+
+def open_run(run: Path, folder: FaceFolder, config: TrainConfig, *, resume: bool, init: str | Path | None) -> bool:
+    """Make the run folder, or check that the one there is this run.
+
+    Returns:
+        Whether there is something to continue.
+
+    Raises:
+        RefusedError: there is another run or something else, or with ``resume`` no run at all.
+    """
+    identity = config.to_json() | {"init": None if init is None else str(init)}
+    if (run / RUN_FILE).is_file():
+        _upgrade(run)
+    if not resume:
+        return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
+    began_with = _began_with(run)
+    # It may go on for more images than it began with, and what its weights were at the start need not be said again.
+    free = {"images"} if init is not None else {"images", "init"}
+    changed = [key for key in identity if key not in free and began_with.get(key) != identity[key]]
+    if changed:
+        was = ", ".join(f"{key} was {began_with.get(key)}" for key in changed)
+        raise RefusedError(f"{printable(run)}: the run began with another config ({was}); resume with the same")
+    with explained(run):
+        write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
+    return True
+
+
+def read_config(run: Path) -> TrainConfig:
+    """The config a run folder says it began with.
+
+    Raises:
+        RefusedError: it was written by a newer faceaug.
+    """
+    fields = {key: value for key, value in _began_with(run).items() if key != "init"}
+    try:
+        return TrainConfig.from_json(fields)
+    except ArgumentError as error:
+        raise RefusedError(f"{printable(run / RUN_FILE)}: {error}") from error
+
+
+def _upgrade(run: Path) -> None:
+    """Say in the file of an older release what that release did, so that its run can be compared and go on."""
+    try:
+        document = json.loads((run / RUN_FILE).read_bytes())
+        began_with = dict(document["run"])
+        full = TrainConfig.from_json({k: v for k, v in began_with.items() if k != "init"}).to_json()
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # what is wrong with it is said where it is read
+    full["init"] = began_with.get("init")
+    if full != began_with:
+        with explained(run):
+            write_json(run / RUN_FILE, document | {"run": full})
+
+
+def _began_with(run: Path) -> dict[str, Any]:
+    path = run / RUN_FILE
+    if not path.is_file():
+        raise RefusedError(f"{printable(run)}: no run to resume there")
+    try:
+        found: dict[str, Any] = dict(json.loads(path.read_bytes())["run"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FaceAugError(f"{printable(path)}: not a readable run file ({error}); train into a new folder") from error
+    return found
+
+
+class RunLog:
+    """``log.jsonl``: a line of JSON for every reading and every event; also TensorBoard's form, if wanted.
+
+    Args:
+        run: the run folder.
+        images: where the run stands: later lines, which are about to be written again, are dropped, and a torn one.
+        tensorboard: also write RUN/tensorboard.
+
+    Raises:
+        ArgumentError: TensorBoard is wanted and not installed.
+    """
+
+    def __init__(self, run: Path, images: int, *, tensorboard: bool) -> None:
+        self._path = run / LOG_FILE
+        self._board = _open_board(run / BOARD, images) if tensorboard else None
+        self._handle: TextIO | None = None
+        self.cut(images)
+
+    def cut(self, images: int) -> None:
+        """Keep the lines up to a checkpoint."""
+        if self._handle is not None:
+            self._handle.close()
+        lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["images"] <= images]
+        write_bytes(self._path, "".join(kept).encode())
+        self._handle = self._path.open("a")
+
+    def write(self, images: int, facts: Mapping[str, Any]) -> None:
+        """Append one line; numbers that are not finite become null, which JSON has."""
+        plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
+        if self._handle is None:
+            raise FaceAugError(f"{printable(self._path)}: the log is closed")
+        self._handle.write(json.dumps({"images": images} | plain) + "\n")
+        self._handle.flush()
+        if self._board is not None:
+            for name, value in plain.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(name, value, images)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+        if self._board is not None:
+            self._board.close()
+
+
+def _open_board(folder: Path, images: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ArgumentError("tensorboard is not installed: python -m pip install 'faceaug[tensorboard]'") from error
+    return SummaryWriter(str(folder), purge_step=images)

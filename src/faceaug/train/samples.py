@@ -1,0 +1,58 @@
+"""The same latents over and over: a sheet now and then, and a film of the sheets at the end."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from faceaug.draws import stream
+from faceaug.files import write_bytes
+from faceaug.image import encode_png, read_image
+from faceaug.pages import grid
+from faceaug.synthesize.source import to_uint8
+from faceaug.train.config import TrainConfig
+
+FOLDER, FILM = "samples", "samples.png"
+_SAMPLES = 32  # faces per half of a sheet: raw weights above, averaged below
+_FRAMES = 48  # of the film, evenly spaced
+_FRAME_MS, _LAST_MS = 250, 2000
+_BATCH = 64
+
+
+@torch.no_grad()
+def fixed_faces(network: nn.Module, config: TrainConfig, n: int, device: torch.device) -> Tensor:
+    """The first n faces of the run's fixed latents: uint8 (n, 3, size, size), batch norm by its running statistics."""
+    z = stream(config.seed, slot="train/samples").standard_normal((n, config.z_size), "f4")
+    training = network.training
+    network.eval()
+    faces = [to_uint8(network(part.to(device))).cpu() for part in torch.split(torch.from_numpy(z), _BATCH)]
+    network.train(training)
+    return torch.cat(faces)
+
+
+def write_sheet(run: Path, images: int, raw: Tensor, averaged: Tensor) -> None:
+    """Raw weights in the upper half, averaged ones in the lower: uint8 (n, 3, size, size) each."""
+    faces = torch.cat([raw[:_SAMPLES], averaged[:_SAMPLES]])
+    enlarge = 2 if faces.shape[2] <= 64 else 1
+    sheet = grid(list(faces.permute(0, 2, 3, 1).numpy()), columns=16, enlarge=enlarge)
+    folder = run / FOLDER
+    folder.mkdir(exist_ok=True)
+    write_bytes(folder / f"{images:09d}.png", encode_png(sheet))
+
+
+def write_film(run: Path) -> None:
+    """All sheets of a run as one animated PNG, at most 48 of them; nothing if there are fewer than two."""
+    sheets = sorted((run / FOLDER).glob("*.png"), key=lambda path: (len(path.name), path.name))
+    if len(sheets) > _FRAMES:
+        sheets = [sheets[round(k * (len(sheets) - 1) / (_FRAMES - 1))] for k in range(_FRAMES)]
+    frames = [Image.fromarray(read_image(path)) for path in sheets]
+    if len(frames) < 2:
+        return
+    buffer = io.BytesIO()
+    durations = [_FRAME_MS] * (len(frames) - 1) + [_LAST_MS]
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    write_bytes(run / FILM, buffer.getvalue())

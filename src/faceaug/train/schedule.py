@@ -1,0 +1,28 @@
+"""Numbers that change over a run, each a pure function of the images shown."""
+
+from __future__ import annotations
+
+import math
+
+from faceaug.train.config import TrainConfig
+
+
+def rate_share(config: TrainConfig, images: int) -> float:
+    """The share of both learning rates that is left after so many images, 1 down to ``end_rate``."""
+    if config.decay == "none":
+        return 1.0
+    end = config.images if config.decay_images is None else config.decay_images
+    way = min(max((images - config.decay_from) / max(end - config.decay_from, 1), 0.0), 1.0)
+    left = (1 + math.cos(math.pi * way)) / 2 if config.decay == "cosine" else 1 - way
+    return config.end_rate + (1 - config.end_rate) * left
+
+
+def average_keeps(config: TrainConfig, images: int) -> float:
+    """How much of itself the average of weights keeps in a step that ends at so many images, 0 to 1."""
+    half_life = min(config.average_half_life, images * config.average_rampup)
+    return float(0.5 ** (config.batch / max(half_life, 1e-8)))
+
+
+def passed(images: int, batch: int, every: int) -> bool:
+    """Whether the last step passed a multiple of ``every`` images."""
+    return images // every != (images - batch) // every

@@ -1,0 +1,298 @@
+"""The moving parts of a run: networks, optimizers, the average, and one step."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceaug.draws import stream
+from faceaug.synthesize.networks import Generator, build_network
+from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
+from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
+from faceaug.train.config import Precision, TrainConfig
+from faceaug.train.faces import Faces, ShowingOrder
+from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
+from faceaug.train.processes import Processes, share_batch_norm
+from faceaug.train.schedule import average_keeps, rate_share
+
+Network: TypeAlias = Callable[[Tensor], Tensor]
+
+
+@dataclass(slots=True)
+class Guard:
+    """What went wrong so far.
+
+    Attributes:
+        skipped: steps in a row that were skipped because a number was not finite.
+        rollbacks: how often the run went back to a checkpoint; each halves the rates.
+    """
+
+    skipped: int = 0
+    rollbacks: int = 0
+
+
+@dataclass(slots=True)
+class Readings:
+    """Of the last step.
+
+    Attributes:
+        d_loss: of the discriminator, without penalties.
+        g_loss: of the generator.
+        real_logit: mean logit of the real faces.
+        fake_logit: mean logit of the generated ones.
+        penalty: the last R1 and R2 together, weighted.
+    """
+
+    d_loss: float = math.nan
+    g_loss: float = math.nan
+    real_logit: float = math.nan
+    fake_logit: float = math.nan
+    penalty: float = 0.0
+
+
+class Session:
+    """One run between two of its steps.
+
+    Args:
+        config: of the run.
+        faces: real ones.
+        processes: who takes part.
+        start: a generator to start from instead of fresh weights.
+    """
+
+    def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: Generator | None) -> None:
+        self.config, self.faces, self.processes, self._start = config, faces, processes, start
+        self.device = processes.device
+        self.order = ShowingOrder(len(faces.pixels), config.seed)
+        self.precision = resolve_precision(config.precision, self.device)
+        self.begin()
+
+    def begin(self) -> None:
+        """Fresh weights, as before the first step."""
+        config = self.config
+        self.discriminator, self.generator = build_network(
+            config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed, size=config.size,
+            d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev,
+        )  # fmt: skip
+        if self._start is not None:
+            self.generator.load_state_dict(self._start.state_dict())
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        for network in self.networks().values():
+            network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.processes.count > 1:
+            share_batch_norm(self.discriminator)
+            share_batch_norm(self.generator)
+        self._compiled = tuple(self._compile(network) for network in (self.discriminator, self.generator))
+        self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
+        self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
+        self.augmenting = AdaptiveProbability(config.augment_p)
+        self.guard, self.readings = Guard(), Readings()
+        self.steps = self.images = 0
+
+    def step(self) -> bool:
+        """Show one batch to the discriminator, then teach the generator, then move the average.
+
+        Returns:
+            False if a number was not finite: the step counts, but what was not finite changed nothing.
+        """
+        self._set_rates()
+        buffers = [b for network in (self.discriminator, self.generator) for b in network.buffers()]
+        before = [buffer.clone() for buffer in buffers]  # a poisoned forward pass would stay in batch norm
+        real = self._real_batch()
+        healthy = self._teach_discriminator(real) and self._teach_generator(real)
+        self.steps += 1
+        self.images += self.config.batch
+        if healthy:
+            self._move_average()
+            self.guard.skipped = 0
+        else:
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+            self.guard.skipped += 1
+        return healthy
+
+    def _teach_discriminator(self, real: Tensor) -> bool:
+        config = self.config
+        with self._autocast():
+            with torch.no_grad():
+                fake = self._make(self._latents("train/latent/d"))
+            shown, made = self._augment(real, "real"), self._augment(fake, "fake")
+            real_logits, fake_logits = self._judge(shown), self._judge(made)
+            loss = discriminator_loss(config.loss, real_logits, fake_logits)
+        total = loss + self._penalties(shown, made)
+        self._real_logits = real_logits.detach()
+        facts = [loss, real_logits.float().mean(), fake_logits.float().mean(), real_logits.sign().float().mean()]
+        found = self.processes.mean(torch.stack([fact.detach() for fact in facts])).tolist()
+        self.readings.d_loss, self.readings.real_logit, self.readings.fake_logit, sign = found
+        self.augmenting.observe(config, sign if math.isfinite(sign) else 0.0)
+        return self._descend(total, self.discriminator, self.d_optimizer)
+
+    def _teach_generator(self, real: Tensor) -> bool:
+        self.discriminator.requires_grad_(False)
+        with self._autocast():
+            fake = self._make(self._latents("train/latent/g"))
+            logits = self._judge(self._augment(fake, "generator"))
+            loss = generator_loss(self.config.loss, self._rivals(real), logits)
+        self.readings.g_loss = float(self.processes.mean(loss.detach()))
+        healthy = self._descend(loss, self.generator, self.g_optimizer)
+        self.discriminator.requires_grad_(True)
+        return healthy
+
+    def _rivals(self, real: Tensor) -> Tensor:
+        """Logits of real faces for the generator's loss: anew where their value steers it, else those at hand."""
+        if self.config.loss != "relativistic":
+            return self._real_logits
+        with torch.no_grad():
+            return self._judge(self._augment(real, "rival"))
+
+    def _descend(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(network)
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        size = torch.stack(torch._foreach_norm(gradients)).sum() + self.processes.mean(loss.detach())
+        if not math.isfinite(float(size)):
+            return False
+        optimizer.step()
+        return True
+
+    def _penalties(self, real: Tensor, fake: Tensor) -> Tensor:
+        config = self.config
+        total = torch.zeros((), device=self.device)
+        if (config.r1 or config.r2) and self.steps % config.penalty_every == 0:
+            for weight, faces in ((config.r1, real), (config.r2, fake)):
+                if weight:
+                    total = total + weight * slope_penalty(self.discriminator, faces)
+            self.readings.penalty = float(total.detach())
+        return total * config.penalty_every
+
+    def _set_rates(self) -> None:
+        config = self.config
+        share = rate_share(config, self.images) * 0.5**self.guard.rollbacks
+        rates = (config.d_learning_rate or config.learning_rate, config.learning_rate)
+        for optimizer, rate in zip((self.d_optimizer, self.g_optimizer), rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+
+    def _real_batch(self) -> Tensor:
+        config, mine = self.config, self.processes.share(self.config.batch)
+        shown = self.order(self.images, config.batch)[mine]
+        real = torch.from_numpy(self.faces.pixels[shown]).to(self.device).float().div_(127.5).sub_(1.0)
+        if config.flip:
+            mirrored = (stream(config.seed, index=self.steps, slot="train/flip").random(config.batch) < 0.5)[mine]
+            real = torch.where(self._here(mirrored)[:, None, None, None], real.flip(3), real)
+        return real.contiguous(memory_format=torch.channels_last)
+
+    def _latents(self, slot: str) -> Tensor:
+        config = self.config
+        numbers = stream(config.seed, index=self.steps, slot=slot).standard_normal((config.batch, config.z_size), "f4")
+        return self._here(numbers[self.processes.share(config.batch)])
+
+    def _augment(self, faces: Tensor, slot: str) -> Tensor:
+        config = self.config
+        if not config.operations or not self.augmenting.p:
+            return faces
+        rng = stream(config.seed, index=self.steps, slot=f"train/augment/{slot}")
+        draws = draw_operations(rng, config.batch, config.operations, self.augmenting.p)
+        mine = self.processes.share(config.batch)
+        changed = apply_operations(faces.float(), {name: values[mine] for name, values in draws.items()})
+        return changed.contiguous(memory_format=torch.channels_last)
+
+    def _judge(self, faces: Tensor) -> Tensor:
+        return self._compiled[0](faces)
+
+    def _make(self, latents: Tensor) -> Tensor:
+        return self._compiled[1](latents)
+
+    def _here(self, numbers: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(numbers)).to(self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _compile(self, network: nn.Module) -> Network:
+        if not self.config.compile:
+            return network
+        if self.processes.count > 1:
+            warnings.warn("compile: not with several processes; the networks run as they are", stacklevel=2)
+            return network
+        return compiled_or_not(network)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        keep = average_keeps(self.config, self.images)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), 1 - keep)
+        for mean, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mean.copy_(new.to(mean.dtype) if not mean.is_floating_point() else torch.lerp(mean, new, 1 - keep))
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by the names they have in a checkpoint."""
+        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything the next step depends on."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self.networks().items():
+            tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
+        tensors |= optimizer_tensors(self.d_optimizer, "d_optimizer")
+        tensors |= optimizer_tensors(self.g_optimizer, "g_optimizer")
+        # The last penalty is several steps old, and the log goes on showing it.
+        numbers = {
+            "augmenting": asdict(self.augmenting), "guard": asdict(self.guard), "penalty": self.readings.penalty,
+        }  # fmt: skip
+        return Checkpoint(self.steps, self.images, self.faces.fingerprint, tensors, numbers)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        for name, network in self.networks().items():
+            network.load_state_dict(part(saved.tensors, name))
+        restore_optimizer(self.d_optimizer, saved.tensors, "d_optimizer")
+        restore_optimizer(self.g_optimizer, saved.tensors, "g_optimizer")
+        self.steps, self.images = saved.step, saved.images
+        self.augmenting = AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p}))
+        self.guard = Guard(**saved.numbers.get("guard", {}))
+        self.readings = Readings(penalty=saved.numbers.get("penalty", 0.0))
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
+    """The optimizer of one network."""
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(network.parameters(), lr=rate, alpha=config.beta2)
+    if config.optimizer == "adagrad":
+        return torch.optim.Adagrad(network.parameters(), lr=rate)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def resolve_precision(wanted: Precision, device: torch.device | None = None) -> Precision:
+    """What "auto" means here: bf16 where the processor has matrix instructions for it, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if device is not None and device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    capable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    capable = capable and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16" if capable else "fp32"
+
+
+def compiled_or_not(network: nn.Module) -> Network:
+    """The network through torch.compile; as it is, with a warning, where nothing can be compiled."""
+    try:
+        torch.compile(_doubled)(torch.ones(2))  # finds out now, and cheaply, whether there is a compiler
+    except Exception as error:  # noqa: BLE001 - a missing compiler shows as almost any error of torch's
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        warnings.warn(f"compile: not possible here ({reason}); the networks run as they are", stacklevel=2)
+        return network
+    return torch.compile(network)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return x.exp() * 2

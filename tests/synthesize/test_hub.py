@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from faceaug.errors import ArgumentError, FaceAugError
+from faceaug.synthesize import SyntheticFaceSource
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_names_and_folders_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    SyntheticFaceSource().save_pretrained(tmp_path / "owner" / "model")
+    monkeypatch.chdir(tmp_path)
+    for name in ("dcgan-32", tmp_path / "owner" / "model", "owner/model"):
+        assert SyntheticFaceSource.from_pretrained(name).config.name == "dcgan-32"
+
+
+def test_an_unknown_name_is_no_hub_id() -> None:
+    with pytest.raises(ArgumentError, match="neither a bundled model"):
+        SyntheticFaceSource.from_pretrained("nonsense")
+    with pytest.raises(ArgumentError, match="neither a bundled model"):
+        SyntheticFaceSource("owner/model")
+
+
+def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ArgumentError, match=r"pip install 'faceaug\[hub\]'"):
+        SyntheticFaceSource.from_pretrained("owner/model")
+
+
+def test_the_hub_is_not_asked_unless_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ArgumentError, match="not in the local cache of the Hugging Face hub.*download=True"):
+        SyntheticFaceSource.from_pretrained("owner/model")
+
+
+def test_what_the_cache_holds_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    blobs, asked = tmp_path / "blobs", []
+    SyntheticFaceSource().save_pretrained(blobs)
+    snapshot = tmp_path / "snapshot"
+    snapshot.mkdir()
+    for file in blobs.iterdir():  # as the cache does it
+        (snapshot / file.name).symlink_to(file)
+
+    def fetched(model: str, **options: Any) -> str:
+        asked.append((model, options["local_files_only"], sorted(options["allow_patterns"])))
+        return str(snapshot)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetched)
+    source = SyntheticFaceSource.from_pretrained("owner/model", revision="v1", download=True, seed=3)
+    assert torch.equal(source.generate(3), SyntheticFaceSource(seed=3).generate(3))
+    assert asked == [("owner/model", False, ["README.md", "config.json", "model.safetensors"])]
+
+
+def test_a_hub_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(FaceAugError, match="the hub does not give it"):
+        SyntheticFaceSource.from_pretrained("owner/model", download=True)

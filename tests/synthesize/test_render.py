@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from faceaug.errors import ArgumentError
+from faceaug.synthesize import SyntheticFaceSource, build_network, load_model
+from faceaug.synthesize.render import BLOCK, Renderer, between, fold_batch_norm, truncate
+
+
+def test_folding_batch_norm_changes_nothing_but_rounding() -> None:
+    generator = load_model().generator
+    folded = fold_batch_norm(generator)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    z = SyntheticFaceSource(seed=5).latents(16)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(z), generator(z), rtol=1e-4, atol=1e-5)
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in generator.modules())
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_larger_generators_are_folded_and_rendered_too(size: int) -> None:
+    _, generator = build_network(2, 2, 10, size=size)
+    faces = Renderer(generator.eval(), "bf16", torch.device("cpu")).block(torch.zeros(3, 10))
+    assert faces.shape == (3, 3, size, size)
+
+
+def test_half_precision_faces_are_the_same_faces_to_a_few_grey_levels() -> None:
+    exact, fast = SyntheticFaceSource(seed=3), SyntheticFaceSource(seed=3, precision="bf16")
+    difference = (exact.generate(70).int() - fast.generate(70).int()).abs()
+    assert difference.float().mean() < 2
+    assert difference.max() < 40
+    assert torch.equal(fast.generate(70)[65:], SyntheticFaceSource(seed=3, precision="bf16").generate(5, start=65))
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="precision 'fp8': expected one of fp32, bf16"):
+        SyntheticFaceSource(precision="fp8")  # type: ignore[arg-type]
+
+
+def test_a_face_does_not_depend_on_its_company_in_the_block() -> None:
+    source = SyntheticFaceSource(seed=3)
+    z = source.latents(BLOCK + 7)
+    whole = source.render(z)
+    assert torch.equal(whole[5:6], source.render(z[5:6]))
+    assert torch.equal(whole[BLOCK:], source.render(z[BLOCK:]))
+    assert torch.equal(whole, source.generate(BLOCK + 7))
+
+
+def test_latents_of_another_length_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"shape \(2, 7\): expected \(n, 100\)"):
+        SyntheticFaceSource().render(torch.zeros(2, 7))
+
+
+def test_truncation_keeps_the_order_and_stays_within_the_limit() -> None:
+    z = torch.linspace(-6, 6, 1001)[:, None]
+    for limit in (0.5, 1.0, 2.0):
+        cut = truncate(z, limit, "normal")
+        assert cut.abs().max() <= limit
+        assert bool((cut.diff(dim=0) >= 0).all())
+        assert cut[500].item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(truncate(z[400:600], 8.0, "normal"), z[400:600], rtol=1e-4, atol=1e-5)
+
+
+def test_truncated_normal_numbers_are_distributed_as_such() -> None:
+    cut = truncate(SyntheticFaceSource(seed=1).latents(200), 1.0, "normal")
+    assert cut.std().item() == pytest.approx(0.5396, abs=0.01)  # of N(0, 1) cut off at 1
+
+
+def test_truncation_scales_uniform_numbers_and_refuses_nonsense() -> None:
+    z = torch.linspace(-1, 1, 5)[:, None]
+    assert torch.equal(truncate(z, 0.5, "uniform"), z / 2)
+    for limit in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ArgumentError, match="truncation"):
+            SyntheticFaceSource(truncation=limit)
+
+
+def test_truncated_faces_are_less_diverse() -> None:
+    spread = [SyntheticFaceSource(seed=1, truncation=t).generate(64).float().std(dim=0).mean() for t in (None, 0.5)]
+    assert spread[1] < 0.8 * spread[0]
+
+
+@pytest.mark.parametrize("latent", ["normal", "uniform"])
+def test_the_way_between_two_vectors_begins_and_ends_at_them(latent: str) -> None:
+    a, b = SyntheticFaceSource(seed=2).latents(2)
+    way = between(a, b, 7, latent)
+    assert way.shape == (7, 100)
+    assert torch.equal(way[0], a)
+    assert torch.equal(way[-1], b)
+
+
+def test_normal_vectors_keep_their_length_on_the_way() -> None:
+    a, b = SyntheticFaceSource(seed=2).latents(2)
+    lengths = between(a, b, 9, "normal").norm(dim=1)
+    assert lengths.min() > 0.98 * min(a.norm(), b.norm())
+    assert torch.equal(between(a, a, 3, "normal"), a.repeat(3, 1))
+
+
+def test_interpolation_ends_are_the_faces_themselves() -> None:
+    source = SyntheticFaceSource(seed=4)
+    way = source.interpolate(3, 200, 5)
+    assert way.shape == (5, 3, 32, 32)
+    assert torch.equal(way[0], source.generate(1, start=3)[0])
+    assert torch.equal(way[-1], source.generate(1, start=200)[0])
+    with pytest.raises(ArgumentError, match="2 steps or more"):
+        source.interpolate(0, 1, 1)
