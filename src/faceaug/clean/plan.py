@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -89,7 +90,8 @@ def look(path: Path | str) -> Scene:
         return _look(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise FaceAugError(f"{printable(path)}: cannot be read ({reason}); nothing was changed") from error
+        place = path if error.filename is None else os.fsdecode(error.filename)
+        raise FaceAugError(f"{printable(place)}: cannot be read ({reason}); nothing was changed") from error
 
 
 def _look(path: Path | str) -> Scene:
