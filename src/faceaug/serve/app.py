@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from faceaug.errors import FaceAugError
 from faceaug.serve.engine import Engine
 from faceaug.serve.faces import Answer, FaceService, problem
 from faceaug.serve.limits import SECURITY_HEADERS, RateLimit, host_is_ours
@@ -62,7 +61,7 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "") -> ASGI:
         Route("/readyz", views.ready),
         *(Route(f"/static/{name}", views.static) for name in STATIC),
     ]
-    inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found})
+    inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, Exception: _failed})
     return _Door(inner, host)
 
 
@@ -95,7 +94,7 @@ class _Door:
         except Exception:  # noqa: BLE001 - the log gets the trace, the client one line
             _LOG.exception("a request failed")
             if not started:
-                await _response(problem(500, "the server failed; its log says why"))(scope, receive, guarded)
+                await _response(_FAILURE)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> Answer | None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -122,7 +121,7 @@ class _Views:
         """Load the default model; a failure stays visible as not ready and in the log."""
         try:
             await asyncio.to_thread(self._engine.model, self._engine.names[0])
-        except FaceAugError:
+        except Exception:  # noqa: BLE001 - a loader may fail in any way, and the next try may work
             _LOG.exception("the model cannot be loaded")
 
     async def faces(self, request: Request) -> Response:
@@ -167,11 +166,16 @@ class _Views:
         return _response(Answer(200, self._static[name], _kind(STATIC[name])))
 
 
+_FAILURE = problem(500, "the server failed; its log says why")
 _CLOSED: dict[str, Any] = {"type": "websocket.close", "code": 1000}
 
 
 async def _not_found(_: Request, __: Exception) -> Response:
     return _response(problem(404, "nothing here; the page is at / and the faces at /api/faces"))
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return _response(_FAILURE)
 
 
 def _query(request: Request) -> str:

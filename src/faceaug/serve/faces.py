@@ -51,6 +51,7 @@ class FaceService:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._models: list[dict[str, Any]] = []
 
     def ask(self, query: str, *, if_none_match: str = "") -> Future[Answer]:
         """Begin to answer a query; returns at once and never raises.
@@ -83,8 +84,9 @@ class FaceService:
 
     def meta(self) -> dict[str, Any]:
         """What is offered: models with their size, licence, hash and attributes, formats and limits. Loads them all."""
+        self._models = self._models or [self._described(name) for name in self.engine.names]
         return {
-            "models": [self._described(name) for name in self.engine.names],
+            "models": self._models,
             "formats": list(MEDIA),
             "max_faces": MAX_FACES,
             "max_seed": str(2**63 - 1),  # as text: JavaScript would round the number

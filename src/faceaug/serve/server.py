@@ -67,18 +67,19 @@ def run_server(
     """Serve until SIGINT or SIGTERM, then finish what is under way; raises KeyboardInterrupt at the end.
 
     Args:
-        models: see ``offered``; the first is the default and is loaded before anything is served.
+        models: see ``offered``; the first is the default. All are loaded before anything is served.
         host: address to bind; anything but a loopback address lets others in.
         port: 0 takes a free one.
         rate: requests for faces per second and client address; 0 for no limit.
         on_listening: called with the page's URL once connections are accepted.
 
     Raises:
-        ArgumentError, WeightsError: the default model is unknown or damaged.
+        ArgumentError, WeightsError: a model is unknown or damaged.
         RefusedError: the address is in use.
     """
     engine = Engine(offered(models))
-    engine.model(engine.names[0])
+    for name in engine.names:
+        engine.model(name)  # what is wrong with a model is said now, not to the first who asks for it
     door = listen(host, port)
     config = uvicorn.Config(
         create_app(engine, rate=rate, host=host), http=_Patient,  # type: ignore[arg-type, unused-ignore]
@@ -102,7 +103,7 @@ class _Patient(asyncio.Protocol):
     def __init__(self, **given: Any) -> None:
         self._inner = H11Protocol(**given)
         self._transport: asyncio.Transport | None = None
-        self._cycle: object = None  # the request seen at the last look
+        self._cycle: Any = None  # the request seen at the last look
         self._served = 0.0  # when a request was last being worked on, and the client took what it was sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -131,7 +132,7 @@ class _Patient(asyncio.Protocol):
         if self._transport is None:
             return
         loop = asyncio.get_running_loop()
-        cycle: Any = self._inner.cycle
+        cycle = self._inner.cycle
         working = cycle is not self._cycle or (cycle is not None and not cycle.response_complete)
         if working and not self._transport.get_write_buffer_size():
             self._cycle, self._served = cycle, loop.time()
