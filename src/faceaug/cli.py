@@ -319,9 +319,10 @@ def _server() -> Callable[..., None]:
     try:
         from faceaug.serve.server import run_server
     except ModuleNotFoundError as error:
-        if error.name not in {"starlette", "uvicorn", "h11"}:
+        package = (error.name or "").partition(".")[0]
+        if package not in {"starlette", "uvicorn", "h11"}:
             raise
-        raise FaceAugError(f"serve needs {error.name}: python -m pip install 'faceaug[serve]'") from None
+        raise FaceAugError(f"serve needs {package}: python -m pip install 'faceaug[serve]'") from None
     return run_server
 
 

@@ -149,9 +149,8 @@ def test_models_are_offered_by_name_never_by_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["uvicorn", "starlette"])
 def test_without_the_extra_the_command_names_the_cure(missing: str) -> None:
-    program = (
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = ['serve']; from faceaug.cli import main; main()"
-    )
+    hidden = f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = ['serve']"
+    program = f"{hidden}; from faceaug.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"faceaug: serve needs {missing}: python -m pip install 'faceaug[serve]'\n"
