@@ -61,3 +61,9 @@ def test_a_package_that_is_not_there_is_called_missing(monkeypatch: pytest.Monke
     assert found.extras == {"datasets": False}
     assert "opencv-python" in found.versions
     assert "not installed" in found.summary()
+
+
+def test_the_extras_of_the_server_and_the_function_are_shown() -> None:
+    found = doctor.examine()
+    assert {"serve", "cloud"} <= set(found.extras)
+    assert "extra serve" in found.summary()

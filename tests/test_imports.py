@@ -99,3 +99,8 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert faceaug.__version__ == project["version"] == versions[0]
+
+
+def test_the_help_of_serve_is_there_without_a_server_and_without_torch() -> None:
+    found = run(COMMAND, "serve", "--help")
+    assert {"torch", "starlette", "uvicorn", "cv2", "faceaug.serve"} & set(found["modules"]) == set()

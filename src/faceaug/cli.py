@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -15,16 +16,7 @@ import click
 
 from faceaug.console import Console, common_options
 from faceaug.errors import FaceAugError, Interrupted, printable
-
-FOLDER = click.Path(path_type=Path)
-
-
-def _in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Find out before the work, not after it, that a file cannot be written."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
-    return path
-
+from faceaug.options import FOLDER, in_a_folder, read_balance, read_number, read_share
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -77,7 +69,7 @@ def demo(out: Path | None, console: Console) -> None:
     help="What to do with mirror images.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@click.option("--report", type=FOLDER, callback=_in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
@@ -90,7 +82,7 @@ def clean(
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
-    policy = CleanPolicy(max_remove=_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
+    policy = CleanPolicy(max_remove=read_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
     with console.progress("reading", _count(folder), "pictures") as advance:
         found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
     if report is not None:
@@ -140,7 +132,7 @@ def preview(
 @click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: dcgan-32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
-@click.option("--grid", type=FOLDER, callback=_in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
 @click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
@@ -194,8 +186,8 @@ def expand(
     from faceaug.mix import expand_dataset, save_dataset
 
     dataset = expand_dataset(
-        folder, copies=copies, synthetic=_number(synthetic), balance=dict(map(_balance, balance)), recipe=recipe,
-        source=model, size=size, partition=partition, seed=seed,
+        folder, copies=copies, synthetic=read_number(synthetic), balance=dict(map(read_balance, balance)),
+        recipe=recipe, source=model, size=size, partition=partition, seed=seed,
     )  # fmt: skip
     with console.progress("items", len(dataset), "items") as advance:
         report = save_dataset(dataset, out, format=ending, on_progress=advance)
@@ -287,6 +279,34 @@ def export_model(model: str, out: Path, kind: str, console: Console) -> None:
     console.document({"out": str(out), "name": config.name, "sha256": config.sha256})
 
 
+@cli.command(epilog=_EXAMPLES + "faceaug serve --port 8000")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME|PATH",
+    help="Offer this one; repeatable, the first is the default.  [default: the bundled ones]",
+)  # fmt: skip
+@click.option(
+    "--rate", type=click.FloatRange(min=0), default=20, show_default=True,
+    help="Requests for faces per second and client; 0 for no limit.",
+)  # fmt: skip
+@common_options
+def serve(host: str, port: int, models: tuple[str, ...], rate: float, console: Console) -> None:
+    """Show a page with a button that makes faces, until interrupted. Needs the extra of that name."""
+    run_server = _server()
+
+    def listening(url: str) -> None:
+        console.say(f"{url}  (Ctrl-C stops)")
+        console.document({"url": url})
+
+    try:
+        run_server(models, host=host, port=port, rate=rate, on_listening=listening)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; requests under way were answered") from None
+
+
 @cli.command(epilog=_EXAMPLES + "faceaug info")
 @common_options
 def info(console: Console) -> None:
@@ -298,37 +318,22 @@ def info(console: Console) -> None:
     console.document(found.to_json())
 
 
-def _share(text: str) -> float:
-    number = text.removesuffix("%")
-    try:
-        value = float(number) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise click.BadParameter(f"{text!r} is not a share such as 20% or 0.2", param_hint="--max-remove")
-    return value
-
-
-def _number(text: str) -> float | int:
-    try:
-        return int(text) if text.isdigit() else float(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint="--synthetic") from None
-
-
-def _balance(text: str) -> tuple[str, float]:
-    name, _, share = text.partition("=")
-    try:
-        return name, float(share) if share else 0.5
-    except ValueError:
-        raise click.BadParameter(f"{text!r}: the share is not a number", param_hint="--balance") from None
-
-
 def _count(folder: Path) -> int:
     """Number of pictures, for the progress bar."""
     from faceaug.folder import list_folder
 
     return len(list_folder(folder).pictures)
+
+
+def _server() -> Callable[..., None]:
+    try:
+        from faceaug.serve.server import run_server
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in {"starlette", "uvicorn", "h11"}:
+            raise
+        raise FaceAugError(f"serve needs {package}: python -m pip install 'faceaug[serve]'") from None
+    return run_server
 
 
 def _write_report(path: Path, report: Any) -> None:

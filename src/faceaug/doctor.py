@@ -12,7 +12,11 @@ from faceaug.image import load_cv2
 from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
-_EXTRAS = {"datasets": ("datasets",)}
+_EXTRAS = {
+    "datasets": ("datasets",),
+    "serve": ("starlette", "uvicorn"),
+    "cloud": ("functions-framework", "fsspec", "gcsfs"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from faceaug.errors import FaceAugError, ImageError
 from faceaug.headers import Format, Header, HeaderError, Limits, read_header
@@ -38,6 +38,7 @@ __all__ = [
     "decode",
     "encode_jpeg",
     "encode_png",
+    "encode_webp",
     "load_cv2",
     "probe",
     "read_bytes",
@@ -149,6 +150,16 @@ def encode_jpeg(image: Image8, *, quality: int = 95) -> bytes:
     """Encode uint8 (height, width, 3) RGB as JPEG with full-resolution colour (4:4:4)."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def encode_webp(image: Image8, *, text: dict[str, str] | None = None) -> bytes:
+    """Encode uint8 (height, width, 3) RGB as lossless WebP, with optional facts as ImageDescription in its EXIF."""
+    exif = Image.Exif()
+    if text:
+        exif[ExifTags.Base.ImageDescription] = "; ".join(f"{key}={value}" for key, value in text.items())
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "WEBP", lossless=True, method=2, exif=exif.tobytes() if text else b"")
     return buffer.getvalue()
 
 

@@ -1,0 +1,47 @@
+"""How the command line reads values that click has no type for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from faceaug.errors import printable
+
+FOLDER = click.Path(path_type=Path)
+
+
+def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Find out before the work, not after it, that a file cannot be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
+    return path
+
+
+def read_share(text: str) -> float:
+    """20% or 0.2 as 0.2."""
+    number = text.removesuffix("%")
+    try:
+        value = float(number) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} is not a share such as 20% or 0.2", param_hint="--max-remove")
+    return value
+
+
+def read_number(text: str) -> float | int:
+    """A share, or digits alone as a count."""
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint="--synthetic") from None
+
+
+def read_balance(text: str) -> tuple[str, float]:
+    """NAME=SHARE, or NAME for a half."""
+    name, _, share = text.partition("=")
+    try:
+        return name, float(share) if share else 0.5
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: the share is not a number", param_hint="--balance") from None

@@ -1,0 +1,53 @@
+"""A model from a bucket: fetched once, and only the one whose hash is known beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from faceaug.errors import ArgumentError, FaceAugError, WeightsError
+from faceaug.files import write_bytes
+from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder
+
+MAX_BYTES = {CONFIG: 2**20, WEIGHTS: 2**30}
+
+
+def fetch_from_bucket(url: str, *, sha256: str) -> Model:
+    """Load the model in a folder of a bucket.
+
+    Args:
+        url: "gs://bucket/folder", or any other address fsspec knows, of a folder with config.json and
+            model.safetensors.
+        sha256: of model.safetensors, 64 hexadecimal digits. Whoever may write into the bucket cannot change it.
+
+    Raises:
+        ArgumentError: no such hash.
+        WeightsError: a file cannot be fetched, is too big, or is not the one with this hash; nothing is loaded.
+    """
+    expected = sha256.strip().lower()
+    if len(expected) != 64 or not set(expected) <= set("0123456789abcdef"):
+        raise ArgumentError(f"{url}: a model in a bucket needs its SHA-256 (64 hexadecimal digits), got {sha256!r}")
+    data = {name: _read(f"{url.rstrip('/')}/{name}", limit) for name, limit in MAX_BYTES.items()}
+    found = hashlib.sha256(data[WEIGHTS]).hexdigest()
+    if found != expected:
+        raise WeightsError(f"{url}/{WEIGHTS}: SHA-256 is {found}, expected {expected}: altered, or another model")
+    with tempfile.TemporaryDirectory(prefix="faceaug-model-") as folder:
+        for name, content in data.items():
+            write_bytes(Path(folder) / name, content)
+        return load_folder(Path(folder))
+
+
+def _read(url: str, limit: int) -> bytes:
+    try:
+        import fsspec
+    except ModuleNotFoundError:
+        raise FaceAugError("a model in a bucket needs fsspec: python -m pip install 'faceaug[cloud]'") from None
+    try:
+        with fsspec.open(url, "rb") as handle:
+            data: bytes = handle.read(limit + 1)
+    except Exception as error:  # every storage has errors of its own, with no common base
+        raise WeightsError(f"{url}: cannot be fetched ({type(error).__name__}: {error})") from error
+    if len(data) > limit:
+        raise WeightsError(f"{url}: more than {limit} bytes")
+    return data

@@ -1,0 +1,89 @@
+"""What keeps one client from taking the server from the others, and the headers every answer carries."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from faceaug.errors import ArgumentError
+
+# Everything comes from this server, nothing is inline, nobody may frame the page.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob:", "connect-src 'self'",
+        "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+    )
+)  # fmt: skip
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+BURST_SECONDS = 2.0  # how much of its rate a client may use at once
+_CLIENTS = 10_000  # remembered; the one not seen for longest is forgotten first
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    seen: float
+
+
+class RateLimit:
+    """So many requests a second for each client address, with short bursts (a token bucket).
+
+    Args:
+        rate: requests per second; 0 is no limit.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if not 0 <= rate < math.inf:
+            raise ArgumentError(f"rate {rate}: expected requests per second, 0 for no limit")
+        self._rate, self._clock = rate, clock
+        self._burst = max(1.0, rate * BURST_SECONDS)
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def wait(self, client: str) -> int:
+        """0 if this client's request may pass now, else the whole seconds after which the next may."""
+        if not self._rate:
+            return 0
+        now = self._clock()
+        bucket = self._buckets.setdefault(client, _Bucket(self._burst, now))
+        self._buckets.move_to_end(client)
+        if len(self._buckets) > _CLIENTS:
+            self._buckets.popitem(last=False)
+        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.seen) * self._rate)
+        bucket.seen = now
+        if bucket.tokens < 1:
+            return max(1, math.ceil((1 - bucket.tokens) / self._rate))
+        bucket.tokens -= 1
+        return 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine seen from itself."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def host_is_ours(header: str, bound: str) -> bool:
+    """Whether a Host header may have been meant for a server bound to this address.
+
+    A page elsewhere can give its own name this machine's address and read what a loopback server answers (DNS
+    rebinding). Its requests carry its name, so a server bound to loopback answers only to names of loopback.
+    """
+    if not is_loopback(bound):
+        return True
+    name = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() and ":" in header else header
+    return is_loopback(name)

@@ -1,0 +1,293 @@
+// One request for the faces, one for the walk; dragging the slider only draws what is here already.
+const $ = (id) => document.getElementById(id);
+const meta = JSON.parse(document.body.dataset.meta);
+const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const ENLARGE = 5; // a tile's canvas has this many pixels for one of the face's
+const STEPS = 33;
+
+const shown = { seed: "", n: 0, model: "", wishes: "", columns: 1, size: 1, faces: null, from: 0, to: 0, walk: null };
+const latest = { faces: null, walk: null }; // the request under way, ended when a newer one makes it useless
+let sharp = false;
+
+document.documentElement.classList.remove("plain");
+document.body.dataset.size = "m";
+
+function address(fields) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) if (value !== "") query.set(name, value);
+  return `/api/faces?${query}`;
+}
+
+async function picture(kind, url) {
+  latest[kind]?.abort();
+  const control = (latest[kind] = new AbortController());
+  const answer = await fetch(url, { signal: control.signal });
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
+    throw Object.assign(new Error(problem.error), { parameter: problem.parameter });
+  }
+  const bitmap = await createImageBitmap(await answer.blob());
+  if (control.signal.aborted) throw new DOMException("a newer request was made", "AbortError");
+  return { bitmap, headers: answer.headers };
+}
+
+function say(text, bad = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("bad", bad);
+}
+
+function complain(error) {
+  if (error.name === "AbortError") return;
+  const field = error.parameter ? $(error.parameter) : null;
+  if (field) field.setAttribute("aria-invalid", "true");
+  say(error.parameter ? `${error.parameter}: ${error.message}` : error.message, true);
+}
+
+function draw(canvas, bitmap) {
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingEnabled = !sharp;
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+}
+
+// Smoothing must not mix a face with its neighbours in the sprite, so every face is cut out first.
+async function cut(bitmap, count, columns, side) {
+  const whole = [...Array(count).keys()];
+  return Promise.all(whole.map((k) => createImageBitmap(bitmap, (k % columns) * side, Math.floor(k / columns) * side, side, side)));
+}
+
+async function generate() {
+  const wishes = wished();
+  const fields = { n: $("n").value, seed: $("seed").value.trim(), model: $("model").value, attributes: wishes };
+  for (const id of ["n", "seed"]) $(id).removeAttribute("aria-invalid");
+  $("generate").setAttribute("aria-busy", "true");
+  try {
+    const { bitmap, headers } = await picture("faces", address(fields));
+    const columns = Number(headers.get("X-Faceaug-Grid").split("x")[0]);
+    const size = bitmap.width / columns;
+    const n = Number(fields.n);
+    const faces = await cut(bitmap, n, columns, size);
+    Object.assign(shown, { seed: headers.get("X-Faceaug-Seed"), n, model: fields.model, wishes, columns, size, faces });
+    Object.assign(shown, { from: 0, to: n > 1 ? 1 : 0 });
+    showFaces();
+    say(`${n === 1 ? "1 face" : `${n} faces`}, seed ${shown.seed}`);
+    $("generate").removeAttribute("aria-busy");
+    await showWalk();
+  } catch (error) {
+    complain(error);
+  } finally {
+    $("generate").removeAttribute("aria-busy");
+  }
+}
+
+function showFaces() {
+  const tiles = shown.faces.map((face, k) => {
+    const tile = document.createElement("button");
+    const canvas = document.createElement("canvas");
+    tile.type = "button";
+    tile.className = "face";
+    tile.tabIndex = k ? -1 : 0;
+    tile.dataset.k = k;
+    if (!calm) tile.style.animationDelay = `${Math.min(k * 14, 500)}ms`;
+    canvas.width = canvas.height = shown.size * ENLARGE;
+    tile.append(canvas);
+    return tile;
+  });
+  $("grid").replaceChildren(...tiles);
+  arrange();
+  redraw();
+  mark();
+  const same = { n: shown.n, seed: shown.seed, model: shown.model, attributes: shown.wishes };
+  for (const format of ["png", "webp", "zip"]) link(`get-${format}`, address({ ...same, format }), `faces-${shown.seed}.${format}`);
+  $("get-link").href = address(same).replace("/api/faces", "/");
+  $("facts").textContent = `seed ${shown.seed}`;
+  $("keep").disabled = false;
+}
+
+// As many columns as fit, but no ragged last row where fewer would fill it.
+function arrange() {
+  const tile = Number.parseFloat(getComputedStyle($("grid")).getPropertyValue("--tile")) * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const fit = Math.max(1, Math.floor($("grid").clientWidth / (tile * 1.1)));
+  const rows = Math.ceil(shown.n / fit);
+  $("grid").style.gridTemplateColumns = rows ? `repeat(${rows === 1 ? fit : Math.ceil(shown.n / rows)}, minmax(0, 1fr))` : "";
+}
+
+function link(id, href, name) {
+  $(id).href = href;
+  $(id).download = name;
+}
+
+function face(k, seed = shown.seed) {
+  return { n: 1, face: k, seed, model: shown.model, attributes: shown.wishes };
+}
+
+function mark() {
+  for (const tile of $("grid").children) {
+    const k = Number(tile.dataset.k);
+    const end = k === shown.to ? "B" : k === shown.from ? "A" : "";
+    if (end) tile.dataset.end = end;
+    else delete tile.dataset.end;
+    tile.setAttribute("aria-pressed", String(Boolean(end)));
+    tile.setAttribute("aria-label", `Face ${k + 1}${end === "A" ? ", where the walk begins" : end === "B" ? ", where it ends" : ""}`);
+  }
+  link("get-from", address(face(shown.from)), `face-${shown.seed}-${shown.from}.png`);
+  link("get-to", address(face(shown.to)), `face-${shown.seed}-${shown.to}.png`);
+}
+
+function redraw() {
+  if (!shown.faces) return;
+  for (const tile of $("grid").children) draw(tile.firstChild, shown.faces[tile.dataset.k]);
+  for (const [id, k] of [["from", shown.from], ["to", shown.to]]) {
+    draw($(id), shown.faces[k]);
+  }
+  step();
+}
+
+async function showWalk() {
+  const fields = { seed: shown.seed, face: shown.from, to: shown.seed, to_face: shown.to, steps: STEPS };
+  const { bitmap } = await picture("walk", address({ ...fields, model: shown.model, attributes: shown.wishes }));
+  shown.walk = await cut(bitmap, STEPS, STEPS, bitmap.height);
+  step();
+  document.body.dataset.walk = `${shown.seed}:${shown.from}-${shown.to}`;
+}
+
+function step() {
+  if (!shown.walk) return;
+  const at = (Number($("slider").value) / 1000) * (STEPS - 1);
+  const first = Math.min(Math.floor(at), STEPS - 2);
+  const canvas = $("walk");
+  draw(canvas, shown.walk[first]);
+  const pen = canvas.getContext("2d");
+  pen.globalAlpha = at - first; // between two pictures of the strip, a blend
+  draw(canvas, shown.walk[first + 1]);
+  pen.globalAlpha = 1;
+  $("slider").setAttribute("aria-valuetext", `${Math.round(Number($("slider").value) / 10)} percent of the way`);
+}
+
+function choose(k) {
+  if (k === shown.to) return;
+  Object.assign(shown, { from: shown.to, to: k });
+  mark();
+  redraw();
+  showWalk().catch(complain);
+}
+
+let playing = 0;
+function play() {
+  const began = performance.now() - (Number($("slider").value) / 1000) * 2500;
+  const frame = (now) => {
+    const phase = ((now - began) / 2500) % 2;
+    $("slider").value = 1000 * (phase < 1 ? phase : 2 - phase);
+    step();
+    playing = requestAnimationFrame(frame);
+  };
+  playing = requestAnimationFrame(frame);
+}
+
+function stop() {
+  cancelAnimationFrame(playing);
+  playing = 0;
+  $("play").setAttribute("aria-pressed", "false");
+  $("play").textContent = "Play";
+}
+
+function showModel() {
+  const model = meta.models.find((one) => one.name === $("model").value);
+  $("model-name").textContent = model.name;
+  $("license").textContent = model.license;
+  $("terms").textContent = model.terms;
+  const none = model.attributes.length === 0;
+  $("no-wishes").textContent = none ? `${model.name} learnt without attributes, so it cannot be asked for a smile or for glasses.` : "";
+  $("no-wishes").hidden = !none;
+  $("wishes").disabled = none;
+  $("toggles").replaceChildren(...model.attributes.map(toggle));
+}
+
+function toggle(name) {
+  const group = document.createElement("fieldset");
+  const title = document.createElement("legend");
+  const segments = document.createElement("div");
+  group.className = "wish";
+  segments.className = "segments";
+  title.textContent = name.replaceAll("_", " ");
+  for (const [value, text] of [["-1", "No"], ["", "Any"], ["1", "Yes"]]) {
+    const label = document.createElement("label");
+    const radio = document.createElement("input");
+    const words = document.createElement("span");
+    Object.assign(radio, { type: "radio", name: `wish-${name}`, value, checked: value === "" });
+    radio.dataset.wish = name;
+    radio.addEventListener("change", generate);
+    words.textContent = text;
+    label.append(radio, words);
+    segments.append(label);
+  }
+  group.append(title, segments);
+  return group;
+}
+
+function wished() {
+  const chosen = [...document.querySelectorAll("[data-wish]:checked")].filter((radio) => radio.value);
+  return chosen.map((radio) => `${radio.dataset.wish}:${radio.value}`).join(",");
+}
+
+function walkGrid(event) {
+  const tiles = [...$("grid").children];
+  const here = tiles.indexOf(document.activeElement);
+  const across = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
+  const there = { Home: 0, End: tiles.length - 1 }[event.key] ?? here + (by ?? NaN);
+  if (here < 0 || !(there >= 0 && there < tiles.length)) return;
+  event.preventDefault();
+  tiles[here].tabIndex = -1;
+  tiles[there].tabIndex = 0;
+  tiles[there].focus();
+}
+
+// The form's own names are what a browser without script would send, so these two groups get theirs here.
+for (const radio of document.querySelectorAll("[data-size], [data-pixels]")) {
+  if (radio.type !== "radio") continue;
+  radio.name = radio.dataset.size ? "shown-size" : "shown-pixels";
+  radio.addEventListener("change", () => {
+    if (radio.dataset.size) document.body.dataset.size = radio.value;
+    else sharp = radio.value === "sharp";
+    arrange();
+    redraw();
+  });
+}
+$("controls").addEventListener("submit", (event) => {
+  event.preventDefault();
+  generate();
+  // On a small screen the faces lie below what was pressed.
+  if ($("faces").getBoundingClientRect().top > innerHeight * 0.8) $("faces").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+});
+new ResizeObserver(arrange).observe($("grid"));
+$("n-range").addEventListener("input", () => ($("n").value = $("n-range").value));
+$("n").addEventListener("input", () => ($("n-range").value = $("n").value));
+$("keep").addEventListener("click", () => {
+  $("seed").value = $("seed").value ? "" : shown.seed;
+  $("seed").dispatchEvent(new Event("input"));
+});
+$("seed").addEventListener("input", () => ($("keep").textContent = $("seed").value ? "Clear" : "Keep"));
+$("model").addEventListener("change", () => {
+  showModel();
+  generate();
+});
+$("grid").addEventListener("click", (event) => {
+  const tile = event.target.closest(".face");
+  if (tile) choose(Number(tile.dataset.k));
+});
+$("grid").addEventListener("keydown", walkGrid);
+$("slider").addEventListener("input", () => {
+  stop();
+  step();
+});
+$("play").addEventListener("click", () => {
+  if (playing) return stop();
+  $("play").setAttribute("aria-pressed", "true");
+  $("play").textContent = "Stop";
+  play();
+});
+
+showModel();
+$("seed").dispatchEvent(new Event("input"));
+generate();

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the extra serve is not installed")
+pytest.importorskip("httpx", reason="starlette's test client needs httpx")
+
+from starlette.testclient import TestClient
+
+from faceaug import SyntheticFaceSource
+from faceaug.serve import Engine
+from faceaug.serve.app import create_app
+from faceaug.serve.limits import RateLimit, host_is_ours
+from faceaug.synthesize import Model, load_model
+from tests.serve.conftest import SwitchedSource, bundled, tiles
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with TestClient(create_app(bundled()), base_url="http://127.0.0.1") as made:
+        while made.get("/readyz").status_code != 200:
+            pass
+        yield made
+
+
+def test_the_api_answers_with_faces(client: TestClient) -> None:
+    answer = client.get("/api/faces?n=4&seed=7")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert (answer.headers["x-faceaug-seed"], answer.headers["x-faceaug-grid"]) == ("7", "2x2")
+    expected = SyntheticFaceSource(seed=7).generate(4).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(tiles(answer.content, 2, 2), expected)
+
+
+def test_head_has_the_headers_of_get_and_no_body(client: TestClient) -> None:
+    get, head = client.get("/api/faces?seed=7"), client.head("/api/faces?seed=7")
+    assert head.content == b""
+    for name in ("etag", "content-type", "content-length", "x-faceaug-seed"):
+        assert head.headers[name] == get.headers[name]
+
+
+def test_what_the_browser_holds_is_not_sent_again(client: TestClient) -> None:
+    tag = client.get("/api/faces?seed=7").headers["etag"]
+    again = client.get("/api/faces?seed=7", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "query", ["n=0", "n=1000000000", "seed=-1", "model=x", "format=exe", "attributes=Smiling:1", "z=1"]
+)
+def test_a_wrong_parameter_is_named(client: TestClient, query: str) -> None:
+    answer = client.get(f"/api/faces?{query}")
+    assert (answer.status_code, answer.json()["parameter"]) == (400, query.split("=", maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api/faces?seed=1", "/api/faces?n=0", "/api/meta", "/healthz", "/readyz", "/static/app.js", "/x"],
+)
+def test_every_answer_carries_the_security_headers(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+def test_only_get_and_head(client: TestClient, method: str) -> None:
+    answer = client.request(method, "/api/faces")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_body_and_a_long_query_are_refused_unread(client: TestClient) -> None:
+    assert client.request("GET", "/api/faces", content=b"x" * 10_000_000).status_code == 413
+    assert client.request("GET", "/api/faces", content=iter([b"x"] * 3)).status_code == 413
+    assert client.get("/api/faces?seed=" + "1" * 3000).status_code == 414
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py", "/static/%2e%2e/app.py", "/static/index.html", "/static//etc/passwd", "/etc/passwd",
+        "/api/faces/../../x", "/static/app.js%00",
+    ],
+)  # fmt: skip
+def test_no_path_reaches_the_disk(client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def caught(*_: object, **__: object) -> None:
+        raise AssertionError("a file was opened")
+
+    monkeypatch.setattr("builtins.open", caught)
+    monkeypatch.setattr("os.open", caught)
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["status"]) == (404, 404)
+
+
+def test_the_page_names_nothing_elsewhere_and_nothing_inline(client: TestClient) -> None:
+    page = client.get("/").text
+    assert "//" not in page.replace("<!doctype", "")
+    assert "style=" not in page
+    assert " onclick" not in page
+    assert '<script type="module" src="/static/app.js"></script>' in page
+    for name in ("app.js", "app.css"):
+        assert "https://" not in client.get(f"/static/{name}").text
+        assert "innerHTML" not in client.get(f"/static/{name}").text
+
+
+def test_the_page_works_as_a_form_without_script(client: TestClient) -> None:
+    page = client.get("/?n=9&seed=7&model=dcgan-32-report").text
+    assert '<img class="sprite" src="/api/faces?n=9&amp;model=dcgan-32-report&amp;seed=7"' in page
+    assert '<option value="dcgan-32-report" selected>' in page
+    assert 'value="7"' in page
+    wrong = client.get("/?n=9&seed=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert wrong.status_code == 400
+    assert "seed: " in wrong.text
+    assert "<script>alert" not in wrong.text
+
+
+def test_the_page_says_what_the_faces_are_and_their_licence(client: TestClient) -> None:
+    page = client.get("/").text
+    assert "Every face here is synthetic" in page
+    assert "LicenseRef-CelebA-NonCommercial" in page
+    assert "non-commercial research" in page
+
+
+def test_health_and_readiness_are_two_things() -> None:
+    def broken() -> Model:
+        raise OSError("no such bucket")
+
+    with TestClient(create_app(Engine({"broken": broken})), raise_server_exceptions=False) as client:
+        assert client.get("/healthz").status_code == 200
+        waiting = client.get("/readyz")
+        assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "1")
+        page = client.get("/")
+        assert page.status_code == 500
+        assert page.headers["content-type"] == "application/json"
+        assert "bucket" not in page.text
+
+
+def test_meta_lists_the_models(client: TestClient) -> None:
+    meta = client.get("/api/meta").json()
+    assert {model["name"] for model in meta["models"]} == {"dcgan-32", "dcgan-32-report"}
+    assert meta["max_faces"] == 64
+
+
+def test_attributes_are_offered_for_a_model_that_takes_them() -> None:
+    engine = Engine({"switched": load_model}, make_source=SwitchedSource)
+    with TestClient(create_app(engine)) as client:
+        assert client.get("/api/meta").json()["models"][0]["attributes"] == ["Eyeglasses", "Male", "Smiling"]
+        assert client.get("/api/faces?seed=1&attributes=Smiling:1").status_code == 200
+        assert "disabled>" not in client.get("/").text.split('name="attributes"')[1][:200]
+
+
+def test_one_client_over_its_rate_waits_and_the_others_do_not(client: TestClient) -> None:
+    app = create_app(bundled(), rate=2)
+    with TestClient(app, client=("10.0.0.1", 1)) as greedy:
+        found = [greedy.get("/api/faces?seed=1") for _ in range(8)]
+        assert [answer.status_code for answer in found[:4]] == [200] * 4
+        late = found[-1]
+        assert (late.status_code, late.headers["retry-after"]) == (429, "1")
+        assert greedy.get("/healthz").status_code == 200
+        honest = TestClient(app, client=("10.0.0.2", 1))
+        assert honest.get("/api/faces?seed=1").status_code == 200
+
+
+def test_a_rate_fills_up_again_and_forgets_the_oldest_clients() -> None:
+    now = [0.0]
+    limit = RateLimit(2, clock=lambda: now[0])
+    assert [limit.wait("a") for _ in range(5)] == [0, 0, 0, 0, 1]
+    now[0] = 0.5
+    assert [limit.wait("a"), limit.wait("a")] == [0, 1]
+    for k in range(20_000):
+        limit.wait(str(k))
+    assert len(limit._buckets) <= 10_001
+    assert all(RateLimit(0).wait("a") == 0 for _ in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("header", "bound", "ours"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1", True), ("localhost", "127.0.0.1", True), ("[::1]:80", "::1", True),
+        ("evil.example", "127.0.0.1", False), ("127.0.0.1.evil.example:8000", "127.0.0.1", False),
+        ("", "127.0.0.1", False), ("faces.example", "0.0.0.0", True), ("192.168.0.9", "localhost", False),
+    ],
+)  # fmt: skip
+def test_a_loopback_server_answers_to_loopback_names_only(header: str, bound: str, ours: bool) -> None:
+    assert host_is_ours(header, bound) is ours
+
+
+def test_a_foreign_host_is_refused() -> None:
+    with TestClient(create_app(Engine({"x": load_model}), host="127.0.0.1"), base_url="http://evil.example") as client:
+        assert client.get("/").status_code == 421
+
+
+def test_a_failure_is_one_line_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine({"x": partial(load_model, None)})
+
+    def bad(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    with TestClient(create_app(engine), raise_server_exceptions=False) as client:
+        monkeypatch.setattr("faceaug.serve.faces.FaceService.meta", bad)
+        answer = client.get("/api/meta")
+        assert answer.status_code == 500
+        assert json.loads(answer.text)["error"] == "the server failed; its log says why"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from faceaug.errors import ArgumentError, WeightsError
+from faceaug.serve import Busy, Engine, FaceService, parse_query
+from faceaug.synthesize import Model, SyntheticFaceSource, load_model
+from tests.serve.conftest import bundled
+
+
+class Held:
+    """A model whose loading waits, so that requests pile up behind it."""
+
+    def __init__(self) -> None:
+        self.loads, self.go = 0, threading.Event()
+
+    def __call__(self) -> Model:
+        self.loads += 1
+        self.go.wait(30)
+        return load_model()
+
+
+def test_requests_that_wait_share_passes_and_no_pass_exceeds_its_bound() -> None:
+    held = Held()
+    engine = Engine({"held": held})
+    service = FaceService(engine)
+    answers = [service.ask(f"n=4&seed={k}") for k in range(100)]
+    held.go.set()
+    assert {answer.result(60).status for answer in answers} == {200}
+    # The first may have gone alone; 16 requests for 4 faces fill a pass of 64.
+    assert 7 <= engine.passes <= 8
+    assert held.loads == 1
+    engine.close()
+
+
+def test_one_request_too_many_is_told_to_come_again_and_later_ones_are_served() -> None:
+    held = Held()
+    engine = Engine({"held": held}, queue=5)
+    service = FaceService(engine)
+    waiting = [service.ask("n=1") for _ in range(5)]
+    refused = service.ask("n=1").result(0)
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+    held.go.set()
+    assert {answer.result(60).status for answer in waiting} == {200}
+    assert service.ask("n=1").result(60).status == 200
+    engine.close()
+
+
+def test_many_threads_load_a_model_once() -> None:
+    held = Held()
+    engine = Engine({"held": held})
+    with ThreadPoolExecutor(8) as pool:
+        models = [pool.submit(engine.model, "held") for _ in range(8)]
+        time.sleep(0.05)
+        held.go.set()
+        assert len({id(model.result(60)) for model in models}) == 1
+    assert held.loads == 1
+    assert engine.ready
+    engine.close()
+
+
+def test_requests_for_different_models_do_not_share_a_pass() -> None:
+    engine = bundled()
+    service = FaceService(engine)
+    asked = [service.ask(f"seed=1&model={name}") for name in engine.names * 3]
+    bodies = [answer.result(60).body for answer in asked]
+    assert len(set(bodies)) == 2
+    assert bodies[::2] == bodies[:1] * 3
+    engine.close()
+
+
+def test_a_failing_pass_is_told_to_those_who_wait_and_the_next_one_works() -> None:
+    class Moody(SyntheticFaceSource):
+        bad = True
+
+        def render(self, latents):  # type: ignore[no-untyped-def]
+            if Moody.bad:
+                raise RuntimeError("out of memory")
+            return super().render(latents)
+
+    engine = bundled(make_source=Moody)
+    asked = parse_query("seed=1", models=engine.names)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        engine.submit(asked, 1, lambda faces: b"x").result(60)
+    Moody.bad = False
+    assert engine.submit(asked, 1, lambda faces: b"x").result(60) == b"x"
+    engine.close()
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again_by_the_next_request() -> None:
+    tries = []
+
+    def moody() -> Model:
+        tries.append(1)
+        if len(tries) == 1:
+            raise WeightsError("not there yet")
+        return load_model()
+
+    engine = Engine({"moody": moody})
+    service = FaceService(engine)
+    assert [service.ask("seed=1").result(60).status for _ in range(3)] == [500, 200, 200]
+    assert len(tries) == 2
+    engine.close()
+
+
+def test_closing_finishes_what_waits_and_takes_no_more() -> None:
+    held = Held()
+    engine = Engine({"held": held})
+    service = FaceService(engine)
+    waiting = [service.ask("n=2") for _ in range(10)]
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    time.sleep(0.05)
+    assert service.ask("n=1").result(0).status == 503
+    held.go.set()
+    closing.join(60)
+    assert {answer.result(0).status for answer in waiting} == {200}
+    with pytest.raises(Busy):
+        engine.submit(parse_query("", models=("held",)), 1, lambda faces: b"")
+    assert not engine.ready
+
+
+def test_an_engine_needs_a_model_and_room_for_a_request() -> None:
+    with pytest.raises(ArgumentError):
+        Engine({})
+    with pytest.raises(ArgumentError):
+        Engine({"x": load_model}, queue=0)

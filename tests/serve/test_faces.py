@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceaug import FaceFolder, SyntheticFaceSource
+from faceaug.serve import Engine, FaceService
+from tests.serve.conftest import SwitchedSource, bundled, pixels, tiles
+
+
+def asked(service: FaceService, query: str, **more: str) -> tuple[int, bytes, dict[str, str]]:
+    answer = service.ask(query, **more).result(60)
+    return answer.status, answer.body, answer.headers
+
+
+def test_the_faces_are_those_of_the_source(service: FaceService) -> None:
+    status, body, headers = asked(service, "n=5&seed=7")
+    assert (status, headers["Content-Type"], headers["X-Faceaug-Grid"]) == (200, "image/png", "3x2")
+    expected = SyntheticFaceSource(seed=7).generate(5).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(tiles(body, 3, 2)[:5], expected)
+    later = tiles(asked(service, "n=2&seed=7&face=3")[1], 2, 1)
+    assert np.array_equal(later, expected[3:])
+
+
+def test_another_model_makes_other_faces(service: FaceService) -> None:
+    report = SyntheticFaceSource("dcgan-32-report", seed=7).generate(1).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(tiles(asked(service, "seed=7&model=dcgan-32-report")[1], 1, 1), report)
+
+
+def test_a_walk_leads_from_one_face_to_the_other(service: FaceService) -> None:
+    _, body, headers = asked(service, "seed=7&face=1&to=9&to_face=2&steps=9")
+    assert headers["X-Faceaug-Grid"] == "9x1"
+    way = tiles(body, 9, 1)
+    ends = [pixels(asked(service, query)[1]) for query in ("seed=7&face=1", "seed=9&face=2")]
+    assert np.array_equal(way[0], ends[0])
+    assert np.array_equal(way[-1], ends[1])
+    steps = np.abs(np.diff(way.astype(int), axis=0)).mean((1, 2, 3))
+    assert (steps > 0).all()
+    assert steps.max() < np.abs(ends[0].astype(int) - ends[1]).mean()
+
+
+def test_the_same_seed_is_the_same_bytes_alone_and_in_company(service: FaceService) -> None:
+    for ending in ("png", "webp", "zip"):
+        alone = {seed: asked(service, f"n=3&seed={seed}&format={ending}") for seed in range(12)}
+        together = {seed: service.ask(f"n=3&seed={seed}&format={ending}") for seed in range(12)}
+        assert {seed: answer.result(60).body for seed, answer in together.items()} == {
+            k: v[1] for k, v in alone.items()
+        }
+
+
+def test_without_a_seed_one_is_chosen_told_and_never_cached(service: FaceService) -> None:
+    first, second = asked(service, "n=2"), asked(service, "n=2")
+    assert first[2]["X-Faceaug-Seed"] != second[2]["X-Faceaug-Seed"]
+    assert first[1] != second[1]
+    assert first[2]["Cache-Control"] == "no-store"
+    assert "ETag" not in first[2]
+    assert asked(service, f"n=2&seed={first[2]['X-Faceaug-Seed']}")[1] == first[1]
+
+
+def test_with_a_seed_the_answer_may_be_kept_and_asked_for_again(service: FaceService, engine: Engine) -> None:
+    _, body, headers = asked(service, "n=2&seed=5")
+    assert "immutable" in headers["Cache-Control"]
+    before = engine.passes
+    for held in (headers["ETag"], f'"x", W/{headers["ETag"]}', "*"):
+        status, nothing, again = asked(service, "n=2&seed=5", if_none_match=held)
+        assert (status, nothing, again["ETag"]) == (304, b"", headers["ETag"])
+    assert engine.passes == before
+    assert asked(service, "n=2&seed=5", if_none_match='"other"')[:2] == (200, body)
+    assert asked(service, "n=2", if_none_match="*")[0] == 200
+    others = ("n=3&seed=5", "n=2&seed=6", "n=2&seed=5&face=1", "n=2&seed=5&format=webp", "seed=5&to=6&steps=2")
+    tags = {asked(service, query)[2]["ETag"] for query in ("n=2&seed=5", *others)}
+    assert len(tags) == 6
+
+
+def test_every_picture_says_that_it_is_synthetic(service: FaceService) -> None:
+    with Image.open(io.BytesIO(asked(service, "n=2&seed=5&face=4")[1])) as picture:
+        facts = dict(picture.info)
+    assert (facts["synthetic"], facts["model"], facts["seed"], facts["key"]) == ("true", "dcgan-32", "5", "4")
+    assert facts["license"] == "LicenseRef-CelebA-NonCommercial"
+    with Image.open(io.BytesIO(asked(service, "n=2&seed=5&format=webp")[1])) as picture:
+        assert "synthetic=true; model=dcgan-32" in picture.getexif()[270]
+
+
+def test_webp_and_png_hold_the_same_pixels(service: FaceService) -> None:
+    png, webp = asked(service, "n=4&seed=5"), asked(service, "n=4&seed=5&format=webp")
+    assert webp[2]["Content-Type"] == "image/webp"
+    assert np.array_equal(pixels(png[1]), pixels(webp[1]))
+
+
+def test_a_zip_is_a_folder_of_faces_that_can_be_loaded(service: FaceService, tmp_path: Path) -> None:
+    _, body, headers = asked(service, "n=5&seed=7&format=zip")
+    assert headers["Content-Disposition"] == 'attachment; filename="faces-7.zip"'
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        archive.extractall(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "metadata.csv").read_text().splitlines()))
+    assert [row["key"] for row in rows] == ["0", "1", "2", "3", "4"]
+    for row in rows:
+        assert row["origin"] == "synthetic"
+        assert hashlib.sha256((tmp_path / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]
+    folder = FaceFolder(tmp_path)
+    expected = SyntheticFaceSource(seed=7).generate(5).permute(0, 2, 3, 1).numpy()
+    assert all(np.array_equal(folder[k][0], expected[k]) for k in range(5))
+
+
+def test_a_zip_of_a_walk_tells_the_steps(service: FaceService) -> None:
+    body = asked(service, "seed=7&to=8&steps=4&format=zip")[1]
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("metadata.csv").decode())))
+    assert [(row["step"], row["seed"], row["to_seed"]) for row in rows] == [(str(k), "7", "8") for k in range(4)]
+
+
+@pytest.mark.parametrize("query", ["n=0", "seed=x", "model=no", "attributes=Smiling:1"])
+def test_a_wrong_parameter_is_a_400_in_json_that_names_it(service: FaceService, query: str) -> None:
+    status, body, headers = asked(service, query)
+    document = json.loads(body)
+    assert (status, headers["Content-Type"], headers["Cache-Control"]) == (400, "application/json", "no-store")
+    assert document["parameter"] == query.split("=", maxsplit=1)[0]
+    assert document["error"]
+
+
+def test_a_model_without_attributes_says_so(service: FaceService) -> None:
+    assert "takes no attributes" in json.loads(asked(service, "attributes=Smiling:1")[1])["error"]
+
+
+def test_attributes_reach_a_model_that_takes_them() -> None:
+    engine = bundled(make_source=SwitchedSource)
+    service = FaceService(engine)
+    plain, smiling, both = (
+        asked(service, f"seed=3&attributes={wish}") for wish in ("", "Smiling:1", "Male:-1,Smiling:1")
+    )
+    assert len({plain[1], smiling[1], both[1]}) == 3
+    assert both[1] == asked(service, "seed=3&attributes=Smiling:1,Male:-1")[1]
+    with Image.open(io.BytesIO(both[1])) as picture:
+        assert picture.info["attributes"] == "Male:-1,Smiling:1"
+    refused = json.loads(asked(service, "attributes=Young:1")[1])
+    assert refused["parameter"] == "attributes"
+    assert service.meta()["models"][0]["attributes"] == ["Eyeglasses", "Male", "Smiling"]
+    with zipfile.ZipFile(io.BytesIO(asked(service, "seed=3&format=zip&attributes=Male:-1")[1])) as archive:
+        assert b"requested_Male" in archive.read("metadata.csv")
+    engine.close()
+
+
+def test_a_failure_inside_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise OSError("secret place")
+
+    engine = Engine({"broken": broken})  # type: ignore[dict-item]
+    status, body, _ = asked(FaceService(engine), "seed=1")
+    assert (status, "secret" in body.decode(), "Traceback" in body.decode()) == (500, False, False)
+    assert "secret place" in caplog.text
+    engine.close()
+
+
+def test_what_is_offered_is_described(service: FaceService) -> None:
+    meta = service.meta()
+    assert [model["name"] for model in meta["models"]] == ["dcgan-32", "dcgan-32-report"]
+    first = meta["models"][0]
+    assert (first["size"], first["attributes"], len(first["sha256"])) == (32, [], 64)
+    assert "non-commercial" in first["terms"]
+    json.dumps(meta)
+
+
+def test_the_handler_runs_without_opencv_and_without_a_web_framework() -> None:
+    program = """
+import sys
+sys.modules["cv2"] = sys.modules["starlette"] = sys.modules["uvicorn"] = sys.modules["flask"] = None
+from faceaug.serve.function import service
+assert service().ask("n=2&seed=1&format=zip").result(60).status == 200
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,156 @@
+"""The real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from faceaug.errors import ArgumentError, RefusedError
+
+pytest.importorskip("uvicorn", reason="the extra serve is not installed")
+
+from faceaug.serve.server import PATIENCE, listen, offered
+
+
+def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faceaug", "serve", "--port", "0", "--json", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(3)]
+    url: str = json.loads("".join(lines))["url"]
+    return process, url
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[int, str]:
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    return process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    process, url = start("--rate", "0")
+    yield url
+    stop(process)
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        data: bytes = answer.read()
+    return data
+
+
+def port(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+def test_many_clients_at_once_are_all_answered(server: str) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        bodies = list(pool.map(get, [f"{server}api/faces?n=2&seed={k % 4}" for k in range(64)]))
+    assert len(set(bodies)) == 4
+    assert all(body.startswith(b"\x89PNG") for body in bodies)
+
+
+def test_slow_clients_are_shown_the_door_and_others_are_served_meanwhile(server: str) -> None:
+    address = ("127.0.0.1", port(server))
+    silent = [socket.create_connection(address) for _ in range(20)]
+    halfway = [socket.create_connection(address) for _ in range(20)]
+    for connection in halfway:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+    until = time.monotonic() + PATIENCE + 5
+    dripping = True
+    while time.monotonic() < until and dripping:
+        began = time.monotonic()
+        assert get(f"{server}healthz") == b'{"status": "alive"}'
+        assert time.monotonic() - began < 2
+        try:
+            halfway[0].sendall(b"x")
+        except OSError:
+            dripping = False
+        time.sleep(0.25)
+    assert not dripping
+    for connection in (*silent, *halfway):
+        connection.settimeout(5)
+        try:
+            assert connection.recv(1) == b""
+        except ConnectionError:
+            pass
+        finally:
+            connection.close()
+
+
+def test_a_connection_in_use_is_kept(server: str) -> None:
+    with socket.create_connection(("127.0.0.1", port(server))) as connection:
+        until = time.monotonic() + PATIENCE + 2
+        while time.monotonic() < until:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b'{"status": "alive"}'):
+                part = connection.recv(65536)
+                assert part, "the server closed the connection"
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 200")
+            time.sleep(0.4)
+
+
+def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:
+    for rubbish in (
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
+        b"\x16\x03\x01\x02" * 50 + b"\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as connection:
+            try:
+                connection.sendall(rubbish)
+                answer = connection.recv(65536)
+            except ConnectionError:
+                continue
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+            assert b"Traceback" not in answer
+    assert get(f"{server}healthz")
+
+
+def test_it_stops_gracefully_and_says_so() -> None:
+    process, url = start()
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(get, f"{url}api/faces?n=64&seed=1")
+        time.sleep(0.1)
+        code, errors = stop(process)
+        assert under_way.result().startswith(b"\x89PNG")
+    assert code == 130
+    assert errors.splitlines()[-1] == "faceaug: stopped; requests under way were answered"
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_refused() -> None:
+    with listen("127.0.0.1", 0) as door, pytest.raises(RefusedError, match="try another --port"):
+        listen("127.0.0.1", door.getsockname()[1])
+
+
+def test_models_are_offered_by_name_never_by_path(tmp_path: Path) -> None:
+    assert list(offered(())) == ["dcgan-32", "dcgan-32-report"]
+    assert list(offered((tmp_path / "mine", "dcgan-32"))) == ["mine", "dcgan-32"]
+    with pytest.raises(ArgumentError, match="offered already"):
+        offered((tmp_path / "mine", tmp_path / "other" / "mine"))
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "starlette"])
+def test_without_the_extra_the_command_names_the_cure(missing: str) -> None:
+    hidden = f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = ['serve']"
+    program = f"{hidden}; from faceaug.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"faceaug: serve needs {missing}: python -m pip install 'faceaug[serve]'\n"
