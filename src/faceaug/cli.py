@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
-import traceback
-import warnings
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from faceaug.console import Console, common_options
-from faceaug.errors import FaceAugError, Interrupted, printable
+from faceaug.console import Console, common_options, run_to_the_end
+from faceaug.errors import Interrupted, printable
 
 FOLDER = click.Path(path_type=Path)
 
@@ -376,53 +370,4 @@ def _write_report(path: Path, report: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending has one clear line and the exit code of the contract."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code, message = _ending()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if message:
-        click.echo(f"faceaug: {' '.join(message.split())}", err=True)
-        if "--json" in sys.argv:
-            click.echo(json.dumps({"error": message, "exit_code": code}))
-    sys.exit(code)
-
-
-def _ending() -> tuple[int, str]:
-    """Run the command; its exit code, and what to say of it where it failed."""
-    try:
-        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "faceaug"
-        return 2, f"{error.format_message()} See: {command} --help"
-    except click.ClickException as error:
-        return error.exit_code, error.format_message()
-    except FaceAugError as error:
-        return error.exit_code, str(error)
-    except (KeyboardInterrupt, click.Abort):
-        return Interrupted.exit_code, "interrupted"
-    except BrokenPipeError:
-        return 1, ""
-    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            traceback.print_exc()
-        return 1, _explain(error)
-    return 0, ""
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal, outside what the journal does
-        place = f" for {printable(error.filename)}" if error.filename else ""
-        return f"the system reports {error.strerror!r}{place}; -v shows where"
-    return f"unexpected {type(error).__name__}: {error}; -v shows where"
-
-
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    if "-q" not in sys.argv and "--quiet" not in sys.argv:
-        click.echo(f"note: {message}", err=True)
+    run_to_the_end(cli)
