@@ -122,7 +122,7 @@ def test_the_page_is_one_file_with_pictures_and_figures(report: EvaluationReport
     page = report.to_html()
     assert page.count("<img ") == 6  # random, worst, two strips of closest pairs, two of the control
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert "control: unseen real faces" in page
+    assert "control: 18 unseen real faces" in page
     assert "<svg " in page
     assert "This page shows real faces" in page
     assert [len(x) for x in (report.pictures.random, report.pictures.worst, report.pictures.closest)] == [40, 16, 16]

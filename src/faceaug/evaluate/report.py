@@ -47,11 +47,6 @@ class Figures:
     density: float
     coverage: float
 
-    @property
-    def what(self) -> str:
-        """The line of a table: "control: unseen real faces"."""
-        return f"control: {self.of}" if self.control else self.of
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -215,7 +210,13 @@ class EvaluationReport:
         """A row of the table of figures."""
         kernel = f"{1000 * f.kernel.mean:.2f} +- {1000 * f.kernel.std:.2f}"
         shares = (f"{value:.3f}" for value in (f.precision, f.recall, f.density, f.coverage))
-        return (f"{f.n:,} {f.what}", f"{f.reference_n:,} {f.against}", f"{f.frechet:.2f}", kernel, *shares)
+        return (
+            f"{'control: ' * f.control}{f.n:,} {f.of}",
+            f"{f.reference_n:,} {f.against}",
+            f"{f.frechet:.2f}",
+            kernel,
+            *shares,
+        )
 
     def memorisation_lines(self) -> list[str]:
         """What was found about copies, as sentences."""
