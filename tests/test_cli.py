@@ -192,6 +192,25 @@ class TestCommands:
         assert "32 images of 42 faces shown, finished" in longer.stdout
         assert run("synth", "--n", "2", "--out", tmp_path / "out", "--model", tmp_path / "run").code == 0
 
+    def test_evaluate(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        pytest.importorskip("efficientnet_lite_pytorch")
+        before, page = content(faces), tmp_path / "report.html"
+        command = ("evaluate", "dcgan-32", faces, "--n", "20", "--partition", "all")
+        done = run(*command, "--report", page, "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["extractor"] == "efficientnet-lite0 at 128 px"
+        assert [line["control"] for line in document["figures"]] == [False, True]
+        assert "copies of training faces" in done.stderr
+        assert "<svg" in page.read_text("utf-8")
+        for ending in ("json", "csv"):
+            assert run(*command, "--report", tmp_path / f"report.{ending}", "-q").stdout == ""
+        assert json.loads((tmp_path / "report.json").read_text("utf-8")) == document
+        assert content(faces) == before
+        few = run("evaluate", "dcgan-32", faces, "--partition", "val")
+        assert few.code == 3
+        assert "9 readable training faces, at least 10 are needed" in few.line
+
     def test_info(self, run: Run) -> None:
         done = run("info", "--json")
         assert done.code == 0
@@ -342,6 +361,11 @@ class TestOutputsInTheWay:
         (("synth", "--out", "OUT", "--truncation", "0"), "truncation 0.0: expected a number above 0"),
         (("train", "FOLDER", "--out", "OUT", "--minutes", "0"), "Invalid value for '--minutes'"),
         (("train", "FOLDER", "--out", "OUT", "--init", "nowhere"), "model nowhere: neither a bundled model"),
+        (("evaluate", "nowhere", "FOLDER"), "model nowhere: neither a bundled model"),
+        (("evaluate", "dcgan-32", "FOLDER", "--n", "0"), "n 0, real 25000: expected at least 10"),
+        (("evaluate", "dcgan-32", "FOLDER", "--extractor", "vgg"), "'vgg' is not one of"),
+        (("evaluate", "dcgan-32", "FOLDER", "--against", "train"), "the unseen faces must be another partition"),
+        (("evaluate", "dcgan-32", "nowhere"), "nowhere: no such folder"),
         (("clean", "FOLDER", "--max-remove", "much"), "'much' is not a share such as 20% or 0.2"),
         (("clean", "FOLDER", "--max-remove", "120%"), "'120%' is not a share"),
         (("clean", "FOLDER", "--workers", "0"), "Invalid value for '--workers'"),

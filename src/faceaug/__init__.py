@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         RefusedError as RefusedError,
         WeightsError as WeightsError,
     )
+    from faceaug.evaluate import evaluate_source as evaluate_source
     from faceaug.folder import FaceFolder as FaceFolder
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
@@ -65,6 +66,7 @@ _HOME = {
     "faceaug.synthesize": ("SyntheticFaceSource", "build_network"),
     "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "expand_dataset"),
     "faceaug.train": ("TrainConfig", "train_gan"),
+    "faceaug.evaluate": ("evaluate_source",),
     "faceaug.errors": (
         "FaceAugError", "ArgumentError", "RefusedError", "ImageError", "AnnotationError", "WeightsError",
         "JournalError", "Interrupted",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
-import traceback
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from faceaug.console import Console, common_options
-from faceaug.errors import FaceAugError, Interrupted, printable
+from faceaug.console import Console, common_options, run_to_the_end
+from faceaug.errors import FaceAugError, Interrupted
 from faceaug.options import FOLDER, in_a_folder, read_balance, read_number, read_share
 
 _EXAMPLES = "\b\nExample:\n  "
@@ -237,6 +231,47 @@ def train(
     console.document(report.to_json())
 
 
+@cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
+@click.argument("model")
+@click.argument("folder", type=FOLDER)
+@click.option("--n", type=int, default=5000, show_default=True, help="Generated faces to look at.")
+@click.option(
+    "--extractor", type=click.Choice(["efficientnet-lite0", "inception"]), default="efficientnet-lite0",
+    show_default=True, help="The network that compares faces.",
+)  # fmt: skip
+@click.option("--weights", type=FOLDER, help="File with the weights of inception.")
+@click.option("--download", is_flag=True, help="A model OWNER/NAME or the weights of inception may be fetched.")
+@click.option(
+    "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows it learnt from.  [default: train]"
+)
+@click.option(
+    "--against", type=click.Choice(["train", "val", "test"]), help="Rows it has not seen.  [default: val, or test]"
+)
+@click.option(
+    "--real", type=int, default=25_000, show_default=True, help="Use at most so many real faces of each kind."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the faces and of what is drawn.")
+@click.option("--device", help="Where to compute.  [default: cpu]")
+@click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@common_options
+def evaluate(model: str, folder: Path, report: Path | None, console: Console, **options: Any) -> None:
+    """Measure a model against real faces: fidelity, diversity, memorisation.
+
+    MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
+    figure stands a control: the same figure for real faces.
+    """
+    from faceaug.evaluate import evaluate_source
+
+    with console.progress("faces", 100, "%") as advance:
+        found = evaluate_source(
+            model, folder, on_progress=lambda done, total, words: advance(100 * done // total, words), **options
+        )
+    if report is not None:
+        _write_report(report, found)
+    console.say(found.summary(verbose=console.verbose))
+    console.document(found.to_json())
+
+
 @cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
 @click.argument("weights", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
@@ -350,53 +385,4 @@ def _write_report(path: Path, report: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending has one clear line and the exit code of the contract."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code, message = _ending()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if message:
-        click.echo(f"faceaug: {' '.join(message.split())}", err=True)
-        if "--json" in sys.argv:
-            click.echo(json.dumps({"error": message, "exit_code": code}))
-    sys.exit(code)
-
-
-def _ending() -> tuple[int, str]:
-    """Run the command; its exit code, and what to say of it where it failed."""
-    try:
-        cli.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "faceaug"
-        return 2, f"{error.format_message()} See: {command} --help"
-    except click.ClickException as error:
-        return error.exit_code, error.format_message()
-    except FaceAugError as error:
-        return error.exit_code, str(error)
-    except (KeyboardInterrupt, click.Abort):
-        return Interrupted.exit_code, "interrupted"
-    except BrokenPipeError:
-        return 1, ""
-    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            traceback.print_exc()
-        return 1, _explain(error)
-    return 0, ""
-
-
-def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal, outside what the journal does
-        place = f" for {printable(error.filename)}" if error.filename else ""
-        return f"the system reports {error.strerror!r}{place}; -v shows where"
-    return f"unexpected {type(error).__name__}: {error}; -v shows where"
-
-
-def _terminate(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    if "-q" not in sys.argv and "--quiet" not in sys.argv:
-        click.echo(f"note: {message}", err=True)
+    run_to_the_end(cli)

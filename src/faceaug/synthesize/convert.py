@@ -55,7 +55,7 @@ def import_state_dict(
         RefusedError: ``out`` holds something.
     """
     source, folder = Path(path), Path(out)
-    tensors = _read_tensors(source)
+    tensors = read_tensors(source)
     z_size, conv_dim, size = _shape_of(tensors, source)
     facts = {"imported_from": source.name}
     config = ModelConfig(
@@ -86,7 +86,13 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
         return save_model(folder, model.generator, model.config)
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pth`` state dict by name; a prefix such as ``module.`` and one nesting are taken off.
+
+    Raises:
+        ArgumentError: no such file.
+        WeightsError: it is damaged or holds more than tensors.
+    """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -94,7 +100,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"{printable(path)}: not a plain state dict ({reason}); save torch.save(generator.state_dict(), ...) again"
+            f"{printable(path)}: not a plain state dict ({reason}); save torch.save(network.state_dict(), ...) again"
         ) from error
     for nest in _NESTS:
         if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):

@@ -57,7 +57,8 @@ def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: N
     partial = place / (PIXELS + ".partial")
     with explained(place):
         pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
-        count, problems = _fill(pixels, folder, crop=crop, size=size, rows=rows)
+        kept, problems = _fill(pixels, folder, crop=crop, size=size, rows=rows)
+        count = len(kept)
         _refuse_sameness(folder, pixels[:count])
         digest = fingerprint(pixels[:count])
         pixels.flush()
@@ -112,7 +113,7 @@ def _refuse_sameness(folder: FaceFolder, faces: NDArray[np.uint8]) -> None:
 
 def load_faces(
     folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], list[str]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
     """Decode, cut and size pictures in memory.
 
     Args:
@@ -122,20 +123,21 @@ def load_faces(
         rows: which pictures, in this order.
 
     Returns:
-        (faces, problems): uint8 (n, 3, size, size) of the readable ones, and a line for each that is not.
+        (faces, rows, problems): uint8 (n, 3, size, size) of the readable ones, int64 (n,) which those are, and a line
+        for each other one.
 
     Raises:
         RefusedError: none is readable.
     """
     faces = np.empty((len(rows), 3, size, size), np.uint8)
-    count, problems = _fill(faces, folder, crop=crop, size=size, rows=rows)
-    return faces[:count], problems
+    kept, problems = _fill(faces, folder, crop=crop, size=size, rows=rows)
+    return faces[: len(kept)], np.array(kept, np.int64), problems
 
 
 def _fill(
     faces: NDArray[np.uint8], folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
-) -> tuple[int, list[str]]:
-    """Write the readable pictures into ``faces``, from the first on; how many, and a line for each other one."""
+) -> tuple[list[int], list[str]]:
+    """Write the readable pictures into ``faces``, from the first on; their rows, and a line for each other one."""
     problems: list[str] = []
 
     def face(row: int) -> NDArray[np.uint8] | str:
@@ -144,18 +146,19 @@ def _fill(
         except ImageError as error:
             return str(error)
 
-    count = 0
+    kept: list[int] = []
     with ThreadPoolExecutor(2) as pool:  # OpenCV decodes outside the interpreter lock
         for start in range(0, len(rows), _CHUNK):
-            for result in pool.map(face, rows[start : start + _CHUNK].tolist()):
+            chunk = rows[start : start + _CHUNK].tolist()
+            for row, result in zip(chunk, pool.map(face, chunk), strict=True):
                 if isinstance(result, str):
                     problems.append(result)
                 else:
-                    faces[count] = result
-                    count += 1
-    if not count:
+                    faces[len(kept)] = result
+                    kept.append(row)
+    if not kept:
         raise RefusedError(f"{folder.root}: none of its {len(rows)} pictures can be read ({problems[0]})")
-    return count, problems
+    return kept, problems
 
 
 def fingerprint(faces: NDArray[np.uint8]) -> str:

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceaug.draws import permutation, stream
+from faceaug.synthesize.frechet import feature_statistics, frechet_distance
 
 REFERENCE, FAKES = 2048, 512
 _SIDE = 32  # larger faces are averaged down: the proxy looks at what every size has
 _SAMENESS = 0.4  # a batch this much less diverse than real faces is a collapse; healthy runs stay above 0.7
 _CERTAIN = 0.995  # mean sign of the logits of real faces: above, the discriminator is never wrong
 _FEW = 20_000  # images before which every run looks collapsed
-
-Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Monitor:
         some = np.sort(permutation(len(faces), seed, slot="train/monitor")[:REFERENCE])
         self._filters = [_filters((32, 3, 5, 5)), _filters((64, 32, 3, 3))]
         real = self._describe(torch.from_numpy(np.ascontiguousarray(faces[some])))
-        self._real = _statistics(real)
+        self._real = feature_statistics(real)
         self._spread = _mean_distance(real)
 
     def look(self, raw: Tensor, averaged: Tensor, *, certainty: float, images: int) -> Health:
@@ -82,7 +81,9 @@ class Monitor:
                 "the discriminator is never wrong about real faces: the generator learns little from it; try augment, "
                 "r1, or a lower d_learning_rate"
             )
-        proxy, proxy_raw = (_frechet(_statistics(x), self._real) for x in (self._describe(averaged), found))
+        proxy, proxy_raw = (
+            frechet_distance(feature_statistics(x), self._real) for x in (self._describe(averaged), found)
+        )
         return Health(round(proxy, 5), round(proxy_raw, 5), round(diversity, 4), tuple(alarms))
 
     @torch.inference_mode()
@@ -101,18 +102,6 @@ def _filters(shape: tuple[int, int, int, int]) -> Tensor:
     return scaled
 
 
-def _statistics(values: NDArray[np.float64]) -> Statistics:
-    return values.mean(axis=0), np.cov(values, rowvar=False)
-
-
 def _mean_distance(values: NDArray[np.float64]) -> float:
     """Mean distance between neighbours in the list, which are strangers: n pairs say enough."""
     return float(np.linalg.norm(values - np.roll(values, 1, axis=0), axis=1).mean())
-
-
-def _frechet(a: Statistics, b: Statistics) -> float:
-    """|difference of means|^2 + trace(A + B - 2 (A B)^1/2); the root through the eigenvalues of A^1/2 B A^1/2."""
-    values, vectors = np.linalg.eigh(a[1])
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ b[1] @ root), 0, None)).sum()
-    return float(((a[0] - b[0]) ** 2).sum() + np.trace(a[1]) + np.trace(b[1]) - 2 * cross)

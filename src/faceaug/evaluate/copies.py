@@ -1,0 +1,147 @@
+"""Which generated faces are training faces again: near by perceptual hash, then proven as in cleaning.
+
+What chance can do is read from real faces that no model has seen: they are as alike to training faces as photos are,
+and no copies. The threshold of detail is raised until at most one of the pairs is expected to pass by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceaug.clean.calibrate import choose_threshold, is_same_photo
+from faceaug.clean.hashes import hash_pair, pack, small_grey
+from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
+from faceaug.clean.verify import PairEvidence, compare
+from faceaug.image import Image8
+
+RADIUS = 6  # bits of the 64-bit pHash
+_COMPARED = 4_000  # pairs whose pixels are compared; the nearest first
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A generated face that shows what a training face shows.
+
+    Attributes:
+        face: number of the generated face.
+        row: of the training face, in the faces given.
+        mirrored: whether it is the mirror image.
+        bits: of the pHash that differ.
+        detail: correlation of detail after alignment, see ``faceaug.clean.verify``.
+    """
+
+    face: int
+    row: int
+    mirrored: bool
+    bits: int
+    detail: float
+
+
+@dataclass(frozen=True, slots=True)
+class CopySearch:
+    """What was looked for and found.
+
+    Attributes:
+        copies: by generated face; the best of each.
+        candidates: pairs within the radius.
+        compared: pairs whose pixels were compared.
+        unseen_copies: unseen real faces that the same test calls copies; -1 without unseen faces.
+        radius: bits within which pairs were looked for.
+        detail: threshold of detail that was needed.
+    """
+
+    copies: tuple[Copy, ...]
+    candidates: int
+    compared: int
+    unseen_copies: int
+    radius: int
+    detail: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    one: int
+    other: int
+    mirrored: bool
+    bits: int
+    evidence: PairEvidence
+
+
+def find_copies(faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8] | None) -> CopySearch:
+    """Compare generated faces and their mirror images with training faces.
+
+    Args:
+        faces: uint8 (n, 3, H, W), generated.
+        training: uint8 (m, 3, H, W).
+        unseen: uint8 (u, 3, H, W), real faces the model has not seen, or None.
+    """
+    known = _hashes(training)[0]
+    pairs, candidates, radius = _compared(faces, training, known)
+    control = [] if unseen is None else _compared(unseen, training, known)[0]
+    detail, _ = choose_threshold([p.evidence for p in pairs], [p.evidence for p in control])
+    return CopySearch(
+        copies=tuple(_best(pairs, detail)),
+        candidates=candidates,
+        compared=len(pairs),
+        unseen_copies=-1 if unseen is None else len(_best(control, detail)),
+        radius=radius,
+        detail=detail,
+    )
+
+
+def _best(pairs: Sequence[_Pair], detail: float) -> list[Copy]:
+    found: dict[int, Copy] = {}
+    for pair in sorted(pairs, key=lambda p: -p.evidence.detail):
+        if is_same_photo(pair.evidence, detail):
+            copy = Copy(pair.one, pair.other, pair.mirrored, pair.bits, round(pair.evidence.detail, 4))
+            found.setdefault(pair.one, copy)
+    return [found[face] for face in sorted(found)]
+
+
+def _compared(faces: NDArray[np.uint8], training: NDArray[np.uint8], known: Hashes) -> tuple[list[_Pair], int, int]:
+    """(pairs with evidence, number of candidates, radius)."""
+    found, radius = [], RADIUS
+    for mirrored, hashes in enumerate(_hashes(faces)):
+        pairs, within = _near(hashes, known)
+        radius = min(radius, within)
+        lines = zip(pairs.distance.tolist(), pairs.first.tolist(), pairs.second.tolist(), strict=True)
+        found += [(bits, one, other, bool(mirrored)) for bits, one, other in lines]
+    chosen = sorted(found)[:_COMPARED]
+    evidence = (
+        compare(_picture(faces[one], mirrored), _picture(training[other])) for _, one, other, mirrored in chosen
+    )
+    made = [
+        _Pair(one, other, mirrored, bits, seen)
+        for (bits, one, other, mirrored), seen in zip(chosen, evidence, strict=True)
+    ]
+    return made, len(found), radius
+
+
+def _near(one: Hashes, other: Hashes) -> tuple[Pairs, int]:
+    """Pairs within the largest radius that is affordable: blank faces are alike by the million."""
+    for radius in range(RADIUS, 0, -2):
+        try:
+            return near_pairs_between(one, other, radius), radius
+        except TooManyPairs:
+            continue
+    return near_pairs_between(one, other, -1), -1
+
+
+def _hashes(faces: NDArray[np.uint8]) -> tuple[Hashes, Hashes]:
+    """The pHash of every face and of its mirror image: uint64 (n,) each."""
+    found = np.empty((2, len(faces)), np.uint64)
+    for k, face in enumerate(faces):
+        small = small_grey(Image.fromarray(_picture(face)).convert("L"), 32)
+        found[:, k] = [pack(bits)[0] for bits in hash_pair(small)]
+    return found[0], found[1]
+
+
+def _picture(face: NDArray[np.uint8], mirrored: bool = False) -> Image8:
+    """uint8 (3, H, W) -> (H, W, 3)."""
+    image = face.transpose(1, 2, 0)
+    return np.ascontiguousarray(image[:, ::-1] if mirrored else image)

