@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceaug.clean.calibrate import choose_threshold, is_same_photo
-from faceaug.clean.hashes import hash_pair, pack, small_grey
+from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
 from faceaug.clean.verify import PairEvidence, compare
 from faceaug.image import Image8
@@ -134,11 +134,9 @@ def _near(one: Hashes, other: Hashes) -> tuple[Pairs, int]:
 
 def _hashes(faces: NDArray[np.uint8]) -> tuple[Hashes, Hashes]:
     """The pHash of every face and of its mirror image: uint64 (n,) each."""
-    found = np.empty((2, len(faces)), np.uint64)
-    for k, face in enumerate(faces):
-        small = small_grey(Image.fromarray(_picture(face)).convert("L"), 32)
-        found[:, k] = [pack(bits)[0] for bits in hash_pair(small)]
-    return found[0], found[1]
+    small = [small_grey(Image.fromarray(_picture(face)).convert("L"), 32) for face in faces]
+    words = hash_words(np.stack(small))[..., 0] if small else np.empty((0, 2), np.uint64)
+    return words[:, 0], words[:, 1]
 
 
 def _picture(face: NDArray[np.uint8], mirrored: bool = False) -> Image8:
