@@ -109,20 +109,20 @@ def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(
 def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     source = SyntheticFaceSource(seed=1)
-    source.save(whole, 200)
+    source.save(whole, 600)
 
     class StopError(Exception):
         pass
 
     def stop(done: int) -> None:
-        if done == 128:
+        if done == 512:
             raise StopError
 
     with pytest.raises(StopError):
-        source.save(cut, 200, on_progress=stop)
+        source.save(cut, 600, on_progress=stop)
     assert not (cut / "metadata.csv").exists()
     untouched = (cut / "000000.png").stat().st_mtime_ns
-    SyntheticFaceSource(seed=1).save(cut, 200)
+    SyntheticFaceSource(seed=1).save(cut, 600)
     assert (cut / "000000.png").stat().st_mtime_ns == untouched
     names = sorted(p.name for p in whole.iterdir())
     assert names == sorted(p.name for p in cut.iterdir())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +35,7 @@ __all__ = ["BLOCK", "SYNTHETIC", "SynthesisReport", "SyntheticFaceSource", "synt
 SYNTHETIC = 2  # in target["origin"]
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+_AT_ONCE = 8 * BLOCK  # faces made before their files are written
 _SHARD = 1000  # faces per tar file
 _BYTES_PER_FACE = 8192  # on disk, picture and file-system block, generous
 
@@ -228,16 +227,14 @@ class SyntheticFaceSource:
             write_bytes(Path(path), encode_png(grid(self._pictures(0, n), columns=min(columns, n), enlarge=2)))
 
     def _write_files(self, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str) -> int:
-        # Compressing and writing go on outside the interpreter lock.
-        with closing(ManifestWriter(folder)) as manifest, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        # Many faces at once, then their files: threads for the files were slower, they wait for the interpreter.
+        with closing(ManifestWriter(folder)) as manifest:
             while manifest.done < count:
                 start = manifest.done
-                stop = min(start - start % BLOCK + BLOCK, count)
-                faces = self._pictures(start, stop - start)
-                names = [f"{k:06d}.{ending}" for k in range(start, stop)]
-                digests = pool.map(self._write_file, [folder / name for name in names], faces, range(start, stop))
-                for k, name, digest in zip(range(start, stop), names, digests, strict=True):
-                    manifest.add(self._row(name, k, digest))
+                stop = min(start - start % _AT_ONCE + _AT_ONCE, count)
+                for k, face in enumerate(self._pictures(start, stop - start), start=start):
+                    name = f"{k:06d}.{ending}"
+                    manifest.add(self._row(name, k, self._write_file(folder / name, face, k)))
                 manifest.flush()
                 on_progress(manifest.done)
             manifest.finish()
