@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -224,9 +224,9 @@ class FaceFolder:
             known.label[:] = [numbers[name.split("/", 1)[0]] for name in self.names]
             return known, []
         tables = [read_table(path) for path in table_paths(self.root)]
-        names, notes = _table_names(self.names)
-        known, more = join_tables(tables, names)
-        return known, more + (notes if tables else [])
+        names = table_names(self.names)
+        known, notes = join_tables(tables, names)
+        return known, notes + (_twins(self.names, names) if tables else [])
 
     def _read_metadata(self, metadata: tuple[str, ...]) -> tuple[Annotations, list[str]]:
         rows: list[dict[str, Any]] = []
@@ -247,16 +247,22 @@ def _freeze(known: Annotations) -> None:
         getattr(known, name).flags.writeable = False
 
 
-def _table_names(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """What tables call each picture: its name without folders, but one picture only may own a name."""
+def table_names(names: Sequence[str]) -> list[str]:
+    """What tables call each picture: its name without folders.
+
+    Of several with one name, the one in CelebA's own folder, else the first, owns it; the others get an empty one.
+    """
     owner: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: not name.startswith(f"{CELEBA_PICTURES}/")):
+    for name in sorted(names, key=lambda name: (not name.startswith(f"{CELEBA_PICTURES}/"), name)):
         owner.setdefault(last_part(name), name)
-    plain = [last if owner[last := last_part(name)] == name else "" for name in names]
+    return [last if owner[last := last_part(name)] == name else "" for name in names]
+
+
+def _twins(names: Sequence[str], plain: Sequence[str]) -> list[str]:
     twins = [name for name, own in zip(names, plain, strict=True) if not own]
     if not twins:
-        return plain, []
-    return plain, [f"{len(twins)} pictures share a name with another one and get no row of the tables ({some(twins)})"]
+        return []
+    return [f"{len(twins)} pictures share a name with another one and get no row of the tables ({some(twins)})"]
 
 
 def make_target(known: Annotations, position: int) -> Target:

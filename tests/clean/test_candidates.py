@@ -75,11 +75,20 @@ def test_a_new_picture_makes_the_search_run_again(cache: Cache) -> None:
 def test_a_damaged_search_is_made_anew(cache: Cache, harm: str) -> None:
     table, names = looks(100), digests(100)
     fresh = find_candidates(table, names, cache)
-    cache.set_arrays("search", {harm: b"x y"})
+    cache.set_arrays(candidates._OWNER, {harm: b"x y"})
+    assert same(find_candidates(table, names, cache), fresh)
+
+
+def test_another_kind_of_search_does_not_use_what_this_one_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, names = looks(100), digests(100)
+    fresh = find_candidates(table, names, cache)
+    cache.set_arrays(candidates._OWNER, {"radius": b"4"})
+    assert find_candidates(table, names, cache).radius == 4
+    monkeypatch.setattr(candidates, "_OWNER", "search of tomorrow")
     assert same(find_candidates(table, names, cache), fresh)
 
 
 def test_a_search_that_found_very_much_is_not_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_KEPT", 10)
     find_candidates(looks(100), digests(100), cache)
-    assert cache.arrays("search") == {}
+    assert cache.arrays(candidates._OWNER) == {}

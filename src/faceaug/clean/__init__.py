@@ -11,7 +11,7 @@ nothing to do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -82,33 +82,23 @@ def clean_folder(
     scene = replace(look(path), copying=out is not None)
     beside = scene.layout == "classes"
     root = scene.listing.root
-    cache_path = state_folder(root, beside=beside) / "cache.sqlite"
+
+    def decided(scene: Scene, earlier: Sequence[str], *, keep_cache: bool) -> Decision:
+        with open_cache(state_folder(root, beside=beside) / "cache.sqlite", write=keep_cache) as cache:
+            return decide(scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache)
+
     with _stoppable():
-        if dry_run:
-            earlier = read_journal(root, beside=beside).set_aside()
-            with open_cache(cache_path, write=False) as cache:
-                planned = decide(
-                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
-                )
-            return replace(planned.report, dry_run=True, notes=planned.report.notes + _too_many(planned, policy))
-        if out is not None:
-            earlier = read_journal(root, beside=beside).set_aside()
-            with open_cache(cache_path, write=False) as cache:
-                decision = decide(
-                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
-                )
-            for refusal in _too_many(decision, policy):
-                raise RefusedError(f"{printable(path)}: {refusal}")
+        if dry_run or out is not None:  # the folder is only read
+            decision = decided(scene, read_journal(root, beside=beside).set_aside(), keep_cache=False)
+            if dry_run or out is None:
+                notes = decision.report.notes + _too_many(decision, policy)
+                return replace(decision.report, dry_run=True, notes=notes)
+            _check_share(path, decision, policy)
             return _copy(scene, decision, policy, Path(out), link, workers)
         with open_journal(root, beside=beside, purpose="clean") as journal:
-            scene = look(path)  # again under the lock: another run may just have ended, or a stopped one been completed
-            earlier = journal.history.set_aside()
-            with open_cache(cache_path, write=True) as cache:
-                decision = decide(
-                    scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache
-                )
-            for refusal in _too_many(decision, policy):
-                raise RefusedError(f"{printable(path)}: {refusal}")
+            # Looked at again under the lock: another run may just have ended, or a stopped one been completed.
+            decision = decided(look(path), journal.history.set_aside(), keep_cache=True)
+            _check_share(path, decision, policy)
             return _perform(journal, root, decision, workers)
 
 
@@ -184,6 +174,11 @@ def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:
         "(max_remove in Python)"
     )
     return (refusal,)
+
+
+def _check_share(path: Path | str, decision: Decision, policy: CleanPolicy) -> None:
+    for refusal in _too_many(decision, policy):
+        raise RefusedError(f"{printable(path)}: {refusal}")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ MIRROR_RADIUS = 8
 _BUDGET = 3_000_000_000  # hashes compared: about a minute
 _PAIRS = 25_000_000  # pairs kept in memory: about 1 GB
 _KEPT = 4_000_000  # pairs kept in the cache: about 50 MB
+_OWNER = f"search 1, {RADIUS}, {MIRROR_RADIUS}"  # in the cache: another search or likeness needs another number
 _COLUMNS = {"first": "<i4", "second": "<i4", "distance": "u1", "like": "<f4"}
 
 
@@ -93,7 +94,7 @@ def find_candidates(looks: NDArray[np.void], digests: Sequence[str], cache: Cach
     plain = _judged(thumbnails, thumbnails, pairs)
     search = Search(plain, _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks)), radius)
     if len(search.plain.first) + len(search.mirrored.first) <= _KEPT:
-        cache.set_arrays("search", _arrays(search) | {"digests": present.tobytes()})
+        cache.set_arrays(_OWNER, _arrays(search) | {"digests": present.tobytes()})
     return search
 
 
@@ -109,7 +110,7 @@ def _arrays(search: Search) -> dict[str, bytes]:
 
 def _known(present: NDArray[np.bytes_], cache: Cache) -> Search | None:
     """The last search, if all pictures were part of it."""
-    arrays = cache.arrays("search")
+    arrays = cache.arrays(_OWNER)
     try:
         before = np.frombuffer(arrays["digests"], "S32")
         place = np.searchsorted(before, present)

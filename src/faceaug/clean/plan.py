@@ -21,7 +21,6 @@ from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.folder import (
-    CELEBA_PICTURES,
     FaceFolder,
     File,
     Layout,
@@ -29,6 +28,7 @@ from faceaug.folder import (
     find_layout,
     last_part,
     list_folder,
+    table_names,
     table_paths,
 )
 from faceaug.image import SUFFIXES
@@ -212,7 +212,7 @@ def _pictures(
     files = scene.listing.pictures
     new = {rename.old: rename.new for rename in renames}
     names = [new.get(file.name, file.name) for file in files]
-    plain = _table_names(names)
+    plain = table_names(names)
     annotations = scene.annotations
     if annotations is None:
         annotations = join_tables(list(scene.tables), plain)[0] if scene.tables else unknown(len(files))
@@ -232,14 +232,6 @@ def _pictures(
         if not signatures[file.name].problem
     ]
     return pictures, annotations
-
-
-def _table_names(names: Sequence[str]) -> list[str]:
-    """What tables call each picture; of two with one name, the one in CelebA's own folder, else the first, owns it."""
-    owner: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: (not name.startswith(f"{CELEBA_PICTURES}/"), name)):
-        owner.setdefault(last_part(name), name)
-    return [plain if owner[plain := last_part(name)] == name else "" for name in names]
 
 
 def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate], list[tuple[str, str]]]:
