@@ -62,13 +62,15 @@ class _Connection(asyncio.Protocol):
         place = self._connections.enter(self._client)
         self._refused = place != "served"
         if place == "dropped":
-            self._transport.abort()
+            self._drop()
             return
         if not self._refused:
             self._inner.connection_made(transport)
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return
         self._transport = None
         self._connections.leave(self._client, refused=self._refused)
         if not self._refused:
@@ -106,6 +108,13 @@ class _Connection(asyncio.Protocol):
             self._transport.write(answer)
             self._transport.close()
 
+    def _drop(self) -> None:
+        """End it now. uvicorn hears of it first: else it may answer into what is closed already."""
+        transport = self._transport
+        if transport is not None:
+            self.connection_lost(None)
+            transport.abort()
+
     def _look(self) -> None:
         """Every second: has the client had its time?"""
         if self._transport is None:
@@ -116,6 +125,6 @@ class _Connection(asyncio.Protocol):
         if working and not self._transport.get_write_buffer_size():
             self._cycle, self._served = cycle, loop.time()
         elif loop.time() - self._served > (SHORT if self._refused else PATIENCE):
-            self._transport.abort()
+            self._drop()
             return
         loop.call_later(SHORT, self._look)
