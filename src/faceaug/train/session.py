@@ -19,6 +19,7 @@ from faceaug.synthesize.networks import Generator, build_network
 from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
 from faceaug.train.config import Precision, TrainConfig
+from faceaug.train.convolution import quicken
 from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.processes import Processes, share_batch_norm
@@ -91,6 +92,9 @@ class Session:
         if self.processes.count > 1:
             share_batch_norm(self.discriminator)
             share_batch_norm(self.generator)
+        if not config.compile:  # a compiler arranges convolutions its own way
+            quicken(self.discriminator)
+            quicken(self.generator)
         self._compiled = tuple(self._compile(network) for network in (self.discriminator, self.generator))
         self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
         self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
