@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.networks import Generator
+from faceaug.synthesize.conditional import FilmGenerator
+from faceaug.synthesize.weights import AnyGenerator
+from faceaug.tables import ATTRIBUTES
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
@@ -25,7 +27,7 @@ def to_uint8(faces: Tensor) -> Tensor:
     return faces.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
 
 
-def fold_batch_norm(generator: Generator) -> Generator:
+def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
     """The same function with fewer operations: batch norm becomes part of the convolution before it.
 
     Args:
@@ -37,8 +39,10 @@ def fold_batch_norm(generator: Generator) -> Generator:
     folded = copy.deepcopy(generator)
     for name, block in list(folded.named_children()):
         layers = list(block.children())
-        if len(layers) == 2 and isinstance(layers[0], nn.ConvTranspose2d) and isinstance(layers[1], nn.BatchNorm2d):
-            folded.add_module(name, nn.Sequential(fuse_conv_bn_eval(layers[0], layers[1], transpose=True)))
+        if len(layers) == 2 and isinstance(layers[1], nn.BatchNorm2d):
+            grows = isinstance(layers[0], nn.ConvTranspose2d)
+            fused = fuse_conv_bn_eval(layers[0], layers[1], transpose=grows)  # type: ignore[type-var]
+            folded.add_module(name, nn.Sequential(fused))
     return folded
 
 
@@ -52,10 +56,11 @@ class Renderer:
         device: where to compute.
     """
 
-    def __init__(self, generator: Generator, precision: RenderPrecision, device: torch.device) -> None:
+    def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
         self._device, self._dtype = device, torch.float32
+        self._obeys = isinstance(generator, FilmGenerator)
         self._network: nn.Module = generator
         if precision == "bf16":
             self._dtype = torch.bfloat16
@@ -63,11 +68,28 @@ class Renderer:
             self._network = folded.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def block(self, latents: Tensor) -> Tensor:
-        """At most 64 latent vectors, float32 (n, z_size) -> uint8 (n, 3, H, W) on the CPU, computed as 64."""
-        full = latents.new_zeros(BLOCK, latents.shape[1])
-        full[: len(latents)] = latents
-        return to_uint8(self._network(full.to(self._device, self._dtype))).cpu()[: len(latents)]
+    def block(self, latents: Tensor, attributes: Tensor | None = None) -> Tensor:
+        """At most 64 faces, computed as 64.
+
+        Args:
+            latents: float32 (n, z_size).
+            attributes: float32 (n, 40), for a generator that obeys them; None is "don't care" for all.
+
+        Returns:
+            uint8 (n, 3, H, W) on the CPU.
+        """
+        inputs = [_filled(latents, latents.shape[1])]
+        if self._obeys:
+            inputs.append(_filled(attributes, len(ATTRIBUTES)))
+        faces = self._network(*(numbers.to(self._device, self._dtype) for numbers in inputs))
+        return to_uint8(faces).cpu()[: len(latents)]
+
+
+def _filled(rows: Tensor | None, width: int) -> Tensor:
+    full = torch.zeros(BLOCK, width)
+    if rows is not None:
+        full[: len(rows)] = rows
+    return full
 
 
 def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:

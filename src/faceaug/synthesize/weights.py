@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -22,7 +22,9 @@ from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
 from faceaug.synthesize.card import model_card
+from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.networks import SIZE, SIZES, Generator
+from faceaug.tables import ATTRIBUTES
 
 DEFAULT_MODEL = "dcgan-32"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -33,6 +35,9 @@ BUNDLED = {
     "dcgan-32": "1d0a2d507861bd3603c7ce194986ef8d1ffda77fb8b1bc9e910b39034d1c52c0",
     "dcgan-32-report": "2b34fb38f82080cbb2c9d5ffee3ecf3ab3fa44cb4afe1fac0b9cbad1ee492804",
 }
+Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
 
 
@@ -42,11 +47,13 @@ class ModelConfig:
 
     Attributes:
         name: of the model.
-        architecture: "dcgan".
+        architecture: "dcgan", or "film-subpixel", which obeys attributes.
         size: height and width of a face, pixels.
         crop: how real pictures were cut before training; see ``faceaug.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
+        attributes: names of those it obeys, in the order of its input; empty where it knows none.
+        embedding: numbers that stand for the attributes in the network.
         latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
         license: licence of the weights.
         training: facts about the run that made them, for the card.
@@ -55,11 +62,13 @@ class ModelConfig:
     """
 
     name: str
-    architecture: str = "dcgan"
+    architecture: Architecture = "dcgan"
     size: int = SIZE
     crop: Crop = "center178"
     z_size: int = 100
     conv_dim: int = 64
+    attributes: tuple[str, ...] = ()
+    embedding: int = 0
     latent: str = "normal"
     license: str = "unknown"
     training: dict[str, Any]
@@ -72,7 +81,7 @@ class Model:
     """A loaded model: its config and its generator, in evaluation mode, float32."""
 
     config: ModelConfig
-    generator: Generator
+    generator: AnyGenerator
 
 
 def load_model(model: str | Path | None = None) -> Model:
@@ -119,19 +128,31 @@ def read_config(folder: Path) -> ModelConfig:
     path = folder / CONFIG
     try:
         found = json.loads(_read(path.resolve()))
-        config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
+        known = {f.name: found[f.name] for f in fields(ModelConfig) if f.name in found}
+        config = ModelConfig(**(known | {"attributes": tuple(known.get("attributes", ()))}))
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
-    if config.format != FORMAT or config.architecture != "dcgan":
+    if config.format != FORMAT or config.architecture not in ARCHITECTURES:
         raise WeightsError(
             f"{printable(path)}: format {config.format}, architecture {config.architecture!r}: this faceaug reads "
-            f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
+            f"format {FORMAT}, architecture {' or '.join(map(repr, ARCHITECTURES))}; a newer faceaug may read it"
         )
     sizes = (config.z_size, config.conv_dim)
     plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
         raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
+    conditional = config.architecture != "dcgan"
+    if config.attributes != (ATTRIBUTES if conditional else ()) or not (1 <= config.embedding <= 4096) == conditional:
+        raise WeightsError(f"{printable(path)}: attributes or embedding do not fit architecture {config.architecture}")
     return config
+
+
+def empty_generator(config: ModelConfig) -> AnyGenerator:
+    """The network a config describes, on torch's meta device: names and shapes without numbers."""
+    with torch.device("meta"):
+        if config.architecture == "dcgan":
+            return Generator(config.z_size, config.conv_dim, config.size)
+        return FilmGenerator(config.z_size, config.conv_dim, config.size, embedding=config.embedding)
 
 
 def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
@@ -142,10 +163,9 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{printable(where)}: not a readable safetensors file ({error})") from error
 
 
-def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
+def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> AnyGenerator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
-    with torch.device("meta"):
-        generator = Generator(config.z_size, config.conv_dim, config.size)
+    generator = empty_generator(config)
     expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
@@ -160,7 +180,7 @@ def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: P
     return generator.eval().requires_grad_(False)
 
 
-def save_model(folder: Path, generator: Generator, config: ModelConfig) -> ModelConfig:
+def save_model(folder: Path, generator: AnyGenerator, config: ModelConfig) -> ModelConfig:
     """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(name, tensor) for name, tensor in generator.state_dict().items()}

@@ -21,8 +21,8 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
-from faceaug.synthesize.networks import Generator
-from faceaug.synthesize.weights import load_model
+from faceaug.synthesize.weights import AnyGenerator, load_model
+from faceaug.train.attributes import with_attributes
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, Progress, restore_newest
@@ -167,7 +167,7 @@ def _load(
             f"{printable(folder.root)}: {len(faces.pixels)} faces are fewer than one batch of {config.batch}; a GAN "
             "needs thousands, and learns fewer by heart"
         )
-    return faces
+    return with_attributes(faces, folder) if config.conditional else faces
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:
@@ -182,9 +182,9 @@ def _log(run: Path, session: Session, processes: Processes, *, tensorboard: bool
     return RunLog(run, session.images, tensorboard=tensorboard) if processes.rank == 0 else nullcontext()
 
 
-def _load_start(init: str | Path, config: TrainConfig) -> Generator:
+def _load_start(init: str | Path, config: TrainConfig) -> AnyGenerator:
     start = load_model(init)
-    found = (start.config.z_size, start.config.conv_dim, start.config.size)
-    if found != (config.z_size, config.g_conv_dim, config.size):
+    found = (start.config.architecture, start.config.z_size, start.config.conv_dim, start.config.size)
+    if found != (config.architecture, config.z_size, config.g_conv_dim, config.size):
         raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
     return start.generator
