@@ -10,7 +10,7 @@ import click
 
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, in_a_folder, read_balance, read_number, read_share
+from faceaug.options import FOLDER, asking_options, in_a_folder, read_balance, read_number, read_share
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -127,6 +127,10 @@ def preview(
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
+@asking_options
+@click.option(
+    "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
+)
 @click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
@@ -136,19 +140,23 @@ def preview(
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, truncation: float | None,
-    precision: Any, download: bool, console: Console,
+    precision: Any, download: bool, asking: dict[str, Any], toggles: Path | None, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
-    from faceaug.synthesize.weights import DEFAULT_MODEL
+    from faceaug.synthesize.toggles import write_toggles
+    from faceaug.synthesize.weights import default_model
 
     source = SyntheticFaceSource.from_pretrained(
-        model or DEFAULT_MODEL, download=download, n=n, seed=seed, truncation=truncation, precision=precision
-    )
+        model or default_model(asking["attributes"] or toggles), download=download, n=n, seed=seed, **asking,
+        truncation=truncation, precision=precision,
+    )  # fmt: skip
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
         source.save_grid(grid, min(n, 100))
+    if toggles is not None:
+        write_toggles(source, toggles)
     console.say(f"{report.faces:,} faces from {report.model}, seed {report.seed}, in {report.out}")
     console.document(report.to_json())
 

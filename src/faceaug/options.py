@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from faceaug.errors import printable
 
 FOLDER = click.Path(path_type=Path)
+
+
+def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What generated faces should have; the command gets it as ``asking``, arguments of ``SyntheticFaceSource``."""
+
+    @click.option("--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with it (repeatable).")
+    @click.option("--without", "absent", multiple=True, metavar="ATTRIBUTE", help="Only faces without it (repeatable).")
+    @click.option(
+        "--strength",
+        type=click.FloatRange(0, 4),
+        default=1.0,
+        show_default=True,
+        help="How strongly attributes are asked for; above 1 exaggerates.",
+    )
+    @click.option(
+        "--unasked", type=click.Choice(["typical", "free"]), default="typical", show_default=True,
+        help="Other attributes: those of real faces that fit, or left to the generator.",
+    )  # fmt: skip
+    @wraps(command)
+    def run(
+        *args: Any, present: tuple[str, ...], absent: tuple[str, ...], strength: float, unasked: str, **kwargs: Any
+    ) -> Any:
+        from faceaug.synthesize.asking import named_attributes
+
+        asking = {"attributes": named_attributes(present, absent), "strength": strength, "unasked": unasked}
+        return command(*args, asking=asking, **kwargs)
+
+    return run
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:

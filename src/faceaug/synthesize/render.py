@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.weights import AnyGenerator
-from faceaug.tables import ATTRIBUTES
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
@@ -60,7 +58,7 @@ class Renderer:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
         self._device, self._dtype = device, torch.float32
-        self._obeys = isinstance(generator, FilmGenerator)
+        self._z_size = generator.z_size
         self._network: nn.Module = generator
         if precision == "bf16":
             self._dtype = torch.bfloat16
@@ -68,28 +66,21 @@ class Renderer:
             self._network = folded.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def block(self, latents: Tensor, attributes: Tensor | None = None) -> Tensor:
-        """At most 64 faces, computed as 64.
+    def block(self, latents: Tensor) -> Tensor:
+        """At most 64 faces, computed as 64: latents float32 (n, width) -> uint8 (n, 3, H, W) on the CPU.
 
-        Args:
-            latents: float32 (n, z_size).
-            attributes: float32 (n, 40), for a generator that obeys them; None is "don't care" for all.
-
-        Returns:
-            uint8 (n, 3, H, W) on the CPU.
+        For a generator that obeys attributes the latent vector is followed by them: width is z_size + 40.
         """
-        inputs = [_filled(latents, latents.shape[1])]
-        if self._obeys:
-            inputs.append(_filled(attributes, len(ATTRIBUTES)))
-        faces = self._network(*(numbers.to(self._device, self._dtype) for numbers in inputs))
-        return to_uint8(faces).cpu()[: len(latents)]
+        full = latents.new_zeros(BLOCK, latents.shape[1])
+        full[: len(latents)] = latents
+        return to_uint8(generate(self._network, full.to(self._device, self._dtype), self._z_size)).cpu()[: len(latents)]
 
 
-def _filled(rows: Tensor | None, width: int) -> Tensor:
-    full = torch.zeros(BLOCK, width)
-    if rows is not None:
-        full[: len(rows)] = rows
-    return full
+def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:
+    """What a generator makes of latents, float (n, 3, H, W): attributes, where there are any, follow the vector."""
+    z, attributes = latents[:, :z_size], latents[:, z_size:]
+    faces: Tensor = network(z, attributes) if attributes.shape[1] else network(z)
+    return faces
 
 
 def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
@@ -113,12 +104,15 @@ def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
     return squeezed.float()
 
 
-def between(first: Tensor, second: Tensor, steps: int, latent: str) -> Tensor:
-    """Latent vectors on the way from one to another: float32 (z_size,) twice -> (steps, z_size), ends included.
+def between(first: Tensor, second: Tensor, steps: int, latent: str, *, z_size: int | None = None) -> Tensor:
+    """Latent vectors on the way from one to another: float32 (width,) twice -> (steps, width), ends included.
 
     Normal vectors go along the arc (Shoemake 1985, slerp): the straight way leads through shorter vectors than the
-    generator has ever seen.
+    generator has ever seen. Attributes, which follow the first ``z_size`` numbers, go straight.
     """
+    if z_size is not None and len(first) > z_size:
+        arc = between(first[:z_size], second[:z_size], steps, latent)
+        return torch.cat([arc, between(first[z_size:], second[z_size:], steps, "uniform")], 1)
     t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
     a, b = first.double(), second.double()
     cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)

@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
 from torch import Tensor
@@ -27,6 +29,7 @@ from faceaug.synthesize.networks import SIZE, SIZES, Generator
 from faceaug.tables import ATTRIBUTES
 
 DEFAULT_MODEL = "dcgan-32"
+CONDITIONAL_MODEL = "faces-64"  # where attributes are asked for
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
@@ -39,6 +42,7 @@ Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
+_ROWS = "attributes.rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +82,18 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: its config and its generator, in evaluation mode, float32."""
+    """A loaded model.
+
+    Attributes:
+        config: what it is.
+        generator: in evaluation mode, float32.
+        rows: int8 (m, 40), attributes of faces like those it learnt from, for a generator that obeys attributes; the
+            rows of a table, -1, 0 or 1, without names and pictures. None where there are none.
+    """
 
     config: ModelConfig
     generator: AnyGenerator
+    rows: NDArray[np.int8] | None = None
 
 
 def load_model(model: str | Path | None = None) -> Model:
@@ -105,7 +117,22 @@ def load_folder(folder: Path) -> Model:
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
     if hashlib.sha256(data).hexdigest() != expected:
         raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
-    return Model(config, build_generator(config, parse_weights(data, folder / WEIGHTS), where=folder / WEIGHTS))
+    tensors = parse_weights(data, folder / WEIGHTS)
+    rows = tensors.pop(_ROWS, None)
+    generator = build_generator(config, tensors, where=folder / WEIGHTS)
+    return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
+
+
+def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
+    fits = rows.dtype == torch.int8 and rows.ndim == 2 and rows.shape[1] == len(ATTRIBUTES)
+    if not fits or bool((rows.abs() > 1).any()):
+        raise WeightsError(f"{printable(where)}: {_ROWS} is no table of {len(ATTRIBUTES)} attributes")
+    return rows.numpy()
+
+
+def default_model(attributes: object) -> str:
+    """The bundled model to take where none is named: one that obeys attributes, if any are asked for."""
+    return CONDITIONAL_MODEL if attributes and CONDITIONAL_MODEL in BUNDLED else DEFAULT_MODEL
 
 
 def find_model(model: str | Path | None) -> Path:
@@ -180,10 +207,21 @@ def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: P
     return generator.eval().requires_grad_(False)
 
 
-def save_model(folder: Path, generator: AnyGenerator, config: ModelConfig) -> ModelConfig:
-    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written."""
+def save_model(
+    folder: Path, generator: AnyGenerator, config: ModelConfig, rows: NDArray[np.int8] | None = None
+) -> ModelConfig:
+    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written.
+
+    Args:
+        folder: made if it is not there.
+        generator: whose weights are written.
+        config: of the model; the hash in it is replaced.
+        rows: see ``Model``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(name, tensor) for name, tensor in generator.state_dict().items()}
+    if rows is not None:
+        tensors[_ROWS] = torch.from_numpy(np.ascontiguousarray(rows))
     data = dump_safetensors(tensors, metadata={"format": "pt"})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data, durable=True)

@@ -60,12 +60,13 @@ def export_model(
     )  # fmt: skip
     generator = empty_generator(model)
     generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
-    rows = saved.tensors.get("attributes/rows")
+    stored = saved.tensors.get("attributes/rows")
+    rows = None if stored is None else stored.numpy()
     if chosen == "average":
-        renew_statistics(generator, config, None if rows is None else rows.numpy())
+        renew_statistics(generator, config, rows)
     facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
-    return save_model(out, generator, replace(model, training=facts))
+    return save_model(out, generator, replace(model, training=facts), rows)
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:
