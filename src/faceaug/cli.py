@@ -151,12 +151,12 @@ def synth(
         model or default_model(asking["attributes"] or toggles), download=download, n=n, seed=seed, **asking,
         truncation=truncation, precision=precision,
     )  # fmt: skip
+    if toggles is not None:
+        write_toggles(source, toggles)
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
         source.save_grid(grid, min(n, 100))
-    if toggles is not None:
-        write_toggles(source, toggles)
     console.say(f"{report.faces:,} faces from {report.model}, seed {report.seed}, in {report.out}")
     console.document(report.to_json())
 
@@ -200,7 +200,7 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--preset", "name", default="dcgan-32", show_default=True, help="Where the other numbers come from.")
+@click.option("--preset", "name", help="Where the other numbers come from.  [default: dcgan-32; with --init the model]")
 @click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Save and stop after so long.")
 @click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
@@ -217,17 +217,18 @@ def expand(
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @common_options
 def train(
-    folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
-    settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console, **changes: Any,
+    folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
+    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console,
+    **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
     Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
     """
-    from faceaug.train import parse_settings, preset, train_gan
+    from faceaug.train import choose_config, parse_settings, train_gan
 
     given = {key: value for key, value in changes.items() if value is not None}
-    config = preset(name, **parse_settings(settings) | given)
+    config = choose_config(name, init, **parse_settings(settings) | given)
     with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
             folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,

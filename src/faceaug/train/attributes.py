@@ -40,14 +40,19 @@ class Requests:
     judged: Attributes
 
 
-def with_attributes(faces: Faces, folder: FaceFolder) -> Faces:
+def with_attributes(faces: Faces, folder: FaceFolder, *, required: bool = True) -> Faces:
     """The faces with their attributes, and both in the fingerprint.
+
+    Args:
+        faces: of the folder.
+        folder: whose tables are looked at.
+        required: whether something must be known; a model that has learnt attributes can do without.
 
     Raises:
         RefusedError: the folder's tables say nothing of attributes.
     """
     rows = np.ascontiguousarray(folder.annotations.attributes[faces.rows])
-    if not rows.any():
+    if required and not rows.any():
         raise RefusedError(
             f"{printable(folder.root)}: no attribute of any face is known; a model that obeys attributes learns them "
             "from list_attr_celeba.txt or from columns in metadata.csv; choose a preset without attributes otherwise"
@@ -71,8 +76,11 @@ def draw_requests(table: Attributes, config: TrainConfig, step: int) -> Requests
     """
     rng = stream(config.seed, index=step, slot="train/attributes/generator")
     rows = drop_some(table[rng.integers(len(table), size=config.batch)], config, rng)
-    toggled = np.flatnonzero(rng.random(config.batch) < config.toggle)
-    column = rng.integers(table.shape[1], size=config.batch)[toggled]
+    both = np.flatnonzero(
+        (table == 1).any(axis=0) & (table == -1).any(axis=0)
+    )  # else nobody can tell with from without
+    toggled = np.flatnonzero(rng.random(config.batch) < config.toggle * bool(len(both)))
+    column = rng.choice(both, size=config.batch)[toggled] if len(both) else toggled
     value = np.where(rows[toggled, column] == 0, rng.integers(2, size=len(toggled)) * 2 - 1, -rows[toggled, column])
     asked, judged = rows.copy(), rows
     asked[toggled, column], judged[toggled, column] = value, 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from faceaug.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
-from faceaug.synthesize.weights import ARCHITECTURES, Architecture
+from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig, find_model, read_config
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 Loss: TypeAlias = Literal["minimax", "non-saturating", "hinge", "relativistic"]
@@ -75,6 +76,10 @@ class TrainConfig:
     # The average of the weights.
     average_half_life: int = 40_000  # after Karras et al. 2018; 0 keeps none
     average_rampup: float = 0.1  # but at most this share of the images shown, so that the average forgets its start
+
+    # From another model's weights.
+    warmup: int = 0  # images by which the discriminator, which begins anew, learns before the generator moves
+    freeze: int = 0  # layers of the generator that stay as they are, from the latent vector on; Mo et al. 2020
 
     # When numbers run away.
     skips: int = 8  # steps in a row without a finite loss before the run goes back to its last checkpoint
@@ -158,7 +163,7 @@ _LEAST: dict[str, float] = {
     "z_size": 1, "g_conv_dim": 1, "d_conv_dim": 1, "images": 1, "checkpoint_every": 1, "sample_every": 1,
     "monitor_every": 1, "log_every": 1, "penalty_every": 1, "augment_images": 1, "skips": 1, "rollbacks": 0,
     "decay_images": 1, "decay_from": 0, "average_half_life": 0, "average_rampup": 0, "r1": 0, "r2": 0,
-    "aux_d": 0, "aux_g": 0,
+    "aux_d": 0, "aux_g": 0, "warmup": 0, "freeze": 0,
 }  # fmt: skip
 # How 0.1.0 trained, in the fields it did not have; constants, so that its runs go on whatever the defaults become.
 _BEFORE: dict[str, Any] = {
@@ -167,6 +172,7 @@ _BEFORE: dict[str, Any] = {
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
     "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.25, "drop_all": 0.1, "drop_some": 0.3,
+    "warmup": 0, "freeze": 0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
@@ -199,9 +205,45 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     """
     if name not in PRESETS:
         raise ArgumentError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **_known(changes))
+
+
+def _known(changes: dict[str, Any]) -> dict[str, Any]:
     if strange := sorted(set(changes) - {field.name for field in fields(TrainConfig)}):
         raise ArgumentError(f"unknown field {strange[0]!r}; the fields are {', '.join(_field_names())}")
-    return replace(PRESETS[name], **changes)
+    return changes
+
+
+def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
+    """How to go on from a model with the faces of a small folder, some hundred, without learning them by heart.
+
+    The networks are the model's. The discriminator, which begins anew, learns a while before the generator moves, and
+    slower than it; both see augmented faces from the start, the more the surer the discriminator is.
+
+    Args:
+        model: the config of the one to start from.
+        **changes: fields that are to be otherwise.
+    """
+    fitting = TrainConfig(
+        architecture=model.architecture, size=model.size, crop=model.crop, z_size=model.z_size,
+        g_conv_dim=model.conv_dim, images=60_000, batch=32, learning_rate=5e-5, d_learning_rate=1e-4, warmup=6_000,
+        augment="color,translation,cutout", augment_p=0.3, augment_target=0.5, augment_images=200_000,
+        average_half_life=5_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
+        monitor_every=5_000,
+    )  # fmt: skip
+    return replace(fitting, **_known(changes))
+
+
+def choose_config(name: str | None = None, init: str | Path | None = None, **changes: Any) -> TrainConfig:
+    """The preset of that name; without one, what fits the model to start from; without either, the default preset.
+
+    Raises:
+        ArgumentError: unknown preset, field or model; the message lists those there are.
+        WeightsError: the model is damaged.
+    """
+    if name is None and init is not None:
+        return fine_tuning(read_config(find_model(init)), **changes)
+    return preset(name or DEFAULT_PRESET, **changes)
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

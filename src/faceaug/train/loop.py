@@ -104,7 +104,7 @@ def train_gan(
         existed = run.exists()
         goes_on = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
         try:
-            faces = _load(folder, run, config, processes, partition=partition)
+            faces = _load(folder, run, config, processes, partition=partition, begun=init is not None)
         except RefusedError:
             if not goes_on:  # nothing was begun, so nothing remains
                 _withdraw(run, existed=existed)
@@ -152,9 +152,10 @@ def _check_shares(config: TrainConfig, processes: Processes) -> None:
 
 
 def _load(
-    folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None
-) -> Faces:
-    """The faces: decoded once on every machine, then opened by all its processes."""
+    folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None,
+    begun: bool,
+) -> Faces:  # fmt: skip
+    """The faces: decoded once on every machine, then opened by all its processes. ``begun``: from a model's weights."""
     rows, _ = select_rows(folder.annotations, partition)
     if processes.local_rank == 0:
         with explained(run):
@@ -167,7 +168,7 @@ def _load(
             f"{printable(folder.root)}: {len(faces.pixels)} faces are fewer than one batch of {config.batch}; a GAN "
             "needs thousands, and learns fewer by heart"
         )
-    return with_attributes(faces, folder) if config.conditional else faces
+    return with_attributes(faces, folder, required=not begun) if config.conditional else faces
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceaug.draws import stream
+from faceaug.errors import ArgumentError
 from faceaug.synthesize.conditional import build_conditional
 from faceaug.synthesize.networks import build_network
 from faceaug.synthesize.weights import AnyGenerator
@@ -105,6 +106,11 @@ class Session:
         )  # fmt: skip
         if self._start is not None:
             self.generator.load_state_dict(self._start.state_dict())
+        layers = generator_layers(self.generator)
+        if config.freeze >= len(layers):
+            raise ArgumentError(f"freeze {config.freeze}: one of the {len(layers)} layers at least must move")
+        for layer in layers[: config.freeze]:
+            layer.requires_grad_(False)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in self.networks().values():
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -128,7 +134,9 @@ class Session:
         buffers = [b for network in (self.discriminator, self.generator) for b in network.buffers()]
         before = [buffer.clone() for buffer in buffers]  # a poisoned forward pass would stay in batch norm
         real = self._real_batch()
-        healthy = self._teach_discriminator(real) and self._teach_generator(real)
+        healthy = self._teach_discriminator(real)
+        if healthy and self.images >= self.config.warmup:
+            healthy = self._teach_generator(real)
         self.steps += 1
         self.images += self.config.batch
         if healthy:
@@ -328,6 +336,16 @@ class Session:
         self.augmenting = AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p}))
         self.guard = Guard(**saved.numbers.get("guard", {}))
         self.readings = Readings(penalty=saved.numbers.get("penalty", 0.0))
+
+
+def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
+    """A generator's layers from the latent vector on: the linear ones before the first map, then map by map."""
+    found: dict[str, nn.ModuleList] = {}
+    for name, module in network.named_children():
+        number = name.lstrip("abcdefghijklmnopqrstuvwxyz_")
+        place = number or ("first" if isinstance(module, nn.Linear) else "last")
+        found.setdefault(place, nn.ModuleList()).append(module)
+    return list(found.values())
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
