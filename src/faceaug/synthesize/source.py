@@ -194,9 +194,9 @@ class SyntheticFaceSource:
         Raises:
             ArgumentError: an unknown attribute, or the model takes none.
         """
-        self._check_attributes({attribute: 1 if value is None else value})
         if not self.config.attributes:
-            raise ArgumentError(f"model {self.config.name} takes no attributes; edit needs one that does")
+            raise ArgumentError(f"model {self.config.name} takes no attributes; edit needs a model that does")
+        self._check_attributes({attribute: 1 if value is None else value})
         if isinstance(faces, Tensor):
             changed = faces.clone()
         else:
