@@ -372,7 +372,7 @@ class TestOutputsInTheWay:
         (("synth", "--out", "OUT", "--strength", "9"), "Invalid value for '--strength'"),
         (
             ("synth", "--out", "OUT", "--model", "dcgan-32", "--toggles", "OUT.png"),
-            "takes no attributes; edit needs one",
+            "takes no attributes; edit needs a model",
         ),
         (("synth", "--out", "OUT", "--model", "nowhere"), "model nowhere: neither a bundled model"),
         (("train", "FOLDER", "--out", "OUT", "--preset", "huge"), "unknown preset 'huge'; the presets are"),
