@@ -14,8 +14,8 @@ from faceaug.errors import printable
 FOLDER = click.Path(path_type=Path)
 
 
-def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What generated faces should have; the command gets it as ``asking``, arguments of ``SyntheticFaceSource``."""
+def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What generated faces should be like; the command gets it as ``making``, arguments of ``SyntheticFaceSource``."""
 
     @click.option("--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with it (repeatable).")
     @click.option("--without", "absent", multiple=True, metavar="ATTRIBUTE", help="Only faces without it (repeatable).")
@@ -27,17 +27,25 @@ def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="How strongly attributes are asked for; above 1 exaggerates.",
     )
     @click.option(
-        "--unasked", type=click.Choice(["typical", "free"]), default="typical", show_default=True,
+        "--unasked",
+        type=click.Choice(["typical", "free"]),
+        default="typical",
+        show_default=True,
         help="Other attributes: those of real faces that fit, or left to the generator.",
+    )
+    @click.option(
+        "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
+    )
+    @click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+        help="bf16 is faster on some processors, and a grey level or two off.",
     )  # fmt: skip
     @wraps(command)
-    def run(
-        *args: Any, present: tuple[str, ...], absent: tuple[str, ...], strength: float, unasked: str, **kwargs: Any
-    ) -> Any:
+    def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
         from faceaug.synthesize.asking import named_attributes
 
-        asking = {"attributes": named_attributes(present, absent), "strength": strength, "unasked": unasked}
-        return command(*args, asking=asking, **kwargs)
+        making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}
+        return command(*args, making=making | {"attributes": named_attributes(present, absent)}, **kwargs)
 
     return run
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faceaug.errors import ArgumentError
+from faceaug.errors import ArgumentError, RefusedError
 from faceaug.train import PRESETS, TrainConfig, choose_config, parse_settings, preset
 
 
@@ -115,3 +116,15 @@ def test_fine_tuning_takes_the_networks_from_the_model_and_augments_from_the_sta
         choose_config(None, "dcgan-32", speed=1)
     with pytest.raises(ArgumentError, match="neither a bundled model"):
         choose_config(None, "nowhere")
+
+
+def test_going_on_takes_what_the_run_began_with(tmp_path: Path) -> None:
+    document = {"run": preset("faces-64", seed=3).to_json() | {"init": None}, "finished": False}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert choose_config(resume=tmp_path) == preset("faces-64", seed=3)
+    assert choose_config(resume=tmp_path, images=9).images == 9
+    assert choose_config("dcgan-64", resume=tmp_path) == preset("dcgan-64")
+    with pytest.raises(ArgumentError, match="unknown field 'speed'"):
+        choose_config(resume=tmp_path, speed=1)
+    with pytest.raises(RefusedError, match="no run to resume there"):
+        choose_config(resume=tmp_path / "nowhere")

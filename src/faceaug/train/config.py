@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from faceaug.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
-from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig, find_model, read_config
+from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 Loss: TypeAlias = Literal["minimax", "non-saturating", "hinge", "relativistic"]
@@ -202,10 +201,11 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     """
     if name not in PRESETS:
         raise ArgumentError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
-    return replace(PRESETS[name], **_known(changes))
+    return replace(PRESETS[name], **known_fields(changes))
 
 
-def _known(changes: dict[str, Any]) -> dict[str, Any]:
+def known_fields(changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, or ArgumentError if there is no field of one of the names; the message lists the fields."""
     if strange := sorted(set(changes) - {field.name for field in fields(TrainConfig)}):
         raise ArgumentError(f"unknown field {strange[0]!r}; the fields are {', '.join(_field_names())}")
     return changes
@@ -229,19 +229,7 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
         average_half_life=10_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
         monitor_every=5_000,
     )  # fmt: skip
-    return replace(fitting, **_known(changes))
-
-
-def choose_config(name: str | None = None, init: str | Path | None = None, **changes: Any) -> TrainConfig:
-    """The preset of that name; without one, what fits the model to start from; without either, the default preset.
-
-    Raises:
-        ArgumentError: unknown preset, field or model; the message lists those there are.
-        WeightsError: the model is damaged.
-    """
-    if name is None and init is not None:
-        return fine_tuning(read_config(find_model(init)), **changes)
-    return preset(name or DEFAULT_PRESET, **changes)
+    return replace(fitting, **known_fields(changes))
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
