@@ -146,7 +146,7 @@ class Keeper:
         if session.config.operations:
             facts["augment_p"] = session.augmenting.p
         if session.config.conditional:
-            facts |= {"named": readings.named, "obeyed": readings.obeyed}
+            facts |= {"named": readings.named, "obeyed": readings.obeyed, "toggled": readings.toggled}
         if session.guard.skipped:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})

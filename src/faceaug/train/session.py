@@ -64,6 +64,7 @@ class Readings:
         penalty: the last R1 and R2 together, weighted.
         named: share of the known attributes of real faces that the discriminator names right; NaN without attributes.
         obeyed: share of the attributes asked for that it finds in the generated ones.
+        toggled: the same of the attributes that are not those of the real row.
     """
 
     d_loss: float = math.nan
@@ -73,6 +74,7 @@ class Readings:
     penalty: float = 0.0
     named: float = math.nan
     obeyed: float = math.nan
+    toggled: float = math.nan
 
 
 class Session:
@@ -177,9 +179,12 @@ class Session:
             logits, names = self._judge(self._augment(fake, "generator"), judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
-        if asked is not None and names is not None:
-            loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights)
+        if asked is not None and judged is not None and names is not None:
+            toggled = asked != judged
+            counts = torch.where(toggled, self.config.toggle_weight, 1.0)
+            loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, counts)
             self.readings.obeyed = self._agreement(names, asked)
+            self.readings.toggled = self._agreement(names, asked * toggled)
         healthy = self._descend(loss, self.generator, self.g_optimizer)
         self.discriminator.requires_grad_(True)
         return healthy
@@ -208,7 +213,7 @@ class Session:
 
     def _agreement(self, names: Tensor, wanted: Tensor) -> float:
         with torch.no_grad():
-            right = ((names * wanted) > 0).sum() / (wanted != 0).sum().clamp_min(1)
+            right = ((names * wanted) > 0).sum() / (wanted != 0).sum()  # NaN where nothing is wanted
             return float(self.processes.mean(right))
 
     def _descend(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
