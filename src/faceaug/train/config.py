@@ -225,9 +225,8 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
     fitting = TrainConfig(
         architecture=model.architecture, size=model.size, crop=model.crop, z_size=model.z_size,
         g_conv_dim=model.conv_dim, images=60_000, batch=32, learning_rate=1e-4, d_learning_rate=2e-4, warmup=6_000,
-        decay="linear", decay_from=20_000, end_rate=0.1,
         augment="color,translation,cutout", augment_p=0.3, augment_target=0.5, augment_images=200_000,
-        average_half_life=10_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
+        average_half_life=5_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
         monitor_every=5_000,
     )  # fmt: skip
     return replace(fitting, **known_fields(changes))
