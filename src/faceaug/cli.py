@@ -10,7 +10,7 @@ import click
 
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, in_a_folder, read_balance, read_number, read_share
+from faceaug.options import FOLDER, in_a_folder, making_options, read_balance, read_number, read_share
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -127,24 +127,26 @@ def preview(
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
-@click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
+@making_options
 @click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
-    help="bf16 is faster on some processors, and a grey level or two off.",
-)  # fmt: skip
+    "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
+)
 @click.option("--download", is_flag=True, help="A model OWNER/NAME may be fetched from the Hugging Face hub.")
 @common_options
 def synth(
-    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, truncation: float | None,
-    precision: Any, download: bool, console: Console,
+    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
+    making: dict[str, Any], toggles: Path | None, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
-    from faceaug.synthesize.weights import DEFAULT_MODEL
+    from faceaug.synthesize.toggles import write_toggles
+    from faceaug.synthesize.weights import default_model
 
     source = SyntheticFaceSource.from_pretrained(
-        model or DEFAULT_MODEL, download=download, n=n, seed=seed, truncation=truncation, precision=precision
+        model or default_model(making["attributes"] or toggles), download=download, n=n, seed=seed, **making
     )
+    if toggles is not None:
+        write_toggles(source, toggles)
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
@@ -192,7 +194,9 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--preset", "name", default="dcgan-32", show_default=True, help="Where the other numbers come from.")
+@click.option(
+    "--preset", "name", help="Where the other numbers come from.  [default: dcgan-32, or what fits --init or --resume]"
+)
 @click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Save and stop after so long.")
 @click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
@@ -209,17 +213,18 @@ def expand(
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @common_options
 def train(
-    folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
-    settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console, **changes: Any,
+    folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
+    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console,
+    **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
     Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
     """
-    from faceaug.train import parse_settings, preset, train_gan
+    from faceaug.train import choose_config, parse_settings, train_gan
 
     given = {key: value for key, value in changes.items() if value is not None}
-    config = preset(name, **parse_settings(settings) | given)
+    config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
     with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
             folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
