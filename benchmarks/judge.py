@@ -61,6 +61,7 @@ class Judge(nn.Module):
         self.out = nn.Linear(256, len(ATTRIBUTES))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) in -1..1 -> logits (n, 40)."""
         x = self.layers(x)  # (n, 192, 4, 4)
         x = F.elu(self.hidden(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
         return self.out(x)
@@ -87,9 +88,11 @@ class Opinion:
     shift: NDArray[np.float64]
 
     def __call__(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.bool_]:
+        """Which attributes it sees."""
         return self.scale * _scores(self.network, faces) + self.shift > 0
 
     def balanced_accuracy(self, faces: Labelled) -> NDArray[np.float64]:
+        """Mean of the shares recognised of faces with and without each attribute."""
         answers = self(faces.pixels)
         return np.array([balanced_accuracy(a, y) for a, y in zip(answers.T, faces.labels.T, strict=True)])
 

@@ -254,18 +254,17 @@ def _checked(faces: NDArray[np.uint8] | Tensor) -> Tensor:
 
 def _folded(network: AttributeNetwork) -> AttributeNetwork:
     """The same function with fewer operations: every norm becomes part of the convolution before it."""
-    nothing = nn.Identity()
-    network.stem[0] = fuse_conv_bn_eval(network.stem[0], network.stem[1])  # type: ignore[type-var]
-    network.stem[1] = nothing
+    _fold(network.stem, "0", "1")
     for block in network.blocks:
-        if isinstance(block, Block):
-            block.conv1, block.conv2 = (
-                fuse_conv_bn_eval(block.conv1, block.norm1), fuse_conv_bn_eval(block.conv2, block.norm2)
-            )  # fmt: skip
-            block.norm1 = block.norm2 = nothing  # type: ignore[assignment]
-            if len(block.shortcut):
-                block.shortcut[1] = fuse_conv_bn_eval(block.shortcut[1], block.shortcut[2])  # type: ignore[type-var]
-                block.shortcut[2] = nothing
-    network.places = fuse_conv_bn_eval(network.places, network.norm)
-    network.norm = nothing  # type: ignore[assignment]
+        _fold(block, "conv1", "norm1")
+        _fold(block, "conv2", "norm2")
+        if isinstance(block, Block) and len(block.shortcut):
+            _fold(block.shortcut, "1", "2")
+    _fold(network, "places", "norm")
     return network.eval().requires_grad_(False)
+
+
+def _fold(part: nn.Module, conv: str, norm: str) -> None:
+    fused = fuse_conv_bn_eval(part.get_submodule(conv), part.get_submodule(norm))  # type: ignore[type-var, arg-type]
+    part.add_module(conv, fused)
+    part.add_module(norm, nn.Identity())

@@ -54,10 +54,10 @@ def _figures(metrics: dict[str, Any]) -> str:
     table = "\n".join(lines)
     return f"""## How well it sees
 
-On {metrics["n"]:,} faces of the {metrics["partition"]} partition, which were used for nothing else. Balanced
-accuracy is the mean of the shares recognised of faces with and of faces without the attribute: 50 % is guessing. Both are at the
-threshold that balances the two kinds of error, so for rare attributes the plain accuracy can be below that of always
-saying no. Faces of 32 pixels are the same faces, reduced and enlarged again.
+On {metrics["n"]:,} faces of the {metrics["partition"]} partition, which were used for nothing else. Balanced accuracy
+is the mean of the shares recognised of faces with and of faces without the attribute: 50 % is guessing. Both are at
+the threshold that balances the two kinds of error, so for rare attributes the plain accuracy can be below that of
+always saying no. Faces of 32 pixels are the same faces, reduced and enlarged again.
 
 | attribute | has it |{head}
 |---|---:|{"---:|" * (2 * len(sizes))}

@@ -125,7 +125,7 @@ def train_classifier(
         _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, on_progress)
     if signals.received:
         raise Interrupted(
-            f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; it is saved"
+            f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; --resume continues"
         )
     finished, metrics = lessons.images >= config.images, None
     if finished:
@@ -169,15 +169,12 @@ def _learn(
                     left = max(config.images - lessons.images, 0) / max(rate, 1e-9) / 60
                     line = f"{rate:,.0f} faces/s  loss {lessons.loss:.3f}  {left:.0f} min left"
                     on_progress(lessons.images, line)
-            if passed(lessons.images, config.batch, config.checkpoint_every):
-                _keep(lessons, run, log)
-        if lessons.images >= config.images or stopped():
-            _keep(lessons, run, log)
-
-
-def _keep(lessons: Lessons, run: Path, log: RunLog) -> None:
-    log.write(lessons.images, {"area_under_curve": lessons.look()})
-    write_checkpoint(run, lessons.checkpoint())
+            if passed(lessons.images, config.batch, config.checkpoint_every) or lessons.images >= config.images:
+                log.write(lessons.images, {"area_under_curve": lessons.look()})
+                write_checkpoint(run, lessons.checkpoint())
+        if lessons.images < config.images:
+            # No look now: which weights are the best must not depend on when a run was stopped.
+            write_checkpoint(run, lessons.checkpoint())
 
 
 def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -196,7 +193,7 @@ def _export(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write run/model: calibrated by the faces held back, measured on unseen ones."""
     network, config = calibrated(
-        lessons, name=_model_name(run), attributes=_names(columns), license=license, facts=facts
+        lessons, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
     )
     save_classifier(run / "model", network, config)
     metrics = None
@@ -207,10 +204,6 @@ def _export(
         save_classifier(run / "model", network, config, metrics)
     finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
     return metrics
-
-
-def _model_name(run: Path) -> str:
-    return run.resolve().name
 
 
 def calibrated(
@@ -279,5 +272,5 @@ def measure(classifier: AttributeClassifier, faces: Labelled) -> dict[str, Any]:
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Faces averaged down to 32 pixels: uint8 (n, 3, 32, 32)."""
     side = pixels.shape[2] // COARSE
-    means = pixels.reshape(len(pixels), 3, COARSE, side, COARSE, side).mean(axis=(3, 5))
+    means: NDArray[np.float64] = pixels.reshape(len(pixels), 3, COARSE, side, COARSE, side).mean(axis=(3, 5))
     return np.rint(means).astype(np.uint8)
