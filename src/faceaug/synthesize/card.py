@@ -54,7 +54,7 @@ Makes {config.size}x{config.size} faces of nobody, for enlarging training sets a
 | crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
 | licence of the weights | {config.license} |
 {facts}
-{_CELEBA_TERMS if from_celeba else _OWN_TERMS}
+{terms(config.license)}
 ## Not for
 
 Identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of the pictures
@@ -62,3 +62,8 @@ they were learnt from.{_CELEBA_BIAS if from_celeba else ""}
 They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is
 marked as synthetic.
 """
+
+
+def terms(license: str) -> str:
+    """What a card says of data and licence."""
+    return _CELEBA_TERMS if license == _CELEBA else _OWN_TERMS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceaug.crop import CROPS, Crop
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
@@ -112,12 +113,8 @@ def load_model(model: str | Path | None = None) -> Model:
 def load_folder(folder: Path) -> Model:
     """Load the model in a folder; see ``load_model``."""
     config = read_config(folder)
-    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
-    data = _read((folder / WEIGHTS).resolve())
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
-    tensors = parse_weights(data, folder / WEIGHTS)
+    tensors = read_weights(folder, expected)
     rows = tensors.pop(_ROWS, None)
     generator = build_generator(config, tensors, where=folder / WEIGHTS)
     return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
@@ -135,17 +132,26 @@ def default_model(attributes: object) -> str:
     return CONDITIONAL_MODEL if attributes and CONDITIONAL_MODEL in BUNDLED else DEFAULT_MODEL
 
 
-def find_model(model: str | Path | None) -> Path:
-    """The folder of a model: see ``load_model``."""
+def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
+    """The tensors of a model folder, if the file's SHA-256 is the expected one; WeightsError if not."""
+    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
+    data = read_part((folder / WEIGHTS).resolve())
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
+    return parse_weights(data, folder / WEIGHTS)
+
+
+def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) -> Path:
+    """The folder of a model: see ``load_model``; ``bundled`` are the names there are for its kind."""
     name = DEFAULT_MODEL if model is None else model
-    if str(name) in BUNDLED:
+    if str(name) in bundled:
         return BUNDLED_FOLDER / str(name)
     folder = Path(name)
     for candidate in (folder, folder / "model"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
     raise ArgumentError(
-        f"model {printable(name)}: neither a bundled model ({', '.join(BUNDLED)}) "
+        f"model {printable(name)}: neither a bundled model ({', '.join(bundled)}) "
         f"nor a folder with {CONFIG} and {WEIGHTS}"
     )
 
@@ -154,7 +160,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check a model's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(_read(path.resolve()))
+        found = json.loads(read_part(path.resolve()))
         known = {f.name: found[f.name] for f in fields(ModelConfig) if f.name in found}
         config = ModelConfig(**(known | {"attributes": tuple(known.get("attributes", ()))}))
     except (ValueError, TypeError) as error:
@@ -193,7 +199,13 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
 def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> AnyGenerator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
     generator = empty_generator(config)
-    expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
+    fill_network(generator, tensors, where=where)
+    return generator
+
+
+def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path) -> None:
+    """Give a network these weights, in float32 and evaluation mode, after checking every name and shape."""
+    expected = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
         wrong = min(set(expected.items()) ^ set(found.items()))[0]
@@ -201,10 +213,10 @@ def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: P
             f"{printable(where)}: {wrong} has shape {found.get(wrong)}, the config asks for {expected.get(wrong)}"
         )
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    generator.load_state_dict(full, assign=True)
+    network.load_state_dict(full, assign=True)
     if not all(bool(torch.isfinite(t).all()) for t in full.values()):
         raise WeightsError(f"{printable(where)}: holds numbers that are not finite")
-    return generator.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
 
 
 def save_model(
@@ -219,15 +231,18 @@ def save_model(
         rows: see ``Model``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: _stored(name, tensor) for name, tensor in generator.state_dict().items()}
-    if rows is not None:
-        tensors[_ROWS] = torch.from_numpy(np.ascontiguousarray(rows))
-    data = dump_safetensors(tensors, metadata={"format": "pt"})
+    data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data, durable=True)
     write_json(folder / CONFIG, asdict(written), durable=True)
     write_bytes(folder / CARD, model_card(written).encode())
     return written
+
+
+def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None) -> bytes:
+    """The weights as a safetensors file, in half precision; ``more`` tensors are stored as they are."""
+    tensors = {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
+    return dump_safetensors(tensors | (more or {}), metadata={"format": "pt"})
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
@@ -236,7 +251,8 @@ def _stored(name: str, tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
 
 
-def _read(path: Path) -> bytes:
+def read_part(path: Path) -> bytes:
+    """The bytes of one file of a model folder; WeightsError if it cannot be read."""
     try:
         return read_bytes(path, _LIMITS)
     except ImageError as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.files import explained, prepare_output, write_bytes, write_json
@@ -19,7 +19,18 @@ from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known
 RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
 
 
-def open_run(run: Path, folder: FaceFolder, config: TrainConfig, *, resume: bool, init: str | Path | None) -> bool:
+class RunConfig(Protocol):
+    """What decides how a run goes, of whatever it trains."""
+
+    @property
+    def images(self) -> int:
+        """When the run is done."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as a dict of plain values."""
+
+
+def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, init: str | Path | None) -> bool:
     """Make the run folder, or check that the one there is this run.
 
     Returns:
