@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -176,23 +175,46 @@ class TestCommands:
     def test_expand_goes_on_after_an_interruption(
         self, run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from faceaug.mix import ExpandedDataset
+        from faceaug.mix import blocks
 
         command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
-        item = ExpandedDataset.item
+        write, written = blocks.write_bytes, []
 
-        def stop(dataset: ExpandedDataset, index: int) -> Any:
-            if index == 30:
+        def stop(path: Path, data: bytes) -> None:
+            if len(written) == 30:
                 raise KeyboardInterrupt
-            return item(dataset, index)
+            written.append(path)
+            write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ExpandedDataset, "item", stop)
+            patch.setattr(blocks, "write_bytes", stop)
             ended = run(*command)
         assert ended.code == 130
         assert "faceaug: interrupted; what was done is kept" in ended.stderr
         assert run(*command).code == 0
         assert len(FaceFolder(tmp_path / "plus")) == 86
+
+    def test_expand_makes_a_row_again(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
+        for row, origin in (("3", "real"), ("000050.png", "augmented"), ("85", "synthetic")):
+            done = run("expand", tmp_path / "plus", "--replay", row, "--out", tmp_path / "again.png")
+            assert done.code == 0, done.stderr
+            assert f"({origin}) made again: the same bytes" in done.stdout
+            name = FaceFolder(tmp_path / "plus").names[int(row.removesuffix(".png"))]
+            assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plus" / name).read_bytes()
+
+    def test_a_set_without_real_faces_comes_with_an_audit(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        out = tmp_path / "nobody"
+        done = run("expand", faces, "--out", out, "--synthetic", "30", "--copies", "0", "--only-synthetic", "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["sizes"] == {"original": 60, "cleaned": 0, "augmented": 0, "synthetic": 30, "total": 30}
+        assert document["memorisation"]["copies"] == 0
+        assert document["memorisation"]["training"] == 42
+        assert set(FaceFolder(out).annotations.origin) == {2}
+        page = (out / "report.html").read_text()
+        assert "No real face is in this folder" in page
+        assert "copies of the 42 training faces" in page
 
     def test_train_and_resume(self, run: Run, faces: Path, tmp_path: Path) -> None:
         command = ("train", faces, "--out", tmp_path / "run", "--preset", "tiny", "--crop", "square", "--seed", "2")

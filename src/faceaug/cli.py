@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
+from faceaug import options as parsing
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, in_a_folder, making_options, read_balance, read_number, read_share
+from faceaug.options import FOLDER, expand_options, in_a_folder, making_options
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -76,7 +77,7 @@ def clean(
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
-    policy = CleanPolicy(max_remove=read_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
+    policy = CleanPolicy(max_remove=parsing.read_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
     with console.progress("reading", _count(folder), "pictures") as advance:
         found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
     if report is not None:
@@ -158,35 +159,37 @@ def synth(
 @cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --copies 1 --synthetic 0.25")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
-@click.option(
-    "--copies", type=click.IntRange(min=0), default=1, show_default=True, help="Augmented copies of each face."
-)
-@click.option("--synthetic", default="0.25", show_default=True, metavar="SHARE|COUNT", help="Generated faces to add.")
-@click.option(
-    "--balance", multiple=True, metavar="ATTRIBUTE[=SHARE]", help="Copy rare faces up to this share, 0.5 if not given."
-)
-@click.option(
-    "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
-)
-@click.option("--model", metavar="NAME|PATH", help="Of the generated faces.  [default: dcgan-32]")
-@click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]")
-@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--format", "ending", type=click.Choice(["png", "jpg"]), default="png", show_default=True)
+@expand_options
 @common_options
 def expand(
-    folder: Path, out: Path, copies: int, synthetic: str, balance: tuple[str, ...], recipe: Path | None,
-    model: str | None, size: int | None, partition: str | None, seed: int, ending: Any, console: Console,
+    folder: Path, out: Path, balance: tuple[str, ...], synthetic: str, model: tuple[str, ...], ending: Any,
+    workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
+    console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
+    from faceaug.expansion import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
+    if replay is not None:
+        made = replay_to(folder, replay, out, faces=faces, models=parsing.read_models(model), recipe=recipe)
+        console.say(
+            f"{made.name} ({made.origin}) made again: {'the same bytes' if made.same else 'OTHER BYTES'}; {out}"
+        )
+        console.document(made.to_json() | {"out": str(out)})
+        return
     dataset = expand_dataset(
-        folder, copies=copies, synthetic=read_number(synthetic), balance=dict(map(read_balance, balance)),
-        recipe=recipe, source=model, size=size, partition=partition, seed=seed,
+        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)), recipe=recipe,
+        source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
     )  # fmt: skip
     with console.progress("items", len(dataset), "items") as advance:
-        report = save_dataset(dataset, out, format=ending, on_progress=advance)
+        report = save_dataset(
+            dataset,
+            out,
+            format=ending,
+            workers=workers,
+            on_progress=advance,
+            appendix=audit if only_synthetic else None,
+        )
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())
 

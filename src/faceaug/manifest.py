@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +127,21 @@ def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
         row.sha256,
         *(row.requested.get(name, "") for name in requested),
     ]  # fmt: skip
+
+
+def csv_line(row: Row, *, label: str | None = None, requested: tuple[str, ...] = ()) -> str:
+    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where it has one."""
+    cells = _cells(row, requested)
+    if label is not None:
+        cells[COLUMNS.index("label")] = label
+    return csv_text([cells])
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """Lines of cells as the text of a table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
 
 
 def _short(number: float | np.float32) -> str:
