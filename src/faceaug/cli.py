@@ -77,7 +77,8 @@ def clean(
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
-    policy = CleanPolicy(max_remove=parsing.read_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
+    limit = parsing.read_share(max_remove)
+    policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     with console.progress("reading", _count(folder), "pictures") as advance:
         found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
     if report is not None:
@@ -178,8 +179,8 @@ def expand(
         console.document(made.to_json() | {"out": str(out)})
         return
     dataset = expand_dataset(
-        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)), recipe=recipe,
-        source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
+        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
+        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
     )  # fmt: skip
     with console.progress("items", len(dataset), "items") as advance:
         report = save_dataset(
