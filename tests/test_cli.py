@@ -146,6 +146,18 @@ class TestCommands:
         assert len(FaceFolder(tmp_path / "out")) == 5
         assert (tmp_path / "grid.png").is_file()
 
+    def test_synth_with_attributes(self, run: Run, conditional_model: Path, tmp_path: Path) -> None:
+        done = run(
+            "synth", "--n", "5", "--out", tmp_path / "out", "--model", conditional_model, "--with", "Eyeglasses",
+            "--without", "Male", "--without", "Young", "--strength", "1.5", "--toggles", tmp_path / "toggles.png",
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        known = FaceFolder(tmp_path / "out").annotations.attributes
+        assert (known[:, 15] == 1).all()
+        assert (known[:, [20, 39]] == -1).all()
+        with Image.open(tmp_path / "toggles.png") as sheet:
+            assert sheet.size[1] == 20 + 41 * 68
+
     def test_expand(self, run: Run, faces: Path, tmp_path: Path) -> None:
         before = content(faces)
         done = run(
@@ -213,6 +225,12 @@ class TestCommands:
         assert longer.code == 0, longer.stderr
         assert "32 images of 42 faces shown, finished" in longer.stdout
         assert run("synth", "--n", "2", "--out", tmp_path / "out", "--model", tmp_path / "run").code == 0
+
+    def test_train_goes_on_from_a_model(self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path) -> None:
+        command = ("train", faces, "--out", tmp_path / "run", "--init", conditional_model, "--images", "64")
+        done = run(*command, "--set", "warmup=32", "--set", "d_conv_dim=4", "--set", "freeze=1")
+        assert done.code == 0, done.stderr
+        assert "64 images of 42 faces shown, finished" in done.stdout
 
     def test_evaluate(self, run: Run, faces: Path, tmp_path: Path) -> None:
         pytest.importorskip("efficientnet_lite_pytorch")
@@ -371,6 +389,13 @@ class TestOutputsInTheWay:
         (("expand", "FOLDER"), "Missing option '--out'"),
         (("synth", "--out", "OUT", "--n", "0"), "n 0: expected at least 1 face"),
         (("synth", "--out", "OUT", "--n", "many"), "'many' is not a valid integer"),
+        (("synth", "--out", "OUT", "--with", "Glasses"), "unknown attribute 'Glasses'; the attributes are 5_"),
+        (("synth", "--out", "OUT", "--with", "Male", "--without", "Male"), "attribute Male: asked for and asked to be"),
+        (("synth", "--out", "OUT", "--strength", "9"), "Invalid value for '--strength'"),
+        (
+            ("synth", "--out", "OUT", "--model", "dcgan-32", "--toggles", "OUT.png"),
+            "takes no attributes; edit needs a model",
+        ),
         (("synth", "--out", "OUT", "--model", "nowhere"), "model nowhere: neither a bundled model"),
         (("train", "FOLDER", "--out", "OUT", "--preset", "huge"), "unknown preset 'huge'; the presets are"),
         (("train", "FOLDER", "--out", "OUT", "--size", "48"), "size 48: expected one of 32, 64, 128, 256"),

@@ -3,13 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from faceaug.errors import printable
 
 FOLDER = click.Path(path_type=Path)
+
+
+def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What generated faces should be like; the command gets it as ``making``, arguments of ``SyntheticFaceSource``."""
+
+    @click.option("--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with it (repeatable).")
+    @click.option("--without", "absent", multiple=True, metavar="ATTRIBUTE", help="Only faces without it (repeatable).")
+    @click.option(
+        "--strength",
+        type=click.FloatRange(0, 4),
+        default=1.0,
+        show_default=True,
+        help="How strongly attributes are asked for; above 1 exaggerates.",
+    )
+    @click.option(
+        "--unasked",
+        type=click.Choice(["typical", "free"]),
+        default="typical",
+        show_default=True,
+        help="Other attributes: those of real faces that fit, or left to the generator.",
+    )
+    @click.option(
+        "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
+    )
+    @click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+        help="bf16 is faster on some processors, and a grey level or two off.",
+    )  # fmt: skip
+    @wraps(command)
+    def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
+        from faceaug.synthesize.asking import named_attributes
+
+        making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}
+        return command(*args, making=making | {"attributes": named_attributes(present, absent)}, **kwargs)
+
+    return run
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:

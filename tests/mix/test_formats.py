@@ -120,6 +120,17 @@ class TestReplay:
             assert made.same
             assert made.data == (report.out / made.name).read_bytes()
 
+    @pytest.mark.filterwarnings("ignore:no attribute classifier")
+    def test_a_face_that_was_asked_for_attributes_is_made_again(
+        self, celeba_folder: Path, tmp_path: Path, conditional_model: Path
+    ) -> None:
+        source = SyntheticFaceSource(conditional_model, seed=5, strength=1.5)
+        dataset = expand_dataset(celeba_folder, synthetic=6, balance="Eyeglasses", source=source, filter=False)
+        assert (dataset.synthetic.attributes[:, 15] > 0).all()
+        dataset.save(tmp_path / "out")
+        for row in range(len(dataset) - 6, len(dataset)):
+            assert replay_row(tmp_path / "out", row, source=conditional_model).same
+
     def test_a_folder_that_moved_is_asked_for(self, classes: Path, tmp_path: Path) -> None:
         report = expand_dataset(classes, partition="all", synthetic=0).save(tmp_path / "out")
         classes.rename(tmp_path / "elsewhere")

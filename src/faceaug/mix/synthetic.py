@@ -220,7 +220,7 @@ class _PartFiller:
 def _generate(source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int) -> NDArray[np.uint8]:
     if asked is None:
         return source.generate(n, start=start).numpy()
-    found: NDArray[np.uint8] = source.generate(n, attributes=asked, start=start).numpy()  # type: ignore[arg-type]
+    found: NDArray[np.uint8] = source.generate(n, attributes=asked, start=start).numpy()
     return found
 
 
