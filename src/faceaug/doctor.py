@@ -9,6 +9,7 @@ from typing import Any
 
 from faceaug.errors import FaceAugError
 from faceaug.image import load_cv2
+from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, ClassifierConfig, load_classifier
 from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
@@ -26,7 +27,7 @@ class Findings:
 
     versions: dict[str, str]
     extras: dict[str, bool]
-    models: tuple[ModelConfig, ...]
+    models: tuple[ModelConfig | ClassifierConfig, ...]
     trouble: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -80,12 +81,13 @@ def _trouble() -> list[str]:
     return trouble
 
 
-def _models() -> tuple[tuple[ModelConfig, ...], list[str]]:
+def _models() -> tuple[tuple[ModelConfig | ClassifierConfig, ...], list[str]]:
     """The bundled models that can be loaded, and what is wrong with the others."""
-    models, trouble = [], []
-    for name in BUNDLED:
+    models: list[ModelConfig | ClassifierConfig] = []
+    trouble = []
+    for name in (*BUNDLED, *BUNDLED_CLASSIFIERS):
         try:
-            models.append(load_model(name).config)
+            models.append(load_model(name).config if name in BUNDLED else load_classifier(name).config)
         except FaceAugError as error:
             trouble.append(f"{error}; install faceaug again")
     return tuple(models), trouble

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.networks import Generator
+from faceaug.synthesize.weights import AnyGenerator
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
@@ -26,7 +26,7 @@ def to_uint8(faces: Tensor) -> Tensor:
     return faces.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
 
 
-def fold_batch_norm(generator: Generator) -> Generator:
+def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
     """The same function with fewer operations: batch norm becomes part of the convolution before it.
 
     Args:
@@ -38,8 +38,10 @@ def fold_batch_norm(generator: Generator) -> Generator:
     folded = copy.deepcopy(generator)
     for name, block in list(folded.named_children()):
         layers = list(block.children())
-        if len(layers) == 2 and isinstance(layers[0], nn.ConvTranspose2d) and isinstance(layers[1], nn.BatchNorm2d):
-            folded.add_module(name, nn.Sequential(fuse_conv_bn_eval(layers[0], layers[1], transpose=True)))
+        if len(layers) == 2 and isinstance(layers[1], nn.BatchNorm2d):
+            grows = isinstance(layers[0], nn.ConvTranspose2d)
+            fused = fuse_conv_bn_eval(layers[0], layers[1], transpose=grows)  # type: ignore[type-var]
+            folded.add_module(name, nn.Sequential(fused))
     return folded
 
 
@@ -53,10 +55,11 @@ class Renderer:
         device: where to compute.
     """
 
-    def __init__(self, generator: Generator, precision: RenderPrecision, device: torch.device) -> None:
+    def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
         self._device, self._dtype = device, torch.float32
+        self._z_size = generator.z_size
         # Servers make a renderer for every request, and nn.Module.to looks at every parameter even where all are there.
         there = next(generator.parameters()).device == device
         self._network: nn.Module = generator if there else generator.to(device)
@@ -68,7 +71,10 @@ class Renderer:
 
     @torch.inference_mode()
     def block(self, latents: Tensor) -> Tensor:
-        """At most 64 latent vectors, float32 (n, z_size) -> uint8 (n, 3, H, W) on the CPU, computed as 64."""
+        """At most 64 faces, computed as 64: latents float32 (n, width) -> uint8 (n, 3, H, W) on the CPU.
+
+        For a generator that obeys attributes the latent vector is followed by them: width is z_size + 40.
+        """
         return torch.cat([to_uint8(self._pass(part)).cpu() for part in torch.split(latents, self._sizes[-1])])
 
     @torch.inference_mode()
@@ -79,7 +85,7 @@ class Renderer:
         and taken if every number comes out as in a pass of 64, to the last bit.
 
         Args:
-            latents: float32 (64, z_size), to try with; any but constant ones.
+            latents: float32 (64, width), to try with; any but constant ones.
 
         Returns:
             The sizes of passes there are now.
@@ -101,8 +107,14 @@ class Renderer:
         size = next(size for size in self._sizes if size >= len(latents))
         full = latents.new_zeros(size, latents.shape[1])
         full[: len(latents)] = latents
-        faces: Tensor = self._network(full.to(self._device, self._dtype))
-        return faces[: len(latents)]
+        return generate(self._network, full.to(self._device, self._dtype), self._z_size)[: len(latents)]
+
+
+def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:
+    """What a generator makes of latents, float (n, 3, H, W): attributes, where there are any, follow the vector."""
+    z, attributes = latents[:, :z_size], latents[:, z_size:]
+    faces: Tensor = network(z, attributes) if attributes.shape[1] else network(z)
+    return faces
 
 
 def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
@@ -126,12 +138,15 @@ def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
     return squeezed.float()
 
 
-def between(first: Tensor, second: Tensor, steps: int, latent: str) -> Tensor:
-    """Latent vectors on the way from one to another: float32 (z_size,) twice -> (steps, z_size), ends included.
+def between(first: Tensor, second: Tensor, steps: int, latent: str, *, z_size: int | None = None) -> Tensor:
+    """Latent vectors on the way from one to another: float32 (width,) twice -> (steps, width), ends included.
 
     Normal vectors go along the arc (Shoemake 1985, slerp): the straight way leads through shorter vectors than the
-    generator has ever seen.
+    generator has ever seen. Attributes, which follow the first ``z_size`` numbers, go straight.
     """
+    if z_size is not None and len(first) > z_size:
+        arc = between(first[:z_size], second[:z_size], steps, latent)
+        return torch.cat([arc, between(first[z_size:], second[z_size:], steps, "uniform")], 1)
     t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
     a, b = first.double(), second.double()
     cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)

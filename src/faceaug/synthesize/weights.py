@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceaug.crop import CROPS, Crop
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
 from faceaug.synthesize.card import model_card
+from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.networks import SIZE, SIZES, Generator
+from faceaug.tables import ATTRIBUTES
 
 DEFAULT_MODEL = "dcgan-32"
+CONDITIONAL_MODEL = "faces-64"  # where attributes are asked for
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
@@ -33,7 +39,11 @@ BUNDLED = {
     "dcgan-32": "1d0a2d507861bd3603c7ce194986ef8d1ffda77fb8b1bc9e910b39034d1c52c0",
     "dcgan-32-report": "2b34fb38f82080cbb2c9d5ffee3ecf3ab3fa44cb4afe1fac0b9cbad1ee492804",
 }
+Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
+_ROWS = "attributes.rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +52,13 @@ class ModelConfig:
 
     Attributes:
         name: of the model.
-        architecture: "dcgan".
+        architecture: "dcgan", or "film-subpixel", which obeys attributes.
         size: height and width of a face, pixels.
         crop: how real pictures were cut before training; see ``faceaug.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
+        attributes: names of those it obeys, in the order of its input; empty where it knows none.
+        embedding: numbers that stand for the attributes in the network.
         latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
         license: licence of the weights.
         training: facts about the run that made them, for the card.
@@ -55,11 +67,13 @@ class ModelConfig:
     """
 
     name: str
-    architecture: str = "dcgan"
+    architecture: Architecture = "dcgan"
     size: int = SIZE
     crop: Crop = "center178"
     z_size: int = 100
     conv_dim: int = 64
+    attributes: tuple[str, ...] = ()
+    embedding: int = 0
     latent: str = "normal"
     license: str = "unknown"
     training: dict[str, Any]
@@ -69,10 +83,18 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: its config and its generator, in evaluation mode, float32."""
+    """A loaded model.
+
+    Attributes:
+        config: what it is.
+        generator: in evaluation mode, float32.
+        rows: int8 (m, 40), attributes of faces like those it learnt from, for a generator that obeys attributes; the
+            rows of a table, -1, 0 or 1, without names and pictures. None where there are none.
+    """
 
     config: ModelConfig
-    generator: Generator
+    generator: AnyGenerator
+    rows: NDArray[np.int8] | None = None
 
 
 def load_model(model: str | Path | None = None) -> Model:
@@ -91,25 +113,45 @@ def load_model(model: str | Path | None = None) -> Model:
 def load_folder(folder: Path) -> Model:
     """Load the model in a folder; see ``load_model``."""
     config = read_config(folder)
-    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
-    data = _read((folder / WEIGHTS).resolve())
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
+    tensors = read_weights(folder, expected)
+    rows = tensors.pop(_ROWS, None)
+    generator = build_generator(config, tensors, where=folder / WEIGHTS)
+    return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
+
+
+def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
+    fits = rows.dtype == torch.int8 and rows.ndim == 2 and rows.shape[1] == len(ATTRIBUTES)
+    if not fits or bool((rows.abs() > 1).any()):
+        raise WeightsError(f"{printable(where)}: {_ROWS} is no table of {len(ATTRIBUTES)} attributes")
+    return rows.numpy()
+
+
+def default_model(attributes: object) -> str:
+    """The bundled model to take where none is named: one that obeys attributes, if any are asked for."""
+    return CONDITIONAL_MODEL if attributes and CONDITIONAL_MODEL in BUNDLED else DEFAULT_MODEL
+
+
+def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
+    """The tensors of a model folder, if the file's SHA-256 is the expected one; WeightsError if not."""
+    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
+    data = read_part((folder / WEIGHTS).resolve())
     if hashlib.sha256(data).hexdigest() != expected:
         raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
-    return Model(config, build_generator(config, parse_weights(data, folder / WEIGHTS), where=folder / WEIGHTS))
+    return parse_weights(data, folder / WEIGHTS)
 
 
-def find_model(model: str | Path | None) -> Path:
-    """The folder of a model: see ``load_model``."""
+def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) -> Path:
+    """The folder of a model: see ``load_model``; ``bundled`` are the names there are for its kind."""
     name = DEFAULT_MODEL if model is None else model
-    if str(name) in BUNDLED:
+    if str(name) in bundled:
         return BUNDLED_FOLDER / str(name)
     folder = Path(name)
     for candidate in (folder, folder / "model"):
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
     raise ArgumentError(
-        f"model {printable(name)}: neither a bundled model ({', '.join(BUNDLED)}) "
+        f"model {printable(name)}: neither a bundled model ({', '.join(bundled) or 'there is none yet'}) "
         f"nor a folder with {CONFIG} and {WEIGHTS}"
     )
 
@@ -118,20 +160,32 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check a model's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(_read(path.resolve()))
-        config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
+        found = json.loads(read_part(path.resolve()))
+        known = {f.name: found[f.name] for f in fields(ModelConfig) if f.name in found}
+        config = ModelConfig(**(known | {"attributes": tuple(known.get("attributes", ()))}))
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
-    if config.format != FORMAT or config.architecture != "dcgan":
+    if config.format != FORMAT or config.architecture not in ARCHITECTURES:
         raise WeightsError(
             f"{printable(path)}: format {config.format}, architecture {config.architecture!r}: this faceaug reads "
-            f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
+            f"format {FORMAT}, architecture {' or '.join(map(repr, ARCHITECTURES))}; a newer faceaug may read it"
         )
     sizes = (config.z_size, config.conv_dim)
     plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
         raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
+    conditional = config.architecture != "dcgan"
+    if config.attributes != (ATTRIBUTES if conditional else ()) or not (1 <= config.embedding <= 4096) == conditional:
+        raise WeightsError(f"{printable(path)}: attributes or embedding do not fit architecture {config.architecture}")
     return config
+
+
+def empty_generator(config: ModelConfig) -> AnyGenerator:
+    """The network a config describes, on torch's meta device: names and shapes without numbers."""
+    with torch.device("meta"):
+        if config.architecture == "dcgan":
+            return Generator(config.z_size, config.conv_dim, config.size)
+        return FilmGenerator(config.z_size, config.conv_dim, config.size, embedding=config.embedding)
 
 
 def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
@@ -142,11 +196,16 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{printable(where)}: not a readable safetensors file ({error})") from error
 
 
-def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
+def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> AnyGenerator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
-    with torch.device("meta"):
-        generator = Generator(config.z_size, config.conv_dim, config.size)
-    expected = {name: tuple(t.shape) for name, t in generator.state_dict().items()}
+    generator = empty_generator(config)
+    fill_network(generator, tensors, where=where)
+    return generator
+
+
+def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path) -> None:
+    """Give a network these weights, in float32 and evaluation mode, after checking every name and shape."""
+    expected = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
         wrong = min(set(expected.items()) ^ set(found.items()))[0]
@@ -154,22 +213,36 @@ def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: P
             f"{printable(where)}: {wrong} has shape {found.get(wrong)}, the config asks for {expected.get(wrong)}"
         )
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    generator.load_state_dict(full, assign=True)
+    network.load_state_dict(full, assign=True)
     if not all(bool(torch.isfinite(t).all()) for t in full.values()):
         raise WeightsError(f"{printable(where)}: holds numbers that are not finite")
-    return generator.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
 
 
-def save_model(folder: Path, generator: Generator, config: ModelConfig) -> ModelConfig:
-    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written."""
+def save_model(
+    folder: Path, generator: AnyGenerator, config: ModelConfig, rows: NDArray[np.int8] | None = None
+) -> ModelConfig:
+    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written.
+
+    Args:
+        folder: made if it is not there.
+        generator: whose weights are written.
+        config: of the model; the hash in it is replaced.
+        rows: see ``Model``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: _stored(name, tensor) for name, tensor in generator.state_dict().items()}
-    data = dump_safetensors(tensors, metadata={"format": "pt"})
+    data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data, durable=True)
     write_json(folder / CONFIG, asdict(written), durable=True)
     write_bytes(folder / CARD, model_card(written).encode())
     return written
+
+
+def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None) -> bytes:
+    """The weights as a safetensors file, in half precision; ``more`` tensors are stored as they are."""
+    tensors = {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
+    return dump_safetensors(tensors | (more or {}), metadata={"format": "pt"})
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
@@ -178,7 +251,8 @@ def _stored(name: str, tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
 
 
-def _read(path: Path) -> bytes:
+def read_part(path: Path) -> bytes:
+    """The bytes of one file of a model folder; WeightsError if it cannot be read."""
     try:
         return read_bytes(path, _LIMITS)
     except ImageError as error:

@@ -1,0 +1,106 @@
+"""The network that reads attributes from a face: four maps, each half as large, and a look at every place of the last.
+
+A residual network (He et al. 2016, "Deep residual learning for image recognition") of 1.6 million weights. At its end
+stands a depthwise convolution as large as the map instead of a mean over it (Chen et al. 2018, "MobileFaceNets",
+section 3.1): on aligned faces it matters where something is seen.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceaug.draws import stream
+
+SIDE = 64  # pixels: height and width of what the network looks at
+STEM, WIDTHS, BLOCKS = 32, (64, 128, 256), (2, 2, 1)
+_LAST = SIDE // 2 ** (1 + len(WIDTHS))  # side of the last map
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut: (n, channels, H, W) -> (n, width, H / stride, W / stride)."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.shortcut = nn.Sequential()
+        if stride > 1 or channels != width:
+            shrink = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            self.shortcut = nn.Sequential(shrink, nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class AttributeNetwork(nn.Module):
+    """Float (n, 3, 64, 64) in -1..1 -> logits (n, outputs), high = yes.
+
+    Args:
+        outputs: how many attributes.
+    """
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.stem = nn.Sequential(nn.Conv2d(3, STEM, 4, 2, 1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU())
+        blocks, channels = [], STEM
+        for width, count in zip(WIDTHS, BLOCKS, strict=True):
+            for k in range(count):
+                blocks.append(Block(channels, width, 1 if k else 2))
+                channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.places = nn.Conv2d(channels, channels, _LAST, groups=channels, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.fc = nn.Linear(channels, outputs)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: float (n, 256)."""
+        x = self.blocks(self.stem(x))  # (n, 32, 32, 32), (n, 64, 16, 16), (n, 128, 8, 8), (n, 256, 4, 4)
+        features: Tensor = self.norm(self.places(x)).flatten(1)
+        return features
+
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Logits, float (n, outputs).
+
+        Args:
+            x: float (n, 3, 64, 64), -1 = black, 1 = white.
+            kept: factors of the features, float (n, 256): dropout (Srivastava et al. 2014), drawn by the caller.
+        """
+        features = self.features(x)
+        logits: Tensor = self.fc(features if kept is None else features * kept)
+        return logits
+
+
+FEATURES = WIDTHS[-1]
+
+
+def build_attribute_network(outputs: int, *, seed: int) -> AttributeNetwork:
+    """A network with fresh weights (He et al. 2015), in training mode. Torch's random state is left alone.
+
+    The second norm of every block begins at zero, so that a block begins as its shortcut (Goyal et al. 2017, 5.1).
+    """
+    with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
+        network = AttributeNetwork(outputs)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        for name, module in network.named_modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()
+                if name.endswith("norm2"):
+                    module.weight.zero_()
+            elif isinstance(module, nn.Conv2d | nn.Linear):
+                shape = tuple(module.weight.shape)
+                numbers = stream(seed, slot=f"init/classifier/{name}").standard_normal(shape, "f4")
+                spread = 0.1 if module is network.fc else 1.0  # at first it knows nothing and says little
+                module.weight.copy_(torch.from_numpy(numbers) * (spread * math.sqrt(2 / math.prod(shape[1:]))))
+                if module.bias is not None:
+                    module.bias.zero_()
+    return network

@@ -1,0 +1,270 @@
+"""Which attributes a face shows: a small network learnt from real faces, beside the generators and loaded like them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from faceaug.crop import CROPS, Crop
+from faceaug.errors import ArgumentError, WeightsError, printable
+from faceaug.files import write_bytes, write_json
+from faceaug.synthesize.attribute_network import SIDE, AttributeNetwork, Block
+from faceaug.synthesize.classifier_card import classifier_card
+from faceaug.synthesize.weights import (
+    BUNDLED_FOLDER,
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    dump_network,
+    fill_network,
+    find_model,
+    read_part,
+    read_weights,
+)
+
+DEFAULT_CLASSIFIER = "attributes-64"
+ARCHITECTURE, FORMAT = "attributes-resnet", 1
+# SHA-256 of the weights in the wheel, as for the generators.
+BUNDLED_CLASSIFIERS: dict[str, str] = {}
+LEAST_SIDE = 16  # pixels: below, nothing of a face is left
+_BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
+_MOST = 4096  # attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierConfig:
+    """What is needed to build a classifier and to read its answers.
+
+    Attributes:
+        name: of the model.
+        architecture: "attributes-resnet".
+        size: height and width of what it looks at, pixels; other faces are resized.
+        crop: how pictures were cut before training; see ``faceaug.crop``.
+        attributes: what its outputs mean, in order.
+        prevalence: share of the training faces that have each attribute, 0 to 1.
+        balanced_accuracy: mean of the shares of faces with and without each attribute that are recognised, on training
+            faces that were held back.
+        license: licence of the weights.
+        training: facts about the run that made them, for the card.
+        sha256: of the weights file.
+        format: version of this layout.
+    """
+
+    name: str
+    architecture: str = ARCHITECTURE
+    size: int = SIDE
+    crop: Crop = "center178"
+    attributes: tuple[str, ...]
+    prevalence: tuple[float, ...]
+    balanced_accuracy: tuple[float, ...]
+    license: str = "unknown"
+    training: dict[str, Any]
+    sha256: str = ""
+    format: int = FORMAT
+
+
+class AttributeClassifier:
+    """Says which attributes faces show.
+
+    Args:
+        config: of the model.
+        network: with its weights; thresholds are part of the last layer.
+        device: where to compute; the CPU by default.
+
+    Attributes:
+        config: see there.
+        attributes: names of the columns of its answers.
+        balanced_accuracy: float32 (a,), 0.5 is guessing; see ``ClassifierConfig``.
+        prevalence: float32 (a,), share of the training faces that have each attribute.
+    """
+
+    def __init__(
+        self, config: ClassifierConfig, network: AttributeNetwork, *, device: str | torch.device | None = None
+    ) -> None:
+        self.config = config
+        self.attributes = config.attributes
+        self.balanced_accuracy = np.array(config.balanced_accuracy, np.float32)
+        self.prevalence = np.array(config.prevalence, np.float32)
+        self._device = torch.device(device or "cpu")
+        self._network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
+
+    def logits(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """How strongly faces show each attribute, as the logarithm of odds where both answers were equally frequent.
+
+        Above 0 means yes, at the threshold that balances both kinds of error; below means no. A face's numbers do not
+        depend on the faces beside it.
+
+        Args:
+            faces: uint8 (n, 3, H, W), at least 16 pixels wide and high; cut as ``config.crop`` says.
+
+        Returns:
+            float32 (n, a).
+
+        Raises:
+            ArgumentError: another type or shape.
+        """
+        return self._each(faces, self._network, len(self.attributes))
+
+    def probabilities(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """How probable each attribute is where it is as frequent as it was among the training faces.
+
+        What ``logits`` calls a rare attribute is more often than not a mistake; here above 0.5 means that it is not.
+
+        Args:
+            faces: as for ``logits``.
+
+        Returns:
+            float32 (n, a), 0 to 1.
+        """
+        prior = np.log(self.prevalence) - np.log1p(-self.prevalence)
+        return sigmoid(self.logits(faces) + prior)
+
+    def features(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
+        """What the last layer sees: float32 (n, 256). Near by are faces whose attributes look alike."""
+        return self._each(faces, self._network.features, self._network.fc.in_features)
+
+    @torch.inference_mode()
+    def _each(self, faces: NDArray[np.uint8] | Tensor, function: Any, width: int) -> NDArray[np.float32]:
+        pixels = _checked(faces)
+        found = np.empty((len(pixels), width), np.float32)
+        for start in range(0, len(pixels), _BLOCK):
+            part = pixels[start : start + _BLOCK]
+            block = part.new_zeros(_BLOCK, *part.shape[1:])
+            block[: len(part)] = part
+            seen = as_input(block.to(self._device)).contiguous(memory_format=torch.channels_last)
+            found[start : start + _BLOCK] = function(seen)[: len(part)].float().cpu().numpy()
+        return found
+
+
+def as_input(faces: Tensor) -> Tensor:
+    """Faces as the network sees them: uint8 (n, 3, H, W) -> float32 (n, 3, 64, 64) in -1..1."""
+    seen = faces.float().div_(127.5).sub_(1.0)
+    if seen.shape[2:] == (SIDE, SIDE):
+        return seen
+    return F.interpolate(seen, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+
+
+def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.exp(-np.logaddexp(np.float32(0), -values))
+
+
+def load_classifier(
+    classifier: str | Path | None = None, *, device: str | torch.device | None = None
+) -> AttributeClassifier:
+    """Load a classifier.
+
+    Args:
+        classifier: a bundled name, a model folder or a trainer's run folder; None is ``attributes-64``.
+        device: where to compute; the CPU by default.
+
+    Raises:
+        ArgumentError: no such model; the message lists the bundled names.
+        WeightsError: it is damaged, altered or not what its config says.
+    """
+    folder = find_model(DEFAULT_CLASSIFIER if classifier is None else classifier, bundled=BUNDLED_CLASSIFIERS)
+    config = read_classifier_config(folder)
+    expected = BUNDLED_CLASSIFIERS[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
+    with torch.device("meta"):
+        network = AttributeNetwork(len(config.attributes))
+    fill_network(network, read_weights(folder, expected), where=folder / WEIGHTS)
+    return AttributeClassifier(config, network, device=device)
+
+
+def read_classifier_config(folder: Path) -> ClassifierConfig:
+    """Read and check a classifier's config.json; unknown keys are left alone."""
+    path = folder / CONFIG
+    try:
+        found = json.loads(read_part(path.resolve()))
+        if found.get("architecture") != ARCHITECTURE or found.get("format") != FORMAT:
+            raise WeightsError(
+                f"{printable(path)}: format {found.get('format')}, architecture {found.get('architecture')!r}: "
+                f"expected format {FORMAT}, architecture {ARCHITECTURE!r}; this is no attribute classifier, or a newer "
+                "faceaug may read it"
+            )
+        known = {f.name: found[f.name] for f in fields(ClassifierConfig) if f.name in found}
+        lists = {name: tuple(known[name]) for name in ("attributes", "prevalence", "balanced_accuracy")}
+        config = ClassifierConfig(**(known | lists))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{printable(path)}: not the config of an attribute classifier ({error})") from error
+    _check(config, path)
+    return config
+
+
+def _check(config: ClassifierConfig, path: Path) -> None:
+    count = len(config.attributes)
+    shares = (*config.prevalence, *config.balanced_accuracy)
+    numbers = all(isinstance(v, int | float) and 0 < v <= 1 for v in shares) and all(v < 1 for v in config.prevalence)
+    names = all(isinstance(name, str) for name in config.attributes) and len(set(config.attributes)) == count
+    if not 1 <= count <= _MOST or len(shares) != 2 * count or not numbers or not names:
+        raise WeightsError(f"{printable(path)}: attributes, prevalence or balanced_accuracy are out of range")
+    if config.size != SIDE or config.crop not in CROPS:
+        raise WeightsError(f"{printable(path)}: size or crop is out of range")
+
+
+def save_classifier(
+    folder: Path, network: AttributeNetwork, config: ClassifierConfig, metrics: dict[str, Any] | None = None
+) -> ClassifierConfig:
+    """Write a classifier's folder: fp16 weights, config with their hash, card. Returns the config as written.
+
+    Args:
+        folder: made if it is not there.
+        network: thresholds must be part of its last layer.
+        config: of the model.
+        metrics: figures on unseen faces, for the card; also written as metrics.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = dump_network(network)
+    written = ClassifierConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
+    write_bytes(folder / WEIGHTS, data, durable=True)
+    write_json(folder / CONFIG, asdict(written), durable=True)
+    if metrics is not None:
+        write_json(folder / METRICS, metrics)
+    write_bytes(folder / CARD, classifier_card(written, metrics).encode())
+    return written
+
+
+METRICS = "metrics.json"
+
+
+def bundled_classifiers() -> list[ClassifierConfig]:
+    """The configs of the classifiers in this installation."""
+    return [read_classifier_config(BUNDLED_FOLDER / name) for name in BUNDLED_CLASSIFIERS]
+
+
+def _checked(faces: NDArray[np.uint8] | Tensor) -> Tensor:
+    pixels = faces if isinstance(faces, Tensor) else torch.from_numpy(np.ascontiguousarray(faces))
+    shape = tuple(pixels.shape)
+    if pixels.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < LEAST_SIDE:
+        raise ArgumentError(
+            f"faces {pixels.dtype} {shape}: expected uint8 (n, 3, H, W), at least {LEAST_SIDE} pixels high and wide"
+        )
+    return pixels
+
+
+def _folded(network: AttributeNetwork) -> AttributeNetwork:
+    """The same function with fewer operations: every norm becomes part of the convolution before it."""
+    _fold(network.stem, "0", "1")
+    for block in network.blocks:
+        _fold(block, "conv1", "norm1")
+        _fold(block, "conv2", "norm2")
+        if isinstance(block, Block) and len(block.shortcut):
+            _fold(block.shortcut, "1", "2")
+    _fold(network, "places", "norm")
+    return network.eval().requires_grad_(False)
+
+
+def _fold(part: nn.Module, conv: str, norm: str) -> None:
+    fused = fuse_conv_bn_eval(part.get_submodule(conv), part.get_submodule(norm))  # type: ignore[type-var, arg-type]
+    part.add_module(conv, fused)
+    part.add_module(norm, nn.Identity())

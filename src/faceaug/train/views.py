@@ -1,0 +1,96 @@
+"""How a face may look and still have its attributes: mirrored, moved, lit otherwise, blurred, partly hidden.
+
+What happens is drawn first, from one stream, and applied afterwards to the whole batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+_SHIFT = 0.06  # of the side, either way
+_SCALE = 0.12  # a face is shown from 1/1.12 to 1.12 times its size
+_TURN = np.deg2rad(8)  # standard deviation
+_BRIGHTNESS, _CONTRAST, _SATURATION = 0.25, 0.25, 0.3
+_COARSE = {32: 0.25, 40: 0.08, 48: 0.08}  # pixels: so often a face is shown as if it had only so many
+_HOLE = (0.2, 0.4)  # side of the hidden square, share of the side of the face
+_HIDDEN = 0.4  # of the faces have one
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What happens to each of n faces.
+
+    Attributes:
+        maps: float32 (n, 2, 3): from a place in the result to one in the face, both -1..1, as ``affine_grid`` takes it.
+        brightness: float32 (n,), added.
+        contrast: float32 (n,), factor of the distance from the mean.
+        saturation: float32 (n,), factor of the distance from grey.
+        side: int64 (n,), pixels the face is reduced to before it is enlarged again; 0 leaves it.
+        hole: float32 (n, 3): middle (down, right) and side of what is hidden, shares of the side; side 0 hides nothing.
+    """
+
+    maps: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    saturation: NDArray[np.float32]
+    side: NDArray[np.int64]
+    hole: NDArray[np.float32]
+
+
+def draw_views(rng: np.random.Generator, n: int) -> Views:
+    """Draw what happens to n faces."""
+    mirrored = np.where(rng.random(n) < 0.5, -1.0, 1.0)
+    angle, scale = rng.standard_normal(n) * _TURN, (1 + _SCALE) ** rng.uniform(-1, 1, n)
+    maps = np.empty((n, 2, 3))
+    maps[:, 0, 0], maps[:, 0, 1] = np.cos(angle) * scale * mirrored, -np.sin(angle) * scale
+    maps[:, 1, 0], maps[:, 1, 1] = np.sin(angle) * scale * mirrored, np.cos(angle) * scale
+    maps[:, :, 2] = rng.uniform(-2 * _SHIFT, 2 * _SHIFT, (n, 2))
+    changed = rng.random(n) < 0.5
+    brightness, contrast, saturation = (
+        np.where(changed, rng.uniform(-reach, reach, n), 0) for reach in (_BRIGHTNESS, _CONTRAST, _SATURATION)
+    )
+    side = rng.choice([0, *_COARSE], n, p=[1 - sum(_COARSE.values()), *_COARSE.values()])
+    hole = np.column_stack([rng.random((n, 2)), np.where(rng.random(n) < _HIDDEN, rng.uniform(*_HOLE, n), 0)])
+    return Views(
+        maps.astype("f4"), brightness.astype("f4"), (1 + contrast).astype("f4"), (1 + saturation).astype("f4"),
+        side.astype(np.int64), hole.astype("f4"),
+    )  # fmt: skip
+
+
+def apply_views(faces: Tensor, views: Views) -> Tensor:
+    """Show faces as drawn: float (n, 3, H, W) in -1..1 -> the same shape, in about -1..1."""
+    place = faces.device
+    grid = F.affine_grid(torch.from_numpy(views.maps).to(place), list(faces.shape), align_corners=False)
+    x = F.grid_sample(faces, grid, padding_mode="reflection", align_corners=False)
+    brightness, contrast, saturation = (
+        torch.from_numpy(v).to(place)[:, None, None, None] for v in (views.brightness, views.contrast, views.saturation)
+    )
+    grey = x.mean(dim=1, keepdim=True)
+    x = (x - grey) * saturation + grey
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = ((x - mean) * contrast + mean + brightness).clamp(-1, 1)
+    for side in _COARSE:
+        chosen = torch.from_numpy(np.flatnonzero(views.side == side)).to(place)
+        if len(chosen):
+            x[chosen] = coarse(x[chosen], side)
+    return x * (1 - _holes(x, torch.from_numpy(views.hole).to(place)))
+
+
+def coarse(faces: Tensor, side: int) -> Tensor:
+    """Faces as if they had only side x side pixels, at their old size: float (n, 3, H, W)."""
+    small = F.interpolate(faces, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(small, size=faces.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _holes(x: Tensor, hole: Tensor) -> Tensor:
+    """1 in what is hidden, else 0: float (n, 1, H, W)."""
+    down, right = ((torch.arange(size, device=x.device) + 0.5) / size for size in x.shape[2:])
+    near_down = (down - hole[:, :1]).abs() < hole[:, 2:] / 2  # (n, H)
+    near_right = (right - hole[:, 1:2]).abs() < hole[:, 2:] / 2
+    return (near_down[:, :, None] & near_right[:, None, :])[:, None].to(x.dtype)
