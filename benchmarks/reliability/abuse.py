@@ -79,9 +79,9 @@ def _headers() -> st.SearchStrategy[list[bytes]]:
         st.sampled_from([
             b"If-None-Match: *", b"Content-Length: 0", b"Content-Length: -1", b"Content-Length: 99999999999999999999",
             b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"NoColon",
-            b"Upgrade: websocket\r\nConnection: Upgrade", b"Connection: close", b"Connection: keep-alive", b" folded: line",
-            b"Host: evil.example", b"Origin: http://evil.example", b"X-Forwarded-For: 1.2.3.4", b"Range: bytes=0-",
-            b"Expect: 100-continue",
+            b"Upgrade: websocket\r\nConnection: Upgrade", b"Connection: close", b"Connection: keep-alive",
+            b" folded: line", b"Host: evil.example", b"Origin: http://evil.example", b"X-Forwarded-For: 1.2.3.4",
+            b"Range: bytes=0-", b"Expect: 100-continue",
         ]),
         st.binary(max_size=40).map(lambda data: b"X: " + data),
         st.binary(max_size=40),
@@ -155,7 +155,8 @@ def serving(folder: Path) -> Iterator[Server]:
     with log.open("wb") as handle:
         process = subprocess.Popen(
             [sys.executable, "-m", "faceaug", "serve", "--port", "0", "--json", "--rate", "0"],
-            stdout=subprocess.PIPE, stderr=handle, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdout=subprocess.PIPE, stderr=handle,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
     assert process.stdout
     try:

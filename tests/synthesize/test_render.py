@@ -68,6 +68,7 @@ def test_passes_that_would_change_a_bit_are_not_used() -> None:
 
         def __init__(self) -> None:
             super().__init__()
+            self.z_size = 12
             self.weight = torch.nn.Parameter(torch.ones(1))
 
         def forward(self, z: torch.Tensor) -> torch.Tensor:
