@@ -89,3 +89,28 @@ def celeba64(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def celeba200(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2,500 real CelebA faces of about 200 pixels with their tables. Read only: copy what a test changes."""
     return _unpacked("celeba200", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def conditional_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untaught model of 32 pixels that takes attributes, with 300 typical rows: glasses in a tenth of them."""
+    import torch
+
+    from faceaug.synthesize import ModelConfig, save_model
+    from faceaug.synthesize.conditional import build_conditional
+
+    _, generator = build_conditional(8, 16, 12, size=32)
+    draws = stream(0, slot="tests/conditional")
+    rows = np.where(draws.random((300, 40)) < 0.3, 1, -1).astype(np.int8)
+    rows[:, ATTRIBUTES.index("Eyeglasses")] = np.where(np.arange(300) % 10 == 0, 1, -1)
+    with torch.no_grad():
+        for _ in range(20):  # statistics of its maps, and colours that differ
+            generator(torch.from_numpy(draws.standard_normal((64, 12), "f4")), torch.from_numpy(rows[:64].astype("f4")))
+        generator.paint.weight.mul_(20)
+    folder = tmp_path_factory.mktemp("conditional") / "tiny-faces"
+    config = ModelConfig(
+        name="tiny-faces", architecture="film-subpixel", z_size=12, conv_dim=16, attributes=ATTRIBUTES, embedding=64,
+        training={"data": "none"},
+    )  # fmt: skip
+    save_model(folder, generator.eval(), config, rows)
+    return folder

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -147,6 +146,18 @@ class TestCommands:
         assert len(FaceFolder(tmp_path / "out")) == 5
         assert (tmp_path / "grid.png").is_file()
 
+    def test_synth_with_attributes(self, run: Run, conditional_model: Path, tmp_path: Path) -> None:
+        done = run(
+            "synth", "--n", "5", "--out", tmp_path / "out", "--model", conditional_model, "--with", "Eyeglasses",
+            "--without", "Male", "--without", "Young", "--strength", "1.5", "--toggles", tmp_path / "toggles.png",
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        known = FaceFolder(tmp_path / "out").annotations.attributes
+        assert (known[:, 15] == 1).all()
+        assert (known[:, [20, 39]] == -1).all()
+        with Image.open(tmp_path / "toggles.png") as sheet:
+            assert sheet.size[1] == 20 + 41 * 68
+
     def test_expand(self, run: Run, faces: Path, tmp_path: Path) -> None:
         before = content(faces)
         done = run(
@@ -164,23 +175,46 @@ class TestCommands:
     def test_expand_goes_on_after_an_interruption(
         self, run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from faceaug.mix import ExpandedDataset
+        from faceaug.mix import blocks
 
         command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
-        item = ExpandedDataset.item
+        write, written = blocks.write_bytes, []
 
-        def stop(dataset: ExpandedDataset, index: int) -> Any:
-            if index == 30:
+        def stop(path: Path, data: bytes) -> None:
+            if len(written) == 30:
                 raise KeyboardInterrupt
-            return item(dataset, index)
+            written.append(path)
+            write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ExpandedDataset, "item", stop)
+            patch.setattr(blocks, "write_bytes", stop)
             ended = run(*command)
         assert ended.code == 130
         assert "faceaug: interrupted; what was done is kept" in ended.stderr
         assert run(*command).code == 0
         assert len(FaceFolder(tmp_path / "plus")) == 86
+
+    def test_expand_makes_a_row_again(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
+        for row, origin in (("3", "real"), ("000050.png", "augmented"), ("85", "synthetic")):
+            done = run("expand", tmp_path / "plus", "--replay", row, "--out", tmp_path / "again.png")
+            assert done.code == 0, done.stderr
+            assert f"({origin}) made again: the same bytes" in done.stdout
+            name = FaceFolder(tmp_path / "plus").names[int(row.removesuffix(".png"))]
+            assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plus" / name).read_bytes()
+
+    def test_a_set_without_real_faces_comes_with_an_audit(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        out = tmp_path / "nobody"
+        done = run("expand", faces, "--out", out, "--synthetic", "30", "--copies", "0", "--only-synthetic", "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["sizes"] == {"original": 60, "cleaned": 0, "augmented": 0, "synthetic": 30, "total": 30}
+        assert document["memorisation"]["copies"] == 0
+        assert document["memorisation"]["training"] == 42
+        assert set(FaceFolder(out).annotations.origin) == {2}
+        page = (out / "report.html").read_text()
+        assert "No real face is in this folder" in page
+        assert "copies of the 42 training faces" in page
 
     def test_train_and_resume(self, run: Run, faces: Path, tmp_path: Path) -> None:
         command = ("train", faces, "--out", tmp_path / "run", "--preset", "tiny", "--crop", "square", "--seed", "2")
@@ -191,6 +225,12 @@ class TestCommands:
         assert longer.code == 0, longer.stderr
         assert "32 images of 42 faces shown, finished" in longer.stdout
         assert run("synth", "--n", "2", "--out", tmp_path / "out", "--model", tmp_path / "run").code == 0
+
+    def test_train_goes_on_from_a_model(self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path) -> None:
+        command = ("train", faces, "--out", tmp_path / "run", "--init", conditional_model, "--images", "64")
+        done = run(*command, "--set", "warmup=32", "--set", "d_conv_dim=4", "--set", "freeze=1")
+        assert done.code == 0, done.stderr
+        assert "64 images of 42 faces shown, finished" in done.stdout
 
     def test_evaluate(self, run: Run, faces: Path, tmp_path: Path) -> None:
         pytest.importorskip("efficientnet_lite_pytorch")
@@ -349,6 +389,13 @@ class TestOutputsInTheWay:
         (("expand", "FOLDER"), "Missing option '--out'"),
         (("synth", "--out", "OUT", "--n", "0"), "n 0: expected at least 1 face"),
         (("synth", "--out", "OUT", "--n", "many"), "'many' is not a valid integer"),
+        (("synth", "--out", "OUT", "--with", "Glasses"), "unknown attribute 'Glasses'; the attributes are 5_"),
+        (("synth", "--out", "OUT", "--with", "Male", "--without", "Male"), "attribute Male: asked for and asked to be"),
+        (("synth", "--out", "OUT", "--strength", "9"), "Invalid value for '--strength'"),
+        (
+            ("synth", "--out", "OUT", "--model", "dcgan-32", "--toggles", "OUT.png"),
+            "takes no attributes; edit needs a model",
+        ),
         (("synth", "--out", "OUT", "--model", "nowhere"), "model nowhere: neither a bundled model"),
         (("train", "FOLDER", "--out", "OUT", "--preset", "huge"), "unknown preset 'huge'; the presets are"),
         (("train", "FOLDER", "--out", "OUT", "--size", "48"), "size 48: expected one of 32, 64, 128, 256"),

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
+from faceaug import options as parsing
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, in_a_folder, read_balance, read_number, read_share
+from faceaug.options import FOLDER, expand_options, in_a_folder, making_options
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -76,7 +77,8 @@ def clean(
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
-    policy = CleanPolicy(max_remove=read_share(max_remove), protect=protect, near=not no_near, mirrored=mirrored)
+    limit = parsing.read_share(max_remove)
+    policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     with console.progress("reading", _count(folder), "pictures") as advance:
         found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
     if report is not None:
@@ -127,24 +129,26 @@ def preview(
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
-@click.option("--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse.")
+@making_options
 @click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
-    help="bf16 is faster on some processors, and a grey level or two off.",
-)  # fmt: skip
+    "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
+)
 @click.option("--download", is_flag=True, help="A model OWNER/NAME may be fetched from the Hugging Face hub.")
 @common_options
 def synth(
-    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, truncation: float | None,
-    precision: Any, download: bool, console: Console,
+    n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
+    making: dict[str, Any], toggles: Path | None, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
-    from faceaug.synthesize.weights import DEFAULT_MODEL
+    from faceaug.synthesize.toggles import write_toggles
+    from faceaug.synthesize.weights import default_model
 
     source = SyntheticFaceSource.from_pretrained(
-        model or DEFAULT_MODEL, download=download, n=n, seed=seed, truncation=truncation, precision=precision
+        model or default_model(making["attributes"] or toggles), download=download, n=n, seed=seed, **making
     )
+    if toggles is not None:
+        write_toggles(source, toggles)
     with console.progress("faces", n, "faces") as advance:
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
@@ -156,35 +160,37 @@ def synth(
 @cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --copies 1 --synthetic 0.25")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
-@click.option(
-    "--copies", type=click.IntRange(min=0), default=1, show_default=True, help="Augmented copies of each face."
-)
-@click.option("--synthetic", default="0.25", show_default=True, metavar="SHARE|COUNT", help="Generated faces to add.")
-@click.option(
-    "--balance", multiple=True, metavar="ATTRIBUTE[=SHARE]", help="Copy rare faces up to this share, 0.5 if not given."
-)
-@click.option(
-    "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
-)
-@click.option("--model", metavar="NAME|PATH", help="Of the generated faces.  [default: dcgan-32]")
-@click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]")
-@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--format", "ending", type=click.Choice(["png", "jpg"]), default="png", show_default=True)
+@expand_options
 @common_options
 def expand(
-    folder: Path, out: Path, copies: int, synthetic: str, balance: tuple[str, ...], recipe: Path | None,
-    model: str | None, size: int | None, partition: str | None, seed: int, ending: Any, console: Console,
+    folder: Path, out: Path, balance: tuple[str, ...], synthetic: str, model: tuple[str, ...], ending: Any,
+    workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
+    console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
+    from faceaug.expansion import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
+    if replay is not None:
+        made = replay_to(folder, replay, out, faces=faces, models=parsing.read_models(model), recipe=recipe)
+        console.say(
+            f"{made.name} ({made.origin}) made again: {'the same bytes' if made.same else 'OTHER BYTES'}; {out}"
+        )
+        console.document(made.to_json() | {"out": str(out)})
+        return
     dataset = expand_dataset(
-        folder, copies=copies, synthetic=read_number(synthetic), balance=dict(map(read_balance, balance)),
-        recipe=recipe, source=model, size=size, partition=partition, seed=seed,
+        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
+        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
     )  # fmt: skip
     with console.progress("items", len(dataset), "items") as advance:
-        report = save_dataset(dataset, out, format=ending, on_progress=advance)
+        report = save_dataset(
+            dataset,
+            out,
+            format=ending,
+            workers=workers,
+            on_progress=advance,
+            appendix=audit if only_synthetic else None,
+        )
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())
 
@@ -192,7 +198,9 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--preset", "name", default="dcgan-32", show_default=True, help="Where the other numbers come from.")
+@click.option(
+    "--preset", "name", help="Where the other numbers come from.  [default: dcgan-32, or what fits --init or --resume]"
+)
 @click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Save and stop after so long.")
 @click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
@@ -209,17 +217,18 @@ def expand(
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @common_options
 def train(
-    folder: Path, run: Path, name: str, minutes: float | None, resume: bool, init: str | None, partition: str | None,
-    settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console, **changes: Any,
+    folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
+    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console,
+    **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
     Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
     """
-    from faceaug.train import parse_settings, preset, train_gan
+    from faceaug.train import choose_config, parse_settings, train_gan
 
     given = {key: value for key, value in changes.items() if value is not None}
-    config = preset(name, **parse_settings(settings) | given)
+    config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
     with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
             folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,

@@ -57,10 +57,11 @@ class ProcessExecutor:
 
     Args:
         workers: number of processes, >= 1.
+        chunk: tasks sent to one of them at once; 1 for tasks that are much work each.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, *, chunk: int = _CHUNK) -> None:
+        self.workers, self.chunk = workers, chunk
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> ProcessExecutor:
@@ -106,20 +107,21 @@ class ProcessExecutor:
         tasks: Iterator[Task],
     ) -> Iterator[Result]:
         with _without_main(function):
-            for chunk in islice(_chunks(tasks), self.workers * _AHEAD):
+            for chunk in islice(_chunks(tasks, self.chunk), self.workers * _AHEAD):
                 under_way.append(pool.submit(_run_chunk, function, chunk))
         while under_way:
             yield from under_way.popleft().result()
-            for chunk in islice(_chunks(tasks), 1):
+            for chunk in islice(_chunks(tasks, self.chunk), 1):
                 under_way.append(pool.submit(_run_chunk, function, chunk))
 
 
 @contextmanager
-def open_executor(workers: int | None) -> Iterator[Executor]:
+def open_executor(workers: int | None, *, chunk: int = _CHUNK) -> Iterator[Executor]:
     """An executor for a number of workers.
 
     Args:
         workers: processes; 0 or 1 works in this process; None takes one per processor this process may use.
+        chunk: see ``ProcessExecutor``.
 
     Raises:
         ArgumentError: ``workers`` is negative.
@@ -130,7 +132,7 @@ def open_executor(workers: int | None) -> Iterator[Executor]:
     if count <= 1:
         yield SerialExecutor()
         return
-    with ProcessExecutor(count) as executor:
+    with ProcessExecutor(count, chunk=chunk) as executor:
         yield executor
 
 
@@ -162,8 +164,8 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def _chunks(tasks: Iterator[Task]) -> Iterator[list[Task]]:
-    while chunk := list(islice(tasks, _CHUNK)):
+def _chunks(tasks: Iterator[Task], size: int) -> Iterator[list[Task]]:
+    while chunk := list(islice(tasks, size)):
         yield chunk
 
 

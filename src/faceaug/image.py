@@ -16,6 +16,7 @@ import errno
 import io
 import os
 import stat
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -136,13 +137,22 @@ def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMIT
     return _upright(rgb, header.orientation)
 
 
-def encode_png(image: Image8, *, text: dict[str, str] | None = None) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as PNG, with optional text chunks."""
+def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool = False) -> bytes:
+    """Encode uint8 (height, width, 3) RGB as PNG, with optional text chunks.
+
+    Args:
+        image: the picture.
+        text: keys and values of the chunks.
+        quick: look for runs only: photos become no larger, in half of the time; drawings become larger.
+    """
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         chunks.add_text(key, value)
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks)
+    if quick:
+        Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks, compress_type=zlib.Z_RLE)
+    else:
+        Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks)
     return buffer.getvalue()
 
 

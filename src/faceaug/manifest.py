@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ class Row:
         key: number of the item in the run (augmented) or of the face in the model's stream (synthetic).
         operations: what was done, as JSON; empty if nothing.
         sha256: of the file's bytes.
+        requested: attributes a synthetic face was asked for, by name; columns ``requested_...`` of the writer's.
     """
 
     file_name: str
@@ -49,6 +51,7 @@ class Row:
     key: int
     operations: str = ""
     sha256: str
+    requested: Mapping[str, int] = field(default_factory=dict)
 
 
 class ManifestWriter:
@@ -59,14 +62,15 @@ class ManifestWriter:
 
     Args:
         folder: where the files go.
+        requested: attributes that get a column ``requested_...``, empty in rows that were not asked for them.
 
     Attributes:
         done: items already handled, by this run or the one before.
         problems: the reasons, in order.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, requested: tuple[str, ...] = ()) -> None:
+        self._folder, self._requested = folder, requested
         self._partial = folder / (METADATA + PARTIAL)
         self._lines = self._read_back()
         self.done = len(self._lines)
@@ -76,7 +80,7 @@ class ManifestWriter:
 
     def add(self, row: Row | str) -> None:
         """Take the row of the next item, or the reason why it has no file."""
-        line = row if isinstance(row, str) else [str(cell) for cell in _cells(row)]
+        line = row if isinstance(row, str) else [str(cell) for cell in _cells(row, self._requested)]
         if isinstance(line, str):
             self.problems.append(line)
         self._lines.append(line)
@@ -96,7 +100,7 @@ class ManifestWriter:
         self.close()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow((*COLUMNS, *(f"requested_{name}" for name in self._requested)))
         writer.writerows(line for line in self._lines if not isinstance(line, str))
         write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"), durable=True)
         remove_output(self._partial)
@@ -112,7 +116,7 @@ class ManifestWriter:
         return lines
 
 
-def _cells(row: Row) -> list[object]:
+def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
     target = row.target
     points = np.asarray(target["landmarks"], np.float32).reshape(-1)
     return [
@@ -121,7 +125,23 @@ def _cells(row: Row) -> list[object]:
         *("" if np.isnan(p) else _short(p) for p in points),
         *(int(a) for a in np.asarray(target["attributes"])),
         row.sha256,
+        *(row.requested.get(name, "") for name in requested),
     ]  # fmt: skip
+
+
+def csv_line(row: Row, *, label: str | None = None, requested: tuple[str, ...] = ()) -> str:
+    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where it has one."""
+    cells = _cells(row, requested)
+    if label is not None:
+        cells[COLUMNS.index("label")] = label
+    return csv_text([cells])
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """Lines of cells as the text of a table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
 
 
 def _short(number: float | np.float32) -> str:

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
 from faceaug.errors import printable
 
 FOLDER = click.Path(path_type=Path)
+
+
+def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What generated faces should be like; the command gets it as ``making``, arguments of ``SyntheticFaceSource``."""
+
+    @click.option("--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with it (repeatable).")
+    @click.option("--without", "absent", multiple=True, metavar="ATTRIBUTE", help="Only faces without it (repeatable).")
+    @click.option(
+        "--strength",
+        type=click.FloatRange(0, 4),
+        default=1.0,
+        show_default=True,
+        help="How strongly attributes are asked for; above 1 exaggerates.",
+    )
+    @click.option(
+        "--unasked",
+        type=click.Choice(["typical", "free"]),
+        default="typical",
+        show_default=True,
+        help="Other attributes: those of real faces that fit, or left to the generator.",
+    )
+    @click.option(
+        "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
+    )
+    @click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+        help="bf16 is faster on some processors, and a grey level or two off.",
+    )  # fmt: skip
+    @wraps(command)
+    def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
+        from faceaug.synthesize.asking import named_attributes
+
+        making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}
+        return command(*args, making=making | {"attributes": named_attributes(present, absent)}, **kwargs)
+
+    return run
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -45,3 +84,59 @@ def read_balance(text: str) -> tuple[str, float]:
         return name, float(share) if share else 0.5
     except ValueError:
         raise click.BadParameter(f"{text!r}: the share is not a number", param_hint="--balance") from None
+
+
+def read_models(texts: tuple[str, ...]) -> str | dict[str, str] | None:
+    """One model, or CLASS=MODEL for each class."""
+    if not texts:
+        return None
+    if len(texts) == 1 and ("=" not in texts[0] or Path(texts[0]).exists()):
+        return texts[0]
+    pairs = [text.partition("=") for text in texts]
+    if not all(name and model for name, _, model in pairs):
+        raise click.BadParameter("several models: write CLASS=MODEL for each", param_hint="--model")
+    return {name: model for name, _, model in pairs}
+
+
+def expand_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `faceaug expand`."""
+    for option in reversed(_EXPAND):
+        command = option(command)
+    return command
+
+
+_EXPAND = (
+    click.option(
+        "--copies", type=click.IntRange(min=0), default=1, show_default=True, help="Augmented copies of each face."
+    ),
+    click.option(
+        "--synthetic", default="0.25", show_default=True, metavar="SHARE|COUNT", help="Generated faces to add."
+    ),
+    click.option(
+        "--balance",
+        multiple=True,
+        metavar="ATTRIBUTE[=SHARE]",
+        help="Copy rare faces up to this share, 0.5 if not given.",
+    ),
+    click.option(
+        "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
+    ),
+    click.option(
+        "--model",
+        multiple=True,
+        metavar="NAME|PATH",
+        help="Of the generated faces; CLASS=MODEL for each class of class folders.  [default: dcgan-32]",
+    ),
+    click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]"),
+    click.option(
+        "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]"
+    ),
+    click.option("--seed", type=int, default=0, show_default=True),
+    click.option(
+        "--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True
+    ),
+    click.option("--only-synthetic", is_flag=True, help="Leave real faces out, audit the others; needs --copies 0."),
+    click.option("--workers", type=click.IntRange(min=1), help="Processes that write.  [default: all cores]"),
+    click.option("--replay", metavar="ROW", help="FOLDER was written by this: make that row's picture again as --out."),
+    click.option("--faces", type=FOLDER, help="With --replay: where the real faces lie now."),
+)

@@ -171,7 +171,7 @@ def test_it_can_be_pickled(dataset: ExpandedDataset) -> None:
 
 def test_the_temporary_faces_go_with_the_dataset_and_not_with_its_copies_or_workers(celeba_folder: Path) -> None:
     dataset = expand_dataset(celeba_folder, synthetic=4)
-    folder = dataset._synthetic._path.parent  # type: ignore[union-attr]
+    folder = dataset.synthetic.path.parent
     copy = pickle.loads(pickle.dumps(dataset))
     del copy
     loaded(dataset, epochs=1, num_workers=2)
@@ -344,7 +344,7 @@ class TestFilter:
     def test_blank_and_repeated_faces_are_replaced(self, celeba_folder: Path) -> None:
         source = Faulty(seed=4)
         dataset = expand_dataset(celeba_folder, synthetic=10, source=source)
-        assert dataset.rejected == {"flat": 2, "repeat": 1}
+        assert {name: n for name, n in dataset.rejected.items() if n} == {"flat": 2, "repeat": 1}
         keys = [dataset.synthetic_key(i) for i in range(84, 94)]
         assert keys == [0, 1, 3, 4, 6, 8, 9, 10, 11, 12]
         for key, i in zip(keys, range(84, 94), strict=True):
@@ -352,7 +352,7 @@ class TestFilter:
 
     def test_it_can_be_turned_off(self, celeba_folder: Path) -> None:
         dataset = expand_dataset(celeba_folder, synthetic=10, source=Faulty(seed=4), filter=False)
-        assert dataset.rejected == {"flat": 0, "repeat": 0}
+        assert dataset.rejected == {}
         assert [dataset.synthetic_key(i) for i in range(84, 94)] == list(range(10))
 
     def test_a_collapsed_model_is_named(self, celeba_folder: Path) -> None:

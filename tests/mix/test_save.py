@@ -18,7 +18,7 @@ from faceaug.errors import ArgumentError, RefusedError
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.manifest import COLUMNS
-from faceaug.mix import ExpandedDataset, expand_dataset, save
+from faceaug.mix import ExpandedDataset, blocks, expand_dataset
 from tests.mix.sources import labelled_pil, pictures
 
 RECIPE = '[[transform]]\nname = "Rotate"\ndegrees = 25\n[[transform]]\nname = "HorizontalFlip"\n'
@@ -155,7 +155,7 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(save, "write_bytes", write)
+        patch.setattr(blocks, "write_bytes", write)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out)
     assert not (out / "metadata.csv").exists()

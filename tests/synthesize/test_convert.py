@@ -97,6 +97,16 @@ def test_onnx_makes_the_same_faces(tmp_path: Path) -> None:
     assert (pixels.int() - source.generate(5).int()).abs().max() <= 1
 
 
+def test_onnx_of_a_model_that_obeys_attributes_has_them_as_its_second_input(
+    conditional_model: Path, tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    assert export_onnx(load_model(conditional_model), tmp_path / "faces.onnx") < 1e-4
+    session = onnxruntime.InferenceSession((tmp_path / "faces.onnx").read_bytes(), providers=["CPUExecutionProvider"])
+    assert [(x.name, x.shape) for x in session.get_inputs()] == [("latents", ["n", 12]), ("attributes", ["n", 40])]
+
+
 def test_onnx_without_its_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ArgumentError, match=r"pip install 'faceaug\[onnx\]'"):

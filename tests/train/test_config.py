@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from faceaug.errors import ArgumentError
-from faceaug.train import PRESETS, TrainConfig, parse_settings, preset
+from faceaug.errors import ArgumentError, RefusedError
+from faceaug.train import PRESETS, TrainConfig, choose_config, parse_settings, preset
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_presets_can_be_changed_and_unknown_ones_list_the_known() -> None:
 def test_every_preset_trains_the_networks_it_is_named_after() -> None:
     for name, config in PRESETS.items():
         assert config.size == int(name.split("-")[1])
-        assert (config.z_size, config.g_conv_dim) == (100, 64)
+        assert (config.z_size, config.g_conv_dim) == (128 if config.conditional else 100, 64)
     assert PRESETS["dcgan-32-report"].average_half_life == 0
     with pytest.raises(ArgumentError, match="unknown field 'speed'; the fields are size, crop"):
         preset("dcgan-32", speed=2)
@@ -101,3 +103,28 @@ def test_a_config_of_the_first_release_means_what_it_meant() -> None:
 def test_a_config_survives_json() -> None:
     config = TrainConfig(seed=3, crop="square")
     assert TrainConfig(**config.to_json()) == config
+
+
+def test_fine_tuning_takes_the_networks_from_the_model_and_augments_from_the_start(conditional_model: Path) -> None:
+    config = choose_config(None, conditional_model, images=99)
+    assert (config.architecture, config.size, config.z_size, config.g_conv_dim) == ("film-subpixel", 32, 12, 16)
+    assert (config.images, config.augment_p > 0, config.warmup > 0) == (99, True, True)
+    assert choose_config(None, "dcgan-32").architecture == "dcgan"
+    assert choose_config(None, None, seed=3) == preset("dcgan-32", seed=3)
+    assert choose_config("dcgan-64", "dcgan-32") == preset("dcgan-64")
+    with pytest.raises(ArgumentError, match="unknown field 'speed'"):
+        choose_config(None, "dcgan-32", speed=1)
+    with pytest.raises(ArgumentError, match="neither a bundled model"):
+        choose_config(None, "nowhere")
+
+
+def test_going_on_takes_what_the_run_began_with(tmp_path: Path) -> None:
+    document = {"run": preset("faces-64", seed=3).to_json() | {"init": None}, "finished": False}
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert choose_config(resume=tmp_path) == preset("faces-64", seed=3)
+    assert choose_config(resume=tmp_path, images=9).images == 9
+    assert choose_config("dcgan-64", resume=tmp_path) == preset("dcgan-64")
+    with pytest.raises(ArgumentError, match="unknown field 'speed'"):
+        choose_config(resume=tmp_path, speed=1)
+    with pytest.raises(RefusedError, match="no run to resume there"):
+        choose_config(resume=tmp_path / "nowhere")

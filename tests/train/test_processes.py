@@ -104,8 +104,13 @@ def alone(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "recipe",
-    [{}, {"r1": 0.5, "augment": "color,translation", "augment_p": 0.5}, {"d_norm": "spectral", "loss": "hinge"}],
-    ids=["plain", "r1 and augmentation", "spectral"],
+    [
+        {},
+        {"r1": 0.5, "augment": "color,translation", "augment_p": 0.5},
+        {"d_norm": "spectral", "loss": "hinge"},
+        {"architecture": "film-subpixel", "toggle": 0.5, "minibatch_stddev": True},
+    ],
+    ids=["plain", "r1 and augmentation", "spectral", "attributes"],
 )
 def test_a_step_of_two_processes_is_the_step_of_one(
     celeba_folder: Path, tmp_path: Path, recipe: dict[str, object]

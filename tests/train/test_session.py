@@ -42,7 +42,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 def some_faces(size: int = 32, n: int = 20) -> Faces:
     pixels = stream(0, slot="tests/session").integers(0, 256, (n, 3, size, size)).astype(np.uint8)
-    return Faces(pixels, (), fingerprint(pixels))
+    return Faces(pixels, (), fingerprint(pixels), np.arange(n))
 
 
 def made(**changes: Any) -> Session:

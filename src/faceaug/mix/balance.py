@@ -94,6 +94,68 @@ def balancing_copies(
     return copies, shares
 
 
+def share_out(
+    attributes: NDArray[np.int8], present: NDArray[np.int64], copies: NDArray[np.int64], synthetic: int,
+    wanted: Mapping[str, float], *, seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+    """Let synthetic faces do as much of the balancing as there are of them.
+
+    Every synthetic face is asked to have the attributes of one real row, so that they go together as in real faces.
+    First come the rows that would be copied; faces beyond these follow the mixture as it is then, combination by
+    combination, so that the shares stay.
+
+    Args:
+        attributes: int8 (all rows, 40).
+        present: rows there are, int64 (n,).
+        copies: rows to copy, of ``balancing_copies``; empty where nothing is balanced.
+        synthetic: how many synthetic faces.
+        wanted: the balanced attributes.
+        seed: of the choice.
+
+    Returns:
+        (copies, patterns): rows that are still copied, and the row whose attributes each synthetic face is asked for,
+        int64 (synthetic,).
+    """
+    columns = [attribute_index(name) for name in wanted]
+    copies = copies[permutation(len(copies), seed, slot="balance/synthetic")]
+    if synthetic <= len(copies):
+        taken = _evenly(copies, attributes, columns, synthetic)
+        mask = np.zeros(len(copies), np.bool_)
+        mask[taken] = True
+        patterns, rest = copies[mask], np.sort(copies[~mask])
+    else:
+        mixture = np.concatenate([present, copies])
+        mixture = mixture[permutation(len(mixture), seed, slot="balance/mixture")]
+        whole, more = divmod(synthetic - len(copies), len(mixture))
+        others = mixture[_evenly(mixture, attributes, columns, more)]
+        patterns, rest = np.concatenate([copies, np.tile(mixture, whole), others]), copies[:0]
+    return rest, patterns[permutation(len(patterns), seed, slot="balance/patterns")]
+
+
+def _evenly(rows: NDArray[np.int64], attributes: NDArray[np.int8], columns: list[int], count: int) -> NDArray[np.int64]:
+    """Places of ``count`` of the rows, of every combination of attributes as large a part as of the others."""
+    order = np.lexsort(attributes[rows][:, columns].T) if columns else np.arange(len(rows))
+    steps = ((np.arange(count) + 0.5) * len(rows) / max(count, 1)).astype(np.int64)
+    return order[steps]
+
+
+def reached(
+    attributes: NDArray[np.int8], rows: NDArray[np.int64], labels: NDArray[np.int8], wanted: Mapping[str, float],
+    before: Mapping[str, float],
+) -> tuple[Share, ...]:  # fmt: skip
+    """What balancing reached, the labels of synthetic faces counted.
+
+    Args:
+        attributes: int8 (all rows, 40).
+        rows: of all real and augmented items.
+        labels: int8 (s, 40), of the synthetic faces.
+        wanted: shares asked for.
+        before: shares before.
+    """
+    after = _shares(np.concatenate([attributes[rows], labels]), wanted)
+    return tuple(Share(name, share, before[name], after[name]) for name, share in wanted.items())
+
+
 def _check_sides(values: NDArray[np.int8], wanted: Mapping[str, float]) -> None:
     for name, column in zip(wanted, values.T, strict=True):
         if not column.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -17,6 +17,7 @@ from faceaug.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
 from faceaug.folder import FaceFolder, Target, make_target
 from faceaug.image import Image8, probe, read_bytes
+from faceaug.mix.pictures import Named, Pictures
 
 _SIZE_SAMPLE = 1000  # headers read to find the most common size: enough to find any size that is common
 
@@ -41,6 +42,8 @@ class RealFaces:
         annotations: arrays over all of them.
         root: the folder they lie in; None for other datasets.
         notes: what was odd.
+        classes: names of the labels; empty where they are numbers or there are none.
+        in_class_folders: whether every class has a folder of its own.
     """
 
     def __init__(self, faces: Faces) -> None:
@@ -48,9 +51,12 @@ class RealFaces:
         self._source = source
         self.root: Path | None = None
         self.notes: tuple[str, ...] = ()
+        self.classes: tuple[str, ...] = ()
+        self.in_class_folders = False
         if isinstance(source, FaceFolder):
             self.root, self.notes = source.root, source.notes
-            self.annotations = source.annotations
+            self.annotations, self.classes = source.annotations, source.classes
+            self.in_class_folders = source.layout == "classes"
         else:
             _check_map_style(source)
             self.annotations = _collect(source)
@@ -71,6 +77,17 @@ class RealFaces:
     def name(self, row: int) -> str:
         """What to call picture ``row``: its path below the folder, or its number."""
         return self._source.names[row] if isinstance(self._source, FaceFolder) else f"{row:06d}"
+
+    def pictures(self, rows: Sequence[int]) -> Pictures:
+        """Some of the pictures in a form that goes to another process; itself where they are not files."""
+        if isinstance(self._source, FaceFolder):
+            return Named(str(self._source.root), {row: self._source.names[row] for row in rows})
+        return self
+
+    @property
+    def are_files(self) -> bool:
+        """Whether the pictures are files that every process can read."""
+        return isinstance(self._source, FaceFolder)
 
     def common_size(self) -> tuple[int, int]:
         """The most common (height, width) among up to 1,000 evenly spaced pictures; the smaller of two equals."""

@@ -1,4 +1,4 @@
-"""An expanded dataset as a folder: pictures, metadata.csv and dataset.json."""
+"""An expanded dataset as a folder: pictures or shards, metadata.csv, dataset.json and a report."""
 
 from __future__ import annotations
 
@@ -6,92 +6,60 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from faceaug.errors import ArgumentError, ImageError
+from faceaug.annotations import ATTRIBUTES, Annotations
+from faceaug.errors import ArgumentError
+from faceaug.executor import Executor, open_executor
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
-from faceaug.image import Image8, encode_jpeg, encode_png, load_cv2
-from faceaug.manifest import DATASET, ManifestWriter, Row
-from faceaug.mix.balance import Share
-from faceaug.mix.expand import ExpandedDataset, Item
+from faceaug.image import load_cv2
+from faceaug.manifest import DATASET
+from faceaug.mix.blocks import FORMATS, UNLABELLED, Block, FileFormat, Generated, Style, write_block
+from faceaug.mix.expand import ExpandedDataset
+from faceaug.mix.ledger import Ledger
+from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
-from faceaug.pages import text_table
+from faceaug.mix.report import Appendix, ExpandReport
 
-FileFormat: TypeAlias = Literal["png", "jpg"]
-FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
-_FLUSH = 256  # items between two looks at the clock and the disk
-
-
-@dataclass(frozen=True, slots=True)
-class ExpandReport:
-    """What ``save`` wrote.
-
-    Attributes:
-        out: the folder.
-        sizes: (name, count): original, cleaned, augmented, synthetic, total; as written, unreadable ones left out.
-        size: (height, width) of every picture.
-        crop: how the real ones were cut.
-        shares: of the balanced attributes, before and after.
-        rejected: synthetic faces left out by the filter, by reason.
-        unreadable: pictures that cannot be read and were left out with their copies, a line each.
-        notes: what was odd about the folder.
-        seconds: this took.
-    """
-
-    out: Path
-    sizes: tuple[tuple[str, int], ...]
-    size: tuple[int, int]
-    crop: str
-    shares: tuple[Share, ...]
-    rejected: dict[str, int]
-    unreadable: tuple[str, ...]
-    notes: tuple[str, ...]
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "out": str(self.out), "sizes": dict(self.sizes), "size": list(self.size), "crop": self.crop,
-            "shares": {s.attribute: {"wanted": s.wanted, "before": s.before, "after": s.after} for s in self.shares},
-            "rejected": self.rejected, "unreadable": list(self.unreadable), "notes": list(self.notes),
-            "seconds": round(self.seconds, 2),
-        }  # fmt: skip
-
-    def summary(self, *, verbose: bool = False) -> str:
-        """What people read: the table of sizes, the shares reached, what was left out."""
-        lines = [f"pictures of {self.size[0]}x{self.size[1]} pixels, crop {self.crop}", text_table(self.sizes)]
-        lines += [
-            f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
-        ]
-        if self.unreadable:
-            lines.append(f"{len(self.unreadable)} pictures cannot be read and were left out with their copies:")
-            lines += [f"  {line}" for line in (self.unreadable if verbose else self.unreadable[:3])]
-        lines += [f"note: {note}" for note in (self.notes if verbose else self.notes[:3])]
-        lines.append(f"{self.out}: written in {self.seconds:.1f} s")
-        return "\n".join(lines)
+REPORT = "report.html"
+_BLOCK = 64  # real pictures, or synthetic faces, of one task
+_SHARD = 1000  # items of one tar file
+_FEW = 400  # items that are written sooner than processes have started
 
 
 def save_dataset(
-    dataset: ExpandedDataset, out: Path, *, format: FileFormat = "png", on_progress: Callable[[int], None] | None = None
+    dataset: ExpandedDataset,
+    out: Path,
+    *,
+    format: FileFormat = "png",
+    workers: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    appendix: Callable[[ExpandedDataset], Appendix] | None = None,
 ) -> ExpandReport:
     """Write every item of the current epoch as a file.
 
     The user's ``transform`` and ``target_transform`` are not applied: files hold what they would be given. A real
-    picture that cannot be read is left out together with its copies and named in the report.
+    picture that cannot be read is left out together with its copies and named in the report. However often a run is
+    stopped and continued, and by however many processes, the folder is the same to the byte.
 
     Args:
         dataset: what ``expand_dataset`` returned.
         out: a new or empty folder outside the real one, or an unfinished run of the same, which is continued.
-        format: "png" keeps every pixel; "jpg" is smaller.
+        format: "png" keeps every pixel; "jpg" is smaller; "webdataset" writes tar shards of 1,000 items, a PNG and a
+            JSON of what is known of it each.
+        workers: processes that write; by default one per processor, or none for a few items. Datasets that are no
+            folder, and recipes with transforms of others, are written by this process.
         on_progress: called with the number of items done.
+        appendix: finds out more about the dataset for the report, such as ``faceaug.expansion.audit``.
 
     Raises:
         RefusedError: ``out`` cannot be used, or the disk is full.
@@ -100,80 +68,169 @@ def save_dataset(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
     began = time.monotonic()
     height, width = dataset.frame.size
-    check_free_space(out, len(dataset) * (4096 + height * width * (3 if format == "png" else 1)))
+    check_free_space(out, len(dataset) * (4096 + height * width * (1 if format == "jpg" else 3)))
     run = _identity(dataset, format)
     prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
     with explained(out):
-        with closing(ManifestWriter(out)) as manifest:
-            _write_items(dataset, out, manifest, format, on_progress or (lambda _: None))
-        left_out = [problem.split(": ", 1) for problem in manifest.problems]
-        sizes = _written_sizes(dataset, [int(index) for index, _ in left_out])
-        document = {"run": run, "sizes": dict(sizes), "rejected": dataset.rejected, "versions": _versions()}
+        with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
+            saver = _Saver(dataset, out, format, ledger, executor, on_progress or (lambda _: None))
+            saver.write()
+            requested = saver.style.requested
+            left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
+            ledger.finish(requested, table=format != "webdataset")
+        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset) if appendix else None)
+        write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
+        document = {
+            "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
+            "versions": _versions(),
+        }  # fmt: skip
+        if report.appendix is not None:
+            document |= {report.appendix.name: report.appendix.document}
         finish_output(out, marker=DATASET, document=document)
-    return ExpandReport(
-        out, sizes, dataset.frame.size, dataset.frame.crop, dataset.shares, dataset.rejected,
-        tuple(dict.fromkeys(reason for _, reason in left_out)), dataset.real.notes, time.monotonic() - began,
-    )  # fmt: skip
+    return report
 
 
-def _write_items(
+class _Saver:
+    """Blocks in their order: what is known of done ones comes from the ledger, the rest is written."""
+
+    def __init__(
+        self, dataset: ExpandedDataset, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
+        on_progress: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._dataset, self._out, self._ledger = dataset, out, ledger
+        self._executor, self._on_progress = executor, on_progress
+        self._shards = format == "webdataset"
+        real, generators = dataset.real, dataset.generators
+        asked = generators is not None and generators.obey and len(dataset.plan.patterns) > 0
+        self.style = Style(
+            out=str(out), format=format, digits=max(6, len(str(len(dataset) - 1))), frame=dataset.frame,
+            recipe=dataset.recipe, seed=dataset.seed, epoch=dataset.epoch, classes=real.classes,
+            folders=real.in_class_folders and not self._shards, requested=ATTRIBUTES if asked else (),
+            side=generators.size if generators is not None and dataset.filtered else 0,
+        )  # fmt: skip
+        self.files = 0
+
+    def write(self) -> None:
+        """Write what is not written yet."""
+        plan = self._dataset.plan
+        self._make_folders()
+        left = self._run(list(self._groups()), self._real_block, len(self._ledger.items))
+        if plan.synthetic:
+            if self._dataset.generators is not None and plan.real:
+                rows = plan.rows[: plan.real]
+                real = [item for item in self._ledger.items if item.index < plan.real and not item.problem]
+                hashes = {int(rows[item.index]): item.hashes[0] for item in real if item.hashes}
+                self._dataset.make_faces(hashes=hashes if len(hashes) == len(real) else None)
+            start, step = len(plan.rows), _SHARD if self._shards else _BLOCK
+            groups = [np.arange(k, min(k + step, len(self._dataset))) for k in range(start, len(self._dataset), step)]
+            left = self._run(groups, self._synthetic_block, left)
+        written = sum(not item.problem for item in self._ledger.items)
+        shards = -(-len(plan.rows) // _SHARD) + -(-plan.synthetic // _SHARD)
+        self.files = shards if self._shards else written
+
+    def _run(self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int) -> int:
+        """Write the blocks of some groups of items, the first ``done`` items aside; what is over of ``done``."""
+        start = 0
+        while start < len(groups) and len(groups[start]) <= done:
+            done -= len(groups[start])
+            start += 1
+        if start < len(groups):
+            self._ledger.truncate(len(self._ledger.items) - done)  # of a block that was cut off
+            done = 0
+            for written in self._executor.map(write_block, map(make, groups[start:])):
+                self._ledger.add(written)
+                self._on_progress(len(self._ledger.items))
+        return done
+
+    def _groups(self) -> Iterator[NDArray[np.int64]]:
+        """Real and augmented items, in groups: some pictures with all their copies, or neighbours for a shard."""
+        rows = self._dataset.plan.rows
+        if self._shards:
+            yield from np.split(np.arange(len(rows)), range(_SHARD, len(rows), _SHARD)) if len(rows) else ()
+            return
+        order = np.argsort(rows, kind="stable")
+        starts = np.flatnonzero(np.diff(rows[order], prepend=-1))[::_BLOCK]
+        yield from np.split(order, starts[1:]) if len(order) else ()
+
+    def _real_block(self, items: NDArray[np.int64]) -> Block:
+        plan, real = self._dataset.plan, self._dataset.real
+        rows = np.unique(plan.rows[items])
+        places = np.searchsorted(rows, plan.rows[items])
+        sources = np.searchsorted(plan.rows[: plan.real], plan.rows[items])
+        known = Annotations(**{f.name: getattr(real.annotations, f.name)[rows] for f in fields(Annotations)})
+        origins = (plan.origin(index) for index in items.tolist())
+        lines = zip(items.tolist(), origins, places.tolist(), sources.tolist(), strict=True)
+        return Block(
+            self.style,
+            tuple(lines),
+            tuple(rows.tolist()),
+            real.pictures(rows.tolist()),
+            known,
+            None,
+            self._shard(items),
+        )
+
+    def _synthetic_block(self, items: NDArray[np.int64]) -> Block:
+        faces, real = self._dataset.synthetic, self._dataset.real
+        first = int(items[0]) - len(self._dataset.plan.rows)
+        part = slice(first, first + len(items))
+        generated = Generated(
+            path=str(faces.path), shape=faces.shape, first=first, keys=faces.keys[part],
+            attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
+            label=faces.labels[part], models=faces.models[part], weight=self._dataset.synthetic_weight,
+        )  # fmt: skip
+        lines = tuple((index, SYNTHETIC, place, -1) for place, index in enumerate(items.tolist()))
+        nothing = Annotations(**{f.name: getattr(real.annotations, f.name)[:0] for f in fields(Annotations)})
+        return Block(self.style, lines, (), real.pictures([]), nothing, generated, self._shard(items))
+
+    def _shard(self, items: NDArray[np.int64]) -> str:
+        if not self._shards:
+            return ""
+        real, first = len(self._dataset.plan.rows), int(items[0])
+        number = first // _SHARD if first < real else -(-real // _SHARD) + (first - real) // _SHARD
+        return f"{number:06d}.tar"
+
+    def _make_folders(self) -> None:
+        if self.style.folders:
+            nobody = bool(self._dataset.plan.synthetic)
+            for name in (*self.style.classes, *([UNLABELLED] if nobody else [])):
+                (self._out / name).mkdir(exist_ok=True)
+
+
+def _workers(dataset: ExpandedDataset, workers: int | None) -> int | None:
+    """None where one process per processor pays; 1 where others could not do what this one can."""
+    recipe = "" if dataset.recipe is None else dataset.recipe.to_json()
+    if not dataset.real.are_files or '"torchvision"' in recipe:
+        return 1
+    return 1 if workers is None and len(dataset) <= _FEW else workers
+
+
+def _report(
     dataset: ExpandedDataset,
     out: Path,
-    manifest: ManifestWriter,
-    format: FileFormat,
-    on_progress: Callable[[int], None],
-) -> None:
-    digits = max(6, len(str(len(dataset) - 1)))
-    for index in range(manifest.done, len(dataset)):
-        try:
-            item = dataset.item(index)
-        except ImageError as error:
-            manifest.add(f"{index}: {error}")
-        else:
-            name = f"{index:0{digits}d}.{format}"  # sorted by name, the folder has the order of the dataset
-            data = _encode(dataset, index, item, format)
-            write_bytes(out / name, data)
-            manifest.add(_row(dataset, index, item, name, hashlib.sha256(data).hexdigest()))
-        if (index + 1) % _FLUSH == 0:
-            manifest.flush()
-            on_progress(index + 1)
-    manifest.finish()
-    on_progress(len(dataset))
-
-
-def _encode(dataset: ExpandedDataset, index: int, item: Item, format: FileFormat) -> bytes:
-    image: Image8 = item.image
-    if format == "jpg":
-        return encode_jpeg(image)
-    if item.target["origin"] != SYNTHETIC:
-        return encode_png(image)
-    text = {
-        "synthetic": "true", "model": dataset.model, "seed": str(dataset.model_seed),
-        "key": str(dataset.synthetic_key(index)),
-    }  # fmt: skip
-    return encode_png(image, text=text)
-
-
-def _row(dataset: ExpandedDataset, index: int, item: Item, name: str, digest: str) -> Row:
-    if item.target["origin"] == SYNTHETIC:
-        return Row(
-            file_name=name, target=item.target, model=dataset.model, seed=dataset.model_seed,
-            key=dataset.synthetic_key(index), sha256=digest,
-        )  # fmt: skip
-    row = int(dataset.plan.rows[index])
-    return Row(
-        file_name=name, target=item.target, source_file=dataset.real.name(row), seed=dataset.seed, key=index,
-        operations=item.operations, sha256=digest,
+    left_out: Sequence[tuple[int, str]],
+    files: int,
+    began: float,
+    appendix: Appendix | None,
+) -> ExpandReport:
+    sizes = _written_sizes(dataset, [index for index, _ in left_out])
+    looked_at = dataset.synthetic.made if dataset.generators is not None else 0
+    return ExpandReport(
+        out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, shares=dataset.shares,
+        rejected=dataset.rejected, looked_at=looked_at, files=files,
+        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=dataset.real.notes,
+        seconds=time.monotonic() - began, appendix=appendix,
     )  # fmt: skip
 
 
 def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
     """What must be equal for an unfinished folder to be continued."""
-    names = [dataset.real.name(row) for row in dataset.plan.rows[: dataset.plan.real].tolist()]
+    names = [dataset.real.name(row) for row in dataset.plan.used.tolist()]
     return {
         "command": "expand", "folder": str(dataset.real.root or ""), "format": format, "epoch": dataset.epoch,
         **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
+        "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
     }  # fmt: skip
 
 

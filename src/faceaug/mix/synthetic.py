@@ -5,19 +5,70 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.annotations import ATTRIBUTES
+from faceaug.draws import stream
 from faceaug.errors import FaceAugError
 from faceaug.files import check_free_space, explained, remove_output
 from faceaug.mix.filter import FaceFilter
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
+_AT_ONCE = 8 * BLOCK
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patterns:
+    """What synthetic faces are asked for.
+
+    Attributes:
+        attributes: int8 (all rows, 40), of the real rows.
+        rows: int64 (n,), whose attributes each face is asked for.
+        pools: for each face the rows that will do as well: those with the same balanced attributes.
+    """
+
+    attributes: NDArray[np.int8]
+    rows: NDArray[np.int64]
+    pools: Sequence[NDArray[np.int64]]
+
+    def asked(self, slots: Sequence[int], tries: Sequence[int], seed: int) -> NDArray[np.int8]:
+        """Attributes for some faces; a face that was rejected before is asked for those of another row."""
+        chosen = [
+            self.rows[s] if not t else _another(self.pools[s], seed, s, t) for s, t in zip(slots, tries, strict=True)
+        ]
+        return self.attributes[chosen]
+
+
+def _another(pool: NDArray[np.int64], seed: int, slot: int, turn: int) -> np.int64:
+    found: np.int64 = pool[stream(seed, epoch=turn, index=slot, slot="synthetic/pattern").integers(len(pool))]
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Faces from one model.
+
+    Attributes:
+        source: the generator.
+        n: how many.
+        label: of all of them, -1 unknown.
+        patterns: what they are asked for; None for a model that obeys no attributes.
+    """
+
+    source: SyntheticFaceSource
+    n: int
+    label: int = -1
+    patterns: Patterns | None = None
+
+
+Sieve = Callable[[Callable[[int], NDArray[np.uint8]]], FaceFilter]  # how to read accepted faces -> what judges new ones
 
 
 class SyntheticFaces:
@@ -26,66 +77,154 @@ class SyntheticFaces:
     The file lies in the system's temporary folder and goes when this object goes, in the process that made it.
 
     Args:
-        source: the generator.
-        n: how many.
-        filtered: leave out blanks and repeats, taking later faces of the stream instead.
+        parts: the generators, of one size.
+        sieve: makes the filter; None takes every face.
+        on_progress: called with the number of faces done.
 
     Attributes:
-        keys: number of each face in the source's stream, int64 (n,).
+        keys: number of each face in its source's stream, int64 (n,).
+        asked: int8 (n, 40), what each was asked for; None where nothing was.
+        attributes: int8 (n, 40), what is known of each: asked for and seen.
+        labels: int64 (n,).
         rejected: how many the filter left out, by reason.
+        made: faces looked at.
     """
 
-    def __init__(self, source: SyntheticFaceSource, n: int, *, filtered: bool) -> None:
-        size = source.config.size
-        self._shape = (n, 3, size, size)
+    def __init__(
+        self, parts: Sequence[Part], *, sieve: Sieve | None, on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        size, n = parts[0].source.config.size, sum(part.n for part in parts)
+        self.shape = (n, 3, size, size)
         folder = Path(tempfile.mkdtemp(prefix="faceaug-"))
         self._remove = weakref.finalize(self, _remove_in, os.getpid(), folder)
-        self._path = folder / "faces.u8"
+        self.path = folder / "faces.u8"
         self._faces: NDArray[np.uint8] | None = None
         check_free_space(folder, n * 3 * size * size)
-        self.keys, self.rejected = self._fill(source, filtered=filtered)
+        self.keys = np.zeros(n, np.int64)
+        self.attributes = np.zeros((n, len(ATTRIBUTES)), np.int8)
+        self.labels = np.repeat([part.label for part in parts], [part.n for part in parts]).astype(np.int64)
+        named = [(part.source.config.name, part.source.seed) for part in parts for _ in range(part.n)]
+        self.models: tuple[tuple[str, int], ...] = tuple(named)
+        conditional = any(part.patterns is not None for part in parts)
+        self.asked = np.zeros_like(self.attributes) if conditional else None
+        self.rejected: dict[str, int] = {}
+        self.made = 0
+        self._fill(parts, sieve, on_progress)
 
     def __len__(self) -> int:
-        return self._shape[0]
+        return self.shape[0]
 
     def __getitem__(self, k: int) -> NDArray[np.uint8]:
         """Face k, uint8 (3, H, W), a copy."""
         if self._faces is None:
-            self._faces = np.memmap(self._path, np.uint8, "r", shape=self._shape)
+            self._faces = np.memmap(self.path, np.uint8, "r", shape=self.shape)
         return np.array(self._faces[k])
 
     def __getstate__(self) -> dict[str, Any]:
         # A memory map would be sent to workers by value; they open the file instead, and never remove it.
         return {k: v for k, v in self.__dict__.items() if k != "_remove"} | {"_faces": None}
 
-    def _fill(self, source: SyntheticFaceSource, *, filtered: bool) -> tuple[NDArray[np.int64], dict[str, int]]:
-        keys: list[int] = []
-        sieve = FaceFilter()
+    def _fill(self, parts: Sequence[Part], sieve: Sieve | None, on_progress: Callable[[int], None]) -> None:
         # Written, not mapped: on a full disk a write is an error that can be explained, a map kills the process.
-        with explained(self._path.parent), self._path.open("wb") as handle:
-            for key, face in _endless(source):
-                if not filtered or sieve.accepts(face):
-                    handle.write(face.tobytes())
-                    keys.append(key)
-                    if len(keys) == len(self):
-                        break
-                elif key > _PATIENCE * (len(self) + BLOCK):
-                    raise FaceAugError(
-                        f"model {source.config.name}: only {len(keys)} of {key} faces are usable ({sieve.rejected}); "
-                        "it has collapsed, choose another model or filter=False"
-                    )
-        return np.array(keys, np.int64), sieve.rejected
+        with explained(self.path.parent), self.path.open("w+b", buffering=0) as handle:
+            judge = None if sieve is None else sieve(lambda place: self._read(handle, place))
+            first = 0
+            for part in parts:
+                _PartFiller(self, handle, part, first, judge, on_progress).fill()
+                first += part.n
+            self.rejected = {} if judge is None else judge.rejected
+
+    def _read(self, handle: BinaryIO, place: int) -> NDArray[np.uint8]:
+        size = int(np.prod(self.shape[1:]))
+        return np.frombuffer(os.pread(handle.fileno(), size, place * size), np.uint8).reshape(self.shape[1:])
+
+
+class _PartFiller:
+    """Fills the places of one part; a face that is not good enough leaves its place to a later one of the stream."""
+
+    def __init__(
+        self, faces: SyntheticFaces, handle: BinaryIO, part: Part, first: int, judge: FaceFilter | None,
+        on_progress: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._faces, self._handle, self._part, self._first = faces, handle, part, first
+        self._judge, self._on_progress = judge, on_progress
+        self._open = list(range(part.n))
+        self._tries = [0] * part.n
+        self._key = 0
+
+    def fill(self) -> None:
+        """Until no place is open."""
+        part = self._part
+        while self._open:
+            if self._key > _PATIENCE * (part.n + BLOCK):
+                rejected = {} if self._judge is None else {k: v for k, v in self._judge.rejected.items() if v}
+                raise FaceAugError(
+                    f"model {part.source.config.name}: only {part.n - len(self._open)} of {self._key} faces are usable "
+                    f"({rejected}); it has collapsed, or cannot do what it is asked; choose another model, "
+                    "ask for less, or filter=False"
+                )
+            self._round()
+            self._on_progress(self._first + part.n - len(self._open))
+
+    def _round(self) -> None:
+        """Look at some more faces of the stream, and keep the good ones."""
+        part, asked = self._part, None
+        count = min(_AT_ONCE, -(-len(self._open) // BLOCK) * BLOCK)
+        if part.patterns is not None:
+            slots = self._open[:_AT_ONCE]
+            count = len(slots)
+            asked = part.patterns.asked(slots, [self._tries[s] for s in slots], part.source.seed)
+        faces = _generate(part.source, count, asked, self._key)
+        reasons, seen, words = ([""] * count, None, None) if self._judge is None else self._judge.judge(faces, asked)
+        taken: list[int] = []
+        for k in range(count):
+            if len(taken) == len(self._open):
+                break
+            # Faces that were asked for something have a place, the others take the next one.
+            slot = self._open[len(taken) if asked is None else k]
+            if self._passes(reasons[k], slot, faces[k], None if words is None else words[k]):
+                taken.append(slot)
+                self._store(slot, faces[k], self._key + k)
+                if asked is not None:
+                    self._label(slot, asked[k], asked[k] if seen is None else seen[k])
+        gone = set(taken)
+        self._open = [slot for slot in self._open if slot not in gone]
+        self._key += count
+
+    def _passes(self, reason: str, slot: int, face: NDArray[np.uint8], words: NDArray[np.uint64] | None) -> bool:
+        self._faces.made += 1
+        if self._judge is None or words is None:
+            return True
+        reason = reason or ("" if self._judge.admits(face, words) else "repeat")
+        if reason:
+            self._judge.rejected[reason] += 1
+            self._tries[slot] += 1
+            return False
+        self._judge.accept(self._first + slot, words)
+        return True
+
+    def _store(self, slot: int, face: NDArray[np.uint8], key: int) -> None:
+        place = self._first + slot
+        self._handle.seek(place * face.nbytes)
+        self._handle.write(face.tobytes())
+        self._faces.keys[place] = key
+
+    def _label(self, slot: int, asked: NDArray[np.int8], seen: NDArray[np.int8]) -> None:
+        """A label is what was asked for and is seen; where the two differ, nothing is known."""
+        faces, place = self._faces, self._first + slot
+        if faces.asked is not None:
+            faces.asked[place] = asked
+        faces.attributes[place] = np.where(asked == seen, asked, 0)
+
+
+def _generate(source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int) -> NDArray[np.uint8]:
+    if asked is None:
+        return source.generate(n, start=start).numpy()
+    found: NDArray[np.uint8] = source.generate(n, attributes=asked, start=start).numpy()
+    return found
 
 
 def _remove_in(process: int, folder: Path) -> None:
     """Remove the faces, unless this is a fork of the process that made them."""
     if os.getpid() == process:
         remove_output(folder)
-
-
-def _endless(source: SyntheticFaceSource) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    start = 0
-    while True:
-        for offset, face in enumerate(source.generate(BLOCK, start=start).numpy()):
-            yield start + offset, face
-        start += BLOCK

@@ -197,7 +197,7 @@ class Engine:
             return source.latents(asked.n, start=asked.face)
         first = source.latents(1, start=asked.face)[0]
         last = self._make_source(model, seed=asked.to, attributes=wanted).latents(1, start=asked.to_face)[0]
-        return between(first, last, asked.n, model.config.latent)
+        return between(first, last, asked.n, model.config.latent, z_size=model.config.z_size)
 
 
 def _finish(job: _Job, faces: list[Image8]) -> None:

@@ -2,6 +2,7 @@
 
 from faceaug.synthesize.networks import Discriminator, Generator, build_network, conv, deconv
 from faceaug.synthesize.source import SynthesisReport, SyntheticFaceSource
+from faceaug.synthesize.toggles import toggle_sheet
 from faceaug.synthesize.weights import Model, ModelConfig, bundled_models, load_model, save_model
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "deconv",
     "load_model",
     "save_model",
+    "toggle_sheet",
 ]

@@ -23,22 +23,31 @@ Trained with faceaug on the folder named above. What the terms of those pictures
 _CELEBA_BIAS = "\nCelebA shows celebrities: mostly young, mostly light-skinned, smiling at a camera."
 
 
+_OBEYS = """
+It obeys forty attributes, those of CelebA, each asked for (1), asked to be absent (-1) or left open (0):
+`SyntheticFaceSource("{name}", attributes={{"Eyeglasses": 1, "Male": -1}})`. Beside its weights it holds some thousand
+combinations of attributes that occur together in the faces it learnt from, without names or pictures, from which it
+takes what was not asked for. Attributes are what annotators saw in pictures; they say nothing about who somebody is.
+"""
+
+
 def model_card(config: ModelConfig) -> str:
     """The card of a model as Markdown with Hugging Face front-matter."""
     from_celeba = config.license == _CELEBA
+    conditional = bool(config.attributes)
     facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
     return f"""---
 license: other
 license_name: {config.license}
 library_name: faceaug
-pipeline_tag: unconditional-image-generation
-tags: [faces, gan, dcgan, synthetic-data]
+pipeline_tag: {"other" if conditional else "unconditional-image-generation"}
+tags: [faces, gan, {"conditional" if conditional else "dcgan"}, synthetic-data]
 ---
 # {config.name}
 
 Makes {config.size}x{config.size} faces of nobody, for enlarging training sets and for teaching:
 `SyntheticFaceSource("{config.name}")`.
-
+{_OBEYS.format(name=config.name) if conditional else ""}
 | | |
 |---|---|
 | architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {config.conv_dim} |

@@ -9,7 +9,6 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +18,13 @@ from faceaug.crop import Crop
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
 from faceaug.files import explained, prepare_output, write_bytes
+from faceaug.synthesize.graph import onnx_graph
 from faceaug.synthesize.networks import SIZES
-from faceaug.synthesize.render import fold_batch_norm
 from faceaug.synthesize.weights import CONFIG, Model, ModelConfig, build_generator, save_model
 
 PARITY = 1e-4  # largest difference between the two runtimes, in the generator's units of -1 to 1
 _NESTS = ("state_dict", "model_state_dict", "generator", "generator_state_dict", "netG", "G")
 _PREFIX = re.compile(r"^(module|generator|netG|G)\.")
-_OPSET, _IR = 17, 8  # of 2022: what every runtime still in use reads
 
 
 def import_state_dict(
@@ -83,7 +81,7 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
     folder = Path(out)
     prepare_output(folder, marker=CONFIG, identity={"export": model.config.name})
     with explained(folder):
-        return save_model(folder, model.generator, model.config)
+        return save_model(folder, model.generator, model.config, model.rows)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -125,6 +123,7 @@ def _shape_of(tensors: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
 def export_onnx(model: Model, path: str | Path) -> float:
     """Write a generator as ONNX and check it: float32 ``latents`` (n, z_size) -> ``faces`` (n, 3, H, W) in -1..1.
 
+    A generator that obeys attributes has a second input, float32 ``attributes`` (n, 40).
     Batch norm is folded. The file is run by onnxruntime next to the original before it gets its name.
 
     Args:
@@ -143,55 +142,20 @@ def export_onnx(model: Model, path: str | Path) -> float:
         from onnx import checker
     except ImportError as error:
         raise ArgumentError("onnx and onnxruntime are not installed: python -m pip install 'faceaug[onnx]'") from error
-    graph = _graph(model)
+    graph = onnx_graph(model)
     checker.check_model(graph)
     data = graph.SerializeToString()
-    z = stream(0, slot="export/onnx").standard_normal((64, model.config.z_size), "f4")
+    draws = stream(0, slot="export/onnx")
+    given = {"latents": draws.standard_normal((64, model.config.z_size), "f4")}
+    if model.config.attributes:
+        given["attributes"] = draws.integers(-1, 2, (64, len(model.config.attributes))).astype(np.float32)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"latents": z})
+    (found,) = session.run(None, given)
     with torch.inference_mode():
-        expected = model.generator(torch.from_numpy(z)).numpy()
+        expected = model.generator(*map(torch.from_numpy, given.values())).numpy()
     difference = float(np.abs(found - expected).max())
     if not difference <= PARITY:
         raise FaceAugError(f"{printable(path)}: onnxruntime's faces differ by {difference:.2g}; nothing was written")
     with explained(Path(path)):
         write_bytes(Path(path), data)
     return difference
-
-
-def _graph(model: Model) -> Any:
-    """The network as an onnx.ModelProto, written out by hand: five kinds of node, and no exporter in between."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    generator, config = fold_batch_norm(model.generator), model.config
-    nodes: list[Any] = []
-    weights: list[Any] = []
-
-    def constant(name: str, value: np.ndarray[Any, Any]) -> str:
-        weights.append(numpy_helper.from_array(value, name))
-        return name
-
-    def node(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    fc = generator.get_submodule("fc")
-    weight, bias = (constant(f"fc.{k}", v.detach().numpy()) for k, v in fc.named_parameters())
-    x = node("Gemm", ["latents", weight, bias], "fc", transB=1)
-    x = node("Reshape", [x, constant("shape", np.array([0, -1, 4, 4], np.int64))], "maps")
-    for k in range(1, generator.depth + 1):
-        layer = generator.get_submodule(f"t_conv{k}.0")
-        inputs = [constant(f"t_conv{k}.{n}", v.detach().numpy()) for n, v in layer.named_parameters()]
-        x = node("ConvTranspose", [x, *inputs], f"t_conv{k}", strides=[2, 2], pads=[1, 1, 1, 1])
-        last = k == generator.depth
-        x = node("Tanh" if last else "Relu", [x], "faces" if last else f"relu{k}")
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
-        for name, shape in (("latents", [config.z_size]), ("faces", [3, config.size, config.size]))
-    ]
-    graph = helper.make_graph(nodes, config.name, ends[:1], ends[1:], weights)
-    found = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="faceaug")
-    found.ir_version = _IR
-    facts = {"license": config.license, "crop": config.crop, "latent": config.latent, "synthetic": "true"}
-    helper.set_model_props(found, facts)
-    return found

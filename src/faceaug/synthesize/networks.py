@@ -92,20 +92,24 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float (n, 1)."""
+        logits: Tensor = self.fc(self.maps(x))
+        return logits
+
+    def maps(self, x: Tensor) -> Tensor:
+        """The last maps as one row of numbers for each face, float (n, channels * 16)."""
         for k in range(1, self.depth + 1):
             x = F.leaky_relu(self.get_submodule(f"conv{k}")(x), _LEAK)  # (n, c, 16, 16), (n, 2c, 8, 8), (n, 4c, 4, 4)
         if self.minibatch_stddev:
-            x = torch.cat([x, _deviation(x)], 1)
-        x = x.contiguous().view(len(x), -1)
-        logits: Tensor = self.fc(x)
-        return logits
+            x = torch.cat([x, deviation(x)], 1)
+        return x.contiguous().view(len(x), -1)
 
 
-def _deviation(x: Tensor) -> Tensor:
+def deviation(x: Tensor) -> Tensor:
     """Mean standard deviation over groups of neighbours in the batch, as one more map: (n, c, 4, 4) -> (n, 1, 4, 4)."""
     group = _GROUP if len(x) % _GROUP == 0 else len(x)
-    grouped = x.float().reshape(-1, group, *x.shape[1:])
-    spread = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (n / group,)
+    grouped = x.float().flatten(1).reshape(-1, group, x[0].numel())
+    spread = (grouped - grouped.mean(dim=1, keepdim=True)).square().mean(dim=1)
+    spread = (spread + 1e-8).sqrt().mean(dim=1)  # (n / group,)
     return spread.repeat_interleave(group).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
 
 
@@ -160,20 +164,25 @@ def build_network(
     Raises:
         ArgumentError: a width below 1, or another size.
     """
-    for name, value in (("d_conv_dim", d_conv_dim), ("g_conv_dim", g_conv_dim), ("z_size", z_size)):
-        if value < 1:
-            raise ArgumentError(f"{name} {value}: expected at least 1")
+    check_widths(d_conv_dim, g_conv_dim, z_size)
     with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
         discriminator = Discriminator(d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev)
         generator = Generator(z_size, g_conv_dim, size)
-    _initialize(discriminator, seed, "discriminator")
-    _initialize(generator, seed, "generator")
+    initialize(discriminator, seed, "discriminator")
+    initialize(generator, seed, "generator")
     if d_norm == "spectral":
-        _divide_by_spectral_norm(discriminator, seed)
+        divide_by_spectral_norm(discriminator, seed)
     return discriminator, generator
 
 
-def _divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
+def check_widths(d_conv_dim: int, g_conv_dim: int, z_size: int) -> None:
+    """ArgumentError if one of them is below 1."""
+    for name, value in (("d_conv_dim", d_conv_dim), ("g_conv_dim", g_conv_dim), ("z_size", z_size)):
+        if value < 1:
+            raise ArgumentError(f"{name} {value}: expected at least 1")
+
+
+def divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
     """Divide every weight by a running estimate of its largest singular value (Miyato et al. 2018)."""
     for name, module in list(network.named_modules()):
         if not isinstance(module, nn.Conv2d | nn.Linear):
@@ -191,7 +200,8 @@ def _divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
         norm._v.copy_(v)
 
 
-def _initialize(network: nn.Module, seed: int, slot: str) -> None:
+def initialize(network: nn.Module, seed: int, slot: str) -> None:
+    """Give a network from the meta device its first weights, N(0, 0.02), on the CPU."""
     network.to_empty(device="cpu")
     with torch.no_grad():
         for name, module in network.named_modules():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.networks import Generator
+from faceaug.synthesize.weights import AnyGenerator
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
@@ -25,7 +25,7 @@ def to_uint8(faces: Tensor) -> Tensor:
     return faces.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
 
 
-def fold_batch_norm(generator: Generator) -> Generator:
+def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
     """The same function with fewer operations: batch norm becomes part of the convolution before it.
 
     Args:
@@ -37,8 +37,10 @@ def fold_batch_norm(generator: Generator) -> Generator:
     folded = copy.deepcopy(generator)
     for name, block in list(folded.named_children()):
         layers = list(block.children())
-        if len(layers) == 2 and isinstance(layers[0], nn.ConvTranspose2d) and isinstance(layers[1], nn.BatchNorm2d):
-            folded.add_module(name, nn.Sequential(fuse_conv_bn_eval(layers[0], layers[1], transpose=True)))
+        if len(layers) == 2 and isinstance(layers[1], nn.BatchNorm2d):
+            grows = isinstance(layers[0], nn.ConvTranspose2d)
+            fused = fuse_conv_bn_eval(layers[0], layers[1], transpose=grows)  # type: ignore[type-var]
+            folded.add_module(name, nn.Sequential(fused))
     return folded
 
 
@@ -52,10 +54,11 @@ class Renderer:
         device: where to compute.
     """
 
-    def __init__(self, generator: Generator, precision: RenderPrecision, device: torch.device) -> None:
+    def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
         self._device, self._dtype = device, torch.float32
+        self._z_size = generator.z_size
         self._network: nn.Module = generator
         if precision == "bf16":
             self._dtype = torch.bfloat16
@@ -64,10 +67,20 @@ class Renderer:
 
     @torch.inference_mode()
     def block(self, latents: Tensor) -> Tensor:
-        """At most 64 latent vectors, float32 (n, z_size) -> uint8 (n, 3, H, W) on the CPU, computed as 64."""
+        """At most 64 faces, computed as 64: latents float32 (n, width) -> uint8 (n, 3, H, W) on the CPU.
+
+        For a generator that obeys attributes the latent vector is followed by them: width is z_size + 40.
+        """
         full = latents.new_zeros(BLOCK, latents.shape[1])
         full[: len(latents)] = latents
-        return to_uint8(self._network(full.to(self._device, self._dtype))).cpu()[: len(latents)]
+        return to_uint8(generate(self._network, full.to(self._device, self._dtype), self._z_size)).cpu()[: len(latents)]
+
+
+def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:
+    """What a generator makes of latents, float (n, 3, H, W): attributes, where there are any, follow the vector."""
+    z, attributes = latents[:, :z_size], latents[:, z_size:]
+    faces: Tensor = network(z, attributes) if attributes.shape[1] else network(z)
+    return faces
 
 
 def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
@@ -91,12 +104,15 @@ def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
     return squeezed.float()
 
 
-def between(first: Tensor, second: Tensor, steps: int, latent: str) -> Tensor:
-    """Latent vectors on the way from one to another: float32 (z_size,) twice -> (steps, z_size), ends included.
+def between(first: Tensor, second: Tensor, steps: int, latent: str, *, z_size: int | None = None) -> Tensor:
+    """Latent vectors on the way from one to another: float32 (width,) twice -> (steps, width), ends included.
 
     Normal vectors go along the arc (Shoemake 1985, slerp): the straight way leads through shorter vectors than the
-    generator has ever seen.
+    generator has ever seen. Attributes, which follow the first ``z_size`` numbers, go straight.
     """
+    if z_size is not None and len(first) > z_size:
+        arc = between(first[:z_size], second[:z_size], steps, latent)
+        return torch.cat([arc, between(first[z_size:], second[z_size:], steps, "uniform")], 1)
     t = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
     a, b = first.double(), second.double()
     cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)

@@ -2,70 +2,53 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import attribute_index, unknown
+from faceaug.annotations import ATTRIBUTES, attribute_index, unknown
 from faceaug.draws import check_seed, stream
 from faceaug.errors import ArgumentError
-from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.files import explained, write_bytes
 from faceaug.folder import Target, make_target
-from faceaug.image import Image8, encode_jpeg, encode_png
-from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.image import Image8, encode_png
 from faceaug.pages import grid
+from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
-from faceaug.synthesize.weights import Model, ModelConfig, load_model
+from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
+from faceaug.synthesize.weights import Model, ModelConfig, default_model, load_model
 
-__all__ = ["BLOCK", "SYNTHETIC", "SynthesisReport", "SyntheticFaceSource", "synthetic_target", "to_uint8"]
+__all__ = [
+    "BLOCK", "FILE_FORMATS", "SYNTHETIC", "FileFormat", "SynthesisReport", "SyntheticFaceSource", "synthetic_target",
+    "to_uint8",
+]  # fmt: skip
 
 SYNTHETIC = 2  # in target["origin"]
-FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
-FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
-_AT_ONCE = 8 * BLOCK  # faces made before their files are written
-_SHARD = 1000  # faces per tar file
-_BYTES_PER_FACE = 8192  # on disk, picture and file-system block, generous
-
-
-@dataclass(frozen=True, slots=True)
-class SynthesisReport:
-    """What ``save`` wrote: where, how many faces, in which files, from which model and seed."""
-
-    out: Path
-    faces: int
-    files: int
-    model: str
-    seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"out": str(self.out), "faces": self.faces, "files": self.files, "model": self.model, "seed": self.seed}
+Asked = Mapping[str, int] | NDArray[np.integer[Any]]
 
 
 class SyntheticFaceSource:
     """Faces from a pretrained generator: a map-style dataset of ``n`` faces.
 
-    Face k depends on (model, seed, k) alone: not on how many are asked for, batch size, workers, threads or order.
+    Face k depends on (model, seed, k) and on what it is asked to have alone: not on how many are asked for, batch
+    size, workers, threads or order.
 
     Args:
         model: a bundled name (``faceaug info`` lists them), a model folder, a trainer's run folder or a loaded
-            ``Model``; None is "dcgan-32".
+            ``Model``; None is "dcgan-32", or the model that obeys attributes where attributes are asked for.
         n: length of the dataset; ``generate`` and ``save`` may go beyond it.
         seed: 0..2**63-1.
         attributes: wanted attributes, {"Smiling": 1, "Male": -1}, for models that take them.
+        strength: how strongly the wanted attributes are asked for: 1 is as taught, less is a hint, more exaggerates.
+        unasked: what such a model is told of the other attributes. "typical": those of a real face that has the wanted
+            ones, drawn anew for every face, so that the faces are as various as real ones; "free": nothing.
         device: where to compute. None is the CPU, whose faces are the reference; another device may differ from it
             by a grey level.
         truncation: squeeze the latent numbers into -truncation..truncation: more ordinary faces, less diverse. None
@@ -85,20 +68,27 @@ class SyntheticFaceSource:
         n: int = 10_000,
         seed: int = 0,
         attributes: Mapping[str, int] | None = None,
+        strength: float = 1.0,
+        unasked: Unasked = "typical",
         device: str | torch.device | None = None,
         truncation: float | None = None,
         precision: RenderPrecision = "fp32",
     ) -> None:
         if n < 1:
             raise ArgumentError(f"n {n}: expected at least 1 face")
-        loaded = model if isinstance(model, Model) else load_model(model)
+        if unasked not in UNASKED:
+            raise ArgumentError(f"unasked {unasked!r}: expected one of {', '.join(UNASKED)}")
+        loaded = model if isinstance(model, Model) else load_model(model or default_model(attributes))
         self.config = loaded.config
         self.seed = check_seed(seed)
         self.device = torch.device("cpu" if device is None else device)
         self._check_attributes(attributes)
+        self.asked = {name: int(value) for name, value in (attributes or {}).items() if value}
+        self.strength, self.unasked = check_strength(strength), unasked
         self._n = n
         self.truncation, self.precision = truncation, precision
         self._model = loaded
+        self._wish = self._wish_for(attributes)
         self._renderer = Renderer(loaded.generator.to(self.device), precision, self.device)
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
@@ -110,7 +100,7 @@ class SyntheticFaceSource:
     def __getitem__(self, k: int) -> tuple[Tensor, Target]:
         """Face k: (uint8 (3, H, W), target)."""
         face = range(self._n)[k]
-        return self._face_block(face // BLOCK)[face % BLOCK].clone(), synthetic_target(face)
+        return self._face_block(face // BLOCK)[face % BLOCK].clone(), self.target(face)
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, Target]]:
         """Many faces, each block computed once; torch's DataLoader asks like this."""
@@ -120,22 +110,47 @@ class SyntheticFaceSource:
     def __repr__(self) -> str:
         return f"SyntheticFaceSource({self.config.name!r}, n={self._n}, seed={self.seed})"
 
-    def generate(self, n: int, attributes: Mapping[str, int] | None = None, start: int = 0) -> Tensor:
-        """Faces ``start`` to ``start + n - 1``: uint8 (n, 3, H, W) on the CPU."""
+    def generate(self, n: int, attributes: Asked | None = None, start: int = 0) -> Tensor:
+        """Faces ``start`` to ``start + n - 1``: uint8 (n, 3, H, W) on the CPU.
+
+        Args:
+            n: how many.
+            attributes: what they should have, in place of the source's: by name for all of them, or as rows of numbers
+                -1, 0 and 1, (n, 40) in the order of ``faceaug.annotations.ATTRIBUTES``. Rows are taken as they are:
+                where they hold 0 the generator is told nothing.
+            start: the first.
+        """
+        return torch.cat(list(self.blocks(n, start=start, attributes=attributes)))
+
+    def blocks(self, n: int, *, start: int = 0, attributes: Asked | None = None) -> Iterator[Tensor]:
+        """The same faces, in pieces: uint8 (m, 3, H, W), m <= 64. For more faces than memory holds."""
         if n < 1 or start < 0:
             raise ArgumentError(f"n {n}, start {start}: expected n >= 1 and start >= 0")
-        self._check_attributes(attributes)
-        return torch.cat(list(self.blocks(n, start=start)))
+        rows = self._checked(attributes, n)
+        return self._pieces(start, start + n, attributes if rows is None else rows)
 
-    def blocks(self, n: int, *, start: int = 0) -> Iterator[Tensor]:
-        """The same faces, in pieces: uint8 (m, 3, H, W), m <= 64. For more faces than memory holds."""
-        stop = start + n
+    def _pieces(self, start: int, stop: int, attributes: Asked | None) -> Iterator[Tensor]:
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
-            yield self._face_block(block)[max(start - first, 0) : min(stop - first, BLOCK)].clone()
+            low, high = max(start, first), min(stop, first + BLOCK)
+            if isinstance(attributes, np.ndarray):  # the other places of the block stay empty: nobody sees those faces
+                rows = np.zeros((BLOCK, len(ATTRIBUTES)), np.int8)
+                rows[low - first : high - first] = attributes[low - start : high - start]
+                faces = self._renderer.block(self.latents(BLOCK, start=first, attributes=rows))
+            elif attributes is not None:
+                faces = self._renderer.block(self.latents(BLOCK, start=first, attributes=attributes))
+            else:
+                faces = self._face_block(block).clone()
+            yield faces[low - first : high - first]
 
-    def latents(self, n: int, *, start: int = 0) -> Tensor:
-        """The latent vectors of faces ``start`` to ``start + n - 1``: float32 (n, z_size), truncated if asked for."""
+    def latents(self, n: int, *, start: int = 0, attributes: Asked | None = None) -> Tensor:
+        """What faces ``start`` to ``start + n - 1`` are made from: float32 (n, z_size), truncated if asked for.
+
+        For a model that obeys attributes, (n, z_size + 40): the latent vector is followed by what it is told of each
+        attribute, -1 no, 1 yes, 0 nothing. So ``render`` makes the same faces, and numbers can be changed in between.
+        ``attributes`` as in ``generate``.
+        """
+        rows = self._checked(attributes, n)
         shape = (self.config.z_size,)
         draws = [stream(self.seed, index=k, slot="face/latent") for k in range(start, start + n)]
         if self.config.latent == "uniform":
@@ -143,24 +158,67 @@ class SyntheticFaceSource:
         else:
             numbers = np.stack([draw.standard_normal(shape, "f4") for draw in draws])
         z = torch.from_numpy(numbers)
-        return z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
+        z = z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
+        if not self.config.attributes:
+            return z
+        wish = self._wish_for(attributes) if isinstance(attributes, Mapping) else self._wish
+        told = wish.rows(start, n) if rows is None else rows
+        exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else wish.asked != 0
+        levels = told.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
+        return torch.cat([z, torch.from_numpy(levels)], 1)
+
+    def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
+        """What faces ``start`` to ``start + n - 1`` are told to have: int8 (n, 40), 0 nothing; asked for or typical."""
+        return self._wish.rows(start, n)
+
+    def target(self, k: int) -> Target:
+        """The target of face k: its attributes are those it was told to have."""
+        return synthetic_target(k, self.attribute_rows(1, start=k)[0])
 
     def render(self, latents: Tensor) -> Tensor:
-        """Faces of any latent vectors: float (n, z_size) -> uint8 (n, 3, H, W) on the CPU."""
-        if latents.ndim != 2 or latents.shape[1] != self.config.z_size or not len(latents):
-            raise ArgumentError(f"latents of shape {tuple(latents.shape)}: expected (n, {self.config.z_size}), n >= 1")
+        """Faces of any latents, as ``latents`` gives them: float (n, width) -> uint8 (n, 3, H, W) on the CPU."""
+        width = self.config.z_size + len(self.config.attributes)
+        if latents.ndim != 2 or latents.shape[1] != width or not len(latents):
+            raise ArgumentError(f"latents of shape {tuple(latents.shape)}: expected (n, {width}), n >= 1")
         return torch.cat([self._renderer.block(part) for part in torch.split(latents.float().cpu(), BLOCK)])
+
+    def edit(self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None) -> Tensor:
+        """The same faces with one attribute changed and the rest kept: uint8 (n, 3, H, W).
+
+        Args:
+            faces: the number of a face of the stream, several, or latents as ``latents`` gives them.
+            attribute: its name.
+            value: 1 with, -1 without, 0 as it happens; None is the opposite of what each face is told (and 1 where it
+                is told nothing).
+
+        Raises:
+            ArgumentError: an unknown attribute, or the model takes none.
+        """
+        if not self.config.attributes:
+            raise ArgumentError(f"model {self.config.name} takes no attributes; edit needs a model that does")
+        self._check_attributes({attribute: 1 if value is None else value})
+        if isinstance(faces, Tensor):
+            changed = faces.clone()
+        else:
+            numbers = [faces] if isinstance(faces, int) else list(faces)
+            changed = torch.cat([self.latents(1, start=k) for k in numbers])
+        column = self.config.z_size + attribute_index(attribute)
+        told = changed[:, column]
+        wanted = torch.where(told > 0, -1.0, 1.0) if value is None else torch.full_like(told, float(value))
+        changed[:, column] = wanted * self.strength
+        return self.render(changed)
 
     def interpolate(self, first: int, second: int, steps: int = 9) -> Tensor:
         """The way from face ``first`` to face ``second`` of the stream, both included: uint8 (steps, 3, H, W)."""
         if steps < 2 or min(first, second) < 0:
             raise ArgumentError(f"faces {first} and {second}, steps {steps}: expected faces from 0 and 2 steps or more")
         a, b = self.latents(1, start=first)[0], self.latents(1, start=second)[0]
-        return self.render(between(a, b, steps, self.config.latent))
+        return self.render(between(a, b, steps, self.config.latent, z_size=self.config.z_size))
 
     @classmethod
     def from_pretrained(
         cls, model: str | Path, *, revision: str | None = None, download: bool = False, n: int = 10_000, seed: int = 0,
+        attributes: Mapping[str, int] | None = None, strength: float = 1.0, unasked: Unasked = "typical",
         device: str | torch.device | None = None, truncation: float | None = None, precision: RenderPrecision = "fp32",
     ) -> SyntheticFaceSource:  # fmt: skip
         """Open a model by name, by folder or by its id on the Hugging Face hub ("owner/name").
@@ -171,6 +229,9 @@ class SyntheticFaceSource:
             download: whether the hub may be asked for what the cache does not have. Nothing else here uses a network.
             n: see the class, as for the others.
             seed: see the class.
+            attributes: see the class.
+            strength: see the class.
+            unasked: see the class.
             device: see the class.
             truncation: see the class.
             precision: see the class.
@@ -180,7 +241,10 @@ class SyntheticFaceSource:
             WeightsError: the model is damaged.
         """
         found = fetch_model(model, revision=revision, download=download)
-        return cls(found, n=n, seed=seed, device=device, truncation=truncation, precision=precision)
+        return cls(
+            found, n=n, seed=seed, attributes=attributes, strength=strength, unasked=unasked, device=device,
+            truncation=truncation, precision=precision,
+        )  # fmt: skip
 
     def save_pretrained(self, folder: str | Path) -> ModelConfig:
         """Write the model as a folder that ``from_pretrained`` and the Hugging Face hub take: config, weights, card."""
@@ -207,86 +271,28 @@ class SyntheticFaceSource:
             RefusedError: ``out`` holds something else, cannot be written, or the disk is full.
         """
         count = self._n if n is None else n
-        if count < 1:
-            raise ArgumentError(f"n {count}: expected at least 1 face")
-        if format not in FILE_FORMATS:
-            raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
-        folder = Path(out)
-        check_free_space(folder, count * _BYTES_PER_FACE)
-        run = {"command": "synth", "n": count, "format": format, "seed": self.seed} | self._provenance()
-        prepare_output(folder, marker=DATASET, identity=run)
-        write = self._write_shards if format == "webdataset" else partial(self._write_files, ending=format)
-        with explained(folder):
-            files = write(folder, count, on_progress or (lambda _: None))
-            finish_output(folder, marker=DATASET, document={"run": run, "faces": count})
-        return SynthesisReport(folder, count, files, self.config.name, self.seed)
+        return save_faces(self, Path(out), count, format=format, on_progress=on_progress or (lambda _: None))
 
     def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10) -> None:
         """Write faces 0 to n-1 side by side, twice enlarged, as one PNG."""
         with explained(Path(path)):
-            write_bytes(Path(path), encode_png(grid(self._pictures(0, n), columns=min(columns, n), enlarge=2)))
-
-    def _write_files(self, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str) -> int:
-        # Many faces at once, then their files: threads for the files were slower, they wait for the interpreter.
-        with closing(ManifestWriter(folder)) as manifest:
-            while manifest.done < count:
-                start = manifest.done
-                stop = min(start - start % _AT_ONCE + _AT_ONCE, count)
-                for k, face in enumerate(self._pictures(start, stop - start), start=start):
-                    name = f"{k:06d}.{ending}"
-                    manifest.add(self._row(name, k, self._write_file(folder / name, face, k)))
-                manifest.flush()
-                on_progress(manifest.done)
-            manifest.finish()
-        return count
-
-    def _write_file(self, path: Path, face: Image8, k: int) -> str:
-        data = self.encode(face, k, path.suffix.removeprefix("."))
-        write_bytes(path, data)
-        return hashlib.sha256(data).hexdigest()
-
-    def _write_shards(self, folder: Path, count: int, on_progress: Callable[[int], None]) -> int:
-        shards = -(-count // _SHARD)
-        for shard in range(shards):
-            path, start = folder / f"{shard:06d}.tar", shard * _SHARD
-            stop = min(start + _SHARD, count)
-            if not path.is_file():
-                buffer = io.BytesIO()
-                with tarfile.open(fileobj=buffer, mode="w") as tar:
-                    for offset, face in enumerate(self._pictures(start, stop - start)):
-                        self._add_sample(tar, start + offset, face)
-                write_bytes(path, buffer.getvalue())
-            on_progress(stop)
-        return shards
-
-    def _add_sample(self, tar: tarfile.TarFile, k: int, face: Image8) -> None:
-        facts = json.dumps({"synthetic": True, "seed": self.seed, "key": k} | self._provenance()).encode()
-        for ending, data in (("png", self.encode(face, k, "png")), ("json", facts)):
-            member = tarfile.TarInfo(f"{k:09d}.{ending}")
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+            write_bytes(Path(path), encode_png(grid(self.pictures(0, n), columns=min(columns, n), enlarge=2)))
 
     def encode(self, face: Image8, k: int, ending: str) -> bytes:
         """Face k, uint8 (H, W, 3), as the bytes of a PNG that says what it is, or of a JPEG."""
-        if ending == "jpg":
-            return encode_jpeg(face)
-        text = {"synthetic": "true", "model": self.config.name, "seed": str(self.seed), "key": str(k)}
-        if self.truncation is not None:
-            text["truncation"] = str(self.truncation)
-        return encode_png(face, text=text)
+        return encode_face(self, face, k, ending)
 
-    def _row(self, name: str, k: int, digest: str) -> Row:
-        return Row(
-            file_name=name, target=synthetic_target(k), model=self.config.name, seed=self.seed, key=k, sha256=digest
-        )
-
-    def _provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
+        """What, beside seed and number, a face depends on: plain values."""
         found: dict[str, Any] = {"model": self.config.name, "model_sha256": self.config.sha256}
         if self.truncation is not None:
             found["truncation"] = self.truncation
+        if self.config.attributes:
+            found |= {"attributes": self.asked, "strength": self.strength, "unasked": self.unasked}
         return found if self.precision == "fp32" else found | {"precision": self.precision}
 
-    def _pictures(self, start: int, n: int) -> list[Image8]:
+    def pictures(self, start: int, n: int) -> list[Image8]:
+        """Faces ``start`` to ``start + n - 1`` as pictures: uint8 (H, W, 3) each."""
         return list(self.generate(n, start=start).permute(0, 2, 3, 1).contiguous().numpy())
 
     def _face_block(self, block: int) -> Tensor:
@@ -294,15 +300,36 @@ class SyntheticFaceSource:
             self._block = (block, self._renderer.block(self.latents(BLOCK, start=block * BLOCK)))
         return self._block[1]
 
+    def _wish_for(self, attributes: Mapping[str, int] | None) -> Wish:
+        typical = self._model.rows if self.config.attributes and self.unasked == "typical" else None
+        return Wish(parse_attributes(attributes if self.config.attributes else None), typical, self.seed)
+
+    def _checked(self, attributes: Asked | None, n: int) -> NDArray[np.int8] | None:
+        """Rows of attributes as they are; None for names, which are only checked, and for nothing."""
+        if attributes is None or isinstance(attributes, Mapping):
+            if attributes is not None:
+                self._check_attributes(attributes)
+            return None
+        rows = check_rows(attributes, n)
+        if not self.config.attributes:
+            self._check_attributes({ATTRIBUTES[0]: 1})
+        return rows
+
     def _check_attributes(self, attributes: Mapping[str, int] | None) -> None:
-        for name in attributes or ():
-            attribute_index(name)
-        if attributes:
+        parse_attributes(attributes)
+        if attributes and not self.config.attributes:
             raise ArgumentError(f"model {self.config.name} takes no attributes; ask for faces without them")
 
 
-def synthetic_target(index: int) -> Target:
-    """The target of a synthetic face: nothing known, origin 2, training partition (never validation or test)."""
+def synthetic_target(index: int, attributes: NDArray[np.int8] | None = None) -> Target:
+    """The target of a synthetic face: origin 2, training partition (never validation or test), else unknown.
+
+    Args:
+        index: its number.
+        attributes: int8 (40,), what its generator was told, if it obeys attributes.
+    """
     nobody = unknown(1)
     nobody.origin[0], nobody.partition[0] = SYNTHETIC, 0
+    if attributes is not None:
+        nobody.attributes[0] = attributes
     return make_target(nobody, 0) | {"index": index}

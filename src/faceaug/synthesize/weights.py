@@ -11,9 +11,11 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
 from torch import Tensor, nn
@@ -23,9 +25,12 @@ from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.files import write_bytes, write_json
 from faceaug.image import Limits, read_bytes
 from faceaug.synthesize.card import model_card
+from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.networks import SIZE, SIZES, Generator
+from faceaug.tables import ATTRIBUTES
 
 DEFAULT_MODEL = "dcgan-32"
+CONDITIONAL_MODEL = "faces-64"  # where attributes are asked for
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
@@ -34,7 +39,11 @@ BUNDLED = {
     "dcgan-32": "1d0a2d507861bd3603c7ce194986ef8d1ffda77fb8b1bc9e910b39034d1c52c0",
     "dcgan-32-report": "2b34fb38f82080cbb2c9d5ffee3ecf3ab3fa44cb4afe1fac0b9cbad1ee492804",
 }
+Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
+_ROWS = "attributes.rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,13 @@ class ModelConfig:
 
     Attributes:
         name: of the model.
-        architecture: "dcgan".
+        architecture: "dcgan", or "film-subpixel", which obeys attributes.
         size: height and width of a face, pixels.
         crop: how real pictures were cut before training; see ``faceaug.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
+        attributes: names of those it obeys, in the order of its input; empty where it knows none.
+        embedding: numbers that stand for the attributes in the network.
         latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
         license: licence of the weights.
         training: facts about the run that made them, for the card.
@@ -56,11 +67,13 @@ class ModelConfig:
     """
 
     name: str
-    architecture: str = "dcgan"
+    architecture: Architecture = "dcgan"
     size: int = SIZE
     crop: Crop = "center178"
     z_size: int = 100
     conv_dim: int = 64
+    attributes: tuple[str, ...] = ()
+    embedding: int = 0
     latent: str = "normal"
     license: str = "unknown"
     training: dict[str, Any]
@@ -70,10 +83,18 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded model: its config and its generator, in evaluation mode, float32."""
+    """A loaded model.
+
+    Attributes:
+        config: what it is.
+        generator: in evaluation mode, float32.
+        rows: int8 (m, 40), attributes of faces like those it learnt from, for a generator that obeys attributes; the
+            rows of a table, -1, 0 or 1, without names and pictures. None where there are none.
+    """
 
     config: ModelConfig
-    generator: Generator
+    generator: AnyGenerator
+    rows: NDArray[np.int8] | None = None
 
 
 def load_model(model: str | Path | None = None) -> Model:
@@ -93,7 +114,22 @@ def load_folder(folder: Path) -> Model:
     """Load the model in a folder; see ``load_model``."""
     config = read_config(folder)
     expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
-    return Model(config, build_generator(config, read_weights(folder, expected), where=folder / WEIGHTS))
+    tensors = read_weights(folder, expected)
+    rows = tensors.pop(_ROWS, None)
+    generator = build_generator(config, tensors, where=folder / WEIGHTS)
+    return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
+
+
+def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
+    fits = rows.dtype == torch.int8 and rows.ndim == 2 and rows.shape[1] == len(ATTRIBUTES)
+    if not fits or bool((rows.abs() > 1).any()):
+        raise WeightsError(f"{printable(where)}: {_ROWS} is no table of {len(ATTRIBUTES)} attributes")
+    return rows.numpy()
+
+
+def default_model(attributes: object) -> str:
+    """The bundled model to take where none is named: one that obeys attributes, if any are asked for."""
+    return CONDITIONAL_MODEL if attributes and CONDITIONAL_MODEL in BUNDLED else DEFAULT_MODEL
 
 
 def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
@@ -125,19 +161,31 @@ def read_config(folder: Path) -> ModelConfig:
     path = folder / CONFIG
     try:
         found = json.loads(read_part(path.resolve()))
-        config = ModelConfig(**{f.name: found[f.name] for f in fields(ModelConfig) if f.name in found})
+        known = {f.name: found[f.name] for f in fields(ModelConfig) if f.name in found}
+        config = ModelConfig(**(known | {"attributes": tuple(known.get("attributes", ()))}))
     except (ValueError, TypeError) as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
-    if config.format != FORMAT or config.architecture != "dcgan":
+    if config.format != FORMAT or config.architecture not in ARCHITECTURES:
         raise WeightsError(
             f"{printable(path)}: format {config.format}, architecture {config.architecture!r}: this faceaug reads "
-            f"format {FORMAT}, architecture 'dcgan'; a newer faceaug may read it"
+            f"format {FORMAT}, architecture {' or '.join(map(repr, ARCHITECTURES))}; a newer faceaug may read it"
         )
     sizes = (config.z_size, config.conv_dim)
     plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
         raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
+    conditional = config.architecture != "dcgan"
+    if config.attributes != (ATTRIBUTES if conditional else ()) or not (1 <= config.embedding <= 4096) == conditional:
+        raise WeightsError(f"{printable(path)}: attributes or embedding do not fit architecture {config.architecture}")
     return config
+
+
+def empty_generator(config: ModelConfig) -> AnyGenerator:
+    """The network a config describes, on torch's meta device: names and shapes without numbers."""
+    with torch.device("meta"):
+        if config.architecture == "dcgan":
+            return Generator(config.z_size, config.conv_dim, config.size)
+        return FilmGenerator(config.z_size, config.conv_dim, config.size, embedding=config.embedding)
 
 
 def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
@@ -148,10 +196,9 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{printable(where)}: not a readable safetensors file ({error})") from error
 
 
-def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> Generator:
+def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> AnyGenerator:
     """A generator in evaluation mode with these weights, after checking every name and shape."""
-    with torch.device("meta"):
-        generator = Generator(config.z_size, config.conv_dim, config.size)
+    generator = empty_generator(config)
     fill_network(generator, tensors, where=where)
     return generator
 
@@ -172,10 +219,19 @@ def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path)
     network.eval().requires_grad_(False)
 
 
-def save_model(folder: Path, generator: Generator, config: ModelConfig) -> ModelConfig:
-    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written."""
+def save_model(
+    folder: Path, generator: AnyGenerator, config: ModelConfig, rows: NDArray[np.int8] | None = None
+) -> ModelConfig:
+    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written.
+
+    Args:
+        folder: made if it is not there.
+        generator: whose weights are written.
+        config: of the model; the hash in it is replaced.
+        rows: see ``Model``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    data = dump_network(generator)
+    data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data, durable=True)
     write_json(folder / CONFIG, asdict(written), durable=True)
@@ -183,10 +239,10 @@ def save_model(folder: Path, generator: Generator, config: ModelConfig) -> Model
     return written
 
 
-def dump_network(network: nn.Module) -> bytes:
-    """The weights as a safetensors file, in half precision."""
+def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None) -> bytes:
+    """The weights as a safetensors file, in half precision; ``more`` tensors are stored as they are."""
     tensors = {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
-    return dump_safetensors(tensors, metadata={"format": "pt"})
+    return dump_safetensors(tensors | (more or {}), metadata={"format": "pt"})
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:

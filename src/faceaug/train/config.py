@@ -9,6 +9,7 @@ from faceaug.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
+from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 Loss: TypeAlias = Literal["minimax", "non-saturating", "hinge", "relativistic"]
@@ -31,6 +32,7 @@ class TrainConfig:
     flip: bool = True  # half of the real faces are shown mirrored
 
     # The networks.
+    architecture: Architecture = "dcgan"  # "film-subpixel" obeys attributes, which the folder's table must have
     z_size: int = 100
     g_conv_dim: int = 64
     d_conv_dim: int = 64
@@ -42,6 +44,14 @@ class TrainConfig:
     r1: float = 0.0  # weight of the penalty on the discriminator's slope at real faces; Mescheder et al. 2018
     r2: float = 0.0  # the same at generated ones
     penalty_every: int = 8  # steps from one penalty to the next, which counts so many times; Karras et al. 2020
+
+    # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
+    aux_d: float = 4.0  # weight of naming the attributes of real faces, in the discriminator's loss
+    aux_g: float = 2.0  # weight of being named right, in the generator's
+    toggle: float = 0.25  # share of the generator's requests in which one attribute is not that of the real row
+    toggle_weight: float = 8.0  # how often that one counts in ``aux_g``, beside 39 others that speak for the real row
+    drop_all: float = 0.1  # share of requests for any face at all
+    drop_some: float = 0.3  # share in which attributes are left out, each row as many as it happens
 
     # How fast.
     images: int = 1_000_000  # when the run is done
@@ -66,6 +76,10 @@ class TrainConfig:
     # The average of the weights.
     average_half_life: int = 40_000  # after Karras et al. 2018; 0 keeps none
     average_rampup: float = 0.1  # but at most this share of the images shown, so that the average forgets its start
+
+    # From another model's weights.
+    warmup: int = 0  # images by which the discriminator, which begins anew, learns before the generator moves
+    freeze: int = 0  # layers of the generator that stay as they are, from the latent vector on; Mo et al. 2020
 
     # When numbers run away.
     skips: int = 8  # steps in a row without a finite loss before the run goes back to its last checkpoint
@@ -99,8 +113,8 @@ class TrainConfig:
 
     def _check_choices(self) -> None:
         choices: dict[str, tuple[object, ...]] = {
-            "size": SIZES, "crop": CROPS, "d_norm": NORMS, "loss": LOSSES, "optimizer": OPTIMIZERS, "decay": DECAYS,
-            "precision": PRECISIONS,
+            "architecture": ARCHITECTURES, "size": SIZES, "crop": CROPS, "d_norm": NORMS, "loss": LOSSES,
+            "optimizer": OPTIMIZERS, "decay": DECAYS, "precision": PRECISIONS,
         }  # fmt: skip
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -119,9 +133,14 @@ class TrainConfig:
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}: expected from 0 to below 1")
-        for name in ("end_rate", "augment_p", "augment_target", "augment_limit"):
+        for name in ("end_rate", "augment_p", "augment_target", "augment_limit", "toggle", "drop_all", "drop_some"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}: expected from 0 to 1")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the networks know attributes."""
+        return self.architecture != "dcgan"
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dict of plain values."""
@@ -144,6 +163,7 @@ _LEAST: dict[str, float] = {
     "z_size": 1, "g_conv_dim": 1, "d_conv_dim": 1, "images": 1, "checkpoint_every": 1, "sample_every": 1,
     "monitor_every": 1, "log_every": 1, "penalty_every": 1, "augment_images": 1, "skips": 1, "rollbacks": 0,
     "decay_images": 1, "decay_from": 0, "average_half_life": 0, "average_rampup": 0, "r1": 0, "r2": 0,
+    "aux_d": 0, "aux_g": 0, "toggle_weight": 0, "warmup": 0, "freeze": 0,
 }  # fmt: skip
 # How 0.1.0 trained, in the fields it did not have; constants, so that its runs go on whatever the defaults become.
 _BEFORE: dict[str, Any] = {
@@ -151,6 +171,8 @@ _BEFORE: dict[str, Any] = {
     "optimizer": "adam", "d_learning_rate": None, "decay": "none", "decay_from": 0, "decay_images": None,
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
+    "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.25, "drop_all": 0.1, "drop_some": 0.3,
+    "warmup": 0, "freeze": 0, "toggle_weight": 1.0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
@@ -162,7 +184,13 @@ PRESETS: dict[str, TrainConfig] = {
     "dcgan-64": TrainConfig(size=64, images=4_000_000),
     "dcgan-128": TrainConfig(size=128, images=4_000_000, batch=64),
     "dcgan-256": TrainConfig(size=256, images=4_000_000, batch=32),
-}
+    # Obeys attributes. CelebA's faces at this size are few enough to be learnt by heart in the end.
+    "faces-64": TrainConfig(
+        architecture="film-subpixel", size=64, z_size=128, images=2_000_000, batch=64, minibatch_stddev=True,
+        decay="linear", decay_from=1_000_000, end_rate=0.05,
+        augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
+    ),
+}  # fmt: skip
 DEFAULT_PRESET = "dcgan-32"
 
 
@@ -174,9 +202,34 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     """
     if name not in PRESETS:
         raise ArgumentError(f"unknown preset {name!r}; the presets are {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **known_fields(changes))
+
+
+def known_fields(changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes, or ArgumentError if there is no field of one of the names; the message lists the fields."""
     if strange := sorted(set(changes) - {field.name for field in fields(TrainConfig)}):
         raise ArgumentError(f"unknown field {strange[0]!r}; the fields are {', '.join(_field_names())}")
-    return replace(PRESETS[name], **changes)
+    return changes
+
+
+def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
+    """How to go on from a model with the faces of a small folder, some hundred, without learning them by heart.
+
+    The networks are the model's. The discriminator, which begins anew, learns a while before the generator moves, and
+    faster than it; both see augmented faces from the start, the more the surer the discriminator is.
+
+    Args:
+        model: the config of the one to start from.
+        **changes: fields that are to be otherwise.
+    """
+    fitting = TrainConfig(
+        architecture=model.architecture, size=model.size, crop=model.crop, z_size=model.z_size,
+        g_conv_dim=model.conv_dim, images=60_000, batch=32, learning_rate=1e-4, d_learning_rate=2e-4, warmup=6_000,
+        augment="color,translation,cutout", augment_p=0.3, augment_target=0.5, augment_images=200_000,
+        average_half_life=5_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
+        monitor_every=5_000,
+    )  # fmt: skip
+    return replace(fitting, **known_fields(changes))
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
-from faceaug.synthesize.networks import SIZE, Generator
-from faceaug.synthesize.weights import ModelConfig, save_model
+from faceaug.synthesize.conditional import EMBEDDING
+from faceaug.synthesize.networks import SIZE
+from faceaug.synthesize.weights import AnyGenerator, ModelConfig, empty_generator, save_model
+from faceaug.tables import ATTRIBUTES
+from faceaug.train.attributes import Attributes, drop_some
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig
 from faceaug.train.record import read_config
@@ -48,18 +53,20 @@ def export_model(
     saved = read_checkpoint(found[-1])
     config = read_config(run)
     chosen = weights or ("average" if config.average_half_life else "raw")
-    with torch.device("meta"):  # no random numbers are spent on weights that are replaced at once
-        generator = Generator(config.z_size, config.g_conv_dim, config.size)
+    model = ModelConfig(
+        name=name or run.resolve().name, architecture=config.architecture, size=config.size, crop=config.crop,
+        z_size=config.z_size, conv_dim=config.g_conv_dim, license=license, training={},
+        attributes=ATTRIBUTES if config.conditional else (), embedding=EMBEDDING if config.conditional else 0,
+    )  # fmt: skip
+    generator = empty_generator(model)
     generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
+    stored = saved.tensors.get("attributes/rows")
+    rows = None if stored is None else stored.numpy()
     if chosen == "average":
-        renew_statistics(generator, config.seed)
+        renew_statistics(generator, config, rows)
     facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
-    model = ModelConfig(
-        name=name or run.resolve().name, size=config.size, crop=config.crop, z_size=config.z_size,
-        conv_dim=config.g_conv_dim, license=license, training=facts,
-    )  # fmt: skip
-    return save_model(out, generator, model)
+    return save_model(out, generator, replace(model, training=facts), rows)
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:
@@ -76,6 +83,11 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
     }  # fmt: skip
     if config.r1 or config.r2:
         found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
+    if config.conditional:
+        found["attributes"] = (
+            f"named {config.aux_d}, obeyed {config.aux_g}, toggled {config.toggle}, left out {config.drop_all} wholly, "
+            f"{config.drop_some} in part"
+        )
     if config.operations:
         adapts = f", adapting to {config.augment_target}" if config.augment_target else ""
         found["augmentation"] = f"{config.augment} with probability {config.augment_p}{adapts}"
@@ -83,7 +95,7 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def renew_statistics(generator: Generator, seed: int) -> None:
+def renew_statistics(generator: AnyGenerator, config: TrainConfig, rows: Attributes | None) -> None:
     """Measure the batch-norm statistics anew.
 
     An average of weights has activations that no step of the training had, so the statistics collected on the way
@@ -96,9 +108,13 @@ def renew_statistics(generator: Generator, seed: int) -> None:
     generator.train()
     larger = max(generator.size // SIZE, 1)  # larger maps have more pixels to measure, and cost more
     for k in range(max(_STATISTICS_BATCHES // larger**2, 1)):
-        draws = stream(seed, index=k, slot="export/statistics")
-        numbers = draws.standard_normal((max(_BATCH // larger, 16), generator.z_size), "f4")
-        generator(torch.from_numpy(numbers))
+        draws = stream(config.seed, index=k, slot="export/statistics")
+        z = torch.from_numpy(draws.standard_normal((max(_BATCH // larger, 16), generator.z_size), "f4"))
+        if rows is None:
+            generator(z)
+        else:  # asked as in training, in part and in whole
+            asked = drop_some(rows[draws.integers(len(rows), size=len(z))], config, draws)
+            generator(z, torch.from_numpy(asked.astype(np.float32)))
     for norm in norms:
         norm.momentum = 0.1
     generator.eval()

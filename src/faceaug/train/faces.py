@@ -7,6 +7,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,16 @@ class Faces:
     Attributes:
         pixels: uint8 (n, 3, size, size), a memory map: the system keeps in memory what is needed and there is room for.
         unreadable: a line for each picture that was left out.
-        fingerprint: of the pixels.
+        fingerprint: of the pixels, and of the attributes where there are any.
+        rows: int64 (n,), which pictures of the folder they are.
+        attributes: int8 (n, 40), -1 no, 1 yes, 0 unknown; None where they do not matter.
     """
 
     pixels: NDArray[np.uint8]
     unreadable: tuple[str, ...]
     fingerprint: str
+    rows: NDArray[np.int64]
+    attributes: NDArray[np.int8] | None = None
 
 
 def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: NDArray[np.int64]) -> Faces:
@@ -50,7 +55,7 @@ def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: N
         RefusedError: none is readable, all are the same, or the disk is full.
     """
     listing = _listing(folder, crop, size, rows)
-    if (found := _mapped(place, listing)) is not None:
+    if (found := _mapped(place, listing, rows)) is not None:
         return found
     needed = len(rows) * 3 * size * size
     check_free_space(place, needed + 2**20)
@@ -64,9 +69,11 @@ def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: N
         pixels.flush()
         del pixels
         publish_file(partial, place / PIXELS)
-        facts = {"listing": listing, "count": count, "unreadable": problems, "fingerprint": digest}
+        facts: dict[str, Any] = {"listing": listing, "count": count, "unreadable": problems, "fingerprint": digest}
+        if problems:
+            facts["rows"] = kept
         write_json(place / FACTS, facts)
-    opened = _mapped(place, listing)
+    opened = _mapped(place, listing, rows)
     if opened is None:
         raise RefusedError(f"{printable(place / PIXELS)}: vanished while it was opened; run again")
     return opened
@@ -78,13 +85,14 @@ def drop_faces(place: Path) -> None:
         remove_output(place / name)
 
 
-def _mapped(place: Path, listing: str) -> Faces | None:
+def _mapped(place: Path, listing: str, rows: NDArray[np.int64]) -> Faces | None:
     try:
         facts = json.loads((place / FACTS).read_bytes())
         if facts["listing"] != listing:
             return None
         pixels = np.load(place / PIXELS, mmap_mode="r")[: facts["count"]]
-        return Faces(pixels, tuple(facts["unreadable"]), facts["fingerprint"])
+        kept = rows if facts["count"] == len(rows) else np.array(facts["rows"], np.int64)
+        return Faces(pixels, tuple(facts["unreadable"]), facts["fingerprint"], kept)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # torn or absent: it is made again
 

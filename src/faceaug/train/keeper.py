@@ -145,6 +145,8 @@ class Keeper:
             facts["penalty"] = readings.penalty
         if session.config.operations:
             facts["augment_p"] = session.augmenting.p
+        if session.config.conditional:
+            facts |= {"named": readings.named, "obeyed": readings.obeyed, "toggled": readings.toggled}
         if session.guard.skipped:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})
@@ -174,8 +176,9 @@ class Keeper:
 
     def _fixed_faces(self, n: int) -> tuple[Tensor, Tensor]:
         session = self.session
-        raw = fixed_faces(session.generator, session.config, n, session.device)
-        return raw, fixed_faces(session.average, session.config, n, session.device)
+        asked = session.sampled_attributes(n)
+        raw = fixed_faces(session.generator, session.config, n, session.device, asked)
+        return raw, fixed_faces(session.average, session.config, n, session.device, asked)
 
 
 def restore_newest(run: Path, session: Session, processes: Processes) -> bool:

@@ -21,8 +21,8 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
-from faceaug.synthesize.networks import Generator
-from faceaug.synthesize.weights import load_model
+from faceaug.synthesize.weights import AnyGenerator, load_model
+from faceaug.train.attributes import with_attributes
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, Progress, restore_newest
@@ -104,7 +104,7 @@ def train_gan(
         existed = run.exists()
         goes_on = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
         try:
-            faces = _load(folder, run, config, processes, partition=partition)
+            faces = _load(folder, run, config, processes, partition=partition, begun=init is not None)
         except RefusedError:
             if not goes_on:  # nothing was begun, so nothing remains
                 _withdraw(run, existed=existed)
@@ -152,9 +152,10 @@ def _check_shares(config: TrainConfig, processes: Processes) -> None:
 
 
 def _load(
-    folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None
-) -> Faces:
-    """The faces: decoded once on every machine, then opened by all its processes."""
+    folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None,
+    begun: bool,
+) -> Faces:  # fmt: skip
+    """The faces: decoded once on every machine, then opened by all its processes. ``begun``: from a model's weights."""
     rows, _ = select_rows(folder.annotations, partition)
     if processes.local_rank == 0:
         with explained(run):
@@ -167,7 +168,7 @@ def _load(
             f"{printable(folder.root)}: {len(faces.pixels)} faces are fewer than one batch of {config.batch}; a GAN "
             "needs thousands, and learns fewer by heart"
         )
-    return faces
+    return with_attributes(faces, folder, required=not begun) if config.conditional else faces
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:
@@ -182,9 +183,9 @@ def _log(run: Path, session: Session, processes: Processes, *, tensorboard: bool
     return RunLog(run, session.images, tensorboard=tensorboard) if processes.rank == 0 else nullcontext()
 
 
-def _load_start(init: str | Path, config: TrainConfig) -> Generator:
+def _load_start(init: str | Path, config: TrainConfig) -> AnyGenerator:
     start = load_model(init)
-    found = (start.config.z_size, start.config.conv_dim, start.config.size)
-    if found != (config.z_size, config.g_conv_dim, config.size):
+    found = (start.config.architecture, start.config.z_size, start.config.conv_dim, start.config.size)
+    if found != (config.architecture, config.z_size, config.g_conv_dim, config.size):
         raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
     return start.generator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TextIO
@@ -12,7 +13,8 @@ from typing import Any, Protocol, TextIO
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.files import explained, prepare_output, write_bytes, write_json
 from faceaug.folder import FaceFolder
-from faceaug.train.config import TrainConfig
+from faceaug.synthesize.weights import find_model, read_config as read_model_config
+from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 
 RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
 
@@ -52,6 +54,29 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
     with explained(run):
         write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
     return True
+
+
+def choose_config(
+    name: str | None = None, init: str | Path | None = None, *, resume: Path | None = None, **changes: Any
+) -> TrainConfig:
+    """The preset of that name. Without a name, what fits: the run to go on with, or the model to start from.
+
+    Args:
+        name: of a preset; with neither name, run nor model it is the default preset.
+        init: model to start from.
+        resume: run folder to go on with.
+        **changes: fields that are to be otherwise.
+
+    Raises:
+        ArgumentError: unknown preset, field or model; the message lists those there are.
+        RefusedError: there is no run.
+        WeightsError: the model is damaged.
+    """
+    if name is None and resume is not None:
+        return replace(read_config(resume), **known_fields(changes))
+    if name is None and init is not None:
+        return fine_tuning(read_model_config(find_model(init)), **changes)
+    return preset(name or DEFAULT_PRESET, **changes)
 
 
 def read_config(run: Path) -> TrainConfig:

@@ -24,12 +24,19 @@ _BATCH = 64
 
 
 @torch.no_grad()
-def fixed_faces(network: nn.Module, config: TrainConfig, n: int, device: torch.device) -> Tensor:
-    """The first n faces of the run's fixed latents: uint8 (n, 3, size, size), batch norm by its running statistics."""
+def fixed_faces(
+    network: nn.Module, config: TrainConfig, n: int, device: torch.device, attributes: Tensor | None = None
+) -> Tensor:
+    """The first n faces of the run's fixed latents: uint8 (n, 3, size, size), batch norm by its running statistics.
+
+    With ``attributes``, float32 (n, 40), of a network that obeys them.
+    """
     z = stream(config.seed, slot="train/samples").standard_normal((n, config.z_size), "f4")
     training = network.training
     network.eval()
-    faces = [to_uint8(network(part.to(device))).cpu() for part in torch.split(torch.from_numpy(z), _BATCH)]
+    given = (torch.from_numpy(z),) if attributes is None else (torch.from_numpy(z), attributes)
+    parts = zip(*(torch.split(x.to(device), _BATCH) for x in given), strict=True)
+    faces = [to_uint8(network(*part)).cpu() for part in parts]
     network.train(training)
     return torch.cat(faces)
 

@@ -15,16 +15,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceaug.draws import stream
-from faceaug.synthesize.networks import Generator, build_network
+from faceaug.errors import ArgumentError
+from faceaug.synthesize.conditional import build_conditional
+from faceaug.synthesize.networks import build_network
+from faceaug.synthesize.weights import AnyGenerator
+from faceaug.train.attributes import (
+    Attributes,
+    answer_weights,
+    attribute_loss,
+    draw_requests,
+    drop_some,
+    sample_rows,
+    typical_rows,
+)  # fmt: skip
 from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
 from faceaug.train.config import Precision, TrainConfig
+from faceaug.train.convolution import quicken
 from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.processes import Processes, share_batch_norm
 from faceaug.train.schedule import average_keeps, rate_share
 
-Network: TypeAlias = Callable[[Tensor], Tensor]
+Network: TypeAlias = Callable[..., Any]
 
 
 @dataclass(slots=True)
@@ -50,6 +63,9 @@ class Readings:
         real_logit: mean logit of the real faces.
         fake_logit: mean logit of the generated ones.
         penalty: the last R1 and R2 together, weighted.
+        named: share of the known attributes of real faces that the discriminator names right; NaN without attributes.
+        obeyed: share of the attributes asked for that it finds in the generated ones.
+        toggled: the same of the attributes that are not those of the real row.
     """
 
     d_loss: float = math.nan
@@ -57,6 +73,9 @@ class Readings:
     real_logit: float = math.nan
     fake_logit: float = math.nan
     penalty: float = 0.0
+    named: float = math.nan
+    obeyed: float = math.nan
+    toggled: float = math.nan
 
 
 class Session:
@@ -69,28 +88,41 @@ class Session:
         start: a generator to start from instead of fresh weights.
     """
 
-    def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: Generator | None) -> None:
+    def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: AnyGenerator | None) -> None:
         self.config, self.faces, self.processes, self._start = config, faces, processes, start
         self.device = processes.device
         self.order = ShowingOrder(len(faces.pixels), config.seed)
         self.precision = resolve_precision(config.precision, self.device)
+        self.typical: Attributes | None = None
+        if faces.attributes is not None:
+            self.typical = typical_rows(faces.attributes, config.seed)
+            self._weights = answer_weights(faces.attributes).to(self.device)
         self.begin()
 
     def begin(self) -> None:
         """Fresh weights, as before the first step."""
         config = self.config
-        self.discriminator, self.generator = build_network(
+        build: Callable[..., Any] = build_conditional if config.conditional else build_network
+        self.discriminator, self.generator = build(
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed, size=config.size,
             d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev,
         )  # fmt: skip
         if self._start is not None:
             self.generator.load_state_dict(self._start.state_dict())
+        layers = generator_layers(self.generator)
+        if config.freeze >= len(layers):
+            raise ArgumentError(f"freeze {config.freeze}: one of the {len(layers)} layers at least must move")
+        for layer in layers[: config.freeze]:
+            layer.requires_grad_(False)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in self.networks().values():
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes.count > 1:
             share_batch_norm(self.discriminator)
             share_batch_norm(self.generator)
+        if not config.compile:  # a compiler arranges convolutions its own way
+            quicken(self.discriminator)
+            quicken(self.generator)
         self._compiled = tuple(self._compile(network) for network in (self.discriminator, self.generator))
         self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
         self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
@@ -108,7 +140,9 @@ class Session:
         buffers = [b for network in (self.discriminator, self.generator) for b in network.buffers()]
         before = [buffer.clone() for buffer in buffers]  # a poisoned forward pass would stay in batch norm
         real = self._real_batch()
-        healthy = self._teach_discriminator(real) and self._teach_generator(real)
+        healthy = self._teach_discriminator(real)
+        if healthy and self.images >= self.config.warmup:
+            healthy = self._teach_generator(real)
         self.steps += 1
         self.images += self.config.batch
         if healthy:
@@ -122,13 +156,18 @@ class Session:
 
     def _teach_discriminator(self, real: Tensor) -> bool:
         config = self.config
+        known, asked = self._known()
         with self._autocast():
             with torch.no_grad():
-                fake = self._make(self._latents("train/latent/d"))
+                fake = self._make(self._latents("train/latent/d"), asked)
             shown, made = self._augment(real, "real"), self._augment(fake, "fake")
-            real_logits, fake_logits = self._judge(shown), self._judge(made)
+            real_logits, names = self._judge(shown, asked)
+            fake_logits, _ = self._judge(made, asked)
             loss = discriminator_loss(config.loss, real_logits, fake_logits)
-        total = loss + self._penalties(shown, made)
+        total = loss + self._penalties(shown, made, asked)
+        if known is not None and names is not None:  # of real faces only: of generated ones it would learn their faults
+            total = total + config.aux_d * attribute_loss(names, known, self._weights)
+            self.readings.named = self._agreement(names, known)
         self._real_logits = real_logits.detach()
         facts = [loss, real_logits.float().mean(), fake_logits.float().mean(), real_logits.sign().float().mean()]
         found = self.processes.mean(torch.stack([fact.detach() for fact in facts])).tolist()
@@ -137,12 +176,19 @@ class Session:
         return self._descend(total, self.discriminator, self.d_optimizer)
 
     def _teach_generator(self, real: Tensor) -> bool:
+        asked, judged = self._requests()
         self.discriminator.requires_grad_(False)
         with self._autocast():
-            fake = self._make(self._latents("train/latent/g"))
-            logits = self._judge(self._augment(fake, "generator"))
+            fake = self._make(self._latents("train/latent/g"), asked)
+            logits, names = self._judge(self._augment(fake, "generator"), judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
+        if asked is not None and judged is not None and names is not None:
+            toggled = asked != judged
+            counts = torch.where(toggled, self.config.toggle_weight, 1.0)
+            loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, counts)
+            self.readings.obeyed = self._agreement(names, asked)
+            self.readings.toggled = self._agreement(names, asked * toggled)
         healthy = self._descend(loss, self.generator, self.g_optimizer)
         self.discriminator.requires_grad_(True)
         return healthy
@@ -152,7 +198,27 @@ class Session:
         if self.config.loss != "relativistic":
             return self._real_logits
         with torch.no_grad():
-            return self._judge(self._augment(real, "rival"))
+            return self._judge(self._augment(real, "rival"), self._known()[1])[0]
+
+    def _known(self) -> tuple[Tensor | None, Tensor | None]:
+        """Of the real faces of this step: what is known, and what the discriminator is told, float (n, 40) each."""
+        if self.faces.attributes is None:
+            return None, None
+        rows = self.faces.attributes[self.order(self.images, self.config.batch)]
+        told = drop_some(rows, self.config, stream(self.config.seed, index=self.steps, slot="train/attributes"))
+        return self._share(rows), self._share(told)
+
+    def _requests(self) -> tuple[Tensor | None, Tensor | None]:
+        """What the generator is asked for in this step, and what the discriminator is told of it, float (n, 40)."""
+        if self.faces.attributes is None:
+            return None, None
+        requests = draw_requests(self.faces.attributes, self.config, self.steps)
+        return self._share(requests.asked), self._share(requests.judged)
+
+    def _agreement(self, names: Tensor, wanted: Tensor) -> float:
+        with torch.no_grad():
+            right = ((names * wanted) > 0).sum() / (wanted != 0).sum()  # NaN where nothing is wanted
+            return float(self.processes.mean(right))
 
     def _descend(self, loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -> bool:
         optimizer.zero_grad(set_to_none=True)
@@ -165,13 +231,13 @@ class Session:
         optimizer.step()
         return True
 
-    def _penalties(self, real: Tensor, fake: Tensor) -> Tensor:
+    def _penalties(self, real: Tensor, fake: Tensor, asked: Tensor | None) -> Tensor:
         config = self.config
         total = torch.zeros((), device=self.device)
         if (config.r1 or config.r2) and self.steps % config.penalty_every == 0:
             for weight, faces in ((config.r1, real), (config.r2, fake)):
                 if weight:
-                    total = total + weight * slope_penalty(self.discriminator, faces)
+                    total = total + weight * slope_penalty(lambda x: self._verdict(x, asked), faces)
             self.readings.penalty = float(total.detach())
         return total * config.penalty_every
 
@@ -207,11 +273,27 @@ class Session:
         changed = apply_operations(faces.float(), {name: values[mine] for name, values in draws.items()})
         return changed.contiguous(memory_format=torch.channels_last)
 
-    def _judge(self, faces: Tensor) -> Tensor:
-        return self._compiled[0](faces)
+    def _judge(self, faces: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if told is None:
+            return self._compiled[0](faces), None
+        logits, names = self._compiled[0](faces, told)
+        return logits, names
 
-    def _make(self, latents: Tensor) -> Tensor:
-        return self._compiled[1](latents)
+    def _verdict(self, faces: Tensor, told: Tensor | None) -> Tensor:
+        found: Tensor = self.discriminator(faces) if told is None else self.discriminator(faces, told)[0]
+        return found
+
+    def _make(self, latents: Tensor, asked: Tensor | None) -> Tensor:
+        faces: Tensor = self._compiled[1](latents) if asked is None else self._compiled[1](latents, asked)
+        return faces
+
+    def sampled_attributes(self, n: int) -> Tensor | None:
+        """What the run's fixed faces are asked to have, float32 (n, 40); None without attributes."""
+        return None if self.typical is None else sample_rows(self.typical, n, self.config.seed)
+
+    def _share(self, rows: Attributes) -> Tensor:
+        """This process's part of a batch's attributes as float32."""
+        return self._here(rows[self.processes.share(self.config.batch)].astype(np.float32))
 
     def _here(self, numbers: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(numbers)).to(self.device)
@@ -245,6 +327,8 @@ class Session:
             tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
         tensors |= optimizer_tensors(self.d_optimizer, "d_optimizer")
         tensors |= optimizer_tensors(self.g_optimizer, "g_optimizer")
+        if self.typical is not None:  # by which the average's statistics are measured when it becomes a model
+            tensors["attributes/rows"] = torch.from_numpy(self.typical)
         # The last penalty is several steps old, and the log goes on showing it.
         numbers = {
             "augmenting": asdict(self.augmenting), "guard": asdict(self.guard), "penalty": self.readings.penalty,
@@ -261,6 +345,16 @@ class Session:
         self.augmenting = AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p}))
         self.guard = Guard(**saved.numbers.get("guard", {}))
         self.readings = Readings(penalty=saved.numbers.get("penalty", 0.0))
+
+
+def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
+    """A generator's layers from the latent vector on: the linear ones before the first map, then map by map."""
+    found: dict[str, nn.ModuleList] = {}
+    for name, module in network.named_children():
+        number = name.lstrip("abcdefghijklmnopqrstuvwxyz_")
+        place = number or ("first" if isinstance(module, nn.Linear) else "last")
+        found.setdefault(place, nn.ModuleList()).append(module)
+    return list(found.values())
 
 
 def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:

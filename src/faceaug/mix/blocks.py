@@ -1,0 +1,274 @@
+"""Blocks of items turned into files, each by one process, which needs no torch for it.
+
+A block holds some real pictures with all their copies, so that a picture is decoded once; or some synthetic faces; or,
+for shards, the items that follow each other in one tar file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.annotations import ATTRIBUTES, Annotations
+from faceaug.augment import Transform
+from faceaug.crop import crop_face
+from faceaug.errors import ImageError
+from faceaug.files import write_bytes
+from faceaug.folder import make_target
+from faceaug.image import Image8, encode_jpeg, encode_png
+from faceaug.manifest import Row, csv_line
+from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
+from faceaug.mix.ledger import Written
+from faceaug.mix.likeness import hash_faces
+from faceaug.mix.pictures import Pictures
+from faceaug.mix.plan import REAL, SYNTHETIC
+
+FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
+FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all items of a run have in common.
+
+    Attributes:
+        out: the folder.
+        format: of the files.
+        digits: of the number in a file's name.
+        frame: crop and size.
+        recipe: of augmented copies.
+        seed: of the draws.
+        epoch: of the draws.
+        classes: names of the labels; empty where they are numbers.
+        folders: whether each class has a folder of its own, as in the folder the faces came from.
+        requested: attributes with a column ``requested_...``.
+        side: of the pictures whose hashes are wanted of real ones, pixels; 0 for none.
+    """
+
+    out: str
+    format: FileFormat
+    digits: int
+    frame: Frame
+    recipe: Transform | None
+    seed: int
+    epoch: int
+    classes: tuple[str, ...]
+    folders: bool
+    requested: tuple[str, ...]
+    side: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated:
+    """The synthetic faces of a block.
+
+    Attributes:
+        path: of the file with all of them.
+        shape: of that file, (n, 3, H, W).
+        first: number of the first of the block in it.
+        keys: int64 (m,), in the stream of their model.
+        attributes: int8 (m, 40), their labels.
+        asked: int8 (m, 40), what they were asked for; None where nothing was.
+        label: int64 (m,), -1 unknown.
+        models: name and seed of each.
+        weight: in their targets.
+    """
+
+    path: str
+    shape: tuple[int, int, int, int]
+    first: int
+    keys: NDArray[np.int64]
+    attributes: NDArray[np.int8]
+    asked: NDArray[np.int8] | None
+    label: NDArray[np.int64]
+    models: tuple[tuple[str, int], ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Items that are written together.
+
+    Attributes:
+        style: of the run.
+        items: (index, origin, place, source): place is that in ``rows``, or in ``generated``; source the item that is
+            the real picture itself.
+        rows: of the real pictures.
+        pictures: where they come from.
+        known: of these rows, one for each.
+        generated: the synthetic faces.
+        shard: name of the tar file; empty for one file per item.
+    """
+
+    style: Style
+    items: tuple[tuple[int, int, int, int], ...]
+    rows: tuple[int, ...]
+    pictures: Pictures
+    known: Annotations
+    generated: Generated | None
+    shard: str = ""
+
+
+def write_block(block: Block) -> list[Written]:
+    """Write the files of a block; what was written, in the order of its items."""
+    writer = _Shard(block) if block.shard else _Files(block)
+    written, last = [], -1
+    image: Image8 | ImageError | None = None
+    for index, origin, place, source in block.items:
+        if origin == SYNTHETIC:
+            written.append(writer.take(index, *_synthetic(block, index, place)))
+            continue
+        if place != last or image is None:
+            last, image = place, _read(block, place)
+        if isinstance(image, ImageError):
+            written.append(Written(index, problem=str(image)))
+            continue
+        name = block.pictures.name(block.rows[place])
+        item = _from_real(block, image, index, origin, place, source)
+        facts = {"source_file": name, "seed": block.style.seed, "key": index, "operations": item.operations}
+        hashes = _hashes(block, image, item) if origin == REAL else ()
+        written.append(writer.take(index, item, facts, hashes))
+    writer.close()
+    return written
+
+
+def file_name(style: Style, index: int, label: int, ending: str) -> str:
+    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset."""
+    name = f"{index:0{style.digits}d}.{ending}"
+    if not style.folders:
+        return name
+    return f"{style.classes[label] if label >= 0 else UNLABELLED}/{name}"
+
+
+UNLABELLED = "unlabelled"  # folder of synthetic faces whose class nobody knows
+
+
+def encode_item(item: Item, format: str, text: dict[str, str] | None) -> bytes:
+    """The bytes of an item's file; only a PNG can carry text."""
+    if format == "jpg":
+        return encode_jpeg(item.image)
+    return encode_png(item.image, text=text, quick=True)
+
+
+def synthetic_text(model: str, seed: int, key: int) -> dict[str, str]:
+    """What a synthetic PNG says of itself."""
+    return {"synthetic": "true", "model": model, "seed": str(seed), "key": str(key)}
+
+
+class _Files:
+    def __init__(self, block: Block) -> None:
+        self._style = block.style
+
+    def take(self, index: int, item: Item, facts: dict[str, Any], hashes: tuple[int, ...] = ()) -> Written:
+        style = self._style
+        data = encode_item(item, style.format, _text(facts))
+        label = int(item.target["label"])
+        name = file_name(style, index, label, style.format)
+        write_bytes(Path(style.out) / name, data)
+        entry = Row(file_name=name, target=item.target, sha256=hashlib.sha256(data).hexdigest(), **facts)
+        named = _label_text(style, label)
+        return Written(index, csv_line(entry, label=named, requested=style.requested), hashes=hashes)
+
+    def close(self) -> None:
+        pass
+
+
+class _Shard:
+    """A tar file in the layout of WebDataset: a picture and a JSON of what is known of it, by number."""
+
+    def __init__(self, block: Block) -> None:
+        self._style, self._path = block.style, Path(block.style.out) / block.shard
+        self._buffer = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed with the block
+
+    def take(self, index: int, item: Item, facts: dict[str, Any], hashes: tuple[int, ...] = ()) -> Written:
+        data = encode_item(item, "png", _text(facts))
+        known = _json_facts(item, facts, _label_text(self._style, int(item.target["label"])))
+        for ending, content in (("png", data), ("json", json.dumps(known).encode())):
+            member = tarfile.TarInfo(f"{index:09d}.{ending}")
+            member.size = len(content)
+            self._tar.addfile(member, io.BytesIO(content))
+        return Written(index, hashes=hashes)
+
+    def close(self) -> None:
+        self._tar.close()
+        write_bytes(self._path, self._buffer.getvalue())
+
+
+def _json_facts(item: Item, facts: dict[str, Any], label: str | None) -> dict[str, Any]:
+    target = item.target
+    attributes = {name: int(v) for name, v in zip(ATTRIBUTES, target["attributes"], strict=True) if v}
+    points = np.asarray(target["landmarks"], np.float64)
+    known = {name: int(target[name]) for name in ("origin", "partition", "identity", "label", "source")}
+    return facts | known | {
+        "synthetic": known["origin"] == SYNTHETIC, "weight": float(target["weight"]), "attributes": attributes,
+        "landmarks": None if np.isnan(points).any() else points.round(4).tolist(), "class": label,
+    }  # fmt: skip
+
+
+def _text(facts: dict[str, Any]) -> dict[str, str] | None:
+    return synthetic_text(facts["model"], facts["seed"], facts["key"]) if "model" in facts else None
+
+
+def _label_text(style: Style, label: int) -> str | None:
+    """What stands in the table for a label: its class's name; None for its number."""
+    if not style.classes:
+        return None
+    return style.classes[label] if label >= 0 else ""
+
+
+def _read(block: Block, place: int) -> Image8 | ImageError:
+    try:
+        return block.pictures.read(block.rows[place])
+    except ImageError as error:
+        return error
+
+
+def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, source: int) -> Item:
+    style, target = block.style, make_target(block.known, place)
+    if origin == REAL:
+        return real_item(image, target, style.frame, index=index, source=source)
+    return augmented_item(
+        image, target, style.frame, style.recipe, seed=style.seed, epoch=style.epoch, index=index, source=source
+    )
+
+
+def _hashes(block: Block, image: Image8, item: Item) -> tuple[int, ...]:
+    side = block.style.side
+    if not side:
+        return ()
+    small = (
+        item.image if item.image.shape[:2] == (side, side) else crop_face(image, block.style.frame.crop, (side, side))
+    )
+    return (int(hash_faces(small[None])[0, 0]),)
+
+
+def _synthetic(block: Block, index: int, place: int) -> tuple[Item, dict[str, Any]]:
+    generated = block.generated
+    if generated is None:
+        raise ValueError(f"item {index}: a block without its synthetic faces")
+    face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
+    item = synthetic_item(
+        face, block.style.frame, index=index, attributes=generated.attributes[place],
+        label=int(generated.label[place]), weight=generated.weight,
+    )  # fmt: skip
+    model, seed = generated.models[place]
+    facts: dict[str, Any] = {"model": model, "seed": seed, "key": int(generated.keys[place])}
+    if generated.asked is not None:
+        asked = zip(ATTRIBUTES, generated.asked[place].tolist(), strict=True)
+        facts["requested"] = {name: value for name, value in asked if value}
+    return item, facts
+
+
+@lru_cache(maxsize=2)
+def _mapped(path: str, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.memmap(path, np.uint8, "r", shape=shape)

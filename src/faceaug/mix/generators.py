@@ -1,0 +1,202 @@
+"""Where synthetic faces come from, and what they are held against."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.annotations import attribute_index
+from faceaug.crop import Crop
+from faceaug.errors import ArgumentError, some
+from faceaug.executor import SerialExecutor, open_executor
+from faceaug.mix.filter import Agreement, AttributeClassifier, FaceFilter, RealSide
+from faceaug.mix.pictures import hash_some, small_picture
+from faceaug.mix.plan import Plan
+from faceaug.mix.real import RealFaces
+from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces
+from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier as open_classifier
+from faceaug.synthesize.source import SyntheticFaceSource
+from faceaug.synthesize.weights import BUNDLED
+
+ModelLike: TypeAlias = "SyntheticFaceSource | str | Path"
+_CONDITIONAL = "faces-64"  # the bundled model that obeys attributes
+_SAMPLE = 3_000  # real faces that say what is likely
+_HASHED = 256  # real faces hashed by one task
+_FEW = 1_500  # real faces that are hashed sooner than processes have started
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generators:
+    """One generator, or one for each class.
+
+    Attributes:
+        sources: (label, generator); a single one has label -1.
+    """
+
+    sources: tuple[tuple[int, SyntheticFaceSource], ...]
+
+    @property
+    def size(self) -> int:
+        """Side of the faces, pixels."""
+        return self.sources[0][1].config.size
+
+    @property
+    def crop(self) -> Crop:
+        """How real faces beside them are cut."""
+        return self.sources[0][1].config.crop
+
+    @property
+    def obey(self) -> bool:
+        """Whether they can be asked for attributes."""
+        return len(self.sources) == 1 and takes_attributes(self.sources[0][1])
+
+    def made_with(self) -> dict[str, Any]:
+        """What the faces depend on, as JSON data."""
+        one = self.sources[0][1]
+        found: dict[str, Any] = {"model": one.config.name, "model_sha256": one.config.sha256, "model_seed": one.seed}
+        if one.truncation is not None:
+            found["truncation"] = one.truncation
+        if one.precision != "fp32":
+            found["precision"] = one.precision
+        if len(self.sources) > 1:
+            found["models"] = [[label, s.config.name, s.config.sha256, s.seed] for label, s in self.sources]
+        return found
+
+    def make(
+        self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, filtered: bool,
+        hashes: Mapping[int, int] | None, on_progress: Callable[[int], None],
+    ) -> SyntheticFaces:  # fmt: skip
+        """Make the synthetic faces of a plan.
+
+        Args:
+            real: the real faces.
+            plan: how many, and what they are asked for.
+            wanted: the balanced attributes.
+            filtered: hold them against the real faces.
+            hashes: of the real faces by row, where they are known.
+            on_progress: called with the number of faces done.
+        """
+        parts = self._parts(real, plan, wanted)
+        if not filtered:
+            return SyntheticFaces(parts, sieve=None, on_progress=on_progress)
+        side = real_side(real, plan.used, self.crop, self.size, hashes)
+        classifier = load_classifier() if len(plan.patterns) else None
+        columns = [attribute_index(name) for name in wanted]
+        agreement = None if classifier is None else Agreement(classifier, columns, side)
+        return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), on_progress=on_progress)
+
+    def _parts(self, real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> list[Part]:
+        if len(plan.patterns):
+            return [Part(self.sources[0][1], plan.synthetic, patterns=_patterns(real, plan, wanted))]
+        labels = real.annotations.label[plan.used]
+        sizes = [int((labels == label).sum()) if label >= 0 else 1 for label, _ in self.sources]
+        if not sum(sizes):
+            raise ArgumentError("source: none of its classes has a picture among the rows used")
+        ends = np.rint(np.cumsum(sizes) * plan.synthetic / sum(sizes)).astype(int).tolist()
+        counts = np.diff(ends, prepend=0).tolist()
+        return [Part(s, n, label) for (label, s), n in zip(self.sources, counts, strict=True) if n]
+
+
+def open_generators(
+    source: ModelLike | Mapping[str, ModelLike] | None, seed: int, *, balanced: bool, classes: Sequence[str]
+) -> Generators:
+    """The generators that were asked for.
+
+    Args:
+        source: see ``expand_dataset``.
+        seed: of those that have none.
+        balanced: whether attributes are balanced, for the default.
+        classes: of the folder.
+
+    Raises:
+        ArgumentError: an unknown model or class, or models that do not fit together.
+    """
+    if not isinstance(source, Mapping):
+        name = _CONDITIONAL if source is None and balanced and _CONDITIONAL in BUNDLED else source
+        return Generators(((-1, _opened(name, seed)),))
+    absent = [name for name in source if name not in classes]
+    if absent or not source:
+        raise ArgumentError(
+            f"source: no class {some(absent)} in this folder; its classes are {', '.join(classes) or 'none'}"
+        )
+    opened = tuple((classes.index(name), _opened(model, seed)) for name, model in sorted(source.items()))
+    if len({(s.config.size, s.config.crop) for _, s in opened}) > 1:
+        raise ArgumentError("source: the models differ in size or crop; train them alike")
+    return Generators(opened)
+
+
+def takes_attributes(source: SyntheticFaceSource) -> bool:
+    """Whether a generator can be asked for attributes."""
+    return bool(getattr(source.config, "attributes", ()))
+
+
+def load_classifier() -> AttributeClassifier | None:
+    """The bundled classifier of attributes; None, with a warning, where it is not part of this installation."""
+    if DEFAULT_CLASSIFIER not in BUNDLED_CLASSIFIERS:
+        warnings.warn("no attribute classifier: synthetic faces are labelled as asked for, unchecked", stacklevel=4)
+        return None
+    return open_classifier()
+
+
+def real_side(
+    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, hashes: Mapping[int, int] | None = None
+) -> RealSide:
+    """The real faces as synthetic ones are held against them.
+
+    Args:
+        real: all of them.
+        rows: those used.
+        crop: how to cut.
+        side: pixels of the result.
+        hashes: by row, where they are known.
+    """
+    if hashes is None:
+        hashes = _hash_rows(real, rows, crop, side)
+    known = np.array([row for row in rows.tolist() if row in hashes], np.int64)
+    words = np.array([hashes[row] for row in known.tolist()], np.uint64)
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(int))]
+    pictures = {row: image for row in chosen.tolist() if (image := small_picture(real, row, crop, side)) is not None}
+    empty = np.empty((0, side, side, 3), np.uint8)
+    return RealSide(
+        hashes=words,
+        picture=lambda place: small_picture(real, int(known[place]), crop, side),
+        sample=np.stack(list(pictures.values())) if pictures else empty,
+        attributes=real.annotations.attributes[list(pictures)],
+    )
+
+
+def _opened(model: ModelLike | None, seed: int) -> SyntheticFaceSource:
+    return model if isinstance(model, SyntheticFaceSource) else SyntheticFaceSource(model, seed=seed)
+
+
+def _patterns(real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> Patterns:
+    known = real.annotations.attributes
+    columns = [attribute_index(name) for name in wanted]
+    values = known[plan.used][:, columns]
+    _, groups = np.unique(values, axis=0, return_inverse=True)
+    groups = groups.reshape(-1)
+    pools = [plan.used[groups == g] for g in range(int(groups.max()) + 1)]
+    of_row = dict(zip(plan.used.tolist(), groups.tolist(), strict=True))
+    return Patterns(known, plan.patterns, [pools[of_row[row]] for row in plan.patterns.tolist()])
+
+
+def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int) -> dict[int, int]:
+    parts = [rows[start : start + _HASHED].tolist() for start in range(0, len(rows), _HASHED)]
+    tasks = [(real.pictures(part), part, crop, side) for part in parts]
+    found: dict[int, int] = {}
+    if not real.are_files or len(rows) <= _FEW:
+        results = SerialExecutor().map(hash_some, tasks)
+        for result in results:
+            found |= result
+        return found
+    with open_executor(None, chunk=1) as executor:
+        for result in executor.map(hash_some, tasks):
+            found |= result
+    return found

@@ -1,0 +1,56 @@
+"""Where real pictures come from, in a form that other processes can be sent; nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from faceaug.crop import Crop, crop_face
+from faceaug.errors import ImageError
+from faceaug.image import Image8, read_image
+from faceaug.mix.likeness import hash_faces
+
+
+class Pictures(Protocol):
+    """Where real pictures come from."""
+
+    def read(self, row: int, /) -> Image8:
+        """Picture ``row``; ImageError if it cannot be read."""
+
+    def name(self, row: int, /) -> str:
+        """What to call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Some pictures of a folder, by their row."""
+
+    root: str
+    names: dict[int, str]
+
+    def read(self, row: int) -> Image8:
+        """See ``Pictures``."""
+        return read_image(Path(self.root) / self.names[row])
+
+    def name(self, row: int) -> str:
+        """See ``Pictures``."""
+        return self.names[row]
+
+
+def small_picture(pictures: Pictures, row: int, crop: Crop, side: int) -> Image8 | None:
+    """A picture cut and sized, uint8 (side, side, 3); None if it cannot be read."""
+    try:
+        return crop_face(pictures.read(row), crop, (side, side))
+    except ImageError:
+        return None
+
+
+def hash_some(task: tuple[Pictures, list[int], Crop, int]) -> dict[int, int]:
+    """Perceptual hashes of some pictures, by row; without those that cannot be read."""
+    pictures, rows, crop, side = task
+    small = {row: image for row in rows if (image := small_picture(pictures, row, crop, side)) is not None}
+    if not small:
+        return {}
+    words = hash_faces(list(small.values()))[:, 0]
+    return dict(zip(small, words.tolist(), strict=True))

@@ -1,0 +1,166 @@
+"""Any picture of an expanded folder made again from its row: the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceaug.annotations import ATTRIBUTES
+from faceaug.augment import Compose, Preset, Transform
+from faceaug.crop import crop_face
+from faceaug.errors import ArgumentError, printable
+from faceaug.files import explained, write_bytes
+from faceaug.image import Image8, read_bytes, read_image
+from faceaug.manifest import DATASET, METADATA
+from faceaug.metadata import read_metadata
+from faceaug.mix.blocks import encode_item, synthetic_text
+from faceaug.mix.copies import Recipe, as_recipe
+from faceaug.mix.item import Item
+from faceaug.synthesize.source import SyntheticFaceSource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """A picture made again.
+
+    Attributes:
+        name: of its file in the folder.
+        origin: "real", "augmented" or "synthetic".
+        image: uint8 (H, W, 3).
+        data: the bytes of its file.
+        same: whether they have the SHA-256 that the row has.
+    """
+
+    name: str
+    origin: str
+    image: Image8
+    data: bytes
+    same: bool
+
+    def summary(self) -> str:
+        """One line for people."""
+        same = "the same bytes" if self.same else "NOT the same bytes: another version of faceaug or of its libraries?"
+        return f"{self.name} ({self.origin}) made again: {same}"
+
+    def save(self, path: Path | str) -> None:
+        """Write the file."""
+        with explained(Path(path)):
+            write_bytes(Path(path), self.data)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"name": self.name, "origin": self.origin, "same": self.same, "bytes": len(self.data)}
+
+
+def replay_row(
+    folder: Path | str,
+    row: int | str,
+    *,
+    faces: Path | str | None = None,
+    source: SyntheticFaceSource | str | Path | None = None,
+    recipe: Recipe | None = None,
+) -> Replayed:
+    """Make a picture of an expanded folder again from what its row says, without looking at the picture.
+
+    Args:
+        folder: what ``save`` wrote; only its ``metadata.csv`` and ``dataset.json`` are read.
+        row: number of the row, from 0, or its ``file_name``.
+        faces: the folder it was made from, if that has moved.
+        source: the model of a synthetic face, if it is not a bundled one.
+        recipe: of an augmented copy, if it holds transforms of others, which ``dataset.json`` cannot describe.
+
+    Raises:
+        ArgumentError: no such row, or what it needs is not there; the message says what to give.
+    """
+    home = Path(folder)
+    run = _run(home)
+    found = _find(read_metadata(home / METADATA), row, home)
+    size = (int(run["size"][0]), int(run["size"][1]))
+    origin, text = found["origin"], None
+    if origin == "synthetic":
+        text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
+        picture = crop_face(_face(found, run, source), "none", size)
+    else:
+        original = read_image(_original(found, run, faces))
+        if origin == "augmented":
+            original = _augmented(original, found, run, recipe)
+        picture = crop_face(original, run["crop"], size)
+    data = encode_item(Item(picture, {}), run["format"], text)
+    return Replayed(found["file_name"], origin, picture, data, hashlib.sha256(data).hexdigest() == found["sha256"])
+
+
+def _run(home: Path) -> dict[str, Any]:
+    path = home / DATASET
+    try:
+        run = json.loads(read_bytes(path))["run"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArgumentError(f"{printable(path)}: not what faceaug expand writes ({error})") from error
+    if not isinstance(run, dict) or run.get("command") != "expand":
+        raise ArgumentError(f"{printable(path)}: not written by faceaug expand")
+    if run["format"] == "webdataset":
+        raise ArgumentError(f"{printable(home)}: holds shards; rows of png and jpg folders can be made again")
+    return run
+
+
+def _find(rows: list[dict[str, Any]], row: int | str, home: Path) -> dict[str, Any]:
+    names = {found["file_name"]: found for found in rows}
+    if str(row) in names:
+        return names[str(row)]
+    number = int(row) if str(row).isdigit() else -1
+    if not 0 <= number < len(rows):
+        raise ArgumentError(f"row {row}: {printable(home)} has rows 0 to {len(rows) - 1}; give a number or a file_name")
+    return rows[number]
+
+
+def _original(row: dict[str, Any], run: dict[str, Any], faces: Path | str | None) -> Path:
+    base = Path(faces) if faces is not None else Path(run["folder"])
+    if not run["folder"] and faces is None:
+        raise ArgumentError(f"{row['file_name']}: was made from a dataset that is no folder; give faces= to replay it")
+    path = base / str(row["source_file"])
+    if not path.is_file():
+        raise ArgumentError(f"{printable(path)}: no such picture; give the folder it lies in now (faces=, --faces)")
+    return path
+
+
+def _augmented(picture: Image8, row: dict[str, Any], run: dict[str, Any], recipe: Recipe | None) -> Image8:
+    operations = json.loads(row["operations"])
+    made = _recipe(run, recipe, picture).render(picture, operations)
+    if not isinstance(made, np.ndarray):
+        raise ArgumentError(f"{row['file_name']}: the recipe made no array of an array")
+    return made
+
+
+def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Transform:
+    if recipe is not None:
+        given = as_recipe(recipe)
+        if given is not None:
+            return given
+    if run["recipe"] == "default":
+        return Preset("light").compose(picture.shape[:2])
+    if '"torchvision"' in run["recipe"]:
+        raise ArgumentError("the recipe holds transforms of others, which only recipe= can bring")
+    built = Compose.from_json(run["recipe"])
+    alone = json.loads(run["recipe"])["name"] != "Compose"
+    return built.transforms[0] if alone else built
+
+
+def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource | str | Path | None) -> Image8:
+    seed, key = int(row["seed"]), int(row["key"])
+    model = (
+        source if isinstance(source, SyntheticFaceSource) else SyntheticFaceSource(source or row["model"], seed=seed)
+    )
+    wanted = {run["model_sha256"], *(entry[2] for entry in run.get("models", ()))}
+    if model.config.sha256 not in wanted:
+        raise ArgumentError(
+            f"model {model.config.name}: not the one that made {row['file_name']}; give it (source=, --model)"
+        )
+    if not any(name.startswith("requested_") for name in row):
+        return np.ascontiguousarray(model.generate(1, start=key)[0].permute(1, 2, 0).numpy())
+    asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
+    faces = model.generate(1, attributes=asked, start=key)
+    return np.ascontiguousarray(faces[0].permute(1, 2, 0).numpy())

@@ -1,0 +1,129 @@
+"""Synthetic faces as files: PNG or JPEG with metadata.csv, or tar shards."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from faceaug.annotations import ATTRIBUTES
+from faceaug.errors import ArgumentError
+from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.image import Image8, encode_jpeg, encode_png
+from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.synthesize.render import BLOCK
+
+if TYPE_CHECKING:
+    from faceaug.synthesize.source import SyntheticFaceSource
+
+FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
+FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+_AT_ONCE = 8 * BLOCK  # faces made before their files are written
+_SHARD = 1000  # faces per tar file
+_BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisReport:
+    """What ``save`` wrote: where, how many faces, in which files, from which model and seed."""
+
+    out: Path
+    faces: int
+    files: int
+    model: str
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"out": str(self.out), "faces": self.faces, "files": self.files, "model": self.model, "seed": self.seed}
+
+
+def save_faces(
+    source: SyntheticFaceSource, out: Path, count: int, *, format: FileFormat, on_progress: Callable[[int], None]
+) -> SynthesisReport:
+    """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
+    if count < 1:
+        raise ArgumentError(f"n {count}: expected at least 1 face")
+    if format not in FILE_FORMATS:
+        raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
+    check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
+    run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
+    prepare_output(out, marker=DATASET, identity=run)
+    write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
+    with explained(out):
+        files = write(source, out, count, on_progress)
+        finish_output(out, marker=DATASET, document={"run": run, "faces": count})
+    return SynthesisReport(out, count, files, source.config.name, source.seed)
+
+
+def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) -> bytes:
+    """Face k, uint8 (H, W, 3), as the bytes of a PNG that says what it is, or of a JPEG."""
+    if ending == "jpg":
+        return encode_jpeg(face)
+    text = {"synthetic": "true", "model": source.config.name, "seed": str(source.seed), "key": str(k)}
+    if source.truncation is not None:
+        text["truncation"] = str(source.truncation)
+    if asked := source.asked:
+        text["attributes"] = ",".join(f"{name}:{value}" for name, value in asked.items())
+    return encode_png(face, text=text)
+
+
+def _write_files(
+    source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str
+) -> int:
+    # Many faces at once, then their files: threads for the files were slower, they wait for the interpreter.
+    with closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest:
+        while manifest.done < count:
+            start = manifest.done
+            stop = min(start - start % _AT_ONCE + _AT_ONCE, count)
+            for k, face in enumerate(source.pictures(start, stop - start), start=start):
+                name = f"{k:06d}.{ending}"
+                data = encode_face(source, face, k, ending)
+                write_bytes(folder / name, data)
+                manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
+            manifest.flush()
+            on_progress(manifest.done)
+        manifest.finish()
+    return count
+
+
+def _row(source: SyntheticFaceSource, name: str, k: int, digest: str) -> Row:
+    return Row(
+        file_name=name, target=source.target(k), model=source.config.name, seed=source.seed, key=k, sha256=digest,
+        requested=source.asked,
+    )  # fmt: skip
+
+
+def _write_shards(source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None]) -> int:
+    shards = -(-count // _SHARD)
+    for shard in range(shards):
+        path, start = folder / f"{shard:06d}.tar", shard * _SHARD
+        stop = min(start + _SHARD, count)
+        if not path.is_file():
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w") as tar:
+                for offset, face in enumerate(source.pictures(start, stop - start)):
+                    _add_sample(tar, source, start + offset, face)
+            write_bytes(path, buffer.getvalue())
+        on_progress(stop)
+    return shards
+
+
+def _add_sample(tar: tarfile.TarFile, source: SyntheticFaceSource, k: int, face: Image8) -> None:
+    facts: dict[str, Any] = {"synthetic": True, "seed": source.seed, "key": k} | source.provenance()
+    told = np.asarray(source.target(k)["attributes"])
+    if told.any():
+        facts["told"] = {ATTRIBUTES[column]: int(told[column]) for column in np.flatnonzero(told)}
+    for ending, data in (("png", encode_face(source, face, k, "png")), ("json", json.dumps(facts).encode())):
+        member = tarfile.TarInfo(f"{k:09d}.{ending}")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))

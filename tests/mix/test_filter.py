@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.errors import FaceAugError
+from faceaug.mix import expand_dataset, generators
+from faceaug.mix.filter import Agreement, RealSide
+from faceaug.mix.likeness import Known, hash_faces
+from faceaug.synthesize import SyntheticFaceSource
+
+GLASSES, MALE = attribute_index("Eyeglasses"), attribute_index("Male")
+
+
+class Obedient(SyntheticFaceSource):
+    """Obeys attributes: paints a bar at the top of a face for Eyeglasses, at the bottom for Male."""
+
+    disobeys: int = 0  # every so many faces do not
+
+    def generate(self, n: int, attributes: Any = None, start: int = 0) -> torch.Tensor:
+        faces = super().generate(n, start=start)
+        if attributes is not None:
+            for k, row in enumerate(np.asarray(attributes)):
+                wears = (row[GLASSES] > 0) != bool(self.disobeys and (start + k) % self.disobeys == 0)
+                faces[k, :, :4] = 255 if wears else 0
+                faces[k, :, -4:] = 255 if row[MALE] > 0 else 0
+        return faces
+
+
+class Bars:
+    """Sees these bars, and nothing else."""
+
+    attributes = ATTRIBUTES
+    balanced_accuracy = np.where(np.isin(np.arange(40), (GLASSES, MALE)), 0.95, 0.5)
+
+    def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen = np.full((len(faces), 40), -1.0, np.float32)
+        seen[:, GLASSES] = faces[:, :, :4].mean(axis=(1, 2, 3)) - 127
+        seen[:, MALE] = faces[:, :, -4:].mean(axis=(1, 2, 3)) - 127
+        return seen
+
+
+@pytest.fixture
+def sighted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generators, "takes_attributes", lambda source: isinstance(source, Obedient))
+    monkeypatch.setattr(generators, "load_classifier", Bars)
+
+
+def obedient(every: int = 0) -> Obedient:
+    source = Obedient(seed=3)
+    source.disobeys = every
+    return source
+
+
+@pytest.mark.usefixtures("sighted")
+class TestBalance:
+    def test_synthetic_faces_take_the_place_of_copies(self, celeba_folder: Path) -> None:
+        plain = expand_dataset(celeba_folder, synthetic=0, balance="Eyeglasses", partition="all")
+        mixed = expand_dataset(celeba_folder, synthetic=20, balance="Eyeglasses", partition="all", source=obedient())
+        assert len(mixed) == len(plain)
+        assert mixed.plan.augmented == plain.plan.augmented - 20
+        assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
+        assert (mixed.synthetic.attributes[:, GLASSES] > 0).all()
+
+    def test_more_of_them_than_are_needed_keep_all_shares(self, celeba_folder: Path) -> None:
+        asked = ["Eyeglasses", "Male"]
+        with pytest.warns(UserWarning, match="outnumber real ones"):
+            mixed = expand_dataset(
+                celeba_folder, copies=0, synthetic=200, balance=asked, partition="all", source=obedient()
+            )
+        assert mixed.plan.augmented == 0
+        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+
+    def test_a_label_is_what_was_asked_and_is_seen(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=20, balance="Eyeglasses", source=obedient())
+        faces = mixed.synthetic
+        assert faces.asked is not None
+        assert np.array_equal(faces.attributes[:, [GLASSES, MALE]], faces.asked[:, [GLASSES, MALE]])
+        seen = np.where(Bars().logits(np.stack([faces[k] for k in range(20)])) > 0, 1, -1)
+        assert np.array_equal(faces.attributes, np.where(faces.asked == seen, faces.asked, 0))
+        image, target = mixed[len(mixed) - 1]
+        assert target["attributes"].tolist() == faces.attributes[-1].tolist()
+        assert image.shape == (3, 32, 32)
+
+    def test_the_combinations_asked_for_are_those_of_real_rows(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=30, balance="Eyeglasses", source=obedient(5))
+        assert mixed.synthetic.asked is not None
+        real = {row.tobytes() for row in mixed.real.annotations.attributes[mixed.plan.used]}
+        assert {row.tobytes() for row in mixed.synthetic.asked} <= real
+
+    def test_faces_that_disobey_are_replaced_and_counted(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=30, balance="Eyeglasses", source=obedient(3))
+        assert 10 <= mixed.rejected["attribute"] <= 25
+        assert not (mixed.synthetic.keys % 3 == 0).any()
+        assert (mixed.synthetic.attributes[:, GLASSES] != 0).all()
+
+    def test_a_model_that_never_obeys_is_named(self, celeba_folder: Path) -> None:
+        with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
+            expand_dataset(celeba_folder, synthetic=4, balance="Eyeglasses", source=obedient(1))
+
+    def test_the_balanced_sampler_counts_synthetic_faces_by_their_labels(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=0.25, balance={"Eyeglasses": 0.3}, source=obedient())
+        drawn = mixed.labels()[list(mixed.sampler(balanced=True)), GLASSES]
+        assert (drawn > 0).mean() == pytest.approx(0.5, abs=0.15)
+
+    def test_a_saved_face_says_what_was_asked(self, celeba_folder: Path, tmp_path: Path) -> None:
+        import csv
+
+        report = expand_dataset(celeba_folder, synthetic=9, balance="Eyeglasses", source=obedient(4)).save(
+            tmp_path / "o"
+        )
+        with (report.out / "metadata.csv").open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        asked = [row["requested_Eyeglasses"] for row in rows if row["origin"] == "synthetic"]
+        assert set(asked) == {"1"}
+        assert {row["requested_Eyeglasses"] for row in rows if row["origin"] != "synthetic"} == {""}
+        assert "without a balanced attribute" in report.summary()
+
+
+class Copyist(SyntheticFaceSource):
+    """Face 3 is a training face, face 5 the mirror image of one."""
+
+    training: torch.Tensor
+
+    def generate(self, n: int, attributes: Any = None, start: int = 0) -> torch.Tensor:
+        faces = super().generate(n, start=start)
+        for key, copy in ((3, self.training), (5, self.training.flip(2))):
+            if start <= key < start + n:
+                faces[key - start] = copy
+        return faces
+
+
+def test_copies_of_real_faces_and_their_mirror_images_are_left_out(celeba_folder: Path) -> None:
+    source = Copyist(seed=4)
+    source.training = expand_dataset(celeba_folder, copies=0, synthetic=0, size=(32, 32))[11][0]
+    # Cut as the model's faces are.
+    source.training = expand_dataset(celeba_folder, copies=0, synthetic=1)[11][0]
+    dataset = expand_dataset(celeba_folder, synthetic=8, source=source)
+    assert dataset.rejected["copy"] == 2
+    assert dataset.synthetic.keys.tolist() == [0, 1, 2, 4, 6, 7, 8, 9]
+
+
+def test_another_face_is_no_copy() -> None:
+    faces = SyntheticFaceSource(seed=9).generate(40).permute(0, 2, 3, 1).contiguous().numpy()
+    words = hash_faces(faces)
+    known = Known(words[:20, 0], lambda k: faces[k])
+    assert all(known.repeats(faces[k], words[k]) for k in range(20))
+    assert not any(known.repeats(faces[k], words[k]) for k in range(20, 40))
+
+
+def test_agreement_is_calibrated_on_real_faces() -> None:
+    faces = obedient().generate(60, attributes=np.tile([[1], [-1]], (30, 40)))
+    sample = faces.permute(0, 2, 3, 1).contiguous().numpy()
+    table = np.where(Bars().logits(faces.numpy()) > 0, 1, -1).astype(np.int8)
+    real = RealSide(hash_faces(sample)[:, 0], lambda k: sample[k], sample, table)
+    judge = Agreement(Bars(), [GLASSES], real)
+    assert judge.least == 1.0
+    wrong = table.copy()
+    wrong[0, GLASSES] *= -1
+    wrong[1, MALE] *= -1
+    exact, enough = judge.judge(wrong, table)
+    assert exact[:3].tolist() == [False, True, True]
+    assert enough[:3].tolist() == [False, False, True]
