@@ -8,19 +8,22 @@ costs: a rare attribute needs many faces made for one that is kept, which the re
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceaug.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
-from faceaug.synthesize.classifier import AttributeClassifier
+from faceaug.synthesize.classifier import AttributeClassifier, load_classifier
 from faceaug.synthesize.render import BLOCK
+from faceaug.synthesize.weights import ModelConfig
 
+Make: TypeAlias = Callable[[int, int], Tensor]
 RANGE = 2**18  # faces of the stream that belong to one block of chosen ones
 EFFORT = 500  # faces looked at for one that is kept; beyond, the model cannot be said to make such faces
 CERTAINTY = 0.5  # least probability of every attribute asked for, at the frequencies of the training faces
@@ -76,23 +79,20 @@ class SelectionReport:
 
 
 class Selection:
-    """Chooses faces of a stream.
+    """Chooses faces of a stream by one wish.
 
     Args:
         make: faces ``start`` to ``start + n - 1`` of the stream: (n, start) -> uint8 (n, 3, H, W).
         classifier: looks at them.
-        asked: attributes, 1 with and -1 without; 0 is anything.
+        asked: attributes, 1 with and -1 without.
         model: name, for messages.
 
     Raises:
         ArgumentError: the classifier does not know an attribute.
     """
 
-    def __init__(
-        self, make: Callable[[int, int], Tensor], classifier: AttributeClassifier, asked: Mapping[str, int], *,
-        model: str,
-    ) -> None:  # fmt: skip
-        self.asked = {name: int(value) for name, value in asked.items() if value}
+    def __init__(self, make: Make, classifier: AttributeClassifier, asked: Mapping[str, int], *, model: str) -> None:
+        self.asked = dict(asked)
         if strange := sorted(set(self.asked) - set(classifier.attributes)):
             raise ArgumentError(
                 f"attribute {strange[0]!r}: model {model} takes no attributes, and classifier {classifier.config.name} "
@@ -104,43 +104,47 @@ class Selection:
         self._looked_at = self._kept = 0
         self._passed = np.zeros(len(self.asked), np.int64)
         self._seconds = 0.0
+        self._last: tuple[int, NDArray[np.int64]] | None = None  # neighbours are usually asked for together
 
-    def block(self, number: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Chosen faces 64 ``number`` to 64 ``number`` + 63.
-
-        Returns:
-            (faces, numbers): uint8 (64, 3, H, W), and which faces of the stream they are, int64 (64,).
+    def block(self, number: int) -> NDArray[np.int64]:
+        """Which faces of the stream are the chosen faces 64 ``number`` to 64 ``number`` + 63: int64 (64,).
 
         Raises:
-            FaceAugError: the limit is reached; the message names how often each attribute is there.
+            FaceAugError: the limit is reached; the message says how often each attribute is there.
         """
+        if self._last is None or self._last[0] != number:
+            self._last = (number, self._search(number))
+        return self._last[1]
+
+    @property
+    def report(self) -> SelectionReport:
+        """What choosing cost so far."""
+        return SelectionReport(self.asked, self._looked_at, self._kept, self._by_name(self._passed), self._seconds)
+
+    def _search(self, number: int) -> NDArray[np.int64]:
         began = time.monotonic()
-        parts: list[Tensor] = []
         places: list[int] = []
         looked_at, passed = 0, np.zeros(len(self.asked), np.int64)
         while len(places) < BLOCK:
             if looked_at >= EFFORT * BLOCK or (looked_at >= _HOPELESS and not places):
-                raise FaceAugError(self._too_rare(looked_at, len(places), passed))
+                shares = SelectionReport(self.asked, looked_at, len(places), self._by_name(passed), 0.0).shares()
+                raise FaceAugError(
+                    f"model {self._model} takes no attributes, and only {len(places)} of {looked_at:,} of its faces "
+                    f"have those asked for ({shares}); ask for fewer, or take a model that obeys attributes"
+                )
             start = number * RANGE + looked_at
-            faces = self._make(_AT_ONCE, start)
-            as_asked = self._as_asked(faces)
+            as_asked = self._as_asked(self._make(_AT_ONCE, start))
             good = np.flatnonzero(as_asked.all(axis=1))[: BLOCK - len(places)]
-            seen = int(good[-1]) + 1 if len(places) + len(good) == BLOCK else _AT_ONCE  # the rest was not needed
-            looked_at += seen
-            passed += as_asked[:seen].sum(axis=0)
-            parts.append(faces[good])
+            done = len(places) + len(good) == BLOCK
+            needed = int(good[-1]) + 1 if done else _AT_ONCE
+            looked_at += needed
+            passed += as_asked[:needed].sum(axis=0)
             places += (start + good).tolist()
         self._looked_at += looked_at
         self._kept += BLOCK
         self._passed += passed
         self._seconds += time.monotonic() - began
-        return torch.cat(parts), np.array(places, np.int64)
-
-    @property
-    def report(self) -> SelectionReport:
-        """What choosing cost so far."""
-        passed = dict(zip(self.asked, self._passed.tolist(), strict=True))
-        return SelectionReport(self.asked, self._looked_at, self._kept, passed, self._seconds)
+        return np.array(places, np.int64)
 
     def _as_asked(self, faces: Tensor) -> NDArray[np.bool_]:
         """Whether each face has each attribute as asked: bool (n, asked)."""
@@ -148,10 +152,61 @@ class Selection:
         found: NDArray[np.bool_] = np.where(self._signs > 0, probable, 1 - probable) > CERTAINTY
         return found
 
-    def _too_rare(self, looked_at: int, kept: int, passed: NDArray[np.int64]) -> str:
-        counts = dict(zip(self.asked, passed.tolist(), strict=True))
-        shares = SelectionReport(self.asked, looked_at, kept, counts, 0.0).shares()
-        return (
-            f"model {self._model} takes no attributes, and only {kept} of {looked_at:,} of its faces have those asked "
-            f"for ({shares}); ask for fewer, or take a model that obeys attributes"
-        )
+    def _by_name(self, passed: NDArray[np.int64]) -> dict[str, int]:
+        return dict(zip(self.asked, passed.tolist(), strict=True))
+
+
+class Chooser:
+    """Chooses faces of a stream, each by a wish of its own; the classifier is loaded when it is first needed.
+
+    Args:
+        make: see ``Selection``.
+        config: of the model.
+    """
+
+    def __init__(self, make: Make, config: ModelConfig) -> None:
+        self._make, self._config = make, config
+        self._classifier: AttributeClassifier | None = None
+        self._selections: dict[bytes, Selection] = {}
+
+    def numbers(self, wishes: NDArray[np.int8], start: int) -> list[int]:
+        """Which faces of the stream to show as faces ``start`` and following.
+
+        Args:
+            wishes: int8 (n, 40), what each should have; where it is nothing, face k is face k of the stream.
+            start: the first.
+        """
+        found = []
+        for k, wish in enumerate(wishes, start=start):
+            found.append(int(self._selection(wish).block(k // BLOCK)[k % BLOCK]) if wish.any() else k)
+        return found
+
+    @property
+    def reports(self) -> tuple[SelectionReport, ...]:
+        """What choosing cost so far, for each wish."""
+        return tuple(selection.report for selection in self._selections.values())
+
+    def provenance(self) -> dict[str, Any]:
+        """What chosen faces depend on, as JSON data."""
+        config = self._eye().config
+        return {"classifier": config.name, "classifier_sha256": config.sha256}
+
+    def _selection(self, wish: NDArray[np.int8]) -> Selection:
+        found = self._selections.get(wish.tobytes())
+        if found is None:
+            asked = {ATTRIBUTES[column]: int(wish[column]) for column in np.flatnonzero(wish)}
+            found = Selection(self._make, self._eye(), asked, model=self._config.name)
+            self._selections[wish.tobytes()] = found
+        return found
+
+    def _eye(self) -> AttributeClassifier:
+        if self._classifier is None:
+            self._classifier = load_classifier()
+            crops = (self._config.crop, self._classifier.config.crop)
+            if crops[0] != crops[1]:
+                warnings.warn(
+                    f"model {self._config.name} was taught with crop {crops[0]}, the classifier that chooses with "
+                    f"{crops[1]}: it may see less",
+                    stacklevel=2,
+                )
+        return self._classifier
