@@ -49,7 +49,7 @@ class Bars:
 @pytest.fixture
 def sighted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generators, "takes_attributes", lambda source: isinstance(source, Obedient))
-    monkeypatch.setattr(generators, "load_classifier", Bars)
+    monkeypatch.setattr(generators, "open_classifier", Bars)
 
 
 def obedient(every: int = 0) -> Obedient:

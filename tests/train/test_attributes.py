@@ -15,11 +15,14 @@ from faceaug.synthesize.weights import load_model
 from faceaug.tables import ATTRIBUTES
 from faceaug.train import TrainConfig, preset, train_gan
 from faceaug.train.attributes import (
+    Requests,
     answer_weights,
     attribute_loss,
     draw_requests,
+    draw_rows,
     drop_some,
     sample_rows,
+    toggleable,
     typical_rows,
     with_attributes,
 )
@@ -50,32 +53,48 @@ def test_rows_are_dropped_wholly_in_part_or_not_at_all_and_never_changed() -> No
     assert (drop_some(rows, tiny(drop_all=0, drop_some=0), np.random.default_rng(1)) == rows).all()
 
 
+def drawn(step: int = 0, **changes: Any) -> Requests:
+    config = tiny(**changes)
+    return draw_requests(draw_rows(TABLE, config, step), config, np.random.default_rng(step), columns=toggleable(TABLE))
+
+
 def test_requests_are_real_rows_of_which_some_have_one_attribute_toggled() -> None:
-    requests = draw_requests(TABLE, tiny(batch=400, toggle=0.5, drop_all=0.0, drop_some=0.0), step=3)
+    requests = drawn(batch=400, toggle=0.5, drop_all=0.0, drop_some=0.0)
     rows = {row.tobytes() for row in TABLE}
-    changed = (requests.asked != requests.judged).sum(axis=1)
-    assert set(changed.tolist()) == {0, 1}
-    assert abs(changed.mean() - 0.5) < 0.1
-    for asked, judged, toggled in zip(requests.asked, requests.judged, changed, strict=True):
-        column = np.flatnonzero(asked != judged)
-        whole = asked.copy()
-        whole[column] *= -1
-        assert whole.tobytes() in rows
-        assert judged[column].tolist() == [0] * toggled
+    assert set(requests.toggled.sum(axis=1).tolist()) == {0, 1}
+    assert abs(requests.toggled.sum(axis=1).mean() - 0.5) < 0.1
+    for asked, toggled in zip(requests.asked, requests.toggled, strict=True):
+        assert np.where(toggled, -asked, asked).astype(np.int8).tobytes() in rows
 
 
-def test_requests_depend_on_seed_and_step_alone() -> None:
-    first, again = draw_requests(TABLE, tiny(), 5), draw_requests(TABLE, tiny(), 5)
-    assert (first.asked == again.asked).all()
-    assert (first.asked != draw_requests(TABLE, tiny(), 6).asked).any()
-    assert (first.asked != draw_requests(TABLE, tiny(seed=1), 5).asked).any()
+def test_of_a_face_with_a_toggled_attribute_the_discriminator_is_told_nothing() -> None:
+    requests = drawn(batch=400, toggle=0.5)
+    some = requests.toggled.any(axis=1)
+    assert not requests.judged[some].any()
+    assert (requests.judged[~some] == requests.asked[~some]).all()
+
+
+def test_rows_of_the_generator_depend_on_seed_and_step_alone() -> None:
+    first = draw_rows(TABLE, tiny(), 5)
+    assert (first == draw_rows(TABLE, tiny(), 5)).all()
+    assert (first != draw_rows(TABLE, tiny(), 6)).any()
+    assert (first != draw_rows(TABLE, tiny(seed=1), 5)).any()
 
 
 def test_an_attribute_that_was_not_asked_for_can_be_toggled_either_way() -> None:
-    requests = draw_requests(TABLE, tiny(batch=400, toggle=1.0, drop_all=1.0), step=0)
+    requests = drawn(batch=400, toggle=1.0, drop_all=1.0)
     assert (np.abs(requests.asked).sum(axis=1) == 1).all()
     assert not requests.judged.any()
     assert abs(requests.asked.sum(axis=1).mean()) < 0.2
+
+
+def test_an_attribute_that_all_faces_share_is_never_toggled() -> None:
+    table = np.ones((50, 40), np.int8)
+    table[:10, 7] = -1
+    assert toggleable(table).tolist() == [7]
+    config = tiny(batch=100, toggle=1.0)
+    nothing = draw_requests(table, config, np.random.default_rng(0), columns=toggleable(table[20:]))
+    assert not nothing.toggled.any()
 
 
 def test_rare_answers_weigh_more_up_to_four_and_unknown_ones_nothing() -> None:

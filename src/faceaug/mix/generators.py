@@ -21,12 +21,11 @@ from faceaug.mix.pictures import hash_some, small_picture
 from faceaug.mix.plan import Plan
 from faceaug.mix.real import RealFaces
 from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces
-from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier as open_classifier
+from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier
 from faceaug.synthesize.source import SyntheticFaceSource
-from faceaug.synthesize.weights import BUNDLED
+from faceaug.synthesize.weights import default_model
 
 ModelLike: TypeAlias = "SyntheticFaceSource | str | Path"
-_CONDITIONAL = "faces-64"  # the bundled model that obeys attributes
 _SAMPLE = 3_000  # real faces that say what is likely
 _HASHED = 256  # real faces hashed by one task
 _FEW = 1_500  # real faces that are hashed sooner than processes have started
@@ -65,6 +64,9 @@ class Generators:
             found["truncation"] = one.truncation
         if one.precision != "fp32":
             found["precision"] = one.precision
+        if one.config.attributes:
+            classifier = BUNDLED_CLASSIFIERS.get(DEFAULT_CLASSIFIER, "")
+            found |= {"strength": one.strength, "classifier_sha256": classifier}
         if len(self.sources) > 1:
             found["models"] = [[label, s.config.name, s.config.sha256, s.seed] for label, s in self.sources]
         return found
@@ -87,7 +89,7 @@ class Generators:
         if not filtered:
             return SyntheticFaces(parts, sieve=None, on_progress=on_progress)
         side = real_side(real, plan.used, self.crop, self.size, hashes)
-        classifier = load_classifier() if len(plan.patterns) else None
+        classifier = open_classifier() if len(plan.patterns) else None
         columns = [attribute_index(name) for name in wanted]
         agreement = None if classifier is None else Agreement(classifier, columns, side)
         return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), on_progress=on_progress)
@@ -119,7 +121,7 @@ def open_generators(
         ArgumentError: an unknown model or class, or models that do not fit together.
     """
     if not isinstance(source, Mapping):
-        name = _CONDITIONAL if source is None and balanced and _CONDITIONAL in BUNDLED else source
+        name = default_model(balanced) if source is None else source
         return Generators(((-1, _opened(name, seed)),))
     absent = [name for name in source if name not in classes]
     if absent or not source:
@@ -134,15 +136,15 @@ def open_generators(
 
 def takes_attributes(source: SyntheticFaceSource) -> bool:
     """Whether a generator can be asked for attributes."""
-    return bool(getattr(source.config, "attributes", ()))
+    return bool(source.config.attributes)
 
 
-def load_classifier() -> AttributeClassifier | None:
+def open_classifier() -> AttributeClassifier | None:
     """The bundled classifier of attributes; None, with a warning, where it is not part of this installation."""
     if DEFAULT_CLASSIFIER not in BUNDLED_CLASSIFIERS:
         warnings.warn("no attribute classifier: synthetic faces are labelled as asked for, unchecked", stacklevel=4)
         return None
-    return open_classifier()
+    return load_classifier()
 
 
 def real_side(

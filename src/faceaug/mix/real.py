@@ -158,6 +158,8 @@ def _check_map_style(source: MapStyle) -> None:
 def _split(item: Any, row: int) -> tuple[Any, Any]:
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
+    if isinstance(item, Mapping) and "image" in item:  # as Hugging Face datasets give them
+        return item["image"], {name: value for name, value in item.items() if name in _COLUMNS and value is not None}
     raise ArgumentError(f"item {row}: expected (image, label or target), found {type(item).__name__}")
 
 
@@ -170,6 +172,8 @@ def _collect(source: MapStyle) -> Annotations:
         if isinstance(target, Mapping):
             for name in _FIELDS & target.keys():
                 _put(known, name, row, target[name])
+            for name in target.keys() & _PLACES.keys():
+                _put(known, "attributes", row, np.where(_PLACES[name], target[name], known.attributes[row]))
             continue
         # torchvision's CelebA gives a tuple for several target types; a number in it is the identity.
         parts, number = (target, "identity") if isinstance(target, tuple) else ([target], "label")
@@ -220,6 +224,8 @@ def _shown(value: Any) -> str:
 
 
 _FIELDS = {"attributes", "identity", "label", "partition", "landmarks", "weight", "origin"}
+_PLACES = {name: np.arange(len(ATTRIBUTES)) == k for k, name in enumerate(ATTRIBUTES)}
+_COLUMNS = (_FIELDS - {"origin"}) | _PLACES.keys()
 _RANGES: dict[str, tuple[float, float]] = {
     "attributes": (-1, 1), "partition": (-1, 2), "origin": (0, 2), "identity": (-1, math.inf), "weight": (0, math.inf),
 }  # fmt: skip

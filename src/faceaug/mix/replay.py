@@ -151,9 +151,12 @@ def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Tran
 
 def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource | str | Path | None) -> Image8:
     seed, key = int(row["seed"]), int(row["key"])
-    model = (
-        source if isinstance(source, SyntheticFaceSource) else SyntheticFaceSource(source or row["model"], seed=seed)
-    )
+    model = source
+    if not isinstance(model, SyntheticFaceSource):
+        model = SyntheticFaceSource(
+            model or row["model"], seed=seed, truncation=run.get("truncation"),
+            precision=run.get("precision", "fp32"), strength=run.get("strength", 1.0),
+        )  # fmt: skip
     wanted = {run["model_sha256"], *(entry[2] for entry in run.get("models", ()))}
     if model.config.sha256 not in wanted:
         raise ArgumentError(

@@ -151,7 +151,7 @@ def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) 
         if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
             return candidate
     raise ArgumentError(
-        f"model {printable(name)}: neither a bundled model ({', '.join(bundled)}) "
+        f"model {printable(name)}: neither a bundled model ({', '.join(bundled) or 'there is none yet'}) "
         f"nor a folder with {CONFIG} and {WEIGHTS}"
     )
 

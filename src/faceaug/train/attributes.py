@@ -33,11 +33,13 @@ class Requests:
 
     Attributes:
         asked: int8 (n, 40), what the generator is told and should be seen to obey.
-        judged: int8 (n, 40), what the discriminator is told; less, where the request is one that no real face makes.
+        judged: int8 (n, 40), what the discriminator is told: the same, or nothing where one attribute is toggled.
+        toggled: bool (n, 40), the attributes that are not those of the real row.
     """
 
     asked: Attributes
     judged: Attributes
+    toggled: NDArray[np.bool_]
 
 
 def with_attributes(faces: Faces, folder: FaceFolder, *, required: bool = True) -> Faces:
@@ -68,23 +70,39 @@ def drop_some(rows: Attributes, config: TrainConfig, rng: np.random.Generator) -
     return np.where(rng.random(rows.shape) < share, 0, rows).astype(np.int8)
 
 
-def draw_requests(table: Attributes, config: TrainConfig, step: int) -> Requests:
-    """What the faces of the generator's step are asked to have: rows of real faces, of some of them one toggled.
+def toggleable(table: Attributes) -> NDArray[np.int64]:
+    """The columns that some face has and another has not: of the rest nobody can tell with from without."""
+    return np.flatnonzero((table == 1).any(axis=0) & (table == -1).any(axis=0))
 
-    A toggled attribute makes a face that the table may not have, such as a bald woman. The discriminator is not told
-    of it, or it would learn that asking so gives a generated face away.
+
+def draw_rows(table: Attributes, config: TrainConfig, step: int) -> Attributes:
+    """The rows that the generator's requests of a step are made from, int8 (batch, 40)."""
+    rng = stream(config.seed, index=step, slot="train/attributes/rows")
+    return table[rng.integers(len(table), size=config.batch)]
+
+
+def draw_requests(
+    rows: Attributes, config: TrainConfig, rng: np.random.Generator, *, columns: NDArray[np.int64]
+) -> Requests:
+    """What faces are asked to have: rows of real faces, less of some, and of some of them one attribute toggled.
+
+    A toggled attribute makes a face that no table may have, such as a bald woman: told of it, or of the 39 others that
+    speak against it, the discriminator would find the face false whatever it looks like. So it judges such faces as
+    faces alone, beside as many real ones of which it is told nothing either.
+
+    Args:
+        rows: int8 (n, 40).
+        config: the shares.
+        rng: draws.
+        columns: which may be toggled.
     """
-    rng = stream(config.seed, index=step, slot="train/attributes/generator")
-    rows = drop_some(table[rng.integers(len(table), size=config.batch)], config, rng)
-    both = np.flatnonzero(
-        (table == 1).any(axis=0) & (table == -1).any(axis=0)
-    )  # else nobody can tell with from without
-    toggled = np.flatnonzero(rng.random(config.batch) < config.toggle * bool(len(both)))
-    column = rng.choice(both, size=config.batch)[toggled] if len(both) else toggled
-    value = np.where(rows[toggled, column] == 0, rng.integers(2, size=len(toggled)) * 2 - 1, -rows[toggled, column])
-    asked, judged = rows.copy(), rows
-    asked[toggled, column], judged[toggled, column] = value, 0
-    return Requests(asked, judged)
+    asked = drop_some(rows, config, rng)
+    chosen = np.flatnonzero(rng.random(len(rows)) < config.toggle * bool(len(columns)))
+    column = rng.choice(columns, size=len(chosen)) if len(chosen) else chosen
+    value = np.where(asked[chosen, column] == 0, rng.integers(2, size=len(chosen)) * 2 - 1, -asked[chosen, column])
+    judged, toggled = asked.copy(), np.zeros(rows.shape, np.bool_)
+    asked[chosen, column], judged[chosen], toggled[chosen, column] = value, 0, True
+    return Requests(asked, judged, toggled)
 
 
 def typical_rows(table: Attributes, seed: int) -> Attributes:

@@ -48,8 +48,8 @@ class TrainConfig:
     # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
     aux_d: float = 4.0  # weight of naming the attributes of real faces, in the discriminator's loss
     aux_g: float = 2.0  # weight of being named right, in the generator's
-    toggle: float = 0.25  # share of the generator's requests in which one attribute is not that of the real row
-    toggle_weight: float = 8.0  # how often that one counts in ``aux_g``, beside 39 others that speak for the real row
+    toggle: float = 0.35  # share of the generator's requests in which one attribute is not that of the real row
+    toggle_weight: float = 24.0  # how often that one counts in ``aux_g``, beside 39 others that speak for the real row
     drop_all: float = 0.1  # share of requests for any face at all
     drop_some: float = 0.3  # share in which attributes are left out, each row as many as it happens
 
@@ -172,7 +172,7 @@ _BEFORE: dict[str, Any] = {
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
     "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.25, "drop_all": 0.1, "drop_some": 0.3,
-    "warmup": 0, "freeze": 0, "toggle_weight": 1.0,
+    "warmup": 0, "freeze": 0, "toggle_weight": 8.0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {

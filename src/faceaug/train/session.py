@@ -24,10 +24,11 @@ from faceaug.train.attributes import (
     answer_weights,
     attribute_loss,
     draw_requests,
-    drop_some,
+    draw_rows,
     sample_rows,
+    toggleable,
     typical_rows,
-)  # fmt: skip
+)
 from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
 from faceaug.train.config import Precision, TrainConfig
@@ -97,6 +98,7 @@ class Session:
         if faces.attributes is not None:
             self.typical = typical_rows(faces.attributes, config.seed)
             self._weights = answer_weights(faces.attributes).to(self.device)
+            self._columns = toggleable(faces.attributes)
         self.begin()
 
     def begin(self) -> None:
@@ -156,16 +158,18 @@ class Session:
 
     def _teach_discriminator(self, real: Tensor) -> bool:
         config = self.config
-        known, asked = self._known()
+        rows = self._rows()
+        asked, judged, _ = self._requests(rows, "discriminator")
         with self._autocast():
             with torch.no_grad():
                 fake = self._make(self._latents("train/latent/d"), asked)
             shown, made = self._augment(real, "real"), self._augment(fake, "fake")
-            real_logits, names = self._judge(shown, asked)
-            fake_logits, _ = self._judge(made, asked)
+            real_logits, names = self._judge(shown, judged)
+            fake_logits, _ = self._judge(made, judged)
             loss = discriminator_loss(config.loss, real_logits, fake_logits)
-        total = loss + self._penalties(shown, made, asked)
-        if known is not None and names is not None:  # of real faces only: of generated ones it would learn their faults
+        total = loss + self._penalties(shown, made, judged)
+        if rows is not None and names is not None:  # of real faces only: of generated ones it would learn their faults
+            known = self._share(rows)
             total = total + config.aux_d * attribute_loss(names, known, self._weights)
             self.readings.named = self._agreement(names, known)
         self._real_logits = real_logits.detach()
@@ -176,16 +180,17 @@ class Session:
         return self._descend(total, self.discriminator, self.d_optimizer)
 
     def _teach_generator(self, real: Tensor) -> bool:
-        asked, judged = self._requests()
+        table = self.faces.attributes
+        rows = None if table is None else draw_rows(table, self.config, self.steps)
+        asked, judged, toggled = self._requests(rows, "generator")
         self.discriminator.requires_grad_(False)
         with self._autocast():
             fake = self._make(self._latents("train/latent/g"), asked)
             logits, names = self._judge(self._augment(fake, "generator"), judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
-        if asked is not None and judged is not None and names is not None:
-            toggled = asked != judged
-            counts = torch.where(toggled, self.config.toggle_weight, 1.0)
+        if asked is not None and toggled is not None and names is not None:
+            counts = torch.where(toggled > 0, self.config.toggle_weight, 1.0)
             loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, counts)
             self.readings.obeyed = self._agreement(names, asked)
             self.readings.toggled = self._agreement(names, asked * toggled)
@@ -198,22 +203,20 @@ class Session:
         if self.config.loss != "relativistic":
             return self._real_logits
         with torch.no_grad():
-            return self._judge(self._augment(real, "rival"), self._known()[1])[0]
+            return self._judge(self._augment(real, "rival"), self._requests(self._rows(), "discriminator")[1])[0]
 
-    def _known(self) -> tuple[Tensor | None, Tensor | None]:
-        """Of the real faces of this step: what is known, and what the discriminator is told, float (n, 40) each."""
-        if self.faces.attributes is None:
-            return None, None
-        rows = self.faces.attributes[self.order(self.images, self.config.batch)]
-        told = drop_some(rows, self.config, stream(self.config.seed, index=self.steps, slot="train/attributes"))
-        return self._share(rows), self._share(told)
+    def _rows(self) -> Attributes | None:
+        """The attributes of the real faces of this step."""
+        table = self.faces.attributes
+        return None if table is None else table[self.order(self.images, self.config.batch)]
 
-    def _requests(self) -> tuple[Tensor | None, Tensor | None]:
-        """What the generator is asked for in this step, and what the discriminator is told of it, float (n, 40)."""
-        if self.faces.attributes is None:
-            return None, None
-        requests = draw_requests(self.faces.attributes, self.config, self.steps)
-        return self._share(requests.asked), self._share(requests.judged)
+    def _requests(self, rows: Attributes | None, network: str) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """``Requests`` of such rows for this step of a network, float (n, 40) each: asked, judged, toggled."""
+        if rows is None:
+            return None, None, None
+        rng = stream(self.config.seed, index=self.steps, slot=f"train/attributes/{network}")
+        drawn = draw_requests(rows, self.config, rng, columns=self._columns)
+        return self._share(drawn.asked), self._share(drawn.judged), self._share(drawn.toggled.astype(np.int8))
 
     def _agreement(self, names: Tensor, wanted: Tensor) -> float:
         with torch.no_grad():

@@ -1,0 +1,123 @@
+"""How fast a dataset grows: `expand` to disk, the in-memory loader, and GANexLib beside it. Prints one JSON line.
+
+    python benchmarks/mixing.py CELEBA64
+    python benchmarks/mixing.py CELEBA64 --ganexlib PYTHON --faces 1000
+
+The first writes every face with one augmented copy and a quarter of synthetic ones, the filter at its default (every
+reason in the JSON), then loads one epoch at 64 x 64 with two workers. Both count everything: reading tables, hashing
+the real faces, making and filtering the synthetic ones, starting processes, report and table.
+
+The second runs the generation phase of GANexLib 0.1.0, its own loop with its own networks, by PYTHON, an interpreter
+that has it, in turn with the generation of as many faces by faceaug (``synth``'s own code), each written as PNG files.
+GANexLib must train before it generates; its training is not counted, so its generator has random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from machine import facts
+from torch.utils.data import DataLoader
+
+from faceaug import SyntheticFaceSource, expand_dataset
+
+PEER = """
+import sys, os, time, json
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+from PIL import Image
+from GANexLib import core
+out, n = sys.argv[1], int(sys.argv[2])
+class Holder: generator = core._build_generator()
+GAN, INPUT_DIMENSION, absolute_path = Holder, core.INPUT_DIMENSION, out
+GAN.generator(tf.random.normal([1, INPUT_DIMENSION]), training=False)
+began, cpu = time.perf_counter(), time.process_time()
+for i in tqdm(range(n), desc="Generating images", disable=True):  # as in GANexLib.core.expand_dataset
+    random_noise = tf.random.normal([1, INPUT_DIMENSION])
+    generated_image = GAN.generator(random_noise, training=False)
+    generated_image = (generated_image * 127.5) + 127.5
+    generated_image = generated_image.numpy().astype(np.uint8)
+    img = Image.fromarray(generated_image[0])
+    img.save(os.path.join(absolute_path, f"generated_img_{i}.png"))
+print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
+"""
+
+
+def expand(folder: Path, work: Path, seed: int) -> dict[str, Any]:
+    """To disk, with the default filter."""
+    began = time.perf_counter()
+    dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", seed=seed, eager=False)
+    report = dataset.save(work / "expanded")
+    seconds = time.perf_counter() - began
+    total = dict(report.sizes)["total"]
+    return {
+        "images": total, "seconds": round(seconds, 2), "images_per_s": round(total / seconds), "size": report.size,
+        "rejected": report.rejected, "looked_at": report.looked_at,
+    }  # fmt: skip
+
+
+def load(folder: Path, seed: int, rounds: int) -> dict[str, Any]:
+    """One epoch after another, shuffled, two workers, 64 x 64."""
+    dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", size=64, seed=seed)
+    options: dict[str, Any] = {"batch_size": 128, "num_workers": 2, "persistent_workers": True}
+    loader = DataLoader(dataset, sampler=dataset.sampler(), **options)
+    rates = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        images = sum(len(batch) for batch, _ in loader)
+        rates.append(images / (time.perf_counter() - began))
+    return {"images": len(dataset), "images_per_s": round(median(rates)), "rounds": [round(rate) for rate in rates]}
+
+
+def beside(python: str, faces: int, rounds: int) -> dict[str, Any]:
+    """Generation phases in turn."""
+    ours, theirs, ratios = [], [], []
+    source = SyntheticFaceSource(seed=1)
+    source.generate(64)
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            work = Path(name)
+            began = time.perf_counter()
+            source.save(work / "ours", faces)
+            ours.append(time.perf_counter() - began)
+            (work / "theirs").mkdir()
+            words = [python, "-c", PEER, str(work / "theirs"), str(faces)]
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            theirs.append(json.loads(done.stdout.splitlines()[-1])[0])
+        ratios.append(theirs[-1] / ours[-1])
+    return {
+        "faces": faces, "faceaug_s": [round(s, 2) for s in ours], "ganexlib_s": [round(s, 2) for s in theirs],
+        "ratio": round(median(ratios), 1), "ratios": [round(r, 1) for r in ratios],
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ganexlib", metavar="PYTHON", help="an interpreter that has GANexLib 0.1.0")
+    parser.add_argument("--faces", type=int, default=1000)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if options.ganexlib:
+        line: dict[str, Any] = {"figure": "generation phase beside GANexLib 0.1.0"}
+        line |= beside(options.ganexlib, options.faces, options.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as work:
+            line = {"figure": "expanding", "to_disk": expand(options.folder, Path(work), options.seed)}
+        line["loader_64"] = load(options.folder, options.seed, options.rounds)
+    print(json.dumps(line | facts("faceaug", "torch", "opencv-python", "numpy")))
+
+
+if __name__ == "__main__":
+    main()
