@@ -35,7 +35,7 @@ _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, pic
 
 @dataclass(frozen=True, slots=True)
 class SynthesisReport:
-    """What ``save`` wrote: where, how many faces, in which files, from which model and seed; what choosing them cost."""
+    """What ``save`` wrote: where, how many faces, in which files, from which model and seed; what choosing cost."""
 
     out: Path
     faces: int
