@@ -254,7 +254,7 @@ class TestCommands:
     def test_info(self, run: Run) -> None:
         done = run("info", "--json")
         assert done.code == 0
-        assert json.loads(done.stdout)["models"].keys() == {"dcgan-32", "dcgan-32-report"}
+        assert json.loads(done.stdout)["models"].keys() == {"dcgan-32", "dcgan-32-report", "attributes-64"}
         assert "dcgan-32 " in run("info").stdout
 
 

@@ -153,7 +153,7 @@ def synth(
         report = source.save(out, format=ending, on_progress=advance)
     if grid is not None:
         source.save_grid(grid, min(n, 100))
-    console.say(f"{report.faces:,} faces from {report.model}, seed {report.seed}, in {report.out}")
+    console.say(report.summary())
     console.document(report.to_json())
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -64,7 +65,9 @@ class Engine:
             raise ArgumentError(f"{len(models)} models, queue {queue}: expected at least one of each")
         self.names = tuple(models)
         self.passes = 0  # forward passes so far; fewer than requests when requests share them
-        self._loaders, self._make_source, self._queue = dict(models), make_source, queue
+        self._loaders, self._queue = dict(models), queue
+        # Choosing faces by the classifier takes seconds to minutes: not for the asking.
+        self._make_source = partial(make_source, choose=False)
         self._loaded: dict[str, Model] = {}
         self._loading = threading.Lock()
         self._changed = threading.Condition()

@@ -35,7 +35,9 @@ from faceaug.synthesize.weights import (
 DEFAULT_CLASSIFIER = "attributes-64"
 ARCHITECTURE, FORMAT = "attributes-resnet", 1
 # SHA-256 of the weights in the wheel, as for the generators.
-BUNDLED_CLASSIFIERS: dict[str, str] = {}
+BUNDLED_CLASSIFIERS: dict[str, str] = {
+    "attributes-64": "01f83ad56e60b152fb3a11d7b3a026e9ea427e620d4491affde7d1483d1795b0",
+}
 LEAST_SIDE = 16  # pixels: below, nothing of a face is left
 _BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
 _MOST = 4096  # attributes

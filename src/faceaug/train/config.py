@@ -48,8 +48,8 @@ class TrainConfig:
     # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
     aux_d: float = 4.0  # weight of naming the attributes of real faces, in the discriminator's loss
     aux_g: float = 2.0  # weight of being named right, in the generator's
-    toggle: float = 0.35  # share of the generator's requests in which one attribute is not that of the real row
-    toggle_weight: float = 24.0  # how often that one counts in ``aux_g``, beside 39 others that speak for the real row
+    toggle: float = 0.5  # share of the generator's requests in which one attribute is not that of the real row
+    toggle_weight: float = 40.0  # of that one in ``aux_g``, rare or not, beside 39 others that speak for the real row
     drop_all: float = 0.1  # share of requests for any face at all
     drop_some: float = 0.3  # share in which attributes are left out, each row as many as it happens
 
@@ -186,8 +186,8 @@ PRESETS: dict[str, TrainConfig] = {
     "dcgan-256": TrainConfig(size=256, images=4_000_000, batch=32),
     # Obeys attributes. CelebA's faces at this size are few enough to be learnt by heart in the end.
     "faces-64": TrainConfig(
-        architecture="film-subpixel", size=64, z_size=128, images=2_000_000, batch=64, minibatch_stddev=True,
-        decay="linear", decay_from=1_000_000, end_rate=0.05,
+        architecture="film-subpixel", size=64, z_size=128, images=600_000, batch=64, minibatch_stddev=True,
+        decay="linear", decay_from=300_000, end_rate=0.05,
         augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
     ),
 }  # fmt: skip
