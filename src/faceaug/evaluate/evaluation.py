@@ -118,7 +118,7 @@ def _choose(
     notes = []
     if assumed:
         notes.append("no table says which pictures were for training: all were taken for training faces")
-    other = _unseen_rows(folder, name, against)
+    other = unseen_rows(folder, name, against)
     crop, size = source.config.crop, source.config.size
     if not len(other):
         notes.append("there are no unseen real faces to compare with: that control is missing (partition, against)")
@@ -143,7 +143,14 @@ def _choose(
     return _Real(training, used, unseen, name, where, tuple(notes), tuple(unreadable))
 
 
-def _unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
+def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
+    """Rows of real faces that are not learnt from; none where there are too few.
+
+    Args:
+        folder: of the faces.
+        partition: the rows that are learnt from.
+        against: the rows wanted; None is the val rows, or the test rows.
+    """
     if against is not None:
         if against == partition or partition == "all" or against not in PARTITIONS:
             wanted = [name for name in PARTITIONS if name != partition]
