@@ -102,7 +102,7 @@ def test_a_generator_that_knows_the_truth_is_found_useful_where_real_faces_are_f
     folder, source = usable
     truth = Truth(source._model, seed=2)
     found = evaluate_usefulness(
-        truth, folder, attributes=["Male"], fraction=56, seeds=2, recipes=replace(RECIPES, synthetic=60),
+        truth, folder, attributes=["Male"], fraction=56, seeds=2, recipes=replace(RECIPES, synthetic=40),
         schooling=Schooling(images=256, batch=32),
     )  # fmt: skip
     by_arm = {arm.arm: arm.balanced_accuracy.value for arm in found.arms}

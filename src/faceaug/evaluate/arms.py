@@ -18,8 +18,8 @@ from torch.utils.data import Subset
 from faceaug.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.evaluate.evaluation import unseen_rows
 from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, scores, set_thresholds, teach
+from faceaug.evaluate.real import unseen_rows
 from faceaug.folder import FaceFolder
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
@@ -33,7 +33,7 @@ Arm: TypeAlias = Literal["real", "real + classical", "real + synthetic", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 HELD = 0.2  # of the real faces: they set thresholds
 RAREST = 10
-_FEWEST = (5, 2, 5)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
+_FEWEST = (5, 2, 3)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
 _LIKELY = 0.9  # a face that nobody asked for anything has an attribute if the classifier is so sure
 Say: TypeAlias = Callable[[int, str], None]
 
