@@ -11,7 +11,7 @@ import click
 from faceaug import options as parsing
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, expand_options, in_a_folder, making_options
+from faceaug.options import FOLDER, expand_options, in_a_folder, making_options, serve_options
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -324,20 +324,9 @@ def export_model(model: str, out: Path, kind: str, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug serve --port 8000")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
-)
-@click.option(
-    "--model", "models", multiple=True, metavar="NAME|PATH",
-    help="Offer this one; repeatable, the first is the default.  [default: the bundled ones]",
-)  # fmt: skip
-@click.option(
-    "--rate", type=click.FloatRange(min=0), default=20, show_default=True,
-    help="Requests for faces per second and client; 0 for no limit.",
-)  # fmt: skip
+@serve_options
 @common_options
-def serve(host: str, port: int, models: tuple[str, ...], rate: float, console: Console) -> None:
+def serve(host: str, port: int, models: tuple[str, ...], rate: float, precision: Any, console: Console) -> None:
     """Show a page with a button that makes faces, until interrupted. Needs the extra of that name."""
     run_server = _server()
 
@@ -346,7 +335,7 @@ def serve(host: str, port: int, models: tuple[str, ...], rate: float, console: C
         console.document({"url": url})
 
     try:
-        run_server(models, host=host, port=port, rate=rate, on_listening=listening)
+        run_server(models, host=host, port=port, rate=rate, precision=precision, on_listening=listening)
     except KeyboardInterrupt:
         raise Interrupted("stopped; requests under way were answered") from None
 

@@ -12,6 +12,10 @@ import click
 from faceaug.errors import printable
 
 FOLDER = click.Path(path_type=Path)
+_PRECISION = click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
+    help="bf16 is faster on some processors, and a grey level or two off.",
+)  # fmt: skip
 
 
 def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,10 +40,7 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
     )
-    @click.option(
-        "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
-        help="bf16 is faster on some processors, and a grey level or two off.",
-    )  # fmt: skip
+    @_PRECISION
     @wraps(command)
     def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
         from faceaug.synthesize.asking import named_attributes
@@ -139,4 +140,36 @@ _EXPAND = (
     click.option("--workers", type=click.IntRange(min=1), help="Processes that write.  [default: all cores]"),
     click.option("--replay", metavar="ROW", help="FOLDER was written by this: make that row's picture again as --out."),
     click.option("--faces", type=FOLDER, help="With --replay: where the real faces lie now."),
+)
+
+
+def serve_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `faceaug serve`."""
+    for option in reversed(_SERVE):
+        command = option(command)
+    return command
+
+
+_SERVE = (
+    click.option(
+        "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in."
+    ),
+    click.option(
+        "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME|PATH",
+        help="Offer this one; repeatable, the first is the default.  [default: the bundled ones]",
+    ),
+    click.option(
+        "--rate",
+        type=click.FloatRange(min=0),
+        default=20,
+        show_default=True,
+        help="Requests for faces per second and client; 0 for no limit.",
+    ),
+    _PRECISION,
 )

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +29,7 @@ from faceaug.serve import Engine, FaceService
 from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.synthesize.weights import BUNDLED
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "cloud_function"
 SWITCHES = ("Smiling", "Male", "Eyeglasses")
 
 
@@ -67,3 +79,53 @@ def tiles(data: bytes, columns: int, rows: int) -> NDArray[np.uint8]:
     height, width = sprite.shape[0] // rows, sprite.shape[1] // columns
     cut = sprite.reshape(rows, height, columns, width, 3).swapaxes(1, 2)
     return cut.reshape(rows * columns, height, width, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A cloud function that runs: its URL, and the file with what it logs."""
+
+    url: str
+    log: Path
+
+
+@contextmanager
+def running_function(folder: Path, environment: dict[str, str]) -> Iterator[Function]:
+    """functions-framework as a process of its own that runs a copy of the example."""
+    port = free_port()
+    shutil.copytree(EXAMPLE, folder / "function")
+    started = Function(f"http://127.0.0.1:{port}/", folder / "log.txt")
+    command = [sys.executable, "-m", "functions_framework", "--target", "generate", "--source", "main.py"]
+    with started.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder / "function", stdout=log, stderr=log,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+        )  # fmt: skip
+    try:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield started
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def fetch(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers of what is at an address, errors included."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=120) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)

@@ -8,8 +8,8 @@ import pytest
 
 from faceaug.errors import ArgumentError, WeightsError
 from faceaug.serve import Busy, Engine, FaceService, parse_query
-from faceaug.synthesize import Model, SyntheticFaceSource, load_model
-from tests.serve.conftest import bundled
+from faceaug.synthesize import Model, load_model
+from tests.serve.conftest import SwitchedSource, bundled
 
 
 class Held:
@@ -73,20 +73,82 @@ def test_requests_for_different_models_do_not_share_a_pass() -> None:
     engine.close()
 
 
-def test_a_failing_pass_is_told_to_those_who_wait_and_the_next_one_works() -> None:
-    class Moody(SyntheticFaceSource):
-        bad = True
+def test_requests_for_two_models_in_turn_share_two_passes() -> None:
+    gate = Held()
+    engine = Engine({"held": gate, "other": load_model})
+    service = FaceService(engine)
+    service.ask("seed=1&model=other").result(60)
+    first = service.ask("seed=1")  # keeps the worker busy until the others are there
+    asked = [service.ask(f"seed={k}&model={name}") for k in range(5) for name in engine.names]
+    passes = engine.passes
+    gate.go.set()
+    assert {answer.result(60).status for answer in [first, *asked]} == {200}
+    assert engine.passes - passes <= 3
+    engine.close()
 
-        def render(self, latents):  # type: ignore[no-untyped-def]
-            if Moody.bad:
-                raise RuntimeError("out of memory")
-            return super().render(latents)
 
-    engine = bundled(make_source=Moody)
+def test_other_attributes_do_not_need_another_pass_and_wrong_ones_harm_nobody_else() -> None:
+    gate = Held()
+    engine = Engine({"held": gate}, make_source=SwitchedSource)
+    service = FaceService(engine)
+    wishes = ["", "&attributes=Smiling:1", "&attributes=Male:-1,Smiling:1", "&attributes=Bald:1"]
+    asked = [service.ask(f"seed=5{wish}") for wish in wishes * 4]
+    gate.go.set()
+    found = [answer.result(60) for answer in asked]
+    assert [answer.status for answer in found] == [200, 200, 200, 400] * 4
+    assert len({answer.body for answer in found[:3]}) == 3
+    assert [answer.body for answer in found[:3]] == [service.ask(f"seed=5{w}").result(60).body for w in wishes[:3]]
+    assert engine.passes <= 5  # at most two for the sixteen, and three for those asked again
+    assert b"Bald" in found[3].body
+    engine.close()
+
+
+def test_clients_take_turns_and_one_has_at_most_half_the_queue() -> None:
+    gate = Held()
+    engine = Engine({"held": gate}, queue=20)
+    service = FaceService(engine)
+    order: list[str] = []
+    lock = threading.Lock()
+
+    def ask(client: str) -> int:
+        answer = service.ask("n=64", client=client)
+
+        def note(_: object) -> None:
+            with lock:
+                order.append(client)
+
+        answer.add_done_callback(note)
+        return answer.result(0).status if answer.done() else 0
+
+    assert [ask("greedy") for _ in range(12)] == [0] * 10 + [503] * 2
+    assert ask("honest") == 0
+    order.clear()
+    gate.go.set()
+    engine.close()
+    assert len(order) == 11
+    assert order.index("honest") <= 2  # behind the one or two that were taken before it came
+
+
+def test_who_is_nobody_in_particular_may_have_the_whole_queue() -> None:
+    gate = Held()
+    engine = Engine({"held": gate}, queue=6)
+    service = FaceService(engine)
+    asked = [service.ask("n=1") for _ in range(6)]
+    gate.go.set()
+    assert {answer.result(60).status for answer in asked} == {200}
+    engine.close()
+
+
+def test_a_failing_pass_is_told_to_those_who_wait_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bad(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    engine = bundled()
     asked = parse_query("seed=1", models=engine.names)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        engine.submit(asked, 1, lambda faces: b"x").result(60)
-    Moody.bad = False
+    with monkeypatch.context() as broken:
+        broken.setattr("faceaug.serve.engine.Renderer.block", bad)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            engine.submit(asked, 1, lambda faces: b"x").result(60)
     assert engine.submit(asked, 1, lambda faces: b"x").result(60) == b"x"
     engine.close()
 

@@ -180,3 +180,20 @@ assert service().ask("n=2&seed=1&format=zip").result(60).status == 200
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_faces_in_half_precision_are_those_of_the_source_and_say_so() -> None:
+    engine = bundled(precision="bf16")
+    status, body, headers = asked(FaceService(engine), "n=3&seed=7")
+    assert status == 200
+    expected = SyntheticFaceSource(seed=7, precision="bf16").generate(3).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(tiles(body, 2, 2)[:3], expected)
+    with Image.open(io.BytesIO(body)) as picture:
+        assert picture.info["precision"] == "bf16"
+    archive = zipfile.ZipFile(io.BytesIO(asked(FaceService(engine), "seed=7&format=zip")[1]))
+    with Image.open(archive.open("000000.png")) as picture:
+        assert picture.info["precision"] == "bf16"
+    exact = bundled()
+    assert asked(FaceService(exact), "n=3&seed=7")[2]["ETag"] != headers["ETag"]
+    exact.close()
+    engine.close()

@@ -20,7 +20,9 @@ from faceaug.errors import ArgumentError, RefusedError
 
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
-from faceaug.serve.server import PATIENCE, listen, offered
+from faceaug.serve.connection import PATIENCE
+from faceaug.serve.limits import Connections
+from faceaug.serve.server import listen, offered
 
 
 def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
@@ -118,9 +120,55 @@ def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:
                 answer = connection.recv(65536)
             except ConnectionError:
                 continue
-            assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+            assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+            assert not answer or b"Content-Security-Policy: default-src 'none'" in answer
             assert b"Traceback" not in answer
     assert get(f"{server}healthz")
+
+
+def test_a_request_cut_into_pieces_is_understood(server: str) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 8000 + b"\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as connection:
+        for _ in range(4):  # more bytes on one connection than one head may have
+            for start in range(0, len(request), 1500):
+                connection.sendall(request[start : start + 1500])
+                time.sleep(0.001)
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_cannot_take_every_connection(server: str) -> None:
+    address = ("127.0.0.1", port(server))
+    held = [socket.create_connection(address) for _ in range(110)]
+    time.sleep(0.5)
+    try:
+        with socket.create_connection(address, timeout=10) as refused:
+            refused.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = refused.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 503")
+        for header in (b"Retry-After: 2", b"X-Content-Type-Options: nosniff", b"Connection: close"):
+            assert header in answer
+        with socket.create_connection(address, timeout=10, source_address=("127.0.0.2", 0)) as honest:
+            honest.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert honest.recv(65536).startswith(b"HTTP/1.1 200")
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_connections_are_counted_for_each_address_and_in_all() -> None:
+    places = Connections(each=2, served=3, refused=2)
+    assert [places.enter("a") for _ in range(3)] == ["served", "served", "refused"]
+    assert [places.enter("b") for _ in range(3)] == ["served", "refused", "dropped"]
+    places.leave("b", refused=True)
+    places.leave("b", refused=True)
+    places.leave("a", refused=False)
+    assert [places.enter(name) for name in "cb"] == ["served", "refused"]
+    for name in "abc":
+        places.leave(name, refused=False)
+    assert not places._clients
 
 
 def test_it_stops_gracefully_and_says_so() -> None:

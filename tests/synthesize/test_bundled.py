@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import faceaug
+from faceaug.synthesize.card import model_card
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS
-from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER
+from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER, read_config
 
 PACKAGE, ROOT = Path(faceaug.__file__).parent, Path(__file__).parents[2]
 SUMS = BUNDLED | BUNDLED_CLASSIFIERS
@@ -21,11 +22,24 @@ def shipped() -> list[Path]:
 
 def test_every_bundled_model_is_there_and_nothing_else() -> None:
     assert {folder.name for folder in BUNDLED_FOLDER.iterdir()} == set(SUMS)
-    for name in BUNDLED:
-        assert {p.name for p in (BUNDLED_FOLDER / name).iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    for name in BUNDLED_CLASSIFIERS:
+    for name in SUMS:
         names = {"README.md", "config.json", "metrics.json", "model.safetensors"}
         assert {p.name for p in (BUNDLED_FOLDER / name).iterdir()} == names
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_the_card_of_a_bundled_model_says_what_was_measured_of_these_weights(name: str) -> None:
+    metrics = json.loads((BUNDLED_FOLDER / name / "metrics.json").read_bytes())
+    assert (metrics["model"], metrics["sha256"]) == (name, BUNDLED[name])
+    assert metrics["n"] >= 10_000
+    assert {(row["control"], row["against"]) for row in metrics["figures"]} >= {
+        (False, "training faces"), (False, "unseen real faces"), (True, "training faces")
+    }  # fmt: skip
+    card = (BUNDLED_FOLDER / name / "README.md").read_text()
+    assert card == model_card(read_config(BUNDLED_FOLDER / name), metrics)
+    for row in metrics["figures"]:
+        line = next(line for line in card.splitlines() if f"{row['n']:,} {row['of']} | {row['reference_n']:,}" in line)
+        assert f"| {row['recall']:.3f} |" in line
 
 
 @pytest.mark.parametrize("name", sorted(SUMS))

@@ -7,7 +7,7 @@ import torch
 
 from faceaug.errors import ArgumentError
 from faceaug.synthesize import SyntheticFaceSource, build_network, load_model
-from faceaug.synthesize.render import BLOCK, Renderer, between, fold_batch_norm, truncate
+from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, fold_batch_norm, truncate
 
 
 def test_folding_batch_norm_changes_nothing_but_rounding() -> None:
@@ -47,6 +47,35 @@ def test_a_face_does_not_depend_on_its_company_in_the_block() -> None:
     assert torch.equal(whole[5:6], source.render(z[5:6]))
     assert torch.equal(whole[BLOCK:], source.render(z[BLOCK:]))
     assert torch.equal(whole, source.generate(BLOCK + 7))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_smaller_passes_make_the_same_faces(precision: RenderPrecision) -> None:
+    z = SyntheticFaceSource(seed=3).latents(BLOCK)
+    whole = Renderer(load_model().generator, precision, torch.device("cpu"))
+    parts = Renderer(load_model().generator, precision, torch.device("cpu"))
+    sizes = parts.allow_parts(SyntheticFaceSource(seed=8).latents(BLOCK))
+    assert sizes[-1] in {32, BLOCK}
+    expected = whole.block(z)
+    for count in (1, 7, 8, 9, 24, 31, 33, 64):
+        assert torch.equal(parts.block(z[:count]), expected[:count])
+        assert torch.equal(parts.block(z[-count:]), expected[-count:])
+
+
+def test_passes_that_would_change_a_bit_are_not_used() -> None:
+    class Odd(torch.nn.Module):
+        """Rounds in another way in passes below 24, as libraries may."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.z_size = 12
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return (z[:, :12] * (1 + 1e-7 * (len(z) < 24))).view(-1, 3, 2, 2)
+
+    renderer = Renderer(Odd(), "fp32", torch.device("cpu"))  # type: ignore[arg-type]
+    assert renderer.allow_parts(torch.rand(BLOCK, 12)) == (24, 32)
 
 
 def test_latents_of_another_length_are_refused() -> None:

@@ -54,8 +54,8 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "") -> ASGI:
         await asyncio.to_thread(engine.close)
 
     routes = [
-        Route("/", views.page),
         Route("/api/faces", views.faces),
+        Route("/", views.page),
         Route("/api/meta", views.meta),
         Route("/healthz", views.health),
         Route("/readyz", views.ready),
@@ -63,6 +63,9 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "") -> ASGI:
     ]
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, Exception: _failed})
     return _Door(inner, host)
+
+
+_FIXED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class _Door:
@@ -81,8 +84,7 @@ class _Door:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                fixed = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-                message["headers"] = [*message["headers"], *fixed]
+                message["headers"] = [*message["headers"], *_FIXED]
             await send(message)
 
         refused = self._refusal(scope)
@@ -97,15 +99,15 @@ class _Door:
                 await _response(_FAILURE)(scope, receive, guarded)
 
     def _refusal(self, scope: Scope) -> Answer | None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         if scope["method"] not in {"GET", "HEAD"}:
             # Whatever body it has is not read, so the connection cannot be used again.
             return problem(405, "only GET and HEAD", headers={"Allow": "GET, HEAD", "Connection": "close"})
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
             return problem(413, "a request here has no body", headers={"Connection": "close"})
         if len(scope["query_string"]) > MAX_QUERY:
             return problem(414, f"the query is longer than {MAX_QUERY} bytes", parameter="query")
-        if not host_is_ours(headers.get("host", ""), self._host):
+        if not host_is_ours(headers.get(b"host", b"").decode("latin-1"), self._host):
             return problem(421, "this server answers to 127.0.0.1 and localhost only")
         return None
 
@@ -125,11 +127,12 @@ class _Views:
             _LOG.exception("the model cannot be loaded")
 
     async def faces(self, request: Request) -> Response:
-        wait = self._limit.wait(request.client.host if request.client else "")
+        client = request.client.host if request.client else ""
+        wait = self._limit.wait(client)
         if wait:
             return _response(problem(429, "too many requests from this address", headers={"Retry-After": str(wait)}))
         held = request.headers.get("if-none-match", "")
-        asked = self._service.ask(_query(request), if_none_match=held)
+        asked = self._service.ask(_query(request), if_none_match=held, client=client)
         try:
             async with asyncio.timeout(WAIT):
                 return _response(await asyncio.wrap_future(asked))

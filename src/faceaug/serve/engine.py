@@ -1,16 +1,17 @@
 """The one place that computes: models loaded once, one forward pass at a time, shared by all who wait for it.
 
-A pass always computes 64 faces, because a face must not depend on its company (see ``faceaug.synthesize.render``). So
-a pass for one face costs as much as one for 64, and requests that arrive while a pass is under way go together into
-the next. Both the web server and the cloud function hand their requests in here, from any number of threads.
+Requests that arrive while a pass is under way go together into the next, up to its 64 places, whatever their seeds and
+attributes: eight faces cost little more than one. Where it changes no bit, a pass for few faces is a smaller one (see
+``faceaug.synthesize.render``). Both the web server and the cloud function hand their requests in here, from any number
+of threads.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.image import Image8
 from faceaug.serve.query import FaceRequest, ParameterError
 from faceaug.synthesize import Model, SyntheticFaceSource
-from faceaug.synthesize.render import BLOCK, between
+from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between
 
 Loader: TypeAlias = Callable[[], Model]
 Encode: TypeAlias = Callable[[list[Image8]], bytes]
@@ -41,6 +42,7 @@ class _Job:
     request: FaceRequest
     seed: int
     encode: Encode
+    client: str
     future: Future[bytes]
 
 
@@ -51,7 +53,10 @@ class Engine:
         models: how to load each model, by the name it is offered under; the first is the default. A model is loaded
             when first needed, once.
         queue: requests that may be unfinished at a time; one more raises Busy.
-        make_source: the class whose objects turn (model, seed, attributes) into latent vectors and those into faces.
+        make_source: the class whose objects turn (model, seed, attributes) into latents.
+        precision: of the arithmetic; see ``SyntheticFaceSource``.
+        threads: of torch, for a pass, set for the whole process; 0 leaves them as they are. More than one make a pass
+            wait for the slowest of them, which costs more than they bring where other work runs beside it.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Engine:
         *,
         queue: int = QUEUE,
         make_source: type[SyntheticFaceSource] = SyntheticFaceSource,
+        precision: RenderPrecision = "fp32",
+        threads: int = 0,
     ) -> None:
         if not models or queue < 1:
             raise ArgumentError(f"{len(models)} models, queue {queue}: expected at least one of each")
@@ -68,13 +75,19 @@ class Engine:
         self._loaders, self._queue = dict(models), queue
         # Choosing faces by the classifier takes seconds to minutes: not for the asking.
         self._make_source = partial(make_source, choose=False)
+        self.precision: RenderPrecision = precision
         self._loaded: dict[str, Model] = {}
+        self._renderers: dict[str, Renderer] = {}
+        if threads:
+            torch.set_num_threads(threads)
         self._loading = threading.Lock()
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
+        self._asking: Counter[str] = Counter()  # unfinished requests of each client
         self._unfinished, self._open = 0, True
         # Compressing pictures goes on outside the interpreter lock, beside the next pass.
-        self._encoders = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="faceaug-encode")
+        self._threads = os.cpu_count() or 1
+        self._encoders = ThreadPoolExecutor(self._threads, thread_name_prefix="faceaug-encode")
         self._worker = threading.Thread(target=self._work, name="faceaug-forward", daemon=True)
         self._worker.start()
 
@@ -104,30 +117,34 @@ class Engine:
         """The attributes this model takes; often none."""
         return tuple(attribute for attribute in ATTRIBUTES if self._takes(name, attribute))
 
-    def submit(self, request: FaceRequest, seed: int, encode: Encode) -> Future[bytes]:
+    def submit(self, request: FaceRequest, seed: int, encode: Encode, *, client: str = "") -> Future[bytes]:
         """Queue a request; returns at once.
 
         Args:
             request: what is wanted.
             seed: the request's, or the one chosen for it.
             encode: turns the faces, uint8 (H, W, 3) each, into the answer's bytes; called in another thread.
+            client: who asks. Clients take turns, and one client may have half the queue; "" is nobody in particular.
 
         Returns:
             The bytes, or a ParameterError for attributes the model does not take, or why the model cannot be loaded.
 
         Raises:
-            Busy: the queue is full or the engine is closed.
+            Busy: the queue or the client's half of it is full, or the engine is closed.
         """
-        job = _Job(request, seed, encode, Future())
+        job = _Job(request, seed, encode, client, Future())
         with self._changed:
             if not self._open:
                 raise Busy("the server is stopping")
             if self._unfinished >= self._queue:
                 raise Busy(f"{self._queue} requests are waiting already")
+            if client and 2 * self._asking[client] >= max(self._queue, 2):
+                raise Busy(f"{self._asking[client]} requests of yours are waiting already")
             self._unfinished += 1
+            self._asking[client] += 1
             self._waiting.append(job)
             self._changed.notify()
-        job.future.add_done_callback(self._done)
+        job.future.add_done_callback(lambda _: self._done(client))
         return job.future
 
     def close(self) -> None:
@@ -138,9 +155,12 @@ class Engine:
         self._worker.join()
         self._encoders.shutdown()
 
-    def _done(self, _: Future[bytes]) -> None:
+    def _done(self, client: str) -> None:
         with self._changed:
             self._unfinished -= 1
+            self._asking[client] -= 1
+            if not self._asking[client]:
+                del self._asking[client]
 
     def _takes(self, name: str, attribute: str) -> bool:
         try:
@@ -159,38 +179,50 @@ class Engine:
                         job.future.set_exception(error)
 
     def _next_batch(self) -> list[_Job]:
-        """Wait for requests; then the first, and with it those behind it that fit into the same pass."""
+        """Wait for requests; then the first, and with it all for the same model that fit into the same pass."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             batch: list[_Job] = []
-            faces = 0
-            while self._waiting:
-                wanted = self._waiting[0].request
-                first = batch[0].request if batch else wanted
-                same = (wanted.model, wanted.attributes) == (first.model, first.attributes)
-                if batch and (not same or faces + wanted.n > BLOCK):
-                    break
-                batch.append(self._waiting.popleft())
-                faces += wanted.n
+            left: deque[_Job] = deque()
+            room = BLOCK
+            for job in _in_turn(self._waiting):
+                fits = not batch or (job.request.model == batch[0].request.model and job.request.n <= room)
+                (batch if fits else left).append(job)
+                room -= job.request.n if fits else 0
+            self._waiting = left
             return batch
 
     def _render(self, batch: list[_Job]) -> None:
         jobs = [job for job in batch if job.future.set_running_or_notify_cancel()]
         if not jobs:
             return
-        wanted = jobs[0].request
-        model = self.model(wanted.model)
-        try:
-            source = self._make_source(model, attributes=dict(wanted.attributes) or None)
-        except ArgumentError as error:
-            raise ParameterError("attributes", str(error)) from None
-        latents = [self._latents(model, job) for job in jobs]
-        faces = source.render(torch.cat(latents)).permute(0, 2, 3, 1).contiguous().numpy()
+        model = self.model(jobs[0].request.model)
+        asked = [(job, latents) for job in jobs if (latents := self._latents_or_refusal(model, job)) is not None]
+        if not asked:
+            return
+        faces = self._renderer(jobs[0].request.model).block(torch.cat([latents for _, latents in asked]))
+        pictures = list(faces.permute(0, 2, 3, 1).contiguous().numpy())
         self.passes += 1
-        start = 0
-        for job in jobs:
-            self._encoders.submit(_finish, job, list(faces[start : start + job.request.n]))
-            start += job.request.n
+        made = [(job, [pictures.pop(0) for _ in latents]) for job, latents in asked]
+        share = -(-len(made) // self._threads)  # a few requests a task: handing over costs as much as a small picture
+        for start in range(0, len(made), share):
+            self._encoders.submit(_finish, made[start : start + share])
+
+    def _renderer(self, name: str) -> Renderer:
+        found = self._renderers.get(name)
+        if found is None:
+            model = self.model(name)
+            found = Renderer(model.generator, self.precision, torch.device("cpu"))
+            found.allow_parts(self._make_source(model).latents(BLOCK))
+            self._renderers[name] = found
+        return found
+
+    def _latents_or_refusal(self, model: Model, job: _Job) -> Tensor | None:
+        try:
+            return self._latents(model, job)
+        except ArgumentError as error:  # its own fault: the others in the pass must not hear of it
+            job.future.set_exception(ParameterError("attributes", str(error)))
+            return None
 
     def _latents(self, model: Model, job: _Job) -> Tensor:
         asked = job.request
@@ -203,8 +235,19 @@ class Engine:
         return between(first, last, asked.n, model.config.latent, z_size=model.config.z_size)
 
 
-def _finish(job: _Job, faces: list[Image8]) -> None:
-    try:
-        job.future.set_result(job.encode([np.ascontiguousarray(face) for face in faces]))
-    except Exception as error:  # noqa: BLE001 - whoever waits for the answer must hear of it
-        job.future.set_exception(error)
+def _in_turn(waiting: Iterable[_Job]) -> list[_Job]:
+    """The first of every client, then the second of every client that has two, and so on."""
+    before: Counter[str] = Counter()
+    turns = []
+    for job in waiting:
+        turns.append((before[job.client], job))
+        before[job.client] += 1
+    return [job for _, job in sorted(turns, key=lambda turn: turn[0])]  # stable: else as they came
+
+
+def _finish(made: list[tuple[_Job, list[Image8]]]) -> None:
+    for job, faces in made:
+        try:
+            job.future.set_result(job.encode([np.ascontiguousarray(face) for face in faces]))
+        except Exception as error:  # noqa: BLE001 - whoever waits for the answer must hear of it
+            job.future.set_exception(error)

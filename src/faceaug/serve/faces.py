@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import platform
-import secrets
+import random
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -52,13 +52,15 @@ class FaceService:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._models: list[dict[str, Any]] = []
+        self._chance = random.Random()  # noqa: S311 - a seed is no secret, and asking the system takes a while
 
-    def ask(self, query: str, *, if_none_match: str = "") -> Future[Answer]:
+    def ask(self, query: str, *, if_none_match: str = "", client: str = "") -> Future[Answer]:
         """Begin to answer a query; returns at once and never raises.
 
         Args:
             query: the part of the URL behind the question mark, percent-encoded.
             if_none_match: the header of that name: answered with 304, and no face computed, where it holds.
+            client: who asks; see ``Engine.submit``.
 
         Returns:
             200 with the faces, 304, 400 that names the parameter, or 503 when too many wait. With a seed in the query
@@ -67,7 +69,7 @@ class FaceService:
         answer: Future[Answer] = Future()
         try:
             asked = parse_query(query, models=self.engine.names)
-            seed = secrets.randbelow(_CHOSEN_SEEDS) if asked.seed is None else asked.seed
+            seed = self._chance.randrange(_CHOSEN_SEEDS) if asked.seed is None else asked.seed
             named = replace(asked, seed=seed)
             # Never loads a model here: the caller may be an event loop.
             if asked.seed is not None and if_none_match and self.engine.holds(named.model):
@@ -75,7 +77,7 @@ class FaceService:
                 if _holds(if_none_match, etag):
                     answer.set_result(Answer(304, b"", _caching(named, etag)))
                     return answer
-            work = self.engine.submit(named, seed, partial(self._encode, named))
+            work = self.engine.submit(named, seed, partial(self._encode, named), client=client)
         except FaceAugError as error:
             answer.set_result(failure(error))
             return answer
@@ -112,21 +114,27 @@ class FaceService:
         shown = "attachment" if named.format == "zip" else "inline"
         headers["Content-Disposition"] = f'{shown}; filename="{kind}-{named.seed}.{named.format}"'
         # Without a seed in the query the next answer to it is another one.
-        caching = _caching(named, self._etag(named), kept=asked.seed is not None)
+        caching = _caching(named, None if asked.seed is None else self._etag(named))
         answer.set_result(Answer(200, work.result(), headers | caching))
 
     def _etag(self, named: FaceRequest) -> str:
         """The same for the same bytes: the request, the weights, and all software that has a part in them."""
-        facts = json.dumps([repr(named), self.engine.model(named.model).config.sha256, _software()])
+        facts = json.dumps(
+            [repr(named), self.engine.model(named.model).config.sha256, self.engine.precision, _software()]
+        )
         return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
 
     def _encode(self, named: FaceRequest, faces: Sequence[Image8]) -> bytes:
         config = self.engine.model(named.model).config
         if named.format == "zip":
-            return _zip(named, config, faces)
-        sprite = grid(faces, columns=named.columns, gap=0)
-        facts = _facts(named, config)
+            return _zip(named, config, faces, self._arithmetic())
+        sprite = faces[0] if len(faces) == 1 else grid(faces, columns=named.columns, gap=0)
+        facts = _facts(named, config) | self._arithmetic()
         return encode_png(sprite, text=facts) if named.format == "png" else encode_webp(sprite, text=facts)
+
+    def _arithmetic(self) -> dict[str, str]:
+        """What a picture says of the arithmetic: nothing where it is the reference."""
+        return {} if self.engine.precision == "fp32" else {"precision": self.engine.precision}
 
 
 def failure(error: BaseException) -> Answer:
@@ -151,9 +159,9 @@ def _software() -> tuple[str, ...]:
     return (*(version(name) for name in ("faceaug", "torch", "numpy", "pillow")), platform.machine())
 
 
-def _caching(named: FaceRequest, etag: str, *, kept: bool = True) -> dict[str, str]:
+def _caching(named: FaceRequest, etag: str | None) -> dict[str, str]:
     headers = {"X-Faceaug-Seed": str(named.seed)}
-    return headers | ({"ETag": etag, "Cache-Control": FOREVER} if kept else {"Cache-Control": "no-store"})
+    return headers | ({"ETag": etag, "Cache-Control": FOREVER} if etag else {"Cache-Control": "no-store"})
 
 
 def _holds(if_none_match: str, etag: str) -> bool:
@@ -180,7 +188,7 @@ def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dic
     return facts
 
 
-def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8]) -> bytes:
+def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more: dict[str, str]) -> bytes:
     """A folder that FaceFolder and Hugging Face's imagefolder read: a PNG for each face, and metadata.csv."""
     buffer, table = io.BytesIO(), io.StringIO()
     requested = {f"requested_{name}": sign for name, sign in named.attributes}
@@ -190,7 +198,7 @@ def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8]) -> by
     writer.writeheader()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for k, face in enumerate(faces):
-            name, facts = f"{k:06d}.png", _facts(named, config, k)
+            name, facts = f"{k:06d}.png", _facts(named, config, k) | more
             data = encode_png(face, text=facts)
             digest = hashlib.sha256(data).hexdigest()
             writer.writerow(facts | requested | {"file_name": name, "origin": "synthetic", "sha256": digest})

@@ -69,7 +69,7 @@ def service() -> FaceService:
 @lru_cache(maxsize=1)
 def _service() -> FaceService:
     name, loader = _chosen(os.environ.get("FACEAUG_MODEL", ""), os.environ.get("FACEAUG_MODEL_SHA256", ""))
-    return FaceService(Engine({name: loader}))
+    return FaceService(Engine({name: loader}, threads=0 if os.environ.get("OMP_NUM_THREADS") else 1))
 
 
 def _chosen(model: str, sha256: str) -> tuple[str, Loader]:

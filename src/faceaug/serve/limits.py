@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from faceaug.errors import ArgumentError
 
@@ -67,6 +68,41 @@ class RateLimit:
             return max(1, math.ceil((1 - bucket.tokens) / self._rate))
         bucket.tokens -= 1
         return 0
+
+
+Place: TypeAlias = Literal["served", "refused", "dropped"]
+
+
+class Connections:
+    """Who may connect: so many in all, and so many from one address.
+
+    Args:
+        each: from one address that are served at a time.
+        served: in all. With ``refused`` below the 1,024 files that a process may have open on most systems.
+        refused: beyond those, that get an answer which says so; more are dropped without one.
+    """
+
+    def __init__(self, *, each: int = 100, served: int = 400, refused: int = 550) -> None:
+        self._each, self._served, self._refused = each, served, refused
+        self._clients: Counter[str] = Counter()
+        self._waiting = 0
+
+    def enter(self, client: str) -> Place:
+        """A connection from this address begins; the caller says ``leave`` when it has ended, whatever came of it."""
+        if self._clients[client] < self._each and self._clients.total() < self._served:
+            self._clients[client] += 1
+            return "served"
+        self._waiting += 1
+        return "refused" if self._waiting <= self._refused else "dropped"
+
+    def leave(self, client: str, *, refused: bool) -> None:
+        """A connection has ended; ``refused`` where it was not served."""
+        if refused:
+            self._waiting -= 1
+            return
+        self._clients[client] -= 1
+        if not self._clients[client]:
+            del self._clients[client]
 
 
 def is_loopback(host: str) -> bool:

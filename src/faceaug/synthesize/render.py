@@ -18,6 +18,7 @@ RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
 # Libraries round differently for different batch sizes and would make face 7 depend on how many were asked for.
 # So faces are always computed in these blocks: block b holds faces 64 b to 64 b + 63, whoever asks.
 BLOCK = 64
+_PARTS = (8, 16, 24, 32)  # smaller passes that ``Renderer.allow_parts`` tries
 
 
 def to_uint8(faces: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Renderer:
     """Makes pixels from latent vectors.
 
     Args:
-        generator: in evaluation mode, on ``device``.
+        generator: in evaluation mode; moved to ``device`` if it is elsewhere.
         precision: "fp32" is the reference. "bf16" folds batch norm and computes in bfloat16: three to four times as
             fast on processors with matrix instructions, and most pixels differ by a grey level or two.
         device: where to compute.
@@ -59,7 +60,10 @@ class Renderer:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
         self._device, self._dtype = device, torch.float32
         self._z_size = generator.z_size
-        self._network: nn.Module = generator
+        # Servers make a renderer for every request, and nn.Module.to looks at every parameter even where all are there.
+        there = next(generator.parameters()).device == device
+        self._network: nn.Module = generator if there else generator.to(device)
+        self._sizes: tuple[int, ...] = (BLOCK,)
         if precision == "bf16":
             self._dtype = torch.bfloat16
             folded: nn.Module = fold_batch_norm(generator).bfloat16()
@@ -71,9 +75,39 @@ class Renderer:
 
         For a generator that obeys attributes the latent vector is followed by them: width is z_size + 40.
         """
-        full = latents.new_zeros(BLOCK, latents.shape[1])
+        return torch.cat([to_uint8(self._pass(part)).cpu() for part in torch.split(latents, self._sizes[-1])])
+
+    @torch.inference_mode()
+    def allow_parts(self, latents: Tensor) -> tuple[int, ...]:
+        """From now on compute few faces in smaller passes, as far as this changes nothing.
+
+        How libraries round depends on shapes, threads and processor, not on the numbers. So each size is tried once,
+        and taken if every number comes out as in a pass of 64, to the last bit.
+
+        Args:
+            latents: float32 (64, width), to try with; any but constant ones.
+
+        Returns:
+            The sizes of passes there are now.
+        """
+        self._sizes = (BLOCK,)
+        whole = self._pass(latents)
+        same = tuple(size for size in _PARTS if self._alike(whole, latents, size))
+        # Passes of 32 are also faster, two for one: their maps stay in the processor's cache.
+        self._sizes = same if _PARTS[-1] in same else (*same, BLOCK)
+        return self._sizes
+
+    def _alike(self, whole: Tensor, latents: Tensor, size: int) -> bool:
+        self._sizes = (size,)
+        ends = (slice(0, size), slice(BLOCK - size, BLOCK))
+        return all(torch.equal(self._pass(latents[end]), whole[end]) for end in ends)
+
+    def _pass(self, latents: Tensor) -> Tensor:
+        """What the network makes of at most as many vectors as the largest pass has; empty places are filled up."""
+        size = next(size for size in self._sizes if size >= len(latents))
+        full = latents.new_zeros(size, latents.shape[1])
         full[: len(latents)] = latents
-        return to_uint8(generate(self._network, full.to(self._device, self._dtype), self._z_size)).cpu()[: len(latents)]
+        return generate(self._network, full.to(self._device, self._dtype), self._z_size)[: len(latents)]
 
 
 def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:

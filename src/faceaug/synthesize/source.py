@@ -95,7 +95,7 @@ class SyntheticFaceSource:
         self.truncation, self.precision = truncation, precision
         self._model = loaded
         self._wish = self._wish_for(attributes)
-        self._renderer = Renderer(loaded.generator.to(self.device), precision, self.device)
+        self._renderer = Renderer(loaded.generator, precision, self.device)
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
         self._block: tuple[int, Tensor] | None = None  # the last one computed: neighbours are usually asked together
