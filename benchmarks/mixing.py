@@ -14,8 +14,8 @@ GANexLib must train before it generates; its training is not counted, so its gen
 
 The third balances the train partition to a half each of Eyeglasses and Male, with a quarter of synthetic faces. A judge
 that took no part (benchmarks/judge.py) looks at the added synthetic faces: ``agreement`` is how often it sees their
-label, over how often it would on as many real validation faces with and as many without. Then the audit of a shared set:
-copies by the verifier of `clean`, and authenticity (with the extra ``metrics``) beside that of unseen faces.
+label, over how often it would on as many real validation faces with and as many without. Then the audit of a shared
+set: copies by the verifier of `clean`, and authenticity (with the extra ``metrics``) beside that of unseen faces.
 
 A run shares its processors with whatever else runs, so processor time is given too: of this process and its children,
 without what shared caches and threads cost.

@@ -42,7 +42,8 @@ def _intro(dataset: ExpandedDataset, report: ExpandReport) -> str:
         f"<p>{counts['total']:,} faces: {counts['cleaned'] if dataset.plan.real else 0:,} real, "
         f"{counts['augmented']:,} augmented copies of them, {counts['synthetic']:,} synthetic{share}.</p>"
     )
-    return f"{story}<p>Pictures of {width} x {height} pixels, crop {report.crop}, seed {dataset.seed}.{model}</p>{warning}"
+    made = f"<p>Pictures of {width} x {height} pixels, crop {report.crop}, seed {dataset.seed}.{model}</p>"
+    return story + made + warning
 
 
 def _filter(report: ExpandReport) -> str:
@@ -66,8 +67,8 @@ def _balance(dataset: ExpandedDataset) -> str:
     text = "Share of each attribute, where it is known: before (blue), now (red); the line is what was asked."
     height = 20 * len(known)
     return (
-        f'<h2>Attributes</h2>{_asked(dataset)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" aria-label="{text}" '
-        f'style="max-width:100%" font-size="12">{bars}</svg><figcaption>{text}</figcaption></figure>'
+        f'<h2>Attributes</h2>{_asked(dataset)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" '
+        f'aria-label="{text}" style="max-width:100%" font-size="12">{bars}</svg><figcaption>{text}</figcaption></figure>'
     )
 
 
