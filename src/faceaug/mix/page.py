@@ -68,7 +68,8 @@ def _balance(dataset: ExpandedDataset) -> str:
     height = 20 * len(known)
     return (
         f'<h2>Attributes</h2>{_asked(dataset)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" '
-        f'aria-label="{text}" style="max-width:100%" font-size="12">{bars}</svg><figcaption>{text}</figcaption></figure>'
+        f'aria-label="{text}" style="max-width:100%" font-size="12">{bars}</svg>'
+        f"<figcaption>{text}</figcaption></figure>"
     )
 
 
