@@ -101,6 +101,11 @@ class SyntheticFaceSource:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
         self._block: tuple[int, Tensor] | None = None  # the last one computed: neighbours are usually asked together
 
+    @property
+    def chooses(self) -> bool:
+        """Whether, of a model that takes no attributes, faces are chosen from the stream where some are asked for."""
+        return self._chooser is not None
+
     def __len__(self) -> int:
         return self._n
 
