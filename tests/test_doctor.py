@@ -12,7 +12,7 @@ def test_a_sound_installation_has_no_trouble() -> None:
     found = doctor.examine()
     assert found.trouble == ()
     assert "missing" not in found.versions.values()
-    assert {model.name for model in found.models} == {"dcgan-32", "dcgan-32-report"}
+    assert {model.name for model in found.models} == {"dcgan-32", "dcgan-32-report", "attributes-64"}
     assert "no known trouble" in found.summary()
 
 
@@ -20,7 +20,7 @@ def test_json_and_summary_name_each_models_licence_and_hash() -> None:
     found = doctor.examine()
     document = json.loads(json.dumps(found.to_json()))
     for model in found.models:
-        assert document["models"][model.name] == {"license": model.license, "sha256": model.sha256, "size": 32}
+        assert document["models"][model.name] == {"license": model.license, "sha256": model.sha256, "size": model.size}
         assert model.sha256[:16] in found.summary()
         assert model.license in found.summary()
 
@@ -50,7 +50,7 @@ def test_a_damaged_model_is_trouble_and_the_others_are_still_listed(monkeypatch:
 
     monkeypatch.setattr(doctor, "load_model", fail)
     found = doctor.examine()
-    assert [model.name for model in found.models] == ["dcgan-32-report"]
+    assert [model.name for model in found.models] == ["dcgan-32-report", "attributes-64"]
     assert found.trouble == ("model.safetensors: damaged; install faceaug again",)
 
 

@@ -16,7 +16,6 @@ import errno
 import io
 import os
 import stat
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +48,7 @@ __all__ = [
 Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DEFAULT_LIMITS = Limits()
+_PNG_HEAD = 33  # bytes of the signature and of the first chunk, which no other may precede
 
 
 def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
@@ -143,17 +143,33 @@ def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool
     Args:
         image: the picture.
         text: keys and values of the chunks.
-        quick: look for runs only: photos become no larger, in half of the time; drawings become larger.
+        quick: by OpenCV, and look for runs only: photos become no larger, in a third of the time; drawings become
+            larger.
     """
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         chunks.add_text(key, value)
     buffer = io.BytesIO()
-    if quick:
-        Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks, compress_type=zlib.Z_RLE)
-    else:
+    if not quick:
         Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks)
+        return buffer.getvalue()
+    whole = _quick_png(image)
+    buffer.write(whole[:_PNG_HEAD])
+    for kind, content, *_ in chunks.chunks:
+        PngImagePlugin.putchunk(buffer, kind, content)
+    buffer.write(whole[_PNG_HEAD:])
     return buffer.getvalue()
+
+
+def _quick_png(image: Image8) -> bytes:
+    cv2 = load_cv2()
+    options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # older versions choose another filter: a tenth larger
+        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise FaceAugError("OpenCV cannot write PNG; its installation is damaged")
+    return bytes(data)
 
 
 def encode_jpeg(image: Image8, *, quality: int = 95) -> bytes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from faceaug import FaceFolder, SyntheticFaceSource, evaluate_source
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.evaluate import EvaluationReport
+from faceaug.evaluate import EvaluationReport, evaluate_memorisation
 from faceaug.image import encode_png
 from tests.conftest import write_celeba
 
@@ -214,3 +214,23 @@ def test_generated_faces_are_farther_from_real_ones_than_real_ones_are(celeba64:
     assert generated.frechet > control.frechet
     assert generated.coverage < control.coverage
     assert len(found.memorisation.copies) == 0
+
+
+def test_memorisation_alone_says_the_same_of_copies_and_needs_no_extra(folder: Path, report: EvaluationReport) -> None:
+    audit = evaluate_memorisation("dcgan-32", folder, n=N, seed=6, extractor=Filters())
+    assert audit.memorisation == report.memorisation
+    assert audit.figures == ()
+    assert audit.to_json()["memorisation"] == report.to_json()["memorisation"]
+    assert "precision" not in audit.summary()
+    page = audit.to_html()
+    assert "Control: the unseen real faces that are closest" in page
+    assert "least realistic" not in page
+    (line,) = csv.DictReader(io.StringIO(audit.to_csv().decode()))
+    assert line["copies"] == "0"
+    assert float(line["authenticity"]) == round(audit.memorisation.authenticity, 5)
+    plain = evaluate_memorisation("dcgan-32", folder, n=N, seed=5)  # the very faces of the folder
+    assert plain.subject.extractor == "attributes-64 at 64 px"
+    assert plain.subject.dimension == 256
+    trained = [k for k in range(N) if k % 10 < 7]
+    assert {k for k, _, _ in plain.memorisation.copies} >= set(trained)
+    assert plain.memorisation.authenticity <= 0.35

@@ -125,8 +125,6 @@ def test_rows_of_another_shape_or_with_other_numbers_are_refused(source: Synthet
         source.generate(4, attributes=np.zeros((3, 40), np.int8))
     with pytest.raises(ArgumentError, match="-1, 0 and 1 only"):
         source.generate(1, attributes=np.full((1, 40), 2))
-    with pytest.raises(ArgumentError, match="takes no attributes"):
-        SyntheticFaceSource().generate(1, attributes=np.zeros((1, 40), np.int8))
 
 
 def test_strength_exaggerates_what_was_asked_and_nothing_else(conditional_model: Path) -> None:

@@ -16,7 +16,6 @@ from faceaug.errors import ArgumentError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, classifier as module
 from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
 from faceaug.synthesize.classifier import (
-    BUNDLED_CLASSIFIERS,
     AttributeClassifier,
     ClassifierConfig,
     as_input,
@@ -25,7 +24,6 @@ from faceaug.synthesize.classifier import (
     save_classifier,
 )
 
-bundled = pytest.mark.skipif(not BUNDLED_CLASSIFIERS, reason="this wheel brings no classifier")
 NAMES = ("Smiling", "Male", "Bald")
 CONFIG = ClassifierConfig(
     name="small", attributes=NAMES, prevalence=(0.5, 0.4, 0.02), balanced_accuracy=(0.9, 0.95, 0.8), training={}
@@ -144,7 +142,6 @@ def test_an_unknown_classifier_is_an_error_that_says_what_there_is() -> None:
         load_classifier("nonsense")
 
 
-@bundled
 def test_the_bundled_classifier_knows_the_forty_attributes_in_the_order_of_the_tables() -> None:
     classifier = load_classifier()
     assert classifier.config.name == "attributes-64"
@@ -155,7 +152,6 @@ def test_the_bundled_classifier_knows_the_forty_attributes_in_the_order_of_the_t
     assert classifier.logits(SyntheticFaceSource(seed=1).generate(3)).shape == (3, 40)
 
 
-@bundled
 def test_the_bundled_classifier_is_checked_against_the_code_not_against_its_own_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +163,6 @@ def test_the_bundled_classifier_is_checked_against_the_code_not_against_its_own_
         load_classifier("attributes-64")
 
 
-@bundled
 def test_the_card_of_the_bundled_classifier_says_what_its_metrics_say() -> None:
     folder = module.BUNDLED_FOLDER / "attributes-64"
     metrics = json.loads((folder / "metrics.json").read_text())

@@ -174,11 +174,6 @@ def test_an_unknown_attribute_is_answered_with_the_forty() -> None:
         SyntheticFaceSource(attributes={"Beautiful": 1})
 
 
-def test_attributes_for_a_model_without_them_are_refused(source: SyntheticFaceSource) -> None:
-    with pytest.raises(ArgumentError, match="takes no attributes"):
-        source.generate(1, attributes={"Smiling": 1})
-
-
 def test_a_contact_sheet_shows_the_first_faces(source: SyntheticFaceSource, tmp_path: Path) -> None:
     source.save_grid(tmp_path / "sheet.png", 20)
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -110,8 +110,9 @@ def test_rare_answers_weigh_more_up_to_four_and_unknown_ones_nothing() -> None:
     assert attribute_loss(logits, wanted, weights) == 0
     wanted[0, :20] = 1
     assert attribute_loss(logits, wanted, weights).item() == pytest.approx(math.log(2) / 4)
-    counts = torch.where(torch.arange(40) < 1, 5.0, 1.0).expand(2, 40)  # one of the twenty counts five times
-    assert attribute_loss(logits, wanted, weights, counts).item() == pytest.approx(math.log(2) * 24 / 80)
+    instead = torch.where(torch.arange(40) < 1, 5.0, 0.0).expand(2, 40) * wanted  # one of the twenty weighs five
+    rare = weights * 3
+    assert attribute_loss(logits, wanted, rare, instead).item() == pytest.approx(math.log(2) * (19 * 3 + 5) / 80)
     assert attribute_loss(logits + 9, wanted, weights) < 1e-3 < attribute_loss(logits - 9, wanted, weights)
 
 

@@ -25,6 +25,11 @@ _TERMS = (
 
 def evaluation_page(report: EvaluationReport) -> str:
     """The whole page."""
+    return html_page(f"Evaluation of {report.subject.model}", evaluation_section(report))
+
+
+def evaluation_section(report: EvaluationReport) -> str:
+    """What the page says, without its shell."""
     s, pictures = report.subject, report.pictures
     unseen = f", and the unseen rows {s.against}" if s.against else ""
     intro = (
@@ -33,9 +38,11 @@ def evaluation_page(report: EvaluationReport) -> str:
         f"{s.crop} to {s.size} x {s.size} pixels. Features: {html.escape(s.extractor)}, {s.dimension:,} numbers.</p>"
         "<p><strong>This page shows real faces of the folder above.</strong> Its terms are theirs.</p>"
     )
-    parts = [intro, _notes(report.notes), "<h2>Figures</h2>", _table(report), _terms(report), _sheets(pictures)]
+    parts = [intro, _notes(report.notes)]
+    if report.figures:
+        parts += ["<h2>Figures</h2>", _table(report), _terms(report), _sheets(pictures)]
     parts += [_memorisation(report), _unreadable(report.unreadable)]
-    return html_page(f"Evaluation of {s.model}", "".join(parts))
+    return "".join(parts)
 
 
 def _notes(notes: Sequence[str]) -> str:

@@ -146,7 +146,8 @@ class EvaluationReport:
 
     Attributes:
         subject: what was evaluated, and by what.
-        figures: generated faces first, then their controls; against the training faces, then against the unseen.
+        figures: generated faces first, then their controls; against the training faces, then against the unseen. Empty
+            where only memorisation was looked at.
         memorisation: see there.
         notes: what to keep in mind when reading the figures.
         unreadable: a line for each picture that was left out.
@@ -173,8 +174,8 @@ class EvaluationReport:
         }
 
     def to_csv(self) -> bytes:
-        """The figures as a table."""
-        rows = [self._figures_json(figures) for figures in self.figures]
+        """The figures as a table; what was found about copies where there are none."""
+        rows = [self._figures_json(figures) for figures in self.figures] or [self._flat_memorisation()]
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -192,7 +193,7 @@ class EvaluationReport:
         s = self.subject
         lines = [
             f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
-            *_aligned([self.heading(), *(self.cells(f) for f in self.figures)]),
+            *(_aligned([self.heading(), *(self.cells(f) for f in self.figures)]) if self.figures else ()),
             *self.memorisation_lines(),
             *(f"note: {note}" for note in self.notes),
         ]
@@ -235,6 +236,10 @@ class EvaluationReport:
             f"({m.search.candidates:,} pairs within {m.search.radius} bits, {m.search.compared:,} compared)"
         )
         return lines
+
+    def _flat_memorisation(self) -> dict[str, Any]:
+        found = self._memorisation_json()
+        return found | {"copies": len(found["copies"])}
 
     def _figures_json(self, f: Figures) -> dict[str, Any]:
         frechet, kernel = (

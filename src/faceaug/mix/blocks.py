@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -122,6 +122,7 @@ def write_block(block: Block) -> list[Written]:
     """Write the files of a block; what was written, in the order of its items."""
     writer = _Shard(block) if block.shard else _Files(block)
     written, last = [], -1
+    small: dict[int, Image8] = {}
     image: Image8 | ImageError | None = None
     for index, origin, place, source in block.items:
         if origin == SYNTHETIC:
@@ -135,21 +136,22 @@ def write_block(block: Block) -> list[Written]:
         name = block.pictures.name(block.rows[place])
         item = _from_real(block, image, index, origin, place, source)
         facts = {"source_file": name, "seed": block.style.seed, "key": index, "operations": item.operations}
-        hashes = _hashes(block, image, item) if origin == REAL else ()
-        written.append(writer.take(index, item, facts, hashes))
+        if origin == REAL and block.style.side:
+            small[len(written)] = _small(block.style, image, item)
+        written.append(writer.take(index, item, facts))
     writer.close()
+    for place, words in zip(small, hash_faces(list(small.values())).tolist(), strict=True):  # many at once: cheaper
+        written[place] = replace(written[place], hashes=(words[0],))
     return written
 
 
 def file_name(style: Style, index: int, label: int, ending: str) -> str:
-    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset."""
+    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset.
+
+    What has no class lies beside the folders of the classes: another folder would be another class to whoever reads it.
+    """
     name = f"{index:0{style.digits}d}.{ending}"
-    if not style.folders:
-        return name
-    return f"{style.classes[label] if label >= 0 else UNLABELLED}/{name}"
-
-
-UNLABELLED = "unlabelled"  # folder of synthetic faces whose class nobody knows
+    return f"{style.classes[label]}/{name}" if style.folders and label >= 0 else name
 
 
 def encode_item(item: Item, format: str, text: dict[str, str] | None) -> bytes:
@@ -168,7 +170,7 @@ class _Files:
     def __init__(self, block: Block) -> None:
         self._style = block.style
 
-    def take(self, index: int, item: Item, facts: dict[str, Any], hashes: tuple[int, ...] = ()) -> Written:
+    def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
         style = self._style
         data = encode_item(item, style.format, _text(facts))
         label = int(item.target["label"])
@@ -176,7 +178,7 @@ class _Files:
         write_bytes(Path(style.out) / name, data)
         entry = Row(file_name=name, target=item.target, sha256=hashlib.sha256(data).hexdigest(), **facts)
         named = _label_text(style, label)
-        return Written(index, csv_line(entry, label=named, requested=style.requested), hashes=hashes)
+        return Written(index, csv_line(entry, label=named, requested=style.requested))
 
     def close(self) -> None:
         pass
@@ -190,14 +192,14 @@ class _Shard:
         self._buffer = io.BytesIO()
         self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed with the block
 
-    def take(self, index: int, item: Item, facts: dict[str, Any], hashes: tuple[int, ...] = ()) -> Written:
+    def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
         data = encode_item(item, "png", _text(facts))
         known = _json_facts(item, facts, _label_text(self._style, int(item.target["label"])))
         for ending, content in (("png", data), ("json", json.dumps(known).encode())):
             member = tarfile.TarInfo(f"{index:09d}.{ending}")
             member.size = len(content)
             self._tar.addfile(member, io.BytesIO(content))
-        return Written(index, hashes=hashes)
+        return Written(index)
 
     def close(self) -> None:
         self._tar.close()
@@ -242,14 +244,10 @@ def _from_real(block: Block, image: Image8, index: int, origin: int, place: int,
     )
 
 
-def _hashes(block: Block, image: Image8, item: Item) -> tuple[int, ...]:
-    side = block.style.side
-    if not side:
-        return ()
-    small = (
-        item.image if item.image.shape[:2] == (side, side) else crop_face(image, block.style.frame.crop, (side, side))
-    )
-    return (int(hash_faces(small[None])[0, 0]),)
+def _small(style: Style, image: Image8, item: Item) -> Image8:
+    """A real picture at the size at which it is held against synthetic ones."""
+    size = (style.side, style.side)
+    return item.image if item.image.shape[:2] == size else crop_face(image, style.frame.crop, size)
 
 
 def _synthetic(block: Block, index: int, place: int) -> tuple[Item, dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.annotations import ATTRIBUTES
 from faceaug.image import Image8
 from faceaug.mix.likeness import Known, hash_faces
 from faceaug.mix.realism import Realism
@@ -32,6 +33,9 @@ class AttributeClassifier(Protocol):
 
     def logits(self, faces: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """uint8 (n, 3, H, W) -> float32 (n, 40); above 0 means the attribute is there."""
+
+    def probabilities(self, faces: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """The same as 0..1, for faces in which attributes are as frequent as in real ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,10 @@ class RealSide:
 class Agreement:
     """How far the classifier sees what was asked for.
 
+    Its thresholds balance two kinds of error, so it says yes to an attribute that one face in fifty has far more often
+    than the attribute is there. Faces asked to be without ten such attributes would nearly all fail. So an answer
+    also agrees where it does at the odds of the real faces; for what is asked and rare, that is the stricter reading.
+
     Args:
         classifier: what sees.
         strict: columns of attributes that must agree: the balanced ones.
@@ -64,15 +72,28 @@ class Agreement:
         self._classifier, self._strict = classifier, list(strict)
         # An attribute the classifier guesses says nothing about a face: informedness is its weight.
         self._trust = np.clip(2 * np.asarray(classifier.balanced_accuracy, np.float64) - 1, 0, 1)
+        yes, no = ((real.attributes == sign).sum(axis=0) for sign in (1, -1))
+        self._odds = np.where(yes + no > 0, np.log((yes + 1) / (no + 1)), 0.0)
         self.least = 0.0
         known = (real.attributes != 0).any(axis=1)
         if known.any():
-            seen = self.see(real.sample[known].transpose(0, 3, 1, 2))
+            seen = self.see(real.sample[known].transpose(0, 3, 1, 2), real.attributes[known])
             self.least = float(np.quantile(self._scores(real.attributes[known], seen), _AGREEMENT))
 
-    def see(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """uint8 (n, 3, H, W) -> int8 (n, 40), -1 or 1."""
-        return np.where(self._classifier.logits(np.ascontiguousarray(faces)) > 0, 1, -1).astype(np.int8)
+    def see(self, faces: NDArray[np.uint8], asked: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What faces show, in the reading that favours what was asked: int8 (n, 40), -1 or 1.
+
+        Args:
+            faces: uint8 (n, 3, H, W).
+            asked: int8 (n, 40).
+        """
+        logits = self._classifier.logits(np.ascontiguousarray(faces))
+        seen, likely = (np.where(values > 0, 1, -1).astype(np.int8) for values in (logits, logits + self._odds))
+        return np.where(likely == asked, likely, seen)
+
+    def certain(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """What is more probable, in faces nobody asked for anything: uint8 (n, 3, H, W) -> int8 (n, 40), -1 or 1."""
+        return np.where(self._classifier.probabilities(np.ascontiguousarray(faces)) > 0.5, 1, -1).astype(np.int8)
 
     def judge(self, asked: NDArray[np.int8], seen: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each face has the balanced attributes, and whether it agrees in all: bool (n,) twice."""
@@ -125,11 +146,13 @@ class FaceFilter:
         Returns:
             Why each is left out ("" if it is not), what the classifier sees, int8 (n, 40) or None, and hashes.
         """
+        if not len(faces):
+            return [], None, np.empty((0, 2), np.uint64)
         grey = faces.mean(axis=1, dtype=np.float32)
         reasons = ["flat" if spread < _FLAT else "" for spread in grey.std(axis=(1, 2)).tolist()]
         seen = None
         if self._agreement is not None and asked is not None:
-            seen = self._agreement.see(faces)
+            seen = self._agreement.see(faces, asked)
             exact, enough = self._agreement.judge(asked, seen)
             _mark(reasons, ~exact, "attribute")
             _mark(reasons, ~enough, "agreement")
@@ -141,6 +164,12 @@ class FaceFilter:
             for k in (k for k, reason in enumerate(reasons) if not reason):
                 reasons[k] = "copy" if self._training.repeats(pictures[k], words[k]) else ""
         return reasons, seen, words
+
+    def certain(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """Which attributes faces have that were not asked for any: uint8 (n, 3, H, W) -> int8 (n, 40), -1, 0 or 1."""
+        if self._agreement is None:
+            return np.zeros((len(faces), len(ATTRIBUTES)), np.int8)
+        return self._agreement.certain(faces)
 
     def admits(self, face: NDArray[np.uint8], words: NDArray[np.uint64]) -> bool:
         """Whether a face shows something new beside those accepted before: uint8 (3, H, W), its hashes."""

@@ -210,7 +210,10 @@ class Engine:
 
     def _latents(self, model: Model, job: _Job) -> Tensor:
         asked = job.request
-        source = partial(SyntheticFaceSource, model, attributes=dict(asked.attributes), unasked=asked.unasked)
+        # Choosing faces by the classifier takes seconds to minutes: not for the asking.
+        source = partial(
+            SyntheticFaceSource, model, attributes=dict(asked.attributes), unasked=asked.unasked, choose=False
+        )
         faces = source(seed=job.seed).latents(asked.n if asked.to is None else 1, start=asked.face)
         if asked.to is None:
             return faces

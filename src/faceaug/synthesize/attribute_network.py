@@ -8,6 +8,7 @@ section 3.1): on aligned faces it matters where something is seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,6 @@ from faceaug.draws import stream
 
 SIDE = 64  # pixels: height and width of what the network looks at
 STEM, WIDTHS, BLOCKS = 32, (64, 128, 256), (2, 2, 1)
-_LAST = SIDE // 2 ** (1 + len(WIDTHS))  # side of the last map
 
 
 class Block(nn.Module):
@@ -41,29 +41,37 @@ class Block(nn.Module):
 
 
 class AttributeNetwork(nn.Module):
-    """Float (n, 3, 64, 64) in -1..1 -> logits (n, outputs), high = yes.
+    """Float (n, 3, side, side) in -1..1 -> logits (n, outputs), high = yes.
 
     Args:
         outputs: how many attributes.
+        side: height and width of the faces, pixels; halved by the stem and by every width.
+        stem: channels of the first map.
+        widths: channels of the maps that follow.
+        blocks: how many blocks each has.
     """
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(
+        self, outputs: int, *, side: int = SIDE, stem: int = STEM, widths: Sequence[int] = WIDTHS,
+        blocks: Sequence[int] = BLOCKS,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.outputs = outputs
-        self.stem = nn.Sequential(nn.Conv2d(3, STEM, 4, 2, 1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU())
-        blocks, channels = [], STEM
-        for width, count in zip(WIDTHS, BLOCKS, strict=True):
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 4, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
+        made, channels = [], stem
+        for width, count in zip(widths, blocks, strict=True):
             for k in range(count):
-                blocks.append(Block(channels, width, 1 if k else 2))
+                made.append(Block(channels, width, 1 if k else 2))
                 channels = width
-        self.blocks = nn.Sequential(*blocks)
-        self.places = nn.Conv2d(channels, channels, _LAST, groups=channels, bias=False)
+        self.blocks = nn.Sequential(*made)
+        last = side // 2 ** (1 + len(widths))
+        self.places = nn.Conv2d(channels, channels, last, groups=channels, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.fc = nn.Linear(channels, outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: float (n, 256)."""
-        x = self.blocks(self.stem(x))  # (n, 32, 32, 32), (n, 64, 16, 16), (n, 128, 8, 8), (n, 256, 4, 4)
+        """What the last layer sees: float (n, last width)."""
+        x = self.blocks(self.stem(x))  # by default (n, 32, 32, 32), (n, 64, 16, 16), (n, 128, 8, 8), (n, 256, 4, 4)
         features: Tensor = self.norm(self.places(x)).flatten(1)
         return features
 
@@ -71,8 +79,8 @@ class AttributeNetwork(nn.Module):
         """Logits, float (n, outputs).
 
         Args:
-            x: float (n, 3, 64, 64), -1 = black, 1 = white.
-            kept: factors of the features, float (n, 256): dropout (Srivastava et al. 2014), drawn by the caller.
+            x: float (n, 3, side, side), -1 = black, 1 = white.
+            kept: factors of the features, float (n, last width): dropout (Srivastava et al. 2014), drawn by the caller.
         """
         features = self.features(x)
         logits: Tensor = self.fc(features if kept is None else features * kept)
@@ -82,13 +90,24 @@ class AttributeNetwork(nn.Module):
 FEATURES = WIDTHS[-1]
 
 
-def build_attribute_network(outputs: int, *, seed: int) -> AttributeNetwork:
+def build_attribute_network(
+    outputs: int, *, seed: int, side: int = SIDE, stem: int = STEM, widths: Sequence[int] = WIDTHS,
+    blocks: Sequence[int] = BLOCKS,
+) -> AttributeNetwork:  # fmt: skip
     """A network with fresh weights (He et al. 2015), in training mode. Torch's random state is left alone.
 
     The second norm of every block begins at zero, so that a block begins as its shortcut (Goyal et al. 2017, 5.1).
+
+    Args:
+        outputs: see ``AttributeNetwork``, as for the others.
+        seed: of the weights.
+        side: see there.
+        stem: see there.
+        widths: see there.
+        blocks: see there.
     """
     with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
-        network = AttributeNetwork(outputs)
+        network = AttributeNetwork(outputs, side=side, stem=stem, widths=widths, blocks=blocks)
     network.to_empty(device="cpu")
     with torch.no_grad():
         for name, module in network.named_modules():

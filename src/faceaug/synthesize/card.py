@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from faceaug.synthesize.weights import ModelConfig
@@ -31,8 +32,13 @@ takes what was not asked for. Attributes are what annotators saw in pictures; th
 """
 
 
-def model_card(config: ModelConfig) -> str:
-    """The card of a model as Markdown with Hugging Face front-matter."""
+def model_card(config: ModelConfig, metrics: Mapping[str, Any] | None = None) -> str:
+    """The card of a model as Markdown with Hugging Face front-matter.
+
+    Args:
+        config: of the model.
+        metrics: what ``EvaluationReport.to_json`` says of it, for a section with its figures.
+    """
     from_celeba = config.license == _CELEBA
     conditional = bool(config.attributes)
     facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
@@ -54,13 +60,39 @@ Makes {config.size}x{config.size} faces of nobody, for enlarging training sets a
 | crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
 | licence of the weights | {config.license} |
 {facts}
-{terms(config.license)}
+{"" if metrics is None else _figures(metrics)}{terms(config.license)}
 ## Not for
 
 Identifying or imitating people, nor as evidence that a data set is fair: the faces repeat the biases of the pictures
 they were learnt from.{_CELEBA_BIAS if from_celeba else ""}
 They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is
 marked as synthetic.
+"""
+
+
+def _figures(metrics: Mapping[str, Any]) -> str:
+    """The figures with their controls, as a section of a card."""
+    measures = ("precision", "recall", "density", "coverage")
+    distances = [key for key in metrics["figures"][0] if key.startswith(("frechet", "kernel", "fid", "kid"))][:2]
+    head = ("faces", "against", *(key.replace("_", " ") for key in distances), *measures)
+    lines = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
+    for row in metrics["figures"]:
+        numbers = [f"{row[distances[0]]:.2f}", f"{row[distances[1]]:.5f}", *(f"{row[name]:.3f}" for name in measures)]
+        of = f"{'control: ' * row['control']}{row['n']:,} {row['of']}"
+        lines.append(f"| {of} | {row['reference_n']:,} {row['against']} | {' | '.join(numbers)} |")
+    m = metrics["memorisation"]
+    return f"""
+## Figures
+
+Measured by `faceaug evaluate` with features of {metrics["extractor"]}, crop {metrics["crop"]}, {metrics["size"]} px,
+seed {metrics["seed"]}; all numbers are in `metrics.json`. They compare with figures of the same features, crop, size
+and number of faces only.
+
+{chr(10).join(lines)}
+
+Memorisation: a generated face is {m["median_distance"]:.3f} from its nearest training face (median; unseen real faces:
+{m["unseen_median_distance"]:.3f}); authenticity {m["authenticity"]:.1%} (unseen real faces:
+{m["unseen_authenticity"]:.1%}); copies of training faces: {len(m["copies"])} of {metrics["n"]:,}.
 """
 
 

@@ -35,7 +35,9 @@ from faceaug.synthesize.weights import (
 DEFAULT_CLASSIFIER = "attributes-64"
 ARCHITECTURE, FORMAT = "attributes-resnet", 1
 # SHA-256 of the weights in the wheel, as for the generators.
-BUNDLED_CLASSIFIERS: dict[str, str] = {}
+BUNDLED_CLASSIFIERS: dict[str, str] = {
+    "attributes-64": "01f83ad56e60b152fb3a11d7b3a026e9ea427e620d4491affde7d1483d1795b0",
+}
 LEAST_SIDE = 16  # pixels: below, nothing of a face is left
 _BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
 _MOST = 4096  # attributes
@@ -86,6 +88,7 @@ class AttributeClassifier:
         attributes: names of the columns of its answers.
         balanced_accuracy: float32 (a,), 0.5 is guessing; see ``ClassifierConfig``.
         prevalence: float32 (a,), share of the training faces that have each attribute.
+        network: float32 (n, 3, 64, 64) in -1..1 -> logits (n, a); in evaluation mode.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class AttributeClassifier:
         self.balanced_accuracy = np.array(config.balanced_accuracy, np.float32)
         self.prevalence = np.array(config.prevalence, np.float32)
         self._device = torch.device(device or "cpu")
-        self._network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
+        self.network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
 
     def logits(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """How strongly faces show each attribute, as the logarithm of odds where both answers were equally frequent.
@@ -113,7 +116,7 @@ class AttributeClassifier:
         Raises:
             ArgumentError: another type or shape.
         """
-        return self._each(faces, self._network, len(self.attributes))
+        return self._each(faces, self.network, len(self.attributes))
 
     def probabilities(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """How probable each attribute is where it is as frequent as it was among the training faces.
@@ -131,7 +134,7 @@ class AttributeClassifier:
 
     def features(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """What the last layer sees: float32 (n, 256). Near by are faces whose attributes look alike."""
-        return self._each(faces, self._network.features, self._network.fc.in_features)
+        return self._each(faces, self.network.features, self.network.fc.in_features)
 
     @torch.inference_mode()
     def _each(self, faces: NDArray[np.uint8] | Tensor, function: Any, width: int) -> NDArray[np.float32]:

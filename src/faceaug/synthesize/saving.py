@@ -21,6 +21,7 @@ from faceaug.files import check_free_space, explained, finish_output, prepare_ou
 from faceaug.image import Image8, encode_jpeg, encode_png
 from faceaug.manifest import DATASET, ManifestWriter, Row
 from faceaug.synthesize.render import BLOCK
+from faceaug.synthesize.selection import SelectionReport
 
 if TYPE_CHECKING:
     from faceaug.synthesize.source import SyntheticFaceSource
@@ -34,17 +35,24 @@ _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, pic
 
 @dataclass(frozen=True, slots=True)
 class SynthesisReport:
-    """What ``save`` wrote: where, how many faces, in which files, from which model and seed."""
+    """What ``save`` wrote: where, how many faces, in which files, from which model and seed; what choosing cost."""
 
     out: Path
     faces: int
     files: int
     model: str
     seed: int
+    selection: tuple[SelectionReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"out": str(self.out), "faces": self.faces, "files": self.files, "model": self.model, "seed": self.seed}
+        facts = {"out": str(self.out), "faces": self.faces, "files": self.files, "model": self.model, "seed": self.seed}
+        return facts | ({"selection": [chosen.to_json() for chosen in self.selection]} if self.selection else {})
+
+    def summary(self) -> str:
+        """What people read."""
+        first = f"{self.faces:,} faces from {self.model}, seed {self.seed}, in {self.out}"
+        return "\n".join([first, *(chosen.line() for chosen in self.selection)])
 
 
 def save_faces(
@@ -62,7 +70,7 @@ def save_faces(
     with explained(out):
         files = write(source, out, count, on_progress)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
-    return SynthesisReport(out, count, files, source.config.name, source.seed)
+    return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 
 
 def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
 from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
+from faceaug.synthesize.selection import Chooser, SelectionReport
 from faceaug.synthesize.weights import Model, ModelConfig, default_model, load_model
 
 __all__ = [
@@ -45,7 +46,8 @@ class SyntheticFaceSource:
             ``Model``; None is "dcgan-32", or the model that obeys attributes where attributes are asked for.
         n: length of the dataset; ``generate`` and ``save`` may go beyond it.
         seed: 0..2**63-1.
-        attributes: wanted attributes, {"Smiling": 1, "Male": -1}, for models that take them.
+        attributes: wanted attributes, {"Smiling": 1, "Male": -1}. Of a model that takes none, those faces of the stream
+            are chosen in which the bundled classifier sees them; ``selection`` tells what that cost.
         strength: how strongly the wanted attributes are asked for: 1 is as taught, less is a hint, more exaggerates.
         unasked: what such a model is told of the other attributes. "typical": those of a real face that has the wanted
             ones, drawn anew for every face, so that the faces are as various as real ones; "kept": those that face k
@@ -56,9 +58,10 @@ class SyntheticFaceSource:
             leaves them as they are. See ``faceaug.synthesize.render.truncate``.
         precision: "fp32", the reference, or "bf16": three to four times as fast on processors with matrix
             instructions, with pixels that differ by a grey level or two.
+        choose: False refuses attributes for a model that takes none.
 
     Raises:
-        ArgumentError: unknown model or attribute, attributes for a model that takes none, or n < 1.
+        ArgumentError: unknown model or attribute, or n < 1.
         WeightsError: the model is damaged.
     """
 
@@ -74,6 +77,7 @@ class SyntheticFaceSource:
         device: str | torch.device | None = None,
         truncation: float | None = None,
         precision: RenderPrecision = "fp32",
+        choose: bool = True,
     ) -> None:
         if n < 1:
             raise ArgumentError(f"n {n}: expected at least 1 face")
@@ -83,6 +87,8 @@ class SyntheticFaceSource:
         self.config = loaded.config
         self.seed = check_seed(seed)
         self.device = torch.device("cpu" if device is None else device)
+        chooses = choose and not self.config.attributes
+        self._chooser = Chooser(self._stream, self.config) if chooses else None
         self._check_attributes(attributes)
         self.asked = {name: int(value) for name, value in (attributes or {}).items() if value}
         self.strength, self.unasked = check_strength(strength), unasked
@@ -94,6 +100,11 @@ class SyntheticFaceSource:
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
         self._block: tuple[int, Tensor] | None = None  # the last one computed: neighbours are usually asked together
+
+    @property
+    def chooses(self) -> bool:
+        """Whether, of a model that takes no attributes, faces are chosen from the stream where some are asked for."""
+        return self._chooser is not None
 
     def __len__(self) -> int:
         return self._n
@@ -152,24 +163,40 @@ class SyntheticFaceSource:
         ``attributes`` as in ``generate``.
         """
         rows = self._checked(attributes, n)
-        shape = (self.config.z_size,)
-        draws = [stream(self.seed, index=k, slot="face/latent") for k in range(start, start + n)]
-        if self.config.latent == "uniform":
-            numbers = np.stack([draw.random(shape, "f4") * 2 - 1 for draw in draws])
-        else:
-            numbers = np.stack([draw.standard_normal(shape, "f4") for draw in draws])
-        z = torch.from_numpy(numbers)
-        z = z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
-        if not self.config.attributes:
-            return z
         wish = self._wish_for(attributes) if isinstance(attributes, Mapping) else self._wish
         told = wish.rows(start, n) if rows is None else rows
+        if not self.config.attributes:
+            return self._noise(range(start, start + n) if self._chooser is None else self._chooser.numbers(told, start))
+        z = self._noise(range(start, start + n))
         exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else wish.asked != 0
         levels = told.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
         return torch.cat([z, torch.from_numpy(levels)], 1)
 
+    @property
+    def selection(self) -> tuple[SelectionReport, ...]:
+        """What choosing faces by their attributes has cost so far, for each wish; nothing if the model obeys them."""
+        return () if self._chooser is None else self._chooser.reports
+
+    def _noise(self, numbers: Iterable[int]) -> Tensor:
+        """The latent vectors of some faces of the stream: float32 (n, z_size)."""
+        shape = (self.config.z_size,)
+        draws = [stream(self.seed, index=k, slot="face/latent") for k in numbers]
+        if self.config.latent == "uniform":
+            found = np.stack([draw.random(shape, "f4") * 2 - 1 for draw in draws])
+        else:
+            found = np.stack([draw.standard_normal(shape, "f4") for draw in draws])
+        z = torch.from_numpy(found)
+        return z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
+
+    def _stream(self, n: int, start: int) -> Tensor:
+        """Faces as they come, whatever is asked: uint8 (n, 3, H, W)."""
+        return self.render(self._noise(range(start, start + n)))
+
     def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
-        """What faces ``start`` to ``start + n - 1`` are told to have: int8 (n, 40), 0 nothing; asked for or typical."""
+        """What faces ``start`` to ``start + n - 1`` are told to have: int8 (n, 40), 0 nothing; asked for or typical.
+
+        Of a model that takes no attributes, what the faces were chosen for.
+        """
         return self._wish.rows(start, n)
 
     def target(self, k: int) -> Target:
@@ -290,6 +317,8 @@ class SyntheticFaceSource:
             found["truncation"] = self.truncation
         if self.config.attributes:
             found |= {"attributes": self.asked, "strength": self.strength, "unasked": self.unasked}
+        elif self.asked and self._chooser is not None:
+            found |= {"attributes": self.asked} | self._chooser.provenance()
         return found if self.precision == "fp32" else found | {"precision": self.precision}
 
     def pictures(self, start: int, n: int) -> list[Image8]:
@@ -303,8 +332,7 @@ class SyntheticFaceSource:
 
     def _wish_for(self, attributes: Mapping[str, int] | None) -> Wish:
         typical = self._model.rows if self.config.attributes and self.unasked != "free" else None
-        asked = parse_attributes(attributes if self.config.attributes else None)
-        return Wish(asked, typical, self.seed, kept=self.unasked == "kept")
+        return Wish(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
 
     def _checked(self, attributes: Asked | None, n: int) -> NDArray[np.int8] | None:
         """Rows of attributes as they are; None for names, which are only checked, and for nothing."""
@@ -313,13 +341,13 @@ class SyntheticFaceSource:
                 self._check_attributes(attributes)
             return None
         rows = check_rows(attributes, n)
-        if not self.config.attributes:
+        if rows.any():
             self._check_attributes({ATTRIBUTES[0]: 1})
         return rows
 
     def _check_attributes(self, attributes: Mapping[str, int] | None) -> None:
         parse_attributes(attributes)
-        if attributes and not self.config.attributes:
+        if attributes and not self.config.attributes and self._chooser is None:
             raise ArgumentError(f"model {self.config.name} takes no attributes; ask for faces without them")
 
 

@@ -124,17 +124,17 @@ def answer_weights(table: Attributes) -> Tensor:
     return torch.from_numpy(np.minimum((0.5 / np.maximum(shares, 1e-9)) ** 0.5, _HEAVIEST).astype(np.float32))
 
 
-def attribute_loss(logits: Tensor, wanted: Tensor, weights: Tensor, counts: Tensor | None = None) -> Tensor:
+def attribute_loss(logits: Tensor, wanted: Tensor, weights: Tensor, instead: Tensor | None = None) -> Tensor:
     """Weighted cross entropy of the attributes that are known or asked for: a scalar, float32.
 
     Args:
         logits: (n, 40), high = yes.
         wanted: (n, 40), -1, 0 or 1; where it is 0 nothing counts.
         weights: from ``answer_weights``.
-        counts: (n, 40), how often each counts beside that; None is once.
+        instead: (n, 40), weights that hold instead where they are not 0.
     """
     counted = torch.where(wanted > 0, weights[1], weights[0]) * wanted.abs()
-    if counts is not None:
-        counted = counted * counts
+    if instead is not None:
+        counted = torch.where(instead != 0, instead, counted)
     losses: Tensor = F.softplus(-wanted * logits.float())
     return (losses * counted).sum() / wanted.numel()

@@ -107,7 +107,7 @@ class Session:
         build: Callable[..., Any] = build_conditional if config.conditional else build_network
         self.discriminator, self.generator = build(
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed, size=config.size,
-            d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev,
+            d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev, d_contrast=config.d_contrast,
         )  # fmt: skip
         if self._start is not None:
             self.generator.load_state_dict(self._start.state_dict())
@@ -190,8 +190,8 @@ class Session:
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
         if asked is not None and toggled is not None and names is not None:
-            counts = torch.where(toggled > 0, self.config.toggle_weight, 1.0)
-            loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, counts)
+            weighty = toggled * self.config.toggle_weight
+            loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, weighty)
             self.readings.obeyed = self._agreement(names, asked)
             self.readings.toggled = self._agreement(names, asked * toggled)
         healthy = self._descend(loss, self.generator, self.g_optimizer)

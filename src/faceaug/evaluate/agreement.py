@@ -1,0 +1,254 @@
+"""Does a generator give what it is asked for, change what it is told to, and show attributes as often as real faces do?
+
+A judge looks at the faces; what it says is held against what it says of real faces, so that a judge's weakness at an
+attribute is not counted against the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceaug.annotations import ATTRIBUTES
+from faceaug.draws import stream
+from faceaug.errors import ArgumentError
+from faceaug.train.calibrate import balanced_accuracy
+
+Judge = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]  # uint8 (n, 3, H, W) -> (n, 40), whether each is there
+RAREST = 10
+
+
+class Obedient(Protocol):
+    """What is asked: a source whose model obeys attributes."""
+
+    def generate(self, n: int, attributes: NDArray[np.integer[Any]] | None = None, start: int = 0) -> Tensor:
+        """Faces with these attributes, uint8 (n, 3, H, W)."""
+
+    def edit(self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None) -> Tensor:
+        """The same faces with one attribute changed."""
+
+    def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
+        """What faces are told to have: int8 (n, 40)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obeyed:
+    """How one attribute is obeyed.
+
+    Attributes:
+        attribute: its name.
+        prevalence: share of the real rows that have it.
+        present: share of the faces asked to have it in which the judge sees it.
+        absent: share of the faces asked not to have it in which the judge does not see it.
+        trust: balanced accuracy of the judge on real faces.
+    """
+
+    attribute: str
+    prevalence: float
+    present: float
+    absent: float
+    trust: float
+
+    @property
+    def score(self) -> float:
+        """Mean of both shares over what the judge reaches on real faces: 1 is as clear as in real faces."""
+        return (self.present + self.absent) / 2 / self.trust
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How attributes are obeyed.
+
+    Attributes:
+        requests: faces asked for with each attribute, and as many without.
+        judge: what looked at them.
+        obeyed: by attribute, the rarest first.
+    """
+
+    requests: int
+    judge: str
+    obeyed: tuple[Obeyed, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean score."""
+        return float(np.mean([o.score for o in self.obeyed]))
+
+    @property
+    def rarest(self) -> float:
+        """Mean score of the ten rarest."""
+        return float(np.mean([o.score for o in self.obeyed[:RAREST]]))
+
+    def lines(self) -> list[str]:
+        """For the summary."""
+        worst = sorted(self.obeyed, key=lambda o: o.score)[:3]
+        named = ", ".join(f"{o.attribute} {o.score:.2f}" for o in worst)
+        text = (
+            f"attribute agreement ({self.judge}; 1 is as clear as in real faces): {self.mean:.3f}, "
+            f"the {RAREST} rarest {self.rarest:.3f} ({self.requests} faces with and without each; lowest: {named})"
+        )
+        return [text]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        by_attribute = {
+            o.attribute: {
+                "present": round(o.present, 4), "absent": round(o.absent, 4), "judge": round(o.trust, 4),
+                "score": round(o.score, 4), "prevalence": round(o.prevalence, 4),
+            }
+            for o in self.obeyed
+        }  # fmt: skip
+        return {
+            "judge": self.judge, "requests": self.requests, "mean": round(self.mean, 4),
+            "rarest": round(self.rarest, 4), "by_attribute": by_attribute,
+        }  # fmt: skip
+
+
+def measure_agreement(
+    source: Obedient, judge: Judge, rows: NDArray[np.int8], trust: NDArray[np.floating], *,
+    requests: int, name: str, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None,
+) -> Agreement:  # fmt: skip
+    """Ask for faces with, and without, each attribute; the other 39 are those of real rows, drawn by the seed.
+
+    Args:
+        source: of a model that obeys attributes.
+        judge: looks at the faces; it must not have taken part in making them.
+        rows: int8 (m, 40), attributes of real faces, best of unseen ones.
+        trust: (40,), balanced accuracy of the judge on real faces; an attribute it cannot see (NaN) is left out.
+        requests: faces with, and as many without, each attribute.
+        name: of the judge.
+        seed: of the draws.
+        on_progress: called with the faces made.
+    """
+    if requests < 1 or not len(rows):
+        raise ArgumentError(f"requests {requests}, {len(rows)} rows: expected at least one of each")
+    shares = (rows > 0).mean(axis=0)
+    found, made = [], 0
+    for column in np.argsort(shares, kind="stable").tolist():
+        if np.isnan(trust[column]):
+            continue
+        hits = []
+        for sign in (1, -1):
+            draws = stream(seed, index=2 * column + (sign > 0), slot="evaluate/agreement")
+            asked = rows[draws.integers(len(rows), size=requests)].copy()
+            asked[:, column] = sign
+            # Every request has faces of its own, so that no accident of a few faces counts 80 times.
+            start = requests * (2 * column + (sign > 0))
+            seen = judge(source.generate(requests, attributes=asked, start=start).numpy())[:, column]
+            hits.append(float((seen == (sign > 0)).mean()))
+            made += requests
+            on_progress(made)
+        found.append(Obeyed(ATTRIBUTES[column], float(shares[column]), hits[0], hits[1], float(trust[column])))
+    return Agreement(requests, name, tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """How one attribute is edited.
+
+    Attributes:
+        attribute: its name.
+        changed: share of the faces in which the judge sees the value asked for after the edit.
+        others: share of the other attributes that the judge sees changed with it, mean over faces and attributes.
+    """
+
+    attribute: str
+    changed: float
+    others: float
+
+
+def measure_edits(
+    source: Obedient, judge: Judge, *, n: int, columns: Sequence[int] = range(len(ATTRIBUTES))
+) -> tuple[Edited, ...]:
+    """Turn each attribute of faces 0 to n - 1 into its opposite, and see what changes."""
+    told = source.attribute_rows(n)
+    before = judge(source.generate(n).numpy())
+    found = []
+    for column in columns:
+        after = judge(source.edit(range(n), ATTRIBUTES[column]).numpy())
+        wanted = told[:, column] <= 0
+        others = np.delete(before != after, column, axis=1)
+        found.append(Edited(ATTRIBUTES[column], float((after[:, column] == wanted).mean()), float(others.mean())))
+    return tuple(found)
+
+
+def judge_trust(judge: Judge, faces: NDArray[np.uint8], labels: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Balanced accuracy of a judge on real faces: float64 (40,), NaN where one kind is missing."""
+    return trust_of(judge(faces), labels)
+
+
+def trust_of(answers: NDArray[np.bool_], labels: NDArray[np.int8]) -> NDArray[np.float64]:
+    """The same of answers that were already given."""
+    return np.array([balanced_accuracy(a, y) for a, y in zip(answers.T, labels.T, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How often an attribute is seen.
+
+    Attributes:
+        attribute: its name.
+        generated: share of the generated faces in which the classifier sees it.
+        real: share of the real faces in which the same classifier sees it.
+    """
+
+    attribute: str
+    generated: float
+    real: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How often attributes are seen in generated faces and in the faces they should be like.
+
+    Attributes:
+        n: generated faces.
+        real_n: real faces.
+        judge: what looked at them.
+        shown: by attribute, the largest difference first.
+    """
+
+    n: int
+    real_n: int
+    judge: str
+    shown: tuple[Shown, ...]
+
+    @property
+    def mean_gap(self) -> float:
+        """Mean absolute difference of the shares."""
+        return float(np.mean([abs(s.generated - s.real) for s in self.shown]))
+
+    def lines(self) -> list[str]:
+        """For the summary."""
+        named = ", ".join(f"{s.attribute} {s.generated:.0%} (real {s.real:.0%})" for s in self.shown[:4])
+        return [f"attributes seen by {self.judge}: on average {self.mean_gap:.1%} from real faces; farthest: {named}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        shares = {s.attribute: {"generated": round(s.generated, 4), "real": round(s.real, 4)} for s in self.shown}
+        return {
+            "judge": self.judge, "n": self.n, "real_n": self.real_n, "mean_gap": round(self.mean_gap, 4),
+            "by_attribute": shares,
+        }  # fmt: skip
+
+
+def compare_distributions(
+    generated: NDArray[np.floating], real: NDArray[np.floating], attributes: Sequence[str], *, judge: str
+) -> Distribution:
+    """How often attributes are seen, from what a classifier says of each face.
+
+    Args:
+        generated: (n, a), probabilities.
+        real: (m, a), of real faces, by the same classifier: what it overlooks is overlooked in both.
+        attributes: names of the columns.
+        judge: name of the classifier.
+    """
+    shares = [(x > 0.5).mean(axis=0) for x in (generated, real)]
+    shown = [Shown(name, float(a), float(b)) for name, a, b in zip(attributes, *shares, strict=True)]
+    shown.sort(key=lambda s: -abs(s.generated - s.real))
+    return Distribution(len(generated), len(real), judge, tuple(shown))
