@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import signal
@@ -235,7 +236,13 @@ class Honest(threading.Thread):
 
     def percentile(self, share: float) -> float:
         """Seconds within which this share of the requests was answered."""
-        return round(sorted(self.waits)[int(share * (len(self.waits) - 1))], 3) if self.waits else float("inf")
+        found = percentile(self.waits, share)
+        return math.inf if found is None else found
+
+
+def percentile(waits: list[float], share: float) -> float | None:
+    """Of waiting times; None if nobody waited."""
+    return round(sorted(waits)[int(share * (len(waits) - 1))], 3) if waits else None
 
 
 def made_up(server: Door, tally: Tally, n: int, seed: int, *, processes: int = PROCESSES) -> int:
@@ -360,15 +367,17 @@ def measure(
     parts: dict[str, Any] = {}
     tallies: dict[str, Tally] = {}
     with serving(work) as server:
+        honest = Honest(server)
 
         def part(name: str, act: Callable[[Tally], object]) -> None:
-            began = time.monotonic()
+            began, before_it = time.monotonic(), len(honest.waits)
             tally = tallies[name] = Tally()
             more = act(tally)
             parts[name] = {
                 "seconds": round(time.monotonic() - began, 1),
-                "answers": dict(sorted(tally.statuses.items())),
-            }
+                "answers": dict(sorted(tally.statuses.items())), "memory_mib": server.memory()["now"],
+                "honest_p99_s": percentile(honest.waits[before_it:], 0.99),
+            }  # fmt: skip
             parts[name] |= more if isinstance(more, dict) else {}
 
         part(
@@ -379,7 +388,6 @@ def measure(
             ),
         )
         before = server.memory()
-        honest = Honest(server)
         honest.start()
         part("made up by hypothesis", lambda tally: {"sent": made_up(server, tally, n, seed, processes=processes)})
         part("slow sockets", lambda _: slow_sockets(server, slow, slow_seconds))
