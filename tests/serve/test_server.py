@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -123,6 +124,19 @@ def test_who_sends_ten_megabytes_hears_why_they_are_refused(server: str, head: b
         while part := connection.recv(65536):
             answer += part
     assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_who_is_gone_while_a_body_is_refused_leaves_no_trace() -> None:
+    process, url = start("--rate", "0")
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
+    for _ in range(300):
+        elsewhere = ("127.0.0.3", 0)  # so that they do not take our own share of the connections
+        with socket.create_connection(("127.0.0.1", port(url)), source_address=elsewhere) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing is a reset
+            connection.sendall(head)
+    assert get(f"{url}healthz") == b'{"status": "alive"}'
+    _, errors = stop(process)
+    assert "Traceback" not in errors
 
 
 def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:

@@ -58,9 +58,10 @@ class _Patient:
         if self._body_comes():
             self.lingers = True
             try:
+                self._transport.get_extra_info("socket").getpeername()
                 self._transport.write_eof()
                 self._transport.resume_reading()
-            except OSError:  # the client is gone, and nobody has told us yet
+            except OSError:  # the client is gone already; uvloop would log what it raises instead of raising it
                 self._transport.close()
         else:
             self._transport.close()
