@@ -171,7 +171,7 @@ def first(process: subprocess.Popen[bytes], port: int, path: str) -> bytes:
             return get(port, path)
         except OSError:
             time.sleep(0.02)
-    raise SystemExit(f"{process.args}: no answer; is everything installed that it needs?")
+    raise SystemExit(f"{process.args}: no answer, exit status {process.poll()}; is everything installed that it needs?")
 
 
 def command(kind: str, python: str, port: int) -> list[str]:
@@ -197,7 +197,7 @@ def running(kind: str, python: str, path: str) -> Iterator[Server]:
     # A session each: systems that share the processor out by session then give all servers alike, however many threads
     # they have.
     process = subprocess.Popen(
-        command(kind, python, port), cwd=place, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+        command(kind, python, port), cwd=place, env=environment, stdout=quiet, start_new_session=True
     )
     try:
         first(process, port, path)
