@@ -6,6 +6,8 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.annotations import ATTRIBUTES
 from faceaug.serve import Engine, FaceService
 from faceaug.serve.query import OTHERS, Others
+from faceaug.synthesize import Model, load_model
 from faceaug.synthesize.asking import UNASKED
 from tests.serve.conftest import bundled, pixels, tiles
 
@@ -189,6 +192,25 @@ def test_a_failure_inside_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixt
     assert (status, "secret" in body.decode(), "Traceback" in body.decode()) == (500, False, False)
     assert "secret place" in caplog.text
     engine.close()
+
+
+def test_who_gave_up_waiting_is_no_error_and_no_work(caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+
+    def slow() -> Model:
+        gate.wait(30)
+        return load_model()
+
+    held = Engine({"held": slow})
+    service = FaceService(held)
+    first, given_up, last = (service.ask(f"seed={k}") for k in range(3))
+    time.sleep(0.1)  # the first is being worked on, the others wait
+    assert given_up.cancel()
+    gate.set()
+    assert [first.result(60).status, last.result(60).status] == [200, 200]
+    held.close()
+    assert held.passes <= 2
+    assert caplog.text == ""
 
 
 def test_what_is_offered_is_described(service: FaceService) -> None:

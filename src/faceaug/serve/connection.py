@@ -57,8 +57,11 @@ class _Patient:
             return
         if self._body_comes():
             self.lingers = True
-            self._transport.write_eof()
-            self._transport.resume_reading()
+            try:
+                self._transport.write_eof()
+                self._transport.resume_reading()
+            except OSError:  # the client is gone, and nobody has told us yet
+                self._transport.close()
         else:
             self._transport.close()
 

@@ -82,6 +82,7 @@ class FaceService:
         except FaceAugError as error:
             answer.set_result(failure(error))
             return answer
+        answer.add_done_callback(lambda given_up: given_up.cancelled() and work.cancel())
         work.add_done_callback(partial(self._settle, answer, asked, named))
         return answer
 
@@ -110,6 +111,8 @@ class FaceService:
         }  # fmt: skip
 
     def _settle(self, answer: Future[Answer], asked: FaceRequest, named: FaceRequest, work: Future[bytes]) -> None:
+        if not answer.set_running_or_notify_cancel():
+            return  # nobody waits any more
         error = work.exception()
         if error is not None:
             answer.set_result(failure(error))
