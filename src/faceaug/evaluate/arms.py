@@ -121,7 +121,7 @@ def prepare(
     """
     known = folder.annotations
     rows, others = _both_rows(folder, partition, against)
-    rows = _fraction(rows, fraction, seed)
+    rows = fraction_of(rows, fraction, seed=seed)
     say(0, "reading")
     side = min(source.config.size, SIDE)
     pixels, rows, notes = _load(folder, rows, source, side)
@@ -149,7 +149,8 @@ def _both_rows(
     return rows, others
 
 
-def _fraction(rows: NDArray[np.int64], fraction: float | int, seed: int) -> NDArray[np.int64]:
+def fraction_of(rows: NDArray[np.int64], fraction: float | int, *, seed: int) -> NDArray[np.int64]:
+    """Some rows, drawn by the seed: a float is a share, an int a count. Fewer are a part of more."""
     whole = isinstance(fraction, int) and not isinstance(fraction, bool)
     count = int(fraction) if whole else round(float(fraction) * len(rows))
     if not (whole or 0 < fraction <= 1) or not 1 <= count <= len(rows):

@@ -43,7 +43,7 @@ class Schooling:
         synthetic_share: how many of the faces shown for an attribute's side are synthetic where there are both kinds.
     """
 
-    images: int = 60_000
+    images: int = 40_000
     batch: int = 64
     learning_rate: float = 2e-3
     warmup: float = 0.1
