@@ -2,6 +2,7 @@
 
     python benchmarks/mixing.py CELEBA64
     python benchmarks/mixing.py CELEBA64 --ganexlib PYTHON --faces 1000
+    python benchmarks/mixing.py CELEBA64 --judge JUDGE --model faces-64
 
 The first writes every face with one augmented copy and a quarter of synthetic ones, the filter at its default (every
 reason in the JSON), then loads one epoch at 64 x 64 with two workers. Both count everything: reading tables, hashing
@@ -10,12 +11,21 @@ the real faces, making and filtering the synthetic ones, starting processes, rep
 The second runs the generation phase of GANexLib 0.1.0, its own loop with its own networks, by PYTHON, an interpreter
 that has it, in turn with the generation of as many faces by faceaug (``synth``'s own code), each written as PNG files.
 GANexLib must train before it generates; its training is not counted, so its generator has random weights.
+
+The third balances the train partition to a half each of Eyeglasses and Male, with a quarter of synthetic faces. A judge
+that took no part (benchmarks/judge.py) looks at the added synthetic faces: ``agreement`` is how often it sees their
+label, over how often it would on as many real validation faces with and as many without. Then the audit of a shared
+set: copies by the verifier of `clean`, and authenticity (with the extra ``metrics``) beside that of unseen faces.
+
+A run shares its processors with whatever else runs, so processor time is given too: of this process and its children,
+without what shared caches and threads cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import tempfile
 import time
@@ -24,10 +34,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+from judge import load_judge, validation
 from machine import facts
 from torch.utils.data import DataLoader
 
-from faceaug import SyntheticFaceSource, expand_dataset
+from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
+from faceaug.annotations import ATTRIBUTES
+from faceaug.expansion import audit
 
 PEER = """
 import sys, os, time, json
@@ -52,15 +66,22 @@ print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
 """
 
 
+def processor_time() -> float:
+    """Seconds, of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
 def expand(folder: Path, work: Path, seed: int) -> dict[str, Any]:
     """To disk, with the default filter."""
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), processor_time()
     dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", seed=seed, eager=False)
     report = dataset.save(work / "expanded")
-    seconds = time.perf_counter() - began
+    seconds, busy = time.perf_counter() - began, processor_time() - busy
     total = dict(report.sizes)["total"]
     return {
-        "images": total, "seconds": round(seconds, 2), "images_per_s": round(total / seconds), "size": report.size,
+        "images": total, "seconds": round(seconds, 2), "images_per_s": round(total / seconds),
+        "processor_s": round(busy, 2), "images_per_processor_s": round(total / busy), "size": report.size,
         "rejected": report.rejected, "looked_at": report.looked_at,
     }  # fmt: skip
 
@@ -70,12 +91,49 @@ def load(folder: Path, seed: int, rounds: int) -> dict[str, Any]:
     dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", size=64, seed=seed)
     options: dict[str, Any] = {"batch_size": 128, "num_workers": 2, "persistent_workers": True}
     loader = DataLoader(dataset, sampler=dataset.sampler(), **options)
-    rates = []
+    rates: list[float] = []
+    busy = processor_time()
     for _ in range(rounds):
         began = time.perf_counter()
         images = sum(len(batch) for batch, _ in loader)
         rates.append(images / (time.perf_counter() - began))
-    return {"images": len(dataset), "images_per_s": round(median(rates)), "rounds": [round(rate) for rate in rates]}
+    del loader  # its processes end: their time counts
+    busy = processor_time() - busy
+    return {
+        "images": len(dataset), "images_per_s": round(median(rates)), "rounds": [round(rate) for rate in rates],
+        "images_per_processor_s": round(rounds * len(dataset) / busy),
+    }  # fmt: skip
+
+
+def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed: int) -> dict[str, Any]:
+    """Eyeglasses and Male to a half each, and what a judge sees in the added faces."""
+    began, busy = time.perf_counter(), processor_time()
+    wanted = {"Eyeglasses": 0.5, "Male": 0.5}
+    dataset = expand_dataset(folder, synthetic=synthetic, balance=wanted, source=model, seed=seed)
+    seconds, busy = time.perf_counter() - began, processor_time() - busy
+    opinion, real = load_judge(judge), validation(FaceFolder(folder))
+    faces = dataset.synthetic
+    seen = opinion(np.stack([faces[k] for k in range(len(faces))]))
+    right = opinion(real.pixels) == (real.labels > 0)
+    by_attribute = {}
+    for name in wanted:
+        column = ATTRIBUTES.index(name)
+        label, truth = faces.attributes[:, column], real.labels[:, column] > 0
+        has = label > 0
+        recalls = right[truth, column].mean(), right[~truth, column].mean()  # on real faces with it, and without
+        agreed = float((seen[label != 0, column] == has[label != 0]).mean())
+        expected = float(np.where(has[label != 0], *recalls).mean())
+        by_attribute[name] = {
+            "labelled_with": int(has.sum()), "labelled_without": int((label < 0).sum()),
+            "judge_agrees": round(agreed, 4), "judge_on_real": round(expected, 4),
+            "agreement": round(agreed / expected, 4),
+        }  # fmt: skip
+    return {
+        "model": dataset.model, "synthetic": len(faces), "augmented": dataset.plan.augmented, "total": len(dataset),
+        "shares": {s.attribute: {"before": round(s.before, 4), "after": round(s.after, 4)} for s in dataset.shares},
+        "rejected": dataset.rejected, "looked_at": faces.made, "added": by_attribute, "seconds": round(seconds, 1),
+        "processor_s": round(busy, 1), "memorisation": audit(dataset).document,
+    }  # fmt: skip
 
 
 def beside(python: str, faces: int, rounds: int) -> dict[str, Any]:
@@ -107,11 +165,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ganexlib", metavar="PYTHON", help="an interpreter that has GANexLib 0.1.0")
     parser.add_argument("--faces", type=int, default=1000)
+    parser.add_argument("--judge", type=Path, help="what benchmarks/judge.py made: measure balance")
+    parser.add_argument("--model", default="faces-64", help="with --judge")
+    parser.add_argument("--synthetic", type=int, help="with --judge: how many; by default a quarter")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.ganexlib:
         line: dict[str, Any] = {"figure": "generation phase beside GANexLib 0.1.0"}
         line |= beside(options.ganexlib, options.faces, options.rounds)
+    elif options.judge:
+        line = {"figure": "Eyeglasses and Male balanced to a half each"}
+        synthetic = 0.25 if options.synthetic is None else options.synthetic
+        line |= balance(options.folder, options.judge, options.model, synthetic, options.seed)
     else:
         with tempfile.TemporaryDirectory() as work:
             line = {"figure": "expanding", "to_disk": expand(options.folder, Path(work), options.seed)}

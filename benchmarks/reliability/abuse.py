@@ -177,7 +177,7 @@ def exchange(server: Server, sent: bytes, tally: Tally, *, wait: bool = True) ->
     """Send something on a connection of its own; take the answer, which the server or its length ends."""
     answer = b""
     with suppress(OSError), server.open() as connection:
-        connection.sendall(sent)
+        _push(connection, sent)
         if not wait:
             return
         while True:

@@ -32,10 +32,10 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--unasked",
-        type=click.Choice(["typical", "free"]),
+        type=click.Choice(["typical", "kept", "free"]),
         default="typical",
         show_default=True,
-        help="Other attributes: those of real faces that fit, or left to the generator.",
+        help="Other attributes: those of real faces that fit, of the face without the wish, or left to the generator.",
     )
     @click.option(
         "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."

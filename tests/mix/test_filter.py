@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from faceaug.annotations import ATTRIBUTES, attribute_index
-from faceaug.errors import FaceAugError
-from faceaug.mix import expand_dataset, generators
+from faceaug.errors import ArgumentError, FaceAugError
+from faceaug.mix import expand_dataset, generators, replay_row, synthetic
 from faceaug.mix.filter import Agreement, RealSide
 from faceaug.mix.likeness import Known, hash_faces
 from faceaug.synthesize import SyntheticFaceSource
@@ -44,6 +44,9 @@ class Bars:
         seen[:, GLASSES] = faces[:, :, :4].mean(axis=(1, 2, 3)) - 127
         seen[:, MALE] = faces[:, :, -4:].mean(axis=(1, 2, 3)) - 127
         return seen
+
+    def probabilities(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.where(self.logits(faces) > 0, 0.9, 0.1).astype(np.float32)
 
 
 @pytest.fixture
@@ -121,6 +124,70 @@ class TestBalance:
         assert set(asked) == {"1"}
         assert {row["requested_Eyeglasses"] for row in rows if row["origin"] != "synthetic"} == {""}
         assert "without a balanced attribute" in report.summary()
+
+
+class Barred(SyntheticFaceSource):
+    """Obeys nothing; every fifth face has the bar of Eyeglasses, every second that of Male."""
+
+    every = 5
+
+    def generate(self, n: int, attributes: Any = None, start: int = 0) -> torch.Tensor:
+        faces = super().generate(n, start=start, attributes={} if attributes is None else attributes)
+        for k in range(n):
+            faces[k, :, :4] = 255 * ((start + k) % self.every == self.every - 1)
+            faces[k, :, -4:] = 255 * ((start + k) % 2 == 0)
+        return faces
+
+
+@pytest.mark.usefixtures("sighted")
+class TestChoice:
+    """A model that obeys nothing: faces are chosen by what the classifier sees."""
+
+    def test_chosen_faces_balance_as_asked_ones_do(self, celeba_folder: Path) -> None:
+        asked = {"Eyeglasses": 0.5, "Male": 0.5}
+        plain = expand_dataset(celeba_folder, copies=0, synthetic=0, balance=asked, partition="all")
+        mixed = expand_dataset(
+            celeba_folder, copies=0, synthetic=20, balance=asked, partition="all", source=Barred(seed=3)
+        )
+        assert mixed.plan.augmented == plain.plan.augmented - 20
+        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+        faces = mixed.synthetic
+        assert ((faces.keys % 5 == 4) == (faces.attributes[:, GLASSES] > 0)).all()
+        assert ((faces.keys % 2 == 0) == (faces.attributes[:, MALE] > 0)).all()
+        others = np.delete(faces.attributes, [GLASSES, MALE], axis=1)
+        assert not others.any()
+        assert mixed.rejected["attribute"] + 20 == faces.made
+        assert len(set(faces.keys.tolist())) == 20
+
+    def test_a_chosen_face_is_made_again_by_its_number(self, celeba_folder: Path, tmp_path: Path) -> None:
+        source = Barred(seed=3)
+        report = expand_dataset(celeba_folder, synthetic=5, balance="Eyeglasses", source=source).save(tmp_path / "out")
+        table = (report.out / "metadata.csv").read_text().splitlines()
+        assert table[0].endswith(",sha256,requested_Eyeglasses")
+        assert all(replay_row(report.out, k, source=source).same for k in range(len(table) - 6, len(table) - 1))
+
+    def test_a_model_without_such_faces_is_named(self, celeba_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(synthetic, "_HOPELESS", 512)
+        monkeypatch.setattr(Barred, "every", 10**9)
+        source = Barred(seed=3)
+        with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
+            expand_dataset(celeba_folder, synthetic=4, balance="Eyeglasses", source=source)
+
+    def test_a_source_that_may_not_choose_leaves_balancing_to_copies(self, celeba_folder: Path) -> None:
+        source = SyntheticFaceSource(seed=3, choose=False)
+        mixed = expand_dataset(celeba_folder, synthetic=5, balance="Eyeglasses", source=source)
+        assert not mixed.synthetic.attributes.any()
+        assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
+
+    def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=5, source=SyntheticFaceSource(seed=3, choose=False))
+        assert not mixed.synthetic.attributes.any()
+        source = Barred(seed=3, attributes={"Eyeglasses": 1})
+        mixed = expand_dataset(celeba_folder, synthetic=5, source=source)
+        assert (mixed.synthetic.attributes[:, GLASSES] == 1).all()
+        assert mixed.made_with["attributes"] == {"Eyeglasses": 1}
+        with pytest.raises(ArgumentError, match="asks for Eyeglasses itself"):
+            expand_dataset(celeba_folder, synthetic=5, source=source, balance="Male")
 
 
 class Copyist(SyntheticFaceSource):

@@ -100,10 +100,28 @@ class TestClassFolders:
         models = {"tulip": SyntheticFaceSource(seed=1), "rose": SyntheticFaceSource(seed=2)}
         dataset = expand_dataset(classes, copies=0, synthetic=6, source=models)
         assert dataset.synthetic.labels.tolist() == [0, 0, 0, 0, 1, 1]
-        found = torchvision.datasets.ImageFolder(dataset.save(tmp_path / "out").out, allow_empty=True)
+        found = torchvision.datasets.ImageFolder(dataset.save(tmp_path / "out").out)
         assert [found.targets.count(label) for label in (0, 1)] == [8, 4]
         again = replay_row(tmp_path / "out", 11, source=models["tulip"])
         assert again.same
+
+    def test_a_face_without_a_class_makes_no_class_of_its_own(self, classes: Path, tmp_path: Path) -> None:
+        with pytest.warns(UserWarning, match=r"have classes \(rose, tulip\), and those of one model belong to none"):
+            dataset = expand_dataset(classes, copies=0, synthetic=3, partition="all")
+        out = dataset.save(tmp_path / "out").out
+        assert torchvision.datasets.ImageFolder(out).classes == ["rose", "tulip"]
+        assert len(list(out.glob("*.png"))) == 3
+        folder = FaceFolder(out)
+        assert (folder.annotations.label[folder.annotations.origin == 2] == -1).all()
+        assert len(folder) == 9
+
+    def test_the_classes_of_other_datasets_keep_their_names(self, classes: Path, tmp_path: Path) -> None:
+        flowers = torchvision.datasets.ImageFolder(classes)
+        models = {"tulip": SyntheticFaceSource(seed=1)}
+        dataset = expand_dataset(Subset(flowers, range(6)), copies=0, synthetic=2, source=models, partition="all")
+        assert dataset.synthetic.labels.tolist() == [1, 1]
+        folder = FaceFolder(dataset.save(tmp_path / "out").out)
+        assert [folder.classes[label] for label in folder.annotations.label] == ["rose"] * 4 + ["tulip"] * 4
 
     def test_an_unknown_class_is_named(self, classes: Path) -> None:
         with pytest.raises(ArgumentError, match=r"no class daisy .* its classes are rose, tulip"):

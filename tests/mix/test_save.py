@@ -62,7 +62,7 @@ def test_a_face_folder_reads_it_back_without_loss(dataset: ExpandedDataset, save
 
 def test_metadata_says_what_each_file_is(dataset: ExpandedDataset, saved: Path, celeba_folder: Path) -> None:
     table = rows(saved)
-    assert tuple(table[0]) == COLUMNS
+    assert tuple(table[0]) == (*COLUMNS, "requested_Eyeglasses")
     assert len(table) == len(dataset)
     for row in table:
         assert hashlib.sha256((saved / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]

@@ -146,14 +146,12 @@ def write_block(block: Block) -> list[Written]:
 
 
 def file_name(style: Style, index: int, label: int, ending: str) -> str:
-    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset."""
+    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset.
+
+    What has no class lies beside the folders of the classes: another folder would be another class to whoever reads it.
+    """
     name = f"{index:0{style.digits}d}.{ending}"
-    if not style.folders:
-        return name
-    return f"{style.classes[label] if label >= 0 else UNLABELLED}/{name}"
-
-
-UNLABELLED = "unlabelled"  # folder of synthetic faces whose class nobody knows
+    return f"{style.classes[label]}/{name}" if style.folders and label >= 0 else name
 
 
 def encode_item(item: Item, format: str, text: dict[str, str] | None) -> bytes:

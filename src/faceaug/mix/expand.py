@@ -74,7 +74,8 @@ class ExpandedDataset(EpochDataset):
             "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "filter": filtered,
             "synthetic_weight": synthetic_weight, "recipe": "default" if recipe is None else recipe.to_json(),
         }  # fmt: skip
-        self.made_with |= self.generators.made_with() if self.generators else {"model": "", "model_sha256": ""}
+        models = self.generators.made_with(asked=len(plan.patterns) > 0) if self.generators else None
+        self.made_with |= models or {"model": "", "model_sha256": ""}
         self._synthetic: SyntheticFaces | None = None
         self._transform, self._target_transform = transform, target_transform
 
@@ -273,7 +274,8 @@ def expand_dataset(
     generators = open_generators(source, seed, balanced=bool(wanted), classes=real.classes) if synthetic else None
     plan = make_plan(
         real.annotations, partition=partition, copies=copies, synthetic=synthetic, wanted=wanted, seed=seed,
-        asked=generators is not None and generators.obey, only_synthetic=only_synthetic,
+        asked=generators is not None and generators.can_be_asked(balanced=bool(wanted), filtered=filter),
+        only_synthetic=only_synthetic,
     )  # fmt: skip
     dataset = ExpandedDataset(
         real, plan, _frame(real, generators if plan.synthetic else None, size), generators=generators,

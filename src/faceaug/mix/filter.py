@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.annotations import ATTRIBUTES
 from faceaug.image import Image8
 from faceaug.mix.likeness import Known, hash_faces
 from faceaug.mix.realism import Realism
@@ -32,6 +33,9 @@ class AttributeClassifier(Protocol):
 
     def logits(self, faces: NDArray[np.uint8], /) -> NDArray[np.float32]:
         """uint8 (n, 3, H, W) -> float32 (n, 40); above 0 means the attribute is there."""
+
+    def probabilities(self, faces: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        """The same as 0..1, for faces in which attributes are as frequent as in real ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +91,10 @@ class Agreement:
         seen, likely = (np.where(values > 0, 1, -1).astype(np.int8) for values in (logits, logits + self._odds))
         return np.where(likely == asked, likely, seen)
 
+    def certain(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """What is more probable, in faces nobody asked for anything: uint8 (n, 3, H, W) -> int8 (n, 40), -1 or 1."""
+        return np.where(self._classifier.probabilities(np.ascontiguousarray(faces)) > 0.5, 1, -1).astype(np.int8)
+
     def judge(self, asked: NDArray[np.int8], seen: NDArray[np.int8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each face has the balanced attributes, and whether it agrees in all: bool (n,) twice."""
         part = asked[:, self._strict]
@@ -138,6 +146,8 @@ class FaceFilter:
         Returns:
             Why each is left out ("" if it is not), what the classifier sees, int8 (n, 40) or None, and hashes.
         """
+        if not len(faces):
+            return [], None, np.empty((0, 2), np.uint64)
         grey = faces.mean(axis=1, dtype=np.float32)
         reasons = ["flat" if spread < _FLAT else "" for spread in grey.std(axis=(1, 2)).tolist()]
         seen = None
@@ -154,6 +164,12 @@ class FaceFilter:
             for k in (k for k, reason in enumerate(reasons) if not reason):
                 reasons[k] = "copy" if self._training.repeats(pictures[k], words[k]) else ""
         return reasons, seen, words
+
+    def certain(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """Which attributes faces have that were not asked for any: uint8 (n, 3, H, W) -> int8 (n, 40), -1, 0 or 1."""
+        if self._agreement is None:
+            return np.zeros((len(faces), len(ATTRIBUTES)), np.int8)
+        return self._agreement.certain(faces)
 
     def admits(self, face: NDArray[np.uint8], words: NDArray[np.uint64]) -> bool:
         """Whether a face shows something new beside those accepted before: uint8 (3, H, W), its hashes."""

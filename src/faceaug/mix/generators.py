@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import attribute_index
+from faceaug.annotations import ATTRIBUTES, attribute_index
 from faceaug.crop import Crop
 from faceaug.errors import ArgumentError, some
 from faceaug.executor import SerialExecutor, open_executor
@@ -51,22 +51,41 @@ class Generators:
         """How real faces beside them are cut."""
         return self.sources[0][1].config.crop
 
-    @property
-    def obey(self) -> bool:
-        """Whether they can be asked for attributes."""
-        return len(self.sources) == 1 and takes_attributes(self.sources[0][1])
+    def can_be_asked(self, *, balanced: bool, filtered: bool) -> bool:
+        """Whether every face can be asked for attributes of its own.
 
-    def made_with(self) -> dict[str, Any]:
-        """What the faces depend on, as JSON data."""
+        A model that obeys them can; one that obeys none can where faces are chosen from its stream, which takes the
+        filter, and pays for few attributes only: the balanced ones.
+        """
+        if len(self.sources) > 1:
+            return False
+        source = self.sources[0][1]
+        if balanced and source.asked:
+            raise ArgumentError(
+                f"source: asks for {some(list(source.asked))} itself, and balance asks each face for its own: give "
+                "one of the two"
+            )
+        chosen = (balanced or bool(source.asked)) and filtered and source.chooses and has_classifier()
+        return takes_attributes(source) or chosen
+
+    def made_with(self, *, asked: bool) -> dict[str, Any]:
+        """What the faces depend on, as JSON data.
+
+        Args:
+            asked: whether they are asked for attributes.
+        """
         one = self.sources[0][1]
         found: dict[str, Any] = {"model": one.config.name, "model_sha256": one.config.sha256, "model_seed": one.seed}
         if one.truncation is not None:
             found["truncation"] = one.truncation
         if one.precision != "fp32":
             found["precision"] = one.precision
+        if asked:
+            found |= {"classifier_sha256": BUNDLED_CLASSIFIERS.get(DEFAULT_CLASSIFIER, "")}
+        if one.asked:
+            found["attributes"] = one.asked
         if one.config.attributes:
-            classifier = BUNDLED_CLASSIFIERS.get(DEFAULT_CLASSIFIER, "")
-            found |= {"strength": one.strength, "classifier_sha256": classifier}
+            found["strength"] = one.strength
         if len(self.sources) > 1:
             found["models"] = [[label, s.config.name, s.config.sha256, s.seed] for label, s in self.sources]
         return found
@@ -90,13 +109,26 @@ class Generators:
             return SyntheticFaces(parts, sieve=None, on_progress=on_progress)
         side = real_side(real, plan.used, self.crop, self.size, hashes)
         classifier = open_classifier() if len(plan.patterns) else None
-        columns = [attribute_index(name) for name in wanted]
+        columns = self._columns(wanted)
         agreement = None if classifier is None else Agreement(classifier, columns, side)
         return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), on_progress=on_progress)
 
+    def requested(self, wanted: Mapping[str, float]) -> tuple[str, ...]:
+        """The attributes that faces which are asked for some are asked for."""
+        if takes_attributes(self.sources[0][1]):
+            return ATTRIBUTES
+        return tuple(ATTRIBUTES[column] for column in sorted(self._columns(wanted)))
+
+    def _columns(self, wanted: Mapping[str, float]) -> list[int]:
+        """The attributes that a face must have as it was asked."""
+        return [attribute_index(name) for name in (wanted or self.sources[0][1].asked)]
+
     def _parts(self, real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> list[Part]:
         if len(plan.patterns):
-            return [Part(self.sources[0][1], plan.synthetic, patterns=_patterns(real, plan, wanted))]
+            source = self.sources[0][1]
+            patterns = _asked_alike(source, plan.synthetic) if source.asked else _patterns(real, plan, wanted)
+            columns = None if takes_attributes(source) else self._columns(wanted)
+            return [Part(source, plan.synthetic, patterns=patterns, columns=columns)]
         labels = real.annotations.label[plan.used]
         sizes = [int((labels == label).sum()) if label >= 0 else 1 for label, _ in self.sources]
         if not sum(sizes):
@@ -122,6 +154,12 @@ def open_generators(
     """
     if not isinstance(source, Mapping):
         name = default_model(balanced) if source is None else source
+        if classes:
+            warnings.warn(
+                f"the faces have classes ({some(list(classes))}), and those of one model belong to none: they get "
+                "label -1. A model for each class (source={...}, --model CLASS=MODEL) gives others",
+                stacklevel=3,
+            )
         return Generators(((-1, _opened(name, seed)),))
     absent = [name for name in source if name not in classes]
     if absent or not source:
@@ -139,9 +177,14 @@ def takes_attributes(source: SyntheticFaceSource) -> bool:
     return bool(source.config.attributes)
 
 
+def has_classifier() -> bool:
+    """Whether a classifier of attributes is part of this installation."""
+    return DEFAULT_CLASSIFIER in BUNDLED_CLASSIFIERS
+
+
 def open_classifier() -> AttributeClassifier | None:
     """The bundled classifier of attributes; None, with a warning, where it is not part of this installation."""
-    if DEFAULT_CLASSIFIER not in BUNDLED_CLASSIFIERS:
+    if not has_classifier():
         warnings.warn("no attribute classifier: synthetic faces are labelled as asked for, unchecked", stacklevel=4)
         return None
     return load_classifier()
@@ -187,6 +230,12 @@ def _patterns(real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> Patte
     pools = [plan.used[groups == g] for g in range(int(groups.max()) + 1)]
     of_row = dict(zip(plan.used.tolist(), groups.tolist(), strict=True))
     return Patterns(known, plan.patterns, [pools[of_row[row]] for row in plan.patterns.tolist()])
+
+
+def _asked_alike(source: SyntheticFaceSource, n: int) -> Patterns:
+    """What the source itself asks for; a face that is left out is followed by one that is told what another one was."""
+    everyone = np.arange(n)
+    return Patterns(source.attribute_rows(n), everyone, [everyone] * n)
 
 
 def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int) -> dict[int, int]:

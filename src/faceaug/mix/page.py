@@ -15,7 +15,7 @@ from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.report import REASON_WORDS, ExpandReport
 from faceaug.pages import grid, html_image, html_page, html_table
 
-_SHOWN = 24  # faces of each sheet
+_SHOWN = 28  # faces of each sheet
 _BAR = 280  # pixels for a share of 1
 _BEFORE, _AFTER = "#30638e", "#d1495b"
 
@@ -36,7 +36,14 @@ def _intro(dataset: ExpandedDataset, report: ExpandReport) -> str:
     if not dataset.plan.real:
         warning = "<p><strong>No real face is in this folder or on this page.</strong></p>"
     height, width = report.size
-    return f"<p>Pictures of {width} x {height} pixels, crop {report.crop}, seed {dataset.seed}.{model}</p>{warning}"
+    counts = dict(report.sizes)
+    share = f" ({counts['synthetic'] / counts['cleaned']:.0%} of the real ones)" if dataset.plan.real else ""
+    story = (
+        f"<p>{counts['total']:,} faces: {counts['cleaned'] if dataset.plan.real else 0:,} real, "
+        f"{counts['augmented']:,} augmented copies of them, {counts['synthetic']:,} synthetic{share}.</p>"
+    )
+    made = f"<p>Pictures of {width} x {height} pixels, crop {report.crop}, seed {dataset.seed}.{model}</p>"
+    return story + made + warning
 
 
 def _filter(report: ExpandReport) -> str:
@@ -60,9 +67,25 @@ def _balance(dataset: ExpandedDataset) -> str:
     text = "Share of each attribute, where it is known: before (blue), now (red); the line is what was asked."
     height = 20 * len(known)
     return (
-        f'<h2>Attributes</h2><figure><svg viewBox="0 0 560 {height}" width="560" role="img" aria-label="{text}" '
-        f'style="max-width:100%" font-size="12">{bars}</svg><figcaption>{text}</figcaption></figure>'
+        f'<h2>Attributes</h2>{_asked(dataset)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" '
+        f'aria-label="{text}" style="max-width:100%" font-size="12">{bars}</svg>'
+        f"<figcaption>{text}</figcaption></figure>"
     )
+
+
+def _asked(dataset: ExpandedDataset) -> str:
+    """The balanced attributes: what was asked for and what came of it, and how many synthetic faces have which."""
+    if not dataset.shares:
+        return ""
+    labels = dataset.synthetic.attributes if dataset.plan.synthetic else dataset.real.annotations.attributes[:0]
+    rows = []
+    for share in dataset.shares:
+        column = labels[:, ATTRIBUTES.index(share.attribute)]
+        found = (int((column > 0).sum()), int((column < 0).sum()), int((column == 0).sum()))
+        shares = tuple(f"{value:.1%}" for value in (share.wanted, share.before, share.after))
+        rows.append((share.attribute, *shares, *(found if len(labels) else ())))
+    kinds = ("synthetic with", "without", "not known") if len(labels) else ()
+    return html_table(rows, header=("", "wanted", "before", "now", *kinds))
 
 
 def _bars(k: int, row: int, first: float, now: float, dataset: ExpandedDataset) -> str:
@@ -110,7 +133,7 @@ def _sheet(dataset: ExpandedDataset, places: NDArray[np.int64], text: str) -> st
     if not images:
         return ""
     factor = max(1, 64 // images[0].shape[0])
-    columns = max(1, min(12, 960 // (images[0].shape[1] * factor)))
+    columns = max(1, min(14, 960 // (images[0].shape[1] * factor)))
     sheet = grid(images, columns=columns, enlarge=factor)
     caption = text[0].upper() + text[1:]
     return f"<figure>{html_image(sheet, alt=caption)}<figcaption>{html.escape(caption)}</figcaption></figure>"

@@ -42,7 +42,7 @@ class RealFaces:
         annotations: arrays over all of them.
         root: the folder they lie in; None for other datasets.
         notes: what was odd.
-        classes: names of the labels; empty where they are numbers or there are none.
+        classes: names of the labels; empty where they are only numbers or there are none.
         in_class_folders: whether every class has a folder of its own.
     """
 
@@ -60,6 +60,7 @@ class RealFaces:
         else:
             _check_map_style(source)
             self.annotations = _collect(source)
+            self.classes = _class_names(source, self.annotations.label)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -153,6 +154,18 @@ def _check_map_style(source: MapStyle) -> None:
         raise ArgumentError(f"faces: {type(source).__name__} is neither a path, a FaceFolder nor a map-style dataset")
     if not len(source):
         raise RefusedError("faces: the dataset is empty")
+
+
+def _class_names(source: object, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Names of the labels, as torchvision's datasets (``classes``) and Hugging Face's (a ClassLabel) tell them."""
+    while hasattr(source, "dataset") and not hasattr(source, "classes"):  # a Subset
+        source = source.dataset
+    features = getattr(source, "features", None)
+    named = getattr(features.get("label"), "names", None) if isinstance(features, Mapping) else None
+    found = getattr(source, "classes", None) if named is None else named
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        return ()
+    return tuple(found) if len(set(found)) == len(found) > int(labels.max()) >= 0 else ()
 
 
 def _split(item: Any, row: int) -> tuple[Any, Any]:

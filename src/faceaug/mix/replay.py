@@ -162,7 +162,8 @@ def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource 
         raise ArgumentError(
             f"model {model.config.name}: not the one that made {row['file_name']}; give it (source=, --model)"
         )
-    if not any(name.startswith("requested_") for name in row):
+    # Of a model that obeys nothing, a face that was asked for something was chosen by its number.
+    if not model.config.attributes or not any(name.startswith("requested_") for name in row):
         return np.ascontiguousarray(model.generate(1, start=key)[0].permute(1, 2, 0).numpy())
     asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
     faces = model.generate(1, attributes=asked, start=key)

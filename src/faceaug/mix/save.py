@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, Annotations
+from faceaug.annotations import Annotations
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
 from faceaug.image import load_cv2
 from faceaug.manifest import DATASET
-from faceaug.mix.blocks import FORMATS, UNLABELLED, Block, FileFormat, Generated, Style, write_block
+from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.ledger import Ledger
 from faceaug.mix.page import expansion_page
@@ -101,11 +101,12 @@ class _Saver:
         self._executor, self._on_progress = executor, on_progress
         self._shards = format == "webdataset"
         real, generators = dataset.real, dataset.generators
-        asked = generators is not None and generators.obey and len(dataset.plan.patterns) > 0
+        asked = len(dataset.plan.patterns) > 0
+        requested = generators.requested(dataset.wanted) if generators is not None and asked else ()
         self.style = Style(
             out=str(out), format=format, digits=max(6, len(str(len(dataset) - 1))), frame=dataset.frame,
             recipe=dataset.recipe, seed=dataset.seed, epoch=dataset.epoch, classes=real.classes,
-            folders=real.in_class_folders and not self._shards, requested=ATTRIBUTES if asked else (),
+            folders=real.in_class_folders and not self._shards, requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
         )  # fmt: skip
         self.files = 0
@@ -192,8 +193,7 @@ class _Saver:
 
     def _make_folders(self) -> None:
         if self.style.folders:
-            nobody = bool(self._dataset.plan.synthetic)
-            for name in (*self.style.classes, *([UNLABELLED] if nobody else [])):
+            for name in self.style.classes:
                 (self._out / name).mkdir(exist_ok=True)
 
 

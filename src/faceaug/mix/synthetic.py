@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from faceaug.mix.filter import FaceFilter
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
+_CHOOSING = 100  # the same where faces are chosen: one in fifty shows a rare attribute
+_HOPELESS = 100 * BLOCK  # faces looked at without one that can be used
 _AT_ONCE = 8 * BLOCK
 
 
@@ -59,13 +62,15 @@ class Part:
         source: the generator.
         n: how many.
         label: of all of them, -1 unknown.
-        patterns: what they are asked for; None for a model that obeys no attributes.
+        patterns: what they are asked for; None where nothing is.
+        columns: attributes by which faces are chosen, of a model that obeys none; None for a model that does as asked.
     """
 
     source: SyntheticFaceSource
     n: int
     label: int = -1
     patterns: Patterns | None = None
+    columns: Sequence[int] | None = None
 
 
 Sieve = Callable[[Callable[[int], NDArray[np.uint8]]], FaceFilter]  # how to read accepted faces -> what judges new ones
@@ -155,15 +160,20 @@ class _PartFiller:
     def fill(self) -> None:
         """Until no place is open."""
         part = self._part
+        patience = _PATIENCE if part.columns is None else _CHOOSING
         while self._open:
-            if self._key > _PATIENCE * (part.n + BLOCK):
+            hopeless = len(self._open) == part.n and self._key >= _HOPELESS
+            if hopeless or self._key > patience * (part.n + BLOCK):
                 rejected = {} if self._judge is None else {k: v for k, v in self._judge.rejected.items() if v}
                 raise FaceAugError(
                     f"model {part.source.config.name}: only {part.n - len(self._open)} of {self._key} faces are usable "
                     f"({rejected}); it has collapsed, or cannot do what it is asked; choose another model, "
                     "ask for less, or filter=False"
                 )
-            self._round()
+            if part.columns is None:
+                self._round()
+            else:
+                self._choose(part.columns)
             self._on_progress(self._first + part.n - len(self._open))
 
     def _round(self) -> None:
@@ -187,6 +197,42 @@ class _PartFiller:
                 self._store(slot, faces[k], self._key + k)
                 if asked is not None:
                     self._label(slot, asked[k], asked[k] if seen is None else seen[k])
+        self._close(taken, count)
+
+    def _choose(self, columns: Sequence[int]) -> None:
+        """Look at some more faces of a model that obeys nothing, and keep those that show what a place asks for."""
+        judge, patterns = self._judge, self._part.patterns
+        if judge is None or patterns is None:
+            raise ValueError("faces are chosen by a filter that sees attributes")
+        # The stream itself, also of a source that would choose by itself: its faces are chosen here.
+        faces: NDArray[np.uint8] = self._part.source.generate(_AT_ONCE, attributes={}, start=self._key).numpy()
+        seen = judge.certain(faces)
+        asked = np.zeros((len(self._open), seen.shape[1]), np.int8)
+        asked[:, columns] = patterns.asked(self._open, [0] * len(self._open), self._part.source.seed)[:, columns]
+        waiting = _Waiting(asked[:, columns])
+        fitting = [k for k in range(len(faces)) if waiting.first(seen[k, columns]) is not None]
+        reasons, _, words = judge.judge(faces[fitting], None)
+        taken: list[int] = []
+        looked_at = len(faces)
+        for k, reason, word in zip(fitting, reasons, words, strict=True):
+            place = waiting.first(seen[k, columns])
+            if place is None:
+                continue
+            slot = self._open[place]
+            if self._passes(reason, slot, faces[k], word):
+                waiting.take(seen[k, columns])
+                taken.append(slot)
+                self._store(slot, faces[k], self._key + k)
+                self._label(slot, asked[place], seen[k])
+            if len(taken) == len(self._open):
+                looked_at = k + 1
+                break
+        others = looked_at - sum(k < looked_at for k in fitting)
+        self._faces.made += others
+        judge.rejected["attribute"] += others
+        self._close(taken, len(faces))
+
+    def _close(self, taken: Sequence[int], count: int) -> None:
         gone = set(taken)
         self._open = [slot for slot in self._open if slot not in gone]
         self._key += count
@@ -217,9 +263,35 @@ class _PartFiller:
         faces.attributes[place] = np.where(asked == seen, asked, 0)
 
 
+class _Waiting:
+    """Open places by the combination of attributes they ask for; 0 asks for nothing.
+
+    Args:
+        asked: int8 (places, columns).
+    """
+
+    def __init__(self, asked: NDArray[np.int8]) -> None:
+        self._combinations, which = np.unique(asked, axis=0, return_inverse=True)
+        which = which.reshape(-1)
+        self._places = [deque(np.flatnonzero(which == c).tolist()) for c in range(len(self._combinations))]
+
+    def first(self, seen: NDArray[np.int8]) -> int | None:
+        """The first open place that a face with these attributes can take."""
+        places = self._fitting(seen)
+        return places[0] if places else None
+
+    def take(self, seen: NDArray[np.int8]) -> None:
+        """That place is taken."""
+        places = self._fitting(seen)
+        if places:
+            places.popleft()
+
+    def _fitting(self, seen: NDArray[np.int8]) -> deque[int] | None:
+        fits = ((self._combinations == 0) | (self._combinations == seen)).all(axis=1)
+        return next((self._places[c] for c in np.flatnonzero(fits).tolist() if self._places[c]), None)
+
+
 def _generate(source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int) -> NDArray[np.uint8]:
-    if asked is None:
-        return source.generate(n, start=start).numpy()
     found: NDArray[np.uint8] = source.generate(n, attributes=asked, start=start).numpy()
     return found
 
