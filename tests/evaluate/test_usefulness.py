@@ -151,9 +151,22 @@ def test_the_rarest_attributes_that_can_be_learnt_are_taken(usable: Usable) -> N
 
 
 def test_faces_of_a_generator_without_attributes_are_labelled_by_the_classifier(usable: Usable) -> None:
-    found = experiment(usable, source=SyntheticFaceSource("dcgan-32", seed=1), recipes=replace(RECIPES, synthetic=80))
+    source, many = SyntheticFaceSource("dcgan-32", seed=1), ["Male", "Young", "Smiling"]
+    found = experiment(usable, source=source, attributes=many, recipes=replace(RECIPES, synthetic=80))
     assert found.labels == "seen by the classifier"
-    assert {-1, 1} <= set(found.pool("all").labels[:80, 0].tolist()) <= {-1, 0, 1}
+    made = found.pool("all").labels[:80]
+    assert {-1, 1} <= set(made[:, 0].tolist()) <= {-1, 0, 1}
+
+
+def test_for_one_attribute_they_are_chosen(usable: Usable, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pictures here look like no faces: what is like them is not what this is about.
+    monkeypatch.setattr("faceaug.mix.realism.Realism.accepts", lambda _, faces: np.ones(len(faces), np.bool_))
+    source = SyntheticFaceSource("dcgan-32", seed=1)
+    found = experiment(usable, source=source, recipes=Recipes(copies=1, synthetic=30))
+    assert found.labels == "chosen by the classifier"
+    made = found.pool("all").labels[:30, 0]
+    assert (made > 0).mean() > 0.5  # men are a third of the real ones
+    assert (made != 0).all()
 
 
 def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ MOST = 25_000  # real faces, unless a count says otherwise
 HELD = 0.2  # of the real faces: they set thresholds
 RAREST = 10
 _FEWEST = (5, 2, 3)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
+_CHOSEN = 2  # attributes by which faces of a generator that obeys none are chosen
 _LIKELY = 0.9  # a face that nobody asked for anything has an attribute if the classifier is so sure
 Say: TypeAlias = Callable[[int, str], None]
 
@@ -214,8 +215,11 @@ def _added(
     with warnings.catch_warnings():
         # The shares are a direction given here, not a user's wish: being short of one is nobody's trouble.
         warnings.filterwarnings("ignore", message="balance .* reached")
+        # Of a model that obeys nothing, faces are chosen; such as have one of many combinations would take for ever.
+        asked = bool(source.config.attributes) or len(names) <= _CHOSEN
         made = expand_dataset(
-            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted, source=source,
+            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
+            source=source,
             size=side, partition=ALL, filter=recipes.filter, seed=seed,
         )  # fmt: skip
         say(6, "augmenting")
@@ -248,8 +252,9 @@ def _labels(
     source: SyntheticFaceSource, made: ExpandedDataset, pictures: NDArray[np.uint8], *, filtered: bool
 ) -> tuple[NDArray[np.int8], str]:
     """Attributes of the synthetic faces, int8 (n, 40), and where they come from."""
-    if source.config.attributes:
-        return made.synthetic.attributes, "asked for and seen by the classifier" if filtered else "asked for"
+    if len(made.plan.patterns):
+        checked = "asked for and seen by the classifier" if source.config.attributes else "chosen by the classifier"
+        return made.synthetic.attributes, checked if filtered else "asked for"
     classifier = load_classifier()
     likely = classifier.probabilities(pictures)
     found = np.where(likely > _LIKELY, 1, np.where(likely < 1 - _LIKELY, -1, 0)).astype(np.int8)
