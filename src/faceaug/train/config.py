@@ -178,7 +178,10 @@ _BEFORE: dict[str, Any] = {
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
-    "dcgan-32": TrainConfig(images=4_000_000),
+    "dcgan-32": TrainConfig(
+        images=4_000_000, batch=64, decay="linear", decay_from=2_000_000, end_rate=0.05, average_half_life=100_000,
+        augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
+    ),
     # The document's networks and recipe, no average. Its minimax loss is there (``loss="minimax"``), but with it the
     # discriminator wins within 2,000 images and the generator stops learning, as Goodfellow et al. 2014 say it would.
     "dcgan-32-report": TrainConfig(images=4_000_000, average_half_life=0),
