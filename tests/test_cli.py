@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from faceaug import __version__, assessment, cli
-from faceaug.evaluate import Recipes, Schooling, evaluate_usefulness
+from faceaug.evaluate import Schooling, evaluate_usefulness
 from faceaug.folder import FaceFolder
 from faceaug.train import TrainConfig, config, export
 
@@ -269,13 +269,12 @@ class TestCommands:
     def test_evaluate_usefulness(
         self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # A model that has learnt nothing obeys nothing, and pupils need minutes: neither is of interest here.
-        monkeypatch.setattr(assessment, "Recipes", partial(Recipes, filter=False))
         short = partial(evaluate_usefulness, schooling=Schooling(images=64))
         monkeypatch.setattr(assessment, "evaluate_usefulness", short)
         done = run(
             "evaluate", conditional_model, faces, "--usefulness", "--attribute", "Male", "--seeds", "1",
-            "--against", "val", "--synthetic", "5", "--fraction", "1.0", "--report", tmp_path / "report.html", "--json",
+            "--against", "val", "--synthetic", "5", "--no-filter", "--fraction", "1.0", "--report",
+            tmp_path / "report.html", "--json",
         )  # fmt: skip
         assert done.code == 0, done.stderr
         part = json.loads(done.stdout)["usefulness"]

@@ -59,7 +59,7 @@ def assess(
     model: str, folder: Path, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
     extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
     seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
-    seeds: int, on_progress: Callable[[int, int, str], None],
+    no_filter: bool, seeds: int, on_progress: Callable[[int, int, str], None],
 ) -> EvaluationReport | Assessment:  # fmt: skip
     """Do what `faceaug evaluate` was asked for: everything but usefulness, or the parts that were named.
 
@@ -81,6 +81,7 @@ def assess(
         attributes: see ``evaluate_usefulness``; none is the ten rarest.
         fraction: see there.
         synthetic: generated faces beside the real ones: a share of them, or a count.
+        no_filter: take generated faces as they come.
         seeds: see there.
         on_progress: called with (done, of how many, what is done now).
     """
@@ -100,7 +101,7 @@ def assess(
     if usefulness:
         parts["usefulness"] = evaluate_usefulness(
             model, folder, attributes=attributes or None, fraction=fraction, seeds=seeds,
-            recipes=Recipes(synthetic=synthetic), device=device, on_progress=on_progress, **rows,
+            recipes=Recipes(synthetic=synthetic, filter=not no_filter), device=device, on_progress=on_progress, **rows,
         )  # fmt: skip
     first = next(iter(parts.values()))
     return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

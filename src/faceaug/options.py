@@ -191,6 +191,9 @@ _EVALUATE = (
         help="For --usefulness: generated faces beside them.",
     ),
     click.option(
+        "--no-filter", is_flag=True, help="For --usefulness: take generated faces and their labels as they come."
+    ),
+    click.option(
         "--seeds", type=click.IntRange(min=1), default=3, show_default=True,
         help="For --usefulness: how often each classifier is taught.",
     ),

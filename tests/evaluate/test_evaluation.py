@@ -234,3 +234,28 @@ def test_memorisation_alone_says_the_same_of_copies_and_needs_no_extra(folder: P
     trained = [k for k in range(N) if k % 10 < 7]
     assert {k for k, _, _ in plain.memorisation.copies} >= set(trained)
     assert plain.memorisation.authenticity <= 0.35
+
+
+def test_attributes_are_compared_with_those_of_unseen_faces(report: EvaluationReport) -> None:
+    assert report.attributes is not None
+    shown = report.attributes.distribution
+    assert (shown.n, shown.real_n, shown.judge) == (N, 18, "attributes-64")
+    assert len(shown.shown) == 40
+    assert report.attributes.agreement is None  # the model takes none
+    assert "attributes seen by attributes-64" in report.summary()
+    assert "As attributes-64 sees them" in report.to_html()
+    assert report.to_json()["attributes"]["distribution"]["n"] == N
+
+
+def test_a_model_that_takes_attributes_is_asked_for_each(folder: Path, conditional_model: Path) -> None:
+    found = evaluate(folder, source=conditional_model, requests=2, against="train", partition="val", n=60)
+    assert found.attributes is not None
+    agreement = found.attributes.agreement
+    assert agreement is not None
+    assert agreement.requests == 2
+    assert 30 < len(agreement.obeyed) <= 40  # some are too rare among the real faces to say how well they are seen
+    assert "attribute agreement (attributes-64" in found.summary()
+    assert "seen when asked for" in found.to_html()
+    alone = evaluate(folder, source=conditional_model, requests=0, against="train", partition="val", n=60)
+    assert alone.attributes is not None
+    assert alone.attributes.agreement is None

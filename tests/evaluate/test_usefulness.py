@@ -115,8 +115,10 @@ def test_no_person_teaches_and_sets_thresholds(usable: Usable) -> None:
     folder, _ = usable
     assert len(found.held) == pytest.approx(0.2 * len(found.rows), abs=3)
     assert (folder.annotations.partition[found.rows] == 0).all()
-    assert len(found.pool("all")) == len(found.real) + len(found.classical) + len(found.synthetic)
-    assert found.pool("real") is found.real
+    assert len(found.pool("all")) == len(found.shown)
+    for arm, kinds in zip(ARMS, ({0}, {0, 1}, {0, 2}, {0, 1, 2}), strict=True):
+        assert set(found.pool(arm).origin.tolist()) == kinds
+        assert (found.pool(arm).origin == 0).sum() == len(found.pool("real"))
 
 
 def test_a_fraction_is_a_share_or_a_count_of_the_training_rows(usable: Usable) -> None:
@@ -124,9 +126,18 @@ def test_a_fraction_is_a_share_or_a_count_of_the_training_rows(usable: Usable) -
     few, more = experiment(usable, fraction=60).rows, experiment(usable, fraction=90).rows
     assert len(few) == 60
     assert set(few.tolist()) <= set(more.tolist())
+    assert len(experiment(usable).rows) == 112
     for wrong in (0, 113, 1.5, 0.0, -1):
         with pytest.raises(ArgumentError, match="fraction"):
             experiment(usable, fraction=wrong)
+
+
+def test_a_share_of_very_many_faces_stops_at_what_memory_holds(usable: Usable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceaug.evaluate.arms.MOST", 80)
+    found = experiment(usable)
+    assert len(found.rows) == 80
+    assert "80 of 112 real faces were used" in found.notes[0]
+    assert len(experiment(usable, fraction=100).rows) == 100
 
 
 def test_the_rarest_attributes_that_can_be_learnt_are_taken(usable: Usable) -> None:
@@ -134,15 +145,28 @@ def test_the_rarest_attributes_that_can_be_learnt_are_taken(usable: Usable) -> N
     assert len(found.attributes) == 10
     assert "Male" in found.attributes  # a third; the others are about a half
     assert "Eyeglasses" not in found.attributes  # no unseen face has them
-    assert len(found.synthetic) == 0
+    assert not (found.shown.origin == 2).any()
     with pytest.raises(RefusedError, match="attribute Eyeglasses: of the faces .* 0 are of its rarer side"):
         experiment(usable, attributes=["Eyeglasses"])
 
 
 def test_faces_of_a_generator_without_attributes_are_labelled_by_the_classifier(usable: Usable) -> None:
-    found = experiment(usable, source=SyntheticFaceSource("dcgan-32", seed=1), recipes=replace(RECIPES, synthetic=80))
+    source, many = SyntheticFaceSource("dcgan-32", seed=1), ["Male", "Young", "Smiling"]
+    found = experiment(usable, source=source, attributes=many, recipes=replace(RECIPES, synthetic=80))
     assert found.labels == "seen by the classifier"
-    assert {-1, 1} <= set(found.synthetic.labels[:, 0].tolist()) <= {-1, 0, 1}
+    made = found.pool("all").labels[:80]
+    assert {-1, 1} <= set(made[:, 0].tolist()) <= {-1, 0, 1}
+
+
+def test_for_one_attribute_they_are_chosen(usable: Usable, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pictures here look like no faces: what is like them is not what this is about.
+    monkeypatch.setattr("faceaug.mix.realism.Realism.accepts", lambda _, faces: np.ones(len(faces), np.bool_))
+    source = SyntheticFaceSource("dcgan-32", seed=1)
+    found = experiment(usable, source=source, recipes=Recipes(copies=1, synthetic=30))
+    assert found.labels == "chosen by the classifier"
+    made = found.pool("all").labels[:30, 0]
+    assert (made > 0).mean() > 0.5  # men are a third of the real ones
+    assert (made != 0).all()
 
 
 def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_path: Path) -> None:

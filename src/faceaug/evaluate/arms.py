@@ -18,7 +18,7 @@ from torch.utils.data import Subset
 from faceaug.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, scores, set_thresholds, teach
+from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
 from faceaug.evaluate.real import unseen_rows
 from faceaug.folder import FaceFolder
 from faceaug.mix.copies import Recipe, as_recipe
@@ -31,9 +31,11 @@ from faceaug.train.lessons import hold_back
 
 Arm: TypeAlias = Literal["real", "real + classical", "real + synthetic", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
+MOST = 25_000  # real faces, unless a count says otherwise
 HELD = 0.2  # of the real faces: they set thresholds
 RAREST = 10
 _FEWEST = (5, 2, 3)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
+_CHOSEN = 2  # attributes by which faces of a generator that obeys none are chosen
 _LIKELY = 0.9  # a face that nobody asked for anything has an attribute if the classifier is so sure
 Say: TypeAlias = Callable[[int, str], None]
 
@@ -61,9 +63,7 @@ class Experiment:
 
     Attributes:
         attributes: what is learnt.
-        real: faces all arms are shown.
-        classical: augmented copies of them.
-        synthetic: generated faces.
+        shown: generated faces, then the real ones, then augmented copies of these, in one: so every arm is a stretch.
         held: real faces that set thresholds.
         unseen: real faces that are asked about.
         rows: of the folder, which were shown or held back.
@@ -73,9 +73,7 @@ class Experiment:
     """
 
     attributes: tuple[str, ...]
-    real: Pool
-    classical: Pool
-    synthetic: Pool
+    shown: Pool
     held: Pool
     unseen: Pool
     rows: NDArray[np.int64]
@@ -85,12 +83,12 @@ class Experiment:
 
     def pool(self, arm: Arm) -> Pool:
         """What an arm is shown."""
-        found = self.real
-        if arm in ("real + classical", "all"):
-            found = found + self.classical
-        if arm in ("real + synthetic", "all"):
-            found = found + self.synthetic
-        return found
+        first = 0 if arm in ("real + synthetic", "all") else self._count(SYNTHETIC)
+        last = len(self.shown) if arm in ("real + classical", "all") else len(self.shown) - self._count(AUGMENTED)
+        return self.shown[first:last]
+
+    def _count(self, origin: int) -> int:
+        return int((self.shown.origin == origin).sum())
 
     def answer(
         self, arm: Arm, schooling: Schooling, *, seed: int, device: torch.device,
@@ -121,7 +119,7 @@ def prepare(
     """
     known = folder.annotations
     rows, others = _both_rows(folder, partition, against)
-    rows = _fraction(rows, fraction, seed)
+    rows, limited = _limited(fraction_of(rows, fraction, seed=seed), fraction, seed)
     say(0, "reading")
     side = min(source.config.size, SIDE)
     pixels, rows, notes = _load(folder, rows, source, side)
@@ -133,7 +131,8 @@ def prepare(
     real, kept = (_pool(pixels[which], known.attributes[rows[which]][:, columns]) for which in (~held, held))
     unseen = _pool(asked, known.attributes[others][:, columns])
     classical, synthetic, rejected, labels = _added(source, folder, rows[~held], recipes, names, side, seed, say)
-    return Experiment(names, real, classical, synthetic, kept, unseen, rows, rejected, labels, (*notes, *more))
+    shown = joined(synthetic, real, classical)
+    return Experiment(names, shown, kept, unseen, rows, rejected, labels, (*limited, *notes, *more))
 
 
 def _both_rows(
@@ -149,7 +148,8 @@ def _both_rows(
     return rows, others
 
 
-def _fraction(rows: NDArray[np.int64], fraction: float | int, seed: int) -> NDArray[np.int64]:
+def fraction_of(rows: NDArray[np.int64], fraction: float | int, *, seed: int) -> NDArray[np.int64]:
+    """Some rows, drawn by the seed: a float is a share, an int a count. Fewer are a part of more."""
     whole = isinstance(fraction, int) and not isinstance(fraction, bool)
     count = int(fraction) if whole else round(float(fraction) * len(rows))
     if not (whole or 0 < fraction <= 1) or not 1 <= count <= len(rows):
@@ -157,6 +157,14 @@ def _fraction(rows: NDArray[np.int64], fraction: float | int, seed: int) -> NDAr
             f"fraction {fraction!r}: expected a share such as 0.1 or a count up to the {len(rows):,} rows there are"
         )
     return np.sort(rows[permutation(len(rows), seed, slot="usefulness/fraction")[:count]])
+
+
+def _limited(rows: NDArray[np.int64], fraction: float | int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
+    """At most so many rows as fit into memory with their copies, unless a count asked for more."""
+    if isinstance(fraction, int) or len(rows) <= MOST:
+        return rows, []
+    note = f"{MOST:,} of {len(rows):,} real faces were used, drawn by the seed; give a count to use more"
+    return fraction_of(rows, MOST, seed=seed), [note]
 
 
 def _load(
@@ -207,8 +215,11 @@ def _added(
     with warnings.catch_warnings():
         # The shares are a direction given here, not a user's wish: being short of one is nobody's trouble.
         warnings.filterwarnings("ignore", message="balance .* reached")
+        # Of a model that obeys nothing, faces are chosen; such as have one of many combinations would take for ever.
+        asked = bool(source.config.attributes) or len(names) <= _CHOSEN
         made = expand_dataset(
-            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted, source=source,
+            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
+            source=source,
             size=side, partition=ALL, filter=recipes.filter, seed=seed,
         )  # fmt: skip
         say(6, "augmenting")
@@ -241,8 +252,9 @@ def _labels(
     source: SyntheticFaceSource, made: ExpandedDataset, pictures: NDArray[np.uint8], *, filtered: bool
 ) -> tuple[NDArray[np.int8], str]:
     """Attributes of the synthetic faces, int8 (n, 40), and where they come from."""
-    if source.config.attributes:
-        return made.synthetic.attributes, "asked for and seen by the classifier" if filtered else "asked for"
+    if len(made.plan.patterns):
+        checked = "asked for and seen by the classifier" if source.config.attributes else "chosen by the classifier"
+        return made.synthetic.attributes, checked if filtered else "asked for"
     classifier = load_classifier()
     likely = classifier.probabilities(pictures)
     found = np.where(likely > _LIKELY, 1, np.where(likely < 1 - _LIKELY, -1, 0)).astype(np.int8)

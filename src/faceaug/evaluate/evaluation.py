@@ -14,6 +14,7 @@ from torch import nn
 
 from faceaug.draws import check_seed, permutation
 from faceaug.errors import ArgumentError, printable
+from faceaug.evaluate.agreement import AttributeCheck, check_attributes
 from faceaug.evaluate.copies import CopySearch, find_copies
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
 from faceaug.evaluate.kernel import kernel_distance
@@ -35,6 +36,7 @@ from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 
 REAL = 25_000
+REQUESTS = 50
 _RANDOM, _WORST, _CLOSEST = 100, 16, 16
 Progress = Callable[[int, int, str], None]
 
@@ -52,9 +54,10 @@ def evaluate_source(
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
+    requests: int = REQUESTS,
     on_progress: Progress | None = None,
 ) -> EvaluationReport:
-    """Measure generated faces against real ones: fidelity, diversity, memorisation; a control beside every figure.
+    """Measure generated faces against real ones: fidelity, diversity, attributes, memorisation; with controls.
 
     Args:
         source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "dcgan-32".
@@ -71,6 +74,8 @@ def evaluate_source(
         weights: file with the extractor's weights, where it does not come with them.
         download: whether a model or weights may be fetched.
         device: where the model and the named extractors compute; the CPU by default.
+        requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
+            this out.
         on_progress: called with (faces described, faces in all, what is done now).
 
     Raises:
@@ -81,7 +86,7 @@ def evaluate_source(
     return _prepared(
         source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
         weights=weights, download=download, device=device, on_progress=on_progress,
-    ).report()  # fmt: skip
+    ).report(requests)  # fmt: skip
 
 
 def evaluate_memorisation(
@@ -180,7 +185,7 @@ class _Evaluation:
         self.unseen = None if real.unseen is None else self._described(UNSEEN, real.unseen)
         self.part, self.rest = self._parts()
 
-    def report(self) -> EvaluationReport:
+    def report(self, requests: int) -> EvaluationReport:
         """Everything, in the order of the report."""
         self._say(self._total, self._total, "comparing")
         met, figures = self._compare(self.generated, self.training)
@@ -191,12 +196,15 @@ class _Evaluation:
         lines.append(self._compare(self.part, self.rest)[1])
         if self.unseen is not None:
             lines += [self._compare(x, self.unseen)[1] for x in (self.generated, self.part)]
+        self._say(self._total, self._total, "looking for attributes")
+        attributes = self._attributes(requests)
         self._say(self._total, self._total, "looking for copies")
         memorisation = self._memorisation(met, met_unseen)
         return EvaluationReport(
             subject=self._subject(),
             figures=tuple(lines),
             memorisation=memorisation,
+            attributes=attributes,
             notes=(*self.real.notes, *self._notes()),
             unreadable=self.real.unreadable,
             pictures=self._pictures(met, met_unseen, memorisation),
@@ -264,6 +272,13 @@ class _Evaluation:
                 "are lower for that alone"
             )
         return notes
+
+    def _attributes(self, requests: int) -> AttributeCheck:
+        real = self.real.training if self.real.unseen is None else self.real.unseen
+        rows = self.real.rows if self.real.unseen is None else self.real.unseen_rows
+        some = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
+        labels = self.folder.annotations.attributes[rows[some]]
+        return check_attributes(self.source, self.faces, real[some], labels, requests=requests, seed=self.seed)
 
     def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
         own = self.training.balls.nearest

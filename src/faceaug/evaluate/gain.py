@@ -110,7 +110,9 @@ class UsefulnessReport:
             self._knowledge(),
         ]
         if self.seeds < _FEW_SEEDS:
-            lines.append(f"{self.seeds} seeds: too few to know how much a result depends on the seed")
+            lines.append(
+                f"{self.seeds} seed{'s' * (self.seeds > 1)}: too few to know how much a result depends on the seed"
+            )
         return lines
 
     def _knowledge(self) -> str:

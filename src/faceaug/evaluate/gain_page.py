@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 from faceaug.evaluate.gain import ArmResult, UsefulnessReport
 from faceaug.evaluate.intervals import Estimate
+from faceaug.mix.report import REASON_WORDS
 from faceaug.pages import html_page, html_table
 
 _COLOURS = ("#7a7a7a", "#30638e", "#e08e2b", "#d1495b")
@@ -49,8 +51,8 @@ def _table(arms: Sequence[ArmResult]) -> str:
 
 def _terms(report: UsefulnessReport) -> str:
     labels = f" Labels of generated faces: {html.escape(report.labels)}." if report.labels else ""
-    left_out = ", ".join(f"{count:,} {name}" for name, count in report.rejected.items() if count)
-    rejected = f" Left out before: {left_out}." if left_out else ""
+    left_out = ", ".join(f"{count:,} {REASON_WORDS[name]}" for name, count in report.rejected.items() if count)
+    rejected = f" Generated faces that were left out and replaced: {left_out}." if left_out else ""
     return (
         "<p>Balanced accuracy is the mean of the shares recognised of faces with and without an attribute; 50 % is "
         "guessing. In brackets, and as lines, the 95 % intervals over other unseen faces and other seeds (bootstrap); "
@@ -65,7 +67,7 @@ def _plot(report: UsefulnessReport) -> str:
         (name, [arm.attributes[k].balanced_accuracy for arm in report.arms]) for k, name in enumerate(report.attributes)
     ]
     every = [e for _, estimates in rows for e in estimates]
-    low = min(0.5, *(e.low for e in every))
+    low = math.floor(20 * min(e.low for e in every)) / 20
     high = max(e.high for e in every)
     height = 24 + _ROW * len(rows)
     drawn = "".join(_line(k, name, estimates, low, high) for k, (name, estimates) in enumerate(rows))

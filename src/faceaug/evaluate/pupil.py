@@ -43,7 +43,7 @@ class Schooling:
         synthetic_share: how many of the faces shown for an attribute's side are synthetic where there are both kinds.
     """
 
-    images: int = 60_000
+    images: int = 40_000
     batch: int = 64
     learning_rate: float = 2e-3
     warmup: float = 0.1
@@ -79,11 +79,17 @@ class Pool:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __add__(self, other: Pool) -> Pool:
-        return Pool(
-            np.concatenate([self.pixels, other.pixels]), np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.origin, other.origin]),
-        )  # fmt: skip
+    def __getitem__(self, part: slice) -> Pool:
+        return Pool(self.pixels[part], self.labels[part], self.origin[part])
+
+
+def joined(*pools: Pool) -> Pool:
+    """Several pools as one, in this order."""
+    return Pool(
+        np.concatenate([pool.pixels for pool in pools]),
+        np.concatenate([pool.labels for pool in pools]),
+        np.concatenate([pool.origin for pool in pools]),
+    )
 
 
 def draw_weights(pool: Pool, synthetic_share: float) -> NDArray[np.float64]:

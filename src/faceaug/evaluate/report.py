@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 from faceaug.image import Image8
@@ -149,6 +150,8 @@ class EvaluationReport:
         figures: generated faces first, then their controls; against the training faces, then against the unseen. Empty
             where only memorisation was looked at.
         memorisation: see there.
+        attributes: what the bundled classifier sees, and whether the model does as it is asked; None where only
+            memorisation was looked at.
         notes: what to keep in mind when reading the figures.
         unreadable: a line for each picture that was left out.
         pictures: what the page shows; it holds real faces.
@@ -160,6 +163,7 @@ class EvaluationReport:
     notes: tuple[str, ...]
     unreadable: tuple[str, ...]
     pictures: Pictures = field(repr=False, compare=False)
+    attributes: AttributeCheck | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; every figure with its whole name."""
@@ -168,6 +172,7 @@ class EvaluationReport:
             **{name: getattr(self.subject, name) for name in names},
             "features": self.subject.dimension,
             "figures": [self._figures_json(figures) for figures in self.figures],
+            "attributes": None if self.attributes is None else self.attributes.to_json(),
             "memorisation": self._memorisation_json(),
             "notes": list(self.notes),
             "unreadable": list(self.unreadable),
@@ -194,6 +199,7 @@ class EvaluationReport:
         lines = [
             f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
             *(_aligned([self.heading(), *(self.cells(f) for f in self.figures)]) if self.figures else ()),
+            *([] if self.attributes is None else self.attributes.lines()),
             *self.memorisation_lines(),
             *(f"note: {note}" for note in self.notes),
         ]

@@ -57,7 +57,7 @@ def evaluate_usefulness(
         faces: real faces with a table of attributes and one of partitions.
         attributes: what is learnt; None is the ten rarest.
         fraction: of the training rows to use: a float is a share, an int a count. What helps few faces may not help
-            many.
+            many. A share stops at 25,000 faces.
         seeds: how often every arm is taught, each time with other weights and draws; 3 or more.
         recipes: what the arms add.
         schooling: how the pupils are taught.
@@ -125,7 +125,8 @@ def summarise(
     recalls = bootstrap_recalls(
         {arm: np.stack(given) for arm, given in answers.items()}, experiment.unseen.labels, seed=seed
     )
-    labels = experiment.real.labels
+    taught = experiment.pool("real")
+    labels = taught.labels
     sides = ((labels > 0).sum(axis=0) <= (labels < 0).sum(axis=0)).astype(np.int64)  # the rarer one: 0 no, 1 yes
     real, whole = recalls["real"], recalls["all"]
     eye = load_classifier().config if "classifier" in experiment.labels else None
@@ -134,7 +135,7 @@ def summarise(
         conditional=bool(source.config.attributes),
         folder=str(folder.root),
         attributes=experiment.attributes,
-        taught=len(experiment.real),
+        taught=len(taught),
         held=len(experiment.held),
         unseen=len(experiment.unseen),
         seeds=len(answers["real"]),

@@ -129,8 +129,12 @@ class AttributeClassifier:
         Returns:
             float32 (n, a), 0 to 1.
         """
+        return self.as_probabilities(self.logits(faces))
+
+    def as_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What ``probabilities`` says, from what ``logits`` said: float32 (n, a)."""
         prior = np.log(self.prevalence) - np.log1p(-self.prevalence)
-        return sigmoid(self.logits(faces) + prior)
+        return sigmoid(logits + prior)
 
     def features(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """What the last layer sees: float32 (n, 256). Near by are faces whose attributes look alike."""

@@ -178,7 +178,10 @@ _BEFORE: dict[str, Any] = {
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
-    "dcgan-32": TrainConfig(images=4_000_000),
+    "dcgan-32": TrainConfig(
+        images=4_000_000, batch=64, decay="linear", decay_from=2_000_000, end_rate=0.05, average_half_life=100_000,
+        augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
+    ),
     # The document's networks and recipe, no average. Its minimax loss is there (``loss="minimax"``), but with it the
     # discriminator wins within 2,000 images and the generator stops learning, as Goodfellow et al. 2014 say it would.
     "dcgan-32-report": TrainConfig(images=4_000_000, average_half_life=0),
@@ -188,8 +191,8 @@ PRESETS: dict[str, TrainConfig] = {
     "dcgan-256": TrainConfig(size=256, images=4_000_000, batch=32),
     # Obeys attributes. CelebA's faces at this size are few enough to be learnt by heart in the end.
     "faces-64": TrainConfig(
-        architecture="film-subpixel", size=64, z_size=128, images=360_000, batch=64, minibatch_stddev=True,
-        d_contrast=True, decay="linear", decay_from=150_000, end_rate=0.05,
+        architecture="film-subpixel", size=64, z_size=128, images=300_000, batch=64, minibatch_stddev=True,
+        d_contrast=True, decay="linear", decay_from=120_000, end_rate=0.05,
         augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
     ),
 }  # fmt: skip
