@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0, help="of load at a time")
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--note", default="", help="what else the machine did; kept beside its processor")
     options = parser.parse_args()
     names = ["fastapi", "starlette", "uvicorn", "uvloop", "httptools", "torch", "pillow"]
     versions = subprocess.run([options.peer, "-c", VERSIONS, *names], capture_output=True, check=True, text=True)
@@ -288,7 +289,9 @@ def main() -> None:
         },
         "peer_versions": json.loads(versions.stdout),
     }  # fmt: skip
-    print(json.dumps(result | facts("faceaug", "starlette", "uvicorn", "torch", "pillow", "functions-framework")))
+    told = facts("faceaug", "starlette", "uvicorn", "torch", "pillow", "functions-framework")
+    told["machine"] |= {"note": options.note} if options.note else {}
+    print(json.dumps(result | told))
 
 
 if __name__ == "__main__":

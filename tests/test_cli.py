@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from faceaug import __version__, cli
+from faceaug import __version__, assessment, cli
+from faceaug.evaluate import Schooling, evaluate_usefulness
 from faceaug.folder import FaceFolder
 from faceaug.train import TrainConfig, config, export
 
@@ -250,6 +252,40 @@ class TestCommands:
         few = run("evaluate", "dcgan-32", faces, "--partition", "val")
         assert few.code == 3
         assert "9 readable training faces, at least 10 are needed" in few.line
+
+    def test_evaluate_memorisation_alone(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        command = ("evaluate", "dcgan-32", faces, "--n", "20", "--memorisation", "--partition", "all", "--json")
+        done = run(*command, "--report", tmp_path / "report.html")
+        assert done.code == 0, done.stderr
+        part = json.loads(done.stdout)["memorisation"]
+        assert part["extractor"] == "attributes-64 at 64 px"
+        assert part["figures"] == []
+        assert part["memorisation"]["copies"] == []
+        assert "authenticity" in done.stderr
+        assert "closest to a training face" in (tmp_path / "report.html").read_text("utf-8")
+        assert run(*command, "--report", tmp_path / "report.csv").code == 0
+        assert (tmp_path / "report.csv").read_text("utf-8").startswith("median_distance,")
+
+    def test_evaluate_usefulness(
+        self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        short = partial(evaluate_usefulness, schooling=Schooling(images=64))
+        monkeypatch.setattr(assessment, "evaluate_usefulness", short)
+        done = run(
+            "evaluate", conditional_model, faces, "--usefulness", "--attribute", "Male", "--seeds", "1",
+            "--against", "val", "--synthetic", "5", "--no-filter", "--fraction", "1.0", "--report",
+            tmp_path / "report.html", "--json",
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        part = json.loads(done.stdout)["usefulness"]
+        assert part["arms"][3]["synthetic"] == 5
+        assert part["attributes"] == ["Male"]
+        assert "the generator itself has seen" in done.stderr
+        assert "<circle" in (tmp_path / "report.html").read_text("utf-8")
+        parts = ("--usefulness", "--memorisation", "--report", tmp_path / "both.csv")
+        both = run("evaluate", "dcgan-32", faces, *parts)
+        assert both.code == 2
+        assert "two parts do not fit into one table" in both.line
 
     def test_info(self, run: Run) -> None:
         done = run("info", "--json")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import re
 import signal
@@ -27,9 +28,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -38,7 +40,9 @@ from benchmarks.reliability.zoo import publish
 from hypothesis import HealthCheck, Phase, given, seed as seeded, settings, strategies as st
 
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
-PACK = 20  # requests of one example, sent at the same time
+SIDE = 10  # beginnings and ends of requests in one example
+AT_ONCE = 20  # requests sent at the same time by each process
+PROCESSES = 3  # that make up requests
 GROWTH_MIB = 48.0  # more resident memory at the end than after warming up is a leak
 TRACE = re.compile(rb'Traceback|File \\?"|site-packages|\.py\b|src/faceaug')
 NAMES = ["n", "seed", "face", "to", "to_face", "steps", "attributes", "model", "format", "x"]
@@ -91,16 +95,19 @@ def _headers() -> st.SearchStrategy[list[bytes]]:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> tuple[bytes, bool]:
-    """What is sent, and whether an answer is waited for: pieces of requests are left standing."""
-    method = draw(st.sampled_from([b"GET"] * 8 + METHODS))
-    version = draw(st.sampled_from([b"HTTP/1.1"] * 8 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9.9", b""]))
-    host = draw(st.sampled_from([[b"Host: 127.0.0.1"]] * 6 + [[], [b"Host: evil.example"]]))
-    head = b"\r\n".join([b" ".join([method, draw(_targets()), version]), *host, *draw(_headers())])
-    whole = head + b"\r\n\r\n" + draw(st.binary(max_size=20))
-    if draw(st.integers(0, 9)):
-        return whole, True
-    return whole[: draw(st.integers(0, len(whole)))], False
+def packs(draw: st.DrawFn) -> list[tuple[bytes, bool]]:
+    """Requests: every beginning with every end. And whether an answer is waited for: pieces are left standing."""
+    methods = st.sampled_from([b"GET"] * 8 + METHODS)
+    versions = st.sampled_from([b"HTTP/1.1"] * 8 + [b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9.9", b""])
+    hosts = st.sampled_from([[b"Host: 127.0.0.1"]] * 6 + [[], [b"Host: evil.example"]])
+    lines = draw(st.lists(st.tuples(methods, _targets(), versions), min_size=SIDE, max_size=SIDE))
+    ends = st.tuples(hosts, _headers(), st.binary(max_size=20), st.integers(0, 9), st.floats(0, 1))
+    made = []
+    for host, headers, body, whole, share in draw(st.lists(ends, min_size=SIDE, max_size=SIDE)):
+        for line in lines:
+            request = b"\r\n".join([b" ".join(line), *host, *headers]) + b"\r\n\r\n" + body
+            made.append((request, True) if whole else (request[: int(share * len(request))], False))
+    return made
 
 
 @dataclass(slots=True)
@@ -130,12 +137,22 @@ class Tally:
                 self.failures.append(f"{wrong} to {sent[:200]!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The server's process, port and log."""
+@dataclass(frozen=True)
+class Door:
+    """Where the server listens."""
+
+    port: int
+
+    def open(self, source: str = ATTACKER, patience: float = 2.0) -> socket.socket:
+        """A connection from one of this machine's loopback addresses."""
+        return socket.create_connection((ATTACKER, self.port), timeout=patience, source_address=(source, 0))
+
+
+@dataclass(frozen=True)
+class Server(Door):
+    """The server's process and log."""
 
     process: subprocess.Popen[bytes]
-    port: int
     log: Path
 
     def memory(self) -> dict[str, float]:
@@ -143,10 +160,6 @@ class Server:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         found = {name: int(kib) / 1024 for name, kib in re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", text)}
         return {"now": round(found["VmRSS"], 1), "peak": round(found["VmHWM"], 1)}
-
-    def open(self, source: str = ATTACKER, patience: float = 2.0) -> socket.socket:
-        """A connection from one of this machine's loopback addresses."""
-        return socket.create_connection((ATTACKER, self.port), timeout=patience, source_address=(source, 0))
 
 
 @contextmanager
@@ -157,6 +170,7 @@ def serving(folder: Path) -> Iterator[Server]:
             [sys.executable, "-m", "faceaug", "serve", "--port", "0", "--json", "--rate", "0"],
             stdout=subprocess.PIPE, stderr=handle,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,  # systems that share the processor out by session then give all alike
         )  # fmt: skip
     assert process.stdout
     try:
@@ -166,18 +180,18 @@ def serving(folder: Path) -> Iterator[Server]:
             if not line:
                 raise SystemExit(log.read_text())
             text += line
-        yield Server(process, int(json.loads(text)["url"].rstrip("/").rpartition(":")[2]), log)
+        yield Server(int(json.loads(text)["url"].rstrip("/").rpartition(":")[2]), process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         process.stdout.close()
 
 
-def exchange(server: Server, sent: bytes, tally: Tally, *, wait: bool = True) -> None:
+def exchange(server: Door, sent: bytes, tally: Tally, *, wait: bool = True) -> None:
     """Send something on a connection of its own; take the answer, which the server or its length ends."""
     answer = b""
     with suppress(OSError), server.open() as connection:
-        connection.sendall(sent)
+        _push(connection, sent)
         if not wait:
             return
         while True:
@@ -222,20 +236,37 @@ class Honest(threading.Thread):
 
     def percentile(self, share: float) -> float:
         """Seconds within which this share of the requests was answered."""
-        return round(sorted(self.waits)[int(share * (len(self.waits) - 1))], 3)
+        found = percentile(self.waits, share)
+        return math.inf if found is None else found
 
 
-def made_up(server: Server, tally: Tally, n: int, seed: int) -> int:
-    """Requests from hypothesis, some at a time; how many."""
-    with ThreadPoolExecutor(PACK) as pool:
+def percentile(waits: list[float], share: float) -> float | None:
+    """Of waiting times; None if nobody waited."""
+    return round(sorted(waits)[int(share * (len(waits) - 1))], 3) if waits else None
+
+
+def made_up(server: Door, tally: Tally, n: int, seed: int, *, processes: int = PROCESSES) -> int:
+    """Requests from hypothesis, some at a time; how many. Making them up is most of the work."""
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        shares = [pool.submit(_made_up, server.port, -(-n // processes), seed + 1000 * k) for k in range(processes)]
+        found = [share.result() for share in shares]
+    for _, statuses, failures in found:
+        tally.statuses += statuses
+        tally.failures += failures
+    return sum(sent for sent, _, _ in found)
+
+
+def _made_up(port: int, n: int, seed: int) -> tuple[int, Counter[str], list[str]]:
+    server, tally = Door(port), Tally()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         sent = 0
 
         @seeded(seed)
         @settings(
-            max_examples=-(-n // PACK), database=None, deadline=None, phases=[Phase.generate],
+            max_examples=-(-n // SIDE**2), database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
-        @given(st.lists(requests(), min_size=PACK, max_size=PACK))
+        @given(packs())
         def send(pack: list[tuple[bytes, bool]]) -> None:
             nonlocal sent
             sent += len(pack)
@@ -243,7 +274,7 @@ def made_up(server: Server, tally: Tally, n: int, seed: int) -> int:
 
         while sent < n:  # hypothesis stops early where it believes to have seen everything
             send()
-    return sent
+    return sent, tally.statuses, tally.failures
 
 
 def slow_sockets(server: Server, count: int, seconds: float) -> dict[str, int]:
@@ -329,28 +360,36 @@ def churn(server: Server, count: int) -> None:
 
 
 def measure(
-    n: int, seed: int, work: Path, *, slow: int = 200, slow_seconds: float = 20, click: int = 500
-) -> dict[str, Any]:
+    n: int, seed: int, work: Path, *,
+    slow: int = 200, slow_seconds: float = 20, click: int = 500, processes: int = PROCESSES, honest_s: float = 2.0,
+) -> dict[str, Any]:  # fmt: skip
     """The whole campaign; see the top of the file."""
     parts: dict[str, Any] = {}
     tallies: dict[str, Tally] = {}
     with serving(work) as server:
+        honest = Honest(server)
 
         def part(name: str, act: Callable[[Tally], object]) -> None:
-            began = time.monotonic()
+            began, before_it = time.monotonic(), len(honest.waits)
             tally = tallies[name] = Tally()
             more = act(tally)
             parts[name] = {
                 "seconds": round(time.monotonic() - began, 1),
-                "answers": dict(sorted(tally.statuses.items())),
-            }
+                "answers": dict(sorted(tally.statuses.items())), "memory_mib": server.memory()["now"],
+                "honest_p99_s": percentile(honest.waits[before_it:], 0.99),
+            }  # fmt: skip
             parts[name] |= more if isinstance(more, dict) else {}
 
-        part("warming up", lambda tally: (made_up(server, tally, min(n, 2000), seed + 1), clicks(server, tally, click)))
+        part(
+            "warming up",
+            lambda tally: (
+                made_up(server, tally, min(n, 2000), seed + 1, processes=processes),
+                clicks(server, tally, click),
+            ),
+        )
         before = server.memory()
-        honest = Honest(server)
         honest.start()
-        part("made up by hypothesis", lambda tally: {"sent": made_up(server, tally, n, seed)})
+        part("made up by hypothesis", lambda tally: {"sent": made_up(server, tally, n, seed, processes=processes)})
         part("slow sockets", lambda _: slow_sockets(server, slow, slow_seconds))
         part("bodies of 10 MB", lambda tally: big_bodies(server, tally, 12))
         part("clicks at once", lambda tally: [clicks(server, tally, click) for _ in range(4)])
@@ -363,7 +402,7 @@ def measure(
     failures = [failure for tally in tallies.values() for failure in tally.failures]
     failures += [f"honest request: {refused}" for refused in honest.refused]
     failures += [line for line in log.splitlines() if "Traceback" in line or "Error" in line]
-    if honest.percentile(0.99) >= 2:
+    if honest.percentile(0.99) >= honest_s:
         failures.append("honest requests wait too long")
     if after["now"] - before["now"] > GROWTH_MIB:
         failures.append(f"memory grew from {before['now']} to {after['now']} MiB")

@@ -11,7 +11,14 @@ import click
 from faceaug import options as parsing
 from faceaug.console import Console, common_options, run_to_the_end
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import FOLDER, expand_options, in_a_folder, making_options, serve_options
+from faceaug.options import (
+    FOLDER,
+    evaluate_options,
+    expand_options,
+    in_a_folder,
+    making_options,
+    serve_options,
+)
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -243,37 +250,23 @@ def train(
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
 @click.argument("model")
 @click.argument("folder", type=FOLDER)
-@click.option("--n", type=int, default=5000, show_default=True, help="Generated faces to look at.")
-@click.option(
-    "--extractor", type=click.Choice(["efficientnet-lite0", "inception"]), default="efficientnet-lite0",
-    show_default=True, help="The network that compares faces.",
-)  # fmt: skip
-@click.option("--weights", type=FOLDER, help="File with the weights of inception.")
-@click.option("--download", is_flag=True, help="A model OWNER/NAME or the weights of inception may be fetched.")
-@click.option(
-    "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows it learnt from.  [default: train]"
-)
-@click.option(
-    "--against", type=click.Choice(["train", "val", "test"]), help="Rows it has not seen.  [default: val, or test]"
-)
-@click.option(
-    "--real", type=int, default=25_000, show_default=True, help="Use at most so many real faces of each kind."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the faces and of what is drawn.")
-@click.option("--device", help="Where to compute.  [default: cpu]")
 @click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@evaluate_options
 @common_options
-def evaluate(model: str, folder: Path, report: Path | None, console: Console, **options: Any) -> None:
-    """Measure a model against real faces: fidelity, diversity, memorisation.
+def evaluate(
+    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, console: Console, **options: Any
+) -> None:
+    """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
 
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
-    figure stands a control: the same figure for real faces.
+    figure stands a control: the same figure for real faces. --usefulness and --memorisation do that part alone.
     """
-    from faceaug.evaluate import evaluate_source
+    from faceaug.assessment import assess
 
+    options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
     with console.progress("faces", 100, "%") as advance:
-        found = evaluate_source(
-            model, folder, on_progress=lambda done, total, words: advance(100 * done // total, words), **options
+        found = assess(
+            model, folder, report=report, on_progress=lambda done, total, _: advance(100 * done // total), **options
         )
     if report is not None:
         _write_report(report, found)

@@ -32,10 +32,10 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--unasked",
-        type=click.Choice(["typical", "free"]),
+        type=click.Choice(["typical", "kept", "free"]),
         default="typical",
         show_default=True,
-        help="Other attributes: those of real faces that fit, or left to the generator.",
+        help="Other attributes: those of real faces that fit, of the face without the wish, or left to the generator.",
     )
     @click.option(
         "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
@@ -70,12 +70,12 @@ def read_share(text: str) -> float:
     return value
 
 
-def read_number(text: str) -> float | int:
+def read_number(text: str, option: str = "--synthetic") -> float | int:
     """A share, or digits alone as a count."""
     try:
         return int(text) if text.isdigit() else float(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint="--synthetic") from None
+        raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint=option) from None
 
 
 def read_balance(text: str) -> tuple[str, float]:
@@ -143,6 +143,13 @@ _EXPAND = (
 )
 
 
+def evaluate_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `faceaug evaluate`."""
+    for option in reversed(_EVALUATE):
+        command = option(command)
+    return command
+
+
 def serve_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `faceaug serve`."""
     for option in reversed(_SERVE):
@@ -150,6 +157,49 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+_EVALUATE = (
+    click.option("--n", type=int, default=5000, show_default=True, help="Generated faces to look at."),
+    click.option(
+        "--extractor", type=click.Choice(["efficientnet-lite0", "inception", "attributes-64"]),
+        help="The network that compares faces.  [default: efficientnet-lite0; for --memorisation attributes-64]",
+    ),
+    click.option("--weights", type=FOLDER, help="File with the weights of inception."),
+    click.option("--download", is_flag=True, help="A model OWNER/NAME or the weights of inception may be fetched."),
+    click.option(
+        "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows it learnt from.  [default: train]"
+    ),
+    click.option(
+        "--against", type=click.Choice(["train", "val", "test"]), help="Rows it has not seen.  [default: val, or test]"
+    ),
+    click.option(
+        "--real", type=int, default=25_000, show_default=True, help="Use at most so many real faces of each kind."
+    ),
+    click.option("--memorisation", is_flag=True, help="Only look for training faces among the generated ones."),
+    click.option(
+        "--usefulness", is_flag=True, help="Teach classifiers with and without copies and generated faces; compare."
+    ),
+    click.option(
+        "--attribute", "attributes", multiple=True, metavar="NAME",
+        help="For --usefulness: what is learnt (repeatable).  [default: the ten rarest]",
+    ),
+    click.option(
+        "--fraction", default="1.0", show_default=True, metavar="SHARE|COUNT",
+        help="For --usefulness: real faces to use.",
+    ),
+    click.option(
+        "--synthetic", default="1.0", show_default=True, metavar="SHARE|COUNT",
+        help="For --usefulness: generated faces beside them.",
+    ),
+    click.option(
+        "--no-filter", is_flag=True, help="For --usefulness: take generated faces and their labels as they come."
+    ),
+    click.option(
+        "--seeds", type=click.IntRange(min=1), default=3, show_default=True,
+        help="For --usefulness: how often each classifier is taught.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the faces and of what is drawn."),
+    click.option("--device", help="Where to compute.  [default: cpu]"),
+)  # fmt: skip
 _SERVE = (
     click.option(
         "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in."

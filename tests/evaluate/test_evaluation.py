@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from faceaug import FaceFolder, SyntheticFaceSource, evaluate_source
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.evaluate import EvaluationReport
+from faceaug.evaluate import EvaluationReport, evaluate_memorisation
 from faceaug.image import encode_png
 from tests.conftest import write_celeba
 
@@ -214,3 +214,48 @@ def test_generated_faces_are_farther_from_real_ones_than_real_ones_are(celeba64:
     assert generated.frechet > control.frechet
     assert generated.coverage < control.coverage
     assert len(found.memorisation.copies) == 0
+
+
+def test_memorisation_alone_says_the_same_of_copies_and_needs_no_extra(folder: Path, report: EvaluationReport) -> None:
+    audit = evaluate_memorisation("dcgan-32", folder, n=N, seed=6, extractor=Filters())
+    assert audit.memorisation == report.memorisation
+    assert audit.figures == ()
+    assert audit.to_json()["memorisation"] == report.to_json()["memorisation"]
+    assert "precision" not in audit.summary()
+    page = audit.to_html()
+    assert "Control: the unseen real faces that are closest" in page
+    assert "least realistic" not in page
+    (line,) = csv.DictReader(io.StringIO(audit.to_csv().decode()))
+    assert line["copies"] == "0"
+    assert float(line["authenticity"]) == round(audit.memorisation.authenticity, 5)
+    plain = evaluate_memorisation("dcgan-32", folder, n=N, seed=5)  # the very faces of the folder
+    assert plain.subject.extractor == "attributes-64 at 64 px"
+    assert plain.subject.dimension == 256
+    trained = [k for k in range(N) if k % 10 < 7]
+    assert {k for k, _, _ in plain.memorisation.copies} >= set(trained)
+    assert plain.memorisation.authenticity <= 0.35
+
+
+def test_attributes_are_compared_with_those_of_unseen_faces(report: EvaluationReport) -> None:
+    assert report.attributes is not None
+    shown = report.attributes.distribution
+    assert (shown.n, shown.real_n, shown.judge) == (N, 18, "attributes-64")
+    assert len(shown.shown) == 40
+    assert report.attributes.agreement is None  # the model takes none
+    assert "attributes seen by attributes-64" in report.summary()
+    assert "As attributes-64 sees them" in report.to_html()
+    assert report.to_json()["attributes"]["distribution"]["n"] == N
+
+
+def test_a_model_that_takes_attributes_is_asked_for_each(folder: Path, conditional_model: Path) -> None:
+    found = evaluate(folder, source=conditional_model, requests=2, against="train", partition="val", n=60)
+    assert found.attributes is not None
+    agreement = found.attributes.agreement
+    assert agreement is not None
+    assert agreement.requests == 2
+    assert 30 < len(agreement.obeyed) <= 40  # some are too rare among the real faces to say how well they are seen
+    assert "attribute agreement (attributes-64" in found.summary()
+    assert "seen when asked for" in found.to_html()
+    alone = evaluate(folder, source=conditional_model, requests=0, against="train", partition="val", n=60)
+    assert alone.attributes is not None
+    assert alone.attributes.agreement is None

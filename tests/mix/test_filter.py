@@ -236,3 +236,21 @@ def test_agreement_is_calibrated_on_real_faces() -> None:
     exact, enough = judge.judge(wrong, table)
     assert exact[:3].tolist() == [False, True, True]
     assert enough[:3].tolist() == [False, False, True]
+
+
+def test_a_face_asked_to_be_without_something_rare_need_not_be_above_suspicion() -> None:
+    faces = obedient().generate(60, attributes=np.full((60, 40), -1)).numpy()
+    table = np.full((60, 40), -1, np.int8)
+    table[:2, GLASSES] = 1
+    sample = np.ascontiguousarray(faces.transpose(0, 2, 3, 1))
+
+    class Suspicious(Bars):
+        def logits(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.full((len(faces), 40), 0.5, np.float32)  # a little more likely than not, were half of them so
+
+    judge = Agreement(Suspicious(), [GLASSES], RealSide(hash_faces(sample)[:, 0], lambda k: sample[k], sample, table))
+    seen = judge.see(faces, table)
+    assert (seen[:, GLASSES] == table[:, GLASSES]).all()  # one in thirty has them: without is the better guess
+    assert judge.judge(table, seen)[0].all()
+    nothing = judge.see(faces, np.zeros_like(table))
+    assert (nothing == 1).all()

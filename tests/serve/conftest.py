@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,39 +21,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from faceaug.annotations import attribute_index
-from faceaug.errors import ArgumentError
 from faceaug.serve import Engine, FaceService
-from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.synthesize.weights import BUNDLED
+from faceaug.synthesize import load_model
+from faceaug.synthesize.render import RenderPrecision
+from faceaug.synthesize.weights import BUNDLED, CONDITIONAL_MODEL
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cloud_function"
-SWITCHES = ("Smiling", "Male", "Eyeglasses")
 
 
-class SwitchedSource(SyntheticFaceSource):
-    """A source that takes three attributes: each moves the latent vector its own way."""
-
-    _wanted: Mapping[str, int] = {}
-
-    def _check_attributes(self, attributes: Mapping[str, int] | None) -> None:
-        for name in attributes or ():
-            attribute_index(name)
-            if name not in SWITCHES:
-                raise ArgumentError(f"model {self.config.name} does not take {name}")
-        self._wanted = dict(attributes or {})
-
-    def latents(self, n: int, *, start: int = 0) -> Tensor:
-        numbers = super().latents(n, start=start)
-        for name, sign in self._wanted.items():
-            numbers[:, SWITCHES.index(name)] += 3.0 * sign
-        return numbers
-
-
-def bundled(**options: object) -> Engine:
-    return Engine({name: partial(load_model, name) for name in BUNDLED}, **options)  # type: ignore[arg-type]
+def bundled(precision: RenderPrecision = "fp32") -> Engine:
+    return Engine({name: partial(load_model, name) for name in BUNDLED}, precision=precision)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +44,14 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def service(engine: Engine) -> FaceService:
     return FaceService(engine)
+
+
+@pytest.fixture
+def obedient(conditional_model: Path) -> Iterator[Engine]:
+    """An engine whose first model takes no attributes, and whose second does; it has learnt nothing yet."""
+    made = Engine({"dcgan-32": load_model, CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    yield made
+    made.close()
 
 
 def pixels(data: bytes) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,7 +18,8 @@ from faceaug.serve import Engine
 from faceaug.serve.app import create_app
 from faceaug.serve.limits import RateLimit, host_is_ours
 from faceaug.synthesize import Model, load_model
-from tests.serve.conftest import SwitchedSource, bundled, tiles
+from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from tests.serve.conftest import bundled, tiles
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +152,28 @@ def test_meta_lists_the_models(client: TestClient) -> None:
     assert meta["max_faces"] == 64
 
 
-def test_attributes_are_offered_for_a_model_that_takes_them() -> None:
-    engine = Engine({"switched": load_model}, make_source=SwitchedSource)
-    with TestClient(create_app(engine)) as client:
-        assert client.get("/api/meta").json()["models"][0]["attributes"] == ["Eyeglasses", "Male", "Smiling"]
+def test_attributes_are_offered_for_a_model_that_takes_them(obedient: Engine) -> None:
+    with TestClient(create_app(obedient, start=CONDITIONAL_MODEL)) as client:
+        assert [model["attributes"][:1] for model in client.get("/api/meta").json()["models"]] == [
+            [],
+            ["5_o_Clock_Shadow"],
+        ]
         assert client.get("/api/faces?seed=1&attributes=Smiling:1").status_code == 200
-        assert "disabled>" not in client.get("/").text.split('name="attributes"')[1][:200]
+        page = client.get("/").text
+        assert f'<option value="{CONDITIONAL_MODEL}" selected>' in page
+        assert "disabled>" not in page.split('name="attributes"')[1][:200]
+        asked = client.get(f"/?seed=1&model={CONDITIONAL_MODEL}&attributes=Smiling:1&unasked=kept").text
+        assert 'data-wishes="Smiling:1"' in asked
+        assert "seed=1&amp;attributes=Smiling:1&amp;unasked=kept" in asked
+
+
+def test_without_a_seed_the_form_s_picture_and_downloads_are_the_same_faces(client: TestClient) -> None:
+    page = client.get("/?n=4").text.partition('<img class="sprite"')[2]
+    seeds = re.findall(r"seed=(\d+)", page)
+    assert len(seeds) == 4
+    assert len(set(seeds)) == 1
+    assert f"Seed {seeds[0]}." in page
+    assert seeds[0] not in client.get("/?n=4").text
 
 
 def test_one_client_over_its_rate_waits_and_the_others_do_not(client: TestClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import shutil
@@ -11,6 +12,8 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
@@ -20,7 +23,9 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 pytest.importorskip("selenium", reason="selenium is not installed")
 
+import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -29,14 +34,17 @@ from selenium.webdriver.support.ui import WebDriverWait
 from faceaug.serve import Engine
 from faceaug.serve.app import create_app
 from faceaug.synthesize import load_model
-from tests.serve.conftest import SwitchedSource, bundled
+from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from tests.serve.conftest import bundled, pixels
 
 WIDTHS = (360, 1280, 2560)
 
 
-def serve(engine: Engine) -> Iterator[str]:
+def serve(engine: Engine, start: str = "") -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(uvicorn.Config(create_app(engine, host="127.0.0.1"), log_level="warning", ws="none"))
+        server = uvicorn.Server(
+            uvicorn.Config(create_app(engine, host="127.0.0.1", start=start), log_level="warning", ws="none")
+        )
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])))
         thread.start()
         yield f"http://127.0.0.1:{door.getsockname()[1]}/"
@@ -97,6 +105,11 @@ class Page:
     def picture(self, selector: str = "#grid canvas") -> str:
         found: str = self.run(f"return document.querySelector('{selector}').toDataURL()")
         return found
+
+    def faces(self) -> NDArray[np.int16]:
+        """All faces as they are shown: (n, H, W, 3)."""
+        found = self.run("return [...document.querySelectorAll('#grid canvas')].map((face) => face.toDataURL())")
+        return np.stack([pixels(base64.b64decode(url.partition(",")[2])) for url in found]).astype(np.int16)
 
     def sent(self) -> list[str]:
         """Addresses requested since the last look."""
@@ -259,22 +272,74 @@ def test_it_works_as_a_form_without_script(chromium: webdriver.Chrome, url: str)
 
 
 @pytest.fixture
-def switched(chromium: webdriver.Chrome) -> Iterator[Page]:
-    for url in serve(Engine({"switched": load_model}, make_source=SwitchedSource)):
-        yield Page(chromium, url)
+def switched(chromium: webdriver.Chrome, conditional_model: Path) -> Iterator[Page]:
+    engine = Engine({"dcgan-32": load_model, CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    calm = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # no fading: a picture is there or it is not
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": calm})
+    for url in serve(engine, start=CONDITIONAL_MODEL):
+        page = Page(chromium, url)
+        yield page
+        assert page.errors() == []
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_a_switch_changes_the_request_and_the_picture(switched: Page) -> None:
+def alike(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Which faces are the same: (n,). Browsers enlarge pictures in more than one way, a grey level or two apart."""
+    return (np.abs(one - other) <= 3).all(axis=(1, 2, 3))
+
+
+def ask_for(page: Page, name: str, value: str) -> tuple[NDArray[np.int16], list[dict[str, list[str]]]]:
+    """Switch an attribute; the picture then, and what was asked for it."""
+    page.sent()
+    radio = page.find(f"input[data-wish={name}][value='{value}']")
+    page.change(lambda: page.driver.execute_script("arguments[0].click()", radio))
+    return page.faces(), [parse_qs(urlsplit(sent).query) for sent in page.sent() if "/api/faces" in sent]
+
+
+def test_a_switch_changes_the_request_and_the_picture_of_the_same_faces(switched: Page) -> None:
+    before, seed = switched.faces(), switched.run("return document.getElementById('facts').textContent")
+    smiling, (faces, walk) = ask_for(switched, "Smiling", "1")
+    assert (faces["attributes"], faces["unasked"], faces["model"]) == (["Smiling:1"], ["kept"], [CONDITIONAL_MODEL])
+    assert walk["attributes"] == ["Smiling:1"]
+    serious, (faces, _) = ask_for(switched, "Smiling", "-1")
+    assert faces["attributes"] == ["Smiling:-1"]
+    changed = [~alike(one, other) for one, other in ((before, smiling), (before, serious))]
+    assert (changed[0] != changed[1]).all()  # each face smiled or did not: one of the two is the face as it was
+    assert changed[0].any()
+    assert changed[1].any()
+    assert alike(ask_for(switched, "Smiling", "")[0], before).all()
+    glasses, (faces, _) = ask_for(switched, "Eyeglasses", "1")
+    assert faces["attributes"] == ["Eyeglasses:1"]
+    assert not alike(glasses, before).all()
+    assert switched.run("return document.getElementById('facts').textContent") == seed
+
+
+def test_rarer_switches_are_folded_away_and_all_can_be_taken_back(switched: Page) -> None:
+    assert len(switched.driver.find_elements(By.CSS_SELECTOR, ".wish")) == 40
+    assert len([wish for wish in switched.driver.find_elements(By.CSS_SELECTOR, ".wish") if wish.is_displayed()]) == 8
+    assert not switched.find("#no-wish").is_displayed()
+    before = switched.faces()
+    ask_for(switched, "Bald", "1")
+    ask_for(switched, "Male", "-1")
+    switched.change(switched.find("#no-wish").click)
+    assert alike(switched.faces(), before).all()
+    assert not switched.find("#no-wish").is_displayed()
+
+
+def test_a_link_opens_the_same_faces_with_their_switches(switched: Page) -> None:
+    ask_for(switched, "Bald", "1")
+    smiling, _ = ask_for(switched, "Smiling", "1")
+    again = Page(switched.driver, switched.find("#get-link").get_attribute("href"))
+    assert alike(again.faces(), smiling).all()
+    assert again.run("return document.getElementById('more').open")
+    assert again.find("input[data-wish=Bald][value='1']").is_selected()
+
+
+def test_switches_are_remembered_beside_a_model_that_takes_none(switched: Page) -> None:
+    glasses, _ = ask_for(switched, "Eyeglasses", "1")
     switched.find("#keep").click()
-    before = switched.picture()
-    switched.sent()
-    switched.find("input[data-wish=Smiling][value='1']").click()
-    WebDriverWait(switched.driver, 20).until(lambda _: switched.picture() != before)
-    asked = [parse_qs(urlsplit(sent).query) for sent in switched.sent() if "/api/faces" in sent]
-    assert asked[0]["attributes"] == ["Smiling:1"]
-    smiling = switched.picture()
-    switched.find("input[data-wish=Smiling][value='-1']").click()
-    WebDriverWait(switched.driver, 20).until(lambda _: switched.picture() not in {before, smiling})
-    switched.find("input[data-wish=Smiling][value='']").click()
-    WebDriverWait(switched.driver, 20).until(lambda _: switched.picture() == before)
-    assert switched.errors() == []
+    switched.change(lambda: switched.find("#model option:first-child").click())
+    assert "cannot be asked" in switched.find("#no-wishes").text
+    assert "attributes" not in switched.find("#get-png").get_attribute("href")
+    switched.change(lambda: switched.find("#model option:last-child").click())
+    assert alike(switched.faces(), glasses).all()

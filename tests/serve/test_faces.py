@@ -6,21 +6,33 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from faceaug import FaceFolder, SyntheticFaceSource
+from faceaug.annotations import ATTRIBUTES
 from faceaug.serve import Engine, FaceService
-from tests.serve.conftest import SwitchedSource, bundled, pixels, tiles
+from faceaug.serve.query import OTHERS, Others
+from faceaug.synthesize import Model, load_model
+from faceaug.synthesize.asking import UNASKED
+from tests.serve.conftest import bundled, pixels, tiles
 
 
 def asked(service: FaceService, query: str, **more: str) -> tuple[int, bytes, dict[str, str]]:
     answer = service.ask(query, **more).result(60)
     return answer.status, answer.body, answer.headers
+
+
+def picture_facts(body: bytes) -> dict[Any, Any]:
+    with Image.open(io.BytesIO(body)) as picture:
+        return dict(picture.info)
 
 
 def test_the_faces_are_those_of_the_source(service: FaceService) -> None:
@@ -133,22 +145,42 @@ def test_a_model_without_attributes_says_so(service: FaceService) -> None:
     assert "takes no attributes" in json.loads(asked(service, "attributes=Smiling:1")[1])["error"]
 
 
-def test_attributes_reach_a_model_that_takes_them() -> None:
-    engine = bundled(make_source=SwitchedSource)
-    service = FaceService(engine)
+def test_who_asks_for_attributes_gets_a_model_that_takes_them(obedient: Engine) -> None:
+    service = FaceService(obedient)
     plain, smiling, both = (
         asked(service, f"seed=3&attributes={wish}") for wish in ("", "Smiling:1", "Male:-1,Smiling:1")
     )
     assert len({plain[1], smiling[1], both[1]}) == 3
     assert both[1] == asked(service, "seed=3&attributes=Smiling:1,Male:-1")[1]
-    with Image.open(io.BytesIO(both[1])) as picture:
-        assert picture.info["attributes"] == "Male:-1,Smiling:1"
-    refused = json.loads(asked(service, "attributes=Young:1")[1])
+    assert [picture_facts(body)["model"] for _, body, _ in (plain, both)] == ["dcgan-32", "tiny-faces"]
+    assert picture_facts(both[1])["attributes"] == "Male:-1,Smiling:1"
+    refused = json.loads(asked(service, "attributes=Smiling:1&model=dcgan-32")[1])
     assert refused["parameter"] == "attributes"
-    assert service.meta()["models"][0]["attributes"] == ["Eyeglasses", "Male", "Smiling"]
+    assert [model["attributes"] for model in service.meta()["models"]] == [[], list(ATTRIBUTES)]
     with zipfile.ZipFile(io.BytesIO(asked(service, "seed=3&format=zip&attributes=Male:-1")[1])) as archive:
         assert b"requested_Male" in archive.read("metadata.csv")
-    engine.close()
+
+
+@pytest.mark.parametrize("unasked", OTHERS)
+def test_faces_with_attributes_are_those_of_the_source(
+    obedient: Engine, conditional_model: Path, unasked: Others
+) -> None:
+    query = f"n=5&seed=7&face=2&attributes=Eyeglasses:1,Male:-1&unasked={unasked}"
+    status, body, _ = asked(FaceService(obedient), query)
+    wanted = {"Eyeglasses": 1, "Male": -1}
+    source = SyntheticFaceSource(conditional_model, seed=7, attributes=wanted, unasked=unasked)
+    assert status == 200
+    assert np.array_equal(tiles(body, 3, 2)[:5], source.generate(5, start=2).permute(0, 2, 3, 1).numpy())
+    assert picture_facts(body)["unasked"] == unasked
+    assert unasked in UNASKED
+
+
+def test_a_walk_with_attributes_keeps_them(obedient: Engine) -> None:
+    service, wish = FaceService(obedient), "&attributes=Eyeglasses:1&unasked=kept"
+    way = tiles(asked(service, f"seed=7&to=9&steps=5{wish}")[1], 5, 1)
+    ends = [pixels(asked(service, f"seed={seed}{wish}")[1]) for seed in (7, 9)]
+    assert np.array_equal(way[0], ends[0])
+    assert np.array_equal(way[-1], ends[1])
 
 
 def test_a_failure_inside_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixture) -> None:
@@ -160,6 +192,25 @@ def test_a_failure_inside_is_a_500_without_a_trace(caplog: pytest.LogCaptureFixt
     assert (status, "secret" in body.decode(), "Traceback" in body.decode()) == (500, False, False)
     assert "secret place" in caplog.text
     engine.close()
+
+
+def test_who_gave_up_waiting_is_no_error_and_no_work(caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+
+    def slow() -> Model:
+        gate.wait(30)
+        return load_model()
+
+    held = Engine({"held": slow})
+    service = FaceService(held)
+    first, given_up, last = (service.ask(f"seed={k}") for k in range(3))
+    time.sleep(0.1)  # the first is being worked on, the others wait
+    assert given_up.cancel()
+    gate.set()
+    assert [first.result(60).status, last.result(60).status] == [200, 200]
+    held.close()
+    assert held.passes <= 2
+    assert caplog.text == ""
 
 
 def test_what_is_offered_is_described(service: FaceService) -> None:

@@ -13,16 +13,24 @@ MODELS = ("one", "two")
 
 def test_nothing_asked_is_one_png_face_of_the_first_model_with_any_seed() -> None:
     assert parse_query("", models=MODELS) == FaceRequest(
-        n=1, seed=None, face=0, to=None, to_face=0, attributes=(), model="one", format="png"
+        n=1, seed=None, face=0, to=None, to_face=0, attributes=(), unasked="typical", model="one", format="png"
     )
 
 
 def test_every_parameter_is_read() -> None:
-    query = "n=5&seed=9223372036854775807&face=3&attributes=Smiling:1,Male:-1&model=two&format=zip"
+    query = "n=5&seed=9223372036854775807&face=3&attributes=Smiling:1,Male:-1&unasked=kept&model=two&format=zip"
     assert parse_query(query, models=MODELS) == FaceRequest(
-        n=5, seed=2**63 - 1, face=3, to=None, to_face=0, attributes=(("Male", -1), ("Smiling", 1)), model="two",
-        format="zip",
+        n=5, seed=2**63 - 1, face=3, to=None, to_face=0, attributes=(("Male", -1), ("Smiling", 1)), unasked="kept",
+        model="two", format="zip",
     )  # fmt: skip
+
+
+def test_attributes_without_a_model_ask_the_one_that_takes_them() -> None:
+    def model(query: str, obedient: str = "two") -> str:
+        return parse_query(query, models=MODELS, obedient=obedient).model
+
+    assert [model(""), model("attributes=Male:1"), model("attributes=Male:1&model=one")] == ["one", "two", "one"]
+    assert model("attributes=Male:1", obedient="elsewhere") == "one"
 
 
 def test_a_walk_is_one_row_of_steps() -> None:
@@ -56,6 +64,7 @@ def test_faces_make_a_square(n: int, grid: tuple[int, int]) -> None:
         ("attributes=Smiling:2", "attributes"), ("attributes=Smile:1", "attributes"),
         ("attributes=Male:1,Male:1", "attributes"), ("attributes=:1", "attributes"),
         ("model=three", "model"), ("model=../../etc/passwd", "model"), ("model=gs://bucket/x", "model"),
+        ("unasked=none", "unasked"),
         ("format=gif", "format"), ("format=PNG", "format"), ("N=1", "N"), ("callback=x", "callback"),
         ("seed=%ff", "query"), ("&".join(f"a{k}=1" for k in range(40)), "query"), ("x" * (MAX_QUERY + 1), "query"),
     ],

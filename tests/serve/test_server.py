@@ -108,6 +108,23 @@ def test_a_connection_in_use_is_kept(server: str) -> None:
             time.sleep(0.4)
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\n\r\n", b"405"),
+        (b"GET /api/faces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\n\r\n", b"413"),
+        (b"PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n989680\r\n", b"405"),
+    ],
+)
+def test_who_sends_ten_megabytes_hears_why_they_are_refused(server: str, head: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as connection:
+        connection.sendall(head + b"x" * 10_000_000)
+        answer = connection.recv(65536)
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:
     for rubbish in (
         b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,

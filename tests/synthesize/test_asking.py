@@ -72,6 +72,20 @@ def test_free_faces_are_told_nothing_but_what_was_asked(conditional_model: Path)
     assert not SyntheticFaceSource(conditional_model, unasked="free").attribute_rows(5).any()
 
 
+def test_kept_attributes_are_those_the_face_has_where_nothing_is_asked(conditional_model: Path) -> None:
+    kept = SyntheticFaceSource(conditional_model, seed=4, attributes=WANTED, unasked="kept")
+    plain = SyntheticFaceSource(conditional_model, seed=4).attribute_rows(50)
+    rows = kept.attribute_rows(50)
+    assert (rows[:, GLASSES] == 1).all()
+    assert (rows[:, MALE] == -1).all()
+    others = np.delete(np.arange(40), [GLASSES, MALE])
+    assert (rows[:, others] == plain[:, others]).all()
+    assert torch.equal(
+        SyntheticFaceSource(conditional_model, seed=4, attributes={"Eyeglasses": -1}, unasked="kept").generate(3),
+        SyntheticFaceSource(conditional_model, seed=4).edit([0, 1, 2], "Eyeglasses", -1),
+    )
+
+
 def test_the_target_says_what_the_face_was_told(source: SyntheticFaceSource) -> None:
     rows = source.attribute_rows(200)
     assert (rows[:, GLASSES] == 1).all()

@@ -9,6 +9,7 @@ from torch import nn
 
 from faceaug.errors import ArgumentError
 from faceaug.synthesize import build_network, conv, deconv
+from faceaug.synthesize.networks import tone
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "networks.txt"
 GENERATOR_KEYS = [
@@ -94,3 +95,26 @@ def test_the_helpers_halve_and_double_with_or_without_batch_norm() -> None:
 def test_a_width_below_one_is_refused_by_name() -> None:
     with pytest.raises(ArgumentError, match="z_size 0"):
         build_network(64, 64, 0)
+
+
+@pytest.mark.parametrize("contrast", [False, True])
+def test_faded_faces_are_told_from_others_by_a_discriminator_that_sees_contrast(contrast: bool) -> None:
+    """Batch norm divides the contrast of a batch out: without the option nothing is left of it."""
+    discriminator, _ = build_network(16, 4, 4, d_contrast=contrast)
+    with torch.no_grad():
+        for parameter in discriminator.parameters():
+            parameter.mul_(10)  # so that the 1e-5 in batch norm is nothing beside the activations
+        faces = torch.rand(32, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        vivid, faded = discriminator(faces), discriminator(faces / 2)
+    assert bool((vivid - faded).abs().max() > 0.05) == contrast
+
+
+def test_tone_is_the_mean_and_spread_of_each_colour() -> None:
+    faces = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    found = tone(faces)
+    assert found.shape == (5, 6)
+    torch.testing.assert_close(found[:, :3], faces.mean(dim=(2, 3)))
+    torch.testing.assert_close(found[:, 3:], faces.std(dim=(2, 3), unbiased=False))
+    flat = torch.zeros(1, 3, 8, 8, requires_grad=True)
+    tone(flat).sum().backward()
+    assert torch.isfinite(flat.grad).all()

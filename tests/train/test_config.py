@@ -72,7 +72,7 @@ def test_settings_are_read_as_the_type_of_their_field() -> None:
         "loss": "hinge", "r1": 0.5, "batch": 64, "flip": False, "d_learning_rate": None, "decay_images": 2000,
         "augment": "",
     }  # fmt: skip
-    assert preset("dcgan-32", **found).loss == "hinge"
+    assert preset("dcgan-32-report", **found).loss == "hinge"
 
 
 @pytest.mark.parametrize(

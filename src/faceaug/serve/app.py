@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +19,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from faceaug.serve.engine import Engine
-from faceaug.serve.faces import Answer, FaceService, problem
+from faceaug.serve.faces import CHOSEN_SEEDS, Answer, FaceService, problem
 from faceaug.serve.limits import SECURITY_HEADERS, RateLimit, host_is_ours
-from faceaug.serve.query import MAX_QUERY, FaceRequest, ParameterError, parse_query
+from faceaug.serve.query import MAX_QUERY, FaceRequest, ParameterError
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -31,10 +32,11 @@ PAGE = Path(__file__).with_name("page")
 STATIC = {"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
 WAIT = 30.0  # seconds a request may wait for its faces
 GRID = 24  # faces the page shows first
+UNASKED = "kept"  # on the page a face that is asked to smile stays the face it was
 _LOG = logging.getLogger(__name__)
 
 
-def create_app(engine: Engine, *, rate: float = 0.0, host: str = "") -> ASGI:
+def create_app(engine: Engine, *, rate: float = 0.0, host: str = "", start: str = "") -> ASGI:
     """The application.
 
     Args:
@@ -43,8 +45,9 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "") -> ASGI:
         rate: requests for faces per second and client address, 0 for no limit.
         host: the address it will be bound to. A loopback address also restricts the Host header, see
             ``limits.host_is_ours``.
+        start: the model the page begins with; the engine's first if empty.
     """
-    views = _Views(FaceService(engine), RateLimit(rate))
+    views = _Views(FaceService(engine), RateLimit(rate), start or engine.names[0])
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -113,8 +116,8 @@ class _Door:
 
 
 class _Views:
-    def __init__(self, service: FaceService, limit: RateLimit) -> None:
-        self._service, self._engine, self._limit = service, service.engine, limit
+    def __init__(self, service: FaceService, limit: RateLimit, start: str) -> None:
+        self._service, self._engine, self._limit, self._start = service, service.engine, limit, start
         # Read once: what a request names is looked up here, never on the disk.
         self._static = {name: (PAGE / name).read_bytes() for name in STATIC}
         self._page = Template((PAGE / "index.html").read_text("utf-8"))
@@ -145,11 +148,11 @@ class _Views:
         asked: FaceRequest | None = None
         if request.url.query:
             try:
-                asked = parse_query(_query(request), models=self._engine.names)
+                asked = self._service.parse(_query(request))
             except ParameterError as problem_found:
                 error = str(problem_found)
         meta = await asyncio.to_thread(self._service.meta)
-        text = self._page.substitute(_fields(meta, asked, error))
+        text = self._page.substitute(_fields(meta, asked, error, self._start))
         return _response(Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8")))
 
     async def meta(self, _: Request) -> Response:
@@ -194,22 +197,24 @@ def _response(answer: Answer) -> Response:
     return Response(answer.body, answer.status, answer.headers)
 
 
-def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str) -> dict[str, str]:
+def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, start: str) -> dict[str, str]:
     """What is put into the page's places, escaped."""
-    chosen = asked.model if asked else meta["models"][0]["name"]
+    chosen = asked.model if asked else start
     model = next(m for m in meta["models"] if m["name"] == chosen)
     n = asked.n if asked else GRID
     seed = "" if asked is None or asked.seed is None else str(asked.seed)
     wishes = ",".join(f"{name}:{sign}" for name, sign in asked.attributes) if asked else ""
-    query = f"n={n}&model={chosen}" + (f"&seed={seed}" if seed else "") + (f"&attributes={wishes}" if wishes else "")
+    drawn = seed or str(secrets.randbelow(CHOSEN_SEEDS))  # without script: the picture and its downloads are the same
+    query = f"n={n}&model={chosen}&seed={drawn}"
+    query += f"&attributes={wishes}&unasked={UNASKED}" if wishes else ""
     options = "".join(
         f'<option value="{html.escape(m["name"])}"{" selected" if m["name"] == chosen else ""}>'
         f"{html.escape(m['name'])} ({m['size']} px)</option>"
         for m in meta["models"]
     )
     plain = {
-        "n": str(n), "seed": seed, "query": query, "error": error, "license": model["license"],
-        "terms": model["terms"], "attributes": wishes, "chosen": chosen, "meta": json.dumps(meta),
+        "n": str(n), "seed": seed, "drawn": drawn, "query": query, "error": error, "license": model["license"],
+        "terms": model["terms"], "attributes": wishes, "chosen": chosen, "meta": json.dumps(meta), "unasked": UNASKED,
     }  # fmt: skip
     escaped = {name: html.escape(value) for name, value in plain.items()}
     return escaped | {"options": options, "no_wishes": "" if model["attributes"] else "disabled"}

@@ -35,6 +35,37 @@ def connect(connections: Connections) -> Callable[..., asyncio.Protocol]:
     return partial(_Connection, connections)
 
 
+class _Patient:
+    """A transport for uvicorn, which ends a connection at once after it has refused a body.
+
+    The client may still be sending then, and its system throws an answer away that is followed by a reset. So what
+    comes is read and forgotten for a moment.
+    """
+
+    def __init__(self, transport: asyncio.Transport, body_comes: Callable[[], bool]) -> None:
+        self._transport, self._body_comes = transport, body_comes
+        self.lingers = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        if self._body_comes():
+            self.lingers = True
+            try:
+                self._transport.write_eof()
+                self._transport.resume_reading()
+            except OSError:  # the client is gone, and nobody has told us yet
+                self._transport.close()
+        else:
+            self._transport.close()
+
+
 class _Connection(asyncio.Protocol):
     """Passes bytes on to uvicorn's protocol, and does what that leaves undone.
 
@@ -56,6 +87,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._patient = _Patient(self._transport, self._body_comes)
         peer = self._transport.get_extra_info("peername")
         self._client = str(peer[0]) if peer else ""
         self._served = asyncio.get_running_loop().time()
@@ -65,7 +97,7 @@ class _Connection(asyncio.Protocol):
             self._drop()
             return
         if not self._refused:
-            self._inner.connection_made(transport)
+            self._inner.connection_made(self._patient)
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,6 +109,8 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._patient.lingers:
+            return
         if self._refused:
             self._refuse(_FULL)
             return
@@ -98,6 +132,10 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if not self._refused:
             self._inner.resume_writing()
+
+    def _body_comes(self) -> bool:
+        cycle = self._inner.cycle
+        return cycle is not None and bool(cycle.more_body)
 
     def _waits_for_head(self) -> bool:
         cycle = self._inner.cycle
@@ -124,7 +162,7 @@ class _Connection(asyncio.Protocol):
         working = cycle is not self._cycle or (cycle is not None and not cycle.response_complete)
         if working and not self._transport.get_write_buffer_size():
             self._cycle, self._served = cycle, loop.time()
-        elif loop.time() - self._served > (SHORT if self._refused else PATIENCE):
+        elif loop.time() - self._served > (SHORT if self._refused or self._patient.lingers else PATIENCE):
             self._drop()
             return
         loop.call_later(SHORT, self._look)

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.image import Image8
 from faceaug.serve.query import FaceRequest, ParameterError
@@ -53,7 +52,6 @@ class Engine:
         models: how to load each model, by the name it is offered under; the first is the default. A model is loaded
             when first needed, once.
         queue: requests that may be unfinished at a time; one more raises Busy.
-        make_source: the class whose objects turn (model, seed, attributes) into latents.
         precision: of the arithmetic; see ``SyntheticFaceSource``.
         threads: of torch, for a pass, set for the whole process; 0 leaves them as they are. More than one make a pass
             wait for the slowest of them, which costs more than they bring where other work runs beside it.
@@ -64,7 +62,6 @@ class Engine:
         models: Mapping[str, Loader],
         *,
         queue: int = QUEUE,
-        make_source: type[SyntheticFaceSource] = SyntheticFaceSource,
         precision: RenderPrecision = "fp32",
         threads: int = 0,
     ) -> None:
@@ -73,8 +70,6 @@ class Engine:
         self.names = tuple(models)
         self.passes = 0  # forward passes so far; fewer than requests when requests share them
         self._loaders, self._queue = dict(models), queue
-        # Choosing faces by the classifier takes seconds to minutes: not for the asking.
-        self._make_source = partial(make_source, choose=False)
         self.precision: RenderPrecision = precision
         self._loaded: dict[str, Model] = {}
         self._renderers: dict[str, Renderer] = {}
@@ -112,10 +107,6 @@ class Engine:
                 found = self._loaded.get(name) or self._loaders[name]()
                 self._loaded[name] = found
         return found
-
-    def attributes(self, name: str) -> tuple[str, ...]:
-        """The attributes this model takes; often none."""
-        return tuple(attribute for attribute in ATTRIBUTES if self._takes(name, attribute))
 
     def submit(self, request: FaceRequest, seed: int, encode: Encode, *, client: str = "") -> Future[bytes]:
         """Queue a request; returns at once.
@@ -162,13 +153,6 @@ class Engine:
             if not self._asking[client]:
                 del self._asking[client]
 
-    def _takes(self, name: str, attribute: str) -> bool:
-        try:
-            self._make_source(self.model(name), attributes={attribute: 1})
-        except ArgumentError:
-            return False
-        return True
-
     def _work(self) -> None:
         while batch := self._next_batch():
             try:
@@ -213,7 +197,7 @@ class Engine:
         if found is None:
             model = self.model(name)
             found = Renderer(model.generator, self.precision, torch.device("cpu"))
-            found.allow_parts(self._make_source(model).latents(BLOCK))
+            found.allow_parts(SyntheticFaceSource(model).latents(BLOCK))
             self._renderers[name] = found
         return found
 
@@ -226,12 +210,14 @@ class Engine:
 
     def _latents(self, model: Model, job: _Job) -> Tensor:
         asked = job.request
-        wanted = dict(asked.attributes) or None
-        source = self._make_source(model, seed=job.seed, attributes=wanted)
+        # Choosing faces by the classifier takes seconds to minutes: not for the asking.
+        source = partial(
+            SyntheticFaceSource, model, attributes=dict(asked.attributes), unasked=asked.unasked, choose=False
+        )
+        faces = source(seed=job.seed).latents(asked.n if asked.to is None else 1, start=asked.face)
         if asked.to is None:
-            return source.latents(asked.n, start=asked.face)
-        first = source.latents(1, start=asked.face)[0]
-        last = self._make_source(model, seed=asked.to, attributes=wanted).latents(1, start=asked.to_face)[0]
+            return faces
+        first, last = faces[0], source(seed=asked.to).latents(1, start=asked.to_face)[0]
         return between(first, last, asked.n, model.config.latent, z_size=model.config.z_size)
 
 

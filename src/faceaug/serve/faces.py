@@ -23,12 +23,13 @@ from faceaug.pages import grid
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.query import MAX_FACES, FaceRequest, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig
+from faceaug.synthesize.weights import CONDITIONAL_MODEL
 
 MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
 FOREVER = "public, max-age=31536000, immutable"
 RETRY_AFTER = 1  # seconds
-_CHOSEN_SEEDS = 10**9  # a seed chosen for somebody should be short enough to be typed
+CHOSEN_SEEDS = 10**9  # a seed chosen for somebody should be short enough to be typed
 _LOG = logging.getLogger(__name__)
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can say: the same faces are the same bytes
 
@@ -68,8 +69,8 @@ class FaceService:
         """
         answer: Future[Answer] = Future()
         try:
-            asked = parse_query(query, models=self.engine.names)
-            seed = self._chance.randrange(_CHOSEN_SEEDS) if asked.seed is None else asked.seed
+            asked = self.parse(query)
+            seed = self._chance.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
             named = replace(asked, seed=seed)
             # Never loads a model here: the caller may be an event loop.
             if asked.seed is not None and if_none_match and self.engine.holds(named.model):
@@ -81,8 +82,13 @@ class FaceService:
         except FaceAugError as error:
             answer.set_result(failure(error))
             return answer
+        answer.add_done_callback(lambda given_up: given_up.cancelled() and work.cancel())
         work.add_done_callback(partial(self._settle, answer, asked, named))
         return answer
+
+    def parse(self, query: str) -> FaceRequest:
+        """See ``parse_query``; the models are the engine's."""
+        return parse_query(query, models=self.engine.names, obedient=CONDITIONAL_MODEL)
 
     def meta(self) -> dict[str, Any]:
         """What is offered: models with their size, licence, hash and attributes, formats and limits. Loads them all."""
@@ -101,10 +107,12 @@ class FaceService:
         return {
             "name": name, "size": config.size, "license": config.license, "sha256": config.sha256,
             "terms": TERMS.get(config.license, "see the model's card"),
-            "attributes": list(self.engine.attributes(name)),
+            "attributes": list(config.attributes),
         }  # fmt: skip
 
     def _settle(self, answer: Future[Answer], asked: FaceRequest, named: FaceRequest, work: Future[bytes]) -> None:
+        if not answer.set_running_or_notify_cancel():
+            return  # nobody waits any more
         error = work.exception()
         if error is not None:
             answer.set_result(failure(error))
@@ -185,6 +193,7 @@ def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dic
             facts |= {"key": str(named.face), "step": str(k)}
     if named.attributes:
         facts["attributes"] = ",".join(f"{name}:{sign}" for name, sign in named.attributes)
+        facts["unasked"] = named.unasked
     return facts
 
 

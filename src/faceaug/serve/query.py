@@ -13,7 +13,9 @@ from faceaug.draws import MAX_SEED
 from faceaug.errors import ArgumentError
 
 AnswerFormat: TypeAlias = Literal["png", "webp", "zip"]
+Others: TypeAlias = Literal["typical", "kept", "free"]  # see ``SyntheticFaceSource``, which is not imported here
 FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
+OTHERS: tuple[Others, ...] = get_args(Others)
 MAX_FACES = 64
 MAX_QUERY = 2048  # bytes; the longest meaningful query, all forty attributes, has under 1,100
 MAX_FACE = 2**31 - 1
@@ -44,6 +46,7 @@ class FaceRequest:
         to: seed of the face a walk ends at, or None: faces, not a walk.
         to_face: number of that face in the sequence of ``to``.
         attributes: what was asked for, by name in alphabetical order, each -1 or 1.
+        unasked: what the model is told of the other attributes.
         model: one of the names the service offers.
         format: "png" or "webp", one picture with all faces, or "zip", a picture for each and metadata.csv.
     """
@@ -54,6 +57,7 @@ class FaceRequest:
     to: int | None
     to_face: int
     attributes: tuple[tuple[str, int], ...]
+    unasked: Others
     model: str
     format: AnswerFormat
 
@@ -68,12 +72,13 @@ class FaceRequest:
         return -(-self.n // self.columns)
 
 
-def parse_query(query: str, *, models: tuple[str, ...]) -> FaceRequest:
+def parse_query(query: str, *, models: tuple[str, ...], obedient: str = "") -> FaceRequest:
     """Read the part of a URL behind the question mark.
 
     Args:
         query: percent-encoded, as it came. An empty value counts as not given, as forms send it.
         models: the names on offer; the first is the default.
+        obedient: the default where attributes are asked for, if it is on offer.
 
     Raises:
         ParameterError: an unknown, repeated, unreadable or impossible parameter; names it.
@@ -88,13 +93,15 @@ def parse_query(query: str, *, models: tuple[str, ...]) -> FaceRequest:
                 raise ParameterError(name, "belongs to a walk between two faces; give the other face's seed as to=")
     elif n is not None:
         raise ParameterError("n", "a walk (to=) has steps=, not n=")
-    seed = take.number("seed", 0, MAX_SEED)
+    seed, attributes = take.number("seed", 0, MAX_SEED), take.attributes()
+    model = obedient if attributes and obedient in models else models[0]
     request = FaceRequest(
         n=(n or 1) if to is None else (steps or DEFAULT_STEPS),
         seed=seed, face=take.number("face", 0, MAX_FACE) or 0, to=to, to_face=to_face or 0,
-        attributes=take.attributes(),
-        model=take.choice("model", models),
-        format=cast("AnswerFormat", take.choice("format", FORMATS)),
+        attributes=attributes,
+        unasked=cast("Others", take.choice("unasked", OTHERS, OTHERS[0])),
+        model=take.choice("model", models, model),
+        format=cast("AnswerFormat", take.choice("format", FORMATS, FORMATS[0])),
     )  # fmt: skip
     if unknown := sorted(set(given) - take.known):
         raise ParameterError(_shown(unknown[0]), f"no such parameter; there are {', '.join(sorted(take.known))}")
@@ -137,11 +144,11 @@ class _Fields:
             raise ParameterError(name, f"{_shown(text)}: expected a whole number from {low} to {high}")
         return int(text)
 
-    def choice(self, name: str, options: tuple[str, ...]) -> str:
+    def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
         text = self._text(name)
         if text is not None and text not in options:
             raise ParameterError(name, f"{_shown(text)}: expected one of {', '.join(options)}")
-        return text or options[0]
+        return text or default
 
     def attributes(self) -> tuple[tuple[str, int], ...]:
         wanted: dict[str, int] = {}

@@ -18,7 +18,7 @@ from faceaug.serve.engine import Engine, Loader
 from faceaug.serve.limits import Connections
 from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
-from faceaug.synthesize.weights import BUNDLED
+from faceaug.synthesize.weights import BUNDLED, default_model
 
 GRACE = 10  # seconds for requests under way when the server is told to stop
 
@@ -86,8 +86,9 @@ def run_server(
     for name in engine.names:
         engine.model(name)  # what is wrong with a model is said now, not to the first who asks for it
     door = listen(host, port)
+    start = "" if models else default_model(attributes=True)  # switches make the better page
     config = uvicorn.Config(
-        create_app(engine, rate=rate, host=host), http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
+        create_app(engine, rate=rate, host=host, start=start), http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
         lifespan="on", log_level=logging.ERROR, access_log=False, server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=GRACE,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from faceaug.annotations import ATTRIBUTES, attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 
-Unasked: TypeAlias = Literal["typical", "free"]
+Unasked: TypeAlias = Literal["typical", "free", "kept"]
 UNASKED: tuple[Unasked, ...] = get_args(Unasked)
 Rows: TypeAlias = NDArray[np.int8]  # (n, 40): -1 no, 1 yes, 0 "don't care"
 _STRONGEST = 4.0
@@ -82,11 +82,13 @@ class Wish:
         asked: int8 (40,).
         typical: rows of real faces, int8 (m, 40), that fill in what is not asked; None leaves it to the generator.
         seed: of the draws.
+        kept: fill in the row that the face has where nothing is asked, fitting or not.
     """
 
     asked: Rows
     typical: Rows | None
     seed: int
+    kept: bool = False
 
     def rows(self, start: int, n: int) -> Rows:
         """What faces ``start`` to ``start + n - 1`` are told, int8 (n, 40): each depends on (wish, seed, k) alone."""
@@ -102,7 +104,7 @@ class Wish:
 
     def _fitting(self) -> NDArray[np.int64]:
         """The typical rows that have most of what is asked: all of it, where there are such."""
-        wanted = self.asked != 0
+        wanted = (self.asked != 0) & (not self.kept)
         rows = np.zeros((0, len(ATTRIBUTES)), np.int8) if self.typical is None else self.typical
         agreeing = (rows[:, wanted] == self.asked[wanted]).sum(axis=1)
         return np.flatnonzero(agreeing == agreeing.max())

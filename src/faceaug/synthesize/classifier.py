@@ -88,6 +88,7 @@ class AttributeClassifier:
         attributes: names of the columns of its answers.
         balanced_accuracy: float32 (a,), 0.5 is guessing; see ``ClassifierConfig``.
         prevalence: float32 (a,), share of the training faces that have each attribute.
+        network: float32 (n, 3, 64, 64) in -1..1 -> logits (n, a); in evaluation mode.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class AttributeClassifier:
         self.balanced_accuracy = np.array(config.balanced_accuracy, np.float32)
         self.prevalence = np.array(config.prevalence, np.float32)
         self._device = torch.device(device or "cpu")
-        self._network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
+        self.network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
 
     def logits(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """How strongly faces show each attribute, as the logarithm of odds where both answers were equally frequent.
@@ -115,7 +116,7 @@ class AttributeClassifier:
         Raises:
             ArgumentError: another type or shape.
         """
-        return self._each(faces, self._network, len(self.attributes))
+        return self._each(faces, self.network, len(self.attributes))
 
     def probabilities(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """How probable each attribute is where it is as frequent as it was among the training faces.
@@ -128,12 +129,16 @@ class AttributeClassifier:
         Returns:
             float32 (n, a), 0 to 1.
         """
+        return self.as_probabilities(self.logits(faces))
+
+    def as_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What ``probabilities`` says, from what ``logits`` said: float32 (n, a)."""
         prior = np.log(self.prevalence) - np.log1p(-self.prevalence)
-        return sigmoid(self.logits(faces) + prior)
+        return sigmoid(logits + prior)
 
     def features(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
         """What the last layer sees: float32 (n, 256). Near by are faces whose attributes look alike."""
-        return self._each(faces, self._network.features, self._network.fc.in_features)
+        return self._each(faces, self.network.features, self.network.fc.in_features)
 
     @torch.inference_mode()
     def _each(self, faces: NDArray[np.uint8] | Tensor, function: Any, width: int) -> NDArray[np.float32]:

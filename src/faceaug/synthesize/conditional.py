@@ -94,12 +94,14 @@ class ProjectionDiscriminator(Discriminator):
         size: see there.
         norm: see there.
         minibatch_stddev: see there.
+        contrast: see there.
     """
 
     def __init__(
-        self, conv_dim: int, size: int = SIZE, *, norm: Norm = "batch", minibatch_stddev: bool = False
-    ) -> None:
-        super().__init__(conv_dim, size, norm=norm, minibatch_stddev=minibatch_stddev)
+        self, conv_dim: int, size: int = SIZE, *, norm: Norm = "batch", minibatch_stddev: bool = False,
+        contrast: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(conv_dim, size, norm=norm, minibatch_stddev=minibatch_stddev, contrast=contrast)
         self.features = nn.Linear(self.fc.in_features, _FEATURES)
         self.fc = nn.Linear(_FEATURES, 1)
         self.project = nn.Linear(len(ATTRIBUTES), _FEATURES, bias=False)
@@ -115,12 +117,15 @@ class ProjectionDiscriminator(Discriminator):
 def build_conditional(
     d_conv_dim: int, g_conv_dim: int, z_size: int, *,
     seed: int = 0, size: int = SIZE, d_norm: Norm = "batch", minibatch_stddev: bool = False,
+    d_contrast: bool = False,
     embedding: int = EMBEDDING,
 ) -> tuple[ProjectionDiscriminator, FilmGenerator]:  # fmt: skip
     """Build both networks with fresh weights; see ``build_network``, which takes the same."""
     check_widths(d_conv_dim, g_conv_dim, z_size)
     with torch.device("meta"):
-        discriminator = ProjectionDiscriminator(d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev)
+        discriminator = ProjectionDiscriminator(
+            d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev, contrast=d_contrast
+        )
         generator = FilmGenerator(z_size, g_conv_dim, size, embedding=embedding)
     initialize(discriminator, seed, "discriminator")
     initialize(generator, seed, "generator")

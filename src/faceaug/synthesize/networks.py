@@ -74,21 +74,26 @@ class Discriminator(nn.Module):
         norm: "batch" is the document's: batch norm behind every convolution but the first. "none" and "spectral" have
             biases instead; ``build_network`` adds the spectral norm.
         minibatch_stddev: show the last layer how much faces of a batch differ, which gives sameness away.
+        contrast: show the last layer the mean and the spread of each face's pixels, and give the first convolution a
+            bias. Without, batch norm divides contrast out of every batch: real and generated faces may differ in it
+            and nothing tells, so a generator's colours fade as it learns.
     """
 
     def __init__(
-        self, conv_dim: int, size: int = SIZE, *, norm: Norm = "batch", minibatch_stddev: bool = False
-    ) -> None:
+        self, conv_dim: int, size: int = SIZE, *, norm: Norm = "batch", minibatch_stddev: bool = False,
+        contrast: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.conv_dim = conv_dim
-        self.minibatch_stddev = minibatch_stddev
+        self.minibatch_stddev, self.contrast = minibatch_stddev, contrast
         channels = [3, *widths(conv_dim, size)]
         self.depth = len(channels) - 1
         for k in range(1, self.depth + 1):
             batch_norm = norm == "batch" and k > 1
-            layer = conv(channels[k - 1], channels[k], 4, batch_norm=batch_norm, bias=norm != "batch")
+            bias = norm != "batch" or (contrast and k == 1)
+            layer = conv(channels[k - 1], channels[k], 4, batch_norm=batch_norm, bias=bias)
             self.add_module(f"conv{k}", layer)
-        self.fc = nn.Linear((channels[-1] + int(minibatch_stddev)) * 4 * 4, 1)
+        self.fc = nn.Linear((channels[-1] + int(minibatch_stddev)) * 4 * 4 + 6 * int(contrast), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, float (n, 1)."""
@@ -96,12 +101,21 @@ class Discriminator(nn.Module):
         return logits
 
     def maps(self, x: Tensor) -> Tensor:
-        """The last maps as one row of numbers for each face, float (n, channels * 16)."""
+        """The last maps as one row of numbers for each face, float (n, channels * 16), and what goes with them."""
+        pixels = x
         for k in range(1, self.depth + 1):
             x = F.leaky_relu(self.get_submodule(f"conv{k}")(x), _LEAK)  # (n, c, 16, 16), (n, 2c, 8, 8), (n, 4c, 4, 4)
         if self.minibatch_stddev:
             x = torch.cat([x, deviation(x)], 1)
-        return x.contiguous().view(len(x), -1)
+        row = x.contiguous().view(len(x), -1)
+        return torch.cat([row, tone(pixels).to(row.dtype)], 1) if self.contrast else row
+
+
+def tone(x: Tensor) -> Tensor:
+    """Mean and standard deviation of each face's pixels by colour: (n, 3, H, W) -> float32 (n, 6)."""
+    pixels = x.float().flatten(2)
+    spread = (pixels.var(dim=2, unbiased=False) + 1e-8).sqrt()  # a flat face has a slope too
+    return torch.cat([pixels.mean(dim=2), spread], 1)
 
 
 def deviation(x: Tensor) -> Tensor:
@@ -146,6 +160,7 @@ class Generator(nn.Module):
 def build_network(
     d_conv_dim: int, g_conv_dim: int, z_size: int, *,
     seed: int = 0, size: int = SIZE, d_norm: Norm = "batch", minibatch_stddev: bool = False,
+    d_contrast: bool = False,
 ) -> tuple[Discriminator, Generator]:  # fmt: skip
     """Build both networks with fresh weights, N(0, 0.02) for convolutions and linear layers.
 
@@ -157,6 +172,7 @@ def build_network(
         size: height and width of the faces, 32, 64, 128 or 256 pixels.
         d_norm: what keeps the discriminator's layers in range; see ``Discriminator``.
         minibatch_stddev: see ``Discriminator``.
+        d_contrast: see ``Discriminator``.
 
     Returns:
         (discriminator, generator), in training mode, float32 on the CPU.
@@ -166,7 +182,9 @@ def build_network(
     """
     check_widths(d_conv_dim, g_conv_dim, z_size)
     with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
-        discriminator = Discriminator(d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev)
+        discriminator = Discriminator(
+            d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev, contrast=d_contrast
+        )
         generator = Generator(z_size, g_conv_dim, size)
     initialize(discriminator, seed, "discriminator")
     initialize(generator, seed, "generator")

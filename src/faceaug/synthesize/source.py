@@ -50,7 +50,8 @@ class SyntheticFaceSource:
             are chosen in which the bundled classifier sees them; ``selection`` tells what that cost.
         strength: how strongly the wanted attributes are asked for: 1 is as taught, less is a hint, more exaggerates.
         unasked: what such a model is told of the other attributes. "typical": those of a real face that has the wanted
-            ones, drawn anew for every face, so that the faces are as various as real ones; "free": nothing.
+            ones, drawn anew for every face, so that the faces are as various as real ones; "kept": those that face k
+            has where nothing is asked, so that it changes in what is asked alone, fitting or not; "free": nothing.
         device: where to compute. None is the CPU, whose faces are the reference; another device may differ from it
             by a grey level.
         truncation: squeeze the latent numbers into -truncation..truncation: more ordinary faces, less diverse. None
@@ -330,8 +331,8 @@ class SyntheticFaceSource:
         return self._block[1]
 
     def _wish_for(self, attributes: Mapping[str, int] | None) -> Wish:
-        typical = self._model.rows if self.config.attributes and self.unasked == "typical" else None
-        return Wish(parse_attributes(attributes), typical, self.seed)
+        typical = self._model.rows if self.config.attributes and self.unasked != "free" else None
+        return Wish(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
 
     def _checked(self, attributes: Asked | None, n: int) -> NDArray[np.int8] | None:
         """Rows of attributes as they are; None for names, which are only checked, and for nothing."""

@@ -38,6 +38,7 @@ class TrainConfig:
     d_conv_dim: int = 64
     d_norm: Norm = "batch"  # of the discriminator
     minibatch_stddev: bool = False  # the discriminator also sees how much a batch differs
+    d_contrast: bool = False  # it also sees each face's brightness and contrast, which batch norm hides from it
 
     # What is minimised.
     loss: Loss = "non-saturating"
@@ -167,7 +168,8 @@ _LEAST: dict[str, float] = {
 }  # fmt: skip
 # How 0.1.0 trained, in the fields it did not have; constants, so that its runs go on whatever the defaults become.
 _BEFORE: dict[str, Any] = {
-    "d_norm": "batch", "minibatch_stddev": False, "loss": "non-saturating", "r1": 0.0, "r2": 0.0, "penalty_every": 8,
+    "d_norm": "batch", "minibatch_stddev": False, "d_contrast": False, "loss": "non-saturating", "r1": 0.0, "r2": 0.0,
+    "penalty_every": 8,
     "optimizer": "adam", "d_learning_rate": None, "decay": "none", "decay_from": 0, "decay_images": None,
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
@@ -176,7 +178,10 @@ _BEFORE: dict[str, Any] = {
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
-    "dcgan-32": TrainConfig(images=4_000_000),
+    "dcgan-32": TrainConfig(
+        images=4_000_000, batch=64, decay="linear", decay_from=2_000_000, end_rate=0.05, average_half_life=100_000,
+        augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
+    ),
     # The document's networks and recipe, no average. Its minimax loss is there (``loss="minimax"``), but with it the
     # discriminator wins within 2,000 images and the generator stops learning, as Goodfellow et al. 2014 say it would.
     "dcgan-32-report": TrainConfig(images=4_000_000, average_half_life=0),
@@ -186,8 +191,8 @@ PRESETS: dict[str, TrainConfig] = {
     "dcgan-256": TrainConfig(size=256, images=4_000_000, batch=32),
     # Obeys attributes. CelebA's faces at this size are few enough to be learnt by heart in the end.
     "faces-64": TrainConfig(
-        architecture="film-subpixel", size=64, z_size=128, images=600_000, batch=64, minibatch_stddev=True,
-        decay="linear", decay_from=300_000, end_rate=0.05,
+        architecture="film-subpixel", size=64, z_size=128, images=300_000, batch=64, minibatch_stddev=True,
+        d_contrast=True, decay="linear", decay_from=120_000, end_rate=0.05,
         augment="translation,cutout", augment_target=0.6, augment_limit=0.5, augment_images=4_000_000,
     ),
 }  # fmt: skip

@@ -107,7 +107,7 @@ class Session:
         build: Callable[..., Any] = build_conditional if config.conditional else build_network
         self.discriminator, self.generator = build(
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed, size=config.size,
-            d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev,
+            d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev, d_contrast=config.d_contrast,
         )  # fmt: skip
         if self._start is not None:
             self.generator.load_state_dict(self._start.state_dict())

@@ -4,10 +4,15 @@ const meta = JSON.parse(document.body.dataset.meta);
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const ENLARGE = 5; // a tile's canvas has this many pixels for one of the face's
 const STEPS = 33;
+// What people try first; the others are folded away.
+const FIRST = ["Smiling", "Male", "Young", "Eyeglasses", "Blond_Hair", "Black_Hair", "Bangs", "Heavy_Makeup"];
 
 const shown = { seed: "", n: 0, model: "", wishes: "", columns: 1, size: 1, faces: null, from: 0, to: 0, walk: null };
 const latest = { faces: null, walk: null }; // the request under way, ended when a newer one makes it useless
+const wishes = new Map(document.body.dataset.wishes.split(",").filter(Boolean).map((wish) => wish.split(":")));
 let sharp = false;
+let fading = 0;
+let presses = 0;
 
 document.documentElement.classList.remove("plain");
 document.body.dataset.size = "m";
@@ -56,31 +61,40 @@ async function cut(bitmap, count, columns, side) {
   return Promise.all(whole.map((k) => createImageBitmap(bitmap, (k % columns) * side, Math.floor(k / columns) * side, side, side)));
 }
 
-async function generate() {
-  const wishes = wished();
-  const fields = { n: $("n").value, seed: $("seed").value.trim(), model: $("model").value, attributes: wishes };
+// What a request says beside its seed. A face that is asked to smile is otherwise left as it was.
+function making(model, attributes) {
+  return { model, attributes, unasked: attributes && document.body.dataset.unasked };
+}
+
+async function generate({ keep = false } = {}) {
+  const asked = wished();
+  const seed = $("seed").value.trim() || (keep ? shown.seed : "");
+  const fields = { n: $("n").value, seed, ...making($("model").value, asked) };
   for (const id of ["n", "seed"]) $(id).removeAttribute("aria-invalid");
   $("generate").setAttribute("aria-busy", "true");
+  const mine = ++presses;
   try {
     const { bitmap, headers } = await picture("faces", address(fields));
     const columns = Number(headers.get("X-Faceaug-Grid").split("x")[0]);
     const size = bitmap.width / columns;
     const n = Number(fields.n);
     const faces = await cut(bitmap, n, columns, size);
-    Object.assign(shown, { seed: headers.get("X-Faceaug-Seed"), n, model: fields.model, wishes, columns, size, faces });
-    Object.assign(shown, { from: 0, to: n > 1 ? 1 : 0 });
-    showFaces();
+    const before = { ...shown };
+    Object.assign(shown, { seed: headers.get("X-Faceaug-Seed"), n, model: fields.model, wishes: asked, columns, size, faces });
+    const others = ["seed", "n", "model"].some((name) => shown[name] !== before[name]);
+    if (others) Object.assign(shown, { from: 0, to: n > 1 ? 1 : 0 });
+    if (others) showTiles();
+    showFaces(others ? null : before.faces);
     say(`${n === 1 ? "1 face" : `${n} faces`}, seed ${shown.seed}`);
-    $("generate").removeAttribute("aria-busy");
     await showWalk();
   } catch (error) {
     complain(error);
   } finally {
-    $("generate").removeAttribute("aria-busy");
+    if (mine === presses) $("generate").removeAttribute("aria-busy");
   }
 }
 
-function showFaces() {
+function showTiles() {
   const tiles = shown.faces.map((face, k) => {
     const tile = document.createElement("button");
     const canvas = document.createElement("canvas");
@@ -95,13 +109,35 @@ function showFaces() {
   });
   $("grid").replaceChildren(...tiles);
   arrange();
+}
+
+function showFaces(before) {
+  cancelAnimationFrame(fading);
   redraw();
+  if (before && !calm) fade(before);
   mark();
-  const same = { n: shown.n, seed: shown.seed, model: shown.model, attributes: shown.wishes };
+  const same = { n: shown.n, seed: shown.seed, ...making(shown.model, shown.wishes) };
   for (const format of ["png", "webp", "zip"]) link(`get-${format}`, address({ ...same, format }), `faces-${shown.seed}.${format}`);
   $("get-link").href = address(same).replace("/api/faces", "/");
   $("facts").textContent = `seed ${shown.seed}`;
   $("keep").disabled = false;
+}
+
+// The same faces, otherwise: one melts into the other.
+function fade(before) {
+  const began = performance.now();
+  const frame = (now) => {
+    const share = Math.min(1, Math.max(0, (now - began) / 300));
+    for (const tile of $("grid").children) {
+      const pen = tile.firstChild.getContext("2d");
+      draw(tile.firstChild, before[tile.dataset.k]);
+      pen.globalAlpha = share;
+      draw(tile.firstChild, shown.faces[tile.dataset.k]);
+      pen.globalAlpha = 1;
+    }
+    if (share < 1) fading = requestAnimationFrame(frame);
+  };
+  frame(began);
 }
 
 // As many columns as fit, but no ragged last row where fewer would fill it.
@@ -118,7 +154,7 @@ function link(id, href, name) {
 }
 
 function face(k, seed = shown.seed) {
-  return { n: 1, face: k, seed, model: shown.model, attributes: shown.wishes };
+  return { n: 1, face: k, seed, ...making(shown.model, shown.wishes) };
 }
 
 function mark() {
@@ -145,10 +181,10 @@ function redraw() {
 
 async function showWalk() {
   const fields = { seed: shown.seed, face: shown.from, to: shown.seed, to_face: shown.to, steps: STEPS };
-  const { bitmap } = await picture("walk", address({ ...fields, model: shown.model, attributes: shown.wishes }));
+  const { bitmap } = await picture("walk", address({ ...fields, ...making(shown.model, shown.wishes) }));
   shown.walk = await cut(bitmap, STEPS, STEPS, bitmap.height);
   step();
-  document.body.dataset.walk = `${shown.seed}:${shown.from}-${shown.to}`;
+  document.body.dataset.walk = `${shown.wishes}${shown.seed}:${shown.from}-${shown.to}`;
 }
 
 function step() {
@@ -200,7 +236,14 @@ function showModel() {
   $("no-wishes").textContent = none ? `${model.name} learnt without attributes, so it cannot be asked for a smile or for glasses.` : "";
   $("no-wishes").hidden = !none;
   $("wishes").disabled = none;
-  $("toggles").replaceChildren(...model.attributes.map(toggle));
+  const first = FIRST.filter((name) => model.attributes.includes(name));
+  const others = model.attributes.filter((name) => !first.includes(name));
+  $("toggles").replaceChildren(...first.map(toggle));
+  $("more-toggles").replaceChildren(...others.map(toggle));
+  $("more-title").textContent = `${others.length} more`;
+  $("more").hidden = !others.length;
+  $("more").open ||= others.some((name) => wishes.has(name));
+  wished();
 }
 
 function toggle(name) {
@@ -214,9 +257,9 @@ function toggle(name) {
     const label = document.createElement("label");
     const radio = document.createElement("input");
     const words = document.createElement("span");
-    Object.assign(radio, { type: "radio", name: `wish-${name}`, value, checked: value === "" });
+    Object.assign(radio, { type: "radio", name: `wish-${name}`, value, checked: value === (wishes.get(name) ?? "") });
     radio.dataset.wish = name;
-    radio.addEventListener("change", generate);
+    radio.addEventListener("change", () => generate({ keep: true }));
     words.textContent = text;
     label.append(radio, words);
     segments.append(label);
@@ -225,9 +268,16 @@ function toggle(name) {
   return group;
 }
 
+// Remembered beside the switches, for when another model is chosen and then this one again.
 function wished() {
-  const chosen = [...document.querySelectorAll("[data-wish]:checked")].filter((radio) => radio.value);
-  return chosen.map((radio) => `${radio.dataset.wish}:${radio.value}`).join(",");
+  for (const radio of document.querySelectorAll("[data-wish]:checked")) {
+    if (radio.value) wishes.set(radio.dataset.wish, radio.value);
+    else wishes.delete(radio.dataset.wish);
+  }
+  const model = meta.models.find((one) => one.name === $("model").value);
+  const taken = [...wishes].filter(([name]) => model.attributes.includes(name));
+  $("no-wish").hidden = !taken.length;
+  return taken.map((wish) => wish.join(":")).sort().join(",");
 }
 
 function walkGrid(event) {
@@ -271,6 +321,11 @@ $("seed").addEventListener("input", () => ($("keep").textContent = $("seed").val
 $("model").addEventListener("change", () => {
   showModel();
   generate();
+});
+$("no-wish").addEventListener("click", () => {
+  for (const radio of document.querySelectorAll("[data-wish][value='']")) radio.checked = true;
+  $("wishes").querySelector("input").focus();
+  generate({ keep: true });
 });
 $("grid").addEventListener("click", (event) => {
   const tile = event.target.closest(".face");

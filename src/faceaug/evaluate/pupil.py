@@ -1,0 +1,234 @@
+"""A small classifier that every arm of a comparison teaches in the same way; only the faces it is shown differ.
+
+Same network, same number of steps, same rates, one loss. Batches are drawn so that every attribute, with and without,
+is shown equally often whatever the faces are; thresholds are set afterwards by real faces that were held back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from faceaug.draws import stream
+from faceaug.errors import ArgumentError
+from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
+from faceaug.train.calibrate import fit_odds
+from faceaug.train.session import resolve_precision
+
+SIDE = 64  # pixels: larger faces are shown reduced
+STEM, WIDTHS, BLOCKS = 16, (32, 64, 128), (1, 1, 1)  # a fifth of the bundled classifier
+SYNTHETIC = 2  # as in target["origin"]
+_HEAVIEST = 10.0  # times the average: what one rare face may weigh in the loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schooling:
+    """Every number of a pupil's training; the same for all arms.
+
+    Attributes:
+        images: faces shown.
+        batch: faces at once.
+        learning_rate: the highest; it rises in a straight line and falls along a cosine to nothing.
+        warmup: share of the run in which it rises.
+        weight_decay: of AdamW (Loshchilov and Hutter 2019).
+        smoothing: this much doubt about every label.
+        synthetic_share: how many of the faces shown for an attribute's side are synthetic where there are both kinds.
+    """
+
+    images: int = 40_000
+    batch: int = 64
+    learning_rate: float = 2e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    smoothing: float = 0.05
+    synthetic_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.images < 1 or self.batch < 2:
+            raise ArgumentError(f"images {self.images}, batch {self.batch}: expected at least 1 and 2")
+        if not 0 < self.synthetic_share < 1:
+            raise ArgumentError(f"synthetic_share {self.synthetic_share}: expected a number between 0 and 1")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Faces to teach or to ask with.
+
+    Attributes:
+        pixels: uint8 (n, 3, side, side).
+        labels: int8 (n, a), -1 no, 1 yes, 0 unknown.
+        origin: int8 (n,), 0 real, 1 augmented, 2 synthetic.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    origin: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, part: slice) -> Pool:
+        return Pool(self.pixels[part], self.labels[part], self.origin[part])
+
+
+def joined(*pools: Pool) -> Pool:
+    """Several pools as one, in this order."""
+    return Pool(
+        np.concatenate([pool.pixels for pool in pools]),
+        np.concatenate([pool.labels for pool in pools]),
+        np.concatenate([pool.origin for pool in pools]),
+    )
+
+
+def draw_weights(pool: Pool, synthetic_share: float) -> NDArray[np.float64]:
+    """How probably each face is the next one shown: float64 (n,), adding up to 1.
+
+    An attribute is drawn, then with or without, then one of the faces that are so: a synthetic one with
+    ``synthetic_share`` where there are both kinds. A side that no face has is never drawn.
+    """
+    weights = np.zeros(len(pool))
+    made = pool.origin == SYNTHETIC
+    for labels in pool.labels.T:
+        for sign in (1, -1):
+            fitting = labels == sign
+            kinds = [fitting & ~made, fitting & made]
+            shares = [1 - synthetic_share, synthetic_share] if all(k.any() for k in kinds) else [1.0, 1.0]
+            for kind, share in zip(kinds, shares, strict=True):
+                weights[kind] += share / max(int(kind.sum()), 1)
+    if not weights.sum():
+        raise ArgumentError("nothing is known of any of these faces: there is nothing to teach")
+    found: NDArray[np.float64] = weights / weights.sum()
+    return found
+
+
+def side_weights(pool: Pool, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
+    """How much an answer counts: float32 (2, a), no and yes, so that with and without count alike as they are shown."""
+    shown = np.stack([(drawn[:, None] * (pool.labels == sign)).sum(axis=0) for sign in (-1, 1)])
+    shares = shown / np.maximum(shown.sum(axis=0), 1e-12)
+    found: NDArray[np.float32] = np.minimum(0.5 / np.maximum(shares, 1e-12), _HEAVIEST).astype(np.float32)
+    return found
+
+
+def teach(
+    pool: Pool, schooling: Schooling, *, seed: int, device: torch.device,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> AttributeNetwork:  # fmt: skip
+    """A network that has been shown faces of a pool.
+
+    Args:
+        pool: what is shown.
+        schooling: how.
+        seed: of weights and draws.
+        device: where to compute.
+        on_step: called with the faces shown by each step.
+
+    Returns:
+        In evaluation mode.
+    """
+    network = build_attribute_network(
+        pool.labels.shape[1], seed=seed, side=pool.pixels.shape[2], stem=STEM, widths=WIDTHS, blocks=BLOCKS
+    )
+    network.to(device).to(memory_format=torch.channels_last)
+    optimizer = _optimizer(network, schooling)
+    drawn = draw_weights(pool, schooling.synthetic_share)
+    ends, counts = np.cumsum(drawn), torch.from_numpy(side_weights(pool, drawn)).to(device)
+    fast = resolve_precision("auto", device) == "bf16"
+    steps = math.ceil(schooling.images / schooling.batch)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schooling.learning_rate * _rate(step / steps, schooling.warmup)
+        numbers = stream(seed, index=step, slot="usefulness/batch").random(schooling.batch)
+        chosen = np.minimum(np.searchsorted(ends, numbers * ends[-1], side="right"), len(pool) - 1)
+        faces = _input(pool.pixels[chosen], device)
+        labels = torch.from_numpy(pool.labels[chosen]).to(device).float()
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            logits = network(faces)
+        loss = _loss(logits.float(), labels, counts, schooling.smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        on_step(schooling.batch)
+    return network.eval()
+
+
+def _optimizer(network: AttributeNetwork, schooling: Schooling) -> torch.optim.Optimizer:
+    matrices = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": schooling.weight_decay}, {"params": others, "weight_decay": 0}]
+    return torch.optim.AdamW(groups, lr=schooling.learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def _rate(done: float, warmup: float) -> float:
+    falling = (1 + math.cos(math.pi * max(done - warmup, 0) / (1 - warmup))) / 2
+    return min(done / warmup + 0.02, 1.0) * falling
+
+
+def _loss(logits: Tensor, labels: Tensor, counts: Tensor, smoothing: float) -> Tensor:
+    wanted = 0.5 + labels * (0.5 - smoothing)
+    counted = torch.where(labels > 0, counts[1], counts[0]) * labels.abs()
+    errors = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return (errors * counted).sum() / labels.numel()
+
+
+@torch.inference_mode()
+def scores(network: AttributeNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What a network says of faces: float64 (n, a), high = yes."""
+    device = next(network.parameters()).device
+    fast = resolve_precision("auto", device) == "bf16"
+    found = []
+    for start in range(0, len(pixels), 256):
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            found.append(network(_input(pixels[start : start + 256], device)).float().cpu())
+    return torch.cat(found).double().numpy()
+
+
+def _input(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    faces = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).float()
+    return faces.div_(127.5).sub_(1.0).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thresholds:
+    """Where yes begins: an answer is yes where scale * score + shift > 0.
+
+    Attributes:
+        scale: float64 (a,).
+        shift: float64 (a,).
+    """
+
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def answers(self, given: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Scores, float64 (n, a), as answers: bool (n, a)."""
+        found: NDArray[np.bool_] = given * self.scale + self.shift > 0
+        return found
+
+
+def set_thresholds(given: NDArray[np.float64], held: Pool) -> Thresholds:
+    """Thresholds that balance the two kinds of error, by faces held back (Platt 1999).
+
+    Args:
+        given: scores of the faces held back, float64 (n, a).
+        held: these faces.
+    """
+    odds = []
+    for score, labels in zip(given.T, held.labels.T, strict=True):
+        yes, no = int((labels > 0).sum()) + 1, int((labels < 0).sum()) + 1
+        before = math.log(yes / no)  # what is known before a face is seen; the pupil was shown both sides equally often
+        scale, shift = fit_odds(score + before, labels)
+        odds.append((scale, shift + (scale - 1) * before))
+    scale, shift = np.array(odds).T
+    return Thresholds(scale, shift)

@@ -1,0 +1,109 @@
+"""The real faces an evaluation uses: those the model may have learnt from, and those it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.annotations import PARTITIONS, select_rows
+from faceaug.draws import permutation
+from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.evaluate.report import TRAINING, UNSEEN
+from faceaug.folder import FaceFolder
+from faceaug.synthesize import SyntheticFaceSource
+from faceaug.train.faces import load_faces
+
+LEAST = 10  # faces of a kind: below, five neighbours are most of the others
+Pixels: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RealFaces:
+    """Real faces at the size of a model.
+
+    Attributes:
+        training: uint8 (n, 3, H, W), what the model may have learnt from.
+        rows: int64 (n,), of the folder.
+        unseen: uint8 (u, 3, H, W), what it has not seen; None if there are none.
+        unseen_rows: int64 (u,), of the folder.
+        partition: name of the training rows.
+        against: name of the unseen rows; "" if there are none.
+        notes: what to tell.
+        unreadable: pictures left out, a line each.
+    """
+
+    training: Pixels
+    rows: NDArray[np.int64]
+    unseen: Pixels | None
+    unseen_rows: NDArray[np.int64]
+    partition: str
+    against: str
+    notes: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def choose_real(
+    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int, seed: int
+) -> RealFaces:
+    """The real faces of a folder that generated ones are held against; see ``evaluate_source`` for the arguments."""
+    rows, assumed = select_rows(folder.annotations, partition)
+    name = "all" if assumed else partition or "train"
+    notes = []
+    if assumed:
+        notes.append("no table says which pictures were for training: all were taken for training faces")
+    other = unseen_rows(folder, name, against)
+    crop, size = source.config.crop, source.config.size
+    if not len(other):
+        notes.append("there are no unseen real faces to compare with: that control is missing (partition, against)")
+    unreadable: list[str] = []
+
+    def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
+        if len(rows) > real:
+            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
+            rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
+        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows)
+        unreadable.extend(problems)
+        if len(pixels) < LEAST:
+            raise RefusedError(
+                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; give a larger "
+                "folder or another partition"
+            )
+        return pixels, places
+
+    training, used = load(rows, TRAINING)
+    unseen, others = load(other, UNSEEN) if len(other) else (None, other)
+    where = _partition_of(folder, other, against)
+    return RealFaces(training, used, unseen, others, name, where, tuple(notes), tuple(unreadable))
+
+
+def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
+    """Rows of real faces that are not learnt from; none where there are too few.
+
+    Args:
+        folder: of the faces.
+        partition: the rows that are learnt from.
+        against: the rows wanted; None is the val rows, or the test rows.
+    """
+    if against is not None:
+        if against == partition or partition == "all" or against not in PARTITIONS:
+            wanted = [name for name in PARTITIONS if name != partition]
+            raise ArgumentError(
+                f"against {against!r}, partition {partition!r}: the unseen faces must be another partition"
+                + (f", one of {', '.join(wanted)}" if partition != "all" else "; say which rows are for training")
+            )
+        return select_rows(folder.annotations, against)[0]
+    known = folder.annotations
+    for name in ("val", "test"):
+        rows = np.flatnonzero((known.origin == 0) & (known.partition == PARTITIONS[name]))
+        if partition not in (name, "all") and len(rows) >= LEAST:
+            return rows
+    return np.empty(0, np.int64)
+
+
+def _partition_of(folder: FaceFolder, rows: NDArray[np.int64], against: str | None) -> str:
+    if not len(rows):
+        return ""
+    return against or list(PARTITIONS)[int(folder.annotations.partition[rows[0]])]
