@@ -105,6 +105,22 @@ def load(folder: Path, seed: int, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _agreement(label: Any, seen: Any, truth: Any, right: Any) -> dict[str, Any]:
+    """How often a judge sees the labels (-1, 0, 1) of added faces, over how often it would on such real faces."""
+    has, known = label > 0, label != 0
+    recalls = right[truth].mean(), right[~truth].mean()  # on real faces with the attribute, and without
+    agreed, expected = float((seen[known] == has[known]).mean()), float(np.where(has[known], *recalls).mean())
+    return {
+        "labelled_with": int(has.sum()), "labelled_without": int((label < 0).sum()),
+        "judge_agrees": round(agreed, 4), "judge_on_real": round(expected, 4),
+        "agreement": round(agreed / expected, 4),
+    }  # fmt: skip
+
+
+def _last(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
 def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed: int) -> dict[str, Any]:
     """Eyeglasses and Male to a half each, and what a judge sees in the added faces."""
     began, busy = time.perf_counter(), processor_time()
@@ -115,23 +131,19 @@ def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed:
     faces = dataset.synthetic
     seen = opinion(np.stack([faces[k] for k in range(len(faces))]))
     right = opinion(real.pixels) == (real.labels > 0)
-    by_attribute = {}
-    for name in wanted:
-        column = ATTRIBUTES.index(name)
-        label, truth = faces.attributes[:, column], real.labels[:, column] > 0
-        has = label > 0
-        recalls = right[truth, column].mean(), right[~truth, column].mean()  # on real faces with it, and without
-        agreed = float((seen[label != 0, column] == has[label != 0]).mean())
-        expected = float(np.where(has[label != 0], *recalls).mean())
-        by_attribute[name] = {
-            "labelled_with": int(has.sum()), "labelled_without": int((label < 0).sum()),
-            "judge_agrees": round(agreed, 4), "judge_on_real": round(expected, 4),
-            "agreement": round(agreed / expected, 4),
-        }  # fmt: skip
+    by_attribute = {
+        name: _agreement(faces.attributes[:, k], seen[:, k], real.labels[:, k] > 0, right[:, k])
+        for k, name in enumerate(ATTRIBUTES)
+        if faces.attributes[:, k].any()
+    }
+    ratios = {name: facts["agreement"] for name, facts in by_attribute.items()}
     return {
         "model": dataset.model, "synthetic": len(faces), "augmented": dataset.plan.augmented, "total": len(dataset),
         "shares": {s.attribute: {"before": round(s.before, 4), "after": round(s.after, 4)} for s in dataset.shares},
-        "rejected": dataset.rejected, "looked_at": faces.made, "added": by_attribute, "seconds": round(seconds, 1),
+        "rejected": dataset.rejected, "looked_at": faces.made, "seconds": round(seconds, 1),
+        "agreement_of_all": round(float(np.mean(list(ratios.values()))), 4),
+        "least_agreement": min(ratios.items(), key=_last),
+        "added": {name: by_attribute[name] for name in wanted}, "agreement": ratios,
         "processor_s": round(busy, 1), "memorisation": audit(dataset).document,
     }  # fmt: skip
 

@@ -179,13 +179,15 @@ class TestChoice:
         assert not mixed.synthetic.attributes.any()
         assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
 
-    def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path) -> None:
+    def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path, tmp_path: Path) -> None:
         mixed = expand_dataset(celeba_folder, synthetic=5, source=SyntheticFaceSource(seed=3, choose=False))
         assert not mixed.synthetic.attributes.any()
         source = Barred(seed=3, attributes={"Eyeglasses": 1})
         mixed = expand_dataset(celeba_folder, synthetic=5, source=source)
         assert (mixed.synthetic.attributes[:, GLASSES] == 1).all()
         assert mixed.made_with["attributes"] == {"Eyeglasses": 1}
+        mixed.save(tmp_path / "out")
+        assert replay_row(tmp_path / "out", len(mixed) - 1, source=source).same
         with pytest.raises(ArgumentError, match="asks for Eyeglasses itself"):
             expand_dataset(celeba_folder, synthetic=5, source=source, balance="Male")
 

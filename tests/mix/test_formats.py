@@ -122,6 +122,7 @@ class TestClassFolders:
         assert dataset.synthetic.labels.tolist() == [1, 1]
         folder = FaceFolder(dataset.save(tmp_path / "out").out)
         assert [folder.classes[label] for label in folder.annotations.label] == ["rose"] * 4 + ["tulip"] * 4
+        assert torchvision.datasets.ImageFolder(tmp_path / "out").targets == [0] * 4 + [1] * 4
 
     def test_an_unknown_class_is_named(self, classes: Path) -> None:
         with pytest.raises(ArgumentError, match=r"no class daisy .* its classes are rose, tulip"):

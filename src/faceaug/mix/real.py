@@ -43,7 +43,7 @@ class RealFaces:
         root: the folder they lie in; None for other datasets.
         notes: what was odd.
         classes: names of the labels; empty where they are only numbers or there are none.
-        in_class_folders: whether every class has a folder of its own.
+        in_class_folders: whether every class has, or can have, a folder of its own.
     """
 
     def __init__(self, faces: Faces) -> None:
@@ -61,6 +61,7 @@ class RealFaces:
             _check_map_style(source)
             self.annotations = _collect(source)
             self.classes = _class_names(source, self.annotations.label)
+            self.in_class_folders = bool(self.classes) and all(map(_names_a_folder, self.classes))
 
     def __len__(self) -> int:
         return len(self._source)
@@ -166,6 +167,10 @@ def _class_names(source: object, labels: NDArray[np.int64]) -> tuple[str, ...]:
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
         return ()
     return tuple(found) if len(set(found)) == len(found) > int(labels.max()) >= 0 else ()
+
+
+def _names_a_folder(name: str) -> bool:
+    return bool(name.strip()) and not name.startswith(".") and not set(name) & set('/\\:*?"<>|\0')
 
 
 def _split(item: Any, row: int) -> tuple[Any, Any]:

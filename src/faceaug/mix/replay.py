@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.augment import Compose, Preset, Transform
@@ -162,9 +163,12 @@ def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource 
         raise ArgumentError(
             f"model {model.config.name}: not the one that made {row['file_name']}; give it (source=, --model)"
         )
-    # Of a model that obeys nothing, a face that was asked for something was chosen by its number.
-    if not model.config.attributes or not any(name.startswith("requested_") for name in row):
-        return np.ascontiguousarray(model.generate(1, start=key)[0].permute(1, 2, 0).numpy())
-    asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
+    asked: NDArray[np.int8] | dict[str, int]
+    if not any(name.startswith("requested_") for name in row):
+        asked = run.get("attributes", {})
+    elif model.config.attributes:
+        asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
+    else:
+        asked = {}  # it was chosen: its key is its number in the stream itself
     faces = model.generate(1, attributes=asked, start=key)
     return np.ascontiguousarray(faces[0].permute(1, 2, 0).numpy())
