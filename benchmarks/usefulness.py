@@ -10,8 +10,8 @@ it is trained here from nothing (preset faces-64), and its faces are labelled as
 has seen more. That is the honest test of whether faces can be made from nothing.
 
 It takes hours. Every pupil's answers go to STATE/answers.jsonl at once, the generator has its own checkpoints: the same
-command goes on where it was cut off. --arms without names prints what is
-known so far.
+command goes on where it was cut off. --arms without names teaches nobody and prints what is known so far;
+--arms real "real + classical" teaches those that are the same beside any generator.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from faceaug.evaluate.usefulness import summarise
 from faceaug.mix import expand_dataset
 from faceaug.train import preset, train_gan
 from faceaug.train.calibrate import balanced_accuracy
+from faceaug.train.record import read_config
 
 ADDED = ("real + synthetic", "all")  # the arms that depend on the generator
 ANY = "any generator"
@@ -93,7 +94,8 @@ def own_generator(folder: FaceFolder, size: int, state: Path, images: int) -> Pa
     begun = (run / "config.json").is_file()
     finished = begun and not (run / "faces.json").is_file() and (run / "model").is_dir()
     if not finished:
-        train_gan(faces, run, preset("faces-64", images=images), partition="all", resume=begun)
+        config = read_config(run) if begun else preset("faces-64", images=images)
+        train_gan(faces, run, config, partition="all", resume=begun)
     return run
 
 
