@@ -139,6 +139,13 @@ def test_who_is_gone_while_a_body_is_refused_leaves_no_trace() -> None:
     assert "Traceback" not in errors
 
 
+def test_answers_are_not_held_back_by_the_system() -> None:
+    with listen("127.0.0.1", 0) as door, socket.create_connection(door.getsockname()):
+        connection, _ = door.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:
     for rubbish in (
         b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
