@@ -51,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         door = socket.create_server((host, port), family=family, backlog=1024)
         # Event loops leave a socket made by others alone, and heads and bodies are written one after the other: the
-        # system would hold each body back until the client has acknowledged its head, for 40 ms. Connections inherit it.
+        # system would hold bodies back until clients have acknowledged the heads, 40 ms. Connections inherit this.
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return door
     except OSError as error:
