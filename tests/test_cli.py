@@ -171,7 +171,7 @@ class TestCommands:
         assert document["sizes"]["synthetic"] == 7
         assert document["shares"]["Male"]["after"] == pytest.approx(0.5, abs=0.03)
         assert len(FaceFolder(tmp_path / "plus")) == document["sizes"]["total"]
-        assert "pictures of 32x32 pixels, crop center178" in done.stderr
+        assert "pictures of 64x64 pixels, crop center178" in done.stderr
         assert content(faces) == before
 
     def test_expand_goes_on_after_an_interruption(
@@ -290,7 +290,9 @@ class TestCommands:
     def test_info(self, run: Run) -> None:
         done = run("info", "--json")
         assert done.code == 0
-        assert json.loads(done.stdout)["models"].keys() == {"dcgan-32", "dcgan-32-report", "attributes-64"}
+        assert json.loads(done.stdout)["models"].keys() == {
+            "dcgan-32", "dcgan-32-report", "faces-64", "attributes-64"
+        }  # fmt: skip
         assert "dcgan-32 " in run("info").stdout
 
 
@@ -418,7 +420,10 @@ class TestOutputsInTheWay:
         (("expand", "FOLDER", "--out", "OUT", "--synthetic", "some"), "'some' is neither a share nor a count"),
         (("expand", "FOLDER", "--out", "OUT", "--synthetic", "-1"), "synthetic -1.0: expected a share"),
         (("expand", "FOLDER", "--out", "OUT", "--copies", "-1"), "Invalid value for '--copies'"),
-        (("expand", "FOLDER", "--out", "OUT", "--model", "dcgan-99"), "a bundled model (dcgan-32, dcgan-32-report)"),
+        (
+            ("expand", "FOLDER", "--out", "OUT", "--model", "dcgan-99"),
+            "neither a bundled model (dcgan-32, dcgan-32-report, faces-64)",
+        ),
         (("expand", "FOLDER", "--out", "OUT", "--recipe", "none.toml"), "none.toml: the recipe cannot be read"),
         (("expand", "FOLDER", "--out", "OUT", "--partition", "training"), "'training' is not one of"),
         (("expand", "FOLDER", "--out", "OUT", "--seed", "-1"), "seed -1: expected an integer from 0"),

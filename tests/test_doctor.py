@@ -12,7 +12,7 @@ def test_a_sound_installation_has_no_trouble() -> None:
     found = doctor.examine()
     assert found.trouble == ()
     assert "missing" not in found.versions.values()
-    assert {model.name for model in found.models} == {"dcgan-32", "dcgan-32-report", "attributes-64"}
+    assert {model.name for model in found.models} == {"dcgan-32", "dcgan-32-report", "faces-64", "attributes-64"}
     assert "no known trouble" in found.summary()
 
 
@@ -50,7 +50,7 @@ def test_a_damaged_model_is_trouble_and_the_others_are_still_listed(monkeypatch:
 
     monkeypatch.setattr(doctor, "load_model", fail)
     found = doctor.examine()
-    assert [model.name for model in found.models] == ["dcgan-32-report", "attributes-64"]
+    assert [model.name for model in found.models] == ["dcgan-32-report", "faces-64", "attributes-64"]
     assert found.trouble == ("model.safetensors: damaged; install faceaug again",)
 
 

@@ -359,6 +359,15 @@ def churn(server: Server, count: int) -> None:
             server.open().close()
 
 
+def warm_up(server: Server, tally: Tally, n: int, seed: int, processes: int, slow: int, click: int) -> None:
+    """A little of every part: buffers and the allocator have their sizes then, and what grows later is lost."""
+    made_up(server, tally, n, seed, processes=processes)
+    slow_sockets(server, slow, 5)
+    for _ in range(4):
+        clicks(server, tally, click)
+    churn(server, 2000)
+
+
 def measure(
     n: int, seed: int, work: Path, *,
     slow: int = 200, slow_seconds: float = 20, click: int = 500, processes: int = PROCESSES, honest_s: float = 2.0,
@@ -380,13 +389,7 @@ def measure(
             }  # fmt: skip
             parts[name] |= more if isinstance(more, dict) else {}
 
-        part(
-            "warming up",
-            lambda tally: (
-                made_up(server, tally, min(n, 2000), seed + 1, processes=processes),
-                clicks(server, tally, click),
-            ),
-        )
+        part("warming up", lambda tally: warm_up(server, tally, min(n, 2000), seed + 1, processes, slow, click))
         before = server.memory()
         honest.start()
         part("made up by hypothesis", lambda tally: {"sent": made_up(server, tally, n, seed, processes=processes)})

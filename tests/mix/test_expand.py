@@ -436,7 +436,7 @@ def test_real_faces_are_expanded(celeba64: Path) -> None:
     dataset = expand_dataset(celeba64, synthetic=64, balance="Eyeglasses", seed=1)
     assert dataset.shares[0].after == pytest.approx(0.5, abs=0.001)
     images, target = next(iter(DataLoader(dataset, batch_size=64, sampler=dataset.sampler(balanced=True))))
-    assert images.shape == (64, 3, 32, 32)
+    assert images.shape == (64, 3, 64, 64)  # faces-64 is asked for the glasses
     assert set(target["partition"].tolist()) == {0}
 
 

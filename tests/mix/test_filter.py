@@ -182,7 +182,7 @@ class TestChoice:
     def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path, tmp_path: Path) -> None:
         mixed = expand_dataset(celeba_folder, synthetic=5, source=SyntheticFaceSource(seed=3, choose=False))
         assert not mixed.synthetic.attributes.any()
-        source = Barred(seed=3, attributes={"Eyeglasses": 1})
+        source = Barred("dcgan-32", seed=3, attributes={"Eyeglasses": 1})
         mixed = expand_dataset(celeba_folder, synthetic=5, source=source)
         assert (mixed.synthetic.attributes[:, GLASSES] == 1).all()
         assert mixed.made_with["attributes"] == {"Eyeglasses": 1}

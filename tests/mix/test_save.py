@@ -19,6 +19,7 @@ from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.manifest import COLUMNS
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset
+from faceaug.synthesize import SyntheticFaceSource
 from tests.mix.sources import labelled_pil, pictures
 
 RECIPE = '[[transform]]\nname = "Rotate"\ndegrees = 25\n[[transform]]\nname = "HorizontalFlip"\n'
@@ -28,7 +29,10 @@ RECIPE = '[[transform]]\nname = "Rotate"\ndegrees = 25\n[[transform]]\nname = "H
 def dataset(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ExpandedDataset:
     recipe = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     recipe.write_text(RECIPE)
-    return expand_dataset(celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, recipe=recipe, seed=11)
+    return expand_dataset(
+        celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, recipe=recipe, source=SyntheticFaceSource(seed=11),
+        seed=11,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

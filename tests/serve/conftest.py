@@ -25,13 +25,14 @@ from PIL import Image
 from faceaug.serve import Engine, FaceService
 from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
-from faceaug.synthesize.weights import BUNDLED, CONDITIONAL_MODEL
+from faceaug.synthesize.weights import CONDITIONAL_MODEL
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cloud_function"
+PLAIN = ("dcgan-32", "dcgan-32-report")  # bundled, and take no attributes
 
 
 def bundled(precision: RenderPrecision = "fp32") -> Engine:
-    return Engine({name: partial(load_model, name) for name in BUNDLED}, precision=precision)
+    return Engine({name: partial(load_model, name) for name in PLAIN}, precision=precision)
 
 
 @pytest.fixture(scope="module")

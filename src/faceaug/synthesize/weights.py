@@ -37,7 +37,8 @@ BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of the weights in the wheel: a bundled model is what was reviewed, whatever its config.json says.
 BUNDLED = {
     "dcgan-32": "c710b19be2ba03bc65ae1eba2855f7daba5102a049ab6219b13bf9976a6dbab3",
-    "dcgan-32-report": "2b34fb38f82080cbb2c9d5ffee3ecf3ab3fa44cb4afe1fac0b9cbad1ee492804",
+    "dcgan-32-report": "4e70d341dab9b465a196c1d3bcd1c1f7fdadeed673f82bd5e6694cd038757225",
+    "faces-64": "22ccb093f1bea7508435c39b029e28609d80dea9627c4df6ec7cab99e9600ec8",
 }
 Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
