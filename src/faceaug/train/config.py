@@ -173,8 +173,8 @@ _BEFORE: dict[str, Any] = {
     "optimizer": "adam", "d_learning_rate": None, "decay": "none", "decay_from": 0, "decay_images": None,
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
-    "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.25, "drop_all": 0.1, "drop_some": 0.3,
-    "warmup": 0, "freeze": 0, "toggle_weight": 8.0,
+    "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.5, "drop_all": 0.1, "drop_some": 0.3,
+    "warmup": 0, "freeze": 0, "toggle_weight": 40.0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {
