@@ -1,9 +1,10 @@
 """How near a face is to real ones: the distance to its fifth neighbour among real faces, by edges and colours.
 
-What is compared are histograms of edge directions in 8 x 8 cells (Dalal and Triggs 2005) and mean colours, of the face
-at 32 x 32 pixels: no network is needed. The limit is calibrated on real faces that are not among the neighbours.
+What is compared are histograms of edge directions in 8 x 8 cells (Dalal and Triggs 2005), mean colours and how rough
+the face is, at 32 x 32 pixels: no network is needed. Directions alone are the same mean for noise as for faces; what
+gives it away is that neighbouring pixels have nothing to do with each other. The limit is calibrated on real faces that are not among the neighbours.
 Of what was tried on the bundled model this agreed best with a judge on features of an ImageNet network (rank
-correlation 0.42; a Gaussian on principal components 0.35, a linear discriminator trained on the spot 0.05).
+correlation 0.41; a Gaussian on principal components 0.35, a linear discriminator trained on the spot 0.05).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _FEWEST = 300  # real faces: with fewer the limit is chance, and nothing is reje
 _STEP = 3  # every third face calibrates
 QUANTILE = 0.9  # of real faces are nearer than the limit; generated ones keep to where real ones are dense
 _STRENGTH = 16.0  # weight of the logarithm of how strong all edges are, beside their directions: noise has many
+_ROUGH = 4.0  # weight of the roughness; more finds weaker noise, and agrees less with the judge
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -67,13 +69,24 @@ class Realism:
 
 
 def describe_faces(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Edges and colours: uint8 (n, H, W, 3) -> float32 (n, 705)."""
+    """Edges, colours and roughness: uint8 (n, H, W, 3) -> float32 (n, 706)."""
     small = faces
     if faces.shape[1:3] != (_SIDE, _SIDE):
         cv2 = load_cv2()
         small = np.stack([cv2.resize(face, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for face in faces])
     colours = _means((small / 255).astype(np.float32)).reshape(len(faces), -1)
-    return np.concatenate([_edges((small @ _LUMA).astype(np.float32)), colours], axis=1)
+    grey = (small @ _LUMA).astype(np.float32)
+    return np.concatenate([_edges(grey), _ROUGH * _roughness(grey), colours], axis=1)
+
+
+def _roughness(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logarithm of squared second differences over squared first ones, float32 (n, 1): high where pixels are alone."""
+    middle, steps = grey[:, 1:-1, 1:-1], (grey[:, :-2, 1:-1], grey[:, 2:, 1:-1], grey[:, 1:-1, :-2], grey[:, 1:-1, 2:])
+    second = (4 * middle - sum(steps)) ** 2
+    first = (steps[1] - steps[0]) ** 2 + (steps[3] - steps[2]) ** 2
+    one = 4.0  # grey levels, squared: a flat face is neither rough nor smooth
+    ratio: NDArray[np.float32] = (second.mean(axis=(1, 2)) + one) / (first.mean(axis=(1, 2)) + one)
+    return np.log(ratio)[:, None].astype(np.float32)
 
 
 def _edges(grey: NDArray[np.float32]) -> NDArray[np.float32]:
