@@ -291,7 +291,7 @@ def main() -> None:
         },
         "peer_versions": json.loads(versions.stdout),
     }  # fmt: skip
-    told = facts("faceaug", "starlette", "uvicorn", "torch", "pillow", "functions-framework")
+    told = facts("faceaug", "uvicorn", "uvloop", "httptools", "torch", "pillow", "functions-framework")
     told["machine"] |= {"note": options.note} if options.note else {}
     print(json.dumps(result | told))
 

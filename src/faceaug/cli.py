@@ -356,7 +356,7 @@ def _server() -> Callable[..., None]:
         from faceaug.serve.server import run_server
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in {"starlette", "uvicorn", "h11"}:
+        if package not in {"uvicorn", "h11"}:
             raise
         raise FaceAugError(f"serve needs {package}: python -m pip install 'faceaug[serve]'") from None
     return run_server

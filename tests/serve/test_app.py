@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-pytest.importorskip("starlette", reason="the extra serve is not installed")
+pytest.importorskip("starlette", reason="the test client is starlette's")
 pytest.importorskip("httpx", reason="starlette's test client needs httpx")
 
 from starlette.testclient import TestClient

@@ -1,8 +1,9 @@
 """How near a face is to real ones: the distance to its fifth neighbour among real faces, by edges and colours.
 
 What is compared are histograms of edge directions in 8 x 8 cells (Dalal and Triggs 2005), mean colours and how rough
-the face is, at 32 x 32 pixels: no network is needed. Directions alone are the same mean for noise as for faces; what
-gives it away is that neighbouring pixels have nothing to do with each other. The limit is calibrated on real faces that are not among the neighbours.
+the face is, at 32 x 32 pixels: no network is needed. The directions of noise are like the mean of all faces; what gives
+it away is that neighbouring pixels have nothing to do with each other. The limit is calibrated on real faces that are
+not among the neighbours.
 Of what was tried on the bundled model this agreed best with a judge on features of an ImageNet network (rank
 correlation 0.41; a Gaussian on principal components 0.35, a linear discriminator trained on the spot 0.05).
 """

@@ -1,4 +1,8 @@
-"""The web application: the page, its API, health. ASGI, so that any such server can run it."""
+"""The web application: the page, its API, health. ASGI, so that any such server can run it.
+
+Eight fixed addresses, GET and HEAD, no bodies: a framework would do nothing here but take its time, which for one face
+is as much as making it.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,12 @@ import html
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
-
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from faceaug.serve.engine import Engine
 from faceaug.serve.faces import CHOSEN_SEEDS, Answer, FaceService, problem
@@ -27,6 +27,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+View: TypeAlias = Callable[[Scope], Awaitable["Answer"]]
 
 PAGE = Path(__file__).with_name("page")
 STATIC = {"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
@@ -47,65 +48,57 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "", start: str 
             ``limits.host_is_ours``.
         start: the model the page begins with; the engine's first if empty.
     """
-    views = _Views(FaceService(engine), RateLimit(rate), start or engine.names[0])
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        loading = asyncio.create_task(views.load())
-        yield
-        loading.cancel()
-        await asyncio.to_thread(engine.close)
-
-    routes = [
-        Route("/api/faces", views.faces),
-        Route("/", views.page),
-        Route("/api/meta", views.meta),
-        Route("/healthz", views.health),
-        Route("/readyz", views.ready),
-        *(Route(f"/static/{name}", views.static) for name in STATIC),
-    ]
-    inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, Exception: _failed})
-    return _Door(inner, host)
+    return _Application(_Views(FaceService(engine), RateLimit(rate), start or engine.names[0]), host)
 
 
-_FIXED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-
-
-class _Door:
+class _Application:
     """Everything goes through here: refuses what no view should see, adds the headers, hides what went wrong."""
 
-    def __init__(self, inner: ASGI, host: str) -> None:
-        self._inner, self._host = inner, host
+    def __init__(self, views: _Views, host: str) -> None:
+        self._views, self._host = views, host
+        self._paths: dict[str, View] = {
+            "/api/faces": views.faces, "/": views.page, "/api/meta": views.meta, "/healthz": views.health,
+            "/readyz": views.ready,
+        }  # fmt: skip
+        self._paths |= {f"/static/{name}": partial(views.static, name) for name in STATIC}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await (self._inner(scope, receive, send) if scope["type"] == "lifespan" else send(_CLOSED))
-            return
-        started = False
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] != "http":
+            await send(_CLOSED)
+        else:
+            answer = await self._answer(scope)
+            await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
-        async def guarded(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], *_FIXED]
-            await send(message)
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        loading = asyncio.create_task(self._views.load())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        loading.cancel()
+        await asyncio.to_thread(self._views.close)
+        await send({"type": "lifespan.shutdown.complete"})
 
+    async def _answer(self, scope: Scope) -> Answer:
         refused = self._refusal(scope)
         if refused is not None:
-            await _response(refused)(scope, receive, guarded)
-            return
+            return refused
+        view = self._paths.get(scope["path"])
+        if view is None:
+            return _NOWHERE
         try:
-            await self._inner(scope, receive, guarded)
+            return await view(scope)
         except Exception:  # noqa: BLE001 - the log gets the trace, the client one line
             _LOG.exception("a request failed")
-            if not started:
-                await _response(_FAILURE)(scope, receive, guarded)
+            return _FAILURE
 
     def _refusal(self, scope: Scope) -> Answer | None:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
         if scope["method"] not in {"GET", "HEAD"}:
             # Whatever body it has is not read, so the connection cannot be used again.
             return problem(405, "only GET and HEAD", headers={"Allow": "GET, HEAD", "Connection": "close"})
+        headers = dict(scope["headers"])
         if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
             return problem(413, "a request here has no body", headers={"Connection": "close"})
         if len(scope["query_string"]) > MAX_QUERY:
@@ -129,72 +122,92 @@ class _Views:
         except Exception:  # noqa: BLE001 - a loader may fail in any way, and the next try may work
             _LOG.exception("the model cannot be loaded")
 
-    async def faces(self, request: Request) -> Response:
-        client = request.client.host if request.client else ""
+    def close(self) -> None:
+        """Finish what is under way."""
+        self._engine.close()
+
+    async def faces(self, scope: Scope) -> Answer:
+        client = scope["client"][0] if scope.get("client") else ""
         wait = self._limit.wait(client)
         if wait:
-            return _response(problem(429, "too many requests from this address", headers={"Retry-After": str(wait)}))
-        held = request.headers.get("if-none-match", "")
-        asked = self._service.ask(_query(request), if_none_match=held, client=client)
-        try:
-            async with asyncio.timeout(WAIT):
-                return _response(await asyncio.wrap_future(asked))
-        except TimeoutError:
-            return _response(problem(503, "the faces took too long; try again", headers={"Retry-After": "5"}))
+            return problem(429, "too many requests from this address", headers={"Retry-After": str(wait)})
+        held = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"").decode("latin-1")
+        asked = self._service.ask(_query(scope), if_none_match=held, client=client)
+        if await _done(asked, WAIT):
+            return asked.result()
+        return problem(503, "the faces took too long; try again", headers={"Retry-After": "5"})
 
-    async def page(self, request: Request) -> Response:
+    async def page(self, scope: Scope) -> Answer:
         """The page; with a query, as its form sends it without JavaScript, already with the faces in it."""
         error = ""
         asked: FaceRequest | None = None
-        if request.url.query:
+        if scope["query_string"]:
             try:
-                asked = self._service.parse(_query(request))
+                asked = self._service.parse(_query(scope))
             except ParameterError as problem_found:
                 error = str(problem_found)
         meta = await asyncio.to_thread(self._service.meta)
         text = self._page.substitute(_fields(meta, asked, error, self._start))
-        return _response(Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8")))
+        return Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8"))
 
-    async def meta(self, _: Request) -> Response:
+    async def meta(self, _: Scope) -> Answer:
         document = await asyncio.to_thread(self._service.meta)
-        return _response(Answer(200, json.dumps(document).encode(), _kind("application/json")))
+        return Answer(200, json.dumps(document).encode(), _kind("application/json"))
 
-    async def health(self, _: Request) -> Response:
-        return _response(Answer(200, b'{"status": "alive"}', _kind("application/json")))
+    async def health(self, _: Scope) -> Answer:
+        return Answer(200, b'{"status": "alive"}', _kind("application/json"))
 
-    async def ready(self, _: Request) -> Response:
+    async def ready(self, _: Scope) -> Answer:
         if self._engine.ready:
-            return _response(Answer(200, b'{"status": "ready"}', _kind("application/json")))
-        return _response(problem(503, "the model is not loaded", headers={"Retry-After": "1"}))
+            return Answer(200, b'{"status": "ready"}', _kind("application/json"))
+        return problem(503, "the model is not loaded", headers={"Retry-After": "1"})
 
-    async def static(self, request: Request) -> Response:
-        name = request.url.path.rpartition("/")[2]
-        return _response(Answer(200, self._static[name], _kind(STATIC[name])))
+    async def static(self, name: str, _: Scope) -> Answer:
+        return Answer(200, self._static[name], _kind(STATIC[name]))
 
 
 _FAILURE = problem(500, "the server failed; its log says why")
+_NOWHERE = problem(404, "nothing here; the page is at / and the faces at /api/faces")
 _CLOSED: dict[str, Any] = {"type": "websocket.close", "code": 1000}
+_FIXED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
-async def _not_found(_: Request, __: Exception) -> Response:
-    return _response(problem(404, "nothing here; the page is at / and the faces at /api/faces"))
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    given = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    length = [] if answer.status == 304 else [(b"content-length", b"%d" % len(answer.body))]  # RFC 9110, 8.6
+    return [*given, *length, *_FIXED]
 
 
-async def _failed(_: Request, __: Exception) -> Response:
-    return _response(_FAILURE)
+async def _done(work: Future[Answer], seconds: float) -> bool:
+    """Wait for work in another thread; False, and nobody waits for it any more, if it takes longer than this.
+
+    What ``asyncio.wait_for`` around ``asyncio.wrap_future`` does, with less ado for every request.
+    """
+    loop = asyncio.get_running_loop()
+    finished = loop.create_future()
+
+    def end(_: object = None) -> None:
+        if not finished.done():
+            finished.set_result(None)
+
+    limit = loop.call_later(seconds, end)
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
+    try:
+        await finished
+    finally:
+        limit.cancel()
+        if not work.done():
+            work.cancel()
+    return work.done() and not work.cancelled()
 
 
-def _query(request: Request) -> str:
-    raw: bytes = request.scope["query_string"]
+def _query(scope: Scope) -> str:
+    raw: bytes = scope["query_string"]
     return raw.decode("latin-1")
 
 
 def _kind(media: str) -> dict[str, str]:
     return {"Content-Type": media, "Cache-Control": "no-cache"}
-
-
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, answer.headers)
 
 
 def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, start: str) -> dict[str, str]:

@@ -52,6 +52,11 @@ class _Patient:
     def is_closing(self) -> bool:
         return self.lingers or self._transport.is_closing()
 
+    def write(self, data: bytes) -> None:
+        """Nothing once the connection has ended: uvicorn tells the last of several requests on it only."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
     def close(self) -> None:
         if self.is_closing():
             return

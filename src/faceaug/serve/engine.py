@@ -1,6 +1,6 @@
 """The one place that computes: models loaded once, one forward pass at a time, shared by all who wait for it.
 
-Requests that arrive while a pass is under way go together into the next, up to its 64 places, whatever their seeds and
+Requests that arrive while a pass is under way go together into the next, up to 32 faces, whatever their seeds and
 attributes: eight faces cost little more than one. Where it changes no bit, a pass for few faces is a smaller one (see
 ``faceaug.synthesize.render``). Both the web server and the cloud function hand their requests in here, from any number
 of threads.
@@ -29,6 +29,7 @@ from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between
 
 Loader: TypeAlias = Callable[[], Model]
 Encode: TypeAlias = Callable[[list[Image8]], bytes]
+_SHARED = 32  # faces of several requests in one pass: while these answers are written, the next pass is under way
 QUEUE = 128  # requests that may be unfinished at a time
 
 
@@ -168,7 +169,7 @@ class Engine:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             batch: list[_Job] = []
             left: deque[_Job] = deque()
-            room = BLOCK
+            room = _SHARED
             for job in _in_turn(self._waiting):
                 fits = not batch or (job.request.model == batch[0].request.model and job.request.n <= room)
                 (batch if fits else left).append(job)

@@ -18,7 +18,7 @@ RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
 # Libraries round differently for different batch sizes and would make face 7 depend on how many were asked for.
 # So faces are always computed in these blocks: block b holds faces 64 b to 64 b + 63, whoever asks.
 BLOCK = 64
-_PARTS = (8, 16, 24, 32)  # smaller passes that ``Renderer.allow_parts`` tries
+_PARTS = (1, 2, 4, 8, 16, 24, 32)  # smaller passes that ``Renderer.allow_parts`` tries
 
 
 def to_uint8(faces: Tensor) -> Tensor:
