@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -54,6 +55,17 @@ def write_celeba(folder: Path, pictures: list[NDArray[np.uint8]]) -> Path:
 def _write_table(path: Path, columns: tuple[str, ...], names: list[str], values: NDArray[np.int64]) -> None:
     rows = [f"{name} {' '.join(map(str, row))}\n" for name, row in zip(names, values.tolist(), strict=True)]
     path.write_text(f"{len(names)}\n{' '.join(columns)}\n" + "".join(rows))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For what is tiny: threads that wait for one another cost more than they bring."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

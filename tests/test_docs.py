@@ -5,7 +5,6 @@ import shlex
 import shutil
 import tomllib
 import warnings
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-import torch
 
 import faceaug
 from faceaug import SyntheticFaceSource
@@ -21,6 +19,8 @@ from faceaug.annotations import ATTRIBUTES, LANDMARKS
 from faceaug.cli import cli
 from faceaug.draws import stream
 from faceaug.image import encode_jpeg, encode_png, read_image
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,15 +71,6 @@ def _spoil(pictures: Path) -> None:
     (pictures / "copy.png").write_bytes(encode_png(read_image(pictures / "000108.jpg")))
     (pictures / "cut off.jpg").write_bytes((pictures / "000109.jpg").read_bytes()[:2000])
     (pictures / "page.jpg").write_bytes(b"<html>404 not found</html>")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """What runs here is tiny: threads that wait for one another cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

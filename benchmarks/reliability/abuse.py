@@ -13,7 +13,6 @@ two seconds, or memory that has grown.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import math
@@ -23,7 +22,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -36,7 +34,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from benchmarks.reliability.zoo import publish
+from benchmarks.reliability.zoo import run_campaign
 from hypothesis import HealthCheck, Phase, given, seed as seeded, settings, strategies as st
 
 ATTACKER, HONEST = "127.0.0.1", "127.0.0.2"
@@ -421,15 +419,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=100_000, help="requests made up by hypothesis")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as work:
-        result = measure(options.n, options.seed, Path(work))
-    result |= {"seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
-    publish("abuse", result, f"python -m benchmarks.reliability.abuse --n {options.n} --seed {options.seed}")
+    run_campaign("abuse", __doc__, measure, n=100_000, of="requests made up by hypothesis")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,10 @@ is part of it: both precisions, penalties, spectral norm, adaptive augmentation,
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import multiprocessing
 import shutil
-import tempfile
 import time
 import warnings
 from collections import Counter
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.reliability.zoo import picture, publish
+from benchmarks.reliability.zoo import picture, run_campaign
 
 from faceaug.draws import stream
 from faceaug.image import encode_png
@@ -189,15 +187,7 @@ def _measure(n: int, seed: int, work: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=50, help="kills in all")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as work:
-        result = measure(options.n, options.seed, Path(work))
-    result |= {"seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
-    publish("training", result, f"python -m benchmarks.reliability.training --n {options.n} --seed {options.seed}")
+    run_campaign("training", __doc__, measure, n=50, of="kills in all")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""Folders to be mistreated: made from a seed, and a way to say that two of them are the same."""
+"""What campaigns share: folders made from a seed, a way to say that two are the same, a command, a result."""
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
 import stat
+import tempfile
+import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -165,3 +169,18 @@ def publish(name: str, result: dict[str, Any], command: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(line, indent=2) + "\n", "utf-8")
     print(json.dumps(line))
+
+
+def run_campaign(
+    name: str, doc: str | None, measure: Callable[[int, int, Path], dict[str, Any]], *, n: int, of: str
+) -> None:
+    """The command of a campaign that needs a number, a seed and an empty folder: measure, then publish."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=n, help=of)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as work:
+        result = measure(options.n, options.seed, Path(work))
+    result |= {"seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
+    publish(name, result, f"python -m benchmarks.reliability.{name} --n {options.n} --seed {options.seed}")

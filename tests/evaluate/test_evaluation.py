@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from faceaug.evaluate import EvaluationReport, evaluate_memorisation
 from faceaug.image import encode_png
 from tests.conftest import write_celeba
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TRAIN, N = 84, 40  # of 120 faces, 84 are for training, 18 each for validation and test
 
 
@@ -34,14 +35,6 @@ class Filters(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         maps = nn.functional.relu(nn.functional.conv2d(x * 2 - 1, self.weight, stride=3))
         return nn.functional.adaptive_avg_pool2d(maps, 2).flatten(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,12 @@ from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import evaluate_usefulness
 from tests.conftest import write_celeba
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FEW = 160  # 112 for training, 24 each for validation and test; a third of them are men
 RECIPES = Recipes(copies=1, synthetic=0.25, filter=False)
 SHORT = Schooling(images=1024, batch=32)
 Usable = tuple[FaceFolder, SyntheticFaceSource]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
