@@ -10,9 +10,9 @@ import pytest
 
 from faceaug import FaceFolder
 from faceaug.image import read_image
-from tests.test_docs import make_celeba, one_thread
+from tests.test_docs import make_celeba
 
-__all__ = ["one_thread"]  # used by every test here
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
