@@ -154,7 +154,7 @@ def test_a_stopped_and_resumed_conditional_run_is_the_same_run_to_the_bit(
 ) -> None:
     extras = {
         "precision": precision, "augment": "translation", "augment_target": 0.1, "augment_images": 100, "r1": 0.1,
-        "penalty_every": 2,
+        "penalty_every": 2, "teacher": 1.0,
     }  # fmt: skip
     train_gan(celeba_folder, tmp_path / "whole", tiny(**extras))
     train_gan(celeba_folder, tmp_path / "halves", tiny(**extras, images=32))

@@ -20,8 +20,8 @@ from torch import Tensor
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
+from faceaug.train.arithmetic import resolve_precision
 from faceaug.train.calibrate import fit_odds
-from faceaug.train.session import resolve_precision
 
 SIDE = 64  # pixels: larger faces are shown reduced
 STEM, WIDTHS, BLOCKS = 16, (32, 64, 128), (1, 1, 1)  # a fifth of the bundled classifier

@@ -155,10 +155,14 @@ class AttributeClassifier:
 
 def as_input(faces: Tensor) -> Tensor:
     """Faces as the network sees them: uint8 (n, 3, H, W) -> float32 (n, 3, 64, 64) in -1..1."""
-    seen = faces.float().div_(127.5).sub_(1.0)
-    if seen.shape[2:] == (SIDE, SIDE):
-        return seen
-    return F.interpolate(seen, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+    return as_wide(faces.float().div_(127.5).sub_(1.0))
+
+
+def as_wide(faces: Tensor) -> Tensor:
+    """Faces of the width the network sees: float (n, 3, H, W) -> (n, 3, 64, 64)."""
+    if faces.shape[2:] == (SIDE, SIDE):
+        return faces
+    return F.interpolate(faces, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -96,8 +96,8 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
         found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
     if config.conditional:
         found["attributes"] = (
-            f"named {config.aux_d}, obeyed {config.aux_g}, toggled {config.toggle}, left out {config.drop_all} wholly, "
-            f"{config.drop_some} in part"
+            f"named {config.aux_d}, obeyed {config.aux_g}, taught {config.teacher}, toggled {config.toggle}, "
+            f"left out {config.drop_all} wholly, {config.drop_some} in part"
         )
     if config.operations:
         adapts = f", adapting to {config.augment_target}" if config.augment_target else ""

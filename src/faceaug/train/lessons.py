@@ -19,11 +19,11 @@ from faceaug.errors import ArgumentError, RefusedError
 from faceaug.folder import FaceFolder
 from faceaug.synthesize.attribute_network import FEATURES, SIDE, build_attribute_network
 from faceaug.synthesize.classifier import as_input
+from faceaug.train.arithmetic import resolve_precision
 from faceaug.train.calibrate import area_under_curve
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
 from faceaug.train.config import PRECISIONS, Precision
 from faceaug.train.faces import ShowingOrder, fingerprint, load_faces
-from faceaug.train.session import resolve_precision
 from faceaug.train.views import apply_views, draw_views
 
 FEWEST = 20  # faces with, and without, an attribute: below, it cannot be learnt and is left out

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from faceaug.errors import ArgumentError
 from faceaug.synthesize.conditional import build_conditional
 from faceaug.synthesize.networks import build_network
 from faceaug.synthesize.weights import AnyGenerator
+from faceaug.train.arithmetic import Network, compiled_or_not, resolve_precision
 from faceaug.train.attributes import (
     Attributes,
     answer_weights,
@@ -31,14 +32,13 @@ from faceaug.train.attributes import (
 )
 from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
-from faceaug.train.config import Precision, TrainConfig
+from faceaug.train.config import TrainConfig
 from faceaug.train.convolution import quicken
 from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.processes import Processes, share_batch_norm
 from faceaug.train.schedule import average_keeps, rate_share
-
-Network: TypeAlias = Callable[..., Any]
+from faceaug.train.teacher import Teacher
 
 
 @dataclass(slots=True)
@@ -99,6 +99,7 @@ class Session:
             self.typical = typical_rows(faces.attributes, config.seed)
             self._weights = answer_weights(faces.attributes).to(self.device)
             self._columns = toggleable(faces.attributes)
+        self._teacher = Teacher(config, processes) if config.conditional and config.teacher else None
         self.begin()
 
     def begin(self) -> None:
@@ -192,6 +193,9 @@ class Session:
         if asked is not None and toggled is not None and names is not None:
             weighty = toggled * self.config.toggle_weight
             loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, weighty)
+            if self._teacher is not None:
+                seen = self._teacher.names(fake, self.steps)
+                loss = loss + self.config.teacher * attribute_loss(seen, asked, self._weights, weighty)
             self.readings.obeyed = self._agreement(names, asked)
             self.readings.toggled = self._agreement(names, asked * toggled)
         healthy = self._descend(loss, self.generator, self.g_optimizer)
@@ -367,29 +371,3 @@ def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torc
     if config.optimizer == "adagrad":
         return torch.optim.Adagrad(network.parameters(), lr=rate)
     return torch.optim.Adam(network.parameters(), lr=rate, betas=(config.beta1, config.beta2), fused=True)
-
-
-def resolve_precision(wanted: Precision, device: torch.device | None = None) -> Precision:
-    """What "auto" means here: bf16 where the processor has matrix instructions for it, else fp32."""
-    if wanted != "auto":
-        return wanted
-    if device is not None and device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    capable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    capable = capable and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16" if capable else "fp32"
-
-
-def compiled_or_not(network: nn.Module) -> Network:
-    """The network through torch.compile; as it is, with a warning, where nothing can be compiled."""
-    try:
-        torch.compile(_doubled)(torch.ones(2))  # finds out now, and cheaply, whether there is a compiler
-    except Exception as error:  # noqa: BLE001 - a missing compiler shows as almost any error of torch's
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warnings.warn(f"compile: not possible here ({reason}); the networks run as they are", stacklevel=2)
-        return network
-    return torch.compile(network)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return x.exp() * 2
