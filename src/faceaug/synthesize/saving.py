@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -88,12 +89,9 @@ def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) 
 def _write_files(
     source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str
 ) -> int:
-    # Many faces at once, then their files: threads for the files were slower, they wait for the interpreter.
     with closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest:
-        while manifest.done < count:
-            start = manifest.done
-            stop = min(start - start % _AT_ONCE + _AT_ONCE, count)
-            for k, face in enumerate(source.pictures(start, stop - start), start=start):
+        for faces in _made_ahead(source, manifest.done, count):
+            for k, face in enumerate(faces, start=manifest.done):
                 name = f"{k:06d}.{ending}"
                 data = encode_face(source, face, k, ending)
                 write_bytes(folder / name, data)
@@ -102,6 +100,22 @@ def _write_files(
             on_progress(manifest.done)
         manifest.finish()
     return count
+
+
+def _made_ahead(source: SyntheticFaceSource, start: int, count: int) -> Iterator[list[Image8]]:
+    """Faces ``start`` to ``count - 1`` in lists; the next is made, outside the interpreter lock, as one is written."""
+    firsts = range(start - start % _AT_ONCE, count, _AT_ONCE)
+    spans = ((max(first, start), min(first + _AT_ONCE, count)) for first in firsts)
+    with ThreadPoolExecutor(1) as maker:
+
+        def begin() -> Future[list[Image8]] | None:
+            span = next(spans, None)
+            return None if span is None else maker.submit(source.pictures, span[0], span[1] - span[0])
+
+        coming = begin()
+        while coming is not None:
+            faces, coming = coming.result(), begin()
+            yield faces
 
 
 def _row(source: SyntheticFaceSource, name: str, k: int, digest: str) -> Row:
