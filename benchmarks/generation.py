@@ -1,7 +1,7 @@
 """Faces per second of the generator, against the same network in plain eager float32. Prints one JSON line.
 
     python benchmarks/generation.py --rounds 10
-    python benchmarks/generation.py --peer PYTHON     an interpreter that has gan_face_generate and GANexLib
+    python benchmarks/generation.py --peer PYTHON --peer PYTHON     interpreters that have gan_face_generate, GANexLib
 
 The plain way is torch as it comes: float32, batches of 64, batch norm as a layer. All ways take turns within one
 process, so that what else the machine does hits all alike; ratios are those of the medians, pixels as uint8 included.
@@ -84,16 +84,18 @@ def end_to_end(n: int, precision: str) -> float:
         return command(["-m", "faceaug", "synth", "--n", str(n), "--out", out, "--precision", precision, "-q"])
 
 
-def peers(python: str) -> dict[str, object]:
+def peers(pythons: list[str]) -> dict[str, object]:
     """Seconds per face of the commands others ship; GANexLib trains on every call: one epoch, 64 faces."""
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         SyntheticFaceSource(seed=0).save(Path(folder) / "faces", 64, format="jpg")
         for name, (faces, words) in PEERS.items():
-            try:
-                found[name] = round(command(words, python, folder) / faces, 3)
-            except subprocess.CalledProcessError as error:
-                found[name] = f"does not run: {error.stderr.decode().strip().splitlines()[-1]}"
+            for python in pythons:
+                try:
+                    found[name] = round(command(words, python, folder) / faces, 3)
+                    break
+                except subprocess.CalledProcessError as error:
+                    found[name] = f"does not run: {error.stderr.decode().strip().splitlines()[-1]}"
     return found
 
 
@@ -103,7 +105,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000, help="faces of the whole command")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--cold", type=int, default=3, help="cold starts")
-    parser.add_argument("--peer", help="interpreter that has the peers")
+    parser.add_argument("--peer", action="append", metavar="PYTHON", help="interpreter that has peers")
     options = parser.parse_args()
     result: dict[str, object] = {
         "figure": "faces per second; seconds of the whole command and of one face from a cold process",

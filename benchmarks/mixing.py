@@ -42,6 +42,7 @@ from torch.utils.data import DataLoader
 from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
 from faceaug.annotations import ATTRIBUTES
 from faceaug.expansion import audit
+from faceaug.synthesize.render import RENDER_PRECISIONS
 
 PEER = """
 import sys, os, time, json
@@ -150,23 +151,28 @@ def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed:
 
 def beside(python: str, faces: int, rounds: int) -> dict[str, Any]:
     """Generation phases in turn."""
-    ours, theirs, ratios = [], [], []
-    source = SyntheticFaceSource(seed=1)
-    source.generate(64)
+    sources = {name: SyntheticFaceSource(seed=1, precision=name) for name in RENDER_PRECISIONS}
+    ours: dict[str, list[float]] = {name: [] for name in sources}
+    theirs: list[float] = []
+    for source in sources.values():
+        source.generate(64)
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as name:
-            work = Path(name)
-            began = time.perf_counter()
-            source.save(work / "ours", faces)
-            ours.append(time.perf_counter() - began)
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            for name, source in sources.items():
+                began = time.perf_counter()
+                source.save(work / name, faces)
+                ours[name].append(time.perf_counter() - began)
             (work / "theirs").mkdir()
             words = [python, "-c", PEER, str(work / "theirs"), str(faces)]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             theirs.append(json.loads(done.stdout.splitlines()[-1])[0])
-        ratios.append(theirs[-1] / ours[-1])
+    ratios = {name: [peer / mine for mine, peer in zip(times, theirs, strict=True)] for name, times in ours.items()}
     return {
-        "faces": faces, "faceaug_s": [round(s, 2) for s in ours], "ganexlib_s": [round(s, 2) for s in theirs],
-        "ratio": round(median(ratios), 1), "ratios": [round(r, 1) for r in ratios],
+        "faces": faces, "faceaug_s": {name: [round(s, 2) for s in times] for name, times in ours.items()},
+        "ganexlib_s": [round(s, 2) for s in theirs],
+        "ratio": {name: round(median(found), 1) for name, found in ratios.items()},
+        "ratios": {name: [round(r, 1) for r in found] for name, found in ratios.items()},
     }  # fmt: skip
 
 

@@ -82,7 +82,8 @@ def main() -> None:
     size = options.size
     pixels = stream(0, slot="bench/faces").integers(0, 256, (options.batch * 4, 3, size, size)).astype(np.uint8)
     plain = PlainLoop(torch.from_numpy(pixels).float() / 127.5 - 1, options.batch, size)
-    faces, alone = Faces(pixels, (), fingerprint(pixels)), Processes(0, 1, 0, torch.device("cpu"))
+    faces = Faces(pixels, (), fingerprint(pixels), np.arange(len(pixels)))
+    alone = Processes(0, 1, 0, torch.device("cpu"))
     variants: dict[str, dict[str, object]] = {"ours": {}, "ours_fp32": {"precision": "fp32"}}
     if options.compile:
         variants["compiled"] = {"compile": True}
