@@ -27,7 +27,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-View: TypeAlias = Callable[[Scope], Awaitable["Answer"]]
+View: TypeAlias = Callable[[Scope], Awaitable[Answer]]
 
 PAGE = Path(__file__).with_name("page")
 STATIC = {"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
