@@ -18,6 +18,7 @@ from faceaug.disk import Disk
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable
 from faceaug.files import explained
 
+LOCK = "lock"  # name of the file that says who works in a folder
 _TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
 
 
@@ -90,7 +91,7 @@ def _time_in(path: Path) -> str:
 @contextmanager
 def locked(state: Path, purpose: str) -> Iterator[None]:
     """Hold the lock of a state folder, or refuse at once and name the holder; a killed run frees it."""
-    path = state / "lock"
+    path = state / LOCK
     # Without flock a soft lock would outlive a killed run; older versions of filelock never fall back to one.
     strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
     lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
+from faceaug.state import LOCK, locked
 from faceaug.synthesize.weights import AnyGenerator, load_model
 from faceaug.train.attributes import with_attributes
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
@@ -93,20 +94,24 @@ def train_gan(
         on_progress: called every ``config.log_every`` images.
 
     Raises:
-        RefusedError: no readable faces, or ``out`` holds something else, or the faces are not those it began with.
+        RefusedError: no readable faces, or ``out`` holds something else or another process trains there, or the faces
+            are not those it began with.
         Interrupted: SIGINT or SIGTERM; everything is saved first.
         FaceAugError: the numbers ran away again and again; the last checkpoint is kept.
     """
     folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
     start = None if init is None else _load_start(init, config)
-    with join_processes(device) as processes:
+    with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
         existed = run.exists()
         goes_on = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
+        if processes.rank == 0:  # whose folder it is
+            lock.enter_context(_alone(run))
         try:
             faces = _load(folder, run, config, processes, partition=partition, begun=init is not None)
         except RefusedError:
             if not goes_on:  # nothing was begun, so nothing remains
+                lock.close()
                 _withdraw(run, existed=existed)
             raise
         session = Session(config, faces, processes, start=start)
@@ -169,6 +174,17 @@ def _load(
             "needs thousands, and learns fewer by heart"
         )
     return with_attributes(faces, folder, required=not begun) if config.conditional else faces
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Nobody else trains in this folder; what says so goes with the end, unless that was a kill."""
+    with locked(run, "train"):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (run / LOCK).unlink()
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:
