@@ -264,6 +264,27 @@ def test_init_starts_from_a_models_weights(finished: Path, celeba_folder: Path, 
     assert train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True).finished
 
 
+def discriminator(run: Path) -> dict[str, torch.Tensor]:
+    return {name: t for name, t in newest(run).items() if name.startswith("discriminator/")}
+
+
+def test_init_of_a_run_folder_takes_its_discriminator_along(
+    finished: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    train_gan(celeba_folder, tmp_path / "run", tiny(), init=finished, minutes=1e-9)
+    wanted = discriminator(finished)
+    assert wanted
+    assert all(torch.equal(t, wanted[name]) for name, t in discriminator(tmp_path / "run").items())
+
+
+def test_a_discriminator_of_another_shape_begins_anew(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    config = tiny(d_contrast=True)
+    train_gan(celeba_folder, tmp_path / "run", config, init=finished, minutes=1e-9)
+    train_gan(celeba_folder, tmp_path / "fresh", config, minutes=1e-9)
+    fresh = discriminator(tmp_path / "fresh")
+    assert all(torch.equal(t, fresh[name]) for name, t in discriminator(tmp_path / "run").items())
+
+
 def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="init dcgan-32: its layers have other sizes"):
         train_gan(celeba_folder, tmp_path / "run", tiny(), init="dcgan-32")

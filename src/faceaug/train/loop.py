@@ -22,7 +22,6 @@ from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
 from faceaug.state import LOCK, locked
-from faceaug.synthesize.weights import AnyGenerator, load_model
 from faceaug.train.attributes import with_attributes
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
@@ -32,6 +31,7 @@ from faceaug.train.record import RUN_FILE, RunLog, open_run
 from faceaug.train.samples import write_film
 from faceaug.train.session import Session
 from faceaug.train.signals import Signals
+from faceaug.train.start import load_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ def train_gan(
         config: see ``TrainConfig`` and ``faceaug.train.config.PRESETS``.
         resume: there must be a run in ``out``; continue its newest checkpoint. The config must be the one it began
             with, except ``images``: a finished run can be made longer.
-        init: model whose generator is the start, instead of fresh weights.
+        init: model whose generator is the start, instead of fresh weights; a run folder's discriminator too, if it
+            has this config's shape.
         minutes: save and return after so many minutes, finished or not.
         partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
         device: where to compute; None is the GPU where there is one, else the CPU. To the bit the same only on a CPU.
@@ -100,7 +101,7 @@ def train_gan(
         FaceAugError: the numbers ran away again and again; the last checkpoint is kept.
     """
     folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
-    start = None if init is None else _load_start(init, config)
+    start = None if init is None else load_start(init, config)
     with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
         existed = run.exists()
@@ -197,11 +198,3 @@ def _withdraw(run: Path, *, existed: bool) -> None:
 
 def _log(run: Path, session: Session, processes: Processes, *, tensorboard: bool) -> Any:
     return RunLog(run, session.images, tensorboard=tensorboard) if processes.rank == 0 else nullcontext()
-
-
-def _load_start(init: str | Path, config: TrainConfig) -> AnyGenerator:
-    start = load_model(init)
-    found = (start.config.architecture, start.config.z_size, start.config.conv_dim, start.config.size)
-    if found != (config.architecture, config.z_size, config.g_conv_dim, config.size):
-        raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
-    return start.generator

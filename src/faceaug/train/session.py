@@ -18,7 +18,6 @@ from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.conditional import build_conditional
 from faceaug.synthesize.networks import build_network
-from faceaug.synthesize.weights import AnyGenerator
 from faceaug.train.arithmetic import Network, compiled_or_not, resolve_precision
 from faceaug.train.attributes import (
     Attributes,
@@ -38,6 +37,7 @@ from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.processes import Processes, share_batch_norm
 from faceaug.train.schedule import average_keeps, rate_share
+from faceaug.train.start import Start
 from faceaug.train.teacher import Teacher
 
 
@@ -86,10 +86,10 @@ class Session:
         config: of the run.
         faces: real ones.
         processes: who takes part.
-        start: a generator to start from instead of fresh weights.
+        start: what to start from instead of fresh weights.
     """
 
-    def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: AnyGenerator | None) -> None:
+    def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: Start | None) -> None:
         self.config, self.faces, self.processes, self._start = config, faces, processes, start
         self.device = processes.device
         self.order = ShowingOrder(len(faces.pixels), config.seed)
@@ -111,7 +111,7 @@ class Session:
             d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev, d_contrast=config.d_contrast,
         )  # fmt: skip
         if self._start is not None:
-            self.generator.load_state_dict(self._start.state_dict())
+            self._start.put(self.generator, self.discriminator)
         layers = generator_layers(self.generator)
         if config.freeze >= len(layers):
             raise ArgumentError(f"freeze {config.freeze}: one of the {len(layers)} layers at least must move")
