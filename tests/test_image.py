@@ -9,14 +9,18 @@ import time
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from faceaug.draws import stream
 from faceaug.errors import ImageError
 from faceaug.image import Limits, decode, encode_jpeg, encode_png, probe, read_bytes, read_image
+from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
 
 FORMATS = {
@@ -439,13 +443,28 @@ def test_a_hole_in_a_jpeg_is_not_seen_by_the_decoder(capfd: pytest.CaptureFixtur
 # Encoding ------------------------------------------------------------------------------------------------------------
 
 
-def test_png_comes_back_exactly_with_its_texts() -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_png_comes_back_exactly_with_its_texts(quick: bool) -> None:
     text = {"synthetic": "true", "model": "dcgan-32", "seed": "7", "note": "näive 顔"}
-    data = encode_png(picture(8), text=text)
+    data = encode_png(picture(8), text=text, quick=quick)
     assert np.array_equal(decode(data), picture(8))
     with Image.open(io.BytesIO(data)) as image:
         assert image.text == text
-    assert encode_png(picture(8), text=text) == data
+    assert encode_png(picture(8), text=text, quick=quick) == data
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
+def test_any_picture_survives_the_quick_png_as_others_read_it(image: NDArray[np.uint8]) -> None:
+    data = encode_png(image, quick=True)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.mode == "RGB"
+        assert np.array_equal(np.asarray(opened), image)
+    assert np.array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1], image)
+
+
+def test_the_quick_png_of_a_face_is_hardly_larger() -> None:
+    faces = SyntheticFaceSource("dcgan-32").pictures(0, 16)
+    assert sum(len(encode_png(face, quick=True)) for face in faces) < 1.1 * sum(map(len, map(encode_png, faces)))
 
 
 def test_jpeg_comes_back_closely() -> None:

@@ -16,6 +16,8 @@ import errno
 import io
 import os
 import stat
+import struct
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -48,7 +50,6 @@ __all__ = [
 Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DEFAULT_LIMITS = Limits()
-_PNG_HEAD = 33  # bytes of the signature and of the first chunk, which no other may precede
 
 
 def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
@@ -143,33 +144,34 @@ def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool
     Args:
         image: the picture.
         text: keys and values of the chunks.
-        quick: by OpenCV, and look for runs only: photos become no larger, in a third of the time; drawings become
-            larger.
+        quick: one filter for all rows, and look for runs only: photos become a tenth larger at most, in half of the
+            time or less; drawings become larger.
     """
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         chunks.add_text(key, value)
     buffer = io.BytesIO()
-    if not quick:
+    if quick:
+        _write_quick_png(buffer, image, chunks)
+    else:
         Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks)
-        return buffer.getvalue()
-    whole = _quick_png(image)
-    buffer.write(whole[:_PNG_HEAD])
-    for kind, content, *_ in chunks.chunks:
-        PngImagePlugin.putchunk(buffer, kind, content)
-    buffer.write(whole[_PNG_HEAD:])
     return buffer.getvalue()
 
 
-def _quick_png(image: Image8) -> bytes:
-    cv2 = load_cv2()
-    options = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # older versions choose another filter: a tenth larger
-        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH]
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise FaceAugError("OpenCV cannot write PNG; its installation is damaged")
-    return bytes(data)
+def _write_quick_png(file: io.BytesIO, image: Image8, chunks: PngImagePlugin.PngInfo) -> None:
+    """Pillow and OpenCV compare five filters for every row; the one for what comes from above is chosen here."""
+    height, width, _ = image.shape
+    rows = image.reshape(height, 3 * width)
+    filtered = np.full((height, 1 + 3 * width), 2, np.uint8)  # 2: minus the row above; RFC 2083, section 6
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    stream = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    file.write(b"\x89PNG\r\n\x1a\n")
+    PngImagePlugin.putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    for kind, content, *_ in chunks.chunks:
+        PngImagePlugin.putchunk(file, kind, content)
+    PngImagePlugin.putchunk(file, b"IDAT", stream.compress(filtered.data) + stream.flush())
+    PngImagePlugin.putchunk(file, b"IEND", b"")
 
 
 def encode_jpeg(image: Image8, *, quality: int = 95) -> bytes:

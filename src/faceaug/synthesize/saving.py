@@ -83,17 +83,16 @@ def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) 
         text["truncation"] = str(source.truncation)
     if asked := source.asked:
         text["attributes"] = ",".join(f"{name}:{value}" for name, value in asked.items())
-    return encode_png(face, text=text)
+    return encode_png(face, text=text, quick=True)
 
 
 def _write_files(
     source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str
 ) -> int:
     with closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest:
-        for faces in _made_ahead(source, manifest.done, count):
-            for k, face in enumerate(faces, start=manifest.done):
+        for files in _made_ahead(source, manifest.done, count, ending):
+            for k, data in enumerate(files, start=manifest.done):
                 name = f"{k:06d}.{ending}"
-                data = encode_face(source, face, k, ending)
                 write_bytes(folder / name, data)
                 manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
             manifest.flush()
@@ -102,20 +101,29 @@ def _write_files(
     return count
 
 
-def _made_ahead(source: SyntheticFaceSource, start: int, count: int) -> Iterator[list[Image8]]:
-    """Faces ``start`` to ``count - 1`` in lists; the next is made, outside the interpreter lock, as one is written."""
+def _made_ahead(source: SyntheticFaceSource, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
+    """Files of faces ``start`` to ``count - 1``, many at once; while some are written the next are made.
+
+    Making them waits little for the interpreter. More threads to write them do not help: a folder takes one file at a
+    time.
+    """
     firsts = range(start - start % _AT_ONCE, count, _AT_ONCE)
     spans = ((max(first, start), min(first + _AT_ONCE, count)) for first in firsts)
+
+    def make(low: int, high: int) -> list[bytes]:
+        faces = source.pictures(low, high - low)
+        return [encode_face(source, face, k, ending) for k, face in enumerate(faces, start=low)]
+
     with ThreadPoolExecutor(1) as maker:
 
-        def begin() -> Future[list[Image8]] | None:
+        def begin() -> Future[list[bytes]] | None:
             span = next(spans, None)
-            return None if span is None else maker.submit(source.pictures, span[0], span[1] - span[0])
+            return None if span is None else maker.submit(make, *span)
 
         coming = begin()
         while coming is not None:
-            faces, coming = coming.result(), begin()
-            yield faces
+            files, coming = coming.result(), begin()
+            yield files
 
 
 def _row(source: SyntheticFaceSource, name: str, k: int, digest: str) -> Row:
