@@ -156,9 +156,10 @@ def beside(python: str, faces: int, rounds: int) -> dict[str, Any]:
     theirs: list[float] = []
     for source in sources.values():
         source.generate(64)
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
+    # The folders stay until the end: ext4 is slow to make files for a while where many have just been removed.
+    with tempfile.TemporaryDirectory() as folder:
+        for k in range(rounds):
+            work = Path(folder) / str(k)
             for name, source in sources.items():
                 began = time.perf_counter()
                 source.save(work / name, faces)
