@@ -36,6 +36,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "rmsprop": {"optimizer": "rmsprop", "beta2": 0.9},
     "adagrad": {"optimizer": "adagrad", "learning_rate": 0.01},
+    "matching": {"matching": 2.0, "precision": "bf16"},
     "64 pixels": {"size": 64, "z_size": 5, "d_norm": "none", "r1": 0.1},
 }  # fmt: skip
 

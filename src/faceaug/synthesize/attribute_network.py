@@ -71,8 +71,18 @@ class AttributeNetwork(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: float (n, last width)."""
-        x = self.blocks(self.stem(x))  # by default (n, 32, 32, 32), (n, 64, 16, 16), (n, 128, 8, 8), (n, 256, 4, 4)
-        features: Tensor = self.norm(self.places(x)).flatten(1)
+        return self.described(self.blocks(self.stem(x)))
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What it makes of faces on the way: the stem's map, then every block's; the first has half of the side."""
+        found = [self.stem(x)]
+        for block in self.blocks:
+            found.append(block(found[-1]))
+        return found
+
+    def described(self, last: Tensor) -> Tensor:
+        """The features in the last map, by default (n, 256, 4, 4)."""
+        features: Tensor = self.norm(self.places(last)).flatten(1)
         return features
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:

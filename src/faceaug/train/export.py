@@ -94,6 +94,8 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
     }  # fmt: skip
     if config.r1 or config.r2:
         found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
+    if config.matching:
+        found["features"] = f"of attributes-64, moments matched with weight {config.matching}"
     if config.conditional:
         found["attributes"] = (
             f"named {config.aux_d}, obeyed {config.aux_g}, taught {config.teacher}, toggled {config.toggle}, "

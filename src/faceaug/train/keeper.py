@@ -147,6 +147,8 @@ class Keeper:
             facts["augment_p"] = session.augmenting.p
         if session.config.conditional:
             facts |= {"named": readings.named, "obeyed": readings.obeyed, "toggled": readings.toggled}
+        if session.config.matching:
+            facts["mismatch"] = readings.mismatch
         if session.guard.skipped:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})

@@ -35,6 +35,7 @@ from faceaug.train.config import TrainConfig
 from faceaug.train.convolution import quicken
 from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
+from faceaug.train.matching import FeatureMatching
 from faceaug.train.processes import Processes, share_batch_norm
 from faceaug.train.schedule import average_keeps, rate_share
 from faceaug.train.start import Start
@@ -67,6 +68,7 @@ class Readings:
         named: share of the known attributes of real faces that the discriminator names right; NaN without attributes.
         obeyed: share of the attributes asked for that it finds in the generated ones.
         toggled: the same of the attributes that are not those of the real row.
+        mismatch: squared difference of the moments of features; NaN where they are not matched.
     """
 
     d_loss: float = math.nan
@@ -77,6 +79,7 @@ class Readings:
     named: float = math.nan
     obeyed: float = math.nan
     toggled: float = math.nan
+    mismatch: float = math.nan
 
 
 class Session:
@@ -117,6 +120,7 @@ class Session:
             raise ArgumentError(f"freeze {config.freeze}: one of the {len(layers)} layers at least must move")
         for layer in layers[: config.freeze]:
             layer.requires_grad_(False)
+        self._matching = FeatureMatching(config, self.processes) if config.matching else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in self.networks().values():
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -140,7 +144,8 @@ class Session:
             False if a number was not finite: the step counts, but what was not finite changed nothing.
         """
         self._set_rates()
-        buffers = [b for network in (self.discriminator, self.generator) for b in network.buffers()]
+        changing = (self.discriminator, self.generator, self._matching)
+        buffers = [buffer for network in changing if network is not None for buffer in network.buffers()]
         before = [buffer.clone() for buffer in buffers]  # a poisoned forward pass would stay in batch norm
         real = self._real_batch()
         healthy = self._teach_discriminator(real)
@@ -190,6 +195,8 @@ class Session:
             logits, names = self._judge(self._augment(fake, "generator"), judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
+        if self._matching is not None:
+            loss = loss + self.config.matching * self._match(fake, self._matching)
         if asked is not None and toggled is not None and names is not None:
             weighty = toggled * self.config.toggle_weight
             loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, weighty)
@@ -201,6 +208,13 @@ class Session:
         healthy = self._descend(loss, self.generator, self.g_optimizer)
         self.discriminator.requires_grad_(True)
         return healthy
+
+    def _match(self, fake: Tensor, matching: FeatureMatching) -> Tensor:
+        if not matching.seen:
+            matching.measure(self.faces.pixels)
+        towards: Tensor = matching(fake)
+        self.readings.mismatch = matching.difference()
+        return towards
 
     def _rivals(self, real: Tensor) -> Tensor:
         """Logits of real faces for the generator's loss: anew where their value steers it, else those at hand."""
@@ -324,8 +338,9 @@ class Session:
             mean.copy_(new.to(mean.dtype) if not mean.is_floating_point() else torch.lerp(mean, new, 1 - keep))
 
     def networks(self) -> dict[str, nn.Module]:
-        """The networks by the names they have in a checkpoint."""
-        return {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        """The networks, and what else has state, by the names they have in a checkpoint."""
+        found = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
+        return found if self._matching is None else found | {"matching": self._matching}
 
     def checkpoint(self) -> Checkpoint:
         """Everything the next step depends on."""
