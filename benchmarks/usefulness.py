@@ -94,7 +94,7 @@ def own_generator(folder: FaceFolder, size: int, state: Path, images: int) -> Pa
     begun = (run / "config.json").is_file()
     finished = begun and not (run / "faces.json").is_file() and (run / "model").is_dir()
     if not finished:
-        config = read_config(run) if begun else preset("faces-64", images=images, teacher=0.0)
+        config = read_config(run) if begun else preset("faces-64", images=images, teacher=0.0, matching=0.0)
         train_gan(faces, run, config, partition="all", resume=begun)
     return run
 
