@@ -35,11 +35,13 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    config = read_config(options.run)
+    if config.conditional:
+        parser.error(f"{options.run}: its discriminator judges attributes too; see attributes.py --sheet")
     with tempfile.TemporaryDirectory() as folder:
         export_model(options.run, Path(folder) / "model")
         faces = SyntheticFaceSource(Path(folder) / "model", seed=options.seed).generate(options.n)
     saved = read_checkpoint(checkpoints(options.run)[-1])
-    config = read_config(options.run)
     discriminator, _ = build_network(
         config.d_conv_dim, config.g_conv_dim, config.z_size, size=config.size, d_norm=config.d_norm,
         minibatch_stddev=config.minibatch_stddev, d_contrast=config.d_contrast,
