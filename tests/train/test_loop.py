@@ -406,6 +406,11 @@ def test_a_run_of_a_newer_release_is_refused_with_the_reason(
         export_model(run, tmp_path / "model")
 
 
+def test_a_finished_run_still_says_how_many_faces_it_saw(finished: Path, tmp_path: Path) -> None:
+    assert not (finished / "faces.json").exists()
+    assert export_model(finished, tmp_path / "model").training["faces"] == 42
+
+
 def test_a_run_without_average_keeps_and_exports_the_weights_as_they_are(celeba_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train_gan(celeba_folder, run, tiny(average_half_life=0, images=32))

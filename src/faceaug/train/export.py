@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,6 @@ from faceaug.tables import ATTRIBUTES
 from faceaug.train.attributes import Attributes, drop_some
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig
-from faceaug.train.faces import FACTS
 from faceaug.train.record import read_config
 
 _STATISTICS_BATCHES, _BATCH = 64, 128  # at 32 pixels
@@ -67,17 +65,10 @@ def export_model(
     if chosen == "average":
         renew_statistics(generator, config, rows)
     facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
-    facts |= _face_count(run)
+    if "faces" in saved.numbers:  # not in checkpoints of 0.1.0
+        facts["faces"] = saved.numbers["faces"]
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
     return save_model(out, generator, replace(model, training=facts), rows)
-
-
-def _face_count(run: Path) -> dict[str, int]:
-    """How many faces the run learns from, while the file with them is there."""
-    try:
-        return {"faces": int(json.loads((run / FACTS).read_bytes())["count"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:

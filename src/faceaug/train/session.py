@@ -354,6 +354,7 @@ class Session:
         # The last penalty is several steps old, and the log goes on showing it.
         numbers = {
             "augmenting": asdict(self.augmenting), "guard": asdict(self.guard), "penalty": self.readings.penalty,
+            "faces": len(self.faces.pixels),
         }  # fmt: skip
         return Checkpoint(self.steps, self.images, self.faces.fingerprint, tensors, numbers)
 
