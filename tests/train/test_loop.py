@@ -20,7 +20,7 @@ from safetensors.torch import save as dump_safetensors
 
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
 from faceaug.folder import FaceFolder
-from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.train import Progress, TrainConfig, export_model, session, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 from faceaug.train.keeper import Keeper
@@ -275,6 +275,16 @@ def test_init_of_a_run_folder_takes_its_discriminator_along(
     wanted = discriminator(finished)
     assert wanted
     assert all(torch.equal(t, wanted[name]) for name, t in discriminator(tmp_path / "run").items())
+
+
+def test_a_model_says_which_other_it_began_from(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    assert "began_from" not in load_model(finished).config.training
+    start = shutil.copytree(finished, tmp_path / "start")
+    train_gan(celeba_folder, tmp_path / "run", tiny(), init=start, minutes=1e-9)
+    told = export_model(tmp_path / "run", tmp_path / "first").training["began_from"]
+    assert told == f"{load_model(start).config.name}, {load_model(start).config.training['images_shown']} images shown"
+    shutil.rmtree(start)
+    assert export_model(tmp_path / "run", tmp_path / "second").training["began_from"] == "start"
 
 
 def test_a_discriminator_of_another_shape_begins_anew(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:

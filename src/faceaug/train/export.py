@@ -19,7 +19,7 @@ from faceaug.tables import ATTRIBUTES
 from faceaug.train.attributes import Attributes, drop_some
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig
-from faceaug.train.record import read_config
+from faceaug.train.record import began_from, read_config
 
 _STATISTICS_BATCHES, _BATCH = 64, 128  # at 32 pixels
 
@@ -65,6 +65,8 @@ def export_model(
     if chosen == "average":
         renew_statistics(generator, config, rows)
     facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
+    if (start := began_from(run)) is not None:
+        facts["began_from"] = start
     if "faces" in saved.numbers:  # not in checkpoints of 0.1.0
         facts["faces"] = saved.numbers["faces"]
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}

@@ -92,6 +92,22 @@ def read_config(run: Path) -> TrainConfig:
         raise RefusedError(f"{printable(run / RUN_FILE)}: {error}") from error
 
 
+def began_from(run: Path) -> str | None:
+    """The model a run began from, and what that had been shown; None if it began from fresh weights.
+
+    Only its name, if it is no longer there.
+    """
+    init = _began_with(run).get("init")
+    if init is None:
+        return None
+    try:
+        model = read_model_config(find_model(init))
+    except FaceAugError:
+        return Path(init).name
+    shown = model.training.get("images_shown")
+    return f"{model.name}, {shown} images shown" if shown else model.name
+
+
 def _upgrade(run: Path) -> None:
     """Say in the file of an older release what that release did, so that its run can be compared and go on."""
     try:
