@@ -7,7 +7,8 @@ Agreement: per attribute 500 requests with it and 500 without; the other 39 attr
 rows. Mean of both hit rates, over the judge's balanced accuracy on real validation faces. Nothing is filtered.
 
 Edits: every attribute of 200 faces turned into its opposite; share in which the judge sees the new value, and share of
-its other 39 answers that change too. What the judge itself cannot tell apart counts against the generator here.
+its other 39 answers that change too. What the judge itself cannot tell apart counts against the edit here. As users
+get them, by eye of the bundled classifier (which is not the judge), and by the generator alone.
 
 --sheet draws the 16 faces that least show what they were asked for.
 """
@@ -48,7 +49,11 @@ def main() -> None:
     agreement = measure_agreement(
         source, judge, real.labels, trust, requests=options.requests, name="judge", seed=options.seed
     )
-    edits = measure_edits(source, judge, n=options.edits) if options.edits else ()
+    edits = {
+        name: measure_edits(source, judge, n=options.edits, guided=guided)
+        for name, guided in (("edits", True), ("edits_unguided", False))
+        if options.edits
+    }
     if options.sheet is not None:
         options.sheet.write_bytes(encode_png(worst(source, judge, real.labels, options.seed)))
     result = {
@@ -63,13 +68,13 @@ def main() -> None:
     print(json.dumps(result | facts("faceaug", "torch", "numpy")))
 
 
-def summed(agreement: Agreement, edits: tuple[Edited, ...]) -> dict[str, Any]:
+def summed(agreement: Agreement, edits: dict[str, tuple[Edited, ...]]) -> dict[str, Any]:
     found: dict[str, Any] = {"agreement": agreement.to_json()}
-    if edits:
-        found["edits"] = {
-            "changed": round(float(np.mean([e.changed for e in edits])), 4),
-            "others_changed": round(float(np.mean([e.others for e in edits])), 4),
-            "by_attribute": {e.attribute: [round(e.changed, 4), round(e.others, 4)] for e in edits},
+    for name, edited in edits.items():
+        found[name] = {
+            "changed": round(float(np.mean([e.changed for e in edited])), 4),
+            "others_changed": round(float(np.mean([e.others for e in edited])), 4),
+            "by_attribute": {e.attribute: [round(e.changed, 4), round(e.others, 4)] for e in edited},
         }
     return found
 

@@ -25,7 +25,9 @@ class Painter:
         rows = self.attribute_rows(n, start=start) if attributes is None else attributes
         return painted(rows)
 
-    def edit(self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None) -> Tensor:
+    def edit(
+        self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
+    ) -> Tensor:
         assert value is None
         rows = np.stack([self.attribute_rows(1, start=k)[0] for k in faces])  # type: ignore[union-attr]
         column = ATTRIBUTES.index(attribute)

@@ -32,7 +32,9 @@ class Obedient(Protocol):
     def generate(self, n: int, attributes: NDArray[np.integer[Any]] | None = None, start: int = 0) -> Tensor:
         """Faces with these attributes, uint8 (n, 3, H, W)."""
 
-    def edit(self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None) -> Tensor:
+    def edit(
+        self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
+    ) -> Tensor:
         """The same faces with one attribute changed."""
 
     def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
@@ -166,14 +168,14 @@ class Edited:
 
 
 def measure_edits(
-    source: Obedient, judge: Judge, *, n: int, columns: Sequence[int] = range(len(ATTRIBUTES))
+    source: Obedient, judge: Judge, *, n: int, columns: Sequence[int] = range(len(ATTRIBUTES)), guided: bool = True
 ) -> tuple[Edited, ...]:
-    """Turn each attribute of faces 0 to n - 1 into its opposite, and see what changes."""
+    """Turn each attribute of faces 0 to n - 1 into its opposite, and see what changes; ``guided`` as in ``edit``."""
     told = source.attribute_rows(n)
     before = judge(source.generate(n).numpy())
     found = []
     for column in columns:
-        after = judge(source.edit(range(n), ATTRIBUTES[column]).numpy())
+        after = judge(source.edit(range(n), ATTRIBUTES[column], guided=guided).numpy())
         wanted = told[:, column] <= 0
         others = np.delete(before != after, column, axis=1)
         found.append(Edited(ATTRIBUTES[column], float((after[:, column] == wanted).mean()), float(others.mean())))

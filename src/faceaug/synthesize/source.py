@@ -19,7 +19,9 @@ from faceaug.folder import Target, make_target
 from faceaug.image import Image8, encode_png
 from faceaug.pages import grid
 from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
+from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.convert import export_folder
+from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
 from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
@@ -99,6 +101,7 @@ class SyntheticFaceSource:
         self._renderer = Renderer(loaded.generator, precision, self.device)
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
+        self._guide: Guide | None = None  # made at the first edit
         self._block: tuple[int, Tensor] | None = None  # the last one computed: neighbours are usually asked together
 
     @property
@@ -205,12 +208,18 @@ class SyntheticFaceSource:
 
     def render(self, latents: Tensor) -> Tensor:
         """Faces of any latents, as ``latents`` gives them: float (n, width) -> uint8 (n, 3, H, W) on the CPU."""
+        checked = self._checked_latents(latents)
+        return torch.cat([self._renderer.block(part) for part in torch.split(checked, BLOCK)])
+
+    def _checked_latents(self, latents: Tensor) -> Tensor:
         width = self.config.z_size + len(self.config.attributes)
         if latents.ndim != 2 or latents.shape[1] != width or not len(latents):
             raise ArgumentError(f"latents of shape {tuple(latents.shape)}: expected (n, {width}), n >= 1")
-        return torch.cat([self._renderer.block(part) for part in torch.split(latents.float().cpu(), BLOCK)])
+        return latents.float().cpu()
 
-    def edit(self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None) -> Tensor:
+    def edit(
+        self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
+    ) -> Tensor:
         """The same faces with one attribute changed and the rest kept: uint8 (n, 3, H, W).
 
         Args:
@@ -218,23 +227,38 @@ class SyntheticFaceSource:
             attribute: its name.
             value: 1 with, -1 without, 0 as it happens; None is the opposite of what each face is told (and 1 where it
                 is told nothing).
+            guided: the bundled classifier looks until it sees the change and the rest as before, see
+                ``faceaug.synthesize.editing``; a tenth of a second and more for each face. False tells the generator
+                of the new value and takes what comes, as does ``value=0``.
 
         Raises:
             ArgumentError: an unknown attribute, or the model takes none.
         """
+        return self.render(self.edited_latents(faces, attribute, value, guided=guided))
+
+    def edited_latents(
+        self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
+    ) -> Tensor:
+        """What ``edit`` makes its faces from, float32 (n, width) as ``latents`` gives them: to edit them further."""
         if not self.config.attributes:
             raise ArgumentError(f"model {self.config.name} takes no attributes; edit needs a model that does")
         self._check_attributes({attribute: 1 if value is None else value})
         if isinstance(faces, Tensor):
-            changed = faces.clone()
+            latents = self._checked_latents(faces)
         else:
             numbers = [faces] if isinstance(faces, int) else list(faces)
-            changed = torch.cat([self.latents(1, start=k) for k in numbers])
-        column = self.config.z_size + attribute_index(attribute)
+            latents = torch.cat([self.latents(1, start=k) for k in numbers])
+        index = attribute_index(attribute)
+        changed, column = latents.clone(), self.config.z_size + index
         told = changed[:, column]
         wanted = torch.where(told > 0, -1.0, 1.0) if value is None else torch.full_like(told, float(value))
         changed[:, column] = wanted * self.strength
-        return self.render(changed)
+        if not guided or value == 0:
+            return changed
+        if self._guide is None:
+            classifier = load_classifier(device=self.device)
+            self._guide = Guide(self._model.generator, classifier, fast=self.precision == "bf16")
+        return self._guide(latents, changed, index)
 
     def interpolate(self, first: int, second: int, steps: int = 9) -> Tensor:
         """The way from face ``first`` to face ``second`` of the stream, both included: uint8 (steps, 3, H, W)."""

@@ -16,8 +16,9 @@ from faceaug.synthesize.source import SyntheticFaceSource
 
 
 def toggle_sheet(
-    source: SyntheticFaceSource, n: int = 6, *, attributes: Sequence[str] | None = None, cell: int = 64
-) -> Image8:
+    source: SyntheticFaceSource, n: int = 6, *, attributes: Sequence[str] | None = None, cell: int = 64,
+    guided: bool = False,
+) -> Image8:  # fmt: skip
     """The first n faces of a source, a row for each attribute: without it and with it, all else kept.
 
     Args:
@@ -25,6 +26,7 @@ def toggle_sheet(
         n: faces.
         attributes: which; None is all forty.
         cell: side of a picture on the sheet, pixels.
+        guided: as in ``SyntheticFaceSource.edit``; without, the sheet shows what the generator does by itself, at once.
 
     Returns:
         uint8 (height, width, 3); the first row shows the faces as they are.
@@ -37,7 +39,7 @@ def toggle_sheet(
     latents = source.latents(n)
     rows = [("as they are", _doubled(source.render(latents)))]
     for name in ATTRIBUTES if attributes is None else attributes:
-        pairs = zip(*(_pictures(source.edit(latents, name, value)) for value in (-1, 1)), strict=True)
+        pairs = zip(*(_pictures(source.edit(latents, name, value, guided=guided)) for value in (-1, 1)), strict=True)
         rows.append((name, [picture for pair in pairs for picture in pair]))
     return contact_sheet(rows, columns=["without", "with"] * n, cell=cell)
 

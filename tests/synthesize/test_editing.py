@@ -1,0 +1,86 @@
+"""Edits that a classifier looks at; on the bundled model, which has something to edit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from faceaug import SyntheticFaceSource
+from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.errors import ArgumentError
+from faceaug.synthesize.classifier import load_classifier
+from faceaug.synthesize.source import BLOCK
+
+WEAK = ("High_Cheekbones", "Young", "Bags_Under_Eyes", "Big_Lips")  # what the generator alone seldom changes
+N = 4
+
+
+@pytest.fixture(scope="module")
+def source() -> SyntheticFaceSource:
+    return SyntheticFaceSource("faces-64", seed=1)
+
+
+def test_a_guided_edit_shows_more_often_and_keeps_the_other_attributes(source: SyntheticFaceSource) -> None:
+    classifier = load_classifier()
+    before = classifier.probabilities(source.generate(N))
+    told = source.attribute_rows(N)
+    shown: dict[bool, list[bool]] = {True: [], False: []}
+    moved: dict[bool, list[float]] = {True: [], False: []}
+    for name in WEAK:
+        column = attribute_index(name)
+        for guided in (True, False):
+            faces = source.edit(range(N), name, guided=guided)
+            shown[guided] += ((classifier.logits(faces)[:, column] > 0) == (told[:, column] <= 0)).tolist()
+            others = np.delete(np.abs(classifier.probabilities(faces) - before), column, axis=1)
+            moved[guided].append(float(others.mean()))
+    assert np.mean(shown[True]) >= 0.9
+    assert np.mean(shown[True]) > np.mean(shown[False])
+    assert np.mean(moved[True]) < 0.1
+
+
+def test_a_guided_edit_stays_near_the_numbers_the_face_is_made_from(source: SyntheticFaceSource) -> None:
+    size = source.config.z_size
+    before = source.latents(N)
+    after = source.edited_latents(range(N), "Smiling")
+    assert after.shape == (N, size + len(ATTRIBUTES))
+    way = (after - before)[:, :size].norm(dim=1)
+    assert (way > 0).all()
+    assert (way < before[:, :size].norm(dim=1) / 2).all()
+    assert torch.equal(source.render(after), source.edit(range(N), "Smiling"))
+    assert torch.equal(before, source.latents(N))
+
+
+def test_an_edited_face_does_not_depend_on_its_company_or_on_how_it_was_named(source: SyntheticFaceSource) -> None:
+    together = source.edit([2, 7, 1], "Young", -1)
+    assert torch.equal(source.edit(7, "Young", -1), together[1:2])
+    assert torch.equal(source.edit(source.latents(1, start=1), "Young", -1), together[2:])
+
+
+def test_an_edit_can_be_edited_further(source: SyntheticFaceSource) -> None:
+    classifier = load_classifier()
+    bald = source.edited_latents(range(N), "Bald", 1)
+    both = classifier.logits(source.edit(bald, "Eyeglasses", 1))
+    columns = [attribute_index("Bald"), attribute_index("Eyeglasses")]
+    assert (both[:, columns] > 0).mean() >= 0.75
+
+
+def test_as_it_happens_asks_nobody(source: SyntheticFaceSource) -> None:
+    assert torch.equal(source.edit(0, "Smiling", 0), source.edit(0, "Smiling", 0, guided=False))
+
+
+def test_bf16_edits_too(source: SyntheticFaceSource) -> None:
+    fast = SyntheticFaceSource("faces-64", seed=1, precision="bf16").edit(range(2), "Blond_Hair", 1)
+    slow = source.edit(range(2), "Blond_Hair", 1)
+    assert (fast.float() - slow.float()).abs().mean() < 8
+
+
+def test_latents_of_another_width_are_refused(source: SyntheticFaceSource) -> None:
+    with pytest.raises(ArgumentError, match=r"latents of shape \(1, 100\): expected \(n, 168\)"):
+        source.edit(torch.zeros(1, 100), "Smiling")
+
+
+def test_whole_blocks_are_edited(source: SyntheticFaceSource) -> None:
+    quick = SyntheticFaceSource("faces-64", seed=1, precision="bf16")
+    many = quick.edit(range(BLOCK // 4 + 1), "Male")
+    assert torch.equal(many[-1:], quick.edit(BLOCK // 4, "Male"))
