@@ -4,8 +4,9 @@
 
 Takes some training faces that have an attribute, trains a generator on them from the model's weights and one from fresh
 weights with the same recipe and images shown, and measures how far faces of both, and of the model as it was, are from
-the other faces of the group, which no training has shown alone: Frechet distance on EfficientNet-Lite0 features, as in
-``fidelity.py``. The floor is that distance for the chosen real faces themselves.
+faces of the group that no training has shown: those of the validation partition. Beside it, from the group's other
+training faces, which are more, but the model has seen them among all. Frechet distance on
+EfficientNet-Lite0 features, as in ``fidelity.py``. The floor is that distance for the chosen real faces themselves.
 """
 
 from __future__ import annotations
@@ -75,22 +76,28 @@ def main() -> None:
         )
         return found
 
-    other = feature_statistics(features(unseen))
+    has = folder.annotations.attributes[:, attribute_index(options.attribute)] == 1
+    held_out = select_rows(folder.annotations, "val")[0]
+    others = {"unseen": held_out[has[held_out]], "other_training": unseen}
+    targets = {name: feature_statistics(features(which)) for name, which in others.items()}
 
-    def distance(source: SyntheticFaceSource) -> float:
-        made = describe(eye, source.generate(options.n).numpy())
-        return round(frechet_distance(feature_statistics(made), other), 2)
+    def distances(made: NDArray[np.float32]) -> dict[str, float]:
+        found = feature_statistics(made)
+        return {name: round(frechet_distance(found, target), 2) for name, target in targets.items()}
 
     sources = {"model": SyntheticFaceSource(model), "tuned": SyntheticFaceSource(options.out / "tuned")}
     sources["fresh"] = SyntheticFaceSource(options.out / "fresh")
     if model.config.attributes:
         sources["model_asked"] = SyntheticFaceSource(model, attributes={options.attribute: 1})
     result = {
-        "figure": f"Frechet distance to {len(unseen)} other training faces with {options.attribute}",
+        "figure": f"Frechet distance to faces with {options.attribute}",
+        "real_faces": {name: len(which) for name, which in others.items()},
         "init": model.config.name, "faces": len(chosen), "images_shown": options.images, "freeze": options.freeze,
         "n": options.n, "seed": options.seed,
-        "floor_the_chosen_faces": round(frechet_distance(feature_statistics(features(chosen)), other), 2),
-        "distance": {name: distance(source) for name, source in sources.items()},
+        "floor_the_chosen_faces": distances(features(chosen)),
+        "distance": {
+            name: distances(describe(eye, source.generate(options.n).numpy())) for name, source in sources.items()
+        },
     }  # fmt: skip
     print(json.dumps(result | facts("faceaug", "torch", "numpy", "efficientnet-lite-pytorch")))
 
