@@ -98,3 +98,21 @@ def test_faces_that_are_all_the_same_give_finite_numbers() -> None:
     matching(x).backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()
+
+
+def test_faces_that_do_not_count_change_nothing(faces: NDArray[np.uint8]) -> None:
+    matching = FeatureMatching(CONFIG, ALONE)
+    matching.measure(faces)
+    shown(matching, faces)
+    before = {name: value.clone() for name, value in matching.state_dict().items()}
+    x = as_floats(faces[:N] // 2).requires_grad_()
+    matching(x, torch.zeros(N, dtype=torch.bool)).backward()
+    assert x.grad is not None
+    assert not x.grad.any()
+    assert all(torch.equal(value, before[name]) for name, value in matching.state_dict().items())
+    half = torch.arange(N) < N // 2
+    x.grad = None
+    matching(x, half).backward()
+    assert x.grad[: N // 2].any()
+    assert not x.grad[N // 2 :].any()
+    assert not torch.equal(matching.first, before["first"])

@@ -81,16 +81,19 @@ class FeatureMatching(nn.Module):
         self.second.zero_()
         self.seen.zero_()
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, counted: Tensor | None = None) -> Tensor:
         """What has the gradient of the squared difference of the moments: a scalar, float32, of no meaning in itself.
 
         Args:
             faces: float (n, 3, H, W) in -1..1, this process's generated faces of a step.
+            counted: bool (n,), which of them should be like real ones; None is all.
         """
+        weights = torch.ones(len(faces), device=faces.device) if counted is None else counted.float()
         with torch.autocast(faces.device.type, enabled=False):
             y = (self._look(faces) - self.mean) / self.spread @ self.directions
-            first, second = y.mean(0), y.T @ y / len(y)
-            self._remember(first.detach(), second.detach())
+            count = self._processes.mean(weights.sum()).clamp_min(1)
+            first, second = weights @ y / count, (weights * y.T) @ y / count
+            self._remember(first.detach(), second.detach(), weights.mean())
             towards: Tensor = 2 * (self.first * first).sum() + 2 * ((self.second - self.target) * second).sum()
         return towards * (self.seen > MEMORY)
 
@@ -98,9 +101,10 @@ class FeatureMatching(nn.Module):
         """The squared difference itself; sampling alone makes some of it."""
         return float(self.first.square().sum() + (self.second - self.target).square().sum())
 
-    def _remember(self, first: Tensor, second: Tensor) -> None:
-        self.seen += self._config.batch
-        share = float(self._config.batch / self.seen.clamp_max(MEMORY).clamp_min(self._config.batch))
+    def _remember(self, first: Tensor, second: Tensor, counted: Tensor) -> None:
+        new = self._config.batch * self._processes.mean(counted)
+        self.seen += new
+        share = float(new / self.seen.clamp(max=MEMORY).clamp_min(1))
         self.first.lerp_(self._processes.mean(first), share)
         self.second.lerp_(self._processes.mean(second), share)
 

@@ -196,7 +196,7 @@ class Session:
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
         self.readings.g_loss = float(self.processes.mean(loss.detach()))
         if self._matching is not None:
-            loss = loss + self.config.matching * self._match(fake, self._matching)
+            loss = loss + self.config.matching * self._match(fake, self._matching, toggled)
         if asked is not None and toggled is not None and names is not None:
             weighty = toggled * self.config.toggle_weight
             loss = loss + self.config.aux_g * attribute_loss(names, asked, self._weights, weighty)
@@ -209,10 +209,10 @@ class Session:
         self.discriminator.requires_grad_(True)
         return healthy
 
-    def _match(self, fake: Tensor, matching: FeatureMatching) -> Tensor:
+    def _match(self, fake: Tensor, matching: FeatureMatching, toggled: Tensor | None) -> Tensor:
         if not matching.seen:
             matching.measure(self.faces.pixels)
-        towards: Tensor = matching(fake)
+        towards: Tensor = matching(fake, None if toggled is None else (toggled == 0).all(1))  # as tables have them
         self.readings.mismatch = matching.difference()
         return towards
 
