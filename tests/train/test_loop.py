@@ -283,6 +283,10 @@ def test_a_model_says_which_other_it_began_from(finished: Path, celeba_folder: P
     train_gan(celeba_folder, tmp_path / "run", tiny(), init=start, minutes=1e-9)
     told = export_model(tmp_path / "run", tmp_path / "first").training["began_from"]
     assert told == f"{load_model(start).config.name}, {load_model(start).config.training['images_shown']} images shown"
+    train_gan(celeba_folder, tmp_path / "further", tiny(), init=tmp_path / "run", minutes=1e-9)
+    further = export_model(tmp_path / "further", tmp_path / "third").training["began_from"]
+    assert further.startswith("run")
+    assert further.endswith(f", which began from {told}")
     shutil.rmtree(start)
     assert export_model(tmp_path / "run", tmp_path / "second").training["began_from"] == "start"
 

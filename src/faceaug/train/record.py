@@ -93,7 +93,7 @@ def read_config(run: Path) -> TrainConfig:
 
 
 def began_from(run: Path) -> str | None:
-    """The model a run began from, and what that had been shown; None if it began from fresh weights.
+    """The model a run began from, what that had been shown, and what it began from itself; None if from fresh weights.
 
     Only its name, if it is no longer there.
     """
@@ -104,8 +104,9 @@ def began_from(run: Path) -> str | None:
         model = read_model_config(find_model(init))
     except FaceAugError:
         return Path(init).name
-    shown = model.training.get("images_shown")
-    return f"{model.name}, {shown} images shown" if shown else model.name
+    shown, before = model.training.get("images_shown"), model.training.get("began_from")
+    found = f"{model.name}, {shown} images shown" if shown else model.name
+    return f"{found}, which began from {before}" if before else found
 
 
 def _upgrade(run: Path) -> None:
