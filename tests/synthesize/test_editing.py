@@ -69,10 +69,12 @@ def test_as_it_happens_asks_nobody(source: SyntheticFaceSource) -> None:
     assert torch.equal(source.edit(0, "Smiling", 0), source.edit(0, "Smiling", 0, guided=False))
 
 
-def test_bf16_edits_too(source: SyntheticFaceSource) -> None:
-    fast = SyntheticFaceSource("faces-64", seed=1, precision="bf16").edit(range(2), "Blond_Hair", 1)
-    slow = source.edit(range(2), "Blond_Hair", 1)
-    assert (fast.float() - slow.float()).abs().mean() < 8
+def test_bf16_takes_another_way_to_an_edit_that_shows_as_well(source: SyntheticFaceSource) -> None:
+    fast = SyntheticFaceSource("faces-64", seed=1, precision="bf16")
+    seen = load_classifier().logits(fast.edit(range(N), "Blond_Hair", 1))[:, attribute_index("Blond_Hair")]
+    assert (seen > 0).mean() >= 0.75
+    moved = (fast.edit(range(N), "Blond_Hair", 1).float() - source.generate(N).float()).abs().mean()
+    assert 0 < moved < 40
 
 
 def test_latents_of_another_width_are_refused(source: SyntheticFaceSource) -> None:

@@ -38,7 +38,7 @@ BUNDLED_FOLDER = Path(__file__).with_name("models")
 BUNDLED = {
     "dcgan-32": "c710b19be2ba03bc65ae1eba2855f7daba5102a049ab6219b13bf9976a6dbab3",
     "dcgan-32-report": "4e70d341dab9b465a196c1d3bcd1c1f7fdadeed673f82bd5e6694cd038757225",
-    "faces-64": "651e69c1616e8ed4e404fedf320dcd1e99af2f44286c175b76ca6287e007ab25",
+    "faces-64": "9e35aa46ad63ca5c52ef769c6e6c020bc64881d2d7bcc98f0e307a0e62e7b85a",
 }
 Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
