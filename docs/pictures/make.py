@@ -1,4 +1,4 @@
-"""Make the pictures of the README and the docs. Every face comes from the bundled model; the same run, the same bytes.
+"""Make the pictures of the README and the docs. Every face comes from a bundled model; the same run, the same bytes.
 
 Run as ``python docs/pictures/make.py``.
 """
@@ -35,7 +35,7 @@ from faceaug.errors import ImageError
 from faceaug.files import write_bytes
 from faceaug.folder import list_folder
 from faceaug.image import Image8, encode_jpeg, encode_png, read_image
-from faceaug.pages import grid
+from faceaug.pages import contact_sheet, grid
 
 HERE = Path(__file__).parent
 SIDE, COLUMNS, ROWS, GAP, NAME, TITLE, ARROW = 72, 4, 4, 6, 15, 46, 34
@@ -43,6 +43,7 @@ INK, SOFT, PAPER, RED, GREEN = (32, 33, 36), (110, 113, 118), (255, 255, 255), (
 # Where CelebA's aligned photos (178 x 218) have eyes, nose and mouth; the model's faces have them there too.
 LANDMARKS = np.array([[69, 111], [108, 111], [88, 135], [73, 152], [105, 152]], np.float32)
 FIRST, MADE = 84, 156  # numbers of the first face in the first and in the last panel
+EDITS = (("Eyeglasses", 1), ("Smiling", 1), ("Young", -1), ("Blond_Hair", 1), ("Bald", 1), ("Wearing_Hat", 1))
 Tile = tuple[Image8 | None, str, tuple[int, int, int]]  # picture, or None for a file that is none; name; its colour
 
 
@@ -52,6 +53,7 @@ def main() -> None:
         "hero": small_png(hero()),
         "augmentations": encode_png(coarse(augmentations())),
         "synthetic": encode_png(synthetic()),
+        "edits": small_png(edits()),
     }
     for name, data in pictures.items():
         write_bytes(HERE / f"{name}.png", data)
@@ -151,6 +153,16 @@ def augmentations() -> Image8:
 def synthetic() -> Image8:
     """Faces as the model makes them, 32 x 32 pixels, each pixel drawn twice as wide and high."""
     return grid(faces(60, 32), columns=15, gap=2, enlarge=2)
+
+
+def edits() -> Image8:
+    """The same faces with one attribute changed at a time."""
+    source = SyntheticFaceSource("faces-64", seed=2)
+    rows = [("as they are", source.latents(8))]
+    for name, value in EDITS:
+        rows.append((f"{'with' if value > 0 else 'without'} {name}", source.edited_latents(range(8), name, value)))
+    shown = [(text, list(source.render(x).permute(0, 2, 3, 1).contiguous().numpy())) for text, x in rows]
+    return contact_sheet(shown, cell=64)
 
 
 def coarse(sheet: Image8, levels: int = 48) -> Image8:
