@@ -16,15 +16,17 @@ from faceaug.synthesize.classifier import AttributeClassifier, as_wide
 from faceaug.synthesize.render import generate
 from faceaug.synthesize.weights import AnyGenerator
 
-STEPS = 15
+STEPS = 40
+# Mirrored or not, pixels to the right, pixels down; in turn. What shows from one place only is no attribute.
+VIEWS = ((False, 0, 0), (True, 2, -1), (False, -2, -2), (True, -1, 2), (False, 1, 1))
 # Faces edited at once, so that none depends on its company: in float32 a product of matrices rounds differently by the
-# row, and fifteen steps later that is a grey level or two. Matrix instructions treat rows alike; see ``render.BLOCK``.
+# row, and forty steps later that is a grey level or two. Matrix instructions treat rows alike; see ``render.BLOCK``.
 _BLOCK, _FAST_BLOCK = 1, 8
-_RATE, _BETAS = 0.1, (0.8, 0.95)  # of Adam, with a memory for few steps; a latent number is about 1
-_MARGIN = 3.0  # logit of the new value at which the classifier is sure enough, 95 to 5
+_RATE, _BETAS = 0.06, (0.8, 0.95)  # of Adam, with a memory for few steps; a latent number is about 1
+_MARGIN = 2.0  # logit of the new value at which the classifier is sure enough, 88 to 12
 # What one unit weighs: of the way from the threshold to the margin; of the other attributes' probabilities, squared and
 # summed; of the mean difference of the pixels, in -1..1; of the squared way of the latent vector.
-_MISSING, _OTHERS, _PIXELS, _AWAY = 6.0, 2.0, 20.0, 0.02
+_MISSING, _OTHERS, _PIXELS, _AWAY = 14.0, 4.7, 36.0, 0.02
 
 
 class Guide:
@@ -62,14 +64,15 @@ class Guide:
         others = [k for k in range(len(self._classifier.attributes)) if k != column]
         with torch.no_grad():
             before = self._faces(latents)
-            likely = self._names(before)[:, others].sigmoid()
+            likely = [self._names(seen_from(before, *view))[:, others].sigmoid() for view in VIEWS]
         way = torch.zeros_like(edited, requires_grad=True)
         optimizer = torch.optim.Adam([way], lr=_RATE, betas=_BETAS)
         for step in range(STEPS):
+            view = step % len(VIEWS)
             faces = self._faces(edited + way)
-            names = self._names(faces.flip(3) if step % 2 else faces)  # what only one side shows is no attribute
+            names = self._names(seen_from(faces, *VIEWS[view]))
             missing = F.relu(_MARGIN - wanted * names[:, column]) / _MARGIN
-            changed = (names[:, others].sigmoid() - likely).square().sum(1)
+            changed = (names[:, others].sigmoid() - likely[view]).square().sum(1)
             pixels = (faces - before).abs().mean((1, 2, 3))
             away = way[:, : self._z_size].square().sum(1)
             loss = _MISSING * missing + _OTHERS * changed + _PIXELS * pixels + _AWAY * away
@@ -88,6 +91,14 @@ class Guide:
 
     def _computing(self, numbers: Tensor) -> torch.autocast:
         return torch.autocast(numbers.device.type, torch.bfloat16, enabled=self._fast)
+
+
+def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
+    """Faces of 64 pixels moved by some, and mirrored before; edges are drawn out: float (n, 3, H, W) in and out."""
+    faces = faces.flip(3) if mirrored else faces
+    edge, (height, width) = max(abs(right), abs(down)), faces.shape[2:]
+    wide = F.pad(faces, (edge, edge, edge, edge), mode="replicate") if edge else faces
+    return wide[:, :, edge - down : edge - down + height, edge - right : edge - right + width]
 
 
 def _filled(latents: Tensor, size: int) -> Tensor:

@@ -48,8 +48,11 @@ function complain(error) {
   say(error.parameter ? `${error.parameter}: ${error.message}` : error.message, true);
 }
 
-function draw(canvas, bitmap) {
+// Opaque, it takes the place of what was there, so that the same face has the same pixels every time.
+function draw(canvas, bitmap, share = 1) {
   const pen = canvas.getContext("2d");
+  pen.globalAlpha = share;
+  pen.globalCompositeOperation = share < 1 ? "source-over" : "copy";
   pen.imageSmoothingEnabled = !sharp;
   pen.imageSmoothingQuality = "high";
   pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
@@ -129,11 +132,8 @@ function fade(before) {
   const frame = (now) => {
     const share = Math.min(1, Math.max(0, (now - began) / 300));
     for (const tile of $("grid").children) {
-      const pen = tile.firstChild.getContext("2d");
       draw(tile.firstChild, before[tile.dataset.k]);
-      pen.globalAlpha = share;
-      draw(tile.firstChild, shown.faces[tile.dataset.k]);
-      pen.globalAlpha = 1;
+      draw(tile.firstChild, shown.faces[tile.dataset.k], share);
     }
     if (share < 1) fading = requestAnimationFrame(frame);
   };
@@ -193,10 +193,7 @@ function step() {
   const first = Math.min(Math.floor(at), STEPS - 2);
   const canvas = $("walk");
   draw(canvas, shown.walk[first]);
-  const pen = canvas.getContext("2d");
-  pen.globalAlpha = at - first; // between two pictures of the strip, a blend
-  draw(canvas, shown.walk[first + 1]);
-  pen.globalAlpha = 1;
+  draw(canvas, shown.walk[first + 1], at - first); // between two pictures of the strip, a blend
   $("slider").setAttribute("aria-valuetext", `${Math.round(Number($("slider").value) / 10)} percent of the way`);
 }
 
