@@ -37,8 +37,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": "rmsprop", "beta2": 0.9},
     "adagrad": {"optimizer": "adagrad", "learning_rate": 0.01},
     "matching": {"matching": 2.0, "precision": "bf16"},
+    "projected": {"projected": 50.0},
+    "projected bf16": {"projected": 50.0, "precision": "bf16", "augment": "translation", "augment_p": 0.5},
     "64 pixels": {"size": 64, "z_size": 5, "d_norm": "none", "r1": 0.1},
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def heard_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator hears of the second discriminator from the third step on."""
+    monkeypatch.setattr(module, "WARMUP", 16)
 
 
 def some_faces(size: int = 32, n: int = 20) -> Faces:

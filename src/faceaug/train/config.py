@@ -45,6 +45,9 @@ class TrainConfig:
     r1: float = 0.0  # weight of the penalty on the discriminator's slope at real faces; Mescheder et al. 2018
     r2: float = 0.0  # the same at generated ones
     matching: float = 0.0  # weight of generated faces' features being spread as those of real ones; see train.matching
+    projected: float = (
+        0.0  # weight of a second discriminator, on the bundled classifier's features; see train.projected
+    )
     penalty_every: int = 8  # steps from one penalty to the next, which counts so many times; Karras et al. 2020
 
     # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
@@ -166,7 +169,7 @@ _LEAST: dict[str, float] = {
     "z_size": 1, "g_conv_dim": 1, "d_conv_dim": 1, "images": 1, "checkpoint_every": 1, "sample_every": 1,
     "monitor_every": 1, "log_every": 1, "penalty_every": 1, "augment_images": 1, "skips": 1, "rollbacks": 0,
     "decay_images": 1, "decay_from": 0, "average_half_life": 0, "average_rampup": 0, "r1": 0, "r2": 0,
-    "matching": 0,
+    "matching": 0, "projected": 0,
     "aux_d": 0, "aux_g": 0, "teacher": 0, "toggle_weight": 0, "warmup": 0, "freeze": 0,
 }  # fmt: skip
 # How 0.1.0 trained, in the fields it did not have; constants, so that its runs go on whatever the defaults become.
@@ -177,7 +180,7 @@ _BEFORE: dict[str, Any] = {
     "end_rate": 0.0, "augment": "", "augment_p": 0.0, "augment_target": 0.0, "augment_limit": 0.8,
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
     "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.5, "drop_all": 0.1, "drop_some": 0.3,
-    "warmup": 0, "freeze": 0, "toggle_weight": 40.0, "teacher": 0.0, "matching": 0.0,
+    "warmup": 0, "freeze": 0, "toggle_weight": 40.0, "teacher": 0.0, "matching": 0.0, "projected": 0.0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {

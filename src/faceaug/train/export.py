@@ -89,6 +89,8 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
         found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
     if config.matching:
         found["features"] = f"of attributes-64, moments matched with weight {config.matching}"
+    if config.projected:
+        found["second discriminator"] = f"on features of attributes-64, weight {config.projected}"
     if config.conditional:
         found["attributes"] = (
             f"named {config.aux_d}, obeyed {config.aux_g}, taught {config.teacher}, toggled {config.toggle}, "

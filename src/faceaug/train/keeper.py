@@ -149,6 +149,8 @@ class Keeper:
             facts |= {"named": readings.named, "obeyed": readings.obeyed, "toggled": readings.toggled}
         if session.config.matching:
             facts["mismatch"] = readings.mismatch
+        if session.config.projected:
+            facts["projected_loss"] = readings.projected_loss
         if session.guard.skipped:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})

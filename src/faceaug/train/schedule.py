@@ -1,8 +1,11 @@
-"""Numbers that change over a run, each a pure function of the images shown."""
+"""Optimizers, and numbers that change over a run, each a pure function of the images shown."""
 
 from __future__ import annotations
 
 import math
+
+import torch
+from torch import nn
 
 from faceaug.train.config import TrainConfig
 
@@ -26,3 +29,12 @@ def average_keeps(config: TrainConfig, images: int) -> float:
 def passed(images: int, batch: int, every: int) -> bool:
     """Whether the last step passed a multiple of ``every`` images."""
     return images // every != (images - batch) // every
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
+    """The optimizer of one network."""
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(network.parameters(), lr=rate, alpha=config.beta2)
+    if config.optimizer == "adagrad":
+        return torch.optim.Adagrad(network.parameters(), lr=rate)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=(config.beta1, config.beta2), fused=True)

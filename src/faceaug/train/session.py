@@ -37,8 +37,9 @@ from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.matching import FeatureMatching
 from faceaug.train.processes import Processes, share_batch_norm
-from faceaug.train.schedule import average_keeps, rate_share
-from faceaug.train.start import Start
+from faceaug.train.projected import WARMUP, ProjectedDiscriminator
+from faceaug.train.schedule import average_keeps, make_optimizer, rate_share
+from faceaug.train.start import Start, generator_layers
 from faceaug.train.teacher import Teacher
 
 
@@ -69,6 +70,7 @@ class Readings:
         obeyed: share of the attributes asked for that it finds in the generated ones.
         toggled: the same of the attributes that are not those of the real row.
         mismatch: squared difference of the moments of features; NaN where they are not matched.
+        projected_loss: of the second discriminator, 2 where it knows nothing; NaN where there is none.
     """
 
     d_loss: float = math.nan
@@ -80,6 +82,7 @@ class Readings:
     obeyed: float = math.nan
     toggled: float = math.nan
     mismatch: float = math.nan
+    projected_loss: float = math.nan
 
 
 class Session:
@@ -121,6 +124,7 @@ class Session:
         for layer in layers[: config.freeze]:
             layer.requires_grad_(False)
         self._matching = FeatureMatching(config, self.processes) if config.matching else None
+        self._projected = ProjectedDiscriminator(config, self.processes) if config.projected else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         for network in self.networks().values():
             network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -144,7 +148,7 @@ class Session:
             False if a number was not finite: the step counts, but what was not finite changed nothing.
         """
         self._set_rates()
-        changing = (self.discriminator, self.generator, self._matching)
+        changing = (self.discriminator, self.generator, self._matching, self._projected)
         buffers = [buffer for network in changing if network is not None for buffer in network.buffers()]
         before = [buffer.clone() for buffer in buffers]  # a poisoned forward pass would stay in batch norm
         real = self._real_batch()
@@ -183,18 +187,31 @@ class Session:
         found = self.processes.mean(torch.stack([fact.detach() for fact in facts])).tolist()
         self.readings.d_loss, self.readings.real_logit, self.readings.fake_logit, sign = found
         self.augmenting.observe(config, sign if math.isfinite(sign) else 0.0)
-        return self._descend(total, self.discriminator, self.d_optimizer)
+        return self._descend(total, self.discriminator, self.d_optimizer) and self._teach_projected(shown, made)
+
+    def _teach_projected(self, shown: Tensor, made: Tensor) -> bool:
+        if self._projected is None:
+            return True
+        with self._autocast():
+            loss = self._projected.loss(shown, made)
+        self.readings.projected_loss = float(self.processes.mean(loss.detach()))
+        return self._descend(loss, self._projected, self._projected.optimizer)
 
     def _teach_generator(self, real: Tensor) -> bool:
         table = self.faces.attributes
         rows = None if table is None else draw_rows(table, self.config, self.steps)
         asked, judged, toggled = self._requests(rows, "generator")
-        self.discriminator.requires_grad_(False)
+        judges = [judge for judge in (self.discriminator, self._projected) if judge is not None]
+        for judge in judges:
+            judge.requires_grad_(False)
         with self._autocast():
             fake = self._make(self._latents("train/latent/g"), asked)
-            logits, names = self._judge(self._augment(fake, "generator"), judged)
+            made = self._augment(fake, "generator")
+            logits, names = self._judge(made, judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
-        self.readings.g_loss = float(self.processes.mean(loss.detach()))
+            self.readings.g_loss = float(self.processes.mean(loss.detach()))
+            if self._projected is not None and self.images >= WARMUP:
+                loss = loss + self.config.projected * self._projected.objection(made)
         if self._matching is not None:
             loss = loss + self.config.matching * self._match(fake, self._matching, toggled)
         if asked is not None and toggled is not None and names is not None:
@@ -206,7 +223,8 @@ class Session:
             self.readings.obeyed = self._agreement(names, asked)
             self.readings.toggled = self._agreement(names, asked * toggled)
         healthy = self._descend(loss, self.generator, self.g_optimizer)
-        self.discriminator.requires_grad_(True)
+        for judge in judges:
+            judge.requires_grad_(True)
         return healthy
 
     def _match(self, fake: Tensor, matching: FeatureMatching, toggled: Tensor | None) -> Tensor:
@@ -340,15 +358,20 @@ class Session:
     def networks(self) -> dict[str, nn.Module]:
         """The networks, and what else has state, by the names they have in a checkpoint."""
         found = {"generator": self.generator, "discriminator": self.discriminator, "average": self.average}
-        return found if self._matching is None else found | {"matching": self._matching}
+        others = {"matching": self._matching, "projected": self._projected}
+        return found | {name: network for name, network in others.items() if network is not None}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        found = {"d_optimizer": self.d_optimizer, "g_optimizer": self.g_optimizer}
+        return found if self._projected is None else found | {"p_optimizer": self._projected.optimizer}
 
     def checkpoint(self) -> Checkpoint:
         """Everything the next step depends on."""
         tensors: dict[str, Tensor] = {}
         for name, network in self.networks().items():
             tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
-        tensors |= optimizer_tensors(self.d_optimizer, "d_optimizer")
-        tensors |= optimizer_tensors(self.g_optimizer, "g_optimizer")
+        for name, optimizer in self._optimizers().items():
+            tensors |= optimizer_tensors(optimizer, name)
         if self.typical is not None:  # by which the average's statistics are measured when it becomes a model
             tensors["attributes/rows"] = torch.from_numpy(self.typical)
         # The last penalty is several steps old, and the log goes on showing it.
@@ -362,28 +385,9 @@ class Session:
         """Go on from a checkpoint."""
         for name, network in self.networks().items():
             network.load_state_dict(part(saved.tensors, name))
-        restore_optimizer(self.d_optimizer, saved.tensors, "d_optimizer")
-        restore_optimizer(self.g_optimizer, saved.tensors, "g_optimizer")
+        for name, optimizer in self._optimizers().items():
+            restore_optimizer(optimizer, saved.tensors, name)
         self.steps, self.images = saved.step, saved.images
         self.augmenting = AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p}))
         self.guard = Guard(**saved.numbers.get("guard", {}))
         self.readings = Readings(penalty=saved.numbers.get("penalty", 0.0))
-
-
-def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
-    """A generator's layers from the latent vector on: the linear ones before the first map, then map by map."""
-    found: dict[str, nn.ModuleList] = {}
-    for name, module in network.named_children():
-        number = name.lstrip("abcdefghijklmnopqrstuvwxyz_")
-        place = number or ("first" if isinstance(module, nn.Linear) else "last")
-        found.setdefault(place, nn.ModuleList()).append(module)
-    return list(found.values())
-
-
-def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
-    """The optimizer of one network."""
-    if config.optimizer == "rmsprop":
-        return torch.optim.RMSprop(network.parameters(), lr=rate, alpha=config.beta2)
-    if config.optimizer == "adagrad":
-        return torch.optim.Adagrad(network.parameters(), lr=rate)
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=(config.beta1, config.beta2), fused=True)

@@ -46,3 +46,13 @@ def load_start(init: str | Path, config: TrainConfig) -> Start:
         raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
     kept = checkpoints(Path(init))
     return Start(model.generator, part(read_checkpoint(kept[-1]).tensors, "discriminator") if kept else None)
+
+
+def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
+    """A generator's layers from the latent vector on: the linear ones before the first map, then map by map."""
+    found: dict[str, nn.ModuleList] = {}
+    for name, module in network.named_children():
+        number = name.lstrip("abcdefghijklmnopqrstuvwxyz_")
+        place = number or ("first" if isinstance(module, nn.Linear) else "last")
+        found.setdefault(place, nn.ModuleList()).append(module)
+    return list(found.values())

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from faceaug.synthesize import SyntheticFaceSource
+from faceaug.train import TrainConfig
+from faceaug.train.processes import Processes
+from faceaug.train.projected import ProjectedDiscriminator
+
+ALONE = Processes(0, 1, 0, torch.device("cpu"))
+CONFIG = TrainConfig(projected=1.0, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def faces() -> Tensor:
+    made = SyntheticFaceSource("dcgan-32", seed=5).generate(24).numpy()
+    return torch.from_numpy(made).float().div(127.5).sub(1.0)
+
+
+@pytest.fixture(scope="module")
+def taught(faces: Tensor) -> tuple[ProjectedDiscriminator, list[float]]:
+    """One that learnt that dull faces are not real, and its losses."""
+    judge, losses = ProjectedDiscriminator(CONFIG, ALONE), []
+    for _ in range(40):
+        loss = judge.loss(faces, faces * 0.6)
+        judge.optimizer.zero_grad()
+        loss.backward()
+        judge.optimizer.step()
+        losses.append(float(loss.detach()))
+    return judge, losses
+
+
+def test_it_begins_without_an_opinion_and_learns_to_tell_faces_apart(
+    taught: tuple[ProjectedDiscriminator, list[float]],
+) -> None:
+    losses = taught[1]
+    assert losses[0] == pytest.approx(2, abs=0.1)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_faces_that_follow_its_objection_are_more_like_real_ones(
+    faces: Tensor, taught: tuple[ProjectedDiscriminator, list[float]]
+) -> None:
+    judge, dull = taught[0], faces * 0.6
+    x = dull.clone().requires_grad_()
+    judge.objection(x).backward()
+    assert x.grad is not None
+    moved = (dull - 0.02 * x.grad.sign()).clamp(-1, 1)
+    with torch.no_grad():
+        assert judge.objection(moved) < judge.objection(dull)
+        assert judge.objection(faces) < judge.objection(dull)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_it_looks_at_maps_of_four_sizes_place_by_place(size: int) -> None:
+    judge = ProjectedDiscriminator(TrainConfig(projected=1.0, size=size), ALONE)
+    with torch.no_grad():
+        found = judge(torch.zeros(2, 3, size, size))
+    assert [tuple(logits.shape) for logits in found] == [(2, 1, 16, 16), (2, 1, 8, 8), (2, 1, 8, 8), (2, 1, 4, 4)]
+
+
+def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor) -> None:
+    one, same, other = (ProjectedDiscriminator(TrainConfig(projected=1.0, seed=s), ALONE) for s in (3, 3, 4))
+    assert {name.split(".")[0] for name in one.state_dict()} == {"heads"}
+    assert sum(parameter.numel() for parameter in one.parameters()) < 250_000
+    with torch.no_grad():
+        assert torch.equal(one.objection(faces), same.objection(faces))
+        assert not torch.equal(one.objection(faces), other.objection(faces))
+
+
+def test_the_classifier_stays_as_it_is(faces: Tensor) -> None:
+    judge = ProjectedDiscriminator(CONFIG, ALONE)
+    (network,) = judge._network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    judge.loss(faces, faces * 0.5).backward()
+    judge.optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_it_takes_nothing_from_the_global_random_state() -> None:
+    before = torch.get_rng_state()
+    ProjectedDiscriminator(CONFIG, ALONE)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_faces_of_one_colour_give_finite_numbers() -> None:
+    judge = ProjectedDiscriminator(CONFIG, ALONE)
+    x = torch.from_numpy(np.ones((4, 3, 32, 32), "f4")).requires_grad_()
+    (judge.loss(x, -x) + judge.objection(x)).backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
