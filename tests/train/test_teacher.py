@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.synthesize import SyntheticFaceSource
@@ -47,6 +48,25 @@ def test_faces_are_shifted_anew_in_each_step_and_alike_in_the_same() -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first, next_step)
     assert first.shape == (N, len(ATTRIBUTES))
+
+
+def test_fine_patterns_that_please_the_classifier_please_it_less() -> None:
+    hat = ATTRIBUTES.index("Wearing_Hat")
+    teacher, network = Teacher(CONFIG, ALONE), load_classifier().network
+    plain = as_floats(SyntheticFaceSource("faces-64", seed=3).generate(N))
+    faces = plain.clone()
+    for _ in range(10):
+        faces.requires_grad_()
+        (slope,) = torch.autograd.grad(network(faces)[:, hat].sum(), faces)
+        fine = slope - F.avg_pool2d(slope, 3, 1, 1)  # nothing that could be seen as a hat
+        faces = (faces.detach() + 0.02 * fine.sign()).clamp(-1, 1)
+    with torch.no_grad():
+        pleased = (network(faces) - network(plain))[:, hat].mean()
+        seen = torch.stack(
+            [(teacher.names(faces, k) - teacher.names(plain, k))[:, hat].mean() for k in range(8)]
+        ).mean()
+    assert pleased > 2
+    assert seen < 0.5 * pleased
 
 
 def test_faces_of_another_size_are_looked_at_too() -> None:
