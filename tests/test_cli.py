@@ -605,3 +605,20 @@ def test_a_state_dict_is_imported_used_and_exported(run: Run, tmp_path: Path) ->
     done = run("synth", "--n", "3", "--model", tmp_path / "copy", "--out", tmp_path / "faces", "--truncation", "1.5")
     assert done.code == 0
     assert json.loads((tmp_path / "faces" / "dataset.json").read_bytes())["run"]["truncation"] == 1.5
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_long_computations_use_large_pages_of_memory_unless_told_otherwise(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    words = {
+        "train": ("train", tmp_path / "none", "--out", tmp_path / "run"),
+        "evaluate": ("evaluate", "none", tmp_path),
+    }
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    assert run(*words[command]).code == 2
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")
+    assert run(*words[command]).code == 2
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from faceaug import options as parsing
-from faceaug.console import Console, common_options, run_to_the_end
+from faceaug.console import Console, common_options, run_to_the_end, use_large_pages
 from faceaug.errors import FaceAugError, Interrupted
 from faceaug.options import (
     FOLDER,
@@ -234,6 +234,7 @@ def train(
     """
     from faceaug.train import choose_config, parse_settings, train_gan
 
+    use_large_pages()
     given = {key: value for key, value in changes.items() if value is not None}
     config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
     with console.progress("images", config.images, "images", eta=False) as advance:
@@ -263,6 +264,7 @@ def evaluate(
     """
     from faceaug.assessment import assess
 
+    use_large_pages()
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
     with console.progress("faces", 100, "%") as advance:
         found = assess(

@@ -45,9 +45,7 @@ class TrainConfig:
     r1: float = 0.0  # weight of the penalty on the discriminator's slope at real faces; Mescheder et al. 2018
     r2: float = 0.0  # the same at generated ones
     matching: float = 0.0  # weight of generated faces' features being spread as those of real ones; see train.matching
-    projected: float = (
-        0.0  # weight of a second discriminator, on the bundled classifier's features; see train.projected
-    )
+    projected: float = 0.0  # weight of a discriminator on the bundled classifier's features; see train.projected
     penalty_every: int = 8  # steps from one penalty to the next, which counts so many times; Karras et al. 2020
 
     # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
