@@ -226,7 +226,8 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
 
     The networks are the model's. The discriminator, which begins anew, learns a while before the generator moves, and
     faster than it; both see augmented faces from the start, the more the surer the discriminator is. What some hundred
-    faces say about all of their kind, the moments of their features, is matched, which keeps the faces whole.
+    faces say about all of their kind, the moments of their features, is matched, which keeps the faces whole; and a
+    second discriminator on the same features, which need not be learnt, knows from the start what a face looks like.
 
     Args:
         model: the config of the one to start from.
@@ -235,7 +236,7 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
     fitting = TrainConfig(
         architecture=model.architecture, size=model.size, crop=model.crop, z_size=model.z_size,
         g_conv_dim=model.conv_dim, images=60_000, batch=32, learning_rate=5e-5, d_learning_rate=1e-4, warmup=6_000,
-        minibatch_stddev=True, d_contrast=True, matching=2.0,
+        minibatch_stddev=True, d_contrast=True, matching=2.0, projected=500.0,
         augment="color,translation,cutout", augment_p=0.3, augment_target=0.5, augment_images=200_000,
         average_half_life=5_000, toggle=0.0, aux_d=1.0, aux_g=0.5, checkpoint_every=10_000, sample_every=10_000,
         monitor_every=5_000,
