@@ -51,18 +51,18 @@ STATE, FACTS = "plain.safetensors", "plain.json"
 
 def generator() -> nn.Sequential:
     layers: list[nn.Module] = [nn.ConvTranspose2d(LATENTS, 8 * WIDTH, 4, 1, 0, bias=False), nn.BatchNorm2d(8 * WIDTH)]
-    layers.append(nn.ReLU())
+    layers.append(nn.ReLU(inplace=True))
     for wide, narrow in ((8, 4), (4, 2), (2, 1)):
         layers.append(nn.ConvTranspose2d(wide * WIDTH, narrow * WIDTH, 4, 2, 1, bias=False))
-        layers += [nn.BatchNorm2d(narrow * WIDTH), nn.ReLU()]
+        layers += [nn.BatchNorm2d(narrow * WIDTH), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.ConvTranspose2d(WIDTH, 3, 4, 2, 1, bias=False), nn.Tanh())
 
 
 def discriminator() -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(3, WIDTH, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [nn.Conv2d(3, WIDTH, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
     for narrow, wide in ((1, 2), (2, 4), (4, 8)):
         layers.append(nn.Conv2d(narrow * WIDTH, wide * WIDTH, 4, 2, 1, bias=False))
-        layers += [nn.BatchNorm2d(wide * WIDTH), nn.LeakyReLU(0.2)]
+        layers += [nn.BatchNorm2d(wide * WIDTH), nn.LeakyReLU(0.2, inplace=True)]
     return nn.Sequential(*layers, nn.Conv2d(8 * WIDTH, 1, 4, 1, 0, bias=False), nn.Flatten())
 
 
@@ -142,7 +142,8 @@ class Run:
             moments: dict[int, dict[str, Tensor]] = {}
             for key, value in _part(state, f"adam-{name}").items():
                 k, field = key.split("/")
-                moments.setdefault(int(k), {})[field] = value
+                layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+                moments.setdefault(int(k), {})[field] = value.contiguous(memory_format=layout)  # fused Adam goes by place
             adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
         return dict(kept["figures"])
 
