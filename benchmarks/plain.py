@@ -142,8 +142,9 @@ class Run:
             moments: dict[int, dict[str, Tensor]] = {}
             for key, value in _part(state, f"adam-{name}").items():
                 k, field = key.split("/")
+                # Fused Adam takes moments and weights place by place, so both must lie in memory alike.
                 layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
-                moments.setdefault(int(k), {})[field] = value.contiguous(memory_format=layout)  # fused Adam goes by place
+                moments.setdefault(int(k), {})[field] = value.contiguous(memory_format=layout)
             adam.load_state_dict({"state": moments, "param_groups": adam.state_dict()["param_groups"]})
         return dict(kept["figures"])
 

@@ -1,5 +1,6 @@
 """Train your own generator on any folder of faces."""
 
+from faceaug.train.blend import blend_models
 from faceaug.train.config import PRESETS, TrainConfig, fine_tuning, parse_settings, preset
 from faceaug.train.export import export_model
 from faceaug.train.keeper import Progress
@@ -7,6 +8,6 @@ from faceaug.train.loop import TrainReport, train_gan
 from faceaug.train.record import choose_config
 
 __all__ = [
-    "PRESETS", "Progress", "TrainConfig", "TrainReport", "choose_config", "export_model", "fine_tuning",
+    "PRESETS", "Progress", "TrainConfig", "TrainReport", "blend_models", "choose_config", "export_model", "fine_tuning",
     "parse_settings", "preset", "train_gan",
 ]  # fmt: skip
