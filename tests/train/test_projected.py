@@ -54,6 +54,17 @@ def test_faces_that_follow_its_objection_are_more_like_real_ones(
         assert judge.objection(faces) < judge.objection(dull)
 
 
+def test_faces_in_half_precision_are_judged_as_others_are(
+    faces: Tensor, taught: tuple[ProjectedDiscriminator, list[float]]
+) -> None:
+    x = faces.to(torch.bfloat16).requires_grad_()  # what a generator makes under autocast
+    taught[0].objection(x).backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+    with torch.no_grad():
+        torch.testing.assert_close(taught[0].objection(x), taught[0].objection(faces), rtol=0.05, atol=0.02)
+
+
 @pytest.mark.parametrize("size", [32, 64])
 def test_it_looks_at_maps_of_four_sizes_place_by_place(size: int) -> None:
     judge = ProjectedDiscriminator(TrainConfig(projected=1.0, size=size), ALONE)

@@ -159,10 +159,10 @@ def as_input(faces: Tensor) -> Tensor:
 
 
 def as_wide(faces: Tensor) -> Tensor:
-    """Faces of the width the network sees: float (n, 3, H, W) -> (n, 3, 64, 64)."""
+    """Faces of the width the network sees: float (n, 3, H, W) -> (n, 3, 64, 64), float32 where they were resized."""
     if faces.shape[2:] == (SIDE, SIDE):
         return faces
-    return F.interpolate(faces, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(faces.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
