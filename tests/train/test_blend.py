@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from faceaug import SyntheticFaceSource
 from faceaug.errors import ArgumentError
 from faceaug.synthesize import load_model
+from faceaug.synthesize.weights import save_model
 from faceaug.train import blend_models, choose_config, train_gan
 
 QUICK: dict[str, Any] = {
@@ -43,7 +45,7 @@ def test_its_statistics_are_those_of_its_own_activations(run: Path, conditional_
 def test_a_blend_obeys_attributes_as_its_models_do_and_says_what_it_is(
     run: Path, conditional_model: Path, tmp_path: Path
 ) -> None:
-    config = blend_models({conditional_model: 1, run: 3}, tmp_path / "blend", name="both", license="CC0-1.0")
+    config = blend_models({conditional_model: 1, run: 3}, tmp_path / "blend", name="both")
     source = SyntheticFaceSource(tmp_path / "blend", attributes={"Smiling": 1}, seed=0)
     assert source.generate(2).shape == (2, 3, config.size, config.size)
     assert source.config == config
@@ -59,6 +61,16 @@ def test_models_of_other_layers_cannot_be_blended(conditional_model: Path, tmp_p
     assert not (tmp_path / "blend").exists()
 
 
+def test_a_blend_has_the_licence_of_its_models_which_must_be_one(tmp_path: Path) -> None:
+    model = load_model("dcgan-32")
+    save_model(tmp_path / "free", model.generator, replace(model.config, license="CC0-1.0"))
+    save_model(tmp_path / "unsaid", model.generator, replace(model.config, license="unknown"))
+    config = blend_models({tmp_path / "unsaid": 1, "dcgan-32": 1}, tmp_path / "same", name="same")
+    assert config.license == model.config.license
+    with pytest.raises(ArgumentError, match=r"different licences, CC0-1.0 and LicenseRef-CelebA"):
+        blend_models({"dcgan-32": 1, tmp_path / "free": 1}, tmp_path / "blend", name="blend")
+
+
 @pytest.mark.parametrize("shares", [{"dcgan-32": 1.0}, {"dcgan-32": 1.0, "dcgan-32-report": 0.0}, {}])
 def test_a_blend_takes_two_models_and_positive_shares(shares: dict[str | Path, float], tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="two models or more"):
@@ -68,4 +80,5 @@ def test_a_blend_takes_two_models_and_positive_shares(shares: dict[str | Path, f
 def test_the_mean_of_two_dcgans_needs_no_attributes(tmp_path: Path) -> None:
     config = blend_models({"dcgan-32": 1, "dcgan-32-report": 1}, tmp_path / "blend", name="blend")
     assert SyntheticFaceSource(tmp_path / "blend", seed=0).generate(2).shape == (2, 3, 32, 32)
+    assert config.license == "LicenseRef-CelebA-NonCommercial"
     assert config.training["data"] == load_model("dcgan-32").config.training["data"]

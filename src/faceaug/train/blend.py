@@ -15,23 +15,26 @@ from pathlib import Path
 import torch
 
 from faceaug.errors import ArgumentError, printable
-from faceaug.synthesize.weights import Model, ModelConfig, load_model, save_model
+from faceaug.synthesize.weights import ModelConfig, load_model, save_model
 from faceaug.train.config import TrainConfig
 from faceaug.train.export import renew_statistics
+from faceaug.train.record import lineage
 
 _SAME = ("architecture", "size", "crop", "z_size", "conv_dim", "attributes", "embedding", "latent")
+_UNKNOWN = "unknown"  # licence: what a run says of its model
 
 
 def blend_models(
-    shares: Mapping[str | Path, float], out: Path, *, name: str, license: str = "unknown", data: str = "", seed: int = 0
+    shares: Mapping[str | Path, float], out: Path, *, name: str, data: str = "", seed: int = 0
 ) -> ModelConfig:
     """Write the weighted mean of models as a model folder. Statistics of batch norm are measured anew.
+
+    Its licence is that of its models, being made of their weights; where one says nothing, that of the others.
 
     Args:
         shares: models, by name or folder, and what each weighs; 2 and 2 are the same as 0.5 and 0.5.
         out: the model folder to write.
         name: of the new model.
-        license: of its weights; that of the faces all of them learnt from.
         data: what the faces were, for the card; what the first model says by default.
         seed: of the faces that measure the statistics.
 
@@ -39,7 +42,7 @@ def blend_models(
         The config as written. ``training`` says what was blended, and what each of them had been shown.
 
     Raises:
-        ArgumentError: fewer than two models, a share that is not above zero, or models of different layers.
+        ArgumentError: fewer than two models, a share that is not above zero, or models of different layers or licences.
         WeightsError: a model is damaged.
     """
     if len(shares) < 2 or not all(0 < share < math.inf for share in shares.values()):
@@ -49,6 +52,9 @@ def blend_models(
     for model, where in zip(models, shares, strict=True):
         if wrong := [field for field in _SAME if getattr(model.config, field) != getattr(first.config, field)]:
             raise ArgumentError(f"{printable(where)}: its {wrong[0]} is not that of the first model of the blend")
+    terms = {model.config.license for model in models} - {_UNKNOWN}
+    if len(terms) > 1:
+        raise ArgumentError(f"the models have different licences, {' and '.join(sorted(terms))}; blend those of one")
     weights = [share / total for share in shares.values()]
     generator = first.generator
     states = [model.generator.state_dict() for model in models]
@@ -58,18 +64,11 @@ def blend_models(
                 tensor.copy_(sum(w * state[key].double() for w, state in zip(weights, states, strict=True)))
     config = TrainConfig(size=generator.size, z_size=generator.z_size, seed=seed)
     renew_statistics(generator, config, first.rows)
+    parts = [f"{weight:.2f} of {lineage(model.config)}" for model, weight in zip(models, weights, strict=True)]
     training = {
         "data": data or first.config.training.get("data", "unknown"),
-        "weights": "mean of models: " + "; ".join(_described(m, w) for m, w in zip(models, weights, strict=True)),
+        "weights": "mean of models: " + "; ".join(parts),
         "seed": seed,
     }
-    written = replace(first.config, name=name, license=license, training=training)
+    written = replace(first.config, name=name, license=terms.pop() if terms else _UNKNOWN, training=training)
     return save_model(out, generator, written, first.rows)
-
-
-def _described(model: Model, weight: float) -> str:
-    facts = model.config.training
-    found = f"{weight:.2f} of {model.config.name}"
-    if "images_shown" in facts:
-        found += f", {facts['images_shown']:,} images shown"
-    return f"{found}, which began from {facts['began_from']}" if "began_from" in facts else found

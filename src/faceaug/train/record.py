@@ -13,7 +13,7 @@ from typing import Any, Protocol, TextIO
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.files import explained, prepare_output, write_bytes, write_json
 from faceaug.folder import FaceFolder
-from faceaug.synthesize.weights import find_model, read_config as read_model_config
+from faceaug.synthesize.weights import ModelConfig, find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 
 RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
@@ -104,6 +104,11 @@ def began_from(run: Path) -> str | None:
         model = read_model_config(find_model(init))
     except FaceAugError:
         return Path(init).name
+    return lineage(model)
+
+
+def lineage(model: ModelConfig) -> str:
+    """A model's name, what it had been shown, and the models it began from."""
     shown, before = model.training.get("images_shown"), model.training.get("began_from")
     found = f"{model.name}, {shown} images shown" if shown else model.name
     return f"{found}, which began from {before}" if before else found
