@@ -264,17 +264,31 @@ def test_init_starts_from_a_models_weights(finished: Path, celeba_folder: Path, 
     assert train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True).finished
 
 
-def discriminator(run: Path) -> dict[str, torch.Tensor]:
-    return {name: t for name, t in newest(run).items() if name.startswith("discriminator/")}
+def of(run: Path, *parts: str) -> dict[str, torch.Tensor]:
+    return {name: t for name, t in newest(run).items() if name.startswith(tuple(f"{part}/" for part in parts))}
 
 
-def test_init_of_a_run_folder_takes_its_discriminator_along(
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(t, other[name]) for name, t in one.items())
+
+
+def test_init_of_a_run_folder_takes_its_discriminator_and_its_optimizers_along(
     finished: Path, celeba_folder: Path, tmp_path: Path
 ) -> None:
-    train_gan(celeba_folder, tmp_path / "run", tiny(), init=finished, minutes=1e-9)
-    wanted = discriminator(finished)
-    assert wanted
-    assert all(torch.equal(t, wanted[name]) for name, t in discriminator(tmp_path / "run").items())
+    train_gan(celeba_folder, tmp_path / "run", tiny(seed=5), init=finished, minutes=1e-9)
+    wanted = of(finished, "discriminator", "d_optimizer", "g_optimizer")
+    assert {name.split("/")[0] for name in wanted} == {"discriminator", "d_optimizer", "g_optimizer"}
+    assert equal(of(tmp_path / "run", "discriminator", "d_optimizer", "g_optimizer"), wanted)
+
+
+def test_init_of_a_run_folder_leaves_the_moments_of_another_optimizer_behind(
+    finished: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    config = tiny(optimizer="rmsprop")
+    train_gan(celeba_folder, tmp_path / "run", config, init=finished, minutes=1e-9)
+    assert not of(tmp_path / "run", "d_optimizer", "g_optimizer")
+    assert equal(of(tmp_path / "run", "discriminator"), of(finished, "discriminator"))
+    assert train_gan(celeba_folder, tmp_path / "run", config, init=finished, resume=True).finished
 
 
 def test_a_model_says_which_other_it_began_from(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
@@ -295,8 +309,7 @@ def test_a_discriminator_of_another_shape_begins_anew(finished: Path, celeba_fol
     config = tiny(d_contrast=True)
     train_gan(celeba_folder, tmp_path / "run", config, init=finished, minutes=1e-9)
     train_gan(celeba_folder, tmp_path / "fresh", config, minutes=1e-9)
-    fresh = discriminator(tmp_path / "fresh")
-    assert all(torch.equal(t, fresh[name]) for name, t in discriminator(tmp_path / "run").items())
+    assert equal(of(tmp_path / "run", "discriminator", "d_optimizer"), of(tmp_path / "fresh", "discriminator"))
 
 
 def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -> None:

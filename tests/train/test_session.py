@@ -16,6 +16,7 @@ from faceaug.train.checkpoint import read_checkpoint, write_checkpoint
 from faceaug.train.faces import Faces, fingerprint
 from faceaug.train.processes import Processes
 from faceaug.train.session import Session, compiled_or_not, resolve_precision
+from faceaug.train.start import Start
 
 ALONE = Processes(0, 1, 0, torch.device("cpu"))
 TINY: dict[str, Any] = {"z_size": 6, "g_conv_dim": 4, "d_conv_dim": 4, "batch": 8, "images": 96, "precision": "fp32"}
@@ -99,6 +100,31 @@ def test_every_weight_of_both_networks_is_taught(name: str) -> None:
             if (network, parameter) == ("discriminator", "fc.bias"):
                 continue  # the pulls of real and generated faces cancel in the hinge and relativistic losses
             assert not torch.equal(before[f"{network}/{parameter}"], after[f"{network}/{parameter}"]), parameter
+
+
+def test_a_session_that_starts_from_another_goes_on_with_both_of_its_discriminators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = made(projected=50.0, seed=1)
+    steps(before, 4)
+    generator: Any = before.average
+    config = TrainConfig(**(TINY | {"projected": 50.0}))
+    monkeypatch.setattr(module, "WARMUP", 10**9)
+    after = Session(config, some_faces(), ALONE, start=Start(generator, before.checkpoint().tensors))
+    parts = ("discriminator/", "projected/", "d_optimizer/", "g_optimizer/", "p_optimizer/")
+    found, wanted = after.checkpoint().tensors, before.checkpoint().tensors
+    assert {part for part in parts if any(name.startswith(part) for name in found)} == set(parts)
+    assert all(torch.equal(t, wanted[name]) for name, t in found.items() if name.startswith(parts))
+    deaf = Session(config, some_faces(), ALONE, start=Start(generator, of_the_first_alone(before)))
+    after.step()
+    deaf.step()
+    weights = (session.generator.get_parameter("fc.weight") for session in (after, deaf))
+    assert not torch.equal(*weights)  # the first heard of the second discriminator at once, the other does not yet
+
+
+def of_the_first_alone(session: Session) -> dict[str, torch.Tensor]:
+    tensors = session.checkpoint().tensors
+    return {name: t for name, t in tensors.items() if not name.startswith(("projected/", "p_optimizer/"))}
 
 
 def test_the_generator_of_a_larger_size_makes_larger_faces() -> None:

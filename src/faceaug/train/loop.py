@@ -86,8 +86,8 @@ def train_gan(
         config: see ``TrainConfig`` and ``faceaug.train.config.PRESETS``.
         resume: there must be a run in ``out``; continue its newest checkpoint. The config must be the one it began
             with, except ``images``: a finished run can be made longer.
-        init: model whose generator is the start, instead of fresh weights; a run folder's discriminator too, if it
-            has this config's shape.
+        init: model whose generator is the start, instead of fresh weights; of a run folder also its discriminators,
+            if they have this config's shape, and the moments of its optimizers, if they are of the same kind.
         minutes: save and return after so many minutes, finished or not.
         partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
         device: where to compute; None is the GPU where there is one, else the CPU. To the bit the same only on a CPU.

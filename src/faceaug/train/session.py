@@ -116,8 +116,6 @@ class Session:
             config.d_conv_dim, config.g_conv_dim, config.z_size, seed=config.seed, size=config.size,
             d_norm=config.d_norm, minibatch_stddev=config.minibatch_stddev, d_contrast=config.d_contrast,
         )  # fmt: skip
-        if self._start is not None:
-            self._start.put(self.generator, self.discriminator)
         layers = generator_layers(self.generator)
         if config.freeze >= len(layers):
             raise ArgumentError(f"freeze {config.freeze}: one of the {len(layers)} layers at least must move")
@@ -137,6 +135,8 @@ class Session:
         self._compiled = tuple(self._compile(network) for network in (self.discriminator, self.generator))
         self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
         self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
+        known = set() if self._start is None else self._start.put(self.networks(), self._optimizers())
+        self._projected_from = 0 if "projected" in known else WARMUP
         self.augmenting = AdaptiveProbability(config.augment_p)
         self.guard, self.readings = Guard(), Readings()
         self.steps = self.images = 0
@@ -210,7 +210,7 @@ class Session:
             logits, names = self._judge(made, judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
             self.readings.g_loss = float(self.processes.mean(loss.detach()))
-            if self._projected is not None and self.images >= WARMUP:
+            if self._projected is not None and self.images >= self._projected_from:
                 loss = loss + self.config.projected * self._projected.objection(made)
         if self._matching is not None:
             loss = loss + self.config.matching * self._match(fake, self._matching, toggled)

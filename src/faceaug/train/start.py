@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from faceaug.errors import ArgumentError, printable
 from faceaug.synthesize.weights import AnyGenerator, load_model
-from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
+from faceaug.train.checkpoint import checkpoints, part, read_checkpoint, restore_optimizer
 from faceaug.train.config import TrainConfig
+from faceaug.train.record import read_config
+
+_TEACHERS = {"discriminator": "d_optimizer", "projected": "p_optimizer"}  # each with what moves its weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +23,41 @@ class Start:
 
     Attributes:
         generator: of a model.
-        discriminator: state dict of the one that taught it; None for a model without its run.
+        taught: tensors of the run's checkpoint, by the names they have there; none for a model without its run.
     """
 
     generator: AnyGenerator
-    discriminator: dict[str, Tensor] | None = None
+    taught: dict[str, Tensor] = field(default_factory=dict)
 
-    def put(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Give them these weights; a discriminator of another shape begins anew."""
-        generator.load_state_dict(self.generator.state_dict())
-        wanted = {name: tensor.shape for name, tensor in discriminator.state_dict().items()}
-        if self.discriminator and {name: tensor.shape for name, tensor in self.discriminator.items()} == wanted:
-            discriminator.load_state_dict(self.discriminator)
+    def put(self, networks: dict[str, nn.Module], optimizers: dict[str, Optimizer]) -> set[str]:
+        """Give them these weights and moments; a discriminator of another shape begins anew.
+
+        Returns:
+            The discriminators that have been taught before.
+        """
+        for name in ("generator", "average"):
+            networks[name].load_state_dict(self.generator.state_dict())
+        if self.taught:
+            restore_optimizer(optimizers["g_optimizer"], self.taught, "g_optimizer")
+        known = {name for name in _TEACHERS if name in networks and self._fits(networks[name], name)}
+        for name in known:
+            networks[name].load_state_dict(part(self.taught, name))
+            restore_optimizer(optimizers[_TEACHERS[name]], self.taught, _TEACHERS[name])
+        return known
+
+    def _fits(self, network: nn.Module, name: str) -> bool:
+        found = {key.removeprefix(f"{name}/"): t.shape for key, t in self.taught.items() if key.startswith(f"{name}/")}
+        return found == {key: t.shape for key, t in network.state_dict().items()}
 
 
 def load_start(init: str | Path, config: TrainConfig) -> Start:
-    """Read a model, and the discriminator beside it if ``init`` is a run folder.
+    """Read a model, and what taught it if ``init`` is a run folder: discriminators, and the moments of all optimizers.
+
+    With another kind of optimizer the moments mean nothing and stay behind.
 
     Raises:
         ArgumentError: no such model, or its layers have other sizes than the config's.
+        RefusedError: the run was written by a newer faceaug.
         WeightsError: model or checkpoint is damaged.
     """
     model = load_model(init)
@@ -45,7 +65,12 @@ def load_start(init: str | Path, config: TrainConfig) -> Start:
     if found != (config.architecture, config.z_size, config.g_conv_dim, config.size):
         raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
     kept = checkpoints(Path(init))
-    return Start(model.generator, part(read_checkpoint(kept[-1]).tensors, "discriminator") if kept else None)
+    if not kept:
+        return Start(model.generator)
+    taught = read_checkpoint(kept[-1]).tensors
+    if read_config(Path(init)).optimizer != config.optimizer:
+        taught = {name: tensor for name, tensor in taught.items() if "_optimizer/" not in name}
+    return Start(model.generator, taught)
 
 
 def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
