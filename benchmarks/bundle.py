@@ -2,15 +2,17 @@
 
     python benchmarks/bundle.py RUN CELEBA64 --name dcgan-32 [--weights average] [--out FOLDER]
 
-Writes the newest checkpoint as a model folder, measures it with `faceaug evaluate` on 10,000 faces against the training
-rows and against the validation rows, and writes the figures into `metrics.json` and the card. Prints the SHA-256 of the
-weights, which belongs into ``faceaug.synthesize.weights.BUNDLED``.
+Writes the newest checkpoint as a model folder, or the model itself where RUN is one (a blend), measures it with
+`faceaug evaluate` on 10,000 faces against the training rows and against the validation rows, and writes the figures
+into `metrics.json` and the card. Prints the SHA-256 of the weights, which belongs into
+``faceaug.synthesize.weights.BUNDLED``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +20,8 @@ from machine import facts
 
 from faceaug.evaluate import evaluate_source
 from faceaug.synthesize.card import model_card
-from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD
+from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, ModelConfig, load_model, save_model
+from faceaug.train.checkpoint import checkpoints
 from faceaug.train.export import export_model
 
 LICENSE = "LicenseRef-CelebA-NonCommercial"
@@ -40,9 +43,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     out = options.out or BUNDLED_FOLDER / options.name
-    config = export_model(
-        options.run, out, weights=options.weights, name=options.name, license=LICENSE, data=DATA
-    )  # fmt: skip
+    if checkpoints(options.run):
+        config = export_model(
+            options.run, out, weights=options.weights, name=options.name, license=LICENSE, data=DATA
+        )  # fmt: skip
+    else:
+        config = _rename(options.run, out, options.name)
     report = evaluate_source(out, options.folder, n=options.n)
     if options.report:
         options.report.write_text(report.to_html(), "utf-8")
@@ -51,6 +57,14 @@ def main() -> None:
     (out / METRICS).write_text(json.dumps(metrics | {"machine": facts("torch")["machine"]}, indent=2) + "\n", "utf-8")
     (out / CARD).write_text(model_card(config, metrics), "utf-8")
     print(json.dumps({"name": options.name, "sha256": config.sha256, "figures": metrics["figures"][0]}))
+
+
+def _rename(source: Path, out: Path, name: str) -> ModelConfig:
+    """A model folder as it is, under another name, with what is known of its data."""
+    model = load_model(source)
+    training = model.config.training | {"data": DATA}
+    config = replace(model.config, name=name, license=LICENSE, training=training)
+    return save_model(out, model.generator, config, model.rows)
 
 
 if __name__ == "__main__":
