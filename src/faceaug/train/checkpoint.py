@@ -119,7 +119,7 @@ def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
     """Put back what ``optimizer_tensors`` took: nothing, if that was before the first step."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _named(tensors, prefix).items():
+    for key, value in named(tensors, prefix).items():
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -133,11 +133,12 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of one part of a checkpoint, without the prefix."""
-    found = _named(tensors, prefix)
+    found = named(tensors, prefix)
     if not found:
         raise FaceAugError(f"the checkpoint has no {prefix}")
     return found
 
 
-def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The same, and nothing where the checkpoint has no such part."""
     return {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from faceaug.errors import ArgumentError, printable
 from faceaug.synthesize.weights import AnyGenerator, load_model
-from faceaug.train.checkpoint import checkpoints, part, read_checkpoint, restore_optimizer
+from faceaug.train.checkpoint import checkpoints, named, read_checkpoint, restore_optimizer
 from faceaug.train.config import TrainConfig
 from faceaug.train.record import read_config
 
@@ -39,15 +40,18 @@ class Start:
             networks[name].load_state_dict(self.generator.state_dict())
         if self.taught:
             restore_optimizer(optimizers["g_optimizer"], self.taught, "g_optimizer")
-        known = {name for name in _TEACHERS if name in networks and self._fits(networks[name], name)}
-        for name in known:
-            networks[name].load_state_dict(part(self.taught, name))
-            restore_optimizer(optimizers[_TEACHERS[name]], self.taught, _TEACHERS[name])
+        known = set()
+        for name, optimizer in _TEACHERS.items():
+            weights = named(self.taught, name)
+            if weights and name in networks and _shapes(weights) == _shapes(networks[name].state_dict()):
+                networks[name].load_state_dict(weights)
+                restore_optimizer(optimizers[optimizer], self.taught, optimizer)
+                known.add(name)
         return known
 
-    def _fits(self, network: nn.Module, name: str) -> bool:
-        found = {key.removeprefix(f"{name}/"): t.shape for key, t in self.taught.items() if key.startswith(f"{name}/")}
-        return found == {key: t.shape for key, t in network.state_dict().items()}
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def load_start(init: str | Path, config: TrainConfig) -> Start:
