@@ -245,7 +245,7 @@ class TestPartitions:
         assert {dataset[i][1]["partition"] for i in range(len(dataset))} == {0}
 
     def test_all_rows_are_taken_with_a_warning_where_no_table_says(self) -> None:
-        with pytest.warns(UserWarning, match="no table says which pictures are for training") as caught:
+        with pytest.warns(UserWarning, match="no table says of any picture that it is for training") as caught:
             dataset = expand_dataset(labelled_pil(), synthetic=0)
         assert len(dataset) == 12
         assert caught[0].filename == __file__

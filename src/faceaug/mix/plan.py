@@ -81,7 +81,7 @@ def make_plan(
     rows, assumed = select_rows(known, partition)
     if assumed:
         warnings.warn(
-            "no table says which pictures are for training: all are used; partition='all' says so on purpose",
+            "no table says of any picture that it is for training: all are used; partition='all' says so on purpose",
             stacklevel=3,
         )
     count = _allowed(synthetic_count(synthetic, len(rows)), len(rows), partition)
