@@ -58,7 +58,7 @@ def test_presets_can_be_changed_and_unknown_ones_list_the_known() -> None:
 def test_every_preset_trains_the_networks_it_is_named_after() -> None:
     for name, config in PRESETS.items():
         assert config.size == int(name.split("-")[1])
-        assert (config.z_size, config.g_conv_dim) == (128 if config.conditional else 100, 64)
+        assert (config.z_size, config.g_conv_dim) == ((128, 96) if config.conditional else (100, 64))
     assert PRESETS["dcgan-32-report"].average_half_life == 0
     with pytest.raises(ArgumentError, match="unknown field 'speed'; the fields are size, crop"):
         preset("dcgan-32", speed=2)
