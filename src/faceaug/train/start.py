@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 from faceaug.errors import ArgumentError, printable
 from faceaug.synthesize.weights import AnyGenerator, load_model
 from faceaug.train.checkpoint import checkpoints, named, read_checkpoint, restore_optimizer
-from faceaug.train.config import TrainConfig
+from faceaug.train.config import TrainConfig, fine_tuning
 from faceaug.train.record import read_config
 
+_LAYERS = ("architecture", "size", "z_size", "g_conv_dim")  # fields that decide a generator's layers
 _TEACHERS = {"discriminator": "d_optimizer", "projected": "p_optimizer"}  # each with what moves its weights
 
 
@@ -65,9 +66,13 @@ def load_start(init: str | Path, config: TrainConfig) -> Start:
         WeightsError: model or checkpoint is damaged.
     """
     model = load_model(init)
-    found = (model.config.architecture, model.config.z_size, model.config.conv_dim, model.config.size)
-    if found != (config.architecture, config.z_size, config.g_conv_dim, config.size):
-        raise ArgumentError(f"init {printable(init)}: its layers have other sizes than this config's")
+    layers = {name: getattr(fine_tuning(model.config), name) for name in _LAYERS}
+    if other := {name: value for name, value in layers.items() if value != getattr(config, name)}:
+        listed = ", ".join(f"{name}={value}" for name, value in other.items())
+        raise ArgumentError(
+            f"init {printable(init)}: its layers have other sizes than this config's; expected {listed} "
+            "(choose_config, or --init without --preset, takes what fits)"
+        )
     kept = checkpoints(Path(init))
     if not kept:
         return Start(model.generator)
