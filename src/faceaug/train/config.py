@@ -10,6 +10,7 @@ from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
 from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig
+from faceaug.train.backbones import BACKBONES, BackboneName
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]
 Loss: TypeAlias = Literal["minimax", "non-saturating", "hinge", "relativistic"]
@@ -45,7 +46,9 @@ class TrainConfig:
     r1: float = 0.0  # weight of the penalty on the discriminator's slope at real faces; Mescheder et al. 2018
     r2: float = 0.0  # the same at generated ones
     matching: float = 0.0  # weight of generated faces' features being spread as those of real ones; see train.matching
-    projected: float = 0.0  # weight of a discriminator on the bundled classifier's features; see train.projected
+    projected: float = 0.0  # weight of a discriminator on the features of a network that can see; train.projected
+    projected_on: BackboneName = "attributes-64"  # the network; "efficientnet-lite1" knows of no particular faces
+    projected_ramp: int = 0  # images over which that weight rises
     penalty_every: int = 8  # steps from one penalty to the next, which counts so many times; Karras et al. 2020
 
     # What attributes add; of the architecture that obeys them. Weights are beside the loss above, which weighs 1.
@@ -118,7 +121,7 @@ class TrainConfig:
     def _check_choices(self) -> None:
         choices: dict[str, tuple[object, ...]] = {
             "architecture": ARCHITECTURES, "size": SIZES, "crop": CROPS, "d_norm": NORMS, "loss": LOSSES,
-            "optimizer": OPTIMIZERS, "decay": DECAYS, "precision": PRECISIONS,
+            "optimizer": OPTIMIZERS, "decay": DECAYS, "precision": PRECISIONS, "projected_on": BACKBONES,
         }  # fmt: skip
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -167,7 +170,7 @@ _LEAST: dict[str, float] = {
     "z_size": 1, "g_conv_dim": 1, "d_conv_dim": 1, "images": 1, "checkpoint_every": 1, "sample_every": 1,
     "monitor_every": 1, "log_every": 1, "penalty_every": 1, "augment_images": 1, "skips": 1, "rollbacks": 0,
     "decay_images": 1, "decay_from": 0, "average_half_life": 0, "average_rampup": 0, "r1": 0, "r2": 0,
-    "matching": 0, "projected": 0,
+    "matching": 0, "projected": 0, "projected_ramp": 0,
     "aux_d": 0, "aux_g": 0, "teacher": 0, "toggle_weight": 0, "warmup": 0, "freeze": 0,
 }  # fmt: skip
 # How 0.1.0 trained, in the fields it did not have; constants, so that its runs go on whatever the defaults become.
@@ -179,6 +182,7 @@ _BEFORE: dict[str, Any] = {
     "augment_images": 500_000, "skips": 8, "rollbacks": 3, "compile": False, "monitor_every": 50_000,
     "architecture": "dcgan", "aux_d": 4.0, "aux_g": 2.0, "toggle": 0.5, "drop_all": 0.1, "drop_some": 0.3,
     "warmup": 0, "freeze": 0, "toggle_weight": 40.0, "teacher": 0.0, "matching": 0.0, "projected": 0.0,
+    "projected_on": "attributes-64", "projected_ramp": 0,
 }  # fmt: skip
 
 PRESETS: dict[str, TrainConfig] = {

@@ -90,7 +90,7 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
     if config.matching:
         found["features"] = f"of attributes-64, moments matched with weight {config.matching}"
     if config.projected:
-        found["second discriminator"] = f"on features of attributes-64, weight {config.projected}"
+        found["second discriminator"] = f"on features of {config.projected_on}, weight {config.projected}"
     if config.conditional:
         found["attributes"] = (
             f"named {config.aux_d}, obeyed {config.aux_g}, taught {config.teacher}, toggled {config.toggle}, "

@@ -1,10 +1,10 @@
-"""A second discriminator, which looks at features of the bundled classifier in place of pixels.
+"""A second discriminator, which looks at features of a network that has learnt to see, in place of pixels.
 
 The first learns what real faces look like along with the generator, and with few faces it soon knows real batches from
-generated ones by their statistics alone, and says little else. Here the features, from edges to what the last layer
-sees, are given and stay; small heads on maps of four sizes learn which of them are real (after Sauer et al. 2021,
-"Projected GANs converge faster", whose features came from ImageNet). Weights of the heads are divided by their spectral
-norm, their loss is the hinge, and their rate does not decay, as there.
+generated ones by their statistics alone, and says little else. Here the features, from edges to shapes, are given and
+stay; small heads on maps of four sizes learn which of them are real (after Sauer et al. 2021, "Projected GANs converge
+faster"). Weights of the heads are divided by their spectral norm, their loss is the hinge, and their rate does not
+decay, as there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceaug.synthesize.classifier import as_wide, load_classifier
 from faceaug.synthesize.networks import divide_by_spectral_norm, initialize
+from faceaug.train.backbones import open_backbone
 from faceaug.train.config import TrainConfig
 from faceaug.train.processes import Processes
 
@@ -33,18 +33,18 @@ class ProjectedDiscriminator(nn.Module):
 
     Attributes:
         optimizer: of the heads.
+        taught: whether its heads come from another run, and so have something to say from the first image on.
     """
+
+    taught = False
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         super().__init__()
-        network = load_classifier(device=processes.device).network
-        self._network = (network.requires_grad_(False),)  # in a tuple: its weights are no part of a checkpoint
+        self._config, self._backbone = config, open_backbone(config.projected_on, processes.device)
         with torch.no_grad():
-            maps = network.maps(as_wide(torch.zeros(1, 3, config.size, config.size, device=processes.device)))
-        sides = [m.shape[2] for m in maps]
-        self._chosen = [sides.index(side) for side in dict.fromkeys(sides)]  # the first of every size
+            maps = self._backbone(torch.zeros(1, 3, config.size, config.size, device=processes.device))
         with torch.device("meta"):
-            self.heads = nn.ModuleList(_head(maps[k].shape[1], sides[k]) for k in self._chosen)
+            self.heads = nn.ModuleList(_head(m.shape[1], m.shape[2]) for m in maps)
         initialize(self.heads, config.seed, "projected")
         divide_by_spectral_norm(self.heads, config.seed)
         self.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -52,8 +52,14 @@ class ProjectedDiscriminator(nn.Module):
 
     def forward(self, faces: Tensor) -> list[Tensor]:
         """What every head thinks of every place: float (n, 3, H, W) in -1..1 -> logits (n, 1, h, w), high = real."""
-        maps = self._network[0].maps(as_wide(faces).contiguous(memory_format=torch.channels_last))
-        return [head(maps[k]) for head, k in zip(self.heads, self._chosen, strict=True)]
+        return [head(m) for head, m in zip(self.heads, self._backbone(faces), strict=True)]
+
+    def weight(self, images: int) -> float:
+        """Of its objection in the generator's loss after so many images: 0 while heads know nothing, then rising."""
+        since = images - (0 if self.taught else WARMUP)
+        if since < 0:
+            return 0.0
+        return self._config.projected * min((since + 1) / max(self._config.projected_ramp, 1), 1.0)
 
     def loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the heads minimise: a scalar, float32, 2 where they know nothing and 0 where they are sure."""

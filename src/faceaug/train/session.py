@@ -37,7 +37,7 @@ from faceaug.train.faces import Faces, ShowingOrder
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
 from faceaug.train.matching import FeatureMatching
 from faceaug.train.processes import Processes, share_batch_norm
-from faceaug.train.projected import WARMUP, ProjectedDiscriminator
+from faceaug.train.projected import ProjectedDiscriminator
 from faceaug.train.schedule import average_keeps, make_optimizer, rate_share
 from faceaug.train.start import Start, generator_layers
 from faceaug.train.teacher import Teacher
@@ -136,7 +136,8 @@ class Session:
         self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
         self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
         known = set() if self._start is None else self._start.put(self.networks(), self._optimizers())
-        self._projected_from = 0 if "projected" in known else WARMUP
+        if self._projected is not None:
+            self._projected.taught = "projected" in known
         self.augmenting = AdaptiveProbability(config.augment_p)
         self.guard, self.readings = Guard(), Readings()
         self.steps = self.images = 0
@@ -210,8 +211,8 @@ class Session:
             logits, names = self._judge(made, judged)
             loss = generator_loss(self.config.loss, self._rivals(real), logits)
             self.readings.g_loss = float(self.processes.mean(loss.detach()))
-            if self._projected is not None and self.images >= self._projected_from:
-                loss = loss + self.config.projected * self._projected.objection(made)
+            if self._projected is not None and (weight := self._projected.weight(self.images)):
+                loss = loss + weight * self._projected.objection(made)
         if self._matching is not None:
             loss = loss + self.config.matching * self._match(fake, self._matching, toggled)
         if asked is not None and toggled is not None and names is not None:
