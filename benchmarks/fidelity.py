@@ -1,6 +1,7 @@
 """How far generated faces are from real ones, in features of EfficientNet-Lite0. Prints one JSON line.
 
     python benchmarks/fidelity.py CELEBA --model dcgan-32 --model dcgan-32-report --n 10000 --seed 0
+    python benchmarks/fidelity.py CELEBA --model dcgan-32 --model dcgan-32-report --judge JUDGE
     python benchmarks/fidelity.py CELEBA --run RUN --run OTHER     every checkpoint in them, raw and averaged weights
 
 The distance (Heusel et al. 2017) is taken between 1,280 pooled ImageNet features of faces enlarged to 128 pixels with
@@ -8,6 +9,10 @@ bilinear interpolation, generated against the training rows and against the vali
 `faceaug evaluate` shows it with others beside it. It is not the FID: that name belongs to the Inception network.
 Precision, recall, density and coverage are against the validation rows, of as many generated faces. The control is the
 same for real faces. Only ratios between figures of one run mean something.
+
+A model that was taught by a relative of EfficientNet-Lite0 (``projected_on``) may please both more than it deserves. So
+``--judge`` takes the 256 features of the last layer but one of what benchmarks/judge.py made instead: another
+architecture, another task, other data, and no part of any training.
 
 A run keeps its last two checkpoints; for a curve over images, copy more of them into its folder as they appear.
 """
@@ -22,13 +27,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from judge import load_judge
 from machine import facts
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.annotations import select_rows
 from faceaug.draws import permutation
 from faceaug.evaluate import describe, open_extractor
-from faceaug.evaluate.features import Features
+from faceaug.evaluate.features import Extractor, Features
 from faceaug.evaluate.neighbours import Balls, meet, surround
 from faceaug.synthesize.frechet import feature_statistics, frechet_distance
 from faceaug.train.checkpoint import checkpoints
@@ -49,12 +55,19 @@ def exported(run: Path, into: Path) -> Iterator[tuple[str, Path]]:
             yield f"{run.name} {int(checkpoint.name.split('-')[-1]):,} {weights}", alone / weights
 
 
-def real_features(options: argparse.Namespace, crop: str, size: int) -> dict[str, Features]:
+def open_eye(judge: Path | None) -> Extractor:
+    if judge is None:
+        return open_extractor("efficientnet-lite0")
+    network = load_judge(judge).network.to(memory_format=torch.channels_last)
+    return Extractor("the last layer but one of the judge", network.features, 64, 127.5, 127.5)
+
+
+def real_features(eye: Extractor, options: argparse.Namespace, crop: str, size: int) -> dict[str, Features]:
     """Features of the training and the validation faces; kept in a folder, if one is named."""
-    eye, folder = open_extractor("efficientnet-lite0"), FaceFolder(options.folder)
+    folder, judged = FaceFolder(options.folder), "-judge" if options.judge else ""
     found: dict[str, Features] = {}
     for part in ("train", "val"):
-        kept = options.cache and options.cache / f"{options.folder.resolve().name}-{part}-{crop}-{size}.npy"
+        kept = options.cache and options.cache / f"{options.folder.resolve().name}-{part}-{crop}-{size}{judged}.npy"
         if kept and kept.exists():
             found[part] = np.load(kept)
             continue
@@ -75,6 +88,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", default=[], help="name or folder; repeatable")
     parser.add_argument("--run", action="append", default=[], type=Path, help="run folder; repeatable")
+    parser.add_argument("--judge", type=Path, help="what benchmarks/judge.py made: looks in place of EfficientNet")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -82,12 +96,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    eye = open_extractor("efficientnet-lite0")
+    eye = open_eye(options.judge)
     with tempfile.TemporaryDirectory() as place:
         models = [(name, name) for name in options.model]
         models += [pair for run in options.run for pair in exported(run, Path(place))]
         config = SyntheticFaceSource(models[0][1]).config
-        real = real_features(options, config.crop, config.size)
+        real = real_features(eye, options, config.crop, config.size)
         statistics = {part: feature_statistics(features) for part, features in real.items()}
         balls = surround(real["val"])
 
@@ -107,7 +121,7 @@ def main() -> None:
             **neighbourhood(subset, balls),
         }
         result = {
-            "figure": "Frechet distance, EfficientNet-Lite0 features, 128 px bilinear, against train and val faces",
+            "figure": f"Frechet distance, {eye.label}, bilinear, against train and val faces",
             "n": options.n, "seed": options.seed, "size": config.size,
             "faces": {part: len(features) for part, features in real.items()}, "control_real": control,
             "models": {name: figures(model) for name, model in models},

@@ -62,9 +62,12 @@ class Judge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) in -1..1 -> logits (n, 40)."""
+        return self.out(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: float (n, 256)."""
         x = self.layers(x)  # (n, 192, 4, 4)
-        x = F.elu(self.hidden(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
-        return self.out(x)
+        return F.elu(self.hidden(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
 
 
 def fresh(seed: int) -> Judge:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train import TrainConfig
+from faceaug.train.backbones import BACKBONES, BackboneName
 from faceaug.train.processes import Processes
 from faceaug.train.projected import ProjectedDiscriminator
 
@@ -73,8 +74,10 @@ def test_it_looks_at_maps_of_four_sizes_place_by_place(size: int) -> None:
     assert [tuple(logits.shape) for logits in found] == [(2, 1, 16, 16), (2, 1, 8, 8), (2, 1, 8, 8), (2, 1, 4, 4)]
 
 
-def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor) -> None:
-    one, same, other = (ProjectedDiscriminator(TrainConfig(projected=1.0, seed=s), ALONE) for s in (3, 3, 4))
+@pytest.mark.parametrize("name", BACKBONES)
+def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor, name: BackboneName) -> None:
+    configs = [TrainConfig(projected=1.0, projected_on=name, seed=seed) for seed in (3, 3, 4)]
+    one, same, other = (ProjectedDiscriminator(config, ALONE) for config in configs)
     assert {name.split(".")[0] for name in one.state_dict()} == {"heads"}
     assert sum(parameter.numel() for parameter in one.parameters()) < 250_000
     with torch.no_grad():
@@ -82,10 +85,13 @@ def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor) -> 
         assert not torch.equal(one.objection(faces), other.objection(faces))
 
 
-def test_the_classifier_stays_as_it_is(faces: Tensor) -> None:
-    judge = ProjectedDiscriminator(CONFIG, ALONE)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_network_it_looks_through_stays_as_it_is(faces: Tensor, name: BackboneName) -> None:
+    judge = ProjectedDiscriminator(TrainConfig(projected=1.0, projected_on=name), ALONE)
     with torch.no_grad():
         before = judge._backbone(faces)
+    judge.requires_grad_(False)  # as in a step of a run
+    judge.requires_grad_(True)
     judge.loss(faces, faces * 0.5).backward()
     judge.optimizer.step()
     with torch.no_grad():

@@ -28,6 +28,8 @@ _SPREADS = (6.0, 11.0, 10.0, 9.0)
 def open_backbone(name: BackboneName, device: torch.device) -> Backbone:
     """A network as a function of faces; gradients go through it, its weights never move.
 
+    Not as a module, which would become part of the one that looks through it, and be taught and saved with it.
+
     Args:
         name: "attributes-64", the bundled classifier, which was taught with CelebA; or "efficientnet-lite1", which was
             taught with ImageNet and so knows of no particular faces.
@@ -38,9 +40,9 @@ def open_backbone(name: BackboneName, device: torch.device) -> Backbone:
     """
     if name == "attributes-64":
         return _classifier(device)
-    network = _EfficientNetMaps().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    maps: Backbone = network.eval().requires_grad_(False)
-    return maps
+    network = _EfficientNetMaps().requires_grad_(False)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.maps
 
 
 def _classifier(device: torch.device) -> Backbone:
@@ -66,7 +68,7 @@ class _EfficientNetMaps(nn.Module):
         self.stem = nn.Sequential(*_folded(network._conv_stem, network._bn0), nn.ReLU6(inplace=True))
         self.blocks = nn.ModuleList(_Block(block) for block in network._blocks)
 
-    def forward(self, faces: Tensor) -> list[Tensor]:
+    def maps(self, faces: Tensor) -> list[Tensor]:
         x, maps = self.stem(_as_imagenet(faces)), list[Tensor]()
         for block in self.blocks:
             x = block(x)
