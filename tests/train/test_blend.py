@@ -55,6 +55,19 @@ def test_a_blend_obeys_attributes_as_its_models_do_and_says_what_it_is(
     assert "mean of models" in (tmp_path / "blend" / "README.md").read_text()
 
 
+def test_a_blend_says_what_is_true_of_all_its_models(
+    run: Path, conditional_model: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    slower = choose_config(None, conditional_model, **QUICK, learning_rate=1e-5)
+    train_gan(celeba_folder, tmp_path / "slower", slower, init=conditional_model)
+    config = blend_models({run: 1, tmp_path / "slower": 1}, tmp_path / "blend", name="both")
+    one, other = (load_model(model).config.training for model in (run, tmp_path / "slower"))
+    assert config.training["loss"] == one["loss"] == other["loss"]
+    assert one["optimizer"] != other["optimizer"]
+    assert "optimizer" not in config.training
+    assert "images_shown" not in config.training  # of one alone, though both have seen as many
+
+
 def test_models_of_other_layers_cannot_be_blended(conditional_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"dcgan-32: its architecture is not that of the first"):
         blend_models({conditional_model: 1, "dcgan-32": 1}, tmp_path / "blend", name="blend")

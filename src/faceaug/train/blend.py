@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from faceaug.train.export import renew_statistics
 from faceaug.train.record import lineage
 
 _SAME = ("architecture", "size", "crop", "z_size", "conv_dim", "attributes", "embedding", "latent")
+_OWN = ("data", "weights", "seed", "images_shown", "began_from")  # facts of one run alone
 _UNKNOWN = "unknown"  # licence: what a run says of its model
 
 
@@ -68,7 +70,18 @@ def blend_models(
     training = {
         "data": data or first.config.training.get("data", "unknown"),
         "weights": "mean of models: " + "; ".join(parts),
+        **_shared([model.config.training for model in models]),
         "seed": seed,
     }
     written = replace(first.config, name=name, license=terms.pop() if terms else _UNKNOWN, training=training)
     return save_model(out, generator, written, first.rows)
+
+
+def _shared(trainings: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is true of how each of the models was trained, such as what it was taught by."""
+    first, *others = trainings
+    return {
+        fact: value
+        for fact, value in first.items()
+        if fact not in _OWN and all(other.get(fact) == value for other in others)
+    }

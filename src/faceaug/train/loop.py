@@ -23,6 +23,7 @@ from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
 from faceaug.state import LOCK, locked
 from faceaug.train.attributes import with_attributes
+from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, Progress, restore_newest
@@ -95,12 +96,15 @@ def train_gan(
         on_progress: called every ``config.log_every`` images.
 
     Raises:
+        ArgumentError: the config asks for a package that is not installed.
         RefusedError: no readable faces, or ``out`` holds something else or another process trains there, or the faces
             are not those it began with.
         Interrupted: SIGINT or SIGTERM; everything is saved first.
         FaceAugError: the numbers ran away again and again; the last checkpoint is kept.
     """
     folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
+    if config.projected:
+        require_backbone(config.projected_on)
     start = None if init is None else load_start(init, config)
     with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
