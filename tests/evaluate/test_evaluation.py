@@ -203,7 +203,7 @@ def test_generated_faces_are_farther_from_real_ones_than_real_ones_are(celeba64:
     pytest.importorskip("efficientnet_lite_pytorch")
     found = evaluate_source("dcgan-32", celeba64, n=200, real=250)
     generated, control = found.figures[:2]
-    assert generated.kernel.mean > 0.05
+    assert generated.kernel.mean > 0.03
     assert abs(control.kernel.mean) < 0.02
     assert generated.frechet > control.frechet
     assert generated.coverage < control.coverage

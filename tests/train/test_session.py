@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from faceaug.draws import stream
-from faceaug.train import TrainConfig, session as module
+from faceaug.train import TrainConfig, projected, session as module
 from faceaug.train.checkpoint import read_checkpoint, write_checkpoint
 from faceaug.train.faces import Faces, fingerprint
 from faceaug.train.processes import Processes
@@ -39,6 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "adagrad": {"optimizer": "adagrad", "learning_rate": 0.01},
     "matching": {"matching": 2.0, "precision": "bf16"},
     "projected": {"projected": 50.0},
+    "projected lite1": {"projected": 4.0, "projected_on": "efficientnet-lite1", "projected_ramp": 64},
     "projected bf16": {"projected": 50.0, "precision": "bf16", "augment": "translation", "augment_p": 0.5},
     "64 pixels": {"size": 64, "z_size": 5, "d_norm": "none", "r1": 0.1},
 }  # fmt: skip
@@ -47,7 +48,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def heard_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The generator hears of the second discriminator from the third step on."""
-    monkeypatch.setattr(module, "WARMUP", 16)
+    monkeypatch.setattr(projected, "WARMUP", 16)
 
 
 def some_faces(size: int = 32, n: int = 20) -> Faces:
@@ -109,7 +110,7 @@ def test_a_session_that_starts_from_another_goes_on_with_both_of_its_discriminat
     steps(before, 4)
     generator: Any = before.average
     config = TrainConfig(**(TINY | {"projected": 50.0}))
-    monkeypatch.setattr(module, "WARMUP", 10**9)
+    monkeypatch.setattr(projected, "WARMUP", 10**9)
     after = Session(config, some_faces(), ALONE, start=Start(generator, before.checkpoint().tensors))
     parts = ("discriminator/", "projected/", "d_optimizer/", "g_optimizer/", "p_optimizer/")
     found, wanted = after.checkpoint().tensors, before.checkpoint().tensors

@@ -102,9 +102,9 @@ def train_gan(
         Interrupted: SIGINT or SIGTERM; everything is saved first.
         FaceAugError: the numbers ran away again and again; the last checkpoint is kept.
     """
-    folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
     if config.projected:
         require_backbone(config.projected_on)
+    folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
     start = None if init is None else load_start(init, config)
     with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
