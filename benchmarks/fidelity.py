@@ -12,7 +12,7 @@ same for real faces. Only ratios between figures of one run mean something.
 
 A model that was taught by a relative of EfficientNet-Lite0 (``projected_on``) may please both more than it deserves. So
 ``--judge`` takes the 256 features of the last layer but one of what benchmarks/judge.py made instead: another
-architecture, another task, other data, and no part of any training.
+architecture, which learnt CelebA's attributes and took no part in the training of any generator.
 
 A run keeps its last two checkpoints; for a curve over images, copy more of them into its folder as they appear.
 """
