@@ -10,6 +10,7 @@ from faceaug import SyntheticFaceSource
 from faceaug.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.classifier import load_classifier
+from faceaug.synthesize.editing import sureness
 from faceaug.synthesize.source import BLOCK
 
 WEAK = ("High_Cheekbones", "Young", "Bags_Under_Eyes", "Big_Lips")  # what the generator alone seldom changes
@@ -37,6 +38,24 @@ def test_a_guided_edit_shows_more_often_and_keeps_the_other_attributes(source: S
     assert np.mean(shown[True]) >= 0.9
     assert np.mean(shown[True]) > np.mean(shown[False])
     assert np.mean(moved[True]) < 0.1
+
+
+def test_an_edit_goes_as_far_as_the_classifier_is_sure_of_real_faces(source: SyntheticFaceSource) -> None:
+    classifier = load_classifier()
+    sure = {}
+    for name in ("Smiling", "Oval_Face"):
+        column = attribute_index(name)
+        wanted = np.where(source.attribute_rows(N)[:, column] > 0, -1, 1)
+        sure[name] = float((classifier.logits(source.edit(range(N), name))[:, column] * wanted).mean())
+    assert sure["Smiling"] > sure["Oval_Face"] + 1
+
+
+def test_a_classifier_that_guesses_is_content_sooner_and_one_that_knows_has_a_limit() -> None:
+    rising = sureness(torch.tensor([0.5, 0.6, 0.85, 0.91, 0.97, 1.0])).tolist()
+    assert rising == sorted(rising)
+    # Two normal distributions that 91 % of both sides tell apart: means 2 x 1.341 standard deviations apart.
+    assert rising[3] == pytest.approx(2 * 1.3408**2, abs=0.01)
+    assert (rising[0], rising[-1]) == (1.5, 4.0)
 
 
 def test_a_guided_edit_stays_near_the_numbers_the_face_is_made_from(source: SyntheticFaceSource) -> None:

@@ -112,7 +112,8 @@ def sureness(accuracy: Tensor) -> Tensor:
     Returns:
         float (a,).
     """
-    return (2 * torch.special.ndtri(accuracy).square()).clamp(_LEAST_SURE, _SUREST)
+    apart: Tensor = torch.special.ndtri(accuracy)  # the logit's mean over its standard deviation
+    return (2 * apart.square()).clamp(_LEAST_SURE, _SUREST)
 
 
 def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
