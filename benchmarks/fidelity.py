@@ -32,6 +32,7 @@ from machine import facts
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.annotations import select_rows
+from faceaug.crop import Crop
 from faceaug.draws import permutation
 from faceaug.evaluate import describe, open_extractor
 from faceaug.evaluate.features import Extractor, Features
@@ -62,12 +63,14 @@ def open_eye(judge: Path | None) -> Extractor:
     return Extractor("the last layer but one of the judge", network.features, 64, 127.5, 127.5)
 
 
-def real_features(eye: Extractor, options: argparse.Namespace, crop: str, size: int) -> dict[str, Features]:
+def real_features(
+    eye: Extractor, where: Path, crop: Crop, size: int, *, cache: Path | None, judged: bool = False
+) -> dict[str, Features]:
     """Features of the training and the validation faces; kept in a folder, if one is named."""
-    folder, judged = FaceFolder(options.folder), "-judge" if options.judge else ""
+    folder, of = FaceFolder(where), f"{crop}-{size}{'-judge' if judged else ''}"
     found: dict[str, Features] = {}
     for part in ("train", "val"):
-        kept = options.cache and options.cache / f"{options.folder.resolve().name}-{part}-{crop}-{size}{judged}.npy"
+        kept = cache and cache / f"{where.resolve().name}-{part}-{of}.npy"
         if kept and kept.exists():
             found[part] = np.load(kept)
             continue
@@ -101,7 +104,9 @@ def main() -> None:
         models = [(name, name) for name in options.model]
         models += [pair for run in options.run for pair in exported(run, Path(place))]
         config = SyntheticFaceSource(models[0][1]).config
-        real = real_features(eye, options, config.crop, config.size)
+        real = real_features(
+            eye, options.folder, config.crop, config.size, cache=options.cache, judged=options.judge is not None
+        )
         statistics = {part: feature_statistics(features) for part, features in real.items()}
         balls = surround(real["val"])
 

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.annotations import select_rows
+from faceaug.crop import Crop
 from faceaug.draws import stream
 from faceaug.evaluate import describe, open_extractor
 from faceaug.evaluate.neighbours import surround
@@ -45,7 +46,7 @@ from faceaug.train.faces import ShowingOrder, load_faces
 SIZE, LATENTS, WIDTH, BATCH = 64, 100, 64, 64
 RATE, BETAS = 2e-4, (0.5, 0.999)
 HALF_LIFE = 40_000  # images, of the average
-CROP = "center178"
+CROP: Crop = "center178"
 STATE, FACTS = "plain.safetensors", "plain.json"
 
 
@@ -175,7 +176,7 @@ def faces_of(network: nn.Module, n: int, seed: int) -> NDArray[np.uint8]:
 
 def measure(options: argparse.Namespace) -> Callable[[NDArray[np.uint8]], dict[str, float]]:
     eye = open_extractor("efficientnet-lite0")
-    real = real_features(options, CROP, SIZE)
+    real = real_features(eye, options.folder, CROP, SIZE, cache=options.cache)
     statistics = {part: feature_statistics(features) for part, features in real.items()}
     balls = surround(real["val"])
 
