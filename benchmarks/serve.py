@@ -171,7 +171,8 @@ def first(process: subprocess.Popen[bytes], port: int, path: str) -> bytes:
             return get(port, path)
         except OSError:
             time.sleep(0.02)
-    raise SystemExit(f"{process.args!r}: no answer, exit status {process.poll()}; is everything installed that it needs?")
+    status = process.poll()
+    raise SystemExit(f"{process.args!r}: no answer, exit status {status}; is everything installed that it needs?")
 
 
 def command(kind: str, python: str, port: int) -> list[str]:
