@@ -69,14 +69,15 @@ class Console:
             yield lambda _done, _words="", /: None
             return
         began = time.monotonic()
-        said = [""]
+        said, position = "", 0  # click asks for the item while it enters the bar, before there is a bar to look at
 
         def item(_: object) -> str:
-            return said[0] or f"{bar.pos / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
+            return said or f"{position / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
 
         def advance(done: int, words: str = "", /) -> None:
-            said[0] = words
-            bar.update(done - bar.pos, done)
+            nonlocal said, position
+            said, added, position = words, done - position, done
+            bar.update(added, done)
 
         with click.progressbar(
             length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=item, update_min_steps=1,
