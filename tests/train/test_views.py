@@ -40,6 +40,15 @@ def test_about_half_of_the_faces_are_mirrored() -> None:
     assert abs((views.maps[:, 0, 0] < 0).mean() - 0.5) < 0.03
 
 
+def test_faces_are_squeezed_by_up_to_15_percent_either_way() -> None:
+    views = draw_views(stream(0, slot="v"), 4000)
+    width, height = (np.linalg.norm(views.maps[:, k, :2], axis=1) for k in (0, 1))
+    ratio = width / height
+    assert 1 / 1.1501 < ratio.min() < 1 / 1.14
+    assert 1.14 < ratio.max() < 1.1501
+    assert abs(np.log(ratio).mean()) < 0.005
+
+
 def test_a_mirrored_face_is_the_mirror_image() -> None:
     x, views = faces(1), plain(1)
     views.maps[0, 0, 0] = -1

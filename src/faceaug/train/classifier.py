@@ -230,7 +230,7 @@ def calibrated(
     training = facts | {
         "faces": len(lessons.shown), "faces_held_back": len(held), "faces_shown": lessons.images,
         "optimizer": f"AdamW {config.learning_rate}, weight decay {config.weight_decay}, batch {config.batch}",
-        "seen_as": "mirrored, moved, turned, lit otherwise, coarse, partly hidden", "seed": config.seed,
+        "seen_as": "mirrored, moved, turned, squeezed, lit otherwise, coarse, partly hidden", "seed": config.seed,
     }  # fmt: skip
     # Where a kind is missing among the faces held back, nothing is known: as good as a guess.
     known = tuple(round(0.5 if math.isnan(a) else a, 4) for a in accuracies)

@@ -1,4 +1,4 @@
-"""How a face may look and still have its attributes: mirrored, moved, lit otherwise, blurred, partly hidden.
+"""How a face may look and still have its attributes: mirrored, moved, squeezed, lit otherwise, blurred, partly hidden.
 
 What happens is drawn first, from one stream, and applied afterwards to the whole batch.
 """
@@ -15,6 +15,7 @@ from torch import Tensor
 
 _SHIFT = 0.06  # of the side, either way
 _SCALE = 0.12  # a face is shown from 1/1.12 to 1.12 times its size
+_SQUEEZE = 0.15  # and its width from 1/1.15 to 1.15 times its height: folders of users are cut and resized in many ways
 _TURN = np.deg2rad(8)  # standard deviation
 _BRIGHTNESS, _CONTRAST, _SATURATION = 0.25, 0.25, 0.3
 _COARSE = {32: 0.25, 40: 0.08, 48: 0.08}  # pixels: so often a face is shown as if it had only so many
@@ -56,6 +57,9 @@ def draw_views(rng: np.random.Generator, n: int) -> Views:
         np.where(changed, rng.uniform(-reach, reach, n), 0) for reach in (_BRIGHTNESS, _CONTRAST, _SATURATION)
     )
     side = rng.choice([0, *_COARSE], n, p=[1 - sum(_COARSE.values()), *_COARSE.values()])
+    squeeze = (1 + _SQUEEZE) ** rng.uniform(-0.5, 0.5, n)
+    maps[:, 0] *= squeeze[:, None]
+    maps[:, 1] /= squeeze[:, None]
     hole = np.column_stack([rng.random((n, 2)), np.where(rng.random(n) < _HIDDEN, rng.uniform(*_HOLE, n), 0)])
     return Views(
         maps.astype("f4"), brightness.astype("f4"), (1 + contrast).astype("f4"), (1 + saturation).astype("f4"),
