@@ -29,7 +29,7 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.masks import PackedMask, fitted, packed
 from faceaug.augment.pictures import is_pil, is_tensor, open_picture
 from faceaug.augment.sample import Sample
-from faceaug.augment.tracked import TrackedBoxes, TrackedImage, TrackedPoints, recorded, replayed
+from faceaug.augment.tracked import TrackedBoxes, TrackedImage, TrackedMask, TrackedPoints, recorded, replayed
 from faceaug.augment.transform import Transform, any_seed
 from faceaug.draws import Words
 from faceaug.errors import ArgumentError
@@ -99,14 +99,15 @@ def _taught(transform: Any) -> Any:
     Without a word about masks, torchvision fills them with the colour for pictures, which is a label nobody gave.
     """
     ours = {
-        tv_tensors.Image: TrackedImage, tv_tensors.KeyPoints: TrackedPoints, tv_tensors.BoundingBoxes: TrackedBoxes,
+        tv_tensors.Image: TrackedImage, tv_tensors.KeyPoints: TrackedPoints,
+        tv_tensors.BoundingBoxes: TrackedBoxes, tv_tensors.Mask: TrackedMask,
     }  # fmt: skip
     changed: dict[str, dict[Any, Any]] = {}
     for name, value in vars(transform).items():
         if isinstance(value, dict):
             more = {ours[kind]: value[kind] for kind in ours if kind in value}
             if name == "_fill" and value.keys() == {"others"}:
-                more[tv_tensors.Mask] = None
+                more[TrackedMask] = None
             if more:
                 changed[name] = copy.copy(value)
                 changed[name].update(more)
@@ -247,12 +248,12 @@ class _Known:
             "points": [TrackedPoints(torch.from_numpy(points), canvas_size=size) for points in self._points],
             "witness": [TrackedPoints(torch.from_numpy(self._witness), canvas_size=size)],
             "boxes": [TrackedBoxes(torch.from_numpy(b), format="XYXY", canvas_size=size) for b in self._boxes],
-            "masks": [tv_tensors.Mask(torch.from_numpy(mask.codes)) for mask in self._masks],
+            "masks": [TrackedMask(torch.from_numpy(mask.codes)) for mask in self._masks],
         }
 
     def unmoved(self, witness: Any) -> bool:
-        """Whether a witness is where it was."""
-        return bool(np.abs(_array(witness) - self._witness).max() <= _NEVER_MOVED)
+        """Whether a witness is where it was, in the frame that it was in."""
+        return tuple(witness.canvas_size) == self.before and _is_still(_array(witness), self._witness)
 
     def take(self, sample: Sample, after: dict[str, list[Any]], name: str, *, loosely: bool = False) -> None:
         """Put what came back into the sample.
@@ -406,7 +407,7 @@ def _check_unmoved(name: str, before: Size, after: Size, calls: list[Any]) -> No
     height, width = before
     corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [width - 1.0, height - 1.0], [0.0, height - 1.0]])
     moved = replayed(TrackedPoints(torch.from_numpy(corners), canvas_size=before), calls)
-    if np.abs(_array(moved) - corners).max() > _NEVER_MOVED:
+    if not _is_still(_array(moved), corners):
         used = ", ".join(dict.fromkeys(function.__name__ for function, _, _ in calls))
         _refuse(name, f"moves the picture ({used}) and leaves landmarks, boxes and masks where they were")
 
@@ -420,6 +421,10 @@ def _refuse(name: str, reason: str) -> NoReturn:
         f"{name} {reason}. A step of your own has to do to KeyPoints, BoundingBoxes and Mask what it does to the "
         "picture, as torchvision.transforms.v2.functional does; or let it be applied to the picture alone, afterwards"
     )
+
+
+def _is_still(moved: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
+    return bool(np.abs(moved - before).max() <= _NEVER_MOVED)
 
 
 def _array(rows: Any) -> NDArray[np.float64]:

@@ -36,6 +36,10 @@ class TrackedBoxes(tv_tensors.BoundingBoxes):  # type: ignore[misc]
     """``BoundingBoxes`` that become the hull of what was moved and are never clipped."""
 
 
+class TrackedMask(tv_tensors.Mask):  # type: ignore[misc]
+    """A ``Mask`` that is resized as the picture is: torchvision lets it lag behind by up to half a pixel."""
+
+
 class TrackedImage(tv_tensors.Image):  # type: ignore[misc]
     """An ``Image`` that writes down which geometric functions it goes through, while ``recorded`` says so."""
 
@@ -87,6 +91,18 @@ def _image(function: Callable[..., Any], image: TrackedImage, *args: Any, **name
     return changed.as_subclass(TrackedImage)
 
 
+def _resized_mask(mask: TrackedMask, size: Any, max_size: int | None = None, **_: Any) -> TrackedMask:
+    """By the pixel nearest to the centre; plain ``nearest`` takes the one nearest to the upper left corner."""
+    stack = tv_tensors.Image(mask.as_subclass(torch.Tensor).reshape(-1, *mask.shape[-2:]))
+    exact = functional.InterpolationMode.NEAREST_EXACT
+    made = functional.resize(stack, size, interpolation=exact, max_size=max_size)
+    return TrackedMask(made.as_subclass(torch.Tensor).reshape(*mask.shape[:-2], *made.shape[-2:]))
+
+
+def _resized_part(mask: TrackedMask, top: int, left: int, height: int, width: int, size: Any, **_: Any) -> TrackedMask:
+    return _resized_mask(functional.crop(mask, top, left, height, width), size)
+
+
 def _register(name: str) -> None:
     function = getattr(functional, name)
     signature, motion = inspect.signature(function), MOTIONS[name]
@@ -105,3 +121,6 @@ def _register(name: str) -> None:
 
 for _name in MOTIONS:
     _register(_name)
+
+functional.register_kernel(functional.resize, TrackedMask)(_resized_mask)
+functional.register_kernel(functional.resized_crop, TrackedMask)(_resized_part)
