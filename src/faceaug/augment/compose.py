@@ -17,7 +17,7 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import set_field
 from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
 from faceaug.augment.torchvision import TorchvisionStep, is_v2
-from faceaug.augment.transform import Key, Params, Transform, checked_key, slot_name
+from faceaug.augment.transform import Key, Params, Transform, checked_key, first_sides, slot_name
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
@@ -55,7 +55,7 @@ class Compose(Transform):
         set_field(self, "label_swap", checked_label_swap(self.label_swap))
         set_field(self, "seed", check_seed(self.seed))
         set_field(self, "swap", checked_swap(self.swap))
-        landmarks, labels = _first_sides(self.transforms)
+        landmarks, labels = first_sides(self.transforms)
         set_field(
             self,
             "_sides",
@@ -153,7 +153,7 @@ class OneOf(Transform):
     @property
     def sides(self) -> Sides:
         """The first ``swap`` and ``label_swap`` in it."""
-        return _first_sides(self.transforms)
+        return first_sides(self.transforms)
 
     def _draw(self, dice: Dice, size: Size) -> Params:
         weights = self.weights or [1.0] * len(self.transforms)
@@ -202,12 +202,6 @@ def _adopted(transform: Any, owner: str) -> Transform:
 
 def _is_step(step: Any, count: int) -> bool:
     return isinstance(step, int) and 0 <= step < count
-
-
-def _first_sides(transforms: Sequence[Any]) -> Sides:
-    known = [transform.sides for transform in transforms]
-    landmarks = next((swap for swap, _ in known if swap is not None), None)
-    return landmarks, next((labels for _, labels in known if labels is not None), None)
 
 
 def _checked_weights(weights: Any, count: int) -> tuple[float, ...]:

@@ -10,19 +10,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from faceaug.augment.lattice import Size
-from faceaug.augment.maps import Points
-from faceaug.augment.pictures import is_pil, is_tensor, open_picture
-from faceaug.augment.sample import Sample
-from faceaug.augment.transform import Params, Transform
+from faceaug.augment.ranges import set_field
+from faceaug.augment.sample import Sample, Sides
+from faceaug.augment.transform import Params, Transform, first_sides
 from faceaug.draws import MAX_SEED, Dice
-
-# These are there to change the type of the picture; after any other it goes back to the type it had.
-_CONVERSIONS = ("ToImage", "ToPILImage", "PILToTensor", "ToPureTensor")
 
 
 def is_v2(transform: object) -> bool:
@@ -71,13 +67,29 @@ class TorchvisionStep(Transform):
     """A torchvision v2 transform inside a faceaug Compose.
 
     It sees tv_tensors (PIL pictures stay PIL), draws by the key, and may change the size of the picture, or make it
-    float at the end of the Compose. Landmarks swap when it mirrors, which torchvision itself does not do.
+    float at the end of the Compose. What is known goes where the pixels go, see ``steps``; landmarks and labels swap
+    when it mirrors, which torchvision itself does not do.
 
     Attributes:
         transform: the torchvision transform.
     """
 
     transform: Any = None
+
+    _step: ClassVar[Any]  # (sample) -> sample; set on each instance
+
+    def __post_init__(self) -> None:
+        from faceaug.augment.steps import as_step  # imports torchvision, which is there by now
+
+        super().__post_init__()
+        set_field(self, "_step", as_step(self.transform))
+
+    @property
+    def sides(self) -> Sides:
+        """Those of the first of our transforms inside it."""
+        from faceaug.augment.steps import parts
+
+        return first_sides([part for part in parts(self.transform) if isinstance(part, Transform)])
 
     @property
     def name(self) -> str:
@@ -90,78 +102,5 @@ class TorchvisionStep(Transform):
     def apply(self, sample: Sample, params: Params) -> None:
         """Run it on the pixels and targets as they are now."""
         sample.settle()
-        before = _as_tv(sample, converts=_converts(self.transform))
         with torch_seeded(params["torch_seed"]):
-            after = self.transform(before)
-        _take_back(sample, after, converts=_converts(self.transform))
-
-
-def _converts(transform: Any) -> bool:
-    inner = getattr(transform, "transforms", ())
-    return type(transform).__name__ in _CONVERSIONS or any(map(_converts, inner))
-
-
-def _as_tv(sample: Sample, *, converts: bool) -> dict[str, list[Any]]:
-    import torch
-    from torchvision import tv_tensors
-
-    size = sample.images[0].shape[:2] if isinstance(sample.images[0], np.ndarray) else sample.images[0].shape[-2:]
-    canvas = (int(size[0]), int(size[1]))
-    return {
-        "images": [_picture(*pair, converts=converts) for pair in zip(sample.images, sample.restores, strict=True)],
-        "points": [
-            tv_tensors.KeyPoints(torch.from_numpy(np.concatenate([points, _probe(canvas)])), canvas_size=canvas)
-            for points in sample.points
-        ],
-        "boxes": [
-            tv_tensors.BoundingBoxes(torch.from_numpy(boxes), format="XYXY", canvas_size=canvas)
-            for boxes in sample.boxes
-        ],
-        "masks": [tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(mask))) for mask in sample.masks],
-    }
-
-
-def _picture(image: Any, restore: Any, *, converts: bool) -> Any:
-    if not isinstance(image, np.ndarray):
-        return image
-    given = restore(image)
-    if converts or is_pil(given):
-        return given
-    import torch
-    from torchvision import tv_tensors
-
-    channels_first = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-    return tv_tensors.Image(torch.from_numpy(np.array(channels_first)))
-
-
-def _take_back(sample: Sample, after: dict[str, list[Any]], *, converts: bool) -> None:
-    for k, picture in enumerate(after["images"]):
-        if (
-            isinstance(picture, np.ndarray)
-            or is_pil(picture)
-            or (is_tensor(picture) and str(picture.dtype) == "torch.uint8")
-        ):
-            flat = isinstance(sample.images[k], np.ndarray) and sample.images[k].ndim == 2
-            sample.images[k], restore = open_picture(picture)
-            if converts:
-                sample.restores[k] = restore
-            elif flat and sample.images[k].ndim == 3:
-                sample.images[k] = sample.images[k][..., 0]
-        else:
-            sample.images[k] = picture
-    moved = [points.detach().numpy().astype(np.float64) for points in after["points"]]
-    sample.points = [points[:-3] for points in moved]
-    sample.boxes = [boxes.detach().numpy().astype(np.float64) for boxes in after["boxes"]]
-    sample.masks = [mask.detach().numpy() for mask in after["masks"]]
-    sample.mirrored ^= bool(moved) and _turn(moved[0][-3:]) < 0
-
-
-def _probe(canvas: Size) -> Points:
-    """Three points around the centre, clockwise as seen; a mirror makes them counter-clockwise."""
-    height, width = canvas
-    return np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.6]]) * (width, height)
-
-
-def _turn(triangle: Points) -> float:
-    (ax, ay), (bx, by), (cx, cy) = triangle
-    return float((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+            self._step(sample)

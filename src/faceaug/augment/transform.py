@@ -11,6 +11,7 @@ import secrets
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -177,6 +178,13 @@ class Transform(ABC):
             if step.get("name") != self.name:
                 raise ArgumentError(f"the parameters are of {step.get('name')!r}, not of {self.name}")
             self.apply(sample, step)
+
+
+def first_sides(transforms: Iterable[Transform]) -> Sides:
+    """The first landmarks and the first labels that any of them says are exchanged under a mirror."""
+    known = [transform.sides for transform in transforms]
+    landmarks = next((swap for swap, _ in known if swap is not None), None)
+    return landmarks, next((labels for _, labels in known if labels is not None), None)
 
 
 def checked_key(key: Key, *, seed: int) -> Words:
