@@ -108,7 +108,7 @@ def test_the_page_names_nothing_elsewhere_and_nothing_inline(client: TestClient)
     assert "//" not in page.replace("<!doctype", "")
     assert "style=" not in page
     assert " onclick" not in page
-    assert '<script type="module" src="/static/app.js"></script>' in page
+    assert '<script type="module" src="/static/app.js" blocking="render"></script>' in page
     for name in ("app.js", "app.css"):
         assert "https://" not in client.get(f"/static/{name}").text
         assert "innerHTML" not in client.get(f"/static/{name}").text

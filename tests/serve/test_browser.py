@@ -11,7 +11,8 @@ import socket
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from faceaug.serve import Engine
-from faceaug.serve.app import create_app
+from faceaug.serve.app import ASGI, Receive, Scope, Send, create_app
 from faceaug.synthesize import load_model
 from faceaug.synthesize.weights import CONDITIONAL_MODEL
 from tests.serve.conftest import bundled, pixels
@@ -40,11 +41,11 @@ from tests.serve.conftest import bundled, pixels
 WIDTHS = (360, 1280, 2560)
 
 
-def serve(engine: Engine, start: str = "") -> Iterator[str]:
+def serve(engine: Engine, start: str = "", between: Callable[[ASGI], ASGI] = lambda app: app) -> Iterator[str]:
+    """The page's address; ``between`` stands before the application."""
+    app = between(create_app(engine, host="127.0.0.1", start=start))
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(engine, host="127.0.0.1", start=start), log_level="warning", ws="none")
-        )
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[door])))
         thread.start()
         yield f"http://127.0.0.1:{door.getsockname()[1]}/"
@@ -263,6 +264,139 @@ def test_it_fits_from_a_phone_to_a_wall_in_both_schemes(page: Page, scheme: str)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     ground = page.run("return getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, ground[4:-1].split(","))) < 60) == (scheme == "dark")
+
+
+@contextmanager
+def screen(driver: webdriver.Chrome, width: int, *features: tuple[str, str]) -> Iterator[None]:
+    """A screen of this width; below 500 px no window is as narrow."""
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    media = [{"name": name, "value": value} for name, value in features]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    try:
+        yield
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+class Gate:
+    """Stands before the application and holds requests for faces, or fails them."""
+
+    def __init__(self) -> None:
+        self.open, self.broken = threading.Event(), False
+
+    def __call__(self, app: ASGI) -> ASGI:
+        async def held(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["path"] == "/api/faces":
+                await asyncio.to_thread(self.open.wait, 60)
+                if self.broken:
+                    raise ConnectionError("the answer is lost")
+            await app(scope, receive, send)
+
+        return held
+
+
+@pytest.fixture
+def held(conditional_model: Path) -> Iterator[tuple[str, Gate]]:
+    """A page whose faces come when the gate is opened."""
+    gate = Gate()
+    engine = Engine({CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    for url in serve(engine, between=gate):
+        yield url, gate
+        gate.open.set()
+
+
+_TOPS = "return ['grid', 'look', 'way'].map((id) => document.getElementById(id).getBoundingClientRect().top + scrollY)"
+_SHIFT = """
+    const [done] = arguments;
+    let total = 0;
+    new PerformanceObserver((list) => { for (const entry of list.getEntries()) total += entry.value; })
+        .observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => done(total), 200);"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_places_for_the_faces_are_seen_before_they_come_and_nothing_jumps_then(
+    chromium: webdriver.Chrome, held: tuple[str, Gate], width: int
+) -> None:
+    url, gate = held
+    with screen(chromium, width):
+        chromium.get(url)
+        grid = chromium.find_element(By.ID, "grid")
+        places = chromium.find_elements(By.CSS_SELECTOR, "#grid .blank")
+        assert len(places) == 24
+        assert all(place.is_displayed() and place.size["height"] > 40 for place in places)
+        assert grid.get_attribute("aria-busy") == "true"
+        assert places[0].value_of_css_property("animation-name") == "wait"
+        before = [place.rect for place in places]
+        tops = chromium.execute_script(_TOPS)
+        gate.open.set()
+        WebDriverWait(chromium, 60).until(lambda d: d.execute_script("return document.body.dataset.walk"))
+        assert grid.get_attribute("aria-busy") is None
+        assert [face.rect for face in chromium.find_elements(By.CSS_SELECTOR, ".face")] == before
+        assert chromium.execute_script(_TOPS) == tops
+        assert chromium.find_elements(By.CSS_SELECTOR, ".blank") == []
+        assert chromium.execute_async_script(_SHIFT) < 0.02
+
+
+def test_who_wants_no_motion_sees_places_that_do_not_move(chromium: webdriver.Chrome, held: tuple[str, Gate]) -> None:
+    with screen(chromium, 390, ("prefers-reduced-motion", "reduce")):
+        chromium.get(held[0])
+        place = chromium.find_element(By.CSS_SELECTOR, "#grid .blank")
+        assert place.is_displayed()
+        assert place.value_of_css_property("animation-name") == "none"
+
+
+def test_places_stop_waiting_when_no_faces_will_come(chromium: webdriver.Chrome, held: tuple[str, Gate]) -> None:
+    url, gate = held
+    chromium.get(url)
+    gate.broken = True
+    gate.open.set()
+    WebDriverWait(chromium, 20).until(lambda d: d.find_element(By.ID, "status").text)
+    assert chromium.find_element(By.ID, "status").get_attribute("class") == "status bad"
+    assert chromium.find_element(By.ID, "grid").get_attribute("aria-busy") is None
+    place = chromium.find_element(By.CSS_SELECTOR, "#grid .blank")
+    assert place.value_of_css_property("animation-name") == "none"
+    chromium.get_log("browser")  # the failed request is there, as it should be
+
+
+def test_on_a_phone_the_faces_come_before_the_attributes_for_eye_and_keyboard(
+    chromium: webdriver.Chrome, switched: Page
+) -> None:
+    order = "return ['controls', 'faces', 'look', 'way'].map((id) => document.getElementById(id))"
+    sorted_by = "const all = arguments[0]; return all.every((e, k) => !k || all[k - 1].compareDocumentPosition(e) & 4)"
+    with screen(chromium, 390):
+        cards = chromium.execute_script(order)
+        WebDriverWait(chromium, 20).until(lambda d: d.execute_script(sorted_by, cards))
+        bottoms = [card.rect["y"] + card.rect["height"] for card in cards]
+        assert all(card.rect["y"] >= bottom for card, bottom in zip(cards[1:], bottoms[:-1], strict=True))
+        assert cards[1].rect["y"] < 844 / 1.5  # seen without scrolling
+    inside = "return arguments[0].contains(arguments[1])"  # on a wide screen beside the faces; the next frame tells
+    WebDriverWait(chromium, 20).until(lambda d: d.execute_script(inside, cards[0], cards[2]))
+
+
+def test_everything_to_press_on_a_phone_is_as_large_as_a_thumb(chromium: webdriver.Chrome, switched: Page) -> None:
+    with screen(chromium, 360):
+        switched.run("document.getElementById('more').open = true")
+        small = switched.run("""
+            return [...document.querySelectorAll("button, a[href]:not(.skip), select, summary, input, label")]
+                .filter((e) => e.checkVisibility() && !e.matches("label > input, label:not(:has(input))"))
+                .map((e) => [e.outerHTML, e.getBoundingClientRect()])
+                .filter(([, box]) => box.width < 44 || box.height < 44)""")
+        assert small == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_nothing_has_to_be_scrolled_sideways_on_a_phone(chromium: webdriver.Chrome, switched: Page, width: int) -> None:
+    with screen(chromium, width):
+        switched.run("document.getElementById('more').open = true")
+        ask_for(switched, "Wearing_Necklace", "1")
+        assert switched.run("return document.documentElement.scrollWidth") <= width
+        switched.find("#seed").clear()
+        switched.find("#seed").send_keys("9223372036854775807")
+        switched.change(switched.find("#generate").click)
+        assert switched.run("return document.documentElement.scrollWidth") <= width
 
 
 def test_it_works_as_a_form_without_script(chromium: webdriver.Chrome, url: str) -> None:

@@ -166,6 +166,7 @@ class _Views:
         return Answer(200, self._static[name], _kind(STATIC[name]))
 
 
+_PLACE = '<span class="face blank"></span>'  # where a face will be
 _FAILURE = problem(500, "the server failed; its log says why")
 _NOWHERE = problem(404, "nothing here; the page is at / and the faces at /api/faces")
 _CLOSED: dict[str, Any] = {"type": "websocket.close", "code": 1000}
@@ -230,4 +231,8 @@ def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, star
         "terms": model["terms"], "attributes": wishes, "chosen": chosen, "meta": json.dumps(meta), "unasked": UNASKED,
     }  # fmt: skip
     escaped = {name: html.escape(value) for name, value in plain.items()}
-    return escaped | {"options": options, "no_wishes": "" if model["attributes"] else "disabled"}
+    return escaped | {
+        "options": options,
+        "skeleton": _PLACE * n,
+        "no_wishes": "" if model["attributes"] else "disabled",
+    }

@@ -14,7 +14,6 @@ let sharp = false;
 let fading = 0;
 let presses = 0;
 
-document.documentElement.classList.remove("plain");
 document.body.dataset.size = "m";
 
 function address(fields) {
@@ -26,7 +25,9 @@ function address(fields) {
 async function picture(kind, url) {
   latest[kind]?.abort();
   const control = (latest[kind] = new AbortController());
-  const answer = await fetch(url, { signal: control.signal });
+  const answer = await fetch(url, { signal: control.signal }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error("the server does not answer; is it still running?");
+  });
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
     throw Object.assign(new Error(problem.error), { parameter: problem.parameter });
@@ -34,6 +35,14 @@ async function picture(kind, url) {
   const bitmap = await createImageBitmap(await answer.blob());
   if (control.signal.aborted) throw new DOMException("a newer request was made", "AbortError");
   return { bitmap, headers: answer.headers };
+}
+
+function busy(...ids) {
+  for (const id of ids) $(id).setAttribute("aria-busy", "true");
+}
+
+function done(...ids) {
+  for (const id of ids) $(id).removeAttribute("aria-busy");
 }
 
 function say(text, bad = false) {
@@ -51,6 +60,7 @@ function complain(error) {
 // Opaque, it takes the place of what was there, so that the same face has the same pixels every time.
 function draw(canvas, bitmap, share = 1) {
   const pen = canvas.getContext("2d");
+  canvas.classList.remove("blank");
   pen.globalAlpha = share;
   pen.globalCompositeOperation = share < 1 ? "source-over" : "copy";
   pen.imageSmoothingEnabled = !sharp;
@@ -74,7 +84,7 @@ async function generate({ keep = false } = {}) {
   const seed = $("seed").value.trim() || (keep ? shown.seed : "");
   const fields = { n: $("n").value, seed, ...making($("model").value, asked) };
   for (const id of ["n", "seed"]) $(id).removeAttribute("aria-invalid");
-  $("generate").setAttribute("aria-busy", "true");
+  busy("generate", "grid");
   const mine = ++presses;
   try {
     const { bitmap, headers } = await picture("faces", address(fields));
@@ -88,12 +98,13 @@ async function generate({ keep = false } = {}) {
     if (others) Object.assign(shown, { from: 0, to: n > 1 ? 1 : 0 });
     if (others) showTiles();
     showFaces(others ? null : before.faces);
+    done("grid");
     say(`${n === 1 ? "1 face" : `${n} faces`}, seed ${shown.seed}`);
     await showWalk();
   } catch (error) {
     complain(error);
   } finally {
-    if (mine === presses) $("generate").removeAttribute("aria-busy");
+    if (mine === presses) done("generate", "grid", "way");
   }
 }
 
@@ -105,7 +116,7 @@ function showTiles() {
     tile.className = "face";
     tile.tabIndex = k ? -1 : 0;
     tile.dataset.k = k;
-    if (!calm) tile.style.animationDelay = `${Math.min(k * 14, 500)}ms`;
+    if (!calm) canvas.style.animationDelay = `${Math.min(k * 14, 500)}ms`;
     canvas.width = canvas.height = shown.size * ENLARGE;
     tile.append(canvas);
     return tile;
@@ -144,8 +155,9 @@ function fade(before) {
 function arrange() {
   const tile = Number.parseFloat(getComputedStyle($("grid")).getPropertyValue("--tile")) * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const fit = Math.max(1, Math.floor($("grid").clientWidth / (tile * 1.1)));
-  const rows = Math.ceil(shown.n / fit);
-  $("grid").style.gridTemplateColumns = rows ? `repeat(${rows === 1 ? fit : Math.ceil(shown.n / rows)}, minmax(0, 1fr))` : "";
+  const n = $("grid").childElementCount; // faces, or where they will be
+  const rows = Math.ceil(n / fit);
+  $("grid").style.gridTemplateColumns = rows ? `repeat(${rows === 1 ? fit : Math.ceil(n / rows)}, minmax(0, 1fr))` : "";
 }
 
 function link(id, href, name) {
@@ -180,10 +192,12 @@ function redraw() {
 }
 
 async function showWalk() {
+  busy("way");
   const fields = { seed: shown.seed, face: shown.from, to: shown.seed, to_face: shown.to, steps: STEPS };
   const { bitmap } = await picture("walk", address({ ...fields, ...making(shown.model, shown.wishes) }));
   shown.walk = await cut(bitmap, STEPS, STEPS, bitmap.height);
   step();
+  done("way");
   document.body.dataset.walk = `${shown.wishes}${shown.seed}:${shown.from}-${shown.to}`;
 }
 
@@ -308,6 +322,15 @@ $("controls").addEventListener("submit", (event) => {
   if ($("faces").getBoundingClientRect().top > innerHeight * 0.8) $("faces").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
 });
 new ResizeObserver(arrange).observe($("grid"));
+// On a phone the switches follow the faces, in the document too: the keyboard goes where the eye goes.
+const narrow = matchMedia("(max-width: 53.99rem)");
+function place() {
+  $("look").classList.toggle("card", narrow.matches);
+  if (narrow.matches) $("faces").after($("look"));
+  else $("controls").append($("look"));
+  arrange();
+}
+narrow.addEventListener("change", place);
 $("n-range").addEventListener("input", () => ($("n").value = $("n-range").value));
 $("n").addEventListener("input", () => ($("n-range").value = $("n").value));
 $("keep").addEventListener("click", () => {
@@ -341,5 +364,6 @@ $("play").addEventListener("click", () => {
 });
 
 showModel();
+place();
 $("seed").dispatchEvent(new Event("input"));
 generate();
