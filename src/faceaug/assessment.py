@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from faceaug.evaluate.gain_page import usefulness_section
 from faceaug.evaluate.page import evaluation_section
 from faceaug.evaluate.report import EvaluationReport
 from faceaug.pages import html_page
+from faceaug.progress import Show
 
 Report = EvaluationReport | UsefulnessReport
 
@@ -59,7 +59,7 @@ def assess(
     model: str, folder: Path, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
     extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
     seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
-    no_filter: bool, seeds: int, on_progress: Callable[[int, int, str], None],
+    no_filter: bool, seeds: int, progress: Show = None,
 ) -> EvaluationReport | Assessment:  # fmt: skip
     """Do what `faceaug evaluate` was asked for: everything but usefulness, or the parts that were named.
 
@@ -83,25 +83,23 @@ def assess(
         synthetic: generated faces beside the real ones: a share of them, or a count.
         no_filter: take generated faces as they come.
         seeds: see there.
-        on_progress: called with (done, of how many, what is done now).
+        progress: see there.
     """
     if usefulness and memorisation and report is not None and report.suffix == ".csv":
         raise ArgumentError("--report: two parts do not fit into one table; write .html or .json")
     rows: dict[str, Any] = {"partition": partition, "against": against, "seed": seed, "download": download}
     common: dict[str, Any] = rows | {"n": n, "real": real, "weights": weights, "device": device}
     if not (usefulness or memorisation):
-        return evaluate_source(
-            model, folder, extractor=extractor or DEFAULT_EXTRACTOR, on_progress=on_progress, **common
-        )
+        return evaluate_source(model, folder, extractor=extractor or DEFAULT_EXTRACTOR, progress=progress, **common)
     parts: dict[str, Report] = {}
     if memorisation:
         parts["memorisation"] = evaluate_memorisation(
-            model, folder, extractor=extractor or CLASSIFIER, on_progress=on_progress, **common
+            model, folder, extractor=extractor or CLASSIFIER, progress=progress, **common
         )
     if usefulness:
         parts["usefulness"] = evaluate_usefulness(
             model, folder, attributes=attributes or None, fraction=fraction, seeds=seeds,
-            recipes=Recipes(synthetic=synthetic, filter=not no_filter), device=device, on_progress=on_progress, **rows,
+            recipes=Recipes(synthetic=synthetic, filter=not no_filter), device=device, progress=progress, **rows,
         )  # fmt: skip
     first = next(iter(parts.values()))
     return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -49,7 +50,7 @@ def demo(out: Path | None, console: Console) -> None:
     """
     from faceaug.demo import run_demo
 
-    report = run_demo(out, say=console.say)
+    report = run_demo(out, say=console.say, progress=console.progress)
     console.document(report.to_json())
 
 
@@ -86,10 +87,11 @@ def clean(
 
     limit = parsing.read_share(max_remove)
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
-    with console.progress("reading", _count(folder), "pictures") as advance:
-        found = clean_folder(folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, on_progress=advance)
+    found = clean_folder(
+        folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
+    )  # fmt: skip
     if report is not None:
-        _write_report(report, found)
+        _write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
     console.say(found.summary(verbose=console.verbose))
     console.document(found.to_json())
 
@@ -102,7 +104,7 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
     """Put back what the last clean moved: names, bytes, modes and times."""
     from faceaug.clean import undo_clean
 
-    done = undo_clean(folder, all_runs=all_runs)
+    done = undo_clean(folder, all_runs=all_runs, progress=console.progress)
     console.say(done.summary(verbose=console.verbose))
     console.document(done.to_json())
 
@@ -156,8 +158,7 @@ def synth(
     )
     if toggles is not None:
         write_toggles(source, toggles)
-    with console.progress("faces", n, "faces") as advance:
-        report = source.save(out, format=ending, on_progress=advance)
+    report = source.save(out, format=ending, progress=console.progress)
     if grid is not None:
         source.save_grid(grid, min(n, 100))
     console.say(report.summary())
@@ -187,17 +188,13 @@ def expand(
         return
     dataset = expand_dataset(
         folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
-        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
+        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False,
+        progress=console.progress, **options,
     )  # fmt: skip
-    with console.progress("items", len(dataset), "items") as advance:
-        report = save_dataset(
-            dataset,
-            out,
-            format=ending,
-            workers=workers,
-            on_progress=advance,
-            appendix=audit if only_synthetic else None,
-        )
+    report = save_dataset(
+        dataset, out, format=ending, workers=workers, progress=console.progress,
+        appendix=audit if only_synthetic else None,
+    )  # fmt: skip
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())
 
@@ -237,11 +234,10 @@ def train(
     use_large_pages()
     given = {key: value for key, value in changes.items() if value is not None}
     config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
-    with console.progress("images", config.images, "images", eta=False) as advance:
-        report = train_gan(
-            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
-            tensorboard=tensorboard, on_progress=lambda state: advance(state.images, state.line()),
-        )  # fmt: skip
+    report = train_gan(
+        folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
+        tensorboard=tensorboard, progress=console.progress,
+    )  # fmt: skip
     console.detail(report.unreadable)
     state = "finished" if report.finished else "saved; --resume continues"
     console.say(f"{report.images:,} images of {report.faces:,} faces shown, {state}. Model: {report.model}")
@@ -266,12 +262,9 @@ def evaluate(
 
     use_large_pages()
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
-    with console.progress("faces", 100, "%") as advance:
-        found = assess(
-            model, folder, report=report, on_progress=lambda done, total, _: advance(100 * done // total), **options
-        )
+    found = assess(model, folder, report=report, progress=console.progress, **options)
     if report is not None:
-        _write_report(report, found)
+        _write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))
     console.document(found.to_json())
 
@@ -346,13 +339,6 @@ def info(console: Console) -> None:
     console.document(found.to_json())
 
 
-def _count(folder: Path) -> int:
-    """Number of pictures, for the progress bar."""
-    from faceaug.folder import list_folder
-
-    return len(list_folder(folder).pictures)
-
-
 def _server() -> Callable[..., None]:
     try:
         from faceaug.serve.server import run_server
@@ -364,7 +350,7 @@ def _server() -> Callable[..., None]:
     return run_server
 
 
-def _write_report(path: Path, report: Any) -> None:
+def _write_report(path: Path, report: Any, page: Callable[[], str]) -> None:
     from faceaug.files import explained, write_bytes, write_json
 
     with explained(path):
@@ -373,7 +359,7 @@ def _write_report(path: Path, report: Any) -> None:
         elif path.suffix == ".csv":
             write_bytes(path, report.to_csv())
         else:
-            write_bytes(path, report.to_html().encode("utf-8", "backslashreplace"))
+            write_bytes(path, page().encode("utf-8", "backslashreplace"))
 
 
 def main() -> NoReturn:

@@ -6,25 +6,16 @@ import json
 import os
 import signal
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import click
 
 from faceaug.errors import FaceAugError, Interrupted, printable
-
-
-class Advance(Protocol):
-    """Tells a progress bar where the work is."""
-
-    def __call__(self, done: int, words: str = ..., /) -> None:
-        """So much is done in all; words for the end of the line."""
-        ...
+from faceaug.progress import aside
 
 
 class Console:
@@ -38,12 +29,14 @@ class Console:
     def say(self, text: str) -> None:
         """A line for people; nothing with -q."""
         if not self.quiet:
-            click.echo(text, err=self.as_json)
+            with aside():
+                click.echo(text, err=self.as_json)
 
     def note(self, text: str) -> None:
         """Something odd that is not an error, on stderr."""
         if not self.quiet:
-            click.echo(f"note: {text}", err=True)
+            with aside():
+                click.echo(f"note: {text}", err=True)
 
     def detail(self, lines: list[str] | tuple[str, ...], *, limit: int = 10) -> None:
         """A list of findings: the first few, all with -v."""
@@ -58,32 +51,10 @@ class Console:
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
 
-    @contextmanager
-    def progress(self, label: str, total: int, unit: str, *, eta: bool = True) -> Iterator[Advance]:
-        """A bar on a terminal; yields a function that takes the number done, and words.
-
-        Without words the bar shows the rate; without ``eta`` the caller's words say how long it will take, which the
-        bar cannot know of work that began in the middle.
-        """
-        if self.quiet or not sys.stderr.isatty():
-            yield lambda _done, _words="", /: None
-            return
-        began = time.monotonic()
-        said, position = "", 0  # click asks for the item while it enters the bar, before there is a bar to look at
-
-        def item(_: object) -> str:
-            return said or f"{position / max(time.monotonic() - began, 1e-3):,.0f} {unit}/s"
-
-        def advance(done: int, words: str = "", /) -> None:
-            nonlocal said, position
-            said, added, position = words, done - position, done
-            bar.update(added, done)
-
-        with click.progressbar(
-            length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=item, update_min_steps=1,
-            show_eta=eta,
-        ) as bar:  # fmt: skip
-            yield advance
+    @property
+    def progress(self) -> bool:
+        """Whether it is shown how far the work is: as a bar on a terminal, as a line now and then elsewhere."""
+        return not self.quiet
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -163,4 +134,5 @@ def _terminate(_: int, __: FrameType | None) -> NoReturn:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     if "-q" not in sys.argv and "--quiet" not in sys.argv:
-        click.echo(f"note: {message}", err=True)
+        with aside():
+            click.echo(f"note: {message}", err=True)

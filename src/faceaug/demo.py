@@ -26,6 +26,7 @@ from faceaug.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.pages import grid, html_image, html_page, html_table
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 
 T = TypeVar("T")
@@ -69,7 +70,9 @@ class DemoReport:
         }
 
 
-def run_demo(out: Path | None = None, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoReport:
+def run_demo(
+    out: Path | None = None, *, seed: int = 0, say: Callable[[str], None] = print, progress: Show = None
+) -> DemoReport:
     """Run the story and write ``report.html`` and contact sheets.
 
     Args:
@@ -77,6 +80,7 @@ def run_demo(out: Path | None = None, *, seed: int = 0, say: Callable[[str], Non
             or the next free name.
         seed: of the faces and of the mess.
         say: takes each line for people.
+        progress: see ``faceaug.clean.clean_folder``.
 
     Raises:
         RefusedError: ``out`` holds something else or cannot be written.
@@ -86,24 +90,24 @@ def run_demo(out: Path | None = None, *, seed: int = 0, say: Callable[[str], Non
         for part in ("faces", "expanded"):  # of a demo that was cut off; everything in there was made by it
             remove_output(folder / part)
     with explained(folder):
-        return _Story(folder, seed, say).tell()
+        return _Story(folder, seed, say, open_progress(progress)).tell()
 
 
 class _Story:
-    def __init__(self, out: Path, seed: int, say: Callable[[str], None]) -> None:
-        self.out, self.seed, self.say = out, seed, say
+    def __init__(self, out: Path, seed: int, say: Callable[[str], None], progress: Progress) -> None:
+        self.out, self.seed, self.say, self.progress = out, seed, say, progress
         self.seconds: dict[str, float] = {}
 
     def tell(self) -> DemoReport:
         mess, faces = self._timed("messy folder", self._make_mess)
         self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
-        cleaned = self._timed("clean", lambda: clean_folder(mess))
+        cleaned = self._timed("clean", lambda: clean_folder(mess, progress=self.progress))
         self.say(cleaned.summary())
         # Another seed than the mess: these faces shall be new ones.
-        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1)
-        expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded"))
+        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1, progress=self.progress)
+        expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded", progress=self.progress))
         self.say(expanded.summary())
-        batches, shape = self._timed("one epoch", lambda: _one_epoch(dataset))
+        batches, shape = self._timed("one epoch", lambda: _one_epoch(dataset, self.progress))
         self.say(f"one epoch of a DataLoader: {batches} batches of {tuple(shape)}")
         self._timed("report", lambda: self._write_pages(mess, faces, cleaned, expanded))
         report = self._report(cleaned, expanded, batches)
@@ -151,7 +155,7 @@ class _Story:
         }
         for name, (sheet, _) in sheets.items():
             write_bytes(self.out / f"{name}.png", encode_png(sheet))
-        write_bytes(self.out / "clean.html", cleaned.to_html().encode("utf-8", "backslashreplace"))
+        write_bytes(self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace"))
         pictures = "".join(
             f"<figure>{html_image(sheet, alt=text)}<figcaption>{html.escape(text)}</figcaption></figure>"
             for sheet, text in sheets.values()
@@ -192,10 +196,11 @@ class _Story:
             self.seconds[name] = time.monotonic() - began
 
 
-def _one_epoch(dataset: ExpandedDataset) -> tuple[int, tuple[int, ...]]:
+def _one_epoch(dataset: ExpandedDataset, progress: Progress) -> tuple[int, tuple[int, ...]]:
     """Number of batches and shape of the first."""
     loader = DataLoader(dataset, batch_size=64, num_workers=2, sampler=dataset.sampler())
-    shapes = [tuple(images.shape) for images, _ in loader]
+    with progress.phase("loading", len(loader), "batches") as phase:
+        shapes = [tuple(images.shape) for images, _ in phase.over(loader)]
     return len(shapes), shapes[0]
 
 

@@ -20,6 +20,7 @@ from faceaug.mix.pictures import small_picture
 from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
 from faceaug.pages import html_table
+from faceaug.progress import SILENT, Progress
 
 _UNSEEN = 5_000  # real faces of the control
 _LEARNT, _SHOWN = 5_000, 2_000  # faces whose features are compared: training, and generated or unseen
@@ -44,18 +45,19 @@ def replay_to(
     return made
 
 
-def audit(dataset: ExpandedDataset) -> Appendix:
+def audit(dataset: ExpandedDataset, progress: Progress = SILENT) -> Appendix:
     """Whether the synthetic faces of a dataset show training faces again, beside the same for faces nobody has seen.
 
     Numbers only: the page goes with a set that holds no real face.
 
     Args:
         dataset: with synthetic faces.
+        progress: shows how far it is.
     """
     faces = np.stack([dataset.synthetic[k] for k in range(len(dataset.synthetic))])
-    training = _real(dataset, dataset.plan.used)
-    unseen = _real(dataset, _unseen_rows(dataset))
-    search = find_copies(faces, training, unseen if len(unseen) else None)
+    training = _real(dataset, dataset.plan.used, progress)
+    unseen = _real(dataset, _unseen_rows(dataset), progress)
+    search = find_copies(faces, training, unseen if len(unseen) else None, progress)
     document: dict[str, object] = {
         "faces": len(faces), "training": len(training), "unseen": len(unseen), "copies": len(search.copies),
         "unseen_copies": search.unseen_copies if len(unseen) else None, "compared": search.compared,
@@ -63,7 +65,7 @@ def audit(dataset: ExpandedDataset) -> Appendix:
     control = f" (of {len(unseen):,} unseen real faces: {search.unseen_copies})" if len(unseen) else ""
     lines = [f"copies of the {len(training):,} training faces, by the verifier of clean: {len(search.copies)}{control}"]
     try:
-        found = _authenticity(faces, training, unseen)
+        found = _authenticity(faces, training, unseen, progress)
     except ArgumentError as error:  # the extra with the network is not installed
         lines.append(f"authenticity was not measured: {error}")
     else:
@@ -79,16 +81,21 @@ def audit(dataset: ExpandedDataset) -> Appendix:
     return Appendix("memorisation", document, tuple(lines), page)
 
 
-def _authenticity(faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8]) -> dict[str, float]:
+def _authenticity(
+    faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8], progress: Progress
+) -> dict[str, float]:
     if min(len(training), len(faces)) < _FEWEST:
         return {}
     eye = open_extractor()
-    learnt = surround(describe(eye, _some(training, _LEARNT)))
+    known = _some(training, _LEARNT)
+    asked = {"authenticity": _some(faces, _SHOWN), "unseen_authenticity": _some(unseen, _SHOWN)}
     found = {}
-    for name, pixels in (("authenticity", faces), ("unseen_authenticity", unseen)):
-        if len(pixels) >= _FEWEST:
-            met = meet(surround(describe(eye, _some(pixels, _SHOWN))), learnt)
-            found[name] = float((met.distance > learnt.nearest[met.nearest]).mean())
+    with progress.phase("describing", len(known) + sum(map(len, asked.values())), "faces") as phase:
+        learnt = surround(describe(eye, known, phase.advance))
+        for name, pixels in asked.items():
+            if len(pixels) >= _FEWEST:
+                met = meet(surround(describe(eye, pixels, phase.advance)), learnt)
+                found[name] = float((met.distance > learnt.nearest[met.nearest]).mean())
     return found
 
 
@@ -104,10 +111,12 @@ def _unseen_rows(dataset: ExpandedDataset) -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
-def _real(dataset: ExpandedDataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _real(dataset: ExpandedDataset, rows: NDArray[np.int64], progress: Progress) -> NDArray[np.uint8]:
     """Real faces as the model saw them: uint8 (n, 3, H, W), without those that cannot be read."""
     side, crop = dataset.synthetic.shape[-1], dataset.frame.crop
-    found = [image for row in rows.tolist() if (image := small_picture(dataset.real, row, crop, side)) is not None]
+    with progress.phase("reading", len(rows), "pictures") as phase:
+        pictures = (small_picture(dataset.real, row, crop, side) for row in phase.over(rows.tolist()))
+        found = [image for image in pictures if image is not None]
     empty = np.empty((0, 3, side, side), np.uint8)
     return np.ascontiguousarray(np.stack(found).transpose(0, 3, 1, 2)) if found else empty
 

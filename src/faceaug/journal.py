@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from faceaug.moves import (
     step_record,
     way_back,
 )
+from faceaug.progress import SILENT, Progress
 from faceaug.state import deferred_signals, explained_disk, locked, make_state, state_folder
 
 __all__ = ["Journal", "Move", "Outcome", "UndoReport", "open_journal", "read_journal"]
@@ -108,7 +109,7 @@ class Journal:
             self._make_folders(path)
         return path
 
-    def apply(self, plan: Sequence[Move], *, on_moved: Callable[[int, int], None] | None = None) -> Outcome:
+    def apply(self, plan: Sequence[Move], *, progress: Progress = SILENT) -> Outcome:
         """Perform a plan; set files aside first, then rename.
 
         A file that is not as the plan saw it, or whose keeper is not, is skipped; so is a rename to a name that is
@@ -116,7 +117,7 @@ class Journal:
 
         Args:
             plan: the moves.
-            on_moved: called with (steps taken, all steps) after each group.
+            progress: shows how many moves are made, after each group of them.
 
         Raises:
             RefusedError: the folder cannot be written, or there is no space (what was done is recorded).
@@ -134,7 +135,7 @@ class Journal:
         self._check_writable(folders)
         with explained_disk(self._root), deferred_signals() as signals:
             self._append({"op": "begin", "what": "clean", "run": name, "folders": self._mtimes(folders)})
-            skipped = self._perform_all(order_steps(wanted), signals, on_moved)
+            skipped = self._perform_all(order_steps(wanted), signals, progress)
             if not signals:
                 self._append({"op": "end", "folders": self._mtimes(self._active.before)}, durable=True)
         if signals:
@@ -151,10 +152,14 @@ class Journal:
                 left.append((move, skipped.get(name, "was left")))
         return Outcome(self._active.name, tuple(moved), tuple(left), len(earlier))
 
-    def undo(self, *, all_runs: bool = False) -> UndoReport:
+    def undo(self, *, all_runs: bool = False, progress: Progress = SILENT) -> UndoReport:
         """Put the files of the last run (or of every run) back, with the times of their folders.
 
         A file that changed since, or whose old name is taken, stays and is reported.
+
+        Args:
+            all_runs: every run, not only the last.
+            progress: see ``apply``.
 
         Raises:
             RefusedError: there is nothing to undo, or the folder cannot be written.
@@ -169,7 +174,7 @@ class Journal:
             raise RefusedError(f"{printable(self._root)}: no run to undo")
         restored, left = 0, []
         for run in reversed(chosen):
-            count, problems = self._undo_run(run)
+            count, problems = self._undo_run(run, progress)
             restored += count
             left += problems
         return UndoReport(tuple(run.name for run in reversed(chosen)), restored, tuple(left))
@@ -228,7 +233,7 @@ class Journal:
         if facts is not None and facts.st_size == 0 != step["size"] and step["end"][0] == "/":
             self._disk.unlink(self._path(step["end"]))
 
-    def _undo_run(self, run: Run) -> tuple[int, list[tuple[str, str]]]:
+    def _undo_run(self, run: Run, progress: Progress) -> tuple[int, list[tuple[str, str]]]:
         left: list[tuple[str, str]] = []
         steps: list[Step] = []
         for place, moved in sorted(run.moved.items()):
@@ -243,7 +248,7 @@ class Journal:
         self._check_writable(list(run.before))
         with explained_disk(self._root), deferred_signals() as signals:
             self._append({"op": "begin", "what": "undo", "run": run.name, "folders": self._mtimes(run.before)})
-            skipped = self._perform_all(order_steps(steps), signals, None)
+            skipped = self._perform_all(order_steps(steps), signals, progress)
             if signals:
                 raise Interrupted(f"{printable(self._root)}: the undo was stopped; undo again to go on")
             if not run.moved:
@@ -258,16 +263,14 @@ class Journal:
             if untouched:
                 self._disk.set_mtime(self._root / folder, before)
 
-    def _perform_all(
-        self, steps: list[Step], signals: list[int], on_moved: Callable[[int, int], None] | None
-    ) -> dict[str, str]:
+    def _perform_all(self, steps: list[Step], signals: list[int], progress: Progress) -> dict[str, str]:
         skipped: dict[str, str] = {}
-        for first in range(0, len(steps), GROUP):
-            if signals:
-                break
-            skipped |= self._perform(steps[first : first + GROUP])
-            if on_moved:
-                on_moved(min(first + GROUP, len(steps)), len(steps))
+        with progress.phase("moving", len(steps), "files") as phase:
+            for first in range(0, len(steps), GROUP):
+                if signals:
+                    break
+                skipped |= self._perform(steps[first : first + GROUP])
+                phase.reach(min(first + GROUP, len(steps)))
         self._return_strays()
         return skipped
 

@@ -22,11 +22,11 @@ from faceaug.clean.copy import MARKER, Link, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
-from faceaug.clean.reading import Progress
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.journal import Journal, UndoReport, open_journal, read_journal
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.state import explained_disk, interruptible, state_folder
 
 __all__ = [
@@ -52,7 +52,7 @@ def clean_folder(
     out: Path | str | None = None,
     link: Link = "copy",
     workers: int | None = None,
-    on_progress: Progress | None = None,
+    progress: Show = None,
 ) -> CleanReport:
     """Repair names and set aside unreadable files and duplicates; ``undo_clean`` puts everything back.
 
@@ -64,7 +64,8 @@ def clean_folder(
             outside ``path``, or one that holds a stopped run with the same arguments, which is continued.
         link: for ``out``: "copy" the files, or "hard" link them (no space, but the same file under two names).
         workers: processes that read pictures, >= 0; None decides by itself.
-        on_progress: called with the number of pictures read so far.
+        progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere, False
+            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
 
     Returns:
         What was done. The same is written to ``runs/<run>/report.{json,csv,html}`` and ``conflicts.csv`` of the state
@@ -79,13 +80,14 @@ def clean_folder(
         Interrupted: SIGINT or SIGTERM arrived; the next run goes on.
     """
     check_link(link)
+    shown = open_progress(progress)
     scene = replace(look(path), copying=out is not None)
     beside = scene.layout == "classes"
     root = scene.listing.root
 
     def decided(scene: Scene, earlier: Sequence[str], *, keep_cache: bool) -> Decision:
         with open_cache(state_folder(root, beside=beside) / "cache.sqlite", write=keep_cache) as cache:
-            return decide(scene, policy, set_aside=earlier, workers=workers, on_progress=on_progress, cache=cache)
+            return decide(scene, policy, set_aside=earlier, workers=workers, progress=shown, cache=cache)
 
     with _stoppable():
         if dry_run or out is not None:  # the folder is only read
@@ -94,20 +96,21 @@ def clean_folder(
                 notes = decision.report.notes + _too_many(decision, policy)
                 return replace(decision.report, dry_run=True, notes=notes)
             _check_share(path, decision, policy)
-            return _copy(scene, decision, policy, Path(out), link, workers)
+            return _copy(scene, decision, policy, Path(out), link, workers, shown)
         with open_journal(root, beside=beside, purpose="clean") as journal:
             # Looked at again under the lock: another run may just have ended, or a stopped one been completed.
             decision = decided(look(path), journal.history.set_aside(), keep_cache=True)
             _check_share(path, decision, policy)
-            return _perform(journal, root, decision, workers)
+            return _perform(journal, root, decision, workers, shown)
 
 
-def undo_clean(path: Path | str, *, all_runs: bool = False) -> UndoReport:
+def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = None) -> UndoReport:
     """Put back what the last clean of a folder moved: names, bytes, modes and times.
 
     Args:
         path: the folder, as it was given to ``clean_folder``.
         all_runs: undo every run, not only the last.
+        progress: as for ``clean_folder``.
 
     Returns:
         How many files are back, and which could not be put back: changed since, gone, or their name is taken.
@@ -122,28 +125,32 @@ def undo_clean(path: Path | str, *, all_runs: bool = False) -> UndoReport:
     if not (state_folder(root, beside=False) / "journal.jsonl").is_file():
         raise RefusedError(f"{printable(root)}: no run to undo; give the folder that was cleaned")
     with _stoppable(), open_journal(root, beside=False, purpose="undo") as journal:
-        return journal.undo(all_runs=all_runs)
+        return journal.undo(all_runs=all_runs, progress=open_progress(progress))
 
 
-def _perform(journal: Journal, root: Path, decision: Decision, workers: int | None) -> CleanReport:
+def _perform(
+    journal: Journal, root: Path, decision: Decision, workers: int | None, progress: Progress
+) -> CleanReport:  # fmt: skip
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     if not decision.plan and journal.history.open_run is None:
         return report
-    outcome = journal.apply(decision.plan)
+    outcome = journal.apply(decision.plan, progress=progress)
     earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
     left = {move.source.name: why for move, why in outcome.skipped}
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
     with explained_disk(root):
-        _write_reports(folder, report, workers)
+        _write_reports(folder, report, workers, progress)
     return report
 
 
 def _copy(
-    scene: Scene, decision: Decision, policy: CleanPolicy, out: Path, link: Link, workers: int | None
-) -> CleanReport:
+    scene: Scene, decision: Decision, policy: CleanPolicy, out: Path, link: Link, workers: int | None,
+    progress: Progress,
+) -> CleanReport:  # fmt: skip
     plan = plan_copy(scene.listing, decision.plan)
-    made = build_copy(scene.listing, plan, out, link=link, arguments=json.loads(json.dumps({"policy": asdict(policy)})))
+    arguments = json.loads(json.dumps({"policy": asdict(policy)}))
+    made = build_copy(scene.listing, plan, out, link=link, arguments=arguments, progress=progress)
     gone = tuple(f"{printable(name)}: {count:,} rows are not in the copy" for name, count in made.rows_left.items())
     report = replace(
         decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone
@@ -151,17 +158,21 @@ def _copy(
     with explained(out):
         folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
         folder.mkdir(parents=True, exist_ok=True)
-        _write_reports(folder, report, workers)
+        _write_reports(folder, report, workers, progress)
         finish_output(out, marker=MARKER, document={"run": {"command": "clean", "folder": str(scene.listing.root)}})
     return report
 
 
-def _write_reports(folder: Path, report: CleanReport, workers: int | None) -> None:
+def _write_reports(folder: Path, report: CleanReport, workers: int | None, progress: Progress) -> None:
     write_bytes(folder / "report.json", json.dumps(report.to_json(), indent=2).encode())
     write_bytes(folder / "report.csv", report.to_csv())
-    write_bytes(folder / "report.html", report.to_html(workers=workers).encode("utf-8", "backslashreplace"))
+    write_bytes(folder / "report.html", _page(report, workers, progress))
     if report.proposals:
         write_bytes(folder / "conflicts.csv", conflicts_csv(report.proposals))
+
+
+def _page(report: CleanReport, workers: int | None, progress: Progress) -> bytes:
+    return report.to_html(workers=workers, progress=progress).encode("utf-8", "backslashreplace")
 
 
 def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:

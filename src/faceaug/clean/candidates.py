@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from faceaug.clean.cache import Cache
 from faceaug.clean.screen import likeness
 from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
+from faceaug.progress import SILENT, Progress
 
 RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
 MIRROR_RADIUS = 8
@@ -76,23 +77,26 @@ class Search:
             )
 
 
-def find_candidates(looks: NDArray[np.void], digests: Sequence[str], cache: Cache) -> Search:
+def find_candidates(
+    looks: NDArray[np.void], digests: Sequence[str], cache: Cache, progress: Progress = SILENT
+) -> Search:
     """All pairs of pictures that may show one photo.
 
     Args:
         looks: ``LOOKS`` (n,).
         digests: of the pixels of each, each once, ascending.
         cache: has what was found last; what is found is kept there.
+        progress: shows how far it is.
     """
     present = np.array(digests, "S32")
     known = _known(present, cache)
     if known is not None:
         return known
-    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)))
+    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)), progress)
     cache.set_fact("radius", radius)
     thumbnails = looks["thumbnail"]
     plain = _judged(thumbnails, thumbnails, pairs)
-    search = Search(plain, _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks)), radius)
+    search = Search(plain, _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks, progress)), radius)
     if len(search.plain.first) + len(search.mirrored.first) <= _KEPT:
         cache.set_arrays(_OWNER, _arrays(search) | {"digests": present.tobytes()})
     return search
@@ -133,11 +137,11 @@ def _judged(one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs) -> C
     return Candidates(pairs.first, pairs.second, pairs.distance, likeness(one, other, pairs.first, pairs.second))
 
 
-def _within(looks: NDArray[np.void], radius: int) -> tuple[Pairs, int]:
+def _within(looks: NDArray[np.void], radius: int, progress: Progress) -> tuple[Pairs, int]:
     """Pairs whose wholes or middles are within the radius, each once, with the distance of the wholes."""
     n = len(looks)
     both = np.concatenate([looks["whole"], looks["middle"]])
-    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET), radius)
+    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET, progress=progress), radius)
     one, other = pairs.first % n, pairs.second % n
     keys = np.unique((np.minimum(one, other) * n + np.maximum(one, other))[one != other])
     first, second = keys // n, keys % n
@@ -145,10 +149,11 @@ def _within(looks: NDArray[np.void], radius: int) -> tuple[Pairs, int]:
     return Pairs(first, second, distance), radius
 
 
-def _mirrored(looks: NDArray[np.void]) -> Pairs:
+def _mirrored(looks: NDArray[np.void], progress: Progress) -> Pairs:
     """Pairs i < j of which one is within the radius of the other's mirror image."""
+    mirrored, whole = looks["mirrored_whole"], looks["whole"]
     pairs, _ = _affordable(
-        lambda r: near_pairs_between(looks["mirrored_whole"], looks["whole"], r, budget=_BUDGET), MIRROR_RADIUS
+        lambda r: near_pairs_between(mirrored, whole, r, budget=_BUDGET, progress=progress), MIRROR_RADIUS
     )
     keep = pairs.first < pairs.second
     return Pairs(pairs.first[keep], pairs.second[keep], pairs.distance[keep])

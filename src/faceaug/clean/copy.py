@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
@@ -16,6 +16,7 @@ from faceaug.files import check_free_space, copy_file, explained, prepare_output
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
+from faceaug.progress import SILENT, Progress
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
@@ -114,7 +115,7 @@ def build_copy(
     *,
     link: Link = "copy",
     arguments: Mapping[str, Any] | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> CopyReport:
     """Write a cleaned copy. Call ``faceaug.files.finish_output`` after the reports to mark it complete.
 
@@ -128,7 +129,7 @@ def build_copy(
         link: "copy" (content is shared where the file system can), or "hard" for hard links: no space, but whoever
             writes into a picture in the copy changes the original.
         arguments: of the command; a stopped run is continued only with the same ones.
-        on_progress: called with the number of files done.
+        progress: shows how many files are done.
 
     Raises:
         ArgumentError: ``link`` is neither.
@@ -147,7 +148,7 @@ def build_copy(
     elif link == "copy":
         check_free_space(out, sum(file.size for file in plan.files.values()) + _MARGIN)
     with explained(out):
-        earlier, changed = _write_files(root, plan, out, link, on_progress)
+        earlier, changed = _write_files(root, plan, out, link, progress)
         if changed:
             raise FaceAugError(
                 f"{printable(root)}: {len(changed)} files changed while they were copied ({some(changed)}); run again"
@@ -213,27 +214,24 @@ def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
         )
 
 
-def _write_files(
-    root: Path, plan: CopyPlan, out: Path, link: Link, on_progress: Callable[[int], None] | None
-) -> tuple[int, list[str]]:
+def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Progress) -> tuple[int, list[str]]:
     earlier, changed = 0, []
     made: set[Path] = set()
-    for count, (name, file) in enumerate(plan.files.items(), start=1):
-        target = out / name
-        if target.parent not in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.add(target.parent)
-        facts = _unchanged(root / file.name, file)
-        if facts is None:
-            changed.append(file.name)
-        elif _is_there(target, facts, link):
-            earlier += 1
-        else:
-            _write_file(root / file.name, target, facts, link)
-            if _unchanged(root / file.name, file) is None:
+    with progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files") as phase:
+        for name, file in phase.over(plan.files.items()):
+            target = out / name
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            facts = _unchanged(root / file.name, file)
+            if facts is None:
                 changed.append(file.name)
-        if on_progress and (count % 256 == 0 or count == len(plan.files)):
-            on_progress(count)
+            elif _is_there(target, facts, link):
+                earlier += 1
+            else:
+                _write_file(root / file.name, target, facts, link)
+                if _unchanged(root / file.name, file) is None:
+                    changed.append(file.name)
     return earlier, changed
 
 

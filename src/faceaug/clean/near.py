@@ -30,6 +30,7 @@ from faceaug.clean.verify import PairEvidence, compare, glance
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
 from faceaug.image import Image8, read_image
+from faceaug.progress import SILENT, Progress
 
 _LIKE = 0.80  # share of a thumbnail that must be explained
 _GLANCE = 0.70  # correlation of the detail of thumbnails; copies have 0.9 and more, nine in ten strangers less
@@ -88,7 +89,9 @@ class Near:
     notes: tuple[str, ...] = ()
 
 
-def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cache: Cache) -> Near:
+def find_near(
+    pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cache: Cache, progress: Progress = SILENT
+) -> Near:
     """Find the pairs. The same for any number of workers.
 
     Args:
@@ -96,18 +99,19 @@ def find_near(pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cac
         looks: ``LOOKS`` records, one for each.
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons, and the threshold used last.
+        progress: shows how far it is.
     """
     if len(pictures) < 2:
         return Near()
-    search = find_candidates(looks, [picture.pixels for picture in pictures], cache)
+    search = find_candidates(looks, [picture.pixels for picture in pictures], cache, progress)
     notes = list(search.notes())
     histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]
     turned = thumbnails[:, :, ::-1]
     alike = _screened(search.plain, len(pictures), cache, notes)
     decoys = _screened(search.mirrored, len(pictures), Cache(None), notes)
-    compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, mirrored=False)
-    null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, mirrored=True)
+    compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, progress, mirrored=False)
+    null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, progress, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
     before = cache.fact("detail", 0.0)
@@ -158,6 +162,7 @@ def _compare(
     candidates: Candidates,
     crew: Crew,
     cache: Cache,
+    progress: Progress,
     *,
     mirrored: bool,
 ) -> list[Link]:
@@ -172,12 +177,15 @@ def _compare(
     fresh: dict[tuple[str, str, bool], PairEvidence | None] = {}
     executor = crew(4 * len(open_))
     glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
-    worth = [at for at, detail in zip(open_, glances, strict=True) if detail >= _GLANCE]
+    name = "comparing mirror images" if mirrored else "comparing"
+    with progress.phase(f"{name} at a glance", len(open_), "pairs") as phase:
+        worth = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
     fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
     work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
-    for at, evidence in zip(worth, executor.map(compare_files, work), strict=True):
-        if evidence is not None:
-            fresh[keys[at]] = evidence
+    with progress.phase(name, len(worth), "pairs") as phase:
+        for at, evidence in phase.over(zip(worth, executor.map(compare_files, work), strict=True)):
+            if evidence is not None:
+                fresh[keys[at]] = evidence
     _picture.cache_clear()  # a later run in this process must read the files again
     cache.add_evidence(fresh.items())
     known |= fresh

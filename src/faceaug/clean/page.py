@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 
 from faceaug.errors import ImageError, printable
-from faceaug.executor import Executor, SerialExecutor, open_executor
+from faceaug.executor import open_executor
 from faceaug.image import Image8, read_image
+from faceaug.progress import SILENT, Progress
 
 _CHUNK = 50  # groups in a piece of data, and on a screen
 _FEW = 400  # thumbnails that are made sooner than worker processes have started
@@ -82,17 +83,18 @@ class Bars:
     unit: str = ""
 
 
-def groups_html(groups: Sequence[Group], *, workers: int | None = 0) -> str:
+def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
     """A browser of groups: filters, search by file name, sorting, pages; for ``faceaug.pages.html_page``.
 
     Args:
         groups: any number; pictures beyond 30,000 are listed without a thumbnail.
         workers: processes that make thumbnails; see ``open_executor``.
+        progress: shows how many thumbnails are made.
     """
     if not groups:
         return ""
     pictures = [picture for group in groups for picture in group.pictures]
-    thumbnails = _thumbnails(pictures, workers)
+    thumbnails = _thumbnails(pictures, workers, progress)
     tags = sorted({tag for group in groups for tag in group.tags})
     folders = {picture.name.rpartition("/")[0] for picture in pictures}
     below = f"{folders.pop()}/" if len(folders) == 1 else ""  # the same for all: said once
@@ -176,18 +178,16 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def _thumbnails(pictures: Sequence[Shown], workers: int | None) -> dict[Path, str]:
+def _thumbnails(pictures: Sequence[Shown], workers: int | None, progress: Progress) -> dict[Path, str]:
     paths = list(dict.fromkeys(picture.path for picture in pictures if picture.path is not None))[:_MOST]
     height, quality = next((h, q) for most, h, q in _SIZES if len(paths) <= most)
     tasks = [(str(path), height, quality) for path in paths]
-    if len(paths) <= _FEW or workers in {0, 1}:
-        return dict(zip(paths, _made(SerialExecutor(), tasks), strict=True))
-    with open_executor(workers) as executor:
-        return dict(zip(paths, _made(executor, tasks), strict=True))
-
-
-def _made(executor: Executor, tasks: Sequence[tuple[str, int, int]]) -> Iterator[str]:
-    return executor.map(thumbnail, tasks)
+    alone = len(paths) <= _FEW or workers in {0, 1}
+    with (
+        open_executor(1 if alone else workers) as executor,
+        progress.phase("illustrating", len(tasks), "pictures") as phase,
+    ):
+        return dict(zip(paths, phase.over(executor.map(thumbnail, tasks)), strict=True))
 
 
 def _encoded(image: Image8, height: int, quality: int) -> str:

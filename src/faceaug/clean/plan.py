@@ -14,7 +14,7 @@ from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_l
 from faceaug.clean.evidence import Names, find_names
 from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
-from faceaug.clean.reading import Progress, read_contents
+from faceaug.clean.reading import read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
@@ -34,6 +34,7 @@ from faceaug.folder import (
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
+from faceaug.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +112,7 @@ def decide(
     *,
     set_aside: Sequence[str],
     workers: int | None,
-    on_progress: Progress | None,
+    progress: Progress = SILENT,
     cache: Cache | None = None,
 ) -> Decision:
     """Find out what should move: the same for any order of files and any number of workers.
@@ -121,11 +122,11 @@ def decide(
         policy: what the user decided.
         set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
         workers: see ``open_crew``.
-        on_progress: called with the number of pictures read.
+        progress: shows how far it is.
         cache: what earlier runs read and compared.
     """
     with open_crew(workers) as crew:
-        return _decide(scene, policy, set_aside, crew, on_progress, cache or Cache(None))
+        return _decide(scene, policy, set_aside, crew, progress, cache or Cache(None))
 
 
 def _decide(
@@ -133,19 +134,21 @@ def _decide(
     policy: CleanPolicy,
     set_aside: Sequence[str],
     crew: Crew,
-    on_progress: Progress | None,
+    progress: Progress,
     cache: Cache,
 ) -> Decision:
     files = scene.listing.pictures
     root = scene.listing.root
     protected = policy.protected(root, [file.name for file in files])
-    contents = read_contents(root, files, looks=policy.near, crew=crew, cache=cache, on_progress=on_progress)
+    contents = read_contents(root, files, looks=policy.near, crew=crew, cache=cache, progress=progress)
     signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
     names = _names(scene, signatures, earlier, repair=policy.repair_names)
     known, renames = names.known, list(names.renames)
     pictures, annotations = _pictures(scene, signatures, renames, protected, known)
-    found = find_resemblance(root, pictures, contents, mirrored=policy.mirrored, crew=crew, cache=cache)
+    found = find_resemblance(
+        root, pictures, contents, mirrored=policy.mirrored, crew=crew, cache=cache, progress=progress
+    )  # fmt: skip
     duplicates, left = _proven(scene, find_duplicates(found.pictures, found.links))
     damaged, more = _damaged(scene, signatures, protected)
     gone = {duplicate.copy.file.name for duplicate in duplicates} | {file.name for file, _ in damaged}

@@ -15,6 +15,7 @@ from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
 from faceaug.errors import printable
 from faceaug.pages import html_page, html_table
+from faceaug.progress import SILENT, Progress
 from faceaug.state import state_folder
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ _OPEN = 25  # rows up to which a list is shown without a click
 _COLUMNS = ("file", "what", "why", "other_file", "bits", "detail", "face_block", "broad_block", "colour")
 
 
-def report_html(report: CleanReport, *, workers: int | None = 0) -> str:
+def report_html(report: CleanReport, *, workers: int | None = 0, progress: Progress = SILENT) -> str:
     """One self-contained page with the pictures as they lie now; works offline.
 
     Args:
         report: of a clean.
         workers: processes that make thumbnails; see ``open_executor``.
+        progress: shows how many thumbnails are made.
     """
     places = _Places(report)
     groups = [*_duplicates(report, places), *_look_alikes(report, places)]
@@ -39,7 +41,7 @@ def report_html(report: CleanReport, *, workers: int | None = 0) -> str:
     parts += [f"<p>{html.escape(printable(note))}</p>" for note in report.notes]
     if groups:
         parts.append(f"<h2>Pictures that show the same ({len(groups):,} groups)</h2>")
-        parts.append(groups_html(groups, workers=workers))
+        parts.append(groups_html(groups, workers=workers, progress=progress))
     parts += [_certainty(report), *(bars_svg(bars) for bars in report.histograms())]
     for title, header, rows in report.lists():
         if rows:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
 from faceaug.executor import Crew
 from faceaug.folder import File
-
-Progress: TypeAlias = Callable[[int], None]
+from faceaug.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +46,7 @@ def read_contents(
     looks: bool,
     crew: Crew,
     cache: Cache,
-    on_progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Contents:
     """Read all pictures of a folder.
 
@@ -58,7 +56,7 @@ def read_contents(
         looks: whether near duplicates are looked for.
         crew: gives executors, see ``open_crew``.
         cache: what earlier runs read; what is read now is added.
-        on_progress: called with the number of pictures read so far.
+        progress: shows how many are read.
     """
     place = {file.name: row for row, file in enumerate(files)}
     table = np.zeros(len(files) if looks else 0, LOOKS)
@@ -68,8 +66,6 @@ def read_contents(
         if looks and signature.looks:
             table[place[file.name]] = np.frombuffer(signature.looks, LOOKS)[0]
         found[file.name] = signature.without_looks()
-        if on_progress and (len(found) % 64 == 0 or len(found) == len(files)):
-            on_progress(len(found))
 
     for file, signature in cache.signatures(files):
         if not looks or signature.problem or len(signature.looks) == LOOKS.itemsize:
@@ -77,8 +73,9 @@ def read_contents(
     missing = [file for file in files if file.name not in found]
     function = read_signature if looks else read_exact_signature
     results = crew(len(missing)).map(function, (f"{root}/{file.name}" for file in missing))
-    for file, signature in zip(missing, results, strict=True):
-        cache.add(file, signature)
-        keep(file, signature)
+    with progress.phase("reading", len(files), "pictures", start=len(found)) as phase:
+        for file, signature in phase.over(zip(missing, results, strict=True)):
+            cache.add(file, signature)
+            keep(file, signature)
     cache.flush()
     return Contents({file.name: found[file.name] for file in files}, table, place)

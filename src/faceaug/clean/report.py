@@ -13,6 +13,7 @@ from faceaug.clean.present import report_csv, report_html
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import printable, some
 from faceaug.pages import text_table
+from faceaug.progress import Show, open_progress
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
@@ -187,13 +188,14 @@ class CleanReport:
         del values["hashes"]
         return {"counts": self.counts()} | values
 
-    def to_html(self, *, workers: int | None = 0) -> str:
+    def to_html(self, *, workers: int | None = 0, progress: Show = None) -> str:
         """One self-contained page with the pictures in it, read from where they lie now.
 
         Args:
             workers: processes that make its thumbnails, >= 0; None decides by itself.
+            progress: see ``clean_folder``.
         """
-        return report_html(self, workers=workers)
+        return report_html(self, workers=workers, progress=open_progress(progress))
 
     def to_csv(self) -> bytes:
         """One row per file about which there is something to say; names that are not UTF-8 keep their bytes."""

@@ -16,6 +16,7 @@ from faceaug.clean.near import Link, Look, Near, find_near
 from faceaug.clean.reading import Contents
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Tier
 from faceaug.executor import Crew
+from faceaug.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +44,7 @@ def find_resemblance(
     mirrored: Literal["report", "remove"],
     crew: Crew,
     cache: Cache,
+    progress: Progress = SILENT,
 ) -> Resemblance:
     """Compare the looks of all pictures.
 
@@ -53,6 +55,7 @@ def find_resemblance(
         mirrored: whether mirror images count as one photo.
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons.
+        progress: shows how far it is.
     """
     if not len(contents.looks):
         return Resemblance(list(pictures), {}, Near(), ())
@@ -68,6 +71,7 @@ def find_resemblance(
         contents.looks[[contents.place[picture.file.name] for picture in shown]],
         crew,
         cache,
+        progress,
     )
     links = _links(near.mirrored, shown, "mirrored") if mirrored == "remove" else {}
     links |= _links(near.same, shown, "same photo")

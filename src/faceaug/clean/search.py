@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from faceaug.errors import RefusedError
 from faceaug.executor import processors
+from faceaug.progress import SILENT, Phase, Progress
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]
@@ -69,26 +70,31 @@ class _Band:
     changes: int
 
 
-def near_pairs(hashes: Hashes, radius: int, *, budget: int = 2_000_000_000) -> Pairs:
+def near_pairs(
+    hashes: Hashes, radius: int, *, budget: int = 2_000_000_000, progress: Progress = SILENT
+) -> Pairs:  # fmt: skip
     """All pairs i < j of one set within a distance.
 
     Args:
         hashes: uint64 (n,).
         radius: largest number of bits that differ, 0..64.
         budget: largest number of candidates to compare.
+        progress: shows how far the search is, where it is a long one.
 
     Raises:
         TooManyPairs: the budget is not enough; raised before the work, not after.
     """
-    return _join(hashes, hashes, radius, budget, same=True)
+    return _join(hashes, hashes, radius, budget, progress, same=True)
 
 
-def near_pairs_between(one: Hashes, other: Hashes, radius: int, *, budget: int = 2_000_000_000) -> Pairs:
+def near_pairs_between(
+    one: Hashes, other: Hashes, radius: int, *, budget: int = 2_000_000_000, progress: Progress = SILENT
+) -> Pairs:
     """All pairs of a hash of one set and a hash of another within a distance; otherwise as ``near_pairs``."""
-    return _join(one, other, radius, budget, same=False)
+    return _join(one, other, radius, budget, progress, same=False)
 
 
-def _join(one: Hashes, other: Hashes, radius: int, budget: int, *, same: bool) -> Pairs:
+def _join(one: Hashes, other: Hashes, radius: int, budget: int, progress: Progress, *, same: bool) -> Pairs:
     radius = min(radius, 64)
     if not len(one) or not len(other) or radius < 0:
         nothing = np.empty(0, np.int64)
@@ -99,15 +105,24 @@ def _join(one: Hashes, other: Hashes, radius: int, budget: int, *, same: bool) -
         found = list(_compare_all(one, other, radius, same=same))
     else:
         bands = _deal(one, other, radius)
-        found = []
-        left = budget
-        for number, band in enumerate(bands):
-            for part, compared in _look_up(one, other, radius, bands[:number], band, same=same):
-                left -= compared
-                if left < 0:
-                    raise TooManyPairs(budget - left, budget, radius)
-                found.append(part)
+        lookups = sum(_changes(band) for band in bands)
+        with progress.phase("searching", lookups, "lookups") as phase:
+            found = list(_looked_up(one, other, radius, bands, budget, phase, same=same))
     return _sorted(found, len(other))
+
+
+def _looked_up(
+    one: Hashes, other: Hashes, radius: int, bands: Sequence[_Band], budget: int, phase: Phase, *, same: bool
+) -> Iterator[_Found]:
+    left = budget
+    for number, band in enumerate(bands):
+        for part, compared in _look_up(one, other, radius, bands[:number], band, same=same):
+            left -= compared
+            if left < 0:
+                raise TooManyPairs(budget - left, budget, radius)
+            yield part
+            phase.advance(_MASKS)
+        phase.reach(sum(_changes(band) for band in bands[: number + 1]))
 
 
 def _sorted(found: list[_Found], width: int) -> Pairs:
@@ -151,12 +166,17 @@ def _bands(often: NDArray[np.intp], count: int, radius: int) -> list[_Band]:
     return [_Band(tuple(hand), c) for hand, c in zip(hands, changes, strict=True) if c >= 0]
 
 
+def _changes(band: _Band) -> int:
+    """How many ways there are to change a key of a band."""
+    return sum(comb(len(band.bits), k) for k in range(band.changes + 1))
+
+
 def _cost(bands: Sequence[_Band], differ: NDArray[np.uint64], n: int, m: int) -> float:
     cost = 0.0
     for band in bands:
         if len(band.bits) > 26:
             return float("inf")
-        masks = sum(comb(len(band.bits), k) for k in range(band.changes + 1))
+        masks = _changes(band)
         near = float((differ[:, band.bits].sum(axis=1) <= band.changes).mean())
         cost += 20e-9 * masks * min(n, 2.0 ** len(band.bits)) + 12e-9 * near * n * m + 1e-8 * 2.0 ** len(band.bits)
     return cost

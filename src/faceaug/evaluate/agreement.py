@@ -6,7 +6,7 @@ attribute is not counted against the generator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,12 +17,14 @@ from torch import Tensor
 from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
+from faceaug.progress import SILENT, Phase, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy
 
 Judge = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]  # uint8 (n, 3, H, W) -> (n, 40), whether each is there
 RAREST = 10
+_AT_ONCE = 256  # faces that the classifier is shown
 _TRUSTED = 10  # real faces with and without an attribute: below, nobody knows how well it is seen
 
 
@@ -116,7 +118,7 @@ class Agreement:
 
 def measure_agreement(
     source: Obedient, judge: Judge, rows: NDArray[np.int8], trust: NDArray[np.floating], *,
-    requests: int, name: str, seed: int = 0, on_progress: Callable[[int], None] = lambda _: None,
+    requests: int, name: str, seed: int = 0, progress: Progress = SILENT,
 ) -> Agreement:  # fmt: skip
     """Ask for faces with, and without, each attribute; the other 39 are those of real rows, drawn by the seed.
 
@@ -128,27 +130,25 @@ def measure_agreement(
         requests: faces with, and as many without, each attribute.
         name: of the judge.
         seed: of the draws.
-        on_progress: called with the faces made.
+        progress: shows how many faces are made and looked at.
     """
     if requests < 1 or not len(rows):
         raise ArgumentError(f"requests {requests}, {len(rows)} rows: expected at least one of each")
-    shares = (rows > 0).mean(axis=0)
-    found, made = [], 0
-    for column in np.argsort(shares, kind="stable").tolist():
-        if np.isnan(trust[column]):
-            continue
-        hits = []
-        for sign in (1, -1):
-            draws = stream(seed, index=2 * column + (sign > 0), slot="evaluate/agreement")
-            asked = rows[draws.integers(len(rows), size=requests)].copy()
-            asked[:, column] = sign
-            # Every request has faces of its own, so that no accident of a few faces counts 80 times.
-            start = requests * (2 * column + (sign > 0))
-            seen = judge(source.generate(requests, attributes=asked, start=start).numpy())[:, column]
-            hits.append(float((seen == (sign > 0)).mean()))
-            made += requests
-            on_progress(made)
-        found.append(Obeyed(ATTRIBUTES[column], float(shares[column]), hits[0], hits[1], float(trust[column])))
+    shares, found = (rows > 0).mean(axis=0), []
+    columns = [column for column in np.argsort(shares, kind="stable").tolist() if not np.isnan(trust[column])]
+    with progress.phase("asking for attributes", 2 * requests * len(columns), "faces") as phase:
+        for column in columns:
+            hits = []
+            for sign in (1, -1):
+                draws = stream(seed, index=2 * column + (sign > 0), slot="evaluate/agreement")
+                asked = rows[draws.integers(len(rows), size=requests)].copy()
+                asked[:, column] = sign
+                # Every request has faces of its own, so that no accident of a few faces counts 80 times.
+                start = requests * (2 * column + (sign > 0))
+                seen = judge(source.generate(requests, attributes=asked, start=start).numpy())[:, column]
+                hits.append(float((seen == (sign > 0)).mean()))
+                phase.advance(requests)
+            found.append(Obeyed(ATTRIBUTES[column], float(shares[column]), hits[0], hits[1], float(trust[column])))
     return Agreement(requests, name, tuple(found))
 
 
@@ -283,7 +283,7 @@ class AttributeCheck:
 
 def check_attributes(
     source: SyntheticFaceSource, generated: NDArray[np.uint8], real: NDArray[np.uint8], labels: NDArray[np.int8], *,
-    requests: int, seed: int,
+    requests: int, seed: int, progress: Progress = SILENT,
 ) -> AttributeCheck:  # fmt: skip
     """Let the bundled classifier look at generated and at real faces.
 
@@ -294,13 +294,17 @@ def check_attributes(
         labels: int8 (m, 40), theirs.
         requests: faces asked for with, and as many without, each attribute; 0 leaves this out.
         seed: of the requests.
+        progress: shows how far it is.
     """
     eye = load_classifier()
     name = eye.config.name
-    logits = eye.logits(real)
+    with progress.phase("looking for attributes", len(real) + len(generated), "faces") as phase:
+        logits, seen = (
+            np.concatenate([eye.logits(part) for part in _counted(faces, phase)]) for faces in (real, generated)
+        )
     shown = compare_distributions(
-        eye.probabilities(generated), eye.as_probabilities(logits), eye.attributes, judge=name
-    )
+        eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name
+    )  # fmt: skip
     known = (labels != 0).all(axis=1)
     if not (requests and source.config.attributes and known.any()):
         return AttributeCheck(shown, None)
@@ -312,8 +316,15 @@ def check_attributes(
         return AttributeCheck(shown, None)
 
     def judge(faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        seen: NDArray[np.bool_] = eye.logits(faces) > 0
-        return seen
+        answers: NDArray[np.bool_] = eye.logits(faces) > 0
+        return answers
 
-    found = measure_agreement(source, judge, labels, trust, requests=requests, name=name, seed=seed)
+    found = measure_agreement(source, judge, labels, trust, requests=requests, name=name, seed=seed, progress=progress)
     return AttributeCheck(shown, found)
+
+
+def _counted(faces: NDArray[np.uint8], phase: Phase) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(faces), _AT_ONCE):
+        part = faces[start : start + _AT_ONCE]
+        yield part
+        phase.advance(len(part))

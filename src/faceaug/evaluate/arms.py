@@ -24,6 +24,7 @@ from faceaug.folder import FaceFolder
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.faces import load_faces
@@ -37,7 +38,6 @@ RAREST = 10
 _FEWEST = (5, 2, 3)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
 _CHOSEN = 2  # attributes by which faces of a generator that obeys none are chosen
 _LIKELY = 0.9  # a face that nobody asked for anything has an attribute if the classifier is so sure
-Say: TypeAlias = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Experiment:
 
 def prepare(
     source: SyntheticFaceSource, folder: FaceFolder, recipes: Recipes, *, attributes: Sequence[str] | None,
-    fraction: float | int, partition: str | None, against: str | None, seed: int, say: Say,
+    fraction: float | int, partition: str | None, against: str | None, seed: int, progress: Progress = SILENT,
 ) -> Experiment:  # fmt: skip
     """Choose the real faces and make the others.
 
@@ -115,22 +115,23 @@ def prepare(
         partition: rows to learn from; None is the train rows.
         against: rows to ask about; None is the val rows, or the test rows.
         seed: of all draws.
-        say: called with (per cent done, what is done now).
+        progress: shows how far it is.
     """
     known = folder.annotations
     rows, others = _both_rows(folder, partition, against)
     rows, limited = _limited(fraction_of(rows, fraction, seed=seed), fraction, seed)
-    say(0, "reading")
     side = min(source.config.size, SIDE)
-    pixels, rows, notes = _load(folder, rows, source, side)
-    asked, others, more = _load(folder, others, source, side)
+    pixels, rows, notes = _load(folder, rows, source, side, progress)
+    asked, others, more = _load(folder, others, source, side, progress)
     held = hold_back(known.identity[rows], HELD, seed)
     parts = (known.attributes[rows[~held]], known.attributes[rows[held]], known.attributes[others])
     names = _learnable(parts, attributes)
     columns = [attribute_index(name) for name in names]
     real, kept = (_pool(pixels[which], known.attributes[rows[which]][:, columns]) for which in (~held, held))
     unseen = _pool(asked, known.attributes[others][:, columns])
-    classical, synthetic, rejected, labels = _added(source, folder, rows[~held], recipes, names, side, seed, say)
+    classical, synthetic, rejected, labels = _added(
+        source, folder, rows[~held], recipes, names, side, seed, progress
+    )  # fmt: skip
     shown = joined(synthetic, real, classical)
     return Experiment(names, shown, kept, unseen, rows, rejected, labels, (*limited, *notes, *more))
 
@@ -168,9 +169,11 @@ def _limited(rows: NDArray[np.int64], fraction: float | int, seed: int) -> tuple
 
 
 def _load(
-    folder: FaceFolder, rows: NDArray[np.int64], source: SyntheticFaceSource, side: int
+    folder: FaceFolder, rows: NDArray[np.int64], source: SyntheticFaceSource, side: int, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    pixels, used, problems = load_faces(folder, crop=source.config.crop, size=side, rows=rows)
+    pixels, used, problems = load_faces(
+        folder, crop=source.config.crop, size=side, rows=rows, progress=progress
+    )  # fmt: skip
     return pixels, used, [f"left out: {line}" for line in problems]
 
 
@@ -205,13 +208,12 @@ def _pool(pixels: NDArray[np.uint8], labels: NDArray[np.int8], origin: int = REA
 
 def _added(
     source: SyntheticFaceSource, folder: FaceFolder, rows: NDArray[np.int64], recipes: Recipes,
-    names: tuple[str, ...], side: int, seed: int, say: Say,
+    names: tuple[str, ...], side: int, seed: int, progress: Progress,
 ) -> tuple[Pool, Pool, dict[str, int], str]:  # fmt: skip
     """(copies, synthetic faces, what the filter left out, where the labels of the latter come from)."""
     columns = [attribute_index(name) for name in names]
     wanted = _shares(folder.annotations.attributes[rows][:, columns], names)
     real: Any = Subset(folder, rows.tolist())  # type: ignore[arg-type]  # a folder is a map-style dataset
-    say(2, "making synthetic faces")
     with warnings.catch_warnings():
         # The shares are a direction given here, not a user's wish: being short of one is nobody's trouble.
         warnings.filterwarnings("ignore", message="balance .* reached")
@@ -220,9 +222,8 @@ def _added(
         made = expand_dataset(
             real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
             source=source,
-            size=side, partition=ALL, filter=recipes.filter, seed=seed,
+            size=side, partition=ALL, filter=recipes.filter, seed=seed, progress=progress,
         )  # fmt: skip
-        say(6, "augmenting")
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
     copies = ExpandedDataset(
@@ -230,8 +231,8 @@ def _added(
         target_transform=None, seed=seed, wanted=wanted,
     )  # fmt: skip
     shown = known.attributes[plan.rows[plan.real :]][:, columns]
-    classical = _pool(_pictures(copies, AUGMENTED), shown, AUGMENTED)
-    pictures = _pictures(made, SYNTHETIC)
+    classical = _pool(_pictures(copies, AUGMENTED, progress), shown, AUGMENTED)
+    pictures = _pictures(made, SYNTHETIC, progress)
     if made.generators is None:
         return classical, _pool(pictures, shown[:0], SYNTHETIC), {}, ""
     labels, origin = _labels(source, made, pictures, filtered=recipes.filter)
@@ -261,10 +262,11 @@ def _labels(
     return found, "seen by the classifier"
 
 
-def _pictures(dataset: ExpandedDataset, origin: int) -> NDArray[np.uint8]:
+def _pictures(dataset: ExpandedDataset, origin: int, progress: Progress) -> NDArray[np.uint8]:
     """The items of one origin: uint8 (n, 3, H, W)."""
     chosen = [i for i in range(len(dataset)) if dataset.plan.origin(i) == origin]
     found = np.empty((len(chosen), 3, *dataset.frame.size), np.uint8)
-    for place, i in enumerate(chosen):
-        found[place] = dataset.item(i).image.transpose(2, 0, 1)
+    with progress.phase("augmenting" if origin == AUGMENTED else "gathering", len(chosen), "faces") as phase:
+        for place, i in enumerate(phase.over(chosen)):
+            found[place] = dataset.item(i).image.transpose(2, 0, 1)
     return found

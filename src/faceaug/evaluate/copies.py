@@ -18,6 +18,7 @@ from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
 from faceaug.clean.verify import PairEvidence, compare
 from faceaug.image import Image8
+from faceaug.progress import SILENT, Phase, Progress
 
 RADIUS = 6  # bits of the 64-bit pHash
 _COMPARED = 4_000  # pairs whose pixels are compared; the nearest first
@@ -72,17 +73,24 @@ class _Pair:
     evidence: PairEvidence
 
 
-def find_copies(faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8] | None) -> CopySearch:
+def find_copies(
+    faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8] | None,
+    progress: Progress = SILENT,
+) -> CopySearch:  # fmt: skip
     """Compare generated faces and their mirror images with training faces.
 
     Args:
         faces: uint8 (n, 3, H, W), generated.
         training: uint8 (m, 3, H, W).
         unseen: uint8 (u, 3, H, W), real faces the model has not seen, or None.
+        progress: shows how far it is.
     """
-    known = _hashes(training)[0]
-    pairs, candidates, radius = _compared(faces, training, known)
-    control = [] if unseen is None else _compared(unseen, training, known)[0]
+    others = faces[:0] if unseen is None else unseen
+    with progress.phase("hashing", len(training) + len(faces) + len(others), "faces") as phase:
+        known = _hashes(training, phase)[0]
+        hashes, other_hashes = _hashes(faces, phase), _hashes(others, phase)
+    pairs, candidates, radius = _compared(faces, hashes, training, known, progress)
+    control = _compared(others, other_hashes, training, known, progress)[0]
     detail, _ = choose_threshold([p.evidence for p in pairs], [p.evidence for p in control])
     return CopySearch(
         copies=tuple(_best(pairs, detail)),
@@ -103,38 +111,38 @@ def _best(pairs: Sequence[_Pair], detail: float) -> list[Copy]:
     return [found[face] for face in sorted(found)]
 
 
-def _compared(faces: NDArray[np.uint8], training: NDArray[np.uint8], known: Hashes) -> tuple[list[_Pair], int, int]:
+def _compared(
+    faces: NDArray[np.uint8], hashes: tuple[Hashes, Hashes], training: NDArray[np.uint8], known: Hashes,
+    progress: Progress,
+) -> tuple[list[_Pair], int, int]:  # fmt: skip
     """(pairs with evidence, number of candidates, radius)."""
     found, radius = [], RADIUS
-    for mirrored, hashes in enumerate(_hashes(faces)):
-        pairs, within = _near(hashes, known)
+    for mirrored, words in enumerate(hashes):
+        pairs, within = _near(words, known, progress)
         radius = min(radius, within)
         lines = zip(pairs.distance.tolist(), pairs.first.tolist(), pairs.second.tolist(), strict=True)
         found += [(bits, one, other, bool(mirrored)) for bits, one, other in lines]
-    chosen = sorted(found)[:_COMPARED]
-    evidence = (
-        compare(_picture(faces[one], mirrored), _picture(training[other])) for _, one, other, mirrored in chosen
-    )
-    made = [
-        _Pair(one, other, mirrored, bits, seen)
-        for (bits, one, other, mirrored), seen in zip(chosen, evidence, strict=True)
-    ]
+    with progress.phase("comparing", min(len(found), _COMPARED), "pairs") as phase:
+        made = [
+            _Pair(one, other, mirrored, bits, compare(_picture(faces[one], mirrored), _picture(training[other])))
+            for bits, one, other, mirrored in phase.over(sorted(found)[:_COMPARED])
+        ]
     return made, len(found), radius
 
 
-def _near(one: Hashes, other: Hashes) -> tuple[Pairs, int]:
+def _near(one: Hashes, other: Hashes, progress: Progress) -> tuple[Pairs, int]:
     """Pairs within the largest radius that is affordable: blank faces are alike by the million."""
     for radius in range(RADIUS, 0, -2):
         try:
-            return near_pairs_between(one, other, radius), radius
+            return near_pairs_between(one, other, radius, progress=progress), radius
         except TooManyPairs:
             continue
     return near_pairs_between(one, other, -1), -1
 
 
-def _hashes(faces: NDArray[np.uint8]) -> tuple[Hashes, Hashes]:
+def _hashes(faces: NDArray[np.uint8], phase: Phase) -> tuple[Hashes, Hashes]:
     """The pHash of every face and of its mirror image: uint64 (n,) each."""
-    small = [small_grey(Image.fromarray(_picture(face)).convert("L"), 32) for face in faces]
+    small = [small_grey(Image.fromarray(_picture(face)).convert("L"), 32) for face in phase.over(faces)]
     words = hash_words(np.stack(small))[..., 0] if small else np.empty((0, 2), np.uint64)
     return words[:, 0], words[:, 1]
 

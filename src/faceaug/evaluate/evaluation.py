@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,13 +31,13 @@ from faceaug.evaluate.report import (
 )
 from faceaug.folder import FaceFolder
 from faceaug.image import Image8
+from faceaug.progress import Phase, Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 
 REAL = 25_000
 REQUESTS = 50
 _RANDOM, _WORST, _CLOSEST = 100, 16, 16
-Progress = Callable[[int, int, str], None]
 
 
 def evaluate_source(
@@ -55,7 +54,7 @@ def evaluate_source(
     download: bool = False,
     device: str | torch.device | None = None,
     requests: int = REQUESTS,
-    on_progress: Progress | None = None,
+    progress: Show = None,
 ) -> EvaluationReport:
     """Measure generated faces against real ones: fidelity, diversity, attributes, memorisation; with controls.
 
@@ -76,7 +75,8 @@ def evaluate_source(
         device: where the model and the named extractors compute; the CPU by default.
         requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
             this out.
-        on_progress: called with (faces described, faces in all, what is done now).
+        progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere, False
+            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
 
     Raises:
         ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.
@@ -85,7 +85,7 @@ def evaluate_source(
     """
     return _prepared(
         source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, on_progress=on_progress,
+        weights=weights, download=download, device=device, progress=progress,
     ).report(requests)  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def evaluate_memorisation(
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
-    on_progress: Progress | None = None,
+    progress: Show = None,
 ) -> EvaluationReport:
     """Find out whether generated faces are training faces again; the part of ``evaluate_source`` that asks this.
 
@@ -122,37 +122,40 @@ def evaluate_memorisation(
         weights: see there.
         download: see there.
         device: see there.
-        on_progress: see there.
+        progress: see there.
 
     Returns:
         A report without figures of fidelity.
     """
     return _prepared(
         source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, on_progress=on_progress,
+        weights=weights, download=download, device=device, progress=progress,
     ).audit()  # fmt: skip
 
 
 def _prepared(
     source: SyntheticFaceSource | str | Path | None, faces: str | Path | FaceFolder, *, n: int,
     extractor: str | Extractor | nn.Module, partition: str | None, against: str | None, real: int, seed: int,
-    weights: str | Path | None, download: bool, device: str | torch.device | None, on_progress: Progress | None,
+    weights: str | Path | None, download: bool, device: str | torch.device | None, progress: Show,
 ) -> _Evaluation:  # fmt: skip
     """Faces made and read, and their features."""
     if n < LEAST or real < LEAST:
         raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
     check_seed(seed)
+    shown = open_progress(progress)
     if not isinstance(source, SyntheticFaceSource):
         source = SyntheticFaceSource.from_pretrained(
             "dcgan-32" if source is None else source, download=download, n=n, seed=seed, device=device
         )
     eye = open_extractor(extractor, weights=weights, download=download, device=device)
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
-    say = on_progress or (lambda _done, _total, _words: None)
-    say(0, 1, "reading")
-    chosen = choose_real(folder, source, partition=partition, against=against, real=real, seed=seed)
-    generated = source.generate(n).numpy()
-    return _Evaluation(source, folder, eye, chosen, generated, seed, say)
+    chosen = choose_real(folder, source, partition=partition, against=against, real=real, seed=seed, progress=shown)
+    generated = np.empty((n, 3, source.config.size, source.config.size), np.uint8)
+    with shown.phase("generating", n, "faces") as phase:
+        for block in source.blocks(n):
+            generated[phase.done : phase.done + len(block)] = block.numpy()
+            phase.advance(len(block))
+    return _Evaluation(source, folder, eye, chosen, generated, seed, shown)
 
 
 @dataclass(eq=False)
@@ -174,31 +177,29 @@ class _Set:
 class _Evaluation:
     def __init__(
         self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: RealFaces, generated: Pixels,
-        seed: int, say: Progress,
+        seed: int, progress: Progress,
     ) -> None:  # fmt: skip
         self.source, self.folder, self.eye, self.real, self.faces = source, folder, eye, real, generated
-        self.seed, self._say = seed, say
-        self._total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))
-        self._done = 0
-        self.training = self._described(TRAINING, real.training)
-        self.generated = self._described(GENERATED, generated)
-        self.unseen = None if real.unseen is None else self._described(UNSEEN, real.unseen)
+        self.seed, self._progress = seed, progress
+        total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))
+        with progress.phase("describing", total, "faces") as phase:
+            self.training = _Set(TRAINING, describe(eye, real.training, phase.advance))
+            self.generated = _Set(GENERATED, describe(eye, generated, phase.advance))
+            self.unseen = None if real.unseen is None else _Set(UNSEEN, describe(eye, real.unseen, phase.advance))
         self.part, self.rest = self._parts()
 
     def report(self, requests: int) -> EvaluationReport:
         """Everything, in the order of the report."""
-        self._say(self._total, self._total, "comparing")
-        met, figures = self._compare(self.generated, self.training)
-        met_unseen, lines = None, [figures]
-        if self.unseen is not None:
-            met_unseen, figures = self._compare(self.unseen, self.training)
-            lines.append(figures)
-        lines.append(self._compare(self.part, self.rest)[1])
-        if self.unseen is not None:
-            lines += [self._compare(x, self.unseen)[1] for x in (self.generated, self.part)]
-        self._say(self._total, self._total, "looking for attributes")
+        with self._progress.phase("comparing", 3 * (2 if self.unseen is None else 5), "figures") as phase:
+            met, figures = self._compare(self.generated, self.training, phase)
+            met_unseen, lines = None, [figures]
+            if self.unseen is not None:
+                met_unseen, figures = self._compare(self.unseen, self.training, phase)
+                lines.append(figures)
+            lines.append(self._compare(self.part, self.rest, phase)[1])
+            if self.unseen is not None:
+                lines += [self._compare(x, self.unseen, phase)[1] for x in (self.generated, self.part)]
         attributes = self._attributes(requests)
-        self._say(self._total, self._total, "looking for copies")
         memorisation = self._memorisation(met, met_unseen)
         return EvaluationReport(
             subject=self._subject(),
@@ -212,9 +213,10 @@ class _Evaluation:
 
     def audit(self) -> EvaluationReport:
         """Memorisation alone."""
-        self._say(self._total, self._total, "looking for copies")
-        met = meet(self.generated.balls, self.training.balls)
-        met_unseen = None if self.unseen is None else meet(self.unseen.balls, self.training.balls)
+        sets = [self.generated] if self.unseen is None else [self.generated, self.unseen]
+        with self._progress.phase("looking for neighbours", len(sets), "kinds of faces") as phase:
+            met, *others = [meet(of.balls, self.training.balls) for of in phase.over(sets)]
+        met_unseen = others[0] if others else None
         memorisation = self._memorisation(met, met_unseen)
         return EvaluationReport(
             subject=self._subject(),
@@ -225,13 +227,6 @@ class _Evaluation:
             pictures=self._pictures(met, met_unseen, memorisation),
         )
 
-    def _described(self, kind: str, pixels: Pixels) -> _Set:
-        def advance(count: int) -> None:
-            self._done += count
-            self._say(self._done, self._total, kind)
-
-        return _Set(kind, describe(self.eye, pixels, advance))
-
     def _parts(self) -> tuple[_Set, _Set]:
         """Two disjoint parts of the training faces: as many as were generated, at most half; and all others."""
         order = permutation(len(self.training.features), self.seed, slot="evaluate/halves")
@@ -239,21 +234,25 @@ class _Evaluation:
         part, rest = (np.sort(rows) for rows in (order[:count], order[count:]))
         return _Set(TRAINING, self.training.features[part]), _Set(f"other {TRAINING}", self.training.features[rest])
 
-    def _compare(self, of: _Set, against: _Set) -> tuple[Meeting, Figures]:
+    def _compare(self, of: _Set, against: _Set, phase: Phase) -> tuple[Meeting, Figures]:
         met = meet(of.balls, against.balls)
+        phase.advance()
+        frechet = frechet_distance(of.statistics, against.statistics)
+        phase.advance()
         figures = Figures(
             of=of.kind,
             n=len(of.features),
             against=against.kind,
             reference_n=len(against.features),
             control=of is not self.generated,
-            frechet=frechet_distance(of.statistics, against.statistics),
+            frechet=frechet,
             kernel=kernel_distance(of.features, against.features, seed=self.seed),
             precision=met.precision,
             recall=met.recall,
             density=met.density,
             coverage=met.coverage,
         )
+        phase.advance()
         return met, figures
 
     def _notes(self) -> list[str]:
@@ -278,11 +277,13 @@ class _Evaluation:
         rows = self.real.rows if self.real.unseen is None else self.real.unseen_rows
         some = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
         labels = self.folder.annotations.attributes[rows[some]]
-        return check_attributes(self.source, self.faces, real[some], labels, requests=requests, seed=self.seed)
+        return check_attributes(
+            self.source, self.faces, real[some], labels, requests=requests, seed=self.seed, progress=self._progress
+        )
 
     def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
         own = self.training.balls.nearest
-        search = find_copies(self.faces, self.real.training, self.real.unseen)
+        search = find_copies(self.faces, self.real.training, self.real.unseen, self._progress)
         names = [self.folder.path(row).relative_to(self.folder.root) for row in self.real.rows[_rows(search)].tolist()]
         found = zip(search.copies, names, strict=True)
         return Memorisation(

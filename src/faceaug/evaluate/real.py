@@ -13,6 +13,7 @@ from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
 from faceaug.evaluate.report import TRAINING, UNSEEN
 from faceaug.folder import FaceFolder
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train.faces import load_faces
 
@@ -46,8 +47,9 @@ class RealFaces:
 
 
 def choose_real(
-    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int, seed: int
-) -> RealFaces:
+    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int,
+    seed: int, progress: Progress = SILENT,
+) -> RealFaces:  # fmt: skip
     """The real faces of a folder that generated ones are held against; see ``evaluate_source`` for the arguments."""
     rows, assumed = select_rows(folder.annotations, partition)
     name = "all" if assumed else partition or "train"
@@ -64,7 +66,7 @@ def choose_real(
         if len(rows) > real:
             notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
             rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
-        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows)
+        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows, progress=progress)
         unreadable.extend(problems)
         if len(pixels) < LEAST:
             raise RefusedError(

@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ from faceaug.evaluate.gain import ArmResult, AttributeResult, UsefulnessReport, 
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
 from faceaug.evaluate.pupil import Pool, Schooling
 from faceaug.folder import FaceFolder
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import DEFAULT_CLASSIFIER, load_classifier
 
 SEEDS = 3
-_PREPARED = 0.1  # of the work, about: making the faces
 Answers = dict[str, list[NDArray[np.bool_]]]
 
 
@@ -44,7 +45,7 @@ def evaluate_usefulness(
     seed: int = 0,
     download: bool = False,
     device: str | torch.device | None = None,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    progress: Show = None,
 ) -> UsefulnessReport:
     """Find out whether augmented copies and generated faces make an attribute classifier better.
 
@@ -66,7 +67,7 @@ def evaluate_usefulness(
         seed: of what is drawn, and of the faces where ``source`` is not a source already.
         download: whether a model may be fetched.
         device: where pupils are taught; the CPU by default.
-        on_progress: called with (done, of 100, what is done now).
+        progress: see ``evaluate_source``.
 
     Raises:
         ArgumentError: an option that cannot be used.
@@ -75,36 +76,29 @@ def evaluate_usefulness(
     if seeds < 1:
         raise ArgumentError(f"seeds {seeds}: expected at least 1")
     check_seed(seed)
+    shown = open_progress(progress)
     if not isinstance(source, SyntheticFaceSource):
         source = SyntheticFaceSource.from_pretrained(
             "dcgan-32" if source is None else source, download=download, seed=seed, device=device
         )
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     place = torch.device("cpu" if device is None else device)
-    say = on_progress or (lambda _done, _total, _words: None)
     experiment = prepare(
         source, folder, recipes, attributes=attributes, fraction=fraction, partition=partition, against=against,
-        seed=seed, say=lambda done, words: say(done, 100, words),
+        seed=seed, progress=shown,
     )  # fmt: skip
-    answers = _teach_all(experiment, schooling, range(seed, seed + seeds), place, say)
+    answers = _teach_all(experiment, schooling, range(seed, seed + seeds), place, shown)
     return summarise(experiment, answers, source=source, schooling=schooling, folder=folder, seed=seed)
 
 
 def _teach_all(
-    experiment: Experiment, schooling: Schooling, seeds: Sequence[int], device: torch.device,
-    say: Callable[[int, int, str], None],
-) -> Answers:  # fmt: skip
+    experiment: Experiment, schooling: Schooling, seeds: Sequence[int], device: torch.device, progress: Progress
+) -> Answers:
     found: Answers = {arm: [] for arm in ARMS}
-    total, shown = len(ARMS) * len(seeds) * schooling.images, 0
-    for seed in seeds:
-        for arm in ARMS:
-
-            def advance(count: int, arm: str = arm) -> None:
-                nonlocal shown
-                shown += count
-                say(round(100 * (_PREPARED + (1 - _PREPARED) * min(shown / total, 1))), 100, f"teaching with {arm}")
-
-            found[arm].append(experiment.answer(arm, schooling, seed=seed, device=device, on_step=advance))
+    with progress.phase("training", len(ARMS) * len(seeds) * schooling.images, "faces") as phase:
+        for number, (seed, arm) in enumerate(product(seeds, ARMS)):
+            phase.reach(number * schooling.images, f"with {arm}")
+            found[arm].append(experiment.answer(arm, schooling, seed=seed, device=device, on_step=phase.advance))
     return found
 
 

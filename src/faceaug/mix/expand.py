@@ -32,6 +32,7 @@ from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan, make_plan
 from faceaug.mix.real import Faces, RealFaces
 from faceaug.mix.sampler import EpochDataset, EpochSampler
 from faceaug.mix.synthetic import SyntheticFaces
+from faceaug.progress import Show, open_progress
 
 if TYPE_CHECKING:
     from faceaug.mix.blocks import FileFormat
@@ -156,18 +157,19 @@ class ExpandedDataset(EpochDataset):
         return self._synthetic  # type: ignore[return-value]  # made above
 
     def make_faces(
-        self, *, hashes: Mapping[int, int] | None = None, on_progress: Callable[[int], None] = lambda _: None
-    ) -> None:
+        self, *, hashes: Mapping[int, int] | None = None, progress: Show = None
+    ) -> None:  # fmt: skip
         """Make the synthetic faces, unless they are there.
 
         Args:
             hashes: perceptual hashes of the real pictures, by row, where they are known already.
-            on_progress: called with the number of faces done.
+            progress: see ``expand_dataset``.
         """
         if self.generators is not None and self._synthetic is None:
             self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, filtered=self.filtered, hashes=hashes, on_progress=on_progress
-            )
+                self.real, self.plan, self.wanted, filtered=self.filtered, hashes=hashes,
+                progress=open_progress(progress),
+            )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         self.make_faces()  # here, not once more in every process it is sent to
@@ -183,12 +185,12 @@ class ExpandedDataset(EpochDataset):
         *,
         format: FileFormat = "png",
         workers: int | None = None,
-        on_progress: Callable[[int], None] | None = None,
+        progress: Show = None,
     ) -> ExpandReport:
         """Write every item as a file; see ``faceaug.mix.save.save_dataset``."""
         from faceaug.mix.save import save_dataset  # above this module: save needs its class
 
-        return save_dataset(self, Path(out), format=format, workers=workers, on_progress=on_progress)
+        return save_dataset(self, Path(out), format=format, workers=workers, progress=progress)
 
     def labels(self) -> NDArray[np.int8]:
         """The attributes of all items: int8 (n, 40), 0 where nothing is known."""
@@ -228,6 +230,7 @@ def expand_dataset(
     only_synthetic: bool = False,
     synthetic_weight: float = 1.0,
     eager: bool = True,
+    progress: Show = None,
 ) -> ExpandedDataset:
     """Blend real, augmented and synthetic faces into one dataset.
 
@@ -258,6 +261,8 @@ def expand_dataset(
         synthetic_weight: ``weight`` of synthetic faces in their target.
         eager: make the synthetic faces now. False leaves it to the first use of one, or to ``save``, which looks at its
             folder first; use one before worker processes start, or each makes them all.
+        progress: whether it is shown how far the faces are: None on a terminal and in a notebook, True everywhere,
+            False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
 
     Returns:
         A map-style dataset for a ``DataLoader``; items are (uint8 (3, H, W), target dict).
@@ -267,6 +272,7 @@ def expand_dataset(
         RefusedError: there are no pictures.
     """
     check_seed(seed)
+    shown = open_progress(progress)
     wanted = parse_balance(balance)
     if not 0 <= synthetic_weight < np.inf:
         raise ArgumentError(f"synthetic_weight {synthetic_weight}: expected 0 or more")
@@ -283,7 +289,7 @@ def expand_dataset(
         wanted=wanted, synthetic_weight=synthetic_weight,
     )  # fmt: skip
     if eager:
-        dataset.make_faces()
+        dataset.make_faces(progress=shown)
     return dataset
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from faceaug.annotations import ATTRIBUTES, attribute_index
 from faceaug.crop import Crop
 from faceaug.errors import ArgumentError, some
-from faceaug.executor import SerialExecutor, open_executor
+from faceaug.executor import open_executor
 from faceaug.mix.filter import Agreement, AttributeClassifier, FaceFilter, RealSide
 from faceaug.mix.pictures import hash_some, small_picture
 from faceaug.mix.plan import Plan
 from faceaug.mix.real import RealFaces
 from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier
 from faceaug.synthesize.source import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model
@@ -92,7 +93,7 @@ class Generators:
 
     def make(
         self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, filtered: bool,
-        hashes: Mapping[int, int] | None, on_progress: Callable[[int], None],
+        hashes: Mapping[int, int] | None, progress: Progress = SILENT,
     ) -> SyntheticFaces:  # fmt: skip
         """Make the synthetic faces of a plan.
 
@@ -102,16 +103,16 @@ class Generators:
             wanted: the balanced attributes.
             filtered: hold them against the real faces.
             hashes: of the real faces by row, where they are known.
-            on_progress: called with the number of faces done.
+            progress: shows how many are read and made.
         """
         parts = self._parts(real, plan, wanted)
         if not filtered:
-            return SyntheticFaces(parts, sieve=None, on_progress=on_progress)
-        side = real_side(real, plan.used, self.crop, self.size, hashes)
+            return SyntheticFaces(parts, sieve=None, progress=progress)
+        side = real_side(real, plan.used, self.crop, self.size, hashes, progress)
         classifier = open_classifier() if len(plan.patterns) else None
         columns = self._columns(wanted)
         agreement = None if classifier is None else Agreement(classifier, columns, side)
-        return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), on_progress=on_progress)
+        return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), progress=progress)
 
     def requested(self, wanted: Mapping[str, float]) -> tuple[str, ...]:
         """The attributes that faces which are asked for some are asked for."""
@@ -191,8 +192,9 @@ def open_classifier() -> AttributeClassifier | None:
 
 
 def real_side(
-    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, hashes: Mapping[int, int] | None = None
-) -> RealSide:
+    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, hashes: Mapping[int, int] | None = None,
+    progress: Progress = SILENT,
+) -> RealSide:  # fmt: skip
     """The real faces as synthetic ones are held against them.
 
     Args:
@@ -201,9 +203,10 @@ def real_side(
         crop: how to cut.
         side: pixels of the result.
         hashes: by row, where they are known.
+        progress: shows how many are read, where they are not.
     """
     if hashes is None:
-        hashes = _hash_rows(real, rows, crop, side)
+        hashes = _hash_rows(real, rows, crop, side, progress)
     known = np.array([row for row in rows.tolist() if row in hashes], np.int64)
     words = np.array([hashes[row] for row in known.tolist()], np.uint64)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(int))]
@@ -238,16 +241,18 @@ def _asked_alike(source: SyntheticFaceSource, n: int) -> Patterns:
     return Patterns(source.attribute_rows(n), everyone, [everyone] * n)
 
 
-def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int) -> dict[int, int]:
+def _hash_rows(
+    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress
+) -> dict[int, int]:  # fmt: skip
     parts = [rows[start : start + _HASHED].tolist() for start in range(0, len(rows), _HASHED)]
     tasks = [(real.pictures(part), part, crop, side) for part in parts]
     found: dict[int, int] = {}
-    if not real.are_files or len(rows) <= _FEW:
-        results = SerialExecutor().map(hash_some, tasks)
-        for result in results:
+    alone = not real.are_files or len(rows) <= _FEW
+    with (
+        open_executor(1 if alone else None, chunk=1) as executor,
+        progress.phase("reading", len(rows), "pictures") as phase,
+    ):
+        for part, result in zip(parts, executor.map(hash_some, tasks), strict=True):
             found |= result
-        return found
-    with open_executor(None, chunk=1) as executor:
-        for result in executor.map(hash_some, tasks):
-            found |= result
+            phase.advance(len(part))
     return found

@@ -29,6 +29,7 @@ from faceaug.mix.ledger import Ledger
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.report import Appendix, ExpandReport
+from faceaug.progress import Progress, Show, open_progress
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -42,8 +43,8 @@ def save_dataset(
     *,
     format: FileFormat = "png",
     workers: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
-    appendix: Callable[[ExpandedDataset], Appendix] | None = None,
+    progress: Show = None,
+    appendix: Callable[[ExpandedDataset, Progress], Appendix] | None = None,
 ) -> ExpandReport:
     """Write every item of the current epoch as a file.
 
@@ -58,7 +59,7 @@ def save_dataset(
             JSON of what is known of it each.
         workers: processes that write; by default one per processor, or none for a few items. Datasets that are no
             folder, and recipes with transforms of others, are written by this process.
-        on_progress: called with the number of items done.
+        progress: see ``expand_dataset``.
         appendix: finds out more about the dataset for the report, such as ``faceaug.expansion.audit``.
 
     Raises:
@@ -66,19 +67,19 @@ def save_dataset(
     """
     if format not in FORMATS:
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
-    began = time.monotonic()
+    began, shown = time.monotonic(), open_progress(progress)
     height, width = dataset.frame.size
     check_free_space(out, len(dataset) * (4096 + height * width * (1 if format == "jpg" else 3)))
     run = _identity(dataset, format)
     prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
     with explained(out):
         with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
-            saver = _Saver(dataset, out, format, ledger, executor, on_progress or (lambda _: None))
+            saver = _Saver(dataset, out, format, ledger, executor, shown)
             saver.write()
             requested = saver.style.requested
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
             ledger.finish(requested, table=format != "webdataset")
-        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset) if appendix else None)
+        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset, shown) if appendix else None)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
@@ -95,10 +96,10 @@ class _Saver:
 
     def __init__(
         self, dataset: ExpandedDataset, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
-        on_progress: Callable[[int], None],
+        progress: Progress,
     ) -> None:  # fmt: skip
         self._dataset, self._out, self._ledger = dataset, out, ledger
-        self._executor, self._on_progress = executor, on_progress
+        self._executor, self._progress = executor, progress
         self._shards = format == "webdataset"
         real, generators = dataset.real, dataset.generators
         asked = len(dataset.plan.patterns) > 0
@@ -115,33 +116,40 @@ class _Saver:
         """Write what is not written yet."""
         plan = self._dataset.plan
         self._make_folders()
-        left = self._run(list(self._groups()), self._real_block, len(self._ledger.items))
+        left = self._run(list(self._groups()), self._real_block, len(self._ledger.items), "pictures")
         if plan.synthetic:
-            if self._dataset.generators is not None and plan.real:
-                rows = plan.rows[: plan.real]
-                real = [item for item in self._ledger.items if item.index < plan.real and not item.problem]
-                hashes = {int(rows[item.index]): item.hashes[0] for item in real if item.hashes}
-                self._dataset.make_faces(hashes=hashes if len(hashes) == len(real) else None)
+            self._dataset.make_faces(hashes=self._hashes() if plan.real else None, progress=self._progress)
             start, step = len(plan.rows), _SHARD if self._shards else _BLOCK
             groups = [np.arange(k, min(k + step, len(self._dataset))) for k in range(start, len(self._dataset), step)]
-            left = self._run(groups, self._synthetic_block, left)
+            self._run(groups, self._synthetic_block, left, "synthetic faces")
         written = sum(not item.problem for item in self._ledger.items)
         shards = -(-len(plan.rows) // _SHARD) + -(-plan.synthetic // _SHARD)
         self.files = shards if self._shards else written
 
-    def _run(self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int) -> int:
+    def _hashes(self) -> dict[int, int] | None:
+        """Of the real pictures, by row, as they were found while these were written; None where some are not known."""
+        plan = self._dataset.plan
+        real = [item for item in self._ledger.items if item.index < plan.real and not item.problem]
+        hashes = {int(plan.rows[item.index]): item.hashes[0] for item in real if item.hashes}
+        return hashes if len(hashes) == len(real) else None
+
+    def _run(
+        self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int, unit: str
+    ) -> int:
         """Write the blocks of some groups of items, the first ``done`` items aside; what is over of ``done``."""
-        start = 0
+        start, total = 0, sum(map(len, groups))
         while start < len(groups) and len(groups[start]) <= done:
             done -= len(groups[start])
             start += 1
-        if start < len(groups):
-            self._ledger.truncate(len(self._ledger.items) - done)  # of a block that was cut off
-            done = 0
-            for written in self._executor.map(write_block, map(make, groups[start:])):
+        if start == len(groups):
+            return done
+        self._ledger.truncate(len(self._ledger.items) - done)  # of a block that was cut off
+        earlier, groups = sum(map(len, groups[:start])), groups[start:]
+        with self._progress.phase("writing", total, unit, start=earlier) as phase:
+            for group, written in zip(groups, self._executor.map(write_block, map(make, groups)), strict=True):
                 self._ledger.add(written)
-                self._on_progress(len(self._ledger.items))
-        return done
+                phase.advance(len(group))
+        return 0
 
     def _groups(self) -> Iterator[NDArray[np.int64]]:
         """Real and augmented items, in groups: some pictures with all their copies, or neighbours for a shard."""

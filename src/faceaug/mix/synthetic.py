@@ -19,6 +19,7 @@ from faceaug.draws import stream
 from faceaug.errors import FaceAugError
 from faceaug.files import check_free_space, explained, remove_output
 from faceaug.mix.filter import FaceFilter
+from faceaug.progress import SILENT, Phase, Progress
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
@@ -84,7 +85,7 @@ class SyntheticFaces:
     Args:
         parts: the generators, of one size.
         sieve: makes the filter; None takes every face.
-        on_progress: called with the number of faces done.
+        progress: shows how many are made.
 
     Attributes:
         keys: number of each face in its source's stream, int64 (n,).
@@ -96,8 +97,8 @@ class SyntheticFaces:
     """
 
     def __init__(
-        self, parts: Sequence[Part], *, sieve: Sieve | None, on_progress: Callable[[int], None] = lambda _: None
-    ) -> None:
+        self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT
+    ) -> None:  # fmt: skip
         size, n = parts[0].source.config.size, sum(part.n for part in parts)
         self.shape = (n, 3, size, size)
         folder = Path(tempfile.mkdtemp(prefix="faceaug-"))
@@ -114,7 +115,8 @@ class SyntheticFaces:
         self.asked = np.zeros_like(self.attributes) if conditional else None
         self.rejected: dict[str, int] = {}
         self.made = 0
-        self._fill(parts, sieve, on_progress)
+        with progress.phase("generating", n, "faces") as phase:
+            self._fill(parts, sieve, phase)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -129,13 +131,13 @@ class SyntheticFaces:
         # A memory map would be sent to workers by value; they open the file instead, and never remove it.
         return {k: v for k, v in self.__dict__.items() if k != "_remove"} | {"_faces": None}
 
-    def _fill(self, parts: Sequence[Part], sieve: Sieve | None, on_progress: Callable[[int], None]) -> None:
+    def _fill(self, parts: Sequence[Part], sieve: Sieve | None, phase: Phase) -> None:
         # Written, not mapped: on a full disk a write is an error that can be explained, a map kills the process.
         with explained(self.path.parent), self.path.open("w+b", buffering=0) as handle:
             judge = None if sieve is None else sieve(lambda place: self._read(handle, place))
             first = 0
             for part in parts:
-                _PartFiller(self, handle, part, first, judge, on_progress).fill()
+                _PartFiller(self, handle, part, first, judge, phase).fill()
                 first += part.n
             self.rejected = {} if judge is None else judge.rejected
 
@@ -149,10 +151,10 @@ class _PartFiller:
 
     def __init__(
         self, faces: SyntheticFaces, handle: BinaryIO, part: Part, first: int, judge: FaceFilter | None,
-        on_progress: Callable[[int], None],
+        phase: Phase,
     ) -> None:  # fmt: skip
         self._faces, self._handle, self._part, self._first = faces, handle, part, first
-        self._judge, self._on_progress = judge, on_progress
+        self._judge, self._phase = judge, phase
         self._open = list(range(part.n))
         self._tries = [0] * part.n
         self._key = 0
@@ -174,7 +176,7 @@ class _PartFiller:
                 self._round()
             else:
                 self._choose(part.columns)
-            self._on_progress(self._first + part.n - len(self._open))
+            self._phase.reach(self._first + part.n - len(self._open))
 
     def _round(self) -> None:
         """Look at some more faces of the stream, and keep the good ones."""

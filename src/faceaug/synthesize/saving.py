@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from faceaug.errors import ArgumentError
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
 from faceaug.image import Image8, encode_jpeg, encode_png
 from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
 
@@ -57,7 +58,7 @@ class SynthesisReport:
 
 
 def save_faces(
-    source: SyntheticFaceSource, out: Path, count: int, *, format: FileFormat, on_progress: Callable[[int], None]
+    source: SyntheticFaceSource, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
 ) -> SynthesisReport:
     """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
     if count < 1:
@@ -69,7 +70,7 @@ def save_faces(
     prepare_output(out, marker=DATASET, identity=run)
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
     with explained(out):
-        files = write(source, out, count, on_progress)
+        files = write(source, out, count, progress)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 
@@ -86,17 +87,18 @@ def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) 
     return encode_png(face, text=text, quick=True)
 
 
-def _write_files(
-    source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None], *, ending: str
-) -> int:
-    with closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest:
+def _write_files(source: SyntheticFaceSource, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
+    with (
+        closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
+        progress.phase("generating", count, "faces", start=manifest.done) as phase,
+    ):
         for files in _made_ahead(source, manifest.done, count, ending):
             for k, data in enumerate(files, start=manifest.done):
                 name = f"{k:06d}.{ending}"
                 write_bytes(folder / name, data)
                 manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
+                phase.advance()
             manifest.flush()
-            on_progress(manifest.done)
         manifest.finish()
     return count
 
@@ -107,8 +109,9 @@ def _made_ahead(source: SyntheticFaceSource, start: int, count: int, ending: str
     Making them waits little for the interpreter. More threads to write them do not help: a folder takes one file at a
     time.
     """
-    firsts = range(start - start % _AT_ONCE, count, _AT_ONCE)
-    spans = ((max(first, start), min(first + _AT_ONCE, count)) for first in firsts)
+    at_once = BLOCK if source.chooses and source.asked else _AT_ONCE  # a face that is chosen is work for many
+    firsts = range(start - start % at_once, count, at_once)
+    spans = ((max(first, start), min(first + at_once, count)) for first in firsts)
 
     def make(low: int, high: int) -> list[bytes]:
         faces = source.pictures(low, high - low)
@@ -133,19 +136,20 @@ def _row(source: SyntheticFaceSource, name: str, k: int, digest: str) -> Row:
     )  # fmt: skip
 
 
-def _write_shards(source: SyntheticFaceSource, folder: Path, count: int, on_progress: Callable[[int], None]) -> int:
-    shards = -(-count // _SHARD)
-    for shard in range(shards):
-        path, start = folder / f"{shard:06d}.tar", shard * _SHARD
-        stop = min(start + _SHARD, count)
-        if not path.is_file():
+def _write_shards(source: SyntheticFaceSource, folder: Path, count: int, progress: Progress) -> int:
+    spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
+    missing = [(k, span) for k, span in enumerate(spans) if not (folder / f"{k:06d}.tar").is_file()]
+    done = count - sum(len(span) for _, span in missing)
+    with progress.phase("generating", count, "faces", start=done) as phase:
+        for number, span in missing:
             buffer = io.BytesIO()
             with tarfile.open(fileobj=buffer, mode="w") as tar:
-                for offset, face in enumerate(source.pictures(start, stop - start)):
-                    _add_sample(tar, source, start + offset, face)
-            write_bytes(path, buffer.getvalue())
-        on_progress(stop)
-    return shards
+                for start in range(span.start, span.stop, BLOCK):
+                    for k, face in enumerate(source.pictures(start, min(BLOCK, span.stop - start)), start=start):
+                        _add_sample(tar, source, k, face)
+                        phase.advance()
+            write_bytes(folder / f"{number:06d}.tar", buffer.getvalue())
+    return len(spans)
 
 
 def _add_sample(tar: tarfile.TarFile, source: SyntheticFaceSource, k: int, face: Image8) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from faceaug.files import explained, write_bytes
 from faceaug.folder import Target, make_target
 from faceaug.image import Image8, encode_png
 from faceaug.pages import grid
+from faceaug.progress import Show, open_progress
 from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.convert import export_folder
@@ -308,7 +309,7 @@ class SyntheticFaceSource:
         n: int | None = None,
         *,
         format: FileFormat = "png",
-        on_progress: Callable[[int], None] | None = None,
+        progress: Show = None,
     ) -> SynthesisReport:
         """Write faces 0 to n-1 as files with ``metadata.csv`` and ``dataset.json``.
 
@@ -317,13 +318,14 @@ class SyntheticFaceSource:
             n: how many; the length of the dataset by default.
             format: "png" with text chunks that say synthetic, model and seed; "jpg"; or "webdataset", tar shards of
                 1,000 faces with a JSON beside each.
-            on_progress: called with the number of faces done, every block.
+            progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere,
+                False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
 
         Raises:
             RefusedError: ``out`` holds something else, cannot be written, or the disk is full.
         """
         count = self._n if n is None else n
-        return save_faces(self, Path(out), count, format=format, on_progress=on_progress or (lambda _: None))
+        return save_faces(self, Path(out), count, format=format, progress=open_progress(progress))
 
     def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10) -> None:
         """Write faces 0 to n-1 side by side, twice enlarged, as one PNG."""

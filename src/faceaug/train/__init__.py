@@ -3,11 +3,10 @@
 from faceaug.train.blend import blend_models
 from faceaug.train.config import PRESETS, TrainConfig, fine_tuning, parse_settings, preset
 from faceaug.train.export import export_model
-from faceaug.train.keeper import Progress
 from faceaug.train.loop import TrainReport, train_gan
 from faceaug.train.record import choose_config
 
 __all__ = [
-    "PRESETS", "Progress", "TrainConfig", "TrainReport", "blend_models", "choose_config", "export_model", "fine_tuning",
+    "PRESETS", "TrainConfig", "TrainReport", "blend_models", "choose_config", "export_model", "fine_tuning",
     "parse_settings", "preset", "train_gan",
 ]  # fmt: skip

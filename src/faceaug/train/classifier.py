@@ -25,6 +25,7 @@ from faceaug.annotations import ATTRIBUTES, PARTITIONS, select_rows
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output
 from faceaug.folder import FaceFolder
+from faceaug.progress import Phase, Progress, Show, open_progress
 from faceaug.synthesize.attribute_network import AttributeNetwork
 from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig, load_classifier, save_classifier
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
@@ -88,7 +89,7 @@ def train_classifier(
     license: str = "unknown",
     data: str = "",
     device: str | torch.device | None = None,
-    on_progress: Callable[[int, str], None] | None = None,
+    progress: Show = None,
 ) -> ClassifierReport:
     """Train an attribute classifier on a folder of faces.
 
@@ -103,16 +104,17 @@ def train_classifier(
         license: of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
         data: what the faces were, for the card.
         device: where to compute; None is the GPU where there is one, else the CPU.
-        on_progress: called every ``config.log_every`` faces, with their number and a line on how it goes.
+        progress: see ``train_gan``.
 
     Raises:
         RefusedError: no readable faces, no attribute with enough faces on both sides, or ``out`` holds something else.
         Interrupted: SIGINT or SIGTERM; everything is saved first.
     """
     folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
+    progress = open_progress(progress)
     rows, _ = select_rows(folder.annotations, partition)
     columns = _columns(folder, rows)
-    labelled, unreadable = load_labelled(folder, rows, columns, crop=config.crop)
+    labelled, unreadable = load_labelled(folder, rows, columns, crop=config.crop, progress=progress)
     open_run(run, folder, config, resume=resume, init=None)
     held = hold_back(labelled.identity, config.held_back, config.seed)
     shown, kept_back = (labelled.part(np.flatnonzero(which)) for which in (~held, held))
@@ -122,7 +124,8 @@ def train_classifier(
     with Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
-        _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, on_progress)
+        with progress.phase("training", config.images, "faces", start=lessons.images) as phase:
+            _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
     if signals.received:
         raise Interrupted(
             f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; --resume continues"
@@ -131,7 +134,7 @@ def train_classifier(
     if finished:
         facts = {"data": data or f"{folder.root.name}, see the run's log"}
         unseen = unseen_rows(folder, rows)
-        metrics = _export(run, lessons, columns, facts, license, folder, unseen)
+        metrics = _export(run, lessons, columns, facts, license, folder, unseen, progress)
     return ClassifierReport(
         run, run / "model" if finished else None, lessons.images, finished, len(lessons.shown), len(lessons.held),
         _names(columns), metrics, tuple(unreadable), time.monotonic() - began,
@@ -152,23 +155,19 @@ def _names(columns: NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(ATTRIBUTES[k] for k in columns.tolist())
 
 
-def _learn(
-    lessons: Lessons, run: Path, stopped: Callable[[], bool], on_progress: Callable[[int, str], None] | None
-) -> None:
+def _learn(lessons: Lessons, run: Path, stopped: Callable[[], bool], phase: Phase) -> None:
     config = lessons.config
     with RunLog(run, lessons.images, tensorboard=False) as log:
         clock = (time.monotonic(), lessons.images)
         while lessons.images < config.images and not stopped():
             lessons.step()
+            phase.reach(lessons.images)
             if passed(lessons.images, config.batch, config.log_every):
                 now = time.monotonic()
                 rate = (lessons.images - clock[1]) / max(now - clock[0], 1e-9)
                 clock = (now, lessons.images)
                 log.write(lessons.images, {"loss": lessons.loss, "images_per_s": round(rate, 1)})
-                if on_progress is not None:
-                    left = max(config.images - lessons.images, 0) / max(rate, 1e-9) / 60
-                    line = f"{rate:,.0f} faces/s  loss {lessons.loss:.3f}  {left:.0f} min left"
-                    on_progress(lessons.images, line)
+                phase.reach(lessons.images, f"loss {lessons.loss:.3f}")
             if passed(lessons.images, config.batch, config.checkpoint_every) or lessons.images >= config.images:
                 log.write(lessons.images, {"area_under_curve": lessons.look()})
                 write_checkpoint(run, lessons.checkpoint())
@@ -189,7 +188,7 @@ def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64
 
 def _export(
     run: Path, lessons: Lessons, columns: NDArray[np.int64], facts: dict[str, Any], license: str, folder: FaceFolder,
-    unseen: NDArray[np.int64],
+    unseen: NDArray[np.int64], progress: Progress,
 ) -> dict[str, Any] | None:  # fmt: skip
     """Write run/model: calibrated by the faces held back, measured on unseen ones."""
     network, config = calibrated(
@@ -198,7 +197,7 @@ def _export(
     save_classifier(run / "model", network, config)
     metrics = None
     if len(unseen):
-        others, _ = load_labelled(folder, unseen, columns, crop=lessons.config.crop)
+        others, _ = load_labelled(folder, unseen, columns, crop=lessons.config.crop, progress=progress)
         number = int(folder.annotations.partition[unseen[0]])
         metrics = measure(load_classifier(run / "model"), others) | {"partition": list(PARTITIONS)[number]}
         save_classifier(run / "model", network, config, metrics)

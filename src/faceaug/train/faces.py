@@ -17,6 +17,7 @@ from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
 from faceaug.files import check_free_space, explained, publish_file, remove_output, write_json
 from faceaug.folder import FaceFolder
+from faceaug.progress import SILENT, Progress
 
 _CHUNK = 1024  # files in flight: bounds the decoded pictures in memory
 PIXELS, FACTS = "faces.npy", "faces.json"
@@ -41,7 +42,9 @@ class Faces:
     attributes: NDArray[np.int8] | None = None
 
 
-def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: NDArray[np.int64]) -> Faces:
+def map_faces(
+    folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: NDArray[np.int64], progress: Progress = SILENT
+) -> Faces:
     """Decode, cut and size pictures once, into a file beside the run; later calls open it.
 
     Args:
@@ -50,6 +53,7 @@ def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: N
         crop: which part is used.
         size: height and width of a face, pixels.
         rows: which pictures, in this order.
+        progress: shows how many are read.
 
     Raises:
         RefusedError: none is readable, all are the same, or the disk is full.
@@ -62,7 +66,7 @@ def map_faces(folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: N
     partial = place / (PIXELS + ".partial")
     with explained(place):
         pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(rows), 3, size, size))
-        kept, problems = _fill(pixels, folder, crop=crop, size=size, rows=rows)
+        kept, problems = _fill(pixels, folder, crop=crop, size=size, rows=rows, progress=progress)
         count = len(kept)
         _refuse_sameness(folder, pixels[:count])
         digest = fingerprint(pixels[:count])
@@ -120,7 +124,7 @@ def _refuse_sameness(folder: FaceFolder, faces: NDArray[np.uint8]) -> None:
 
 
 def load_faces(
-    folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
+    folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64], progress: Progress = SILENT
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
     """Decode, cut and size pictures in memory.
 
@@ -129,6 +133,7 @@ def load_faces(
         crop: which part is used.
         size: height and width of the result, pixels.
         rows: which pictures, in this order.
+        progress: shows how many are read.
 
     Returns:
         (faces, rows, problems): uint8 (n, 3, size, size) of the readable ones, int64 (n,) which those are, and a line
@@ -138,13 +143,14 @@ def load_faces(
         RefusedError: none is readable.
     """
     faces = np.empty((len(rows), 3, size, size), np.uint8)
-    kept, problems = _fill(faces, folder, crop=crop, size=size, rows=rows)
+    kept, problems = _fill(faces, folder, crop=crop, size=size, rows=rows, progress=progress)
     return faces[: len(kept)], np.array(kept, np.int64), problems
 
 
 def _fill(
-    faces: NDArray[np.uint8], folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64]
-) -> tuple[list[int], list[str]]:
+    faces: NDArray[np.uint8], folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64],
+    progress: Progress,
+) -> tuple[list[int], list[str]]:  # fmt: skip
     """Write the readable pictures into ``faces``, from the first on; their rows, and a line for each other one."""
     problems: list[str] = []
 
@@ -155,10 +161,10 @@ def _fill(
             return str(error)
 
     kept: list[int] = []
-    with ThreadPoolExecutor(2) as pool:  # OpenCV decodes outside the interpreter lock
-        for start in range(0, len(rows), _CHUNK):
+    with ThreadPoolExecutor(2) as pool, progress.phase("reading", len(rows), "pictures") as phase:
+        for start in range(0, len(rows), _CHUNK):  # OpenCV decodes outside the interpreter lock
             chunk = rows[start : start + _CHUNK].tolist()
-            for row, result in zip(chunk, pool.map(face, chunk), strict=True):
+            for row, result in phase.over(zip(chunk, pool.map(face, chunk), strict=True)):
                 if isinstance(result, str):
                     problems.append(result)
                 else:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from faceaug.errors import FaceAugError, RefusedError, printable
+from faceaug.progress import Phase, aside
 from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
 from faceaug.train.export import export_model
 from faceaug.train.monitor import FAKES, Monitor
@@ -21,39 +20,6 @@ from faceaug.train.schedule import passed
 from faceaug.train.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run is.
-
-    Attributes:
-        images: shown so far.
-        total: images in all.
-        rate: images per second since the last time.
-        d_loss: the discriminator's loss in the last step.
-        g_loss: the generator's.
-        seconds_left: at this rate.
-        proxy: the last distance to real faces in random features; None before the first.
-    """
-
-    images: int
-    total: int
-    rate: float
-    d_loss: float
-    g_loss: float
-    seconds_left: float = 0.0
-    proxy: float | None = None
-
-    def line(self) -> str:
-        """For the end of a progress bar: ``1,020 images/s  D 1.21  G 0.93  proxy 0.342  49 min left``."""
-        words = [f"{self.rate:,.0f} images/s", f"D {self.d_loss:.2f}", f"G {self.g_loss:.2f}"]
-        if self.proxy is not None:
-            words.append(f"proxy {self.proxy:.3f}")
-        minutes = round(self.seconds_left / 60)
-        left = f"{self.seconds_left:.0f} s" if self.seconds_left < 90 else f"{minutes} min"
-        words.append(f"{left if minutes < 120 else f'{minutes / 60:.1f} h'} left")
-        return "  ".join(words)
-
-
 class Keeper:
     """Writes the run folder; in processes other than the first it writes nothing.
 
@@ -62,15 +28,12 @@ class Keeper:
         session: whose state is kept.
         processes: who takes part.
         log: of the first process, else None.
-        on_progress: called with every reading.
+        phase: shows how many images were shown, and how it goes.
     """
 
-    def __init__(
-        self, run: Path, session: Session, processes: Processes, log: RunLog | None,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:  # fmt: skip
+    def __init__(self, run: Path, session: Session, processes: Processes, log: RunLog | None, phase: Phase) -> None:
         self.run, self.session, self.processes, self.log = run, session, processes, log
-        self._on_progress = on_progress
+        self._phase = phase
         self._monitor = None if log is None else Monitor(session.faces.pixels, session.config.seed)
         self._clock = (time.monotonic(), session.images)
         self._proxy: float | None = None
@@ -79,6 +42,7 @@ class Keeper:
     def attend(self) -> None:
         """After a step: write what is due."""
         config = self.session.config
+        self._phase.reach(self.session.images)
         if self._due(config.log_every):
             self._write_reading()
         if self._due(config.monitor_every):
@@ -122,10 +86,11 @@ class Keeper:
             self.save()  # so that a run killed from here on remembers, and stays the same run
             self.log.cut(session.images)
             self.log.write(session.images, {"event": "rollback", "from": failed_at, "rate_share": 0.5**rollbacks})
-            warnings.warn(
-                f"numbers were not finite at {failed_at:,} images: back to {session.images:,}, at half the rate",
-                stacklevel=2,
-            )
+            with aside():
+                warnings.warn(
+                    f"numbers were not finite at {failed_at:,} images: back to {session.images:,}, at half the rate",
+                    stacklevel=2,
+                )
 
     def _due(self, every: int) -> bool:
         return passed(self.session.images, self.session.config.batch, every)
@@ -154,12 +119,8 @@ class Keeper:
         if session.guard.skipped:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})
-        if self._on_progress is not None:
-            total = session.config.images
-            left = max(total - session.images, 0) / max(rate, 1e-9)
-            self._on_progress(
-                Progress(session.images, total, rate, readings.d_loss, readings.g_loss, left, self._proxy)
-            )
+        words = f"D {readings.d_loss:.2f}  G {readings.g_loss:.2f}"
+        self._phase.reach(session.images, words if self._proxy is None else f"{words}  proxy {self._proxy:.3f}")
 
     def _look(self) -> None:
         if self.log is None or self._monitor is None:
@@ -176,7 +137,8 @@ class Keeper:
         for alarm in health.alarms:
             if alarm[:30] not in self._alarmed:  # once in a session; the log has every one
                 self._alarmed.add(alarm[:30])
-                warnings.warn(f"at {session.images:,} images {alarm}", stacklevel=2)
+                with aside():
+                    warnings.warn(f"at {session.images:,} images {alarm}", stacklevel=2)
 
     def _fixed_faces(self, n: int) -> tuple[Tensor, Tensor]:
         session = self.session

@@ -17,6 +17,7 @@ from faceaug.crop import CROPS, Crop
 from faceaug.draws import check_seed, permutation, stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.folder import FaceFolder
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.attribute_network import FEATURES, SIDE, build_attribute_network
 from faceaug.synthesize.classifier import as_input
 from faceaug.train.arithmetic import resolve_precision
@@ -91,10 +92,11 @@ class Labelled:
 
 
 def load_labelled(
-    folder: FaceFolder, rows: NDArray[np.int64], columns: NDArray[np.int64], *, crop: Crop
-) -> tuple[Labelled, list[str]]:
+    folder: FaceFolder, rows: NDArray[np.int64], columns: NDArray[np.int64], *, crop: Crop,
+    progress: Progress = SILENT,
+) -> tuple[Labelled, list[str]]:  # fmt: skip
     """Faces of a folder with some columns of their attributes, and a line for each picture that cannot be read."""
-    pixels, used, problems = load_faces(folder, crop=crop, size=SIDE, rows=rows)
+    pixels, used, problems = load_faces(folder, crop=crop, size=SIDE, rows=rows, progress=progress)
     known = folder.annotations
     return Labelled(pixels, known.attributes[np.ix_(used, columns)], known.identity[used]), problems
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,13 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
+from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.state import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
-from faceaug.train.keeper import Keeper, Progress, restore_newest
+from faceaug.train.keeper import Keeper, restore_newest
 from faceaug.train.processes import Processes, join_processes
 from faceaug.train.record import RUN_FILE, RunLog, open_run
 from faceaug.train.samples import write_film
@@ -76,7 +77,7 @@ def train_gan(
     partition: str | int | None = None,
     device: str | torch.device | None = None,
     tensorboard: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    progress: Show = None,
 ) -> TrainReport:
     """Train a DCGAN on a folder of faces. Under torchrun, several processes train it together.
 
@@ -93,7 +94,9 @@ def train_gan(
         partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
         device: where to compute; None is the GPU where there is one, else the CPU. To the bit the same only on a CPU.
         tensorboard: also write ``out``/tensorboard; needs the extra of that name.
-        on_progress: called every ``config.log_every`` images.
+        progress: whether it is shown how far the run is: None on a terminal and in a notebook, True everywhere, False
+            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``, called with
+            every step. In training words are the newest losses. Of several processes the first shows it.
 
     Raises:
         ArgumentError: the config asks for a package that is not installed.
@@ -108,12 +111,12 @@ def train_gan(
     start = None if init is None else load_start(init, config)
     with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
-        existed = run.exists()
+        shown, existed = SILENT if processes.rank else open_progress(progress), run.exists()
         goes_on = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
         if processes.rank == 0:  # whose folder it is
             lock.enter_context(_alone(run))
         try:
-            faces = _load(folder, run, config, processes, partition=partition, begun=init is not None)
+            faces = _load(folder, run, config, processes, partition=partition, begun=init is not None, shown=shown)
         except RefusedError:
             if not goes_on:  # nothing was begun, so nothing remains
                 lock.close()
@@ -122,8 +125,11 @@ def train_gan(
         session = Session(config, faces, processes, start=start)
         restore_newest(run, session, processes)
         deadline = math.inf if minutes is None else began + 60 * minutes
-        with Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log:
-            keeper = Keeper(run, session, processes, log, on_progress)
+        with (
+            Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log,
+            shown.phase("training", config.images, "images", start=session.images) as phase,
+        ):  # fmt: skip
+            keeper = Keeper(run, session, processes, log, phase)
             while session.images < config.images:
                 if processes.any(bool(signals.received) or time.monotonic() >= deadline):
                     break
@@ -163,14 +169,14 @@ def _check_shares(config: TrainConfig, processes: Processes) -> None:
 
 def _load(
     folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None,
-    begun: bool,
+    begun: bool, shown: Progress,
 ) -> Faces:  # fmt: skip
     """The faces: decoded once on every machine, then opened by all its processes. ``begun``: from a model's weights."""
     rows, _ = select_rows(folder.annotations, partition)
     if processes.local_rank == 0:
         with explained(run):
             run.mkdir(parents=True, exist_ok=True)
-        map_faces(folder, run, crop=config.crop, size=config.size, rows=rows)
+        map_faces(folder, run, crop=config.crop, size=config.size, rows=rows, progress=shown)
     processes.wait()
     faces = map_faces(folder, run, crop=config.crop, size=config.size, rows=rows)
     if len(faces.pixels) < config.batch:
