@@ -24,6 +24,7 @@ from faceaug.evaluate.pupil import Pool, Schooling
 from faceaug.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import DEFAULT_CLASSIFIER, load_classifier
+from faceaug.synthesize.weights import default_model
 
 SEEDS = 3
 _PREPARED = 0.1  # of the work, about: making the faces
@@ -77,7 +78,7 @@ def evaluate_usefulness(
     check_seed(seed)
     if not isinstance(source, SyntheticFaceSource):
         source = SyntheticFaceSource.from_pretrained(
-            "dcgan-32" if source is None else source, download=download, seed=seed, device=device
+            default_model() if source is None else source, download=download, seed=seed, device=device
         )
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     place = torch.device("cpu" if device is None else device)
