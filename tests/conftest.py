@@ -73,7 +73,7 @@ def celeba_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 generated faces at 48x40 as a CelebA folder with all its tables. Read only: copy what a test changes."""
     from faceaug.synthesize import SyntheticFaceSource
 
-    faces = SyntheticFaceSource(seed=77).generate(CELEBA_FACES).permute(0, 2, 3, 1).numpy()
+    faces = SyntheticFaceSource("dcgan-32", seed=77).generate(CELEBA_FACES).permute(0, 2, 3, 1).numpy()
     pictures = [cv2.resize(face, (40, 48), interpolation=cv2.INTER_CUBIC) for face in faces]
     return write_celeba(tmp_path_factory.mktemp("celeba"), pictures)
 

@@ -34,7 +34,7 @@ def make_celeba(folder: Path, n: int = 80, *, messy: bool = True) -> Path:
     names = [f"{k:06d}.jpg" for k in range(101, 101 + n)]
     pictures = folder / "img_align_celeba"
     pictures.mkdir(parents=True)
-    made = SyntheticFaceSource(seed=7).generate(n).permute(0, 2, 3, 1).numpy()
+    made = SyntheticFaceSource("dcgan-32", seed=7).generate(n).permute(0, 2, 3, 1).numpy()
     for name, face in zip(names, made, strict=True):
         square = face.repeat(5, 0).repeat(5, 1)[:, :160]
         portrait = np.pad(square, ((29, 29), (9, 9), (0, 0)), mode="edge")

@@ -18,8 +18,18 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from faceaug.draws import stream
-from faceaug.errors import ImageError
-from faceaug.image import Limits, decode, encode_jpeg, encode_png, probe, read_bytes, read_image
+from faceaug.errors import ArgumentError, ImageError
+from faceaug.image import (
+    Limits,
+    decode,
+    encode_jpeg,
+    encode_png,
+    from_pillow,
+    picture_size,
+    probe,
+    read_bytes,
+    read_image,
+)
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
 
@@ -471,3 +481,97 @@ def test_jpeg_comes_back_closely() -> None:
     smooth = np.asarray(small().resize((178, 218), Image.Resampling.BICUBIC).resize((89, 109)))
     assert np.abs(decode(encode_jpeg(smooth)).astype(int) - smooth).mean() < 2
     assert decode(encode_jpeg(smooth[:, ::-1])).shape == (109, 89, 3)
+
+
+class TestFromPillow:
+    """Pictures that others have opened."""
+
+    RAMP = np.linspace(0, 65535, 48 * 64).reshape(48, 64).astype(np.uint16)
+
+    def test_sixteen_bits_are_what_reading_the_file_gives(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), self.RAMP)
+        wanted = read_image(tmp_path / "a.png")
+        opened = Image.open(tmp_path / "a.png")
+        assert opened.mode == "I;16"
+        others = [Image.frombytes("I;16B", (64, 48), self.RAMP.astype(">u2").tobytes()), opened.convert("I")]
+        for image in (opened, *others):
+            assert np.array_equal(from_pillow(image), wanted), image.mode
+
+    def test_floats_are_unit_numbers_or_grey_levels(self) -> None:
+        grey = small().convert("L")
+        wanted = np.asarray(grey.convert("RGB"))
+        levels = np.asarray(grey, np.float32)
+        for numbers in (levels, levels / 255):
+            assert np.array_equal(from_pillow(Image.fromarray(numbers)), wanted)
+        assert np.array_equal(from_pillow(grey.convert("I")), wanted)
+        assert not from_pillow(Image.new("F", (3, 2))).any()
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"])
+    def test_what_has_no_transparency_is_as_pillow_converts_it(self, mode: str) -> None:
+        image = small().convert(mode)
+        assert np.array_equal(from_pillow(image), np.asarray(image.convert("RGB")))
+
+    @pytest.mark.parametrize("mode", ["RGBA", "RGBa", "LA", "La", "PA", "P"])
+    def test_what_is_transparent_is_laid_on_white(self, mode: str) -> None:
+        clear = small().convert("RGBA")
+        clear.putalpha(Image.fromarray(np.pad(np.full((54, 22), 255, np.uint8), ((0, 0), (0, 22)))))
+        if mode == "La":
+            image = clear.convert("LA").convert("La")
+        elif mode == "PA":
+            image = small().convert("L").convert("PA")
+            image.putalpha(clear.getchannel("A"))
+        elif mode == "P":
+            image = small().convert("L").point(lambda level: max(level, 1)).convert("P")
+            image.paste(0, (22, 0, 44, 54))
+            image.info["transparency"] = 0
+        else:
+            image = clear.convert(mode)
+        found = from_pillow(image)
+        assert (found[:, 22:] == 255).all()
+        assert 0 < found[:, :22].mean() < 255
+        if mode == "RGBA":
+            assert np.array_equal(found[:, :22], np.asarray(small())[:, :22])
+
+    def test_half_of_a_colour_is_half_white(self) -> None:
+        assert (from_pillow(Image.new("RGBA", (2, 2), (255, 0, 0, 128)))[0, 0] == (255, 127, 127)).all()
+
+    @pytest.mark.parametrize(
+        ("image", "expected"),
+        [
+            (Image.fromarray(np.array([[-1, 5]], np.int32)), r"mode I with values in -1\.\.5; expected 0\.\.65535"),
+            (Image.fromarray(np.array([[0, 70000]], np.int32)), r"face: .* in 0\.\.70000"),
+            (Image.fromarray(np.array([[0, 300.5]], np.float32)), r"mode F .* expected 0\.\.1 or 0\.\.255"),
+            (Image.fromarray(np.array([[0, np.nan]], np.float32)), "nan"),
+        ],
+    )
+    def test_numbers_in_no_known_range_are_refused(self, image: Image.Image, expected: str) -> None:
+        with pytest.raises(ArgumentError, match=expected):
+            from_pillow(image, name="face")
+
+
+class TestPictureSize:
+    @pytest.mark.parametrize("kind", sorted(FORMATS))
+    def test_it_is_the_size_that_reading_gives(self, kind: str, tmp_path: Path) -> None:
+        form, options = FORMATS[kind]
+        path = tmp_path / "a"
+        path.write_bytes(encoded(small(), form, **options))
+        assert picture_size(path) == (44, 54) == read_image(path).shape[1::-1]
+
+    def test_a_size_behind_a_long_head_or_turned_is_found(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.jpg"
+        data = with_thumbnail(small(), orientation=6)
+        path.write_bytes(data)
+        assert picture_size(path) == (54, 44)
+        comments = b"".join(b"\xff\xfe" + struct.pack(">H", 40_002) + bytes(40_000) for _ in range(3))
+        path.write_bytes(data[:2] + comments + data[2:])
+        assert picture_size(path) == (54, 44)
+        png = encoded(picture(1, height=300, width=200), "PNG")
+        turned = b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 8, 0)
+        path.write_bytes(png[:-12] + chunk(b"eXIf", turned) + png[-12:])  # behind the pixels, as some tools put it
+        assert picture_size(path) == (300, 200) == read_image(path).shape[1::-1]
+
+    @pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8\xff\xe0\0\x10", b"\x89PNG\r\n\x1a\n"])
+    def test_what_holds_no_size_is_refused_by_name(self, data: bytes, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(data)
+        with pytest.raises(ImageError, match=r"a\.jpg"):
+            picture_size(tmp_path / "a.jpg")

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
+        attribute_targets as attribute_targets,
         expand_dataset as expand_dataset,
     )
     from faceaug.synthesize import SyntheticFaceSource as SyntheticFaceSource, build_network as build_network
@@ -64,7 +65,7 @@ _HOME = {
         "MotionBlur", "Compose", "OneOf",
     ),
     "faceaug.synthesize": ("SyntheticFaceSource", "build_network"),
-    "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "expand_dataset"),
+    "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "attribute_targets", "expand_dataset"),
     "faceaug.train": ("TrainConfig", "train_gan"),
     "faceaug.evaluate": ("evaluate_source",),
     "faceaug.errors": (
@@ -89,4 +90,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    """The public names, each once, and what every module has."""
+    return sorted({"__version__", *__all__, *(name for name in globals() if name.startswith("__"))})

@@ -134,7 +134,7 @@ def preview(
 @cli.command(epilog=_EXAMPLES + "faceaug synth --n 10000 --out ./extra")
 @click.option("--n", type=int, default=10_000, show_default=True, help="How many faces.")
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
-@click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: dcgan-32]")
+@click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: faces-64]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
@@ -154,7 +154,7 @@ def synth(
     from faceaug.synthesize.weights import default_model
 
     source = SyntheticFaceSource.from_pretrained(
-        model or default_model(making["attributes"] or toggles), download=download, n=n, seed=seed, **making
+        model or default_model(attributes=making["attributes"] or toggles), download=download, n=n, seed=seed, **making
     )
     if toggles is not None:
         write_toggles(source, toggles)
@@ -165,13 +165,13 @@ def synth(
     console.document(report.to_json())
 
 
-@cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --copies 1 --synthetic 0.25")
+@cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --size 64 --synthetic 0.25")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
 @expand_options
 @common_options
 def expand(
-    folder: Path, out: Path, balance: tuple[str, ...], synthetic: str, model: tuple[str, ...], ending: Any,
+    folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
     console: Console, **options: Any,
 ) -> None:  # fmt: skip
@@ -186,10 +186,11 @@ def expand(
         )
         console.document(made.to_json() | {"out": str(out)})
         return
+    share = None if synthetic is None else parsing.read_number(synthetic)
     dataset = expand_dataset(
-        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
-        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False,
-        progress=console.progress, **options,
+        folder, synthetic=share, balance=dict(map(parsing.read_balance, balance)), recipe=recipe,
+        source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, progress=console.progress,
+        **options,
     )  # fmt: skip
     report = save_dataset(
         dataset, out, format=ending, workers=workers, progress=console.progress,

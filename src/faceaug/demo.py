@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from faceaug.augment.preview import preview_sheet
 from faceaug.clean import CleanReport, clean_folder
-from faceaug.crop import crop_face
+from faceaug.crop import words_of
 from faceaug.draws import permutation
 from faceaug.files import explained, finish_output, prepare_output, remove_output, write_bytes
 from faceaug.folder import CELEBA_PICTURES, FaceFolder
@@ -28,12 +28,13 @@ from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.pages import grid, html_image, html_page, html_table
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize.weights import default_model
 
 T = TypeVar("T")
 
 DEFAULT_OUT = "faceaug-demo"
 MARKER = "demo.json"
-FACES, SIDE = 240, 96  # pictures in the messy folder, and their size
+FACES = 240  # pictures in the messy folder
 _LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
 
 
@@ -120,9 +121,8 @@ class _Story:
         folder = self.out / "faces"
         pictures = folder / CELEBA_PICTURES
         pictures.mkdir(parents=True)
-        source = SyntheticFaceSource(seed=self.seed)
-        faces = list(source.generate(FACES).permute(0, 2, 3, 1).contiguous().numpy())
-        encoded = [encode_jpeg(crop_face(face, "none", (SIDE, SIDE))) for face in faces]
+        faces = SyntheticFaceSource(seed=self.seed).pictures(0, FACES)
+        encoded = [encode_jpeg(face) for face in faces]
         names = [f"{k:06d}.jpg" for k in range(1, FACES + 1)]
         table = "".join(f"{name} 0\n" for name in names)
         write_bytes(folder / "list_eval_partition.txt", table.encode())
@@ -142,27 +142,29 @@ class _Story:
         return folder, faces
 
     def _write_pages(self, mess: Path, faces: list[Image8], cleaned: CleanReport, expanded: ExpandReport) -> None:
-        folder = FaceFolder(mess)
+        folder, side = FaceFolder(mess), faces[0].shape[0]
         augmented, synthetic = self._expanded_faces()
         sheets = {
-            "faces": (grid(faces[:60], columns=15, enlarge=2), "The faces of the messy folder, all generated."),
+            "faces": (grid(faces[:60], columns=15, enlarge=1), "The faces of the messy folder, all generated."),
             "operations": (preview_sheet(folder, seed=self.seed), "Every augmentation, stronger to the right."),
             "augmented": (
-                grid(augmented, columns=15, enlarge=2),
+                grid(augmented, columns=15, enlarge=1),
                 "Augmented copies as the expanded folder holds them.",
             ),
-            "synthetic": (grid(synthetic, columns=15, enlarge=2), "Synthetic faces added to it."),
+            "synthetic": (grid(synthetic, columns=15, enlarge=1), "Synthetic faces added to it."),
         }
         for name, (sheet, _) in sheets.items():
             write_bytes(self.out / f"{name}.png", encode_png(sheet))
-        write_bytes(self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace"))
+        write_bytes(
+            self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace")
+        )
         pictures = "".join(
             f"<figure>{html_image(sheet, alt=text)}<figcaption>{html.escape(text)}</figcaption></figure>"
             for sheet, text in sheets.values()
         )
         body = (
             "<p>No face here belongs to anybody: all were made by the bundled model "
-            "<code>dcgan-32</code> (32x32 pixels).</p><h2>Sizes</h2>"
+            f"<code>{default_model()}</code> ({words_of((side, side))} pixels).</p><h2>Sizes</h2>"
             + html_table(_sizes(cleaned, expanded))
             + "<h2>What cleaning did</h2>"
             + f"<pre>{html.escape(cleaned.summary(verbose=True))}</pre><p><a href='clean.html'>Full report</a>, and "

@@ -90,6 +90,42 @@ def read_header(data: bytes, limits: Limits) -> Header:
     return Header(kind, width, height, orientation)
 
 
+def read_size(data: bytes, limits: Limits) -> tuple[int, int]:
+    """(width, height) of the upright picture, from the header alone: whether the rest is whole is not asked.
+
+    Args:
+        data: the file; of a JPEG its first bytes will do, up to the frame header.
+        limits: what it may claim.
+
+    Raises:
+        HeaderError: no size in these bytes.
+    """
+    kind = _format(data)
+    if kind == "JPEG":
+        width, height, orientation = _jpeg_frame(data, limits)
+    elif kind == "PNG":
+        width, height = _big(data, 16, 4), _big(data, 20, 4)
+        blocks = (data[start:end] for name, start, end in _png_chunks(data) if name == b"eXIf")
+        orientation = _orientation(next(blocks, b""))
+        _check_size(width, height, limits)
+    else:
+        header = read_header(data, limits)
+        width, height, orientation = header.width, header.height, header.orientation
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def _jpeg_frame(data: bytes, limits: Limits) -> tuple[int, int, int]:
+    orientation: int | None = None
+    for marker, start, end in _jpeg_segments(data):
+        if marker in _JPEG_FRAMES:
+            height, width = _big(data, start + 1, 2), _big(data, start + 3, 2)
+            _check_size(width, height, limits)
+            return width, height, orientation or 1
+        if marker == 0xE1 and orientation is None and data.startswith(_EXIF_PREFIX, start):
+            orientation = _orientation(data[start:end])
+    raise HeaderError("has a damaged JPEG header: it describes no picture")
+
+
 def _format(data: bytes) -> Format:
     if not data:
         raise HeaderError("is empty")

@@ -21,14 +21,14 @@ import zlib
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 
-from faceaug.errors import FaceAugError, ImageError
-from faceaug.headers import Format, Header, HeaderError, Limits, read_header
+from faceaug.errors import ArgumentError, FaceAugError, ImageError
+from faceaug.headers import Format, Header, HeaderError, Limits, read_header, read_size
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -41,7 +41,9 @@ __all__ = [
     "encode_jpeg",
     "encode_png",
     "encode_webp",
+    "from_pillow",
     "load_cv2",
+    "picture_size",
     "probe",
     "read_bytes",
     "read_image",
@@ -50,6 +52,7 @@ __all__ = [
 Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DEFAULT_LIMITS = Limits()
+_HEAD = 2**16  # bytes of a JPEG that nearly always hold its size
 
 
 def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
@@ -69,8 +72,26 @@ def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
     return decode(read_bytes(path, limits), name=str(path), limits=limits)
 
 
-def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The content of a regular file; ImageError for a FIFO, a device, a link or a folder."""
+def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """(width, height) of a picture file as ``read_image`` gives it, from its header: nothing is decoded.
+
+    Raises:
+        ImageError: there is no size in it; that one is given does not say that the picture can be decoded.
+    """
+    try:
+        head = read_bytes(path, limits, first=_HEAD)
+        try:
+            return read_size(head, limits)
+        except HeaderError:
+            if len(head) < _HEAD:
+                raise
+            return read_size(read_bytes(path, limits), limits)
+    except HeaderError as error:
+        raise ImageError(str(path), str(error)) from error
+
+
+def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int | None = None) -> bytes:
+    """The content of a regular file, or its ``first`` bytes; ImageError for a FIFO, a device, a link or a folder."""
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -88,7 +109,7 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> bytes:
         if facts.st_size > limits.max_bytes:
             raise ImageError(str(path), f"has {facts.st_size} bytes; the limit is {limits.max_bytes}")
         with open(descriptor, "rb", closefd=False) as handle:
-            data = handle.read(limits.max_bytes + 1)
+            data = handle.read(limits.max_bytes + 1 if first is None else first)
     except OSError as error:
         raise ImageError(str(path), f"cannot be read ({error.strerror})") from error
     finally:
@@ -136,6 +157,48 @@ def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMIT
         raise ImageError(name, f"is a damaged {header.format}: its pixels cannot be decoded")
     rgb: Image8 = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return _upright(rgb, header.orientation)
+
+
+def from_pillow(image: Image.Image, *, name: str = "picture") -> Image8:
+    """A Pillow picture as uint8 (height, width, 3) RGB.
+
+    Args:
+        image: of any mode. Grey is repeated; 16 bits (I;16 and the like, and I beyond 255) are cut to 8, as ``decode``
+            cuts them; F is 0..1 or 0..255; what is transparent is laid on white, as a viewer shows it.
+        name: how errors call it.
+
+    Raises:
+        ArgumentError: its numbers are outside these ranges, or Pillow cannot convert its mode.
+    """
+    if image.mode.startswith(("I", "F")):
+        return _from_numbers(np.asarray(image), image.mode, name)
+    try:
+        if image.mode == "La":
+            image = image.convert("LA")  # Pillow has no other way from it
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.array(image.convert("RGB"))
+    except ValueError as error:
+        raise ArgumentError(f"{name}: a Pillow picture of mode {image.mode} ({error}); convert it to RGB") from error
+
+
+def _from_numbers(values: NDArray[Any], mode: str, name: str) -> Image8:
+    """Grey numbers as a picture: 16-bit, 0..255 or, of floats, 0..1."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    most = 255 if mode == "F" else 65535
+    if not (low >= 0 and high <= most):  # NaN is neither
+        expected = "0..1 or 0..255" if mode == "F" else "0..65535"
+        raise ArgumentError(
+            f"{name}: a Pillow picture of mode {mode} with values in {low:.6g}..{high:.6g}; expected {expected}"
+        )
+    if mode == "F":
+        grey = np.rint(values * (255 if high <= 1 else 1)).astype(np.uint8)
+    elif mode == "I" and high <= 255:
+        grey = values.astype(np.uint8)
+    else:
+        grey = (values >> 8).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool = False) -> bytes:

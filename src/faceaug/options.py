@@ -12,6 +12,7 @@ import click
 from faceaug.errors import printable
 
 FOLDER = click.Path(path_type=Path)
+LEAST = 8  # pixels of a side
 _PRECISION = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
     help="bf16 is faster on some processors, and a grey level or two off.",
@@ -78,6 +79,18 @@ def read_number(text: str, option: str = "--synthetic") -> float | int:
         raise click.BadParameter(f"{text!r} is neither a share nor a count", param_hint=option) from None
 
 
+def read_size(_: click.Context, __: click.Parameter, text: str | None) -> int | tuple[int, int] | None:
+    """64 as a side, 178x218 as (width, height)."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) >= LEAST for side in sides):
+        raise click.BadParameter(
+            f"{text!r} is neither a side such as 64 nor WIDTHxHEIGHT such as 178x218, of at least {LEAST} pixels"
+        )
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
 def read_balance(text: str) -> tuple[str, float]:
     """NAME=SHARE, or NAME for a half."""
     name, _, share = text.partition("=")
@@ -111,7 +124,9 @@ _EXPAND = (
         "--copies", type=click.IntRange(min=0), default=1, show_default=True, help="Augmented copies of each face."
     ),
     click.option(
-        "--synthetic", default="0.25", show_default=True, metavar="SHARE|COUNT", help="Generated faces to add."
+        "--synthetic",
+        metavar="SHARE|COUNT",
+        help="Generated faces to add.  [default: 0.25 where a bundled model's are as large as the pictures, else none]",
     ),
     click.option(
         "--balance",
@@ -126,9 +141,20 @@ _EXPAND = (
         "--model",
         multiple=True,
         metavar="NAME|PATH",
-        help="Of the generated faces; CLASS=MODEL for each class of class folders.  [default: dcgan-32]",
+        help="Of the generated faces; CLASS=MODEL for each class of class folders.  [default: the smallest "
+        "bundled one as large as --size, without it faces-64]",
     ),
-    click.option("--size", type=click.IntRange(min=8), help="Side of every picture.  [default: the model's]"),
+    click.option(
+        "--size",
+        callback=read_size,
+        metavar="SIDE|WxH",
+        help="Size of every picture, pixels; what has another shape is padded.  [default: as they are]",
+    ),
+    click.option(
+        "--crop",
+        type=click.Choice(["center178", "center140", "square", "none"]),
+        help="Part of a picture to use.  [default: the model's where there are generated faces, else none]",
+    ),
     click.option(
         "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]"
     ),

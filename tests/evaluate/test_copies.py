@@ -10,7 +10,7 @@ from faceaug.image import decode, encode_jpeg
 
 
 def faces(n: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return SyntheticFaceSource(seed=seed).generate(n).numpy()
+    return SyntheticFaceSource("dcgan-32", seed=seed).generate(n).numpy()
 
 
 def test_copies_recompressed_copies_and_mirrored_copies_are_found_and_strangers_are_not() -> None:

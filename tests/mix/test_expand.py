@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import re
 import subprocess
 import sys
 import textwrap
@@ -23,6 +24,7 @@ from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.mix import ExpandedDataset, expand_dataset
 from faceaug.synthesize import SyntheticFaceSource
+from tests.conftest import picture
 from tests.mix.sources import Listed, as_float_tensor, celeba_like, digest, labelled_pil, pictures
 
 TYPES = {
@@ -35,7 +37,7 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def dataset(celeba_folder: Path) -> ExpandedDataset:
-    return expand_dataset(celeba_folder, copies=1, synthetic=0.25, seed=5)
+    return expand_dataset(celeba_folder, copies=1, synthetic=0.25, size=32, seed=5)
 
 
 def test_real_augmented_and_synthetic_faces_follow_each_other(dataset: ExpandedDataset) -> None:
@@ -62,7 +64,7 @@ def test_a_real_item_is_the_picture_cut_as_the_model_was_trained(dataset: Expand
     image, target = dataset[7]
     picture, known = folder[row]
     assert np.array_equal(image.numpy().transpose(1, 2, 0), crop_face(picture, "center178", (32, 32)))
-    points = crop_points(known["landmarks"], "center178", (32, 32), image_size=(48, 40))
+    points = crop_points(known["landmarks"], "center178", (32, 32), shape=(48, 40))
     assert np.array_equal(target["landmarks"], points)
     assert target["visible"].all()
     assert target["source"] == 7
@@ -103,7 +105,7 @@ def test_an_index_counts_from_the_end_and_ends(dataset: ExpandedDataset) -> None
 
 
 def test_a_new_epoch_draws_augmented_items_anew_and_no_others(celeba_folder: Path) -> None:
-    dataset = expand_dataset(celeba_folder, synthetic=4, seed=5)
+    dataset = expand_dataset(celeba_folder, synthetic=4, size=32, seed=5)
     before = [digest(dataset, i) for i in range(len(dataset))]
     dataset.set_epoch(1)
     after = [digest(dataset, i) for i in range(len(dataset))]
@@ -115,7 +117,7 @@ def test_a_new_epoch_draws_augmented_items_anew_and_no_others(celeba_folder: Pat
 
 
 def test_another_seed_gives_other_copies_and_other_faces(dataset: ExpandedDataset, celeba_folder: Path) -> None:
-    other = expand_dataset(celeba_folder, synthetic=0.25, seed=6)
+    other = expand_dataset(celeba_folder, synthetic=0.25, size=32, seed=6)
     assert digest(other, 0) == digest(dataset, 0)
     assert digest(other, 50)[0] != digest(dataset, 50)[0]
     assert digest(other, 90)[0] != digest(dataset, 90)[0]
@@ -153,7 +155,7 @@ def test_the_second_epoch_differs_also_with_persistent_workers(dataset: Expanded
 
 def test_nothing_global_is_drawn_from_or_changed(celeba_folder: Path) -> None:
     state = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
-    dataset = expand_dataset(celeba_folder, synthetic=4, recipe=v2.RandomRotation(20), balance="Male")
+    dataset = expand_dataset(celeba_folder, synthetic=4, size=32, recipe=v2.RandomRotation(20), balance="Male")
     for i in (0, 45, len(dataset) - 1):
         dataset[i]
     list(dataset.sampler())
@@ -170,7 +172,7 @@ def test_it_can_be_pickled(dataset: ExpandedDataset) -> None:
 
 
 def test_the_temporary_faces_go_with_the_dataset_and_not_with_its_copies_or_workers(celeba_folder: Path) -> None:
-    dataset = expand_dataset(celeba_folder, synthetic=4)
+    dataset = expand_dataset(celeba_folder, synthetic=4, size=32)
     folder = dataset.synthetic.path.parent
     copy = pickle.loads(pickle.dumps(dataset))
     del copy
@@ -184,7 +186,7 @@ def test_the_temporary_faces_go_when_the_program_ends(celeba_folder: Path, tmp_p
     program = f"""
         import os, sys
         from faceaug import expand_dataset
-        dataset = expand_dataset({str(celeba_folder)!r}, synthetic=4)
+        dataset = expand_dataset({str(celeba_folder)!r}, synthetic=4, size=32)
         assert len(os.listdir({str(tmp_path)!r})) == 1
         if os.fork() == 0:
             sys.exit()   # a fork that ends in the ordinary way
@@ -203,9 +205,9 @@ def test_the_temporary_faces_go_when_the_program_ends(celeba_folder: Path, tmp_p
 
 def test_copies_and_counts_are_as_asked(celeba_folder: Path) -> None:
     assert len(expand_dataset(celeba_folder, copies=3, synthetic=0)) == 4 * 42
-    assert len(expand_dataset(celeba_folder, copies=0, synthetic=7)) == 42 + 7
-    assert len(expand_dataset(celeba_folder, copies=0, synthetic=1.0)) == 84
-    assert len(expand_dataset(celeba_folder, copies=np.int64(1), synthetic=np.int64(2))) == 86  # type: ignore[arg-type]
+    assert len(expand_dataset(celeba_folder, copies=0, synthetic=7, size=32)) == 42 + 7
+    assert len(expand_dataset(celeba_folder, copies=0, synthetic=1.0, size=32)) == 84
+    assert len(expand_dataset(celeba_folder, copies=np.int64(1), synthetic=np.int64(2), size=32)) == 86  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,10 @@ def test_copies_and_counts_are_as_asked(celeba_folder: Path) -> None:
         ({"partition": "training"}, "partition 'training': expected one of train, val, test, all"),
         ({"source": "dcgan-99"}, "model dcgan-99: neither a bundled model"),
         ({"size": 0}, "size 0: expected a side in pixels"),
-        ({"size": (32, 32, 3)}, "size"),
+        ({"size": (32, 32, 3)}, "expected a side in pixels, or \\(width, height\\)"),
+        ({"size": "64"}, "size '64': expected a side"),
+        ({"size": True}, "size True: expected a side"),
+        ({"crop": "tight"}, "crop 'tight': expected one of center178"),
         ({"seed": -1}, "seed -1: expected an integer"),
         ({"recipe": "no-such.toml"}, "no-such.toml: the recipe cannot be read"),
         ({"recipe": Rotate}, r"write Rotate\(\.\.\.\) with brackets"),
@@ -255,13 +260,13 @@ class TestPartitions:
         self, celeba_folder: Path, partition: str | int, rows: int
     ) -> None:
         with pytest.warns(UserWarning, match="synthetic faces never enter validation or test rows") as caught:
-            dataset = expand_dataset(celeba_folder, partition=partition, copies=0)
+            dataset = expand_dataset(celeba_folder, partition=partition, copies=0, synthetic=0.25, size=32)
         assert len(dataset) == rows
         assert dataset.plan.synthetic == 0
         assert caught[0].filename == __file__
 
     def test_all_is_taken_when_it_is_said_and_without_a_warning(self, celeba_folder: Path) -> None:
-        dataset = expand_dataset(celeba_folder, partition="all", copies=0, synthetic=3)
+        dataset = expand_dataset(celeba_folder, partition="all", copies=0, synthetic=3, size=32)
         assert dict(dataset.sizes())["total"] == 63
         assert dataset[62][1]["partition"] == 0
 
@@ -271,32 +276,150 @@ class TestPartitions:
 
 
 class TestSizes:
-    def test_without_synthetic_faces_the_most_common_size_is_kept_uncut(self, celeba_folder: Path) -> None:
+    def test_without_synthetic_faces_pictures_of_one_size_stay_as_they_are(self, celeba_folder: Path) -> None:
         dataset = expand_dataset(celeba_folder, synthetic=0)
-        assert dataset.frame == type(dataset.frame)("none", (48, 40))
+        assert dataset.frame == type(dataset.frame)("none", (40, 48))
         assert np.array_equal(dataset[0][0].permute(1, 2, 0), FaceFolder(celeba_folder).read(0))
+        assert repr(dataset).endswith("; 40x48, seed 0)")
 
-    def test_a_side_cuts_a_square_and_a_pair_does_not_cut(self, celeba_folder: Path) -> None:
-        square = expand_dataset(celeba_folder, synthetic=0, size=24)
-        assert (square.frame.crop, square[0][0].shape) == ("square", (3, 24, 24))
-        pair = expand_dataset(celeba_folder, synthetic=0, size=(24, 20))
-        assert (pair.frame.crop, pair[0][0].shape) == ("none", (3, 24, 20))
+    def test_another_shape_is_fitted_in_and_padded(self, celeba_folder: Path) -> None:
+        dataset = expand_dataset(celeba_folder, synthetic=0, size=24)
+        image = dataset[0][0]
+        assert (dataset.frame.crop, image.shape) == ("none", (3, 24, 24))
+        assert not image[:, :, :2].any()  # 20x24 in the middle of 24x24
+        assert not image[:, :, 22:].any()
+        whole = crop_face(FaceFolder(celeba_folder).read(0), "none", (20, 24))
+        assert np.array_equal(image[:, :, 2:22].permute(1, 2, 0), whole)
+
+    def test_a_pair_is_width_and_height_and_a_crop_cuts(self, celeba_folder: Path) -> None:
+        assert expand_dataset(celeba_folder, synthetic=0, size=(20, 24))[0][0].shape == (3, 24, 20)
+        square = expand_dataset(celeba_folder, synthetic=0, size=24, crop="square")
+        assert np.array_equal(
+            square[0][0].permute(1, 2, 0), crop_face(FaceFolder(celeba_folder).read(0), "square", (24, 24))
+        )
+        assert expand_dataset(celeba_folder, synthetic=0, crop="center140").frame.size == (31, 31)
 
     def test_synthetic_faces_are_sized_with_the_real_ones(self, celeba_folder: Path) -> None:
         dataset = expand_dataset(celeba_folder, synthetic=3, size=48)
         assert {dataset[i][0].shape for i in (0, 50, 86)} == {(3, 48, 48)}
-        assert dataset.frame.crop == "center178"
+        assert (dataset.frame.crop, dataset.model) == ("center178", "faces-64")
 
-    def test_enlarging_more_than_twice_warns(self, celeba_folder: Path) -> None:
-        expand_dataset(celeba_folder, synthetic=3, size=64)
-        with pytest.warns(UserWarning, match="32 pixels and are enlarged more than twice") as caught:
-            expand_dataset(celeba_folder, synthetic=3, size=65)
+    def test_without_a_size_synthetic_faces_are_as_large_as_the_real_ones_once_cut(self, celeba_folder: Path) -> None:
+        dataset = expand_dataset(celeba_folder, synthetic=3)
+        assert (dataset.frame.size, dataset.model) == ((40, 40), "faces-64")
+        assert np.array_equal(dataset[0][0].permute(1, 2, 0), FaceFolder(celeba_folder).read(0)[4:44])
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (
+                {"source": "dcgan-32"},
+                r"faces of dcgan-32 have 32x32 pixels, and the pictures 40x40 .* size=32 \(--size",
+            ),
+            ({"source": "dcgan-32", "synthetic": None}, "faces of dcgan-32 have 32x32 pixels"),
+            ({"source": "dcgan-32", "size": 33}, "faces of dcgan-32 have 32x32 pixels, and the pictures 33x33"),
+            (
+                {"size": 65},
+                r"have 64x64 pixels \(faces-64\), and 65 were asked for. The ways out: size=64 \(--size 64\)",
+            ),
+            ({"size": (40, 48)}, "pictures of 40x48 pixels with generated faces, which are square: say size=48"),
+            ({"crop": "none"}, r"crop='square' \(--crop square\)"),
+            ({"size": 65, "only_synthetic": True, "copies": 0}, "65 were asked for"),
+        ],
+    )
+    def test_synthetic_faces_asked_for_and_too_small_are_an_error(
+        self, celeba_folder: Path, options: dict[str, Any], expected: str
+    ) -> None:
+        arguments: dict[str, Any] = {"synthetic": 3} | options
+        with pytest.raises(ArgumentError, match=expected):
+            expand_dataset(celeba_folder, **arguments)
+
+    def test_a_size_of_ones_own_is_never_enlarged_to_for_faces_of_nobody(self, celeba_folder: Path) -> None:
+        alone = expand_dataset(celeba_folder, synthetic=3, copies=0, only_synthetic=True)
+        assert (alone.model, alone.frame.size) == ("faces-64", (64, 64))
+
+    def test_black_edges_of_real_faces_alone_are_warned_of(self, celeba_folder: Path) -> None:
+        with pytest.warns(UserWarning, match="the edges tell them apart") as caught:
+            expand_dataset(celeba_folder, synthetic=3, size=32, crop="none")
         assert caught[0].filename == __file__
 
+
+def sized(*sizes: tuple[int, int], partition: int = 0) -> Listed:
+    """Pictures of these sizes, width and height."""
+    items = [picture(k, height=h, width=w) for k, (w, h) in enumerate(sizes)]
+    return Listed([(image, {"partition": partition}) for image in items])
+
+
+class TestDefaultFaces:
+    """synthetic=None: faces only where a bundled model's are large enough."""
+
+    @pytest.mark.parametrize(
+        ("sizes", "options", "why"),
+        [
+            ([(64, 64)] * 8, {}, ""),
+            ([(30, 30)] * 8, {}, ""),
+            ([(90, 120), (120, 90), (64, 64), (64, 64)] * 2, {"size": 64}, ""),
+            ([(65, 65)] * 8, {}, "the pictures have 65x65 pixels, and the largest faces of a bundled model 64x64"),
+            ([(64, 64)] * 8, {"size": 65}, "pictures of 65x65 pixels were asked for, and the largest"),
+            ([(48, 60)] * 8, {}, r"not square \(48x60\) as generated faces are \(--size 60"),
+            ([(60, 60)] * 8, {"size": (48, 60)}, "not square"),
+        ],
+    )
+    def test_a_quarter_is_added_where_they_fit(
+        self, sizes: list[tuple[int, int]], options: dict[str, Any], why: str
+    ) -> None:
+        dataset = expand_dataset(sized(*sizes), **options)
+        assert dataset.plan.synthetic == (0 if why else 2)
+        assert dataset.model == ("" if why else "faces-64")
+        assert re.search(why, dataset.no_synthetic) if why else dataset.no_synthetic == ""
+        assert dataset.frame.crop == ("none" if why else "center178")
+
+    def test_of_different_sizes_each_keeps_its_own_and_the_loader_is_told(self, tmp_path: Path) -> None:
+        sizes = [(60, 80), (80, 60), (50, 50)]
+        with pytest.warns(UserWarning, match=r"60x80, 80x60, 50x50\), and each keeps .* size=224") as caught:
+            dataset = expand_dataset(sized(*sizes), eager=True)
+        assert caught[0].filename == __file__
+        assert [tuple(dataset[i][0].shape[:0:-1]) for i in range(6)] == sizes * 2
+        assert "different sizes" in dataset.no_synthetic
+        report = dataset.save(tmp_path / "out")
+        folder = FaceFolder(tmp_path / "out")
+        assert [folder.read(i).shape[1::-1] for i in range(6)] == sizes * 2
+        assert "every picture keeps its own size\n" in report.summary()
+        assert "no synthetic faces: the pictures have different sizes" in report.summary()
+
+    def test_who_brings_a_transform_or_only_saves_is_not_warned(self) -> None:
+        faces = sized((60, 80), (80, 60))
+        dataset = expand_dataset(faces, transform=v2.Resize((32, 32)))
+        assert next(iter(DataLoader(dataset, batch_size=4)))[0].shape == (4, 3, 32, 32)
+        expand_dataset(faces, eager=False)
+
+    def test_class_folders_get_no_faces_without_a_class(self) -> None:
+        faces = sized((40, 40), (40, 40))
+        faces.classes = ["rose", "tulip"]  # type: ignore[attr-defined]
+        for k, item in enumerate(faces.items):
+            item[1]["label"] = k
+        assert "belong to none" in expand_dataset(faces).no_synthetic
+
+    def test_validation_rows_are_framed_like_the_training_rows_and_get_none(self) -> None:
+        held_out = expand_dataset(sized(*[(90, 120)] * 4, partition=1), partition="val", size=64)
+        taught = expand_dataset(sized(*[(90, 120)] * 4), size=64)
+        assert held_out.frame == taught.frame
+        assert (held_out.plan.synthetic, taught.plan.synthetic) == (0, 1)
+        assert "never enter validation" in held_out.no_synthetic
+
+    def test_balance_changes_neither_size_nor_crop(self, celeba_folder: Path) -> None:
+        plain, balanced = (expand_dataset(celeba_folder, balance=wanted) for wanted in (None, "Male"))
+        assert plain.frame == balanced.frame
+        assert plain.frame.size == (40, 48)
+        assert balanced.plan.synthetic == 0
+        assert "not square" in balanced.no_synthetic
+
+
+class TestLandmarksAndSizes:
     def test_landmarks_outside_the_cut_are_not_visible(self) -> None:
         points = [[0, 20], [39, 20], [20, 20], [20, 1], [20, 60]]
         faces = Listed([(np.zeros((64, 40, 3), np.uint8), {"landmarks": points, "partition": 0})])
-        target = expand_dataset(faces, copies=0, synthetic=0, size=40)[0][1]
+        target = expand_dataset(faces, copies=0, synthetic=0, size=40, crop="square")[0][1]
         assert target["visible"].tolist() == [True, True, True, False, False]
 
 
@@ -329,7 +452,7 @@ class TestRecipes:
         assert torch.equal(flipped[50][0], flipped[flipped[50][1]["source"]][0].flip(2))
 
     def test_landmarks_follow_the_recipe_and_the_cut(self, celeba_folder: Path) -> None:
-        dataset = expand_dataset(celeba_folder, synthetic=3, recipe=v2.RandomHorizontalFlip(1.0))
+        dataset = expand_dataset(celeba_folder, synthetic=3, size=32, recipe=v2.RandomHorizontalFlip(1.0))
         before, after = (dataset[i][1]["landmarks"] for i in (8, 50))
         mirrored = before[[1, 0, 2, 4, 3]] * [-1, 1] + [31, 0]
         assert after == pytest.approx(mirrored, abs=1e-4)
@@ -342,8 +465,8 @@ class TestRecipes:
 
 class TestFilter:
     def test_blank_and_repeated_faces_are_replaced(self, celeba_folder: Path) -> None:
-        source = Faulty(seed=4)
-        dataset = expand_dataset(celeba_folder, synthetic=10, source=source)
+        source = Faulty("dcgan-32", seed=4)
+        dataset = expand_dataset(celeba_folder, synthetic=10, size=32, source=source)
         assert {name: n for name, n in dataset.rejected.items() if n} == {"flat": 2, "repeat": 1}
         keys = [dataset.synthetic_key(i) for i in range(84, 94)]
         assert keys == [0, 1, 3, 4, 6, 8, 9, 10, 11, 12]
@@ -351,13 +474,13 @@ class TestFilter:
             assert torch.equal(dataset[i][0], source.generate(1, start=key)[0])
 
     def test_it_can_be_turned_off(self, celeba_folder: Path) -> None:
-        dataset = expand_dataset(celeba_folder, synthetic=10, source=Faulty(seed=4), filter=False)
+        dataset = expand_dataset(celeba_folder, synthetic=10, size=32, source=Faulty("dcgan-32", seed=4), filter=False)
         assert dataset.rejected == {}
         assert [dataset.synthetic_key(i) for i in range(84, 94)] == list(range(10))
 
     def test_a_collapsed_model_is_named(self, celeba_folder: Path) -> None:
         with pytest.raises(FaceAugError, match=r"dcgan-32: only 1 of .* faces are usable .* it has collapsed"):
-            expand_dataset(celeba_folder, synthetic=5, source=Collapsed(seed=4))
+            expand_dataset(celeba_folder, synthetic=5, size=32, source=Collapsed("dcgan-32", seed=4))
 
 
 class Faulty(SyntheticFaceSource):
@@ -382,6 +505,7 @@ def test_the_users_transforms_come_last(celeba_folder: Path) -> None:
     dataset = expand_dataset(
         celeba_folder,
         synthetic=2,
+        size=32,
         transform=v2.ToDtype(torch.float32, scale=True),
         target_transform=lambda t: t["origin"],
     )
@@ -395,7 +519,7 @@ def test_the_users_transforms_come_last(celeba_folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore:no table says")
 @pytest.mark.parametrize("faces", [labelled_pil(), celeba_like()], ids=["labels", "40 attributes"])
 def test_any_map_style_dataset_is_expanded(faces: Listed) -> None:
-    dataset = expand_dataset(faces, synthetic=0.5, seed=2)
+    dataset = expand_dataset(faces, synthetic=0.5, size=32, seed=2)
     assert dict(dataset.sizes())["total"] == 15
     images, target = next(iter(DataLoader(dataset, batch_size=15)))
     assert images.shape == (15, 3, 32, 32)

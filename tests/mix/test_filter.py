@@ -56,7 +56,7 @@ def sighted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def obedient(every: int = 0) -> Obedient:
-    source = Obedient(seed=3)
+    source = Obedient("dcgan-32", seed=3)
     source.disobeys = every
     return source
 
@@ -65,7 +65,9 @@ def obedient(every: int = 0) -> Obedient:
 class TestBalance:
     def test_synthetic_faces_take_the_place_of_copies(self, celeba_folder: Path) -> None:
         plain = expand_dataset(celeba_folder, synthetic=0, balance="Eyeglasses", partition="all")
-        mixed = expand_dataset(celeba_folder, synthetic=20, balance="Eyeglasses", partition="all", source=obedient())
+        mixed = expand_dataset(
+            celeba_folder, synthetic=20, size=32, balance="Eyeglasses", partition="all", source=obedient()
+        )
         assert len(mixed) == len(plain)
         assert mixed.plan.augmented == plain.plan.augmented - 20
         assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
@@ -75,13 +77,13 @@ class TestBalance:
         asked = ["Eyeglasses", "Male"]
         with pytest.warns(UserWarning, match="outnumber real ones"):
             mixed = expand_dataset(
-                celeba_folder, copies=0, synthetic=200, balance=asked, partition="all", source=obedient()
+                celeba_folder, copies=0, synthetic=200, size=32, balance=asked, partition="all", source=obedient()
             )
         assert mixed.plan.augmented == 0
         assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
 
     def test_a_label_is_what_was_asked_and_is_seen(self, celeba_folder: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=20, balance="Eyeglasses", source=obedient())
+        mixed = expand_dataset(celeba_folder, synthetic=20, size=32, balance="Eyeglasses", source=obedient())
         faces = mixed.synthetic
         assert faces.asked is not None
         assert np.array_equal(faces.attributes[:, [GLASSES, MALE]], faces.asked[:, [GLASSES, MALE]])
@@ -92,30 +94,30 @@ class TestBalance:
         assert image.shape == (3, 32, 32)
 
     def test_the_combinations_asked_for_are_those_of_real_rows(self, celeba_folder: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=30, balance="Eyeglasses", source=obedient(5))
+        mixed = expand_dataset(celeba_folder, synthetic=30, size=32, balance="Eyeglasses", source=obedient(5))
         assert mixed.synthetic.asked is not None
         real = {row.tobytes() for row in mixed.real.annotations.attributes[mixed.plan.used]}
         assert {row.tobytes() for row in mixed.synthetic.asked} <= real
 
     def test_faces_that_disobey_are_replaced_and_counted(self, celeba_folder: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=30, balance="Eyeglasses", source=obedient(3))
+        mixed = expand_dataset(celeba_folder, synthetic=30, size=32, balance="Eyeglasses", source=obedient(3))
         assert 10 <= mixed.rejected["attribute"] <= 25
         assert not (mixed.synthetic.keys % 3 == 0).any()
         assert (mixed.synthetic.attributes[:, GLASSES] != 0).all()
 
     def test_a_model_that_never_obeys_is_named(self, celeba_folder: Path) -> None:
         with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
-            expand_dataset(celeba_folder, synthetic=4, balance="Eyeglasses", source=obedient(1))
+            expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=obedient(1))
 
     def test_the_balanced_sampler_counts_synthetic_faces_by_their_labels(self, celeba_folder: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=0.25, balance={"Eyeglasses": 0.3}, source=obedient())
+        mixed = expand_dataset(celeba_folder, synthetic=0.25, size=32, balance={"Eyeglasses": 0.3}, source=obedient())
         drawn = mixed.labels()[list(mixed.sampler(balanced=True)), GLASSES]
         assert (drawn > 0).mean() == pytest.approx(0.5, abs=0.15)
 
     def test_a_saved_face_says_what_was_asked(self, celeba_folder: Path, tmp_path: Path) -> None:
         import csv
 
-        report = expand_dataset(celeba_folder, synthetic=9, balance="Eyeglasses", source=obedient(4)).save(
+        report = expand_dataset(celeba_folder, synthetic=9, size=32, balance="Eyeglasses", source=obedient(4)).save(
             tmp_path / "o"
         )
         with (report.out / "metadata.csv").open(newline="") as handle:
@@ -147,7 +149,13 @@ class TestChoice:
         asked = {"Eyeglasses": 0.5, "Male": 0.5}
         plain = expand_dataset(celeba_folder, copies=0, synthetic=0, balance=asked, partition="all")
         mixed = expand_dataset(
-            celeba_folder, copies=0, synthetic=20, balance=asked, partition="all", source=Barred(seed=3)
+            celeba_folder,
+            copies=0,
+            synthetic=20,
+            size=32,
+            balance=asked,
+            partition="all",
+            source=Barred("dcgan-32", seed=3),
         )
         assert mixed.plan.augmented == plain.plan.augmented - 20
         assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
@@ -160,8 +168,10 @@ class TestChoice:
         assert len(set(faces.keys.tolist())) == 20
 
     def test_a_chosen_face_is_made_again_by_its_number(self, celeba_folder: Path, tmp_path: Path) -> None:
-        source = Barred(seed=3)
-        report = expand_dataset(celeba_folder, synthetic=5, balance="Eyeglasses", source=source).save(tmp_path / "out")
+        source = Barred("dcgan-32", seed=3)
+        report = expand_dataset(celeba_folder, synthetic=5, size=32, balance="Eyeglasses", source=source).save(
+            tmp_path / "out"
+        )
         table = (report.out / "metadata.csv").read_text().splitlines()
         assert table[0].endswith(",sha256,requested_Eyeglasses")
         assert all(replay_row(report.out, k, source=source).same for k in range(len(table) - 6, len(table) - 1))
@@ -169,27 +179,29 @@ class TestChoice:
     def test_a_model_without_such_faces_is_named(self, celeba_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(synthetic, "_HOPELESS", 512)
         monkeypatch.setattr(Barred, "every", 10**9)
-        source = Barred(seed=3)
+        source = Barred("dcgan-32", seed=3)
         with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
-            expand_dataset(celeba_folder, synthetic=4, balance="Eyeglasses", source=source)
+            expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=source)
 
     def test_a_source_that_may_not_choose_leaves_balancing_to_copies(self, celeba_folder: Path) -> None:
-        source = SyntheticFaceSource(seed=3, choose=False)
-        mixed = expand_dataset(celeba_folder, synthetic=5, balance="Eyeglasses", source=source)
+        source = SyntheticFaceSource("dcgan-32", seed=3, choose=False)
+        mixed = expand_dataset(celeba_folder, synthetic=5, size=32, balance="Eyeglasses", source=source)
         assert not mixed.synthetic.attributes.any()
         assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
 
     def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path, tmp_path: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=5, source=SyntheticFaceSource(seed=3, choose=False))
+        mixed = expand_dataset(
+            celeba_folder, synthetic=5, size=32, source=SyntheticFaceSource("dcgan-32", seed=3, choose=False)
+        )
         assert not mixed.synthetic.attributes.any()
         source = Barred("dcgan-32", seed=3, attributes={"Eyeglasses": 1})
-        mixed = expand_dataset(celeba_folder, synthetic=5, source=source)
+        mixed = expand_dataset(celeba_folder, synthetic=5, size=32, source=source)
         assert (mixed.synthetic.attributes[:, GLASSES] == 1).all()
         assert mixed.made_with["attributes"] == {"Eyeglasses": 1}
         mixed.save(tmp_path / "out")
         assert replay_row(tmp_path / "out", len(mixed) - 1, source=source).same
         with pytest.raises(ArgumentError, match="asks for Eyeglasses itself"):
-            expand_dataset(celeba_folder, synthetic=5, source=source, balance="Male")
+            expand_dataset(celeba_folder, synthetic=5, size=32, source=source, balance="Male")
 
 
 class Copyist(SyntheticFaceSource):
@@ -206,17 +218,16 @@ class Copyist(SyntheticFaceSource):
 
 
 def test_copies_of_real_faces_and_their_mirror_images_are_left_out(celeba_folder: Path) -> None:
-    source = Copyist(seed=4)
-    source.training = expand_dataset(celeba_folder, copies=0, synthetic=0, size=(32, 32))[11][0]
+    source = Copyist("dcgan-32", seed=4)
     # Cut as the model's faces are.
-    source.training = expand_dataset(celeba_folder, copies=0, synthetic=1)[11][0]
-    dataset = expand_dataset(celeba_folder, synthetic=8, source=source)
+    source.training = expand_dataset(celeba_folder, copies=0, synthetic=1, size=32)[11][0]
+    dataset = expand_dataset(celeba_folder, synthetic=8, size=32, source=source)
     assert dataset.rejected["copy"] == 2
     assert dataset.synthetic.keys.tolist() == [0, 1, 2, 4, 6, 7, 8, 9]
 
 
 def test_another_face_is_no_copy() -> None:
-    faces = SyntheticFaceSource(seed=9).generate(40).permute(0, 2, 3, 1).contiguous().numpy()
+    faces = SyntheticFaceSource("dcgan-32", seed=9).generate(40).permute(0, 2, 3, 1).contiguous().numpy()
     words = hash_faces(faces)
     known = Known(words[:20, 0], lambda k: faces[k])
     assert all(known.repeats(faces[k], words[k]) for k in range(20))

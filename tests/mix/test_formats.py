@@ -37,7 +37,7 @@ def classes(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_any_number_of_processes_writes_the_same_folder(celeba_folder: Path, tmp_path: Path, workers: int) -> None:
-    dataset = expand_dataset(celeba_folder, synthetic=9, balance="Eyeglasses", partition="all", seed=3)
+    dataset = expand_dataset(celeba_folder, synthetic=9, size=32, balance="Eyeglasses", partition="all", seed=3)
     dataset.save(tmp_path / "one", workers=1)
     seen: list[int] = []
     dataset.save(tmp_path / "more", workers=workers, on_progress=seen.append)
@@ -46,7 +46,7 @@ def test_any_number_of_processes_writes_the_same_folder(celeba_folder: Path, tmp
 
 
 def test_files_hold_what_the_dataset_gives(celeba_folder: Path, tmp_path: Path) -> None:
-    dataset = expand_dataset(celeba_folder, copies=2, synthetic=5, eager=False)
+    dataset = expand_dataset(celeba_folder, copies=2, synthetic=5, size=32, eager=False)
     folder = FaceFolder(dataset.save(tmp_path / "out").out)
     for i in range(len(dataset)):
         assert np.array_equal(folder.read(i), dataset[i][0].permute(1, 2, 0)), i
@@ -57,13 +57,13 @@ def test_an_unusable_out_is_refused_before_a_face_is_made(
 ) -> None:
     (tmp_path / "out").write_text("mine")
     monkeypatch.setattr(SyntheticFaceSource, "generate", None)
-    dataset = expand_dataset(celeba_folder, synthetic=5, eager=False)
+    dataset = expand_dataset(celeba_folder, synthetic=5, size=32, eager=False)
     with pytest.raises(Exception, match="is a file"):
         dataset.save(tmp_path / "out")
 
 
 def test_shards_hold_every_item_with_what_is_known_of_it(celeba_folder: Path, tmp_path: Path) -> None:
-    dataset = expand_dataset(celeba_folder, synthetic=5)
+    dataset = expand_dataset(celeba_folder, synthetic=5, size=32)
     report = dataset.save(tmp_path / "out", format="webdataset")
     assert report.files == 2
     assert not (report.out / "metadata.csv").exists()
@@ -97,8 +97,8 @@ class TestClassFolders:
 
     @pytest.mark.filterwarnings("ignore:no table says")
     def test_a_model_for_each_class_gives_its_label(self, classes: Path, tmp_path: Path) -> None:
-        models = {"tulip": SyntheticFaceSource(seed=1), "rose": SyntheticFaceSource(seed=2)}
-        dataset = expand_dataset(classes, copies=0, synthetic=6, source=models)
+        models = {"tulip": SyntheticFaceSource("dcgan-32", seed=1), "rose": SyntheticFaceSource("dcgan-32", seed=2)}
+        dataset = expand_dataset(classes, copies=0, synthetic=6, size=32, source=models)
         assert dataset.synthetic.labels.tolist() == [0, 0, 0, 0, 1, 1]
         found = torchvision.datasets.ImageFolder(dataset.save(tmp_path / "out").out)
         assert [found.targets.count(label) for label in (0, 1)] == [8, 4]
@@ -107,7 +107,7 @@ class TestClassFolders:
 
     def test_a_face_without_a_class_makes_no_class_of_its_own(self, classes: Path, tmp_path: Path) -> None:
         with pytest.warns(UserWarning, match=r"have classes \(rose, tulip\), and those of one model belong to none"):
-            dataset = expand_dataset(classes, copies=0, synthetic=3, partition="all")
+            dataset = expand_dataset(classes, copies=0, synthetic=3, size=32, partition="all")
         out = dataset.save(tmp_path / "out").out
         assert torchvision.datasets.ImageFolder(out).classes == ["rose", "tulip"]
         assert len(list(out.glob("*.png"))) == 3
@@ -117,8 +117,10 @@ class TestClassFolders:
 
     def test_the_classes_of_other_datasets_keep_their_names(self, classes: Path, tmp_path: Path) -> None:
         flowers = torchvision.datasets.ImageFolder(classes)
-        models = {"tulip": SyntheticFaceSource(seed=1)}
-        dataset = expand_dataset(Subset(flowers, range(6)), copies=0, synthetic=2, source=models, partition="all")
+        models = {"tulip": SyntheticFaceSource("dcgan-32", seed=1)}
+        dataset = expand_dataset(
+            Subset(flowers, range(6)), copies=0, synthetic=2, size=32, source=models, partition="all"
+        )
         assert dataset.synthetic.labels.tolist() == [1, 1]
         folder = FaceFolder(dataset.save(tmp_path / "out").out)
         assert [folder.classes[label] for label in folder.annotations.label] == ["rose"] * 4 + ["tulip"] * 4
@@ -131,7 +133,7 @@ class TestClassFolders:
 
 class TestReplay:
     def test_every_kind_of_row_is_made_again(self, celeba_folder: Path, tmp_path: Path) -> None:
-        report = expand_dataset(celeba_folder, synthetic=4, recipe="strong", seed=8).save(
+        report = expand_dataset(celeba_folder, synthetic=4, size=32, recipe="strong", seed=8).save(
             tmp_path / "out", format="jpg"
         )
         for row in (0, 30, 45, 83, 84, 87):
@@ -144,7 +146,7 @@ class TestReplay:
         self, celeba_folder: Path, tmp_path: Path, conditional_model: Path
     ) -> None:
         source = SyntheticFaceSource(conditional_model, seed=5, strength=1.5)
-        dataset = expand_dataset(celeba_folder, synthetic=6, balance="Eyeglasses", source=source, filter=False)
+        dataset = expand_dataset(celeba_folder, synthetic=6, size=32, balance="Eyeglasses", source=source, filter=False)
         assert (dataset.synthetic.attributes[:, 15] > 0).all()
         dataset.save(tmp_path / "out")
         for row in range(len(dataset) - 6, len(dataset)):
@@ -168,7 +170,7 @@ class TestReplay:
 
 class TestOnlySynthetic:
     def test_no_real_face_is_in_it(self, celeba_folder: Path) -> None:
-        dataset = expand_dataset(celeba_folder, copies=0, synthetic=30, only_synthetic=True)
+        dataset = expand_dataset(celeba_folder, copies=0, synthetic=30, size=32, only_synthetic=True)
         assert len(dataset) == 30
         assert {dataset[i][1]["origin"] for i in range(30)} == {2}
 
@@ -180,14 +182,14 @@ class TestOnlySynthetic:
 
 
 def test_weights_of_synthetic_faces_are_as_asked(celeba_folder: Path) -> None:
-    dataset = expand_dataset(celeba_folder, copies=0, synthetic=2, synthetic_weight=0.25)
+    dataset = expand_dataset(celeba_folder, copies=0, synthetic=2, size=32, synthetic_weight=0.25)
     assert [float(dataset[i][1]["weight"]) for i in (0, 42)] == [1.0, 0.25]
     with pytest.raises(ArgumentError, match="synthetic_weight -1"):
         expand_dataset(celeba_folder, synthetic_weight=-1)
 
 
 def test_subsets_and_random_splits_load(celeba_folder: Path) -> None:
-    dataset = expand_dataset(celeba_folder, synthetic=4, eager=False)
+    dataset = expand_dataset(celeba_folder, synthetic=4, size=32, eager=False)
     dataset.make_faces()
     parts = [Subset(dataset, [0, 50, 87]), *random_split(dataset, [0.5, 0.5], torch.Generator().manual_seed(1))]
     for part in parts:
@@ -225,7 +227,7 @@ def test_hugging_face_datasets_with_a_transform_are_expanded(
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a group of processes")
 def test_a_killed_run_goes_on_to_the_same_bytes(celeba_folder: Path, tmp_path: Path) -> None:
     words = ["--synthetic", "6", "--copies", "3", "--partition", "all", "--workers", "2", "-q"]
-    expand_dataset(celeba_folder, synthetic=6, copies=3, partition="all", eager=False).save(tmp_path / "whole")
+    expand_dataset(celeba_folder, synthetic=6, size=32, copies=3, partition="all", eager=False).save(tmp_path / "whole")
 
     def start(wait: Callable[[subprocess.Popen[bytes]], None]) -> None:
         command = [

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch.utils.data import Subset
+from PIL import ExifTags, Image
+from torch.utils.data import Subset, TensorDataset
 
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.folder import FaceFolder
@@ -137,8 +137,54 @@ def test_what_is_no_dataset_is_refused() -> None:
         RealFaces(3)  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match="the dataset is empty"):
         RealFaces(Listed([]))
-    with pytest.raises(ArgumentError, match=r"item 0: expected \(image, label or target\), found ndarray"):
-        RealFaces(Listed([SMALL]))  # type: ignore[list-item]
+    for item, found in ((SMALL[0, 0], "ndarray"), ("a.jpg", "str"), ((SMALL, 1, 2), "tuple")):
+        with pytest.raises(
+            ArgumentError, match=rf"item 0: expected \(image, label or target\) or a picture, found {found}"
+        ):
+            RealFaces(Listed([item]))  # type: ignore[list-item]
+    with pytest.raises(ArgumentError, match="found dict without 'image', with img, label"):
+        RealFaces([{"img": SMALL, "label": 1}])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [
+        [Image.fromarray(image) for image in pictures(3)],
+        pictures(3),
+        np.stack(pictures(3)),
+        torch.from_numpy(np.stack(pictures(3)).transpose(0, 3, 1, 2).copy()),
+        TensorDataset(torch.from_numpy(np.stack(pictures(3)).transpose(0, 3, 1, 2).copy())),
+    ],
+    ids=["PIL", "arrays", "one array", "one tensor", "a TensorDataset"],
+)
+def test_pictures_alone_are_faces_of_which_nothing_is_known(faces: Any) -> None:
+    real = RealFaces(faces)
+    assert len(real) == 3
+    assert np.array_equal(real.read(2), pictures(3)[2])
+    assert real.size(2) == (40, 40)
+    assert real.annotations.label.tolist() == [-1] * 3
+
+
+@pytest.mark.parametrize("shape", [(40, 40, 3), (40, 40), (2, 3, 40, 40, 3)])
+def test_an_array_that_is_no_stack_of_pictures_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ArgumentError, match=r"expected pictures \(n, height, width, 3\)"):
+        RealFaces(np.zeros(shape, np.uint8))
+
+
+def test_several_splits_are_named_and_one_is_to_be_given() -> None:
+    splits = {"train": labelled_pil(), "test": labelled_pil()}
+    with pytest.raises(ArgumentError, match=r"a dict of several datasets \(train, test\): .* faces\['train'\]"):
+        RealFaces(splits)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
+def test_a_hugging_face_dataset_dict_is_answered_with_its_splits() -> None:
+    datasets = pytest.importorskip("datasets")
+    splits = datasets.DatasetDict({"validation": datasets.Dataset.from_dict({"label": [1]})})
+    with pytest.raises(
+        ArgumentError, match=r"a DatasetDict of several datasets \(validation\): .* faces\['validation'\]"
+    ):
+        RealFaces(splits)
 
 
 def test_a_subset_of_a_face_folder_keeps_what_is_known(celeba_folder: Path) -> None:
@@ -148,16 +194,26 @@ def test_a_subset_of_a_face_folder_keeps_what_is_known(celeba_folder: Path) -> N
     assert np.array_equal(known.landmarks, folder.annotations.landmarks[[3, 5]])
 
 
-def test_the_most_common_size_is_found_without_the_unreadable_ones(tmp_path: Path) -> None:
-    sizes = [(30, 20)] * 3 + [(20, 30)] * 2 + [(8, 8)]
-    for k, size in enumerate(sizes):
-        (tmp_path / f"{k}.png").write_bytes(encode_png(np.zeros((*size, 3), np.uint8)))
+def test_sizes_are_those_of_the_pictures_as_they_are_seen(tmp_path: Path) -> None:
+    for k, (width, height) in enumerate([(20, 30), (30, 20), (8, 8), (20, 30)]):
+        (tmp_path / f"{k}.png").write_bytes(encode_png(np.zeros((height, width, 3), np.uint8)))
     (tmp_path / "z.png").write_bytes(b"no picture")
-    assert RealFaces(tmp_path).common_size() == (30, 20)
-    assert RealFaces(labelled_pil()).common_size() == (40, 40)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for name in ("t.jpg", "t.png", "t.webp"):
+        Image.new("RGB", (50, 30)).save(tmp_path / name, exif=turned)
+    real = RealFaces(tmp_path)
+    found = {real.name(row): real.size(row) for row in range(len(real))}
+    assert found["0.png"] == (20, 30)
+    assert found["z.png"] is None
+    assert {found[name] for name in ("t.jpg", "t.png", "t.webp")} == {(30, 50)}
+    assert all(found[real.name(row)] == real.read(row).shape[1::-1] for row in range(len(real) - 1))
+    assert real.distinct_sizes(range(4)) == [(20, 30), (30, 20)]
+    assert real.distinct_sizes(range(4), "square", most=9) == [(20, 20), (8, 8)]
+    assert real.mean_area([0, 2]) == 332
 
 
 def test_a_folder_of_unreadable_pictures_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(RefusedError, match="none of its pictures can be read"):
-        RealFaces(tmp_path).common_size()
+        RealFaces(tmp_path).distinct_sizes([0])

@@ -13,7 +13,7 @@ from faceaug.train.faces import load_faces
 
 
 def faces(n: int, seed: int) -> np.ndarray:
-    return np.ascontiguousarray(SyntheticFaceSource(seed=seed).generate(n).permute(0, 2, 3, 1).numpy())
+    return np.ascontiguousarray(SyntheticFaceSource("dcgan-32", seed=seed).generate(n).permute(0, 2, 3, 1).numpy())
 
 
 def test_faces_of_the_same_kind_pass_and_torn_ones_do_not() -> None:

@@ -14,7 +14,7 @@ from faceaug.synthesize import SyntheticFaceSource
 
 @pytest.fixture
 def dataset(celeba_folder: Path) -> ExpandedDataset:
-    return expand_dataset(celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, seed=3)
+    return expand_dataset(celeba_folder, synthetic=5, size=32, balance={"Eyeglasses": 0.3}, seed=3)
 
 
 def test_a_pass_yields_every_index_once_and_the_next_pass_another_order(dataset: ExpandedDataset) -> None:
@@ -82,8 +82,8 @@ def test_a_balanced_pass_shows_every_combination_equally_often(celeba_folder: Pa
 
 
 def test_faces_of_which_nothing_is_known_are_a_group_of_their_own_in_a_balanced_pass(celeba_folder: Path) -> None:
-    source = SyntheticFaceSource(choose=False)
-    dataset = expand_dataset(celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, source=source, seed=3)
+    source = SyntheticFaceSource("dcgan-32", choose=False)
+    dataset = expand_dataset(celeba_folder, synthetic=5, size=32, balance={"Eyeglasses": 0.3}, source=source, seed=3)
     drawn = np.concatenate([list(s) for s in [dataset.sampler(balanced=True)] for _ in range(40)])
     assert (drawn >= len(dataset.plan.rows)).mean() == pytest.approx(1 / 3, abs=0.04)
 

@@ -18,8 +18,9 @@ from faceaug.errors import ArgumentError, RefusedError
 from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.manifest import COLUMNS
-from faceaug.mix import ExpandedDataset, blocks, expand_dataset
+from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row
 from faceaug.synthesize import SyntheticFaceSource
+from tests.conftest import picture
 from tests.mix.sources import labelled_pil, pictures
 
 RECIPE = '[[transform]]\nname = "Rotate"\ndegrees = 25\n[[transform]]\nname = "HorizontalFlip"\n'
@@ -30,8 +31,8 @@ def dataset(celeba_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ex
     recipe = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     recipe.write_text(RECIPE)
     return expand_dataset(
-        celeba_folder, synthetic=5, balance={"Eyeglasses": 0.3}, recipe=recipe, source=SyntheticFaceSource(seed=11),
-        seed=11,
+        celeba_folder, synthetic=5, size=32, balance={"Eyeglasses": 0.3}, recipe=recipe,
+        source=SyntheticFaceSource("dcgan-32", seed=11), seed=11,
     )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def test_the_operations_of_a_row_make_its_picture_again(saved: Path, celeba_fold
     for row in augmented[::7]:
         picture = pictures_of.read(pictures_of.names.index(row["source_file"]))
         made = recipe.render(picture, json.loads(row["operations"]))
-        again = crop_face(made, run["crop"], tuple(run["size"]))
+        again = crop_face(made, run["crop"], (32, 32))
         assert np.array_equal(again, np.asarray(Image.open(saved / row["file_name"])))
 
 
@@ -99,6 +100,7 @@ def test_dataset_json_holds_versions_seeds_and_arguments(saved: Path) -> None:
     run = document["run"]
     assert (run["seed"], run["model"], run["model_seed"], run["balance"]) == (11, "dcgan-32", 11, {"Eyeglasses": 0.3})
     assert len(run["model_sha256"]) == 64
+    assert (run["size"], run["crop"]) == ("32x32", "center178")
 
 
 def test_synthetic_pngs_say_what_they_are_and_others_do_not(saved: Path) -> None:
@@ -185,7 +187,7 @@ def test_a_torn_line_of_an_interrupted_save_is_written_again(
 
 def test_a_run_with_other_arguments_is_not_continued(celeba_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = expand_dataset(celeba_folder, copies=0, synthetic=2)
+    first = expand_dataset(celeba_folder, copies=0, synthetic=2, size=32)
     first.save(out)
     marker = json.loads((out / "dataset.json").read_bytes())
     (out / "dataset.json").write_text(json.dumps({"run": marker["run"], "finished": False}))
@@ -223,7 +225,7 @@ def test_an_unreadable_picture_is_left_out_with_its_copies_and_named(tmp_path: P
     for k, image in enumerate(pictures(4)):
         (faces / f"{k}.png").write_bytes(encode_png(image))
     (faces / "2.png").write_bytes(encode_png(pictures(1)[0])[:500])
-    report = expand_dataset(faces, copies=2, synthetic=3, partition="all").save(tmp_path / "out")
+    report = expand_dataset(faces, copies=2, synthetic=3, size=32, partition="all").save(tmp_path / "out")
     assert dict(report.sizes) == {"original": 4, "cleaned": 3, "augmented": 6, "synthetic": 3, "total": 12}
     assert len(report.unreadable) == 1
     assert "2.png" in report.unreadable[0]
@@ -236,7 +238,7 @@ def test_an_unreadable_picture_is_left_out_with_its_copies_and_named(tmp_path: P
 
 @pytest.mark.filterwarnings("ignore:no table says")
 def test_a_dataset_without_files_is_saved_too(tmp_path: Path) -> None:
-    dataset = expand_dataset(labelled_pil(), synthetic=2)
+    dataset = expand_dataset(labelled_pil(), synthetic=2, size=32)
     dataset.save(tmp_path / "out")
     folder = FaceFolder(tmp_path / "out")
     assert folder.annotations.label.tolist() == [0, 1, 2] * 4 + [-1, -1]
@@ -244,9 +246,9 @@ def test_a_dataset_without_files_is_saved_too(tmp_path: Path) -> None:
 
 
 def test_the_users_transforms_are_not_written(celeba_folder: Path, tmp_path: Path) -> None:
-    plain = expand_dataset(celeba_folder, copies=0, synthetic=2)
+    plain = expand_dataset(celeba_folder, copies=0, synthetic=2, size=32)
     changed = expand_dataset(
-        celeba_folder, copies=0, synthetic=2, transform=lambda x: x * 0, target_transform=lambda _: None
+        celeba_folder, copies=0, synthetic=2, size=32, transform=lambda x: x * 0, target_transform=lambda _: None
     )
     plain.save(tmp_path / "plain")
     changed.save(tmp_path / "changed")
@@ -261,6 +263,38 @@ def test_the_summary_and_the_json_say_the_same(dataset: ExpandedDataset, tmp_pat
     text = report.summary(verbose=True)
     assert "Eyeglasses: 14.3% before, 3" in text
     assert f"{len(dataset)}" in text
+    assert text.startswith("pictures of 32x32 pixels, crop center178; of 42 real ones 42 cropped, 42 made smaller\n")
+    assert "synthetic faces: dcgan-32, 32x32" in text
+    assert (document["size"], document["model"], document["no_synthetic"]) == ("32x32", "dcgan-32, 32x32", "")
+    assert document["framed"]["reduced"] == {"count": 42, "pictures": []}  # all of them
+
+
+def test_pictures_that_are_padded_are_counted_and_named(tmp_path: Path) -> None:
+    shapes = {"a": (40, 40), "b": (30, 40), "c": (40, 40), "d": (20, 20)}
+    for name, (height, width) in shapes.items():
+        (tmp_path / f"{name}.png").write_bytes(encode_png(picture(1, height=height, width=width)))
+    dataset = expand_dataset(tmp_path, size=40, synthetic=0, partition="all", eager=False)
+    report = dataset.save(tmp_path.parent / "padded")
+    assert {name: found for name, found in report.framed.items() if found} == {
+        "padded": ("b.png",),
+        "enlarged": ("d.png",),
+    }
+    assert report.summary().startswith(
+        "pictures of 40x40 pixels; of 4 real ones 1 padded, 1 made larger\n  padded: b.png\n  made larger: d.png\n"
+    )
+    assert report.to_json()["framed"]["padded"] == {"count": 1, "pictures": ["b.png"]}
+    page = (report.out / "report.html").read_text("utf-8")
+    assert "1 padded, 1 made larger" in page
+    shards = dataset.save(tmp_path.parent / "shards", format="webdataset")
+    assert shards.framed == report.framed
+
+
+def test_a_row_of_a_folder_with_sizes_of_their_own_is_made_again(tmp_path: Path) -> None:
+    for name, (height, width) in {"a": (40, 30), "b": (30, 40)}.items():
+        (tmp_path / f"{name}.png").write_bytes(encode_png(picture(1, height=height, width=width)))
+    report = expand_dataset(tmp_path, partition="all", eager=False).save(tmp_path.parent / "own")
+    assert report.size is None
+    assert all(replay_row(report.out, k).same for k in range(4))
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(

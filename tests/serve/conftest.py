@@ -25,7 +25,7 @@ from PIL import Image
 from faceaug.serve import Engine, FaceService
 from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
-from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from faceaug.synthesize.weights import DEFAULT_MODEL
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "cloud_function"
 PLAIN = ("dcgan-32", "dcgan-32-report")  # bundled, and take no attributes
@@ -50,7 +50,7 @@ def service(engine: Engine) -> FaceService:
 @pytest.fixture
 def obedient(conditional_model: Path) -> Iterator[Engine]:
     """An engine whose first model takes no attributes, and whose second does; it has learnt nothing yet."""
-    made = Engine({"dcgan-32": load_model, CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    made = Engine({"dcgan-32": load_model, DEFAULT_MODEL: partial(load_model, conditional_model)})
     yield made
     made.close()
 

@@ -18,7 +18,7 @@ from faceaug.serve import Engine
 from faceaug.serve.app import create_app
 from faceaug.serve.limits import RateLimit, host_is_ours
 from faceaug.synthesize import Model, load_model
-from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from faceaug.synthesize.weights import DEFAULT_MODEL
 from tests.serve.conftest import bundled, tiles
 
 
@@ -34,7 +34,7 @@ def test_the_api_answers_with_faces(client: TestClient) -> None:
     answer = client.get("/api/faces?n=4&seed=7")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert (answer.headers["x-faceaug-seed"], answer.headers["x-faceaug-grid"]) == ("7", "2x2")
-    expected = SyntheticFaceSource(seed=7).generate(4).permute(0, 2, 3, 1).numpy()
+    expected = SyntheticFaceSource("dcgan-32", seed=7).generate(4).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(tiles(answer.content, 2, 2), expected)
 
 
@@ -153,16 +153,16 @@ def test_meta_lists_the_models(client: TestClient) -> None:
 
 
 def test_attributes_are_offered_for_a_model_that_takes_them(obedient: Engine) -> None:
-    with TestClient(create_app(obedient, start=CONDITIONAL_MODEL)) as client:
+    with TestClient(create_app(obedient, start=DEFAULT_MODEL)) as client:
         assert [model["attributes"][:1] for model in client.get("/api/meta").json()["models"]] == [
             [],
             ["5_o_Clock_Shadow"],
         ]
         assert client.get("/api/faces?seed=1&attributes=Smiling:1").status_code == 200
         page = client.get("/").text
-        assert f'<option value="{CONDITIONAL_MODEL}" selected>' in page
+        assert f'<option value="{DEFAULT_MODEL}" selected>' in page
         assert "disabled>" not in page.split('name="attributes"')[1][:200]
-        asked = client.get(f"/?seed=1&model={CONDITIONAL_MODEL}&attributes=Smiling:1&unasked=kept").text
+        asked = client.get(f"/?seed=1&model={DEFAULT_MODEL}&attributes=Smiling:1&unasked=kept").text
         assert 'data-wishes="Smiling:1"' in asked
         assert "seed=1&amp;attributes=Smiling:1&amp;unasked=kept" in asked
 

@@ -35,7 +35,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from faceaug.serve import Engine
 from faceaug.serve.app import ASGI, Receive, Scope, Send, create_app
 from faceaug.synthesize import load_model
-from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from faceaug.synthesize.weights import DEFAULT_MODEL
 from tests.serve.conftest import bundled, pixels
 
 WIDTHS = (360, 1280, 2560)
@@ -301,7 +301,7 @@ class Gate:
 def held(conditional_model: Path) -> Iterator[tuple[str, Gate]]:
     """A page whose faces come when the gate is opened."""
     gate = Gate()
-    engine = Engine({CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    engine = Engine({DEFAULT_MODEL: partial(load_model, conditional_model)})
     for url in serve(engine, between=gate):
         yield url, gate
         gate.open.set()
@@ -415,10 +415,10 @@ def test_it_works_as_a_form_without_script(chromium: webdriver.Chrome, url: str)
 
 @pytest.fixture
 def switched(chromium: webdriver.Chrome, conditional_model: Path) -> Iterator[Page]:
-    engine = Engine({"dcgan-32": load_model, CONDITIONAL_MODEL: partial(load_model, conditional_model)})
+    engine = Engine({"dcgan-32": load_model, DEFAULT_MODEL: partial(load_model, conditional_model)})
     calm = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # no fading: a picture is there or it is not
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": calm})
-    for url in serve(engine, start=CONDITIONAL_MODEL):
+    for url in serve(engine, start=DEFAULT_MODEL):
         page = Page(chromium, url)
         yield page
         assert page.errors() == []
@@ -441,7 +441,7 @@ def ask_for(page: Page, name: str, value: str) -> tuple[NDArray[np.int16], list[
 def test_a_switch_changes_the_request_and_the_picture_of_the_same_faces(switched: Page) -> None:
     before, seed = switched.faces(), switched.run("return document.getElementById('facts').textContent")
     smiling, (faces, walk) = ask_for(switched, "Smiling", "1")
-    assert (faces["attributes"], faces["unasked"], faces["model"]) == (["Smiling:1"], ["kept"], [CONDITIONAL_MODEL])
+    assert (faces["attributes"], faces["unasked"], faces["model"]) == (["Smiling:1"], ["kept"], [DEFAULT_MODEL])
     assert walk["attributes"] == ["Smiling:1"]
     serious, (faces, _) = ask_for(switched, "Smiling", "-1")
     assert faces["attributes"] == ["Smiling:-1"]

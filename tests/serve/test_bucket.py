@@ -120,7 +120,7 @@ def test_the_function_fetches_its_model_once_for_eight_callers(storage: Storage,
             assert picture.format == "PNG"
             assert picture.info["model"] == "dcgan-32"
         assert headers["X-Faceaug-Grid"] == "2x2"
-        expected = SyntheticFaceSource(seed=seed).generate(4).permute(0, 2, 3, 1).numpy()
+        expected = SyntheticFaceSource("dcgan-32", seed=seed).generate(4).permute(0, 2, 3, 1).numpy()
         assert np.array_equal(tiles(body, 2, 2), expected)
     assert storage.downloads("model.safetensors") == 1
     assert storage.downloads("config.json") == 1

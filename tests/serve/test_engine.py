@@ -172,7 +172,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again_by_the_next_request() -> N
         tries.append(1)
         if len(tries) == 1:
             raise WeightsError("not there yet")
-        return load_model()
+        return load_model("dcgan-32")
 
     engine = Engine({"moody": moody})
     service = FaceService(engine)

@@ -38,7 +38,7 @@ def picture_facts(body: bytes) -> dict[Any, Any]:
 def test_the_faces_are_those_of_the_source(service: FaceService) -> None:
     status, body, headers = asked(service, "n=5&seed=7")
     assert (status, headers["Content-Type"], headers["X-Faceaug-Grid"]) == (200, "image/png", "3x2")
-    expected = SyntheticFaceSource(seed=7).generate(5).permute(0, 2, 3, 1).numpy()
+    expected = SyntheticFaceSource("dcgan-32", seed=7).generate(5).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(tiles(body, 3, 2)[:5], expected)
     later = tiles(asked(service, "n=2&seed=7&face=3")[1], 2, 1)
     assert np.array_equal(later, expected[3:])
@@ -121,7 +121,7 @@ def test_a_zip_is_a_folder_of_faces_that_can_be_loaded(service: FaceService, tmp
         assert row["origin"] == "synthetic"
         assert hashlib.sha256((tmp_path / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]
     folder = FaceFolder(tmp_path)
-    expected = SyntheticFaceSource(seed=7).generate(5).permute(0, 2, 3, 1).numpy()
+    expected = SyntheticFaceSource("dcgan-32", seed=7).generate(5).permute(0, 2, 3, 1).numpy()
     assert all(np.array_equal(folder[k][0], expected[k]) for k in range(5))
 
 
@@ -199,7 +199,7 @@ def test_who_gave_up_waiting_is_no_error_and_no_work(caplog: pytest.LogCaptureFi
 
     def slow() -> Model:
         gate.wait(30)
-        return load_model()
+        return load_model("dcgan-32")
 
     held = Engine({"held": slow})
     service = FaceService(held)
@@ -237,7 +237,7 @@ def test_faces_in_half_precision_are_those_of_the_source_and_say_so() -> None:
     engine = bundled(precision="bf16")
     status, body, headers = asked(FaceService(engine), "n=3&seed=7")
     assert status == 200
-    expected = SyntheticFaceSource(seed=7, precision="bf16").generate(3).permute(0, 2, 3, 1).numpy()
+    expected = SyntheticFaceSource("dcgan-32", seed=7, precision="bf16").generate(3).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(tiles(body, 2, 2)[:3], expected)
     with Image.open(io.BytesIO(body)) as picture:
         assert picture.info["precision"] == "bf16"

@@ -67,7 +67,7 @@ def test_a_model_from_a_bucket_makes_the_faces_of_the_bundled_one(function: Func
     from faceaug.synthesize import SyntheticFaceSource
     from tests.serve.conftest import tiles
 
-    expected = SyntheticFaceSource(seed=1).generate(2).permute(0, 2, 3, 1).numpy()
+    expected = SyntheticFaceSource("dcgan-32", seed=1).generate(2).permute(0, 2, 3, 1).numpy()
     assert (tiles(body, 2, 1) == expected).all()
 
 

@@ -19,7 +19,7 @@ from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.synthesize.asking import Wish, named_attributes, parse_attributes
 from faceaug.synthesize.render import between
 from faceaug.synthesize.toggles import toggle_sheet, write_toggles
-from faceaug.synthesize.weights import CONDITIONAL_MODEL, DEFAULT_MODEL, default_model
+from faceaug.synthesize.weights import DEFAULT_MODEL, default_model
 
 GLASSES, MALE = ATTRIBUTES.index("Eyeglasses"), ATTRIBUTES.index("Male")
 WANTED = {"Eyeglasses": 1, "Male": -1}
@@ -155,7 +155,7 @@ def test_an_unguided_edit_tells_the_generator_another_value_of_one_attribute(sou
 
 def test_edit_without_attributes_or_with_an_unknown_one_is_refused(source: SyntheticFaceSource) -> None:
     with pytest.raises(ArgumentError, match="takes no attributes"):
-        SyntheticFaceSource().edit(0, "Smiling")
+        SyntheticFaceSource("dcgan-32").edit(0, "Smiling")
     with pytest.raises(ArgumentError, match="'Smile'.*Smiling"):
         source.edit(0, "Smile")
 
@@ -218,11 +218,18 @@ def test_a_damaged_config_or_table_is_refused(conditional_model: Path, tmp_path:
             load_model(folder)
 
 
-def test_the_default_model_obeys_attributes_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_model_is_the_smallest_that_is_large_enough() -> None:
+    assert default_model() == default_model(attributes={"Male": 1}) == DEFAULT_MODEL == "faces-64"
+    assert [default_model(size=size) for size in (8, 32, 33, 64)] == ["dcgan-32", "dcgan-32", "faces-64", "faces-64"]
+    assert default_model(attributes={"Male": 1}, size=32) == "faces-64"
+    assert SyntheticFaceSource(seed=1).config.name == load_model().config.name == "faces-64"
+    with pytest.raises(ArgumentError, match=r"largest faces a bundled model makes have 64x64 pixels .* 65 were asked"):
+        default_model(size=65)
+
+
+def test_where_no_bundled_model_obeys_attributes_faces_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     from faceaug.synthesize import weights
 
-    monkeypatch.setattr(weights, "BUNDLED", {DEFAULT_MODEL: ""})
-    assert default_model({"Male": 1}) == DEFAULT_MODEL
-    monkeypatch.setattr(weights, "BUNDLED", {DEFAULT_MODEL: "", CONDITIONAL_MODEL: ""})
-    assert default_model({"Male": 1}) == CONDITIONAL_MODEL
-    assert default_model(None) == default_model({}) == DEFAULT_MODEL
+    monkeypatch.setattr(weights, "BUNDLED", {"dcgan-32": "", "dcgan-32-report": ""})
+    assert default_model(attributes={"Male": 1}) == default_model(attributes=True, size=20) == "dcgan-32"
+    assert default_model() in weights.BUNDLED

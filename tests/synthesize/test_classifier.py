@@ -149,7 +149,7 @@ def test_the_bundled_classifier_knows_the_forty_attributes_in_the_order_of_the_t
     assert classifier.config.license == "LicenseRef-CelebA-NonCommercial"
     assert classifier.balanced_accuracy.mean() > 0.75
     assert [config.name for config in bundled_classifiers()] == ["attributes-64"]
-    assert classifier.logits(SyntheticFaceSource(seed=1).generate(3)).shape == (3, 40)
+    assert classifier.logits(SyntheticFaceSource("dcgan-32", seed=1).generate(3)).shape == (3, 40)
 
 
 def test_the_bundled_classifier_is_checked_against_the_code_not_against_its_own_config(

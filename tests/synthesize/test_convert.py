@@ -77,20 +77,20 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_saved_model_is_the_model_bit_for_bit(tmp_path: Path) -> None:
-    source = SyntheticFaceSource(seed=2)
+    source = SyntheticFaceSource("dcgan-32", seed=2)
     assert source.save_pretrained(tmp_path / "m").sha256 == source.config.sha256
     again = SyntheticFaceSource.from_pretrained(tmp_path / "m", seed=2)
     assert torch.equal(again.generate(70), source.generate(70))
     with pytest.raises(RefusedError, match="another run"):
-        export_folder(load_model(), tmp_path / "m")
+        export_folder(load_model("dcgan-32"), tmp_path / "m")
 
 
 def test_onnx_makes_the_same_faces(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     path = tmp_path / "faces.onnx"
-    assert export_onnx(load_model(), path) < 1e-4
-    source = SyntheticFaceSource(seed=8)
+    assert export_onnx(load_model("dcgan-32"), path) < 1e-4
+    source = SyntheticFaceSource("dcgan-32", seed=8)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (faces,) = session.run(None, {"latents": source.latents(5).numpy()})
     pixels = torch.from_numpy(faces).add(1).mul(127.5).round().to(torch.uint8)
@@ -110,5 +110,5 @@ def test_onnx_of_a_model_that_obeys_attributes_has_them_as_its_second_input(
 def test_onnx_without_its_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ArgumentError, match=r"pip install 'faceaug\[onnx\]'"):
-        export_onnx(load_model(), tmp_path / "faces.onnx")
+        export_onnx(load_model("dcgan-32"), tmp_path / "faces.onnx")
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_names_and_folders_need_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    SyntheticFaceSource().save_pretrained(tmp_path / "owner" / "model")
+    SyntheticFaceSource("dcgan-32").save_pretrained(tmp_path / "owner" / "model")
     monkeypatch.chdir(tmp_path)
     for name in ("dcgan-32", tmp_path / "owner" / "model", "owner/model"):
         assert SyntheticFaceSource.from_pretrained(name).config.name == "dcgan-32"
@@ -51,7 +51,7 @@ def test_the_hub_is_not_asked_unless_told_to(tmp_path: Path, monkeypatch: pytest
 def test_what_the_cache_holds_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = pytest.importorskip("huggingface_hub")
     blobs, asked = tmp_path / "blobs", []
-    SyntheticFaceSource().save_pretrained(blobs)
+    SyntheticFaceSource("dcgan-32").save_pretrained(blobs)
     snapshot = tmp_path / "snapshot"
     snapshot.mkdir()
     for file in blobs.iterdir():  # as the cache does it
@@ -63,7 +63,7 @@ def test_what_the_cache_holds_is_loaded(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(hub, "snapshot_download", fetched)
     source = SyntheticFaceSource.from_pretrained("owner/model", revision="v1", download=True, seed=3)
-    assert torch.equal(source.generate(3), SyntheticFaceSource(seed=3).generate(3))
+    assert torch.equal(source.generate(3), SyntheticFaceSource("dcgan-32", seed=3).generate(3))
     assert asked == [("owner/model", False, ["README.md", "config.json", "model.safetensors"])]
 
 

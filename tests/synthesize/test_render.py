@@ -11,10 +11,10 @@ from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between,
 
 
 def test_folding_batch_norm_changes_nothing_but_rounding() -> None:
-    generator = load_model().generator
+    generator = load_model("dcgan-32").generator
     folded = fold_batch_norm(generator)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    z = SyntheticFaceSource(seed=5).latents(16)
+    z = SyntheticFaceSource("dcgan-32", seed=5).latents(16)
     with torch.inference_mode():
         torch.testing.assert_close(folded(z), generator(z), rtol=1e-4, atol=1e-5)
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in generator.modules())
@@ -28,11 +28,13 @@ def test_larger_generators_are_folded_and_rendered_too(size: int) -> None:
 
 
 def test_half_precision_faces_are_the_same_faces_to_a_few_grey_levels() -> None:
-    exact, fast = SyntheticFaceSource(seed=3), SyntheticFaceSource(seed=3, precision="bf16")
+    exact, fast = SyntheticFaceSource("dcgan-32", seed=3), SyntheticFaceSource("dcgan-32", seed=3, precision="bf16")
     difference = (exact.generate(70).int() - fast.generate(70).int()).abs()
     assert difference.float().mean() < 2
     assert difference.max() < 40
-    assert torch.equal(fast.generate(70)[65:], SyntheticFaceSource(seed=3, precision="bf16").generate(5, start=65))
+    assert torch.equal(
+        fast.generate(70)[65:], SyntheticFaceSource("dcgan-32", seed=3, precision="bf16").generate(5, start=65)
+    )
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -41,7 +43,7 @@ def test_an_unknown_precision_is_refused() -> None:
 
 
 def test_a_face_does_not_depend_on_its_company_in_the_block() -> None:
-    source = SyntheticFaceSource(seed=3)
+    source = SyntheticFaceSource("dcgan-32", seed=3)
     z = source.latents(BLOCK + 7)
     whole = source.render(z)
     assert torch.equal(whole[5:6], source.render(z[5:6]))
@@ -51,10 +53,10 @@ def test_a_face_does_not_depend_on_its_company_in_the_block() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_smaller_passes_make_the_same_faces(precision: RenderPrecision) -> None:
-    z = SyntheticFaceSource(seed=3).latents(BLOCK)
-    whole = Renderer(load_model().generator, precision, torch.device("cpu"))
-    parts = Renderer(load_model().generator, precision, torch.device("cpu"))
-    sizes = parts.allow_parts(SyntheticFaceSource(seed=8).latents(BLOCK))
+    z = SyntheticFaceSource("dcgan-32", seed=3).latents(BLOCK)
+    whole = Renderer(load_model("dcgan-32").generator, precision, torch.device("cpu"))
+    parts = Renderer(load_model("dcgan-32").generator, precision, torch.device("cpu"))
+    sizes = parts.allow_parts(SyntheticFaceSource("dcgan-32", seed=8).latents(BLOCK))
     assert sizes[-1] in {32, BLOCK}
     expected = whole.block(z)
     for count in (1, 7, 8, 9, 24, 31, 33, 64):
@@ -80,7 +82,7 @@ def test_passes_that_would_change_a_bit_are_not_used() -> None:
 
 def test_latents_of_another_length_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"shape \(2, 7\): expected \(n, 100\)"):
-        SyntheticFaceSource().render(torch.zeros(2, 7))
+        SyntheticFaceSource("dcgan-32").render(torch.zeros(2, 7))
 
 
 def test_truncation_keeps_the_order_and_stays_within_the_limit() -> None:
@@ -94,7 +96,7 @@ def test_truncation_keeps_the_order_and_stays_within_the_limit() -> None:
 
 
 def test_truncated_normal_numbers_are_distributed_as_such() -> None:
-    cut = truncate(SyntheticFaceSource(seed=1).latents(200), 1.0, "normal")
+    cut = truncate(SyntheticFaceSource("dcgan-32", seed=1).latents(200), 1.0, "normal")
     assert cut.std().item() == pytest.approx(0.5396, abs=0.01)  # of N(0, 1) cut off at 1
 
 
@@ -103,17 +105,20 @@ def test_truncation_scales_uniform_numbers_and_refuses_nonsense() -> None:
     assert torch.equal(truncate(z, 0.5, "uniform"), z / 2)
     for limit in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ArgumentError, match="truncation"):
-            SyntheticFaceSource(truncation=limit)
+            SyntheticFaceSource("dcgan-32", truncation=limit)
 
 
 def test_truncated_faces_are_less_diverse() -> None:
-    spread = [SyntheticFaceSource(seed=1, truncation=t).generate(64).float().std(dim=0).mean() for t in (None, 0.5)]
+    spread = [
+        SyntheticFaceSource("dcgan-32", seed=1, truncation=t).generate(64).float().std(dim=0).mean()
+        for t in (None, 0.5)
+    ]
     assert spread[1] < 0.8 * spread[0]
 
 
 @pytest.mark.parametrize("latent", ["normal", "uniform"])
 def test_the_way_between_two_vectors_begins_and_ends_at_them(latent: str) -> None:
-    a, b = SyntheticFaceSource(seed=2).latents(2)
+    a, b = SyntheticFaceSource("dcgan-32", seed=2).latents(2)
     way = between(a, b, 7, latent)
     assert way.shape == (7, 100)
     assert torch.equal(way[0], a)
@@ -121,14 +126,14 @@ def test_the_way_between_two_vectors_begins_and_ends_at_them(latent: str) -> Non
 
 
 def test_normal_vectors_keep_their_length_on_the_way() -> None:
-    a, b = SyntheticFaceSource(seed=2).latents(2)
+    a, b = SyntheticFaceSource("dcgan-32", seed=2).latents(2)
     lengths = between(a, b, 9, "normal").norm(dim=1)
     assert lengths.min() > 0.98 * min(a.norm(), b.norm())
     assert torch.equal(between(a, a, 3, "normal"), a.repeat(3, 1))
 
 
 def test_interpolation_ends_are_the_faces_themselves() -> None:
-    source = SyntheticFaceSource(seed=4)
+    source = SyntheticFaceSource("dcgan-32", seed=4)
     way = source.interpolate(3, 200, 5)
     assert way.shape == (5, 3, 32, 32)
     assert torch.equal(way[0], source.generate(1, start=3)[0])

@@ -20,7 +20,7 @@ from faceaug.synthesize import SyntheticFaceSource
 
 @pytest.fixture(scope="module")
 def source() -> SyntheticFaceSource:
-    return SyntheticFaceSource(n=300, seed=3)
+    return SyntheticFaceSource("dcgan-32", n=300, seed=3)
 
 
 def test_faces_are_uint8_pictures_that_differ(source: SyntheticFaceSource) -> None:
@@ -34,8 +34,10 @@ def test_faces_are_uint8_pictures_that_differ(source: SyntheticFaceSource) -> No
 @given(start=st.integers(0, 200), n=st.integers(1, 130))
 @settings(max_examples=25, deadline=None)
 def test_face_k_does_not_depend_on_how_it_was_asked_for(start: int, n: int) -> None:
-    source = SyntheticFaceSource(seed=3)
-    assert torch.equal(source.generate(n, start=start), SyntheticFaceSource(seed=3).generate(start + n)[start:])
+    source = SyntheticFaceSource("dcgan-32", seed=3)
+    assert torch.equal(
+        source.generate(n, start=start), SyntheticFaceSource("dcgan-32", seed=3).generate(start + n)[start:]
+    )
 
 
 def test_face_k_does_not_depend_on_threads(source: SyntheticFaceSource) -> None:
@@ -44,7 +46,7 @@ def test_face_k_does_not_depend_on_threads(source: SyntheticFaceSource) -> None:
     try:
         for threads in (1, 2, 4):
             torch.set_num_threads(threads)
-            found.append(SyntheticFaceSource(seed=3).generate(130))
+            found.append(SyntheticFaceSource("dcgan-32", seed=3).generate(130))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(found[0], found[1])
@@ -52,7 +54,7 @@ def test_face_k_does_not_depend_on_threads(source: SyntheticFaceSource) -> None:
 
 
 def test_another_seed_gives_other_faces(source: SyntheticFaceSource) -> None:
-    assert not torch.equal(source.generate(4), SyntheticFaceSource(seed=4).generate(4))
+    assert not torch.equal(source.generate(4), SyntheticFaceSource("dcgan-32", seed=4).generate(4))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
@@ -79,7 +81,7 @@ def test_indices_behave_as_those_of_a_sequence(source: SyntheticFaceSource) -> N
 
 def test_generating_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    SyntheticFaceSource(seed=9).generate(3)
+    SyntheticFaceSource("dcgan-32", seed=9).generate(3)
     assert torch.equal(before[0], torch.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])
 
@@ -108,7 +110,7 @@ def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(
 
 def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    source = SyntheticFaceSource(seed=1)
+    source = SyntheticFaceSource("dcgan-32", seed=1)
     source.save(whole, 600)
 
     class StopError(Exception):
@@ -122,7 +124,7 @@ def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatc
         source.save(cut, 600, on_progress=stop)
     assert not (cut / "metadata.csv").exists()
     untouched = (cut / "000000.png").stat().st_mtime_ns
-    SyntheticFaceSource(seed=1).save(cut, 600)
+    SyntheticFaceSource("dcgan-32", seed=1).save(cut, 600)
     assert (cut / "000000.png").stat().st_mtime_ns == untouched
     names = sorted(p.name for p in whole.iterdir())
     assert names == sorted(p.name for p in cut.iterdir())
@@ -130,7 +132,7 @@ def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatc
 
 
 def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:
-    source = SyntheticFaceSource(seed=1)
+    source = SyntheticFaceSource("dcgan-32", seed=1)
     source.save(tmp_path / "done", 3)
     with pytest.raises(RefusedError, match="finished run"):
         source.save(tmp_path / "done", 3)
@@ -166,7 +168,7 @@ def test_webdataset_shards_hold_a_picture_and_a_json_for_every_face(
 @pytest.mark.parametrize("n", [0, -3])
 def test_fewer_than_one_face_is_refused(n: int) -> None:
     with pytest.raises(ArgumentError, match=f"n {n}"):
-        SyntheticFaceSource(n=n)
+        SyntheticFaceSource("dcgan-32", n=n)
 
 
 def test_an_unknown_attribute_is_answered_with_the_forty() -> None:

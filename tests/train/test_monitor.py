@@ -11,7 +11,7 @@ from faceaug.train.monitor import Monitor
 
 @pytest.fixture(scope="module")
 def some() -> torch.Tensor:
-    return SyntheticFaceSource(seed=1).generate(384)
+    return SyntheticFaceSource("dcgan-32", seed=1).generate(384)
 
 
 @pytest.fixture(scope="module")

@@ -221,8 +221,8 @@ def _added(
         asked = bool(source.config.attributes) or len(names) <= _CHOSEN
         made = expand_dataset(
             real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
-            source=source,
-            size=side, partition=ALL, filter=recipes.filter, seed=seed, progress=progress,
+            source=source, size=side, crop=source.config.crop, partition=ALL, filter=recipes.filter, seed=seed,
+            progress=progress,
         )  # fmt: skip
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
@@ -231,8 +231,8 @@ def _added(
         target_transform=None, seed=seed, wanted=wanted,
     )  # fmt: skip
     shown = known.attributes[plan.rows[plan.real :]][:, columns]
-    classical = _pool(_pictures(copies, AUGMENTED, progress), shown, AUGMENTED)
-    pictures = _pictures(made, SYNTHETIC, progress)
+    classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
+    pictures = _pictures(made, SYNTHETIC, side, progress)
     if made.generators is None:
         return classical, _pool(pictures, shown[:0], SYNTHETIC), {}, ""
     labels, origin = _labels(source, made, pictures, filtered=recipes.filter)
@@ -262,10 +262,10 @@ def _labels(
     return found, "seen by the classifier"
 
 
-def _pictures(dataset: ExpandedDataset, origin: int, progress: Progress) -> NDArray[np.uint8]:
-    """The items of one origin: uint8 (n, 3, H, W)."""
+def _pictures(dataset: ExpandedDataset, origin: int, side: int, progress: Progress) -> NDArray[np.uint8]:
+    """The items of one origin: uint8 (n, 3, side, side)."""
     chosen = [i for i in range(len(dataset)) if dataset.plan.origin(i) == origin]
-    found = np.empty((len(chosen), 3, *dataset.frame.size), np.uint8)
+    found = np.empty((len(chosen), 3, side, side), np.uint8)
     with progress.phase("augmenting" if origin == AUGMENTED else "gathering", len(chosen), "faces") as phase:
         for place, i in enumerate(phase.over(chosen)):
             found[place] = dataset.item(i).image.transpose(2, 0, 1)

@@ -34,6 +34,7 @@ from faceaug.image import Image8
 from faceaug.progress import Phase, Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
+from faceaug.synthesize.weights import default_model
 
 REAL = 25_000
 REQUESTS = 50
@@ -59,7 +60,7 @@ def evaluate_source(
     """Measure generated faces against real ones: fidelity, diversity, attributes, memorisation; with controls.
 
     Args:
-        source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "dcgan-32".
+        source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "faces-64".
         faces: the folder the model learnt from. Its pictures are cut and sized as the model's config says.
         n: generated faces to look at, the first of the stream; at least 10.
         extractor: "efficientnet-lite0", "inception", "attributes-64", a torch module or an ``Extractor``; see
@@ -145,7 +146,7 @@ def _prepared(
     shown = open_progress(progress)
     if not isinstance(source, SyntheticFaceSource):
         source = SyntheticFaceSource.from_pretrained(
-            "dcgan-32" if source is None else source, download=download, n=n, seed=seed, device=device
+            default_model() if source is None else source, download=download, n=n, seed=seed, device=device
         )
     eye = open_extractor(extractor, weights=weights, download=download, device=device)
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)

@@ -26,6 +26,7 @@ from faceaug.folder import FaceFolder
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import DEFAULT_CLASSIFIER, load_classifier
+from faceaug.synthesize.weights import default_model
 
 SEEDS = 3
 Answers = dict[str, list[NDArray[np.bool_]]]
@@ -79,7 +80,7 @@ def evaluate_usefulness(
     shown = open_progress(progress)
     if not isinstance(source, SyntheticFaceSource):
         source = SyntheticFaceSource.from_pretrained(
-            "dcgan-32" if source is None else source, download=download, seed=seed, device=device
+            default_model() if source is None else source, download=download, seed=seed, device=device
         )
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     place = torch.device("cpu" if device is None else device)

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faceaug.mix.attributes import attribute_targets as attribute_targets
     from faceaug.mix.augmented import AugmentedDataset as AugmentedDataset
     from faceaug.mix.expand import ExpandedDataset as ExpandedDataset, expand_dataset as expand_dataset
     from faceaug.mix.replay import Replayed as Replayed, replay_row as replay_row
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AugmentedDataset": "augmented",
+    "attribute_targets": "attributes",
     "ExpandedDataset": "expand",
     "expand_dataset": "expand",
     "Replayed": "replay",

@@ -27,7 +27,7 @@ from faceaug.folder import make_target
 from faceaug.image import Image8, encode_jpeg, encode_png
 from faceaug.manifest import Row, csv_line
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
-from faceaug.mix.ledger import Written
+from faceaug.mix.ledger import FRAMINGS, Written
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
 from faceaug.mix.plan import REAL, SYNTHETIC
@@ -138,7 +138,8 @@ def write_block(block: Block) -> list[Written]:
         facts = {"source_file": name, "seed": block.style.seed, "key": index, "operations": item.operations}
         if origin == REAL and block.style.side:
             small[len(written)] = _small(block.style, image, item)
-        written.append(writer.take(index, item, facts))
+        taken = writer.take(index, item, facts)
+        written.append(replace(taken, framed=_framed(block.style.frame, image)) if origin == REAL else taken)
     writer.close()
     for place, words in zip(small, hash_faces(list(small.values())).tolist(), strict=True):  # many at once: cheaper
         written[place] = replace(written[place], hashes=(words[0],))
@@ -242,6 +243,11 @@ def _from_real(block: Block, image: Image8, index: int, origin: int, place: int,
     return augmented_item(
         image, target, style.frame, style.recipe, seed=style.seed, epoch=style.epoch, index=index, source=source
     )
+
+
+def _framed(frame: Frame, image: Image8) -> str:
+    where = frame.place(image)
+    return "".join(name[0] for name in FRAMINGS if getattr(where, name))
 
 
 def _small(style: Style, image: Image8, item: Item) -> Image8:

@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.annotations import ATTRIBUTES, select_rows
 from faceaug.augment import Transform
 from faceaug.augment.pictures import planar
-from faceaug.crop import Crop
+from faceaug.crop import Crop, words_of
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.folder import Target
 from faceaug.mix.balance import Balance, Share, parse_balance, reached
 from faceaug.mix.copies import Recipe, as_recipe
-from faceaug.mix.generators import Generators, ModelLike, open_generators
+from faceaug.mix.framing import SizeLike, Wishes, choose_frame
+from faceaug.mix.generators import Generators, ModelLike
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
-from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan, make_plan
+from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan, is_held_out, make_plan
 from faceaug.mix.real import Faces, RealFaces
 from faceaug.mix.sampler import EpochDataset, EpochSampler
 from faceaug.mix.synthetic import SyntheticFaces
@@ -37,8 +38,6 @@ from faceaug.progress import Show, open_progress
 if TYPE_CHECKING:
     from faceaug.mix.blocks import FileFormat
     from faceaug.mix.report import ExpandReport
-
-_ENLARGED_TOO_MUCH = 2
 
 
 class ExpandedDataset(EpochDataset):
@@ -49,6 +48,7 @@ class ExpandedDataset(EpochDataset):
         frame: the crop and size of every picture.
         real: the pictures it is made from.
         made_with: what decides the samples beside the real pictures, as JSON data: seeds, model, recipe and so on.
+        no_synthetic: why there are no synthetic faces, where nobody said that there should be none.
     """
 
     def __init__(
@@ -65,13 +65,15 @@ class ExpandedDataset(EpochDataset):
         seed: int,
         wanted: dict[str, float],
         synthetic_weight: float = 1.0,
+        no_synthetic: str = "",
     ) -> None:
         super().__init__(seed)
+        self.no_synthetic = no_synthetic
         self.plan, self.frame, self.real, self.recipe = plan, frame, real, recipe
         self.generators = generators if plan.synthetic else None
         self.synthetic_weight, self.wanted, self.filtered = synthetic_weight, wanted, filtered
         self.made_with: dict[str, Any] = {
-            "seed": self.seed, "size": list(frame.size), "crop": frame.crop, "real": plan.real,
+            "seed": self.seed, "size": frame.words, "crop": frame.crop, "real": plan.real,
             "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "filter": filtered,
             "synthetic_weight": synthetic_weight, "recipe": "default" if recipe is None else recipe.to_json(),
         }  # fmt: skip
@@ -94,8 +96,7 @@ class ExpandedDataset(EpochDataset):
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes())
-        height, width = self.frame.size
-        return f"ExpandedDataset({sizes}; {height}x{width}, seed {self.seed})"
+        return f"ExpandedDataset({sizes}; {self.frame.words or 'sizes of their own'}, seed {self.seed})"
 
     def item(self, index: int) -> Item:
         """Item ``index`` before the user's transforms: uint8 (H, W, 3) picture, target, operations as JSON."""
@@ -217,11 +218,12 @@ def expand_dataset(
     faces: Faces,
     *,
     copies: int = 1,
-    synthetic: float | int = 0.25,
+    synthetic: float | int | None = None,
     balance: Balance | None = None,
     recipe: Recipe | None = None,
     source: ModelLike | Mapping[str, ModelLike] | None = None,
-    size: int | tuple[int, int] | None = None,
+    size: SizeLike | None = None,
+    crop: Crop | None = None,
     partition: str | int | None = None,
     filter: bool = True,
     transform: Callable[[Tensor], Any] | None = None,
@@ -235,9 +237,11 @@ def expand_dataset(
     """Blend real, augmented and synthetic faces into one dataset.
 
     Args:
-        faces: a folder, a ``FaceFolder``, or any map-style dataset of (image, label or target).
+        faces: a folder, a ``FaceFolder``, any map-style dataset of (image, label or target), a list of pictures, or an
+            array of them, uint8 (n, H, W, 3).
         copies: augmented copies of every real face.
-        synthetic: a float is a share of the real faces used, an int a count.
+        synthetic: a float is a share of the real faces used, an int a count. None adds a quarter if a bundled model
+            makes faces at least as large as the pictures, and none otherwise; ``no_synthetic`` says why.
         balance: {"Eyeglasses": 0.5}, or names for a half each: adds augmented copies of the rare rows until the
             attribute has that share; no real row is dropped. With a model that obeys attributes, synthetic faces take
             the place of such copies, as many as there are.
@@ -245,10 +249,13 @@ def expand_dataset(
             the path of a recipe.toml; "light" by default. It works on the picture as it lies on disk, before crop
             and size.
         source: a ``SyntheticFaceSource``, or the model to make one from; for class folders also a mapping from class
-            to one of these, whose faces get its label. None is the default model, or with ``balance`` the one that
-            obeys attributes.
-        size: side in pixels, or (height, width). By default the model's size; without synthetic faces the most
-            common size of the pictures.
+            to one of these, whose faces get its label. None is the smallest bundled model whose faces are at least as
+            large as ``size``, without a size "faces-64"; with ``balance`` one that obeys attributes.
+        size: side in pixels, or (width, height). None leaves every picture as large as it is; with synthetic faces all
+            must then have one size, once they are cut.
+        crop: "center178", "center140", "square" or "none", see ``faceaug.crop``. None cuts real faces as the model's
+            training pictures were cut where there are synthetic faces, and not at all without. The aspect ratio is kept
+            always: what has another shape than ``size`` is fitted in, with black edges.
         partition: "train", "val", "test" or "all". By default the train rows where a table has any, else all rows,
             with a warning. Synthetic faces never enter validation or test rows.
         filter: leave out synthetic faces that are flat, unlike real faces, copies of a real face or of each other, or
@@ -259,8 +266,9 @@ def expand_dataset(
         seed: of everything that is drawn.
         only_synthetic: leave the real faces out; needs copies=0. They only say what to ask for and what not to copy.
         synthetic_weight: ``weight`` of synthetic faces in their target.
-        eager: make the synthetic faces now. False leaves it to the first use of one, or to ``save``, which looks at its
-            folder first; use one before worker processes start, or each makes them all.
+        eager: make the synthetic faces now, and warn of sizes that a ``DataLoader`` cannot stack. False leaves both to
+            the first use, or to ``save``, which looks at its folder first; use one synthetic face before worker
+            processes start, or each makes them all.
         progress: whether it is shown how far the faces are: None on a terminal and in a notebook, True everywhere,
             False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
 
@@ -269,6 +277,7 @@ def expand_dataset(
 
     Raises:
         ArgumentError: an option that cannot be used; unknown attributes and models are answered with the valid ones.
+            Synthetic faces were asked for, and the model's are smaller than the pictures.
         RefusedError: there are no pictures.
     """
     check_seed(seed)
@@ -277,35 +286,43 @@ def expand_dataset(
     if not 0 <= synthetic_weight < np.inf:
         raise ArgumentError(f"synthetic_weight {synthetic_weight}: expected 0 or more")
     real = RealFaces(faces)
-    generators = open_generators(source, seed, balanced=bool(wanted), classes=real.classes) if synthetic else None
+    rows = select_rows(real.annotations, partition)[0]
+    wishes = Wishes(
+        synthetic=synthetic, source=source, size=size, crop=crop, balanced=bool(wanted), seed=seed,
+        only_synthetic=only_synthetic, held_out=is_held_out(partition),
+    )  # fmt: skip
+    choice = choose_frame(real, rows, wishes)
+    generators = choice.generators
     plan = make_plan(
-        real.annotations, partition=partition, copies=copies, synthetic=synthetic, wanted=wanted, seed=seed,
-        asked=generators is not None and generators.can_be_asked(balanced=bool(wanted), filtered=filter),
+        real.annotations, partition=partition, copies=copies, synthetic=choice.synthetic, wanted=wanted, seed=seed,
+        asked=generators is not None and _can_ask(generators, real, rows, balanced=bool(wanted), filtered=filter),
         only_synthetic=only_synthetic,
     )  # fmt: skip
     dataset = ExpandedDataset(
-        real, plan, _frame(real, generators if plan.synthetic else None, size), generators=generators,
-        recipe=as_recipe(recipe), filtered=filter, transform=transform, target_transform=target_transform, seed=seed,
-        wanted=wanted, synthetic_weight=synthetic_weight,
+        real, plan, choice.frame, generators=generators, recipe=as_recipe(recipe), filtered=filter,
+        transform=transform, target_transform=target_transform, seed=seed, wanted=wanted,
+        synthetic_weight=synthetic_weight, no_synthetic=choice.why,
     )  # fmt: skip
     if eager:
         dataset.make_faces(progress=shown)
+        if choice.frame.size is None and transform is None:
+            _warn_of_sizes(real, rows, choice.frame)
     return dataset
 
 
-def _frame(real: RealFaces, source: Generators | None, size: int | tuple[int, int] | None) -> Frame:
-    """Real faces beside synthetic ones are cut as the model's were; alone they keep all of the picture."""
-    wanted = (size, size) if isinstance(size, int) else size
-    if wanted is not None and (len(wanted) != 2 or min(wanted) < 1):
-        raise ArgumentError(f"size {size!r}: expected a side in pixels, or (height, width)")
-    if source is None:
-        crop: Crop = "square" if isinstance(size, int) else "none"
-        return Frame(crop, wanted or real.common_size())
-    side = source.size
-    if wanted is not None and max(wanted) > _ENLARGED_TOO_MUCH * side:
-        warnings.warn(
-            f"size {max(wanted)}: the model's faces have {side} pixels and are enlarged more than twice; they will be "
-            "blurrier than the real ones",
-            stacklevel=3,
-        )
-    return Frame(source.crop, wanted or (side, side))
+def _can_ask(
+    generators: Generators, real: RealFaces, rows: NDArray[np.int64], *, balanced: bool, filtered: bool
+) -> bool:
+    """Whether each synthetic face is asked for attributes: there must be some to ask for."""
+    known = bool(real.annotations.attributes[rows].any())
+    return generators.can_be_asked(balanced=balanced, filtered=filtered) and (known or generators.asks)
+
+
+def _warn_of_sizes(real: RealFaces, rows: NDArray[np.int64], frame: Frame) -> None:
+    sizes = real.distinct_sizes(rows.tolist(), frame.crop, most=4)
+    shown = ", ".join(map(words_of, sizes[:3])) + (", ..." if len(sizes) > 3 else "")
+    warnings.warn(
+        f"the pictures have different sizes ({shown}), and each keeps its own: save() writes them so, but a DataLoader "
+        "cannot stack them. Choose one: size=224, or size=(width, height), with crop='square' to cut instead of pad",
+        stacklevel=3,
+    )

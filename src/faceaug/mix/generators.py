@@ -24,7 +24,6 @@ from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier
 from faceaug.synthesize.source import SyntheticFaceSource
-from faceaug.synthesize.weights import default_model
 
 ModelLike: TypeAlias = "SyntheticFaceSource | str | Path"
 _SAMPLE = 3_000  # real faces that say what is likely
@@ -43,6 +42,11 @@ class Generators:
     sources: tuple[tuple[int, SyntheticFaceSource], ...]
 
     @property
+    def name(self) -> str:
+        """Of the model, or of the first."""
+        return self.sources[0][1].config.name
+
+    @property
     def size(self) -> int:
         """Side of the faces, pixels."""
         return self.sources[0][1].config.size
@@ -51,6 +55,11 @@ class Generators:
     def crop(self) -> Crop:
         """How real faces beside them are cut."""
         return self.sources[0][1].config.crop
+
+    @property
+    def asks(self) -> bool:
+        """Whether a generator asks for attributes by itself."""
+        return any(source.asked for _, source in self.sources)
 
     def can_be_asked(self, *, balanced: bool, filtered: bool) -> bool:
         """Whether every face can be asked for attributes of its own.
@@ -139,29 +148,25 @@ class Generators:
         return [Part(s, n, label) for (label, s), n in zip(self.sources, counts, strict=True) if n]
 
 
-def open_generators(
-    source: ModelLike | Mapping[str, ModelLike] | None, seed: int, *, balanced: bool, classes: Sequence[str]
-) -> Generators:
+def open_generators(source: ModelLike | Mapping[str, ModelLike], seed: int, *, classes: Sequence[str]) -> Generators:
     """The generators that were asked for.
 
     Args:
         source: see ``expand_dataset``.
         seed: of those that have none.
-        balanced: whether attributes are balanced, for the default.
         classes: of the folder.
 
     Raises:
         ArgumentError: an unknown model or class, or models that do not fit together.
     """
     if not isinstance(source, Mapping):
-        name = default_model(balanced) if source is None else source
         if classes:
             warnings.warn(
                 f"the faces have classes ({some(list(classes))}), and those of one model belong to none: they get "
                 "label -1. A model for each class (source={...}, --model CLASS=MODEL) gives others",
-                stacklevel=3,
+                stacklevel=5,
             )
-        return Generators(((-1, _opened(name, seed)),))
+        return Generators(((-1, _opened(source, seed)),))
     absent = [name for name in source if name not in classes]
     if absent or not source:
         raise ArgumentError(
@@ -220,7 +225,7 @@ def real_side(
     )
 
 
-def _opened(model: ModelLike | None, seed: int) -> SyntheticFaceSource:
+def _opened(model: ModelLike, seed: int) -> SyntheticFaceSource:
     return model if isinstance(model, SyntheticFaceSource) else SyntheticFaceSource(model, seed=seed)
 
 

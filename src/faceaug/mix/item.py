@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceaug.annotations import PARTITIONS, unknown
 from faceaug.augment import Transform
-from faceaug.crop import Crop, crop_face, crop_points, in_frame
+from faceaug.crop import Crop, Placement, Size, crop_face, crop_points, in_frame, place, words_of
 from faceaug.folder import Target, make_target
 from faceaug.image import Image8
 from faceaug.mix.copies import augment
@@ -22,10 +22,24 @@ from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How real pictures are cut and sized: crop, and (height, width) in pixels."""
+    """How real pictures are cut and sized.
+
+    Attributes:
+        crop: see ``faceaug.crop``.
+        size: (width, height) in pixels; None: every picture keeps its own. What has another shape is fitted and padded.
+    """
 
     crop: Crop
-    size: tuple[int, int]
+    size: Size | None
+
+    @property
+    def words(self) -> str | None:
+        """The size as 178x218, width x height; None where each picture has its own."""
+        return None if self.size is None else words_of(self.size)
+
+    def place(self, image: Image8) -> Placement:
+        """Where a picture goes in it."""
+        return place(self.crop, (image.shape[1], image.shape[0]), self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,8 @@ def synthetic_item(
 
 
 def _framed(image: Image8, target: Target, frame: Frame, index: int, source: int, origin: int, operations: str) -> Item:
-    points = crop_points(target["landmarks"], frame.crop, frame.size, image_size=image.shape[:2])
-    visible = in_frame(points, frame.size)
+    points = crop_points(target["landmarks"], frame.crop, frame.size, shape=image.shape)
+    framed = crop_face(image, frame.crop, frame.size)
+    visible = in_frame(points, framed.shape)
     found = target | {"landmarks": points, "visible": visible, "index": index, "source": source, "origin": origin}
-    return Item(crop_face(image, frame.crop, frame.size), found, operations)
+    return Item(framed, found, operations)

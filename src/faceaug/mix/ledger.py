@@ -10,6 +10,8 @@ from pathlib import Path
 from faceaug.files import PARTIAL, remove_output, write_bytes
 from faceaug.manifest import COLUMNS, METADATA, csv_text
 
+FRAMINGS = ("cropped", "padded", "reduced", "enlarged")  # what a frame does to a picture
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -20,12 +22,14 @@ class Written:
         line: of ``metadata.csv``; empty if there is no file.
         problem: why there is none.
         hashes: of the picture, of a real one: perceptual, of itself; empty for others.
+        framed: what was done to a real picture: first letters of ``FRAMINGS``.
     """
 
     index: int
     line: str = ""
     problem: str = ""
     hashes: tuple[int, ...] = ()
+    framed: str = ""
 
 
 class Ledger:
@@ -82,10 +86,10 @@ class Ledger:
         text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
         found = []
         for line in text.split("\n")[:-1]:
-            index, row, problem, hashes = json.loads(line)
-            found.append(Written(index, row, problem, tuple(hashes)))
+            index, row, problem, hashes, framed = json.loads(line)
+            found.append(Written(index, row, problem, tuple(hashes), framed))
         return found
 
 
 def _text(item: Written) -> str:
-    return json.dumps((item.index, item.line, item.problem, item.hashes)) + "\n"
+    return json.dumps((item.index, item.line, item.problem, item.hashes, item.framed)) + "\n"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.annotations import ATTRIBUTES
+from faceaug.crop import crop_face
 from faceaug.errors import ImageError
 from faceaug.image import Image8
 from faceaug.mix.expand import ExpandedDataset
@@ -16,6 +17,7 @@ from faceaug.mix.report import REASON_WORDS, ExpandReport
 from faceaug.pages import grid, html_image, html_page, html_table
 
 _SHOWN = 28  # faces of each sheet
+_SIDE = 256  # pixels of the largest picture that a sheet shows as it is
 _BAR = 280  # pixels for a share of 1
 _BEFORE, _AFTER = "#30638e", "#d1495b"
 
@@ -35,14 +37,16 @@ def _intro(dataset: ExpandedDataset, report: ExpandReport) -> str:
     warning = "<p><strong>This page shows real faces of the folder it was made from.</strong> Its terms are theirs.</p>"
     if not dataset.plan.real:
         warning = "<p><strong>No real face is in this folder or on this page.</strong></p>"
-    height, width = report.size
     counts = dict(report.sizes)
     share = f" ({counts['synthetic'] / counts['cleaned']:.0%} of the real ones)" if dataset.plan.real else ""
     story = (
         f"<p>{counts['total']:,} faces: {counts['cleaned'] if dataset.plan.real else 0:,} real, "
         f"{counts['augmented']:,} augmented copies of them, {counts['synthetic']:,} synthetic{share}.</p>"
     )
-    made = f"<p>Pictures of {width} x {height} pixels, crop {report.crop}, seed {dataset.seed}.{model}</p>"
+    lines = [line.strip() for line in report.framing()]
+    why = f" No synthetic faces: {html.escape(report.no_synthetic)}." if report.no_synthetic else ""
+    framing = "<br>".join(html.escape(line[:1].upper() + line[1:]) for line in lines)
+    made = f"<p>{framing}.</p><p>Seed {dataset.seed}.{model}{why}</p>"
     return story + made + warning
 
 
@@ -129,7 +133,7 @@ def _sheets(dataset: ExpandedDataset) -> str:
 
 def _sheet(dataset: ExpandedDataset, places: NDArray[np.int64], text: str) -> str:
     chosen = places[np.unique(np.linspace(0, max(len(places) - 1, 0), min(len(places), _SHOWN)).astype(int))].tolist()
-    images = _readable(dataset, chosen)
+    images = _alike(_readable(dataset, chosen))
     if not images:
         return ""
     factor = max(1, 64 // images[0].shape[0])
@@ -137,6 +141,13 @@ def _sheet(dataset: ExpandedDataset, places: NDArray[np.int64], text: str) -> st
     sheet = grid(images, columns=columns, enlarge=factor)
     caption = text[0].upper() + text[1:]
     return f"<figure>{html_image(sheet, alt=caption)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def _alike(images: list[Image8]) -> list[Image8]:
+    """Pictures for a sheet: small, and of one size."""
+    if not images or ({image.shape for image in images} == {images[0].shape} and max(images[0].shape) <= _SIDE):
+        return images
+    return [crop_face(image, "none", (_SIDE, _SIDE)) for image in images]
 
 
 def _readable(dataset: ExpandedDataset, places: Sequence[int]) -> list[Image8]:

@@ -105,9 +105,14 @@ def _check_counts(copies: int, only_synthetic: bool) -> None:
         raise ArgumentError(f"copies {copies}: only synthetic faces were asked for, and copies are of real ones; say 0")
 
 
+def is_held_out(partition: str | int | None) -> bool:
+    """Whether rows were chosen that models are not taught on: validation or test."""
+    return partition not in {None, ALL, "train", PARTITIONS["train"]}
+
+
 def _allowed(count: int, real: int, partition: str | int | None) -> int:
     """The number of synthetic faces, with a warning where it is more than wise, or none at all."""
-    if count and partition not in {None, ALL, "train", PARTITIONS["train"]}:
+    if count and is_held_out(partition):
         warnings.warn(
             f"partition {partition}: synthetic faces never enter validation or test rows; none are added", stacklevel=4
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -14,12 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from faceaug.annotations import ATTRIBUTES, Annotations, unknown
+from faceaug.crop import Crop, Size, crop_box
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
 from faceaug.folder import FaceFolder, Target, make_target
-from faceaug.image import Image8, probe, read_bytes
+from faceaug.image import Image8, from_pillow, picture_size
 from faceaug.mix.pictures import Named, Pictures
 
-_SIZE_SAMPLE = 1000  # headers read to find the most common size: enough to find any size that is common
+_AREA_SAMPLE = 200  # pictures that say how large a picture is
 
 
 class MapStyle(Protocol):
@@ -32,7 +32,7 @@ class MapStyle(Protocol):
         """Item ``index``."""
 
 
-Faces: TypeAlias = "str | Path | FaceFolder | MapStyle"
+Faces: TypeAlias = "str | Path | FaceFolder | MapStyle | Sequence[Image.Image] | NDArray[np.uint8]"
 
 
 class RealFaces:
@@ -48,7 +48,8 @@ class RealFaces:
 
     def __init__(self, faces: Faces) -> None:
         source = FaceFolder(faces) if isinstance(faces, str | Path) else faces
-        self._source = source
+        self._source: FaceFolder | MapStyle = source
+        self._sizes: NDArray[np.int64] | None = None  # width, height; of a folder they are looked up
         self.root: Path | None = None
         self.notes: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class RealFaces:
             self.in_class_folders = source.layout == "classes"
         else:
             _check_map_style(source)
-            self.annotations = _collect(source)
+            self.annotations, self._sizes = _collect(source)
             self.classes = _class_names(source, self.annotations.label)
             self.in_class_folders = bool(self.classes) and all(map(_names_a_folder, self.classes))
 
@@ -91,39 +92,52 @@ class RealFaces:
         """Whether the pictures are files that every process can read."""
         return isinstance(self._source, FaceFolder)
 
-    def common_size(self) -> tuple[int, int]:
-        """The most common (height, width) among up to 1,000 evenly spaced pictures; the smaller of two equals."""
-        rows = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SIZE_SAMPLE)).astype(int))
-        sizes = Counter(size for row in rows.tolist() if (size := self._size(row)) is not None)
-        if not sizes:
-            raise RefusedError(f"{self.root or 'the dataset'}: none of its pictures can be read")
-        return min(sizes, key=lambda size: (-sizes[size], size))
-
-    def _size(self, row: int) -> tuple[int, int] | None:
+    def size(self, row: int) -> Size | None:
+        """(width, height) of picture ``row``, without decoding it; None if it cannot be read."""
+        if self._sizes is not None:
+            width, height = self._sizes[row].tolist()
+            return (width, height) if min(width, height) > 0 else None
         try:
-            if isinstance(self._source, FaceFolder):
-                header = probe(read_bytes(self._source.path(row)), name=self.name(row))
-                turned = header.orientation >= 5
-                return (header.width, header.height) if turned else (header.height, header.width)
-            height, width = self.read(row).shape[:2]
+            return picture_size(self._source.path(row)) if isinstance(self._source, FaceFolder) else None
         except ImageError:
             return None
-        return height, width
+
+    def distinct_sizes(self, rows: Iterable[int], crop: Crop = "none", *, most: int = 2) -> list[Size]:
+        """Which sizes the pictures have once they are cut, (width, height) each; it stops looking at ``most``.
+
+        Raises:
+            RefusedError: none of them can be read.
+        """
+        found: dict[Size, None] = {}
+        for row in rows:
+            if (whole := self.size(row)) is not None:
+                found[crop_box(crop, *whole)[2:]] = None
+                if len(found) == most:
+                    break
+        if not found:
+            raise RefusedError(f"{self.root or 'the dataset'}: none of its pictures can be read")
+        return list(found)
+
+    def mean_area(self, rows: Sequence[int]) -> float:
+        """About how many pixels a picture has."""
+        places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _AREA_SAMPLE)).astype(int))
+        sizes = [size for place in places.tolist() if (size := self.size(rows[place])) is not None]
+        return float(np.mean([width * height for width, height in sizes])) if sizes else 0.0
 
 
 def to_image8(image: object, row: int) -> Image8:
     """A dataset's picture as uint8 (height, width, 3) RGB.
 
     Args:
-        image: a PIL picture; an array (height, width, 3 or 1) or (height, width); a tensor (3 or 1, height, width);
-            arrays and tensors uint8 or float in 0..1.
+        image: a PIL picture of any mode, see ``faceaug.image.from_pillow``; an array (height, width, 3 or 1) or
+            (height, width); a tensor (3 or 1, height, width); arrays and tensors uint8 or float in 0..1.
         row: for the message.
 
     Raises:
         ArgumentError: anything else.
     """
     if isinstance(image, Image.Image):
-        return np.array(image.convert("RGB"))
+        return from_pillow(image, name=f"item {row}")
     found = _from_tensor(image) if isinstance(image, Tensor) else image
     if isinstance(found, np.ndarray) and found.dtype.kind == "f" and found.size:
         found = _from_unit(found, row)
@@ -150,7 +164,19 @@ def _from_unit(image: NDArray[np.floating[Any]], row: int) -> Image8:
     return levels
 
 
-def _check_map_style(source: MapStyle) -> None:
+def _check_map_style(source: object) -> None:
+    if isinstance(source, Mapping):  # Hugging Face's DatasetDict, or a plain dict of datasets
+        names = ", ".join(printable(str(name)) for name in source)
+        first = next(iter(source), "train")
+        raise ArgumentError(
+            f"faces: a {type(source).__name__} of several datasets ({names}): give one of them, such as "
+            f"faces[{first!r}]"
+        )
+    if isinstance(source, np.ndarray | Tensor) and source.ndim != 4:
+        raise ArgumentError(
+            f"faces: an array of shape {tuple(source.shape)}; expected pictures (n, height, width, 3), or of tensors "
+            "(n, 3, height, width); of one picture array[None]"
+        )
     if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         raise ArgumentError(f"faces: {type(source).__name__} is neither a path, a FaceFolder nor a map-style dataset")
     if not len(source):
@@ -174,19 +200,37 @@ def _names_a_folder(name: str) -> bool:
 
 
 def _split(item: Any, row: int) -> tuple[Any, Any]:
-    if isinstance(item, tuple | list) and len(item) == 2:
-        return item[0], item[1]
+    """The picture and what is known of it; of a picture alone nothing is."""
+    if isinstance(item, tuple | list) and len(item) in {1, 2}:
+        return item[0], item[1] if len(item) == 2 else None
     if isinstance(item, Mapping) and "image" in item:  # as Hugging Face datasets give them
         return item["image"], {name: value for name, value in item.items() if name in _COLUMNS and value is not None}
-    raise ArgumentError(f"item {row}: expected (image, label or target), found {type(item).__name__}")
+    if isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in {2, 3}):
+        return item, None
+    found = type(item).__name__
+    if isinstance(item, Mapping):
+        found += f" without 'image', with {', '.join(printable(str(name)) for name in item)}"
+    raise ArgumentError(f"item {row}: expected (image, label or target) or a picture, found {found}")
 
 
-def _collect(source: MapStyle) -> Annotations:
-    """Read all targets of a dataset once: balance and partition need them before the first epoch."""
-    known = unknown(len(source))
+def _size_of(image: object) -> Size:
+    """(width, height) of a picture; (0, 0) of what is none, which is said when it is asked for."""
+    if isinstance(image, Image.Image):
+        return image.size
+    if isinstance(image, np.ndarray | Tensor) and image.ndim in {2, 3}:
+        planes_first = isinstance(image, Tensor) and image.ndim == 3
+        height, width = image.shape[-2:] if planes_first else image.shape[:2]
+        return int(width), int(height)
+    return 0, 0
+
+
+def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64]]:
+    """Read all targets of a dataset once, and sizes: balance and partition need them before the first epoch."""
+    known, sizes = unknown(len(source)), np.empty((len(source), 2), np.int64)
     bare = []  # rows whose attributes came as a plain vector
     for row in range(len(source)):
-        target = _split(source[row], row)[1]
+        image, target = _split(source[row], row)
+        sizes[row] = _size_of(image)
         if isinstance(target, Mapping):
             for name in _FIELDS & target.keys():
                 _put(known, name, row, target[name])
@@ -202,7 +246,7 @@ def _collect(source: MapStyle) -> Annotations:
     attributes = known.attributes[bare]
     if not (attributes < 0).any():
         known.attributes[bare] = attributes * 2 - 1  # 0/1, as torchvision's CelebA gives them
-    return known
+    return known, sizes
 
 
 def _field(value: Any, number: str, row: int) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.augment import Compose, Preset, Transform
-from faceaug.crop import crop_face
+from faceaug.crop import Size, crop_face
 from faceaug.errors import ArgumentError, printable
 from faceaug.files import explained, write_bytes
 from faceaug.image import Image8, read_bytes, read_image
@@ -81,7 +81,7 @@ def replay_row(
     home = Path(folder)
     run = _run(home)
     found = _find(read_metadata(home / METADATA), row, home)
-    size = (int(run["size"][0]), int(run["size"][1]))
+    size = _size(run["size"])
     origin, text = found["origin"], None
     if origin == "synthetic":
         text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
@@ -106,6 +106,16 @@ def _run(home: Path) -> dict[str, Any]:
     if run["format"] == "webdataset":
         raise ArgumentError(f"{printable(home)}: holds shards; rows of png and jpg folders can be made again")
     return run
+
+
+def _size(recorded: Any) -> Size | None:
+    """A size as 178x218, as [height, width] as long as it was written so, or none."""
+    if recorded is None:
+        return None
+    if isinstance(recorded, str):
+        width, height = recorded.split("x")
+        return int(width), int(height)
+    return int(recorded[1]), int(recorded[0])
 
 
 def _find(rows: list[dict[str, Any]], row: int | str, home: Path) -> dict[str, Any]:

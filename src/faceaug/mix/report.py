@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceaug.crop import Size, words_of
+from faceaug.errors import printable
 from faceaug.mix.balance import Share
 from faceaug.pages import text_table
 
@@ -17,6 +19,7 @@ REASON_WORDS = {
     "copy": "copies of real faces",
     "repeat": "repeats of each other",
 }
+_FRAMED_WORDS = {"cropped": "cropped", "padded": "padded", "reduced": "made smaller", "enlarged": "made larger"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,11 @@ class ExpandReport:
     Attributes:
         out: the folder.
         sizes: (name, count): original, cleaned, augmented, synthetic, total; as written, unreadable ones left out.
-        size: (height, width) of every picture.
+        size: (width, height) of every picture; None: each keeps its own.
         crop: how the real ones were cut.
+        framed: names of the real pictures that were "cropped", "padded", "reduced" or "enlarged" for that.
+        model: that made the synthetic faces, with their size; empty where there are none.
+        no_synthetic: why there are none, where nobody said that there should be none.
         shares: of the balanced attributes, before and after.
         rejected: synthetic faces left out by the filter, by reason.
         looked_at: synthetic faces that were made for that.
@@ -57,8 +63,11 @@ class ExpandReport:
 
     out: Path
     sizes: tuple[tuple[str, int], ...]
-    size: tuple[int, int]
+    size: Size | None
     crop: str
+    framed: dict[str, tuple[str, ...]]
+    model: str
+    no_synthetic: str
     shares: tuple[Share, ...]
     rejected: dict[str, int]
     looked_at: int
@@ -71,7 +80,9 @@ class ExpandReport:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "out": str(self.out), "sizes": dict(self.sizes), "size": list(self.size), "crop": self.crop,
+            "out": str(self.out), "sizes": dict(self.sizes), "size": self.size and words_of(self.size),
+            "crop": self.crop, "framed": {name: self._some_of(name) for name in self.framed}, "model": self.model,
+            "no_synthetic": self.no_synthetic,
             "shares": {s.attribute: {"wanted": s.wanted, "before": s.before, "after": s.after} for s in self.shares},
             "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
             "unreadable": list(self.unreadable), "notes": list(self.notes),
@@ -80,7 +91,9 @@ class ExpandReport:
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
-        lines = [f"pictures of {self.size[0]}x{self.size[1]} pixels, crop {self.crop}", text_table(self.sizes)]
+        lines = [*self.framing(verbose=verbose), text_table(self.sizes)]
+        lines += [f"synthetic faces: {self.model}"] if self.model else []
+        lines += [f"no synthetic faces: {self.no_synthetic}"] if self.no_synthetic else []
         lines += [
             f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
         ]
@@ -92,6 +105,26 @@ class ExpandReport:
         lines += [f"note: {note}" for note in (self.notes if verbose else self.notes[:3])]
         lines.append(f"{self.out}: written in {self.seconds:.1f} s")
         return "\n".join(lines)
+
+    def framing(self, *, verbose: bool = False) -> list[str]:
+        """The size of the pictures, and how many of the real ones were cropped, padded or resized for it."""
+        real, done = dict(self.sizes)["cleaned"], {name: found for name, found in self.framed.items() if found}
+        size = f"pictures of {words_of(self.size)} pixels" if self.size else "every picture keeps its own size"
+        crop = f", crop {self.crop}" if self.crop != "none" else ""
+        counts = "".join(f", {len(found):,} {_FRAMED_WORDS[name]}" for name, found in done.items())
+        lines = [size + crop + (f"; of {real:,} real ones{counts.removeprefix(',')}" if counts else "")]
+        for name, found in done.items():
+            if len(found) < real:  # which, where it is not all of them
+                shown = list(map(printable, found if verbose else found[:3]))
+                more = ["..."] if len(shown) < len(found) else []
+                lines.append(f"  {_FRAMED_WORDS[name]}: {', '.join(shown + more)}")
+        return lines
+
+    def _some_of(self, name: str) -> dict[str, Any]:
+        """How many pictures, and which; where it is all of them their names say nothing."""
+        found = self.framed[name]
+        names = found if len(found) < dict(self.sizes)["cleaned"] else ()
+        return {"count": len(found), "pictures": list(names)}
 
     def left_out(self) -> str:
         """The filter's counts in words."""

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from faceaug.annotations import Annotations
+from faceaug.crop import words_of
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
@@ -25,7 +26,7 @@ from faceaug.image import load_cv2
 from faceaug.manifest import DATASET
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
 from faceaug.mix.expand import ExpandedDataset
-from faceaug.mix.ledger import Ledger
+from faceaug.mix.ledger import FRAMINGS, Ledger, Written
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.report import Appendix, ExpandReport
@@ -68,8 +69,7 @@ def save_dataset(
     if format not in FORMATS:
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
     began, shown = time.monotonic(), open_progress(progress)
-    height, width = dataset.frame.size
-    check_free_space(out, len(dataset) * (4096 + height * width * (1 if format == "jpg" else 3)))
+    check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = _identity(dataset, format)
     prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
     with explained(out):
@@ -78,8 +78,10 @@ def save_dataset(
             saver.write()
             requested = saver.style.requested
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
+            framed = _framed(dataset, ledger.items)
             ledger.finish(requested, table=format != "webdataset")
-        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset, shown) if appendix else None)
+        found = appendix(dataset, shown) if appendix else None
+        report = _report(dataset, out, left_out, framed, saver.files, began, found)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
@@ -217,18 +219,40 @@ def _report(
     dataset: ExpandedDataset,
     out: Path,
     left_out: Sequence[tuple[int, str]],
+    framed: dict[str, tuple[str, ...]],
     files: int,
     began: float,
     appendix: Appendix | None,
 ) -> ExpandReport:
     sizes = _written_sizes(dataset, [index for index, _ in left_out])
-    looked_at = dataset.synthetic.made if dataset.generators is not None else 0
+    looked_at, model = 0, ""
+    if dataset.generators is not None:
+        side = dataset.generators.size
+        looked_at, model = dataset.synthetic.made, f"{dataset.model}, {words_of((side, side))}"
     return ExpandReport(
-        out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, shares=dataset.shares,
-        rejected=dataset.rejected, looked_at=looked_at, files=files,
+        out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, framed=framed, model=model,
+        no_synthetic=dataset.no_synthetic, shares=dataset.shares, rejected=dataset.rejected,
+        looked_at=looked_at, files=files,
         unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=dataset.real.notes,
         seconds=time.monotonic() - began, appendix=appendix,
     )  # fmt: skip
+
+
+def _area(dataset: ExpandedDataset) -> float:
+    """Pixels of a picture, about."""
+    size = dataset.frame.size
+    return size[0] * size[1] if size else dataset.real.mean_area(dataset.plan.used.tolist())
+
+
+def _framed(dataset: ExpandedDataset, items: Sequence[Written]) -> dict[str, tuple[str, ...]]:
+    """Names of the real pictures that were cropped, padded or resized."""
+    found: dict[str, list[str]] = {name: [] for name in FRAMINGS}
+    for item in sorted((item for item in items if item.framed), key=lambda item: item.index):
+        picture = dataset.real.name(int(dataset.plan.rows[item.index]))
+        for name in FRAMINGS:
+            if name[0] in item.framed:
+                found[name].append(picture)
+    return {name: tuple(names) for name, names in found.items()}
 
 
 def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:

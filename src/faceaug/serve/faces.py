@@ -23,7 +23,7 @@ from faceaug.pages import grid
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.query import MAX_FACES, FaceRequest, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig
-from faceaug.synthesize.weights import CONDITIONAL_MODEL
+from faceaug.synthesize.weights import default_model
 
 MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
@@ -52,6 +52,7 @@ class FaceService:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._obedient = default_model(attributes=True)
         self._models: list[dict[str, Any]] = []
         self._chance = random.Random()  # noqa: S311 - a seed is no secret, and asking the system takes a while
 
@@ -88,7 +89,7 @@ class FaceService:
 
     def parse(self, query: str) -> FaceRequest:
         """See ``parse_query``; the models are the engine's."""
-        return parse_query(query, models=self.engine.names, obedient=CONDITIONAL_MODEL)
+        return parse_query(query, models=self.engine.names, obedient=self._obedient)
 
     def meta(self) -> dict[str, Any]:
         """What is offered: models with their size, licence, hash and attributes, formats and limits. Loads them all."""

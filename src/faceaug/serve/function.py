@@ -2,7 +2,7 @@
 
 The function answers the query of ``/api/faces`` on ``/``. Two variables of the environment choose the model:
 
-* ``FACEAUG_MODEL``: a bundled name (the default is dcgan-32, in the wheel), a model folder, or "gs://bucket/folder".
+* ``FACEAUG_MODEL``: a bundled name (the default is faces-64, in the wheel), a model folder, or "gs://bucket/folder".
 * ``FACEAUG_MODEL_SHA256``: of the weights; must be given for a bucket.
 """
 
@@ -21,7 +21,7 @@ from faceaug.serve.faces import Answer, FaceService, problem
 from faceaug.serve.limits import SECURITY_HEADERS
 from faceaug.serve.query import MAX_QUERY
 from faceaug.synthesize import load_model
-from faceaug.synthesize.weights import BUNDLED, DEFAULT_MODEL
+from faceaug.synthesize.weights import BUNDLED, default_model
 
 if TYPE_CHECKING:
     from flask import Request
@@ -77,5 +77,5 @@ def _chosen(model: str, sha256: str) -> tuple[str, Loader]:
     if "://" in model:
         return model.rstrip("/").rpartition("/")[2], partial(fetch_from_bucket, model, sha256=sha256)
     if model in BUNDLED or not model:
-        return model or DEFAULT_MODEL, partial(load_model, model or None)
+        return model or default_model(), partial(load_model, model or None)
     return Path(model).resolve().name, partial(load_model, model)

@@ -26,7 +26,7 @@ GRACE = 10  # seconds for requests under way when the server is told to stop
 
 
 def offered(models: Sequence[str | Path]) -> dict[str, Loader]:
-    """Models by the name a request gives: the ones named, or, with none named, all bundled ones.
+    """Models by the name a request gives: the ones named, or, with none named, all bundled ones, the default first.
 
     Args:
         models: bundled names, model folders or run folders; a folder is offered under its own name.
@@ -35,7 +35,7 @@ def offered(models: Sequence[str | Path]) -> dict[str, Loader]:
         ArgumentError: two would have the same name.
     """
     found: dict[str, Loader] = {}
-    for model in models or tuple(BUNDLED):
+    for model in models or sorted(BUNDLED, key=default_model().__ne__):
         name = str(model) if str(model) in BUNDLED else Path(model).resolve().name
         if name in found:
             raise ArgumentError(f"--model {model}: a model named {name} is offered already; rename the folder")
@@ -92,9 +92,8 @@ def run_server(
     for name in engine.names:
         engine.model(name)  # what is wrong with a model is said now, not to the first who asks for it
     door = listen(host, port)
-    start = "" if models else default_model(attributes=True)  # switches make the better page
     config = uvicorn.Config(
-        create_app(engine, rate=rate, host=host, start=start), http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
+        create_app(engine, rate=rate, host=host), http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
         lifespan="on", log_level=logging.ERROR, access_log=False, server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=GRACE,
     )  # fmt: skip

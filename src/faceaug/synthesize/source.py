@@ -46,7 +46,7 @@ class SyntheticFaceSource:
 
     Args:
         model: a bundled name (``faceaug info`` lists them), a model folder, a trainer's run folder or a loaded
-            ``Model``; None is "dcgan-32", or the model that obeys attributes where attributes are asked for.
+            ``Model``; None is "faces-64", see ``faceaug.synthesize.weights.default_model``.
         n: length of the dataset; ``generate`` and ``save`` may go beyond it.
         seed: 0..2**63-1.
         attributes: wanted attributes, {"Smiling": 1, "Male": -1}. Of a model that takes none, those faces of the stream
@@ -86,7 +86,7 @@ class SyntheticFaceSource:
             raise ArgumentError(f"n {n}: expected at least 1 face")
         if unasked not in UNASKED:
             raise ArgumentError(f"unasked {unasked!r}: expected one of {', '.join(UNASKED)}")
-        loaded = model if isinstance(model, Model) else load_model(model or default_model(attributes))
+        loaded = model if isinstance(model, Model) else load_model(model or default_model(attributes=attributes))
         self.config = loaded.config
         self.seed = check_seed(seed)
         self.device = torch.device("cpu" if device is None else device)

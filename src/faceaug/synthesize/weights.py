@@ -29,8 +29,7 @@ from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.networks import SIZE, SIZES, Generator
 from faceaug.tables import ATTRIBUTES
 
-DEFAULT_MODEL = "dcgan-32"
-CONDITIONAL_MODEL = "faces-64"  # where attributes are asked for
+DEFAULT_MODEL = "faces-64"  # where neither a model nor a size is named
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
@@ -102,7 +101,7 @@ def load_model(model: str | Path | None = None) -> Model:
     """Load a model.
 
     Args:
-        model: a bundled name, a model folder or a trainer's run folder; None is ``dcgan-32``.
+        model: a bundled name, a model folder or a trainer's run folder; None is ``default_model()``.
 
     Raises:
         ArgumentError: no such model; the message lists the bundled names.
@@ -128,9 +127,33 @@ def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
     return rows.numpy()
 
 
-def default_model(attributes: object) -> str:
-    """The bundled model to take where none is named: one that obeys attributes, if any are asked for."""
-    return CONDITIONAL_MODEL if attributes and CONDITIONAL_MODEL in BUNDLED else DEFAULT_MODEL
+def default_model(*, attributes: object = None, size: int | None = None) -> str:
+    """The bundled model to take where none is named.
+
+    Without a size ``faces-64``; with one the smallest whose faces are at least as large; where attributes are asked
+    for, of those that obey attributes, if there are any.
+
+    Args:
+        attributes: whatever is asked for; true where anything is.
+        size: side that the faces should have, pixels.
+
+    Raises:
+        ArgumentError: no bundled model makes faces of that size.
+    """
+    models = [(name, read_config(BUNDLED_FOLDER / name)) for name in BUNDLED]
+    obedient = [model for model in models if model[1].attributes] if attributes else []
+    offered = sorted(obedient or models, key=lambda model: model[1].size)  # stable: the first of equals
+    if size is None:
+        names = [name for name, _ in offered]
+        return DEFAULT_MODEL if DEFAULT_MODEL in names else names[-1]
+    for name, config in offered:
+        if config.size >= size:
+            return name
+    name, config = offered[-1]
+    raise ArgumentError(
+        f"the largest faces a bundled model makes have {config.size}x{config.size} pixels ({name}), and {size} were "
+        "asked for"
+    )
 
 
 def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
@@ -144,7 +167,7 @@ def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
 
 def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) -> Path:
     """The folder of a model: see ``load_model``; ``bundled`` are the names there are for its kind."""
-    name = DEFAULT_MODEL if model is None else model
+    name = default_model() if model is None else model
     if str(name) in bundled:
         return BUNDLED_FOLDER / str(name)
     folder = Path(name)

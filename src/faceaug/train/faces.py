@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.crop import Crop, crop_face
+from faceaug.crop import Crop, crop_face, place
 from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
 from faceaug.files import check_free_space, explained, publish_file, remove_output, write_json
@@ -153,12 +154,16 @@ def _fill(
 ) -> tuple[list[int], list[str]]:  # fmt: skip
     """Write the readable pictures into ``faces``, from the first on; their rows, and a line for each other one."""
     problems: list[str] = []
+    padded: list[int] = []
 
     def face(row: int) -> NDArray[np.uint8] | str:
         try:
-            return crop_face(folder.read(row), crop, (size, size)).transpose(2, 0, 1)
+            image = folder.read(row)
         except ImageError as error:
             return str(error)
+        if place(crop, (image.shape[1], image.shape[0]), (size, size)).padded:
+            padded.append(row)
+        return crop_face(image, crop, (size, size)).transpose(2, 0, 1)
 
     kept: list[int] = []
     with ThreadPoolExecutor(2) as pool, progress.phase("reading", len(rows), "pictures") as phase:
@@ -172,6 +177,13 @@ def _fill(
                     kept.append(row)
     if not kept:
         raise RefusedError(f"{folder.root}: none of its {len(rows)} pictures can be read ({problems[0]})")
+    if padded:
+        warnings.warn(
+            f"{printable(folder.root)}: {len(padded):,} of {len(kept):,} pictures are not square, such as "
+            f"{printable(folder.names[min(padded)])}, and crop {crop!r} cuts nothing: they were fitted in with black "
+            "edges, which a model learns like the rest of a face; crop 'square' (--crop square) cuts instead",
+            stacklevel=3,
+        )
     return kept, problems
 
 
