@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.mix.balance import Share
+from faceaug.mix.shares import TELLING, Share
 from faceaug.pages import text_table
 
 REASON_WORDS = {
@@ -36,6 +37,22 @@ class Appendix:
     page: str
 
 
+def balance_lines(shares: Sequence[Share]) -> list[str]:
+    """What balancing came to, for people: a line for each attribute, and what only the weights bring about."""
+    lines = [str(share) for share in shares]
+    lines += [
+        f"{share.attribute}: not known of {share.unknown[2]:,} synthetic faces" for share in shares if share.unknown[2]
+    ]
+    telling = [share for share in shares if share.origin_accuracy_unweighted > TELLING]
+    if telling:
+        worst = max(telling, key=lambda share: share.origin_accuracy_unweighted)
+        lines.append(
+            f"use the weights (in the loss, or to draw by): without them origin predicts {worst.attribute} with "
+            f"{worst.origin_accuracy_unweighted:.1%}"
+        )
+    return lines
+
+
 @dataclass(frozen=True, slots=True)
 class ExpandReport:
     """What ``save`` wrote.
@@ -45,7 +62,7 @@ class ExpandReport:
         sizes: (name, count): original, cleaned, augmented, synthetic, total; as written, unreadable ones left out.
         size: (height, width) of every picture.
         crop: how the real ones were cut.
-        shares: of the balanced attributes, before and after.
+        shares: of the balanced attributes, before and after, and how far origin gives them away.
         rejected: synthetic faces left out by the filter, by reason.
         looked_at: synthetic faces that were made for that.
         files: pictures or shards written.
@@ -72,7 +89,7 @@ class ExpandReport:
         """Plain values."""
         return {
             "out": str(self.out), "sizes": dict(self.sizes), "size": list(self.size), "crop": self.crop,
-            "shares": {s.attribute: {"wanted": s.wanted, "before": s.before, "after": s.after} for s in self.shares},
+            "shares": {share.attribute: share.to_json() for share in self.shares},
             "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
             "unreadable": list(self.unreadable), "notes": list(self.notes),
             "seconds": round(self.seconds, 2),
@@ -81,9 +98,7 @@ class ExpandReport:
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
         lines = [f"pictures of {self.size[0]}x{self.size[1]} pixels, crop {self.crop}", text_table(self.sizes)]
-        lines += [
-            f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
-        ]
+        lines += balance_lines(self.shares)
         lines += [f"synthetic faces left out: {self.left_out()}"] if sum(self.rejected.values()) else []
         lines += self.appendix.lines if self.appendix else ()
         if self.unreadable:
