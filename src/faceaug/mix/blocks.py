@@ -80,7 +80,6 @@ class Generated:
         asked: int8 (m, 40), what they were asked for; None where nothing was.
         label: int64 (m,), -1 unknown.
         models: name and seed of each.
-        weight: in their targets.
     """
 
     path: str
@@ -91,7 +90,6 @@ class Generated:
     asked: NDArray[np.int8] | None
     label: NDArray[np.int64]
     models: tuple[tuple[str, int], ...]
-    weight: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +100,7 @@ class Block:
         style: of the run.
         items: (index, origin, place, source): place is that in ``rows``, or in ``generated``; source the item that is
             the real picture itself.
+        weights: in their targets, one for each item.
         rows: of the real pictures.
         pictures: where they come from.
         known: of these rows, one for each.
@@ -111,6 +110,7 @@ class Block:
 
     style: Style
     items: tuple[tuple[int, int, int, int], ...]
+    weights: tuple[float, ...]
     rows: tuple[int, ...]
     pictures: Pictures
     known: Annotations
@@ -124,9 +124,9 @@ def write_block(block: Block) -> list[Written]:
     written, last = [], -1
     small: dict[int, Image8] = {}
     image: Image8 | ImageError | None = None
-    for index, origin, place, source in block.items:
+    for (index, origin, place, source), weight in zip(block.items, block.weights, strict=True):
         if origin == SYNTHETIC:
-            written.append(writer.take(index, *_synthetic(block, index, place)))
+            written.append(writer.take(index, *_synthetic(block, index, place, weight)))
             continue
         if place != last or image is None:
             last, image = place, _read(block, place)
@@ -134,7 +134,7 @@ def write_block(block: Block) -> list[Written]:
             written.append(Written(index, problem=str(image)))
             continue
         name = block.pictures.name(block.rows[place])
-        item = _from_real(block, image, index, origin, place, source)
+        item = _from_real(block, image, index, origin, place, source, weight)
         facts = {"source_file": name, "seed": block.style.seed, "key": index, "operations": item.operations}
         if origin == REAL and block.style.side:
             small[len(written)] = _small(block.style, image, item)
@@ -236,8 +236,8 @@ def _read(block: Block, place: int) -> Image8 | ImageError:
         return error
 
 
-def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, source: int) -> Item:
-    style, target = block.style, make_target(block.known, place)
+def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, source: int, weight: float) -> Item:
+    style, target = block.style, make_target(block.known, place) | {"weight": np.float32(weight)}
     if origin == REAL:
         return real_item(image, target, style.frame, index=index, source=source)
     return augmented_item(
@@ -256,14 +256,14 @@ def _small(style: Style, image: Image8, item: Item) -> Image8:
     return item.image if item.image.shape[:2] == size else crop_face(image, style.frame.crop, size)
 
 
-def _synthetic(block: Block, index: int, place: int) -> tuple[Item, dict[str, Any]]:
+def _synthetic(block: Block, index: int, place: int, weight: float) -> tuple[Item, dict[str, Any]]:
     generated = block.generated
     if generated is None:
         raise ValueError(f"item {index}: a block without its synthetic faces")
     face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
     item = synthetic_item(
         face, block.style.frame, index=index, attributes=generated.attributes[place],
-        label=int(generated.label[place]), weight=generated.weight,
+        label=int(generated.label[place]), weight=weight,
     )  # fmt: skip
     model, seed = generated.models[place]
     facts: dict[str, Any] = {"model": model, "seed": seed, "key": int(generated.keys[place])}

@@ -7,7 +7,7 @@ The plan is made first, as data; then item i is a function of (seed, epoch, i) a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from faceaug.annotations import ATTRIBUTES, select_rows
+from faceaug.annotations import select_rows
 from faceaug.augment import Transform
 from faceaug.augment.pictures import planar
 from faceaug.crop import Crop, words_of
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.folder import Target
-from faceaug.mix.balance import Balance, Share, parse_balance, reached
+from faceaug.mix.balance import Balance, balanced_columns, parse_balance
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.framing import SizeLike, Wishes, choose_frame
 from faceaug.mix.generators import Generators, ModelLike
@@ -32,6 +32,7 @@ from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_i
 from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan, is_held_out, make_plan
 from faceaug.mix.real import Faces, RealFaces
 from faceaug.mix.sampler import EpochDataset, EpochSampler
+from faceaug.mix.shares import Share, measure_shares
 from faceaug.mix.synthetic import SyntheticFaces
 from faceaug.progress import Show, open_progress
 
@@ -104,7 +105,7 @@ class ExpandedDataset(EpochDataset):
         if self.plan.origin(i) == SYNTHETIC:
             return self._synthetic_item(i)
         row = int(self.plan.rows[i])
-        image, target = self.real.read(row), self.real.target(row)
+        image, target = self.real.read(row), self.real.target(row) | {"weight": self.plan.weights[i]}
         if self.plan.origin(i) == AUGMENTED:
             return augmented_item(
                 image, target, self.frame, self.recipe, seed=self.seed, epoch=self.epoch, index=i,
@@ -117,11 +118,19 @@ class ExpandedDataset(EpochDataset):
 
         Args:
             shuffle: a new order each pass.
-            balanced: draw with replacement so that every combination of the ``balance`` attributes is equally
-                frequent.
+            balanced: draw with replacement in proportion to ``weights``, so that every attribute of ``balance`` is
+                as frequent as was asked. The weights have then done their work: leave them out of the loss.
         """
-        weights = self._balanced_weights() if balanced else None
-        return EpochSampler(self, shuffle=shuffle, weights=weights)
+        if balanced and not self.wanted:
+            raise ArgumentError("sampler(balanced=True): expand_dataset was called without balance=")
+        return EpochSampler(self, shuffle=shuffle, weights=self.weights.astype(np.float64) if balanced else None)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """``target["weight"]`` of every item, float32 (n,); read only."""
+        found = self.plan.weights.view()
+        found.flags.writeable = False
+        return found
 
     def sizes(self) -> list[tuple[str, int]]:
         """The rows of the small table: original, cleaned, augmented, synthetic, total."""
@@ -136,12 +145,16 @@ class ExpandedDataset(EpochDataset):
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """The share of each balanced attribute, before and after; of synthetic faces those whose label is known."""
-        if self._synthetic is None or self._synthetic.asked is None:
-            return self.plan.shares
-        before = {share.attribute: share.before for share in self.plan.shares}
-        known = self.real.annotations.attributes
-        return reached(known, self.plan.rows, self._synthetic.attributes, self.wanted, before)
+        """What became of each balanced attribute; see ``faceaug.mix.shares``."""
+        return self.plan.shares if self._synthetic is None else self.shares_without([])
+
+    def shares_without(self, left_out: Sequence[int]) -> tuple[Share, ...]:
+        """The same for what is left without some items."""
+        kept = np.delete(np.arange(len(self)), left_out)
+        return measure_shares(
+            balanced_columns(self.labels(), self.wanted)[kept], self.plan.origins[kept], self.weights[kept],
+            self.wanted, balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
+        )  # fmt: skip
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -202,16 +215,8 @@ class ExpandedDataset(EpochDataset):
         k, faces = i - len(self.plan.rows), self.synthetic
         return synthetic_item(
             faces[k], self.frame, index=i, attributes=faces.attributes[k], label=int(faces.labels[k]),
-            weight=self.synthetic_weight,
+            weight=float(self.plan.weights[i]),
         )  # fmt: skip
-
-    def _balanced_weights(self) -> NDArray[np.float64]:
-        if not self.wanted:
-            raise ArgumentError("sampler(balanced=True): expand_dataset was called without balance=")
-        # Faces of which nothing is known are a group of their own.
-        values = self.labels()[:, [ATTRIBUTES.index(name) for name in self.wanted]]
-        _, groups, counts = np.unique(values, axis=0, return_inverse=True, return_counts=True)
-        return 1.0 / counts[groups.reshape(-1)]
 
 
 def expand_dataset(
@@ -239,12 +244,12 @@ def expand_dataset(
     Args:
         faces: a folder, a ``FaceFolder``, any map-style dataset of (image, label or target), a list of pictures, or an
             array of them, uint8 (n, H, W, 3).
-        copies: augmented copies of every real face.
+        copies: augmented copies of every real face; with ``balance`` as many in all, of rare faces more.
         synthetic: a float is a share of the real faces used, an int a count. None adds a quarter if a bundled model
             makes faces at least as large as the pictures, and none otherwise; ``no_synthetic`` says why.
-        balance: {"Eyeglasses": 0.5}, or names for a half each: adds augmented copies of the rare rows until the
-            attribute has that share; no real row is dropped. With a model that obeys attributes, synthetic faces take
-            the place of such copies, as many as there are.
+        balance: {"Eyeglasses": 0.5}, or names for a half each: the attribute has that share among the augmented
+            copies, among the synthetic faces of a model that obeys attributes, and, by ``weight``, in all. No real
+            row is dropped. Multiply the loss by ``target["weight"]``, or use ``sampler(balanced=True)``.
         recipe: what an augmented copy goes through: a transform, a preset's name ("light", "document", "strong") or
             the path of a recipe.toml; "light" by default. It works on the picture as it lies on disk, before crop
             and size.
@@ -265,7 +270,7 @@ def expand_dataset(
         target_transform: applied to each target dict.
         seed: of everything that is drawn.
         only_synthetic: leave the real faces out; needs copies=0. They only say what to ask for and what not to copy.
-        synthetic_weight: ``weight`` of synthetic faces in their target.
+        synthetic_weight: ``weight`` of synthetic faces in their target, with ``balance`` on average.
         eager: make the synthetic faces now, and warn of sizes that a ``DataLoader`` cannot stack. False leaves both to
             the first use, or to ``save``, which looks at its folder first; use one synthetic face before worker
             processes start, or each makes them all.
@@ -296,7 +301,7 @@ def expand_dataset(
     plan = make_plan(
         real.annotations, partition=partition, copies=copies, synthetic=choice.synthetic, wanted=wanted, seed=seed,
         asked=generators is not None and _can_ask(generators, real, rows, balanced=bool(wanted), filtered=filter),
-        only_synthetic=only_synthetic,
+        only_synthetic=only_synthetic, synthetic_weight=synthetic_weight,
     )  # fmt: skip
     dataset = ExpandedDataset(
         real, plan, choice.frame, generators=generators, recipe=as_recipe(recipe), filtered=filter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from faceaug.errors import ImageError
 from faceaug.image import Image8
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.report import REASON_WORDS, ExpandReport
+from faceaug.mix.shares import Share
 from faceaug.pages import grid, html_image, html_page, html_table
 
 _SHOWN = 28  # faces of each sheet
@@ -25,7 +27,7 @@ _BEFORE, _AFTER = "#30638e", "#d1495b"
 def expansion_page(dataset: ExpandedDataset, report: ExpandReport) -> str:
     """The whole page; the same for the same folder, whenever it is made."""
     parts = [_intro(dataset, report), "<h2>Sizes</h2>", html_table(report.sizes), _filter(report)]
-    parts += [_balance(dataset), _sheets(dataset), report.appendix.page if report.appendix else ""]
+    parts += [_balance(dataset, report), _sheets(dataset), report.appendix.page if report.appendix else ""]
     if report.unreadable:
         lines = "".join(f"<li>{html.escape(line)}</li>" for line in report.unreadable)
         parts.append(f"<h2>Left out</h2><p>Pictures that cannot be read, with their copies:</p><ul>{lines}</ul>")
@@ -58,38 +60,56 @@ def _filter(report: ExpandReport) -> str:
     return f"<h2>Synthetic faces</h2>{text}{html_table(rows)}" if rows else ""
 
 
-def _balance(dataset: ExpandedDataset) -> str:
+def _balance(dataset: ExpandedDataset, report: ExpandReport) -> str:
     """A pair of bars for every attribute: its share before and now."""
     before = dataset.real.annotations.attributes[dataset.plan.used]
     after = dataset.labels()
     known = [k for k in range(len(ATTRIBUTES)) if before[:, k].any() and after[:, k].any()]
     if not known:
         return ""
-    first, now = _shares(before), _shares(after)
+    first, now = _shares(before), _shares(after, dataset.weights)
     known.sort(key=lambda k: (ATTRIBUTES[k] not in dataset.wanted, first[k]))
     bars = "".join(_bars(k, row, first[k], now[k], dataset) for row, k in enumerate(known))
-    text = "Share of each attribute, where it is known: before (blue), now (red); the line is what was asked."
+    text = "Share of each attribute, where it is known: before (blue), now by weight (red); the line is what was asked."
     height = 20 * len(known)
     return (
-        f'<h2>Attributes</h2>{_asked(dataset)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" '
+        f'<h2>Attributes</h2>{_asked(report)}<figure><svg viewBox="0 0 560 {height}" width="560" role="img" '
         f'aria-label="{text}" style="max-width:100%" font-size="12">{bars}</svg>'
         f"<figcaption>{text}</figcaption></figure>"
     )
 
 
-def _asked(dataset: ExpandedDataset) -> str:
-    """The balanced attributes: what was asked for and what came of it, and how many synthetic faces have which."""
-    if not dataset.shares:
+def _asked(report: ExpandReport) -> str:
+    """The balanced attributes: their shares, and whether where a face comes from gives them away."""
+    if not report.shares:
         return ""
-    labels = dataset.synthetic.attributes if dataset.plan.synthetic else dataset.real.annotations.attributes[:0]
-    rows = []
-    for share in dataset.shares:
-        column = labels[:, ATTRIBUTES.index(share.attribute)]
-        found = (int((column > 0).sum()), int((column < 0).sum()), int((column == 0).sum()))
-        shares = tuple(f"{value:.1%}" for value in (share.wanted, share.before, share.after))
-        rows.append((share.attribute, *shares, *(found if len(labels) else ())))
-    kinds = ("synthetic with", "without", "not known") if len(labels) else ()
-    return html_table(rows, header=("", "wanted", "before", "now", *kinds))
+    rows = [_asked_row(share) for share in report.shares]
+    header = (
+        "", "wanted", "before", "now, by weight", "among real", "augmented", "synthetic", "synthetic, not known",
+        "predicted by origin", "the same without weights",
+    )  # fmt: skip
+    text = (
+        "<p>Predicted by origin: balanced accuracy of the best guess at the attribute from nothing but whether a face "
+        "is real, augmented or synthetic; 50% is chance. The shares hold by <code>weight</code>: multiply the loss by "
+        "it, or draw in proportion to it.</p>"
+    )
+    given = [share for share in report.shares if share.given_away]
+    if given:
+        names = ", ".join(share.attribute for share in given)
+        text += (
+            f"<p><strong>Origin gives away: {names}. A classifier can learn where faces come from instead.</strong></p>"
+        )
+    return html_table(rows, header=header) + text
+
+
+def _asked_row(share: Share) -> tuple[str | int, ...]:
+    shares = (share.wanted, share.before, share.after, *share.among)
+    told = (share.origin_accuracy, share.origin_accuracy_unweighted)
+    return (share.attribute, *map(_percent, shares), share.unknown[2], *map(_percent, told))
+
+
+def _percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1%}"
 
 
 def _bars(k: int, row: int, first: float, now: float, dataset: ExpandedDataset) -> str:
@@ -108,9 +128,10 @@ def _bars(k: int, row: int, first: float, now: float, dataset: ExpandedDataset) 
     )
 
 
-def _shares(values: NDArray[np.int8]) -> NDArray[np.float64]:
-    known = np.maximum((values != 0).sum(axis=0), 1)
-    shares: NDArray[np.float64] = (values > 0).sum(axis=0) / known
+def _shares(values: NDArray[np.int8], weights: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    each = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    having, known = each @ (values > 0), each @ (values != 0)
+    shares: NDArray[np.float64] = having / np.maximum(known, 1e-300)
     return shares
 
 

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.annotations import ALL, PARTITIONS, Annotations, select_rows
+from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
-from faceaug.mix.balance import Share, balancing_copies, share_out
+from faceaug.mix.balance import BalancedRows, balanced_columns, warn_of
+from faceaug.mix.raking import item_weights
+from faceaug.mix.shares import Share, measure_shares
 
 REAL, AUGMENTED, SYNTHETIC = 0, 1, 2  # in target["origin"]
 
@@ -24,6 +27,7 @@ class Plan:
         real: r, number of real items.
         synthetic: s, number of synthetic items.
         shares: what balancing reaches, if every synthetic face is as it was asked to be.
+        weights: ``weight`` of each item, float32 (r + a + s,).
         used: rows it all is made from, int64 (u,).
         patterns: row whose attributes each synthetic face is asked for, int64 (s,); empty where they are not asked.
     """
@@ -32,6 +36,7 @@ class Plan:
     real: int
     synthetic: int
     shares: tuple[Share, ...]
+    weights: NDArray[np.float32]
     used: NDArray[np.int64]
     patterns: NDArray[np.int64]
 
@@ -39,6 +44,16 @@ class Plan:
     def augmented(self) -> int:
         """a, number of augmented items."""
         return len(self.rows) - self.real
+
+    @property
+    def origins(self) -> NDArray[np.int64]:
+        """0 real, 1 augmented or 2 synthetic, of every item: int64 (r + a + s,)."""
+        return np.repeat([REAL, AUGMENTED, SYNTHETIC], self.kinds)
+
+    @property
+    def kinds(self) -> tuple[int, int, int]:
+        """Numbers of real, augmented and synthetic items."""
+        return self.real, self.augmented, self.synthetic
 
     def __len__(self) -> int:
         return len(self.rows) + self.synthetic
@@ -64,18 +79,20 @@ def make_plan(
     seed: int,
     asked: bool = False,
     only_synthetic: bool = False,
+    synthetic_weight: float = 1.0,
 ) -> Plan:
-    """Decide which rows appear, how often, and how many synthetic faces join them.
+    """Decide which rows appear, how often, with which weight, and how many synthetic faces join them.
 
     Args:
         known: annotations of all real pictures.
         partition: "train", "val", "test" (or 0, 1, 2), "all"; None is the train rows where there are any, else all.
-        copies: augmented copies of every real row, >= 0.
+        copies: augmented copies for every real row, >= 0.
         synthetic: a float is a share of the real rows used, an int a count.
-        wanted: shares of attributes to reach with further augmented copies, and synthetic faces if these are asked.
-        seed: of the choice of those copies.
+        wanted: shares of attributes among the copies, among the synthetic faces if these are asked, and by weight.
+        seed: of the choice of copies and of what synthetic faces are asked for.
         asked: whether synthetic faces are asked for attributes.
         only_synthetic: leave the real rows out; they only say what to ask for.
+        synthetic_weight: of synthetic faces, on average.
     """
     _check_counts(copies, only_synthetic)
     rows, assumed = select_rows(known, partition)
@@ -87,15 +104,32 @@ def make_plan(
     count = _allowed(synthetic_count(synthetic, len(rows)), len(rows), partition)
     if only_synthetic and not count:
         raise ArgumentError("only_synthetic without synthetic faces: nothing would be left; synthetic=5000 adds some")
-    present = np.tile(rows, copies + 1)
-    extra, shares = balancing_copies(known.attributes, present, wanted, seed=seed) if wanted else (rows[:0], [])
+    source = BalancedRows(known.attributes, rows, wanted)
+    augmented = source.draw(copies * len(rows), seed=seed, slot="balance/copies") if wanted else np.tile(rows, copies)
     patterns = rows[:0]
     if count and asked:
-        extra, patterns = share_out(known.attributes, present, extra, count, wanted, seed=seed)
-    if only_synthetic:
-        present, extra = rows[:0], rows[:0]
-    real = 0 if only_synthetic else len(rows)
-    return Plan(np.concatenate([present, extra]), real, count, tuple(shares), rows, patterns)
+        patterns = source.draw(count, seed=seed, slot="balance/synthetic")
+        patterns = patterns[permutation(count, seed, slot="balance/patterns")]
+    real = rows[:0] if only_synthetic else rows
+    kinds, shown = (len(real), len(augmented), count), np.concatenate([real, augmented])
+    weights, shares = _weigh(known, rows, shown, patterns, kinds, wanted, synthetic_weight)
+    return Plan(shown, len(real), count, shares, weights, rows, patterns)
+
+
+def _weigh(
+    known: Annotations, rows: NDArray[np.int64], shown: NDArray[np.int64], patterns: NDArray[np.int64],
+    kinds: tuple[int, int, int], wanted: dict[str, float], synthetic_weight: float,
+) -> tuple[NDArray[np.float32], tuple[Share, ...]]:  # fmt: skip
+    base = np.concatenate([known.weight[shown], np.full(kinds[2], synthetic_weight, np.float32)])
+    if not wanted:
+        return base, ()
+    asked = known.attributes[patterns] if len(patterns) else np.zeros((kinds[2], known.attributes.shape[1]), np.int8)
+    values = balanced_columns(np.concatenate([known.attributes[shown], asked]), wanted)
+    weights = item_weights(values, kinds, base.astype(np.float64), list(wanted.values()))
+    origins = np.repeat([REAL, AUGMENTED, SYNTHETIC], kinds)
+    shares = measure_shares(values, origins, weights, wanted, balanced_columns(known.attributes[rows], wanted))
+    warn_of(shares)
+    return weights, shares
 
 
 def _check_counts(copies: int, only_synthetic: bool) -> None:

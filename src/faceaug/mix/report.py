@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faceaug.crop import Size, words_of
 from faceaug.errors import printable
-from faceaug.mix.balance import Share
+from faceaug.mix.shares import TELLING, Share
 from faceaug.pages import text_table
 
 REASON_WORDS = {
@@ -39,6 +40,22 @@ class Appendix:
     page: str
 
 
+def balance_lines(shares: Sequence[Share]) -> list[str]:
+    """What balancing came to, for people: a line for each attribute, and what only the weights bring about."""
+    lines = [str(share) for share in shares]
+    lines += [
+        f"{share.attribute}: not known of {share.unknown[2]:,} synthetic faces" for share in shares if share.unknown[2]
+    ]
+    telling = [share for share in shares if share.origin_accuracy_unweighted > TELLING]
+    if telling:
+        worst = max(telling, key=lambda share: share.origin_accuracy_unweighted)
+        lines.append(
+            f"use the weights (in the loss, or to draw by): without them origin predicts {worst.attribute} with "
+            f"{worst.origin_accuracy_unweighted:.1%}"
+        )
+    return lines
+
+
 @dataclass(frozen=True, slots=True)
 class ExpandReport:
     """What ``save`` wrote.
@@ -51,7 +68,7 @@ class ExpandReport:
         framed: names of the real pictures that were "cropped", "padded", "reduced" or "enlarged" for that.
         model: that made the synthetic faces, with their size; empty where there are none.
         no_synthetic: why there are none, where nobody said that there should be none.
-        shares: of the balanced attributes, before and after.
+        shares: of the balanced attributes, before and after, and how far origin gives them away.
         rejected: synthetic faces left out by the filter, by reason.
         looked_at: synthetic faces that were made for that.
         files: pictures or shards written.
@@ -83,7 +100,7 @@ class ExpandReport:
             "out": str(self.out), "sizes": dict(self.sizes), "size": self.size and words_of(self.size),
             "crop": self.crop, "framed": {name: self._some_of(name) for name in self.framed}, "model": self.model,
             "no_synthetic": self.no_synthetic,
-            "shares": {s.attribute: {"wanted": s.wanted, "before": s.before, "after": s.after} for s in self.shares},
+            "shares": {share.attribute: share.to_json() for share in self.shares},
             "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
             "unreadable": list(self.unreadable), "notes": list(self.notes),
             "seconds": round(self.seconds, 2),
@@ -94,9 +111,7 @@ class ExpandReport:
         lines = [*self.framing(verbose=verbose), text_table(self.sizes)]
         lines += [f"synthetic faces: {self.model}"] if self.model else []
         lines += [f"no synthetic faces: {self.no_synthetic}"] if self.no_synthetic else []
-        lines += [
-            f"{s.attribute}: {s.before:.1%} before, {s.after:.1%} now, wanted {s.wanted:.0%}" for s in self.shares
-        ]
+        lines += balance_lines(self.shares)
         lines += [f"synthetic faces left out: {self.left_out()}"] if sum(self.rejected.values()) else []
         lines += self.appendix.lines if self.appendix else ()
         if self.unreadable:

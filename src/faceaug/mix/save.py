@@ -174,6 +174,7 @@ class _Saver:
         return Block(
             self.style,
             tuple(lines),
+            tuple(plan.weights[items].tolist()),
             tuple(rows.tolist()),
             real.pictures(rows.tolist()),
             known,
@@ -188,11 +189,12 @@ class _Saver:
         generated = Generated(
             path=str(faces.path), shape=faces.shape, first=first, keys=faces.keys[part],
             attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
-            label=faces.labels[part], models=faces.models[part], weight=self._dataset.synthetic_weight,
+            label=faces.labels[part], models=faces.models[part],
         )  # fmt: skip
         lines = tuple((index, SYNTHETIC, place, -1) for place, index in enumerate(items.tolist()))
         nothing = Annotations(**{f.name: getattr(real.annotations, f.name)[:0] for f in fields(Annotations)})
-        return Block(self.style, lines, (), real.pictures([]), nothing, generated, self._shard(items))
+        weights = tuple(self._dataset.weights[items].tolist())
+        return Block(self.style, lines, weights, (), real.pictures([]), nothing, generated, self._shard(items))
 
     def _shard(self, items: NDArray[np.int64]) -> str:
         if not self._shards:
@@ -231,8 +233,8 @@ def _report(
         looked_at, model = dataset.synthetic.made, f"{dataset.model}, {words_of((side, side))}"
     return ExpandReport(
         out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, framed=framed, model=model,
-        no_synthetic=dataset.no_synthetic, shares=dataset.shares, rejected=dataset.rejected,
-        looked_at=looked_at, files=files,
+        no_synthetic=dataset.no_synthetic, shares=dataset.shares_without([index for index, _ in left_out]),
+        rejected=dataset.rejected, looked_at=looked_at, files=files,
         unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=dataset.real.notes,
         seconds=time.monotonic() - began, appendix=appendix,
     )  # fmt: skip
@@ -263,6 +265,7 @@ def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
         **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
         "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
+        "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),
     }  # fmt: skip
 
 
