@@ -26,6 +26,7 @@ from faceaug.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.pages import grid, html_image, html_page, html_table
+from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize import SyntheticFaceSource
 
 T = TypeVar("T")
@@ -36,8 +37,8 @@ FACES, SIDE = 240, 96  # pictures in the messy folder, and their size
 _LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
 
 
-@dataclass(frozen=True, slots=True)
-class DemoReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class DemoReport(Presentation):
     """What the demo did.
 
     Attributes:
@@ -55,6 +56,13 @@ class DemoReport:
     set_aside: dict[str, int]
     batches: int
     seconds: dict[str, float]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("report", self.out / "report.html"), *self.sizes, ("names repaired", self.renamed),
+            ("set aside", sum(self.set_aside.values())), ("batches", self.batches),
+        ]  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
