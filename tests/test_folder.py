@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import socket
 from pathlib import Path
 
@@ -209,9 +210,23 @@ def test_links_and_odd_files_are_named_and_not_followed(tmp_path: Path) -> None:
         ("loop", link),
         ("s.png", odd),
     )
-    assert FaceFolder(root).notes[0] == "dangling.png: is a symbolic link; left alone"
+    assert listing.links == ("dangling.png", "file.png", "folder", "loop")
+    links, *others = FaceFolder(root).notes
+    assert links.startswith(f"4 symbolic links were not followed (dangling.png leads to {root / 'nothing'}); give")
+    assert others == ["fifo.png: is not a regular file; left alone", "s.png: is not a regular file; left alone"]
     (tmp_path / "way").symlink_to(root)  # the folder itself may be given by a link
     assert FaceFolder(tmp_path / "way").names == ("1.png",)
+
+
+@pytest.mark.parametrize("kind", ["files", "folder"])
+def test_a_folder_of_links_is_refused_with_the_reason_and_an_example(tmp_path: Path, kind: str) -> None:
+    real, links = put(tmp_path / "real", "1.png", "2.png"), tmp_path / "links"
+    links.mkdir()
+    for name in ("1.png", "2.png") if kind == "files" else ("faces",):
+        (links / name).symlink_to(real / name if kind == "files" else real)
+    found = "2 symbolic links (1.png leads to" if kind == "files" else "a symbolic link (faces leads to"
+    with pytest.raises(RefusedError, match=f"no pictures in it .*only {re.escape(found)}.*not followed.*cp -rL"):
+        FaceFolder(links)
 
 
 def test_names_that_are_not_utf8_are_listed_read_and_kept(tmp_path: Path) -> None:

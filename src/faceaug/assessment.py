@@ -15,13 +15,14 @@ from faceaug.evaluate.gain_page import usefulness_section
 from faceaug.evaluate.page import evaluation_section
 from faceaug.evaluate.report import EvaluationReport
 from faceaug.pages import html_page
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show
 
 Report = EvaluationReport | UsefulnessReport
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+@dataclass(frozen=True, slots=True, repr=False)
+class Assessment(Presentation):
     """The reports that were asked for.
 
     Attributes:
@@ -31,6 +32,10 @@ class Assessment:
 
     model: str
     parts: dict[str, Report]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [("model", self.model), *(fact for part in self.parts.values() for fact in part.facts()[1:5])]
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read."""

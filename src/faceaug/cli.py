@@ -240,8 +240,9 @@ def train(
         tensorboard=tensorboard, progress=console.progress,
     )  # fmt: skip
     console.detail(report.unreadable)
-    state = "finished" if report.finished else "saved; --resume continues"
-    console.say(f"{report.images:,} images of {report.faces:,} faces shown, {state}. Model: {report.model}")
+    for note in report.notes[: None if console.verbose else 3]:
+        console.note(note)
+    console.say(report.summary())
     console.document(report.to_json())
 
 

@@ -26,6 +26,7 @@ from faceaug.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.pages import grid, html_image, html_page, html_table
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model
@@ -38,8 +39,8 @@ FACES = 240  # pictures in the messy folder
 _LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
 
 
-@dataclass(frozen=True, slots=True)
-class DemoReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class DemoReport(Presentation):
     """What the demo did.
 
     Attributes:
@@ -57,6 +58,13 @@ class DemoReport:
     set_aside: dict[str, int]
     batches: int
     seconds: dict[str, float]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("report", self.out / "report.html"), *self.sizes, ("names repaired", self.renamed),
+            ("set aside", sum(self.set_aside.values())), ("batches", self.batches),
+        ]  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from faceaug.errors import FaceAugError
 from faceaug.image import load_cv2
+from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, ClassifierConfig, load_classifier
 from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
 
@@ -22,14 +23,23 @@ _EXTRAS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+@dataclass(frozen=True, slots=True, repr=False)
+class Findings(Presentation):
     """Versions by package, extras present, models and trouble (each with its cure)."""
 
     versions: dict[str, str]
     extras: dict[str, bool]
     models: tuple[ModelConfig | ClassifierConfig, ...]
     trouble: tuple[str, ...]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        present = [name for name, there in self.extras.items() if there]
+        return [
+            ("faceaug", self.versions.get("faceaug")), ("python", self.versions.get("python")),
+            ("torch", self.versions.get("torch")), ("extras", ", ".join(present) or "none"),
+            ("models", ", ".join(model.name for model in self.models)), ("known trouble", len(self.trouble)),
+        ]  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

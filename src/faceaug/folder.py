@@ -31,6 +31,8 @@ from faceaug.metadata import METADATA_NAMES, join_rows, read_metadata
 Layout: TypeAlias = Literal["celeba", "imagefolder", "classes", "flat"]
 Target: TypeAlias = dict[str, Any]
 CELEBA_PICTURES = "img_align_celeba"
+LINK = "is a symbolic link"
+_WAYS_OUT = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 # Sub-folders that say which part of the data they hold, as Hugging Face names them.
 _SPLITS = PARTITIONS | {"training": 0, "validation": 1, "valid": 1, "dev": 1, "testing": 2}
@@ -79,6 +81,40 @@ class Listing:
     def pictures(self) -> tuple[File, ...]:
         """The files whose ending says picture."""
         return tuple(file for file in self.files if file.is_picture)
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Names of the symbolic links, to files and to folders; none of them is followed."""
+        return tuple(name for name, why in self.skipped if why == LINK)
+
+    def notes(self) -> list[str]:
+        """What was left alone: one line for all links, one for each other entry."""
+        others = [f"{printable(name)}: {why}; left alone" for name, why in self.skipped if why != LINK]
+        return [*self.link_notes(), *others]
+
+    def link_notes(self) -> tuple[str, ...]:
+        """How many links were not followed, with an example, as one line; empty if there are none."""
+        if not self.links:
+            return ()
+        were = "symbolic links were" if len(self.links) > 1 else "symbolic link was"
+        return (f"{len(self.links):,} {were} not followed ({self._first_link()}); {_WAYS_OUT}",)
+
+    def no_pictures(self) -> str:
+        """Why a folder without pictures cannot be used, and what to do."""
+        empty = f"{printable(self.root)}: no pictures in it ({', '.join(SUFFIXES)})"
+        if self.links:
+            kind = f"{len(self.links):,} symbolic links" if len(self.links) > 1 else "a symbolic link"
+            return f"{empty}, only {kind} ({self._first_link()}), and links are not followed: {_WAYS_OUT}"
+        if self.skipped:
+            return f"{empty}; {some([f'{name}: {why}' for name, why in self.skipped])}"
+        return f"{empty}; give the folder that holds them"
+
+    def _first_link(self) -> str:
+        first = self.links[0]
+        try:
+            return f"{printable(first)} leads to {printable(os.readlink(self.root / first))}"
+        except OSError:  # removed since
+            return printable(first)
 
 
 def last_part(name: str) -> str:
@@ -138,7 +174,7 @@ def _problem(facts: os.stat_result, device: int) -> str:
         return "" if facts.st_dev == device else "is on another file system"
     if stat.S_ISREG(facts.st_mode):
         return ""
-    return "is a symbolic link" if stat.S_ISLNK(facts.st_mode) else "is not a regular file"
+    return LINK if stat.S_ISLNK(facts.st_mode) else "is not a regular file"
 
 
 class FaceFolder:
@@ -170,15 +206,13 @@ class FaceFolder:
         self.root = listing.root
         self.names: tuple[str, ...] = tuple(file.name for file in listing.pictures)
         if not self.names:
-            raise RefusedError(
-                f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); give the folder that holds them"
-            )
+            raise RefusedError(listing.no_pictures())
         tables = _metadata_tables(listing)
         self.layout: Layout = _layout(listing.root, self.names, tables)
         self.classes: tuple[str, ...] = ()
         self.annotations, notes = self._read_annotations(tables)
         _freeze(self.annotations)
-        self.notes = tuple(notes + [f"{printable(name)}: {why}; left alone" for name, why in listing.skipped])
+        self.notes = tuple(notes + listing.notes())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # numpy forgets on its way to a worker process that an array was read-only.

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from faceaug.errors import JournalError, printable
 from faceaug.folder import File
+from faceaug.presentation import Fact, Presentation
 
 Record: TypeAlias = dict[str, Any]
 GROUP = 256  # moves per fsync of the journal: durability then costs about a quarter of the time instead of nearly all
@@ -74,8 +75,8 @@ class Outcome:
     earlier: int
 
 
-@dataclass(frozen=True, slots=True)
-class UndoReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class UndoReport(Presentation):
     """What an undo put back.
 
     Attributes:
@@ -87,6 +88,14 @@ class UndoReport:
     runs: tuple[str, ...]
     restored: int
     left: tuple[tuple[str, str], ...]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("runs undone", ", ".join(self.runs)),
+            ("files put back", self.restored),
+            ("files left", len(self.left)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for one JSON document."""

@@ -23,11 +23,12 @@ from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
+from faceaug.clean.words import grouped
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.state import explained_disk, interruptible, state_folder
+from faceaug.state import explained_disk, forget_clean, interruptible, record_clean, state_folder
 
 __all__ = [
     "CleanPolicy",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _DEFAULT = CleanPolicy()
+PAGE = "report.html"
 
 
 def clean_folder(
@@ -94,7 +96,7 @@ def clean_folder(
             decision = decided(scene, read_journal(root, beside=beside).set_aside(), keep_cache=False)
             if dry_run or out is None:
                 notes = decision.report.notes + _too_many(decision, policy)
-                return replace(decision.report, dry_run=True, notes=notes)
+                return replace(decision.report, dry_run=True, out="" if out is None else str(out), notes=notes)
             _check_share(path, decision, policy)
             return _copy(scene, decision, policy, Path(out), link, workers, shown)
         with open_journal(root, beside=beside, purpose="clean") as journal:
@@ -125,6 +127,9 @@ def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = Non
     if not (state_folder(root, beside=False) / "journal.jsonl").is_file():
         raise RefusedError(f"{printable(root)}: no run to undo; give the folder that was cleaned")
     with _stoppable(), open_journal(root, beside=False, purpose="undo") as journal:
+        if any(not run.undone for run in journal.history.runs):
+            with explained_disk(root):
+                forget_clean(state_folder(root, beside=False))
         return journal.undo(all_runs=all_runs, progress=open_progress(progress))
 
 
@@ -132,16 +137,32 @@ def _perform(
     journal: Journal, root: Path, decision: Decision, workers: int | None, progress: Progress
 ) -> CleanReport:  # fmt: skip
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
+    state = state_folder(root, beside=False)
     if not decision.plan and journal.history.open_run is None:
+        with explained_disk(root):
+            record_clean(state, report.cleaned)
         return report
     outcome = journal.apply(decision.plan, progress=progress)
     earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
     left = {move.source.name: why for move, why in outcome.skipped}
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
+    report = replace(report, page=_as_named(report.folder, folder / PAGE))
     with explained_disk(root):
         _write_reports(folder, report, workers, progress)
+        if not left:
+            record_clean(state, report.cleaned)
     return report
+
+
+def _as_named(folder: str, place: Path) -> str:
+    """A path in or beside a folder, beginning with the folder as the caller named it."""
+    named, real = Path(folder), Path(folder).resolve()
+    if place.is_relative_to(real):
+        return str(named / place.relative_to(real))
+    if place.is_relative_to(real.parent) and named.name == real.name and named.parent.resolve() == real.parent:
+        return str(named.parent / place.relative_to(real.parent))
+    return str(place)
 
 
 def _copy(
@@ -151,22 +172,24 @@ def _copy(
     plan = plan_copy(scene.listing, decision.plan)
     arguments = json.loads(json.dumps({"policy": asdict(policy)}))
     made = build_copy(scene.listing, plan, out, link=link, arguments=arguments, progress=progress)
-    gone = tuple(f"{printable(name)}: {count:,} rows are not in the copy" for name, count in made.rows_left.items())
+    gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
+    folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
     report = replace(
-        decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone
-    )
+        decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone,
+        page=_as_named(str(out), folder / PAGE),
+    )  # fmt: skip
     with explained(out):
-        folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
         folder.mkdir(parents=True, exist_ok=True)
         _write_reports(folder, report, workers, progress)
-        finish_output(out, marker=MARKER, document={"run": {"command": "clean", "folder": str(scene.listing.root)}})
+        run = {"command": "clean", "folder": str(scene.listing.root)}
+        finish_output(out, marker=MARKER, document={"run": run, "pictures": report.cleaned})
     return report
 
 
 def _write_reports(folder: Path, report: CleanReport, workers: int | None, progress: Progress) -> None:
     write_bytes(folder / "report.json", json.dumps(report.to_json(), indent=2).encode())
     write_bytes(folder / "report.csv", report.to_csv())
-    write_bytes(folder / "report.html", _page(report, workers, progress))
+    write_bytes(folder / PAGE, _page(report, workers, progress))
     if report.proposals:
         write_bytes(folder / "conflicts.csv", conflicts_csv(report.proposals))
 

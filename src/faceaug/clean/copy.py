@@ -16,11 +16,13 @@ from faceaug.files import check_free_space, copy_file, explained, prepare_output
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
+from faceaug.state import CLEANED
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
-MARKER = "clean.json"
+MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 _MARGIN = 16 << 20  # bytes for tables, reports and folders
 
@@ -42,8 +44,8 @@ class CopyPlan:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CopyReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CopyReport(Presentation):
     """What is in a cleaned copy.
 
     Attributes:
@@ -61,6 +63,14 @@ class CopyReport:
     earlier: int
     rows_left: Mapping[str, int]
     notes: tuple[str, ...]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("folder", self.out), ("pictures", self.pictures), ("other files", self.others),
+            ("made by an earlier run", self.earlier), ("rows left out", sum(self.rows_left.values())),
+            ("notes", len(self.notes)),
+        ]  # fmt: skip
 
 
 def check_link(link: str) -> None:

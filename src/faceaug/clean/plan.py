@@ -31,7 +31,6 @@ from faceaug.folder import (
     table_names,
     table_paths,
 )
-from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
 from faceaug.progress import SILENT, Progress
@@ -98,7 +97,7 @@ def look(path: Path | str) -> Scene:
 def _look(path: Path | str) -> Scene:
     listing = list_folder(path)
     if not listing.pictures:
-        raise RefusedError(f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); nothing was changed")
+        raise RefusedError(f"{listing.no_pictures()}. Nothing was changed")
     layout = find_layout(listing)
     tables = tuple(read_table(table) for table in table_paths(listing.root)) if layout == "celeba" else ()
     annotations = FaceFolder(path).annotations if layout == "imagefolder" else None
@@ -169,7 +168,7 @@ def _decide(
         left=tuple(sorted([*scene.listing.skipped, *left, *more])),
         rows_without_file=_rows_without_file(scene, kept, gone),
         proposals=tuple(_proposals(scene, annotations, duplicates, kept)),
-        notes=names.notes + _link_note(links) + found.near.notes,
+        notes=names.notes + scene.listing.link_notes() + _link_note(links) + found.near.notes,
         groups=groups_of(duplicates),
         histogram=found.near.histogram,
         thresholds=found.near.thresholds,

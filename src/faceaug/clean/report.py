@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from faceaug.clean.conflicts import Proposal
 from faceaug.clean.hashes import NO_HASHES, Hashes
@@ -11,13 +11,13 @@ from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.page import Bars
 from faceaug.clean.present import report_csv, report_html
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
-from faceaug.errors import printable, some
-from faceaug.pages import text_table
+from faceaug.clean.words import labels, summary_of
+from faceaug.errors import some
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show, open_progress
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
-_SHOWN = 3  # of one list in the summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Conflict:
     says: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanReport:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CleanReport(Presentation):
     """What happened to a folder.
 
     Attributes:
@@ -69,7 +69,8 @@ class CleanReport:
         left: (name, why) of files that were left alone.
         rows_without_file: table -> number of its rows that have no picture now. Tables are never changed.
         notes: anything else worth telling, a line each.
-        out: the folder a cleaned copy was written to; empty when the folder itself was cleaned.
+        out: the folder a cleaned copy was, or would be, written to; empty when the folder itself is cleaned.
+        page: path of ``report.html``; empty if none was written, as in a dry run or where there was nothing to do.
         proposals: what the members of a group disagree on, and what most of them say; also ``conflicts.csv``.
         groups: the duplicates, each with the picture that stays and the comparison that proves it.
         mirrored: pairs of mirror images that were left.
@@ -94,6 +95,7 @@ class CleanReport:
     rows_without_file: dict[str, int]
     notes: tuple[str, ...]
     out: str = ""
+    page: str = ""
     proposals: tuple[Proposal, ...] = ()
     groups: tuple[DuplicateGroup, ...] = ()
     mirrored: tuple[LookAlike, ...] = ()
@@ -102,6 +104,11 @@ class CleanReport:
     thresholds: Thresholds | None = None
     histogram: tuple[int, ...] = ()
     hashes: Hashes = field(default_factory=lambda: NO_HASHES, repr=False, compare=False)
+
+    @property
+    def finds(self) -> bool:
+        """Whether there is a name to repair or a picture to set aside."""
+        return bool(self.renames or self.set_aside)
 
     @property
     def renamed(self) -> int:
@@ -147,9 +154,28 @@ class CleanReport:
         }
 
     def sizes(self) -> list[tuple[str, int]]:
-        """Rows for the small table of a dataset: original, cleaned, augmented, synthetic, total."""
-        sizes = {"original": self.original, "cleaned": self.cleaned, "augmented": 0, "synthetic": 0}
-        return [*sizes.items(), ("total", self.cleaned)]
+        """Rows for the small table: pictures before, set aside (by kind, where there are several), and left."""
+        before, gone, after = labels(self)
+        kinds = [(f"  {kind}", count) for kind, count in self.kinds().items()]
+        return [
+            (before, self.original), (gone, len(self.set_aside)), *(kinds if len(kinds) > 1 else ()),
+            (after, self.cleaned),
+        ]  # fmt: skip
+
+    def kinds(self) -> dict[str, int]:
+        """Why pictures left the folder -> how many; without the reasons that no picture had."""
+        return {kind: len(found) for kind in get_args(Kind) if (found := self._of(kind))}
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds().items())
+        before, gone, after = labels(self)
+        return [
+            ("folder", self.folder), ("state", self.headline().removeprefix(f"{self.folder}: ")),
+            (before, self.original), ("names repaired", self.renamed),
+            (gone, f"{len(self.set_aside):,}{f' ({kinds})' if kinds else ''}"), (after, self.cleaned),
+            ("left alone", self.skipped or None), ("notes", len(self.notes) or None), ("report", self.page),
+        ]  # fmt: skip
 
     def without(self, left: dict[str, str]) -> CleanReport:
         """The report after some planned moves were not made: name -> why."""
@@ -165,22 +191,12 @@ class CleanReport:
         )
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read: what was found, the first few of each, and the table of sizes.
+        """What people read: what happened to which picture, the numbers, where the report lies and how to undo.
 
         Args:
-            verbose: list everything.
+            verbose: list everything, not only the first of each kind.
         """
-        limit = None if verbose else _SHOWN
-        lines = [printable(self.headline())]
-        for title, header, rows in self._lists():
-            if rows:
-                between = " -> " if header == ("was", "is") else " | "
-                lines.append(f"{title}: {len(rows):,}")
-                lines += [f"  {between.join(printable(text) for text in row if text)}" for row in rows[:limit]]
-                lines += [f"  ... and {len(rows) - _SHOWN:,} more"] if limit and len(rows) > limit else []
-        missing = {table: count for table, count in self.rows_without_file.items() if count}
-        lines += [f"{printable(table)}: {count:,} rows have no picture now" for table, count in missing.items()]
-        return "\n".join([*lines, text_table(self.sizes())])
+        return summary_of(self, verbose=verbose)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for one JSON document. Names that are not UTF-8 are as ``os.fsdecode`` gives them."""
@@ -203,6 +219,8 @@ class CleanReport:
 
     def headline(self) -> str:
         """What happened, in a sentence."""
+        if not self.finds and not self.out and self.run is None:
+            return f"{self.folder}: nothing to repair and nothing to set aside among {self.original:,} pictures"
         return f"{self.folder}: {'a plan; nothing was changed' if self.dry_run else self._where()}"
 
     def histograms(self) -> list[Bars]:
@@ -248,7 +266,7 @@ class CleanReport:
     def _where(self) -> str:
         if self.out:
             return f"cleaned copy in {self.out}; the folder itself is as it was"
-        return "nothing to do" if self.run is None else f"run {self.run}; undo puts everything back"
+        return f"cleaned, run {self.run}"
 
 
 def _said(proposal: Proposal) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceaug.evaluate.intervals import Estimate
+from faceaug.presentation import Fact, Presentation
 
 _COUNT = re.compile(r"(\d[\d,]*) faces")
 _FEW_SEEDS = 3
@@ -51,8 +52,8 @@ class ArmResult:
     attributes: tuple[AttributeResult, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UsefulnessReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class UsefulnessReport(Presentation):
     """What ``evaluate_usefulness`` found.
 
     Attributes:
@@ -96,6 +97,14 @@ class UsefulnessReport:
     labels: str
     rejected: dict[str, int]
     notes: tuple[str, ...]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        arms = [(arm.arm, f"balanced accuracy {arm.balanced_accuracy.percent()}") for arm in self.arms]
+        return [
+            ("model", self.model), *arms, ("real faces taught", self.taught), ("unseen faces", self.unseen),
+            ("seeds", self.seeds), ("notes", len(self.notes)),
+        ]  # fmt: skip
 
     def verdict(self) -> list[str]:
         """What the figures say, in sentences; the last says what the generator knew already."""

@@ -14,6 +14,7 @@ from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 from faceaug.image import Image8
+from faceaug.presentation import Fact, Presentation
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
 
@@ -141,8 +142,8 @@ class Pictures:
     unseen_distances: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class EvaluationReport(Presentation):
     """What ``evaluate_source`` found.
 
     Attributes:
@@ -164,6 +165,22 @@ class EvaluationReport:
     unreadable: tuple[str, ...]
     pictures: Pictures = field(repr=False, compare=False)
     attributes: AttributeCheck | None = None
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        s, m = self.subject, self.memorisation
+        first = self.figures[0] if self.figures else None
+        return [
+            ("model", s.model),
+            ("faces", s.n),
+            ("copies of training faces", len(m.copies)),
+            ("authenticity", f"{m.authenticity:.1%}"),
+            (s.frechet_name, None if first is None else round(first.frechet, 2)),
+            ("precision", None if first is None else round(first.precision, 3)),
+            ("recall", None if first is None else round(first.recall, 3)),
+            ("against", "" if first is None else f"{first.reference_n:,} {first.against}"),
+            ("notes", len(self.notes)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; every figure with its whole name."""

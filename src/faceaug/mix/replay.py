@@ -22,11 +22,12 @@ from faceaug.metadata import read_metadata
 from faceaug.mix.blocks import encode_item, synthetic_text
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item
+from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize.source import SyntheticFaceSource
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Replayed:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Replayed(Presentation):
     """A picture made again.
 
     Attributes:
@@ -47,6 +48,16 @@ class Replayed:
         """One line for people."""
         same = "the same bytes" if self.same else "NOT the same bytes: another version of faceaug or of its libraries?"
         return f"{self.name} ({self.origin}) made again: {same}"
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        height, width = self.image.shape[:2]
+        return [
+            ("file", self.name),
+            ("origin", self.origin),
+            ("size", f"{width} x {height}"),
+            ("same bytes", self.same),
+        ]
 
     def save(self, path: Path | str) -> None:
         """Write the file."""

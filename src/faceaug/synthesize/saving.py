@@ -21,6 +21,7 @@ from faceaug.errors import ArgumentError
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
 from faceaug.image import Image8, encode_jpeg, encode_png
 from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -35,8 +36,8 @@ _SHARD = 1000  # faces per tar file
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
 
 
-@dataclass(frozen=True, slots=True)
-class SynthesisReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class SynthesisReport(Presentation):
     """What ``save`` wrote: where, how many faces, in which files, from which model and seed; what choosing cost."""
 
     out: Path
@@ -45,6 +46,14 @@ class SynthesisReport:
     model: str
     seed: int
     selection: tuple[SelectionReport, ...] = ()
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        chosen = sum(report.looked_at for report in self.selection)
+        return [
+            ("folder", self.out), ("faces", self.faces), ("files", self.files), ("model", self.model),
+            ("seed", self.seed), ("faces looked at", chosen or None),
+        ]  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

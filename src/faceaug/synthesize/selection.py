@@ -19,6 +19,7 @@ from torch import Tensor
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
+from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize.classifier import AttributeClassifier, load_classifier
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.weights import ModelConfig
@@ -31,8 +32,8 @@ _AT_ONCE = 4 * BLOCK
 _HOPELESS = 64 * BLOCK  # faces looked at without keeping one before giving up
 
 
-@dataclass(frozen=True, slots=True)
-class SelectionReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class SelectionReport(Presentation):
     """What choosing cost so far.
 
     Attributes:
@@ -53,6 +54,14 @@ class SelectionReport:
     def acceptance(self) -> float:
         """Share of the faces looked at that were kept."""
         return self.kept / max(self.looked_at, 1)
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        asked = ", ".join(f"{'with' if value > 0 else 'without'} {name}" for name, value in self.asked.items())
+        return [
+            ("asked for", asked), ("faces looked at", self.looked_at), ("kept", self.kept),
+            ("share kept", f"{self.acceptance:.2%}"), ("seconds", round(self.seconds, 1)),
+        ]  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

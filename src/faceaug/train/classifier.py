@@ -25,6 +25,7 @@ from faceaug.annotations import ATTRIBUTES, PARTITIONS, select_rows
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output
 from faceaug.folder import FaceFolder
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Phase, Progress, Show, open_progress
 from faceaug.synthesize.attribute_network import AttributeNetwork
 from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig, load_classifier, save_classifier
@@ -34,14 +35,15 @@ from faceaug.train.lessons import ClassifierTraining, Labelled, Lessons, hold_ba
 from faceaug.train.record import RUN_FILE, RunLog, open_run
 from faceaug.train.schedule import passed
 from faceaug.train.signals import Signals
+from faceaug.train.words import session_words
 
 CLASSIFIER_PRESETS: dict[str, ClassifierTraining] = {"attributes-64": ClassifierTraining()}
 COARSE = 32  # pixels: the figures also say how well faces so small are read
 _ENOUGH = 10  # faces to measure on
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ClassifierReport(Presentation):
     """How a run ended.
 
     Attributes:
@@ -55,6 +57,8 @@ class ClassifierReport:
         metrics: figures on unseen faces; None where there are none, or before the run is finished.
         unreadable: pictures left out, a line each.
         seconds: of this session.
+        added: faces shown in this session; 0 if it ended before its first step.
+        minutes: time limit of this session; None if it had none.
     """
 
     run: Path
@@ -67,6 +71,24 @@ class ClassifierReport:
     metrics: dict[str, Any] | None
     unreadable: tuple[str, ...]
     seconds: float
+    added: int
+    minutes: float | None = None
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("model", self.model), ("run", self.run), ("faces shown", self.images), ("in this session", self.added),
+            ("finished", self.finished), ("training faces", self.faces), ("held back", self.held_back),
+            ("attributes", len(self.attributes)), ("seconds", round(self.seconds, 1)),
+        ]  # fmt: skip
+
+    def summary(self) -> str:
+        """What people read: how far the run is, whether this session added anything, and where the model is."""
+        words = session_words(
+            "faces", images=self.images, added=self.added, finished=self.finished, minutes=self.minutes,
+            seconds=self.seconds,
+        )  # fmt: skip
+        return words if self.model is None else f"{words} Model: {self.model}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -74,7 +96,7 @@ class ClassifierReport:
             "run": str(self.run), "model": None if self.model is None else str(self.model), "images": self.images,
             "finished": self.finished, "faces": self.faces, "held_back": self.held_back,
             "attributes": list(self.attributes), "metrics": self.metrics, "unreadable": list(self.unreadable),
-            "seconds": round(self.seconds, 2),
+            "seconds": round(self.seconds, 2), "added": self.added,
         }  # fmt: skip
 
 
@@ -124,6 +146,7 @@ def train_classifier(
     with Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
+        before = lessons.images
         with progress.phase("training", config.images, "faces", start=lessons.images) as phase:
             _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
     if signals.received:
@@ -138,6 +161,7 @@ def train_classifier(
     return ClassifierReport(
         run, run / "model" if finished else None, lessons.images, finished, len(lessons.shown), len(lessons.held),
         _names(columns), metrics, tuple(unreadable), time.monotonic() - began,
+        added=lessons.images - before, minutes=minutes,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.state import LOCK, locked
 from faceaug.train.attributes import with_attributes
@@ -34,10 +35,11 @@ from faceaug.train.samples import write_film
 from faceaug.train.session import Session
 from faceaug.train.signals import Signals
 from faceaug.train.start import load_start
+from faceaug.train.words import session_words
 
 
-@dataclass(frozen=True, slots=True)
-class TrainReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainReport(Presentation):
     """How a run ended.
 
     Attributes:
@@ -48,6 +50,9 @@ class TrainReport:
         faces: training faces.
         unreadable: pictures left out, a line each.
         seconds: of this session.
+        added: real images shown in this session; 0 if it ended before its first step.
+        minutes: time limit of this session; None if it had none.
+        notes: anything odd about the folder, a line each.
     """
 
     run: Path
@@ -57,12 +62,32 @@ class TrainReport:
     faces: int
     unreadable: tuple[str, ...]
     seconds: float
+    added: int
+    minutes: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("model", self.model), ("images shown", self.images), ("in this session", self.added),
+            ("finished", self.finished), ("training faces", self.faces), ("unreadable", len(self.unreadable)),
+            ("seconds", round(self.seconds, 1)), ("notes", len(self.notes)),
+        ]  # fmt: skip
+
+    def summary(self) -> str:
+        """What people read: how far the run is, whether this session added anything, and where the model is."""
+        words = session_words(
+            f"images of {self.faces:,} faces", images=self.images, added=self.added, finished=self.finished,
+            minutes=self.minutes, seconds=self.seconds,
+        )  # fmt: skip
+        return f"{words} Model: {self.model}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "run": str(self.run), "model": str(self.model), "images": self.images, "finished": self.finished,
             "faces": self.faces, "unreadable": list(self.unreadable), "seconds": round(self.seconds, 2),
+            "added": self.added, "notes": list(self.notes),
         }  # fmt: skip
 
 
@@ -124,6 +149,7 @@ def train_gan(
             raise
         session = Session(config, faces, processes, start=start)
         restore_newest(run, session, processes)
+        before = session.images
         deadline = math.inf if minutes is None else began + 60 * minutes
         with (
             Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log,
@@ -146,7 +172,10 @@ def train_gan(
             "--resume continues"
         )
     seconds, finished = time.monotonic() - began, session.images >= config.images
-    return TrainReport(run, run / "model", session.images, finished, len(faces.pixels), faces.unreadable, seconds)
+    return TrainReport(
+        run, run / "model", session.images, finished, len(faces.pixels), faces.unreadable, seconds,
+        added=max(session.images - before, 0), minutes=minutes, notes=folder.notes,
+    )  # fmt: skip
 
 
 def _finish(run: Path, session: Session, processes: Processes) -> None:

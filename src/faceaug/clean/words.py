@@ -1,0 +1,112 @@
+"""What people read of a clean: which pictures leave and which stay, the numbers, the report, the way back."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from faceaug.errors import printable
+from faceaug.folder import LINK
+from faceaug.pages import text_table
+
+if TYPE_CHECKING:
+    from faceaug.clean.report import CleanReport, SetAside
+
+_MOVED = 10  # pictures named in a list of what was moved or renamed; -v shows all
+_NOTICED = 3  # entries shown of a list of what was only noticed
+_WIDEST = 56  # columns; a longer name pushes the rest of its line aside
+# The least certain first: whoever checks a few of many checks these.
+_ORDER = ("mirrored", "same photo", "unreadable", "same pixels", "same bytes")
+_Lines = tuple[str, Sequence[str], int]  # heading, lines, how many are shown at most
+
+
+def summary_of(report: CleanReport, *, verbose: bool) -> str:
+    """The summary of a report; with ``verbose`` every entry of every list."""
+    lines = [printable(report.headline())]
+    for heading, entries, most in _sections(report):
+        if entries:
+            shown = entries if verbose else entries[:most]
+            lines += [f"{heading}: {len(entries):,}", *(f"  {entry}" for entry in shown)]
+            lines += [f"  ... and {len(entries) - most:,} more (-v shows all)"] if len(shown) < len(entries) else []
+    lines += list(_table_lines(report))
+    lines += [text_table(report.sizes())] if report.finds else []
+    return "\n".join([*lines, *_ways_on(report)])
+
+
+def labels(report: CleanReport) -> tuple[str, str, str]:
+    """What the numbers of pictures before, of those that leave and of those that stay are called."""
+    if report.dry_run:
+        return "pictures", "to leave out" if report.out else "to set aside", "would stay"
+    if report.out:
+        return "pictures", "left out", "in the copy"
+    return "pictures before", "set aside", "pictures now"
+
+
+def grouped(rows: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Tables that lack the same number of rows together: ("a.txt, b.txt", 6); those that lack none are left out."""
+    tables: dict[int, list[str]] = defaultdict(list)
+    for table, count in rows.items():
+        tables[count].append(printable(table))
+    return [(", ".join(names), count) for count, names in tables.items() if count]
+
+
+def _sections(report: CleanReport) -> Iterator[_Lines]:
+    verb = f"{'would be ' * report.dry_run}{'left out' if report.out else 'set aside'}"
+    repaired = "names to repair" if report.dry_run else "names repaired"
+    yield repaired, _pairs([(rename.old, f"-> {printable(rename.new)}") for rename in report.renames]), _MOVED
+    leaving = sorted(report.set_aside, key=lambda entry: _ORDER.index(entry.kind))
+    yield verb, _pairs([(entry.name, f"-> {verb}, {_why(entry)}") for entry in leaving]), _MOVED
+    alike = [(m.one, f"is the mirror image of {printable(m.other)}") for m in report.mirrored]
+    yield "mirror images, both stay (--mirrored remove sets one of each pair aside)", _pairs(alike), _NOTICED
+    bursts = [(b.one, f"looks like {printable(b.other)}") for b in report.bursts]
+    yield "alike but different photos, both stay", _pairs(bursts), _NOTICED
+    leaks = [(f"{k.name} ({k.partition})", f"shows {printable(k.keeper)} ({k.keeper_partition})") for k in report.leaks]
+    yield "one photo in two partitions", _pairs(leaks), _NOTICED
+    unclear = [
+        (u.name, "; ".join(filter(None, (u.why, " or ".join(map(printable, u.candidates)), u.hint))))
+        for u in report.unclear
+    ]
+    yield "damaged names left as they are, because no single repair is certain", _pairs(unclear), _NOTICED
+    doubts = [(c.name, f"and {printable(c.keeper)}, which stays: {printable(c.says)}") for c in report.conflicts]
+    yield "one picture, two labels (the row of the picture that stays counts)", _pairs(doubts), _NOTICED
+    votes = [(p.keeper, f"{p.field}: {p.votes} of {p.of} say {p.proposal}") for p in report.proposals if p.proposal]
+    yield "labels on which most copies agree (conflicts.csv has all)", _pairs(votes), _NOTICED
+    yield "left alone", _pairs([(name, why) for name, why in report.left if why != LINK]), _NOTICED
+    yield "notes", [printable(note) for note in report.notes], _MOVED
+
+
+def _why(entry: SetAside) -> str:
+    if entry.kind == "unreadable":
+        return f"unreadable: {printable(entry.reason.removeprefix('is '))}"
+    return f"{'mirror image of' if entry.kind == 'mirrored' else f'{entry.kind} as'} {printable(entry.keeper)}"
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Two columns, the first as wide as its longest name."""
+    names = [printable(name) for name, _ in rows]
+    width = min(max(map(len, names), default=0), _WIDEST)
+    return [f"{name:<{width}}  {text}" for name, (_, text) in zip(names, rows, strict=True)]
+
+
+def _table_lines(report: CleanReport) -> Iterator[str]:
+    have = "would have" if report.dry_run else "have"
+    found = grouped(report.rows_without_file)
+    yield from (f"{tables}: {count:,} rows {have} no picture" for tables, count in found)
+    if found:
+        yield "  (tables are never changed in place; --out DIR writes a copy whose tables fit)"
+
+
+def _ways_on(report: CleanReport) -> Iterator[str]:
+    if report.page:
+        yield f"report: {printable(report.page)}"
+    if report.run is not None:
+        yield f"undo:   faceaug undo {_argument(report.folder)}"
+    elif report.dry_run and report.finds:
+        yield f"the same without --dry-run does this{'' if report.out else ', and can be undone'}"
+
+
+def _argument(path: str) -> str:
+    """A path as a shell wants it; one that begins with a dash would be an option."""
+    return printable(shlex.quote(f"./{path}" if path.startswith("-") else path))

@@ -1,0 +1,33 @@
+"""How a session of training ended, in words."""
+
+from __future__ import annotations
+
+
+def session_words(
+    what: str, *, images: int, added: int, finished: bool, minutes: float | None, seconds: float
+) -> str:  # fmt: skip
+    """One sentence or two: how far the run is, and why nothing was added where nothing was.
+
+    Args:
+        what: "images of 2,500 faces", or "faces".
+        images: shown so far, in all sessions.
+        added: shown in this session.
+        finished: whether that is all the config asks for.
+        minutes: time limit of the session; None if it had none.
+        seconds: the session took.
+    """
+    if added:
+        state = "finished" if finished else "saved; --resume continues"
+        earlier = "" if added == images else f", {added:,} of them in this session"
+        return f"{images:,} {what} shown{earlier}, {state}."
+    if finished:
+        return (
+            f"nothing was added: the run has been shown all of its {images:,} images already. A larger --images "
+            "continues it with --resume."
+        )
+    limit = "the session" if minutes is None else f"the limit of {minutes:g} minutes"
+    untrained = "; the model is untrained" if not images else ""
+    return (
+        f"nothing was added: {limit} ended before the first step, because reading the faces and setting up took "
+        f"{seconds:.0f} s. The run is at {images:,} images{untrained}. --resume with more --minutes continues it."
+    )
