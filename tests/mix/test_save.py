@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.manifest import COLUMNS
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset
+from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource
 from tests.mix.sources import labelled_pil, pictures
 
@@ -143,7 +145,7 @@ def test_an_unknown_format_is_refused(dataset: ExpandedDataset, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("stop", [0, 1, 42, 100])
+@pytest.mark.parametrize("stop", [0, 1, 42, 86])
 def test_an_interrupted_save_goes_on_to_the_same_bytes(
     dataset: ExpandedDataset, saved: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +261,21 @@ def test_the_summary_and_the_json_say_the_same(dataset: ExpandedDataset, tmp_pat
     assert json.loads(json.dumps(document)) == document
     assert document["sizes"]["total"] == len(dataset)
     text = report.summary(verbose=True)
-    assert "Eyeglasses: 14.3% before, 3" in text
+    assert "Eyeglasses: 14.3% before, 30.0% now by weight, wanted 30.0%" in text
+    assert "origin alone predicts it with 50.0%, chance is 50%" in text
+    assert document["shares"]["Eyeglasses"]["origin_accuracy"] == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_page_says_what_origin_tells_of_a_balanced_attribute(
+    dataset: ExpandedDataset, saved: Path, tmp_path: Path
+) -> None:
+    page = (saved / "report.html").read_text()
+    assert "<td>Eyeglasses</td><td>30.0%</td><td>14.3%</td><td>30.0%</td>" in page
+    assert "predicted by origin" in page
+    assert "Origin gives away" not in page
+    report = dataset.save(tmp_path / "out")
+    told = replace(report, shares=(replace(report.shares[0], origin_accuracy=0.8),))
+    assert "<strong>Origin gives away: Eyeglasses." in expansion_page(dataset, told)
     assert f"{len(dataset)}" in text
 
 
