@@ -20,7 +20,7 @@ column = attribute_index(options.attribute)
 
 train = expand_dataset(options.folder, copies=1, synthetic=0, balance=options.attribute, size=32)
 held_out = expand_dataset(options.folder, partition="val", copies=0, synthetic=0, size=32)  # real faces as they are
-loader = DataLoader(train, batch_size=64, sampler=train.sampler())
+loader = DataLoader(train, batch_size=64, sampler=train.sampler(balanced=True))  # drawn by weight
 
 layers = [nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten()]
 network = nn.Sequential(*layers, nn.Linear(64 * 8 * 8, 1))

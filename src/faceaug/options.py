@@ -132,7 +132,7 @@ _EXPAND = (
         "--balance",
         multiple=True,
         metavar="ATTRIBUTE[=SHARE]",
-        help="Copy rare faces up to this share, 0.5 if not given.",
+        help="Its share among copies, among generated faces, and by weight in all; 0.5 if not given.",
     ),
     click.option(
         "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"

@@ -424,17 +424,31 @@ class TestLandmarksAndSizes:
 
 
 class TestBalance:
-    def test_rare_rows_are_copied_and_no_real_row_is_dropped(self, celeba_folder: Path) -> None:
+    def test_copies_have_the_share_and_no_real_row_is_dropped(self, celeba_folder: Path) -> None:
         dataset = expand_dataset(celeba_folder, synthetic=0, balance={"Eyeglasses": 0.4}, seed=1)
         values = dataset.real.annotations.attributes[dataset.plan.rows, attribute_index("Eyeglasses")]
-        assert (values > 0).mean() == pytest.approx(0.4, abs=0.01)
-        assert dataset.shares[0].after == pytest.approx((values > 0).mean())
-        assert set(dataset.plan.rows) == set(np.flatnonzero(dataset.real.annotations.partition == 0))
-        assert dataset.plan.real == 42
+        assert (values[42:] > 0).mean() == pytest.approx(0.4, abs=0.01)
+        assert np.array_equal(dataset.plan.rows[:42], np.flatnonzero(dataset.real.annotations.partition == 0))
+        assert dataset.plan.kinds == (42, 42, 0)
+
+    def test_the_weight_of_every_item_makes_the_share_over_a_pass(self, celeba_folder: Path) -> None:
+        dataset = expand_dataset(celeba_folder, synthetic=5, balance={"Eyeglasses": 0.4}, synthetic_weight=0.5)
+        targets = [target for _, target in dataset]
+        weights = np.array([target["weight"] for target in targets])
+        assert weights.dtype == np.float32
+        assert np.array_equal(weights, dataset.weights)
+        signs = np.array([target["attributes"][attribute_index("Eyeglasses")] for target in targets])
+        share = weights[signs > 0].sum(dtype=float) / weights[signs != 0].sum(dtype=float)
+        assert share == pytest.approx(0.4, abs=1e-6)
+        assert dataset.shares[0].after == pytest.approx(share)
+        assert weights[-5:] == pytest.approx(0.5, abs=1e-6)
+        with pytest.raises(ValueError, match="read-only"):
+            dataset.weights[0] = 2
 
     def test_several_at_once_and_bare_names(self, celeba_folder: Path) -> None:
         dataset = expand_dataset(celeba_folder, synthetic=0, partition="all", balance=["Eyeglasses", "Male"])
-        assert [share.after for share in dataset.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+        assert [share.among[1] for share in dataset.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+        assert [share.after for share in dataset.shares] == pytest.approx([0.5, 0.5], abs=1e-6)
 
     def test_a_folder_without_the_table_is_told(self) -> None:
         with pytest.raises(ArgumentError, match="no picture has a value for it; is its table in the folder"):
@@ -558,7 +572,8 @@ def test_an_unreadable_picture_is_named_when_its_item_is_asked_for(tmp_path: Pat
 
 def test_real_faces_are_expanded(celeba64: Path) -> None:
     dataset = expand_dataset(celeba64, synthetic=64, balance="Eyeglasses", seed=1)
-    assert dataset.shares[0].after == pytest.approx(0.5, abs=0.001)
+    assert dataset.shares[0].after == pytest.approx(0.5, abs=1e-6)
+    assert dataset.shares[0].among[1:] == (0.5, 0.5)
     images, target = next(iter(DataLoader(dataset, batch_size=64, sampler=dataset.sampler(balanced=True))))
     assert images.shape == (64, 3, 64, 64)  # faces-64 is asked for the glasses
     assert set(target["partition"].tolist()) == {0}

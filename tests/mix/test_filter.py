@@ -63,24 +63,26 @@ def obedient(every: int = 0) -> Obedient:
 
 @pytest.mark.usefixtures("sighted")
 class TestBalance:
-    def test_synthetic_faces_take_the_place_of_copies(self, celeba_folder: Path) -> None:
-        plain = expand_dataset(celeba_folder, synthetic=0, balance="Eyeglasses", partition="all")
+    def test_synthetic_faces_come_with_and_without_what_is_balanced(self, celeba_folder: Path) -> None:
         mixed = expand_dataset(
             celeba_folder, synthetic=20, size=32, balance="Eyeglasses", partition="all", source=obedient()
         )
-        assert len(mixed) == len(plain)
-        assert mixed.plan.augmented == plain.plan.augmented - 20
-        assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
-        assert (mixed.synthetic.attributes[:, GLASSES] > 0).all()
+        assert mixed.plan.kinds == (60, 60, 20)
+        assert (mixed.synthetic.attributes[:, GLASSES] > 0).sum() == 10
+        assert (mixed.synthetic.attributes[:, GLASSES] < 0).sum() == 10
+        assert mixed.shares[0].among == pytest.approx((0.1, 0.5, 0.5))
+        assert mixed.shares[0].after == pytest.approx(0.5, abs=1e-6)
+        assert mixed.shares[0].origin_accuracy == pytest.approx(0.5, abs=1e-6)
 
-    def test_more_of_them_than_are_needed_keep_all_shares(self, celeba_folder: Path) -> None:
+    def test_several_attributes_have_their_shares_among_many_of_them(self, celeba_folder: Path) -> None:
         asked = ["Eyeglasses", "Male"]
         with pytest.warns(UserWarning, match="outnumber real ones"):
             mixed = expand_dataset(
                 celeba_folder, copies=0, synthetic=200, size=32, balance=asked, partition="all", source=obedient()
             )
         assert mixed.plan.augmented == 0
-        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+        assert (mixed.synthetic.attributes[:, [GLASSES, MALE]] > 0).mean(axis=0) == pytest.approx(0.5, abs=0.01)
+        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=1e-6)
 
     def test_a_label_is_what_was_asked_and_is_seen(self, celeba_folder: Path) -> None:
         mixed = expand_dataset(celeba_folder, synthetic=20, size=32, balance="Eyeglasses", source=obedient())
@@ -109,10 +111,13 @@ class TestBalance:
         with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
             expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=obedient(1))
 
-    def test_the_balanced_sampler_counts_synthetic_faces_by_their_labels(self, celeba_folder: Path) -> None:
-        mixed = expand_dataset(celeba_folder, synthetic=0.25, size=32, balance={"Eyeglasses": 0.3}, source=obedient())
-        drawn = mixed.labels()[list(mixed.sampler(balanced=True)), GLASSES]
-        assert (drawn > 0).mean() == pytest.approx(0.5, abs=0.15)
+    def test_the_balanced_sampler_draws_every_origin_with_the_share_asked_for(self, celeba_folder: Path) -> None:
+        mixed = expand_dataset(celeba_folder, synthetic=0.5, size=32, balance={"Eyeglasses": 0.3}, source=obedient())
+        drawn = np.concatenate([list(sampler) for sampler in [mixed.sampler(balanced=True)] for _ in range(40)])
+        origins, glasses = mixed.plan.origins[drawn], mixed.labels()[drawn, GLASSES] > 0
+        for origin, part in enumerate((0.4, 0.4, 0.2)):
+            assert (origins == origin).mean() == pytest.approx(part, abs=0.02)
+            assert glasses[origins == origin].mean() == pytest.approx(0.3, abs=0.04)
 
     def test_a_saved_face_says_what_was_asked(self, celeba_folder: Path, tmp_path: Path) -> None:
         import csv
@@ -123,7 +128,8 @@ class TestBalance:
         with (report.out / "metadata.csv").open(newline="") as handle:
             rows = list(csv.DictReader(handle))
         asked = [row["requested_Eyeglasses"] for row in rows if row["origin"] == "synthetic"]
-        assert set(asked) == {"1"}
+        assert set(asked) == {"-1", "1"}
+        assert asked.count("1") in {4, 5}
         assert {row["requested_Eyeglasses"] for row in rows if row["origin"] != "synthetic"} == {""}
         assert "without a balanced attribute" in report.summary()
 
@@ -147,7 +153,6 @@ class TestChoice:
 
     def test_chosen_faces_balance_as_asked_ones_do(self, celeba_folder: Path) -> None:
         asked = {"Eyeglasses": 0.5, "Male": 0.5}
-        plain = expand_dataset(celeba_folder, copies=0, synthetic=0, balance=asked, partition="all")
         mixed = expand_dataset(
             celeba_folder,
             copies=0,
@@ -157,8 +162,8 @@ class TestChoice:
             partition="all",
             source=Barred("dcgan-32", seed=3),
         )
-        assert mixed.plan.augmented == plain.plan.augmented - 20
-        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=0.02)
+        assert [share.among[2] for share in mixed.shares] == [0.5, 0.5]
+        assert [share.after for share in mixed.shares] == pytest.approx([0.5, 0.5], abs=1e-6)
         faces = mixed.synthetic
         assert ((faces.keys % 5 == 4) == (faces.attributes[:, GLASSES] > 0)).all()
         assert ((faces.keys % 2 == 0) == (faces.attributes[:, MALE] > 0)).all()
@@ -180,14 +185,15 @@ class TestChoice:
         monkeypatch.setattr(synthetic, "_HOPELESS", 512)
         monkeypatch.setattr(Barred, "every", 10**9)
         source = Barred("dcgan-32", seed=3)
-        with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
+        with pytest.raises(FaceAugError, match=r"only 2 of 1024 .* cannot do what it is asked"):
             expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=source)
 
     def test_a_source_that_may_not_choose_leaves_balancing_to_copies(self, celeba_folder: Path) -> None:
         source = SyntheticFaceSource("dcgan-32", seed=3, choose=False)
         mixed = expand_dataset(celeba_folder, synthetic=5, size=32, balance="Eyeglasses", source=source)
         assert not mixed.synthetic.attributes.any()
-        assert mixed.shares[0].after == pytest.approx(0.5, abs=0.02)
+        assert mixed.shares[0].unknown == (0, 0, 5)
+        assert mixed.shares[0].after == pytest.approx(0.5, abs=1e-6)
 
     def test_what_a_source_asks_for_itself_is_its_label(self, celeba_folder: Path, tmp_path: Path) -> None:
         mixed = expand_dataset(

@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from faceaug.folder import FaceFolder
 from faceaug.image import encode_png
 from faceaug.manifest import COLUMNS
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row
+from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
 from tests.mix.sources import labelled_pil, pictures
@@ -145,7 +147,7 @@ def test_an_unknown_format_is_refused(dataset: ExpandedDataset, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("stop", [0, 1, 42, 100])
+@pytest.mark.parametrize("stop", [0, 1, 42, 86])
 def test_an_interrupted_save_goes_on_to_the_same_bytes(
     dataset: ExpandedDataset, saved: Path, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,12 +263,26 @@ def test_the_summary_and_the_json_say_the_same(dataset: ExpandedDataset, tmp_pat
     assert json.loads(json.dumps(document)) == document
     assert document["sizes"]["total"] == len(dataset)
     text = report.summary(verbose=True)
-    assert "Eyeglasses: 14.3% before, 3" in text
+    assert "Eyeglasses: 14.3% before, 30.0% now by weight, wanted 30.0%" in text
+    assert "origin alone predicts it with 50.0%, chance is 50%" in text
+    assert document["shares"]["Eyeglasses"]["origin_accuracy"] == pytest.approx(0.5, abs=1e-5)
     assert f"{len(dataset)}" in text
     assert text.startswith("pictures of 32x32 pixels, crop center178; of 42 real ones 42 cropped, 42 made smaller\n")
     assert "synthetic faces: dcgan-32, 32x32" in text
     assert (document["size"], document["model"], document["no_synthetic"]) == ("32x32", "dcgan-32, 32x32", "")
     assert document["framed"]["reduced"] == {"count": 42, "pictures": []}  # all of them
+
+
+def test_the_page_says_what_origin_tells_of_a_balanced_attribute(
+    dataset: ExpandedDataset, saved: Path, tmp_path: Path
+) -> None:
+    page = (saved / "report.html").read_text()
+    assert "<td>Eyeglasses</td><td>30.0%</td><td>14.3%</td><td>30.0%</td>" in page
+    assert "predicted by origin" in page
+    assert "Origin gives away" not in page
+    report = dataset.save(tmp_path / "out")
+    told = replace(report, shares=(replace(report.shares[0], origin_accuracy=0.8),))
+    assert "<strong>Origin gives away: Eyeglasses." in expansion_page(dataset, told)
 
 
 def test_pictures_that_are_padded_are_counted_and_named(tmp_path: Path) -> None:

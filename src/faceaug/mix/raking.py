@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _STEPS = 200  # Newton's; ten are usual, the rest is for shares that can hardly be reached
 _EXACT = 1e-10  # votes left over, of the mass: a share is then off by less than that over its known part
 _FAR = 4.0  # logarithm of a factor that may change in one step
+_SWAPPED, _SWAPS = 300, 1000  # combinations, and faces, that rounding is mended with
 _MILDEST, _STRONGEST = 0.25, 4.0  # factors among added faces, which were chosen to need none
 
 
@@ -65,15 +66,13 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
 
     Args:
         votes: v, float64 (c, k); see ``Combinations.votes``.
-        masses: m, float64 (c,), >= 0.
+        masses: m, float64 (c,), > 0.
         rest: votes of others that these outweigh, float64 (k,); None is none.
 
     Returns:
         f, float64 (c,), or None where no positive factors do it.
     """
     total = masses.sum()
-    if not total:
-        return None
     shares, aim = masses / total, np.zeros(votes.shape[1]) if rest is None else -rest / total
     at = np.zeros(votes.shape[1])
     height, factors = _tilted(votes, shares, at, aim)
@@ -138,9 +137,6 @@ def allot(ideal: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.
     return counts
 
 
-_SWAPPED, _SWAPS = 300, 1000
-
-
 def item_weights(
     values: NDArray[np.int8], kinds: Sequence[int], base: NDArray[np.float64], wanted: Sequence[float]
 ) -> NDArray[np.float32]:
@@ -158,7 +154,7 @@ def item_weights(
         wanted: shares, 0..1, (k,).
 
     Returns:
-        float32 (n,), six significant digits.
+        float32 (n,), seven significant digits.
     """
     weights = np.array(base, np.float64)
     ends = np.cumsum(kinds)
@@ -169,33 +165,35 @@ def item_weights(
             continue
         combinations = Combinations.of(values[mine])
         votes, masses = combinations.votes(wanted), combinations.masses(weights[mine])
-        factors = _real_factors(votes, masses, rest) if kind == 0 else _added_factors(votes, masses)
+        factors = _factors(votes, masses, None if kind else rest)
         weights[mine] *= factors[combinations.which]
         rest = rest + combinations.masses(weights[mine]) @ votes
-    return _six_digits(weights)
+    return _short(weights)
 
 
-def _added_factors(votes: NDArray[np.float64], masses: NDArray[np.float64]) -> NDArray[np.float64]:
-    here = masses > 0
-    both = (votes[here] > 0).any(axis=0) & (votes[here] < 0).any(axis=0)
-    found = rake(votes[:, both], masses)
-    if found is None or found[here].min() < _MILDEST or found[here].max() > _STRONGEST:
-        return np.ones(len(masses))
-    return found
+def _factors(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None) -> (
+    NDArray[np.float64]
+):  # fmt: skip
+    """Of each combination, 1 where no factors do it: added faces where ``rest`` is None, else real ones."""
+    factors, here = np.ones(len(masses)), masses > 0
+    if not here.any():
+        return factors
+    found: NDArray[np.float64] | None
+    if rest is None:
+        both = (votes[here] > 0).any(axis=0) & (votes[here] < 0).any(axis=0)
+        found = rake(votes[np.ix_(here, both)], masses[here])
+        mild = found is not None and found.min() >= _MILDEST and found.max() <= _STRONGEST
+        found = found if mild else None
+    else:
+        found = rake(votes[here], masses[here], rest)
+        found = rake(votes[here], masses[here]) if found is None else found
+    if found is not None:
+        factors[here] = found
+    return factors
 
 
-def _real_factors(
-    votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    for others in (rest, None):
-        found = rake(votes, masses, others)
-        if found is not None:
-            return found
-    return np.ones(len(masses))
-
-
-def _six_digits(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+def _short(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     """Rounded, so that a table is short and the same on machines whose last bits differ."""
     distinct, which = np.unique(weights, return_inverse=True)
-    rounded = np.array([float(f"{weight:.6g}") for weight in distinct.tolist()], np.float32)
+    rounded = np.array([float(f"{weight:.7g}") for weight in distinct.tolist()], np.float32)
     return rounded[which.reshape(-1)]

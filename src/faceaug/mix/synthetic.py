@@ -24,7 +24,7 @@ from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
 _CHOOSING = 100  # the same where faces are chosen: one in fifty shows a rare attribute
-_HOPELESS = 100 * BLOCK  # faces looked at without one that can be used
+_HOPELESS = 100 * BLOCK  # faces looked at, one after another, of which none can be used
 _AT_ONCE = 8 * BLOCK
 
 
@@ -157,14 +157,14 @@ class _PartFiller:
         self._judge, self._phase = judge, phase
         self._open = list(range(part.n))
         self._tries = [0] * part.n
-        self._key = 0
+        self._key = self._last = 0  # faces looked at; until one was last kept
 
     def fill(self) -> None:
         """Until no place is open."""
         part = self._part
         patience = _PATIENCE if part.columns is None else _CHOOSING
         while self._open:
-            hopeless = len(self._open) == part.n and self._key >= _HOPELESS
+            hopeless = self._key - self._last >= _HOPELESS  # also where one side of an attribute never comes
             if hopeless or self._key > patience * (part.n + BLOCK):
                 rejected = {} if self._judge is None else {k: v for k, v in self._judge.rejected.items() if v}
                 raise FaceAugError(
@@ -238,6 +238,7 @@ class _PartFiller:
         gone = set(taken)
         self._open = [slot for slot in self._open if slot not in gone]
         self._key += count
+        self._last = self._key if taken else self._last
 
     def _passes(self, reason: str, slot: int, face: NDArray[np.uint8], words: NDArray[np.uint64] | None) -> bool:
         self._faces.made += 1
