@@ -155,7 +155,9 @@ class _Story:
         }
         for name, (sheet, _) in sheets.items():
             write_bytes(self.out / f"{name}.png", encode_png(sheet))
-        write_bytes(self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace"))
+        write_bytes(
+            self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace")
+        )
         pictures = "".join(
             f"<figure>{html_image(sheet, alt=text)}<figcaption>{html.escape(text)}</figcaption></figure>"
             for sheet, text in sheets.values()
