@@ -6,6 +6,7 @@ FACEAUG_GOLDEN=write python -m pytest tests/test_cli.py -k help
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from faceaug import __version__, assessment, cli
+from faceaug import __version__, assessment, cli, progress
 from faceaug.evaluate import Schooling, evaluate_usefulness
 from faceaug.folder import FaceFolder
 from faceaug.train import TrainConfig, config, export
@@ -67,6 +68,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    monkeypatch.setattr(progress, "_FIRST_LINE", math.inf)  # on a slow machine there would be lines on how far it is
     monkeypatch.setitem(config.PRESETS, "tiny", TINY)
     monkeypatch.setattr(export, "_STATISTICS_BATCHES", 2)
     handlers = (signal.getsignal(signal.SIGTERM), warnings.showwarning)

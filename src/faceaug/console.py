@@ -93,7 +93,8 @@ def run_to_the_end(command: click.Group) -> NoReturn:
     finally:
         signal.signal(signal.SIGTERM, before)
     if message:
-        click.echo(f"faceaug: {' '.join(message.split())}", err=True)
+        over = "\r" if code == Interrupted.exit_code and sys.stderr.isatty() else ""  # the terminal's own ^C
+        click.echo(f"{over}faceaug: {' '.join(message.split())}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": message, "exit_code": code}))
     sys.exit(code)

@@ -265,7 +265,7 @@ class Journal:
 
     def _perform_all(self, steps: list[Step], signals: list[int], progress: Progress) -> dict[str, str]:
         skipped: dict[str, str] = {}
-        with progress.phase("moving", len(steps), "files") as phase:
+        with progress.phase("moving", len(steps), "moves") as phase:
             for first in range(0, len(steps), GROUP):
                 if signals:
                     break

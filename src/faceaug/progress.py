@@ -38,6 +38,7 @@ DELAY = 2.0  # seconds: a phase that is over sooner is not shown
 _REDRAW = 0.1  # seconds between two drawings of a bar
 _FIRST_LINE, _NEXT_LINE = 10.0, 30.0  # seconds, where lines stay
 _SMOOTHING = 0.03  # of the speed, for each drawing: worker processes hand in many pictures at once
+_TELLING = 10  # done, or a hundredth of all, before speed and time left are told
 _SPARE = 3  # columns that a bar leaves free: room for the terminal's ^C, so that clearing the line takes it along
 _WIDE, _NARROW = 100, 60  # columns from which, and below which, a bar says more or less
 _FULL = "{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,}  {elapsed}  {speed}  {left}{words}"
@@ -331,8 +332,9 @@ class _Text:
 def describe(phase: Phase, now: float) -> str:
     """``reading: 1,280 of 5,000 pictures (26%), 256 pictures/s, 15 s left``."""
     counted = f"{phase.name}: {phase.done:,} of {phase.total:,} {phase.unit} ({phase.done / max(phase.total, 1):.0%})"
-    rate = (phase.done - phase.start) / max(now - phase.began, 1e-9)
-    return ", ".join([counted, *_pace(rate, phase.total - phase.done, phase.unit), *filter(None, [phase.words])])
+    gone = phase.done - phase.start
+    pace = _pace(gone, gone / max(now - phase.began, 1e-9), phase.total - phase.done, phase.unit)
+    return ", ".join(filter(None, [counted, *pace, phase.words]))
 
 
 def duration(seconds: float) -> str:
@@ -343,11 +345,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _pace(rate: float, remaining: int, unit: str) -> tuple[str, str]:
-    """Speed and time left."""
-    if rate <= 0:
-        return f"? {unit}/s", "? left"
-    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.2g} {unit}/s", f"{duration(remaining / rate)} left"
+def _pace(gone: int, rate: float, left: int, unit: str) -> tuple[str, str]:
+    """Speed and time left; nothing as long as too little was done to tell: worker processes begin in bursts."""
+    if rate <= 0 or gone < min(_TELLING, 0.01 * (gone + left)):
+        return "", ""
+    speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{speed} {unit}/s", f"{duration(max(left, 0) / rate)} left"
 
 
 def _worded(kind: Any, *, on_terminal: bool) -> Any:
@@ -359,9 +362,9 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
         @property
         def format_dict(self) -> dict[str, Any]:
             found: dict[str, Any] = super().format_dict
-            elapsed, gone = found["elapsed"], self.n - self.initial
-            rate = found["rate"] or (gone / elapsed if elapsed else 0)
-            speed, left = _pace(rate, (self.total or 0) - self.n, self.unit)
+            gone = self.n - self.initial
+            rate = found["rate"] or gone / max(found["elapsed"], 1e-9)  # the first is that of late
+            speed, left = _pace(gone, rate, self.total - self.n, self.unit)
             found |= {"speed": speed, "left": left, "words": f"  {self.postfix}" if self.postfix else ""}
             if not on_terminal:
                 return found | {"bar_format": _USUAL}

@@ -316,11 +316,15 @@ def test_a_name_that_fits_several_numbers_is_reported_with_them(tmp_path: Path) 
     assert "000004.jpg" in unclear.candidates
 
 
-def test_progress_counts_every_picture(tmp_path: Path) -> None:
+def test_progress_counts_every_picture_and_every_move(tmp_path: Path) -> None:
     folder = messy(tmp_path / "celeba")
-    seen: list[int] = []
-    clean_folder(folder, on_progress=seen.append)
-    assert seen[-1] == 27
+    ends: dict[str, tuple[int, int]] = {}
+    report = clean_folder(folder, progress=lambda phase, done, total, _: ends.update({phase: (done, total)}))
+    assert ends["reading"] == (27, 27)
+    done, moves = ends["moving"]
+    assert done == moves >= len(report.set_aside) + len(report.renames)
+    undo_clean(folder, progress=lambda phase, done, total, _: ends.update({phase: (-done, -total)}))
+    assert ends["moving"] == (-moves, -moves)
 
 
 def test_cleaning_never_loads_torch(tmp_path: Path) -> None:

@@ -191,13 +191,14 @@ def test_wrong_use_is_told(folder: Path, options: dict[str, Any], message: str) 
         evaluate(folder, **options)
 
 
-def test_progress_counts_every_face_and_says_what_is_done(folder: Path) -> None:
-    said: list[tuple[int, int, str]] = []
-    evaluate(folder, n=12, on_progress=lambda *state: said.append(state))
-    assert said[0][2] == "reading"
-    assert said[-1] == (TRAIN + 18 + 12, TRAIN + 18 + 12, "looking for copies")
-    done = [d for d, total, _ in said if total > 1]
-    assert done == sorted(done)
+def test_every_part_of_an_evaluation_is_a_phase_that_reaches_its_end(folder: Path) -> None:
+    ends: dict[str, tuple[int, int]] = {}
+    evaluate(folder, n=12, progress=lambda phase, done, total, _: ends.update({phase: (done, total)}))
+    assert list(ends) == [
+        "reading", "generating", "describing", "comparing", "looking for attributes", "hashing",
+    ]  # fmt: skip
+    assert ends["describing"] == (TRAIN + 18 + 12, TRAIN + 18 + 12)
+    assert all(done == total for done, total in ends.values())
 
 
 @pytest.mark.slow

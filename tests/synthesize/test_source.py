@@ -116,12 +116,12 @@ def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatc
     class StopError(Exception):
         pass
 
-    def stop(done: int) -> None:
+    def stop(_: str, done: int, *__: object) -> None:
         if done == 512:
             raise StopError
 
     with pytest.raises(StopError):
-        source.save(cut, 600, on_progress=stop)
+        source.save(cut, 600, progress=stop)
     assert not (cut / "metadata.csv").exists()
     untouched = (cut / "000000.png").stat().st_mtime_ns
     SyntheticFaceSource("dcgan-32", seed=1).save(cut, 600)

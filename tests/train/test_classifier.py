@@ -43,10 +43,10 @@ def state(run: Path) -> dict[str, torch.Tensor]:
 
 
 def test_it_learns_what_there_is_to_see_and_says_how_well(folder: Path, tmp_path: Path) -> None:
-    lines: list[str] = []
+    lines: list[tuple[str, int, int, str]] = []
     report = train_classifier(
         folder, tmp_path / "run", replace(SMALL, images=800), data="pictures", license="mine",
-        on_progress=lambda _, line: lines.append(line),
+        progress=lambda *state: lines.append(state),
     )  # fmt: skip
     assert report.finished
     assert report.metrics is not None
@@ -54,8 +54,11 @@ def test_it_learns_what_there_is_to_see_and_says_how_well(folder: Path, tmp_path
     assert report.metrics["n"] == FEW * 3 // 20
     assert report.metrics["partition"] == "val"
     assert report.faces + report.held_back == FEW * 7 // 10
-    assert lines
-    assert "min left" in lines[-1]
+    assert lines[-1] == ("reading", 24, 24, "pictures")  # the unseen faces
+    assert ("training", 0, 800, "faces") in lines
+    phase, done, total, words = [line for line in lines if line[0] == "training"][-1]
+    assert (phase, done, total) == ("training", 800, 800)
+    assert words.startswith("loss 0.")
     classifier = load_classifier(tmp_path / "run")
     assert classifier.attributes == report.attributes
     assert "Eyeglasses" not in classifier.attributes  # too few have them
@@ -76,8 +79,12 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(folder: Path, tmp_path: Path)
 
 
 def test_a_signal_saves_first(folder: Path, tmp_path: Path) -> None:
+    def stop(phase: str, done: int, *_: object) -> None:
+        if (phase, done) == ("training", 16):
+            os.kill(os.getpid(), signal.SIGTERM)
+
     with pytest.raises(Interrupted, match=r"SIGTERM at 16 of 64 faces"):
-        train_classifier(folder, tmp_path / "run", SMALL, on_progress=lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        train_classifier(folder, tmp_path / "run", SMALL, progress=stop)
     report = train_classifier(folder, tmp_path / "run", SMALL, resume=True)
     assert report.finished
 

@@ -22,7 +22,7 @@ from safetensors.torch import save as dump_safetensors
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
 from faceaug.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.train import Progress, TrainConfig, export_model, session, train_gan
+from faceaug.train import TrainConfig, export_model, session, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 from faceaug.train.keeper import Keeper
 from faceaug.train.session import Session
@@ -77,11 +77,27 @@ def test_a_run_folder_holds_what_the_contract_says(finished: Path, celeba_folder
 
 
 def test_the_report_counts_and_the_callers_are_told(celeba_folder: Path, tmp_path: Path) -> None:
-    seen: list[Progress] = []
-    report = train_gan(celeba_folder, tmp_path / "run", tiny(images=32), on_progress=seen.append)
+    seen: list[tuple[str, int, int, str]] = []
+    report = train_gan(
+        celeba_folder, tmp_path / "run", tiny(images=32), progress=lambda *state: seen.append(state)
+    )  # fmt: skip
     assert (report.images, report.finished, report.faces, report.unreadable) == (32, True, 42, ())
-    assert [(p.images, p.total) for p in seen] == [(16, 32), (32, 32)]
+    assert [s for s in seen if s[0] == "reading"][-1] == ("reading", 42, 42, "pictures")
+    steps = [s[1:] for s in seen if s[0] == "training"]
+    assert steps[0] == (0, 32, "images")
+    assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
+    assert steps[-1][:2] == (32, 32)
     assert json.loads(json.dumps(report.to_json()))["model"] == str(tmp_path / "run" / "model")
+    assert re.fullmatch(r"D \d+\.\d\d  G \d+\.\d\d", steps[-1][2])
+
+
+def test_a_resumed_run_begins_its_progress_where_it_stopped(celeba_folder: Path, tmp_path: Path) -> None:
+    train_gan(celeba_folder, tmp_path / "run", tiny(images=32))
+    seen: list[tuple[str, int, int, str]] = []
+    train_gan(
+        celeba_folder, tmp_path / "run", tiny(images=64), resume=True, progress=lambda *state: seen.append(state)
+    )  # fmt: skip
+    assert next(s for s in seen if s[0] == "training") == ("training", 32, 64, "images")
 
 
 def test_the_model_is_loadable_and_is_the_average(finished: Path, tmp_path: Path) -> None:
@@ -199,12 +215,12 @@ def test_there_must_be_a_run_to_resume(celeba_folder: Path, tmp_path: Path) -> N
 def test_a_second_process_is_refused_while_one_trains(celeba_folder: Path, tmp_path: Path) -> None:
     refused: list[str] = []
 
-    def meanwhile(_: Progress) -> None:
+    def meanwhile(*_: object) -> None:
         with pytest.raises(RefusedError) as found:
             train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True)
         refused.append(str(found.value))
 
-    report = train_gan(celeba_folder, tmp_path / "run", tiny(), on_progress=meanwhile)
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(), progress=meanwhile)
     assert report.finished
     assert refused
     assert all(f"in use by process {os.getpid()} (faceaug train); wait for it to end" in line for line in refused)
@@ -500,12 +516,12 @@ def test_nothing_global_is_drawn_from_or_changed(celeba_folder: Path, tmp_path: 
 def test_a_signal_saves_and_the_run_can_be_resumed(
     celeba_folder: Path, tmp_path: Path, finished: Path, number: signal.Signals
 ) -> None:
-    def stop(progress: Progress) -> None:
-        if progress.images == 16:
+    def stop(phase: str, done: int, *_: object) -> None:
+        if (phase, done) == ("training", 16):
             signal.raise_signal(number)
 
     with pytest.raises(Interrupted, match=rf"stopped by {number.name} at 16 of 64 images; everything is saved"):
-        train_gan(celeba_folder, tmp_path / "run", tiny(), on_progress=stop)
+        train_gan(celeba_folder, tmp_path / "run", tiny(), progress=stop)
     train_gan(celeba_folder, tmp_path / "run", tiny(), resume=True)
     assert same(newest(tmp_path / "run"), newest(finished))
     assert log(tmp_path / "run") == log(finished)

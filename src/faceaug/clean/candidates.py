@@ -95,8 +95,9 @@ def find_candidates(
     pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)), progress)
     cache.set_fact("radius", radius)
     thumbnails = looks["thumbnail"]
-    plain = _judged(thumbnails, thumbnails, pairs)
-    search = Search(plain, _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks, progress)), radius)
+    plain = _judged(thumbnails, thumbnails, pairs, progress)
+    turned = _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks, progress), progress)
+    search = Search(plain, turned, radius)
     if len(search.plain.first) + len(search.mirrored.first) <= _KEPT:
         cache.set_arrays(_OWNER, _arrays(search) | {"digests": present.tobytes()})
     return search
@@ -133,8 +134,9 @@ def _read(arrays: Mapping[str, bytes], part: str) -> Candidates:
     return Candidates(first.astype(np.int64), second.astype(np.int64), distance, like)
 
 
-def _judged(one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs) -> Candidates:
-    return Candidates(pairs.first, pairs.second, pairs.distance, likeness(one, other, pairs.first, pairs.second))
+def _judged(one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs, progress: Progress) -> Candidates:
+    like = likeness(one, other, pairs.first, pairs.second, progress)
+    return Candidates(pairs.first, pairs.second, pairs.distance, like)
 
 
 def _within(looks: NDArray[np.void], radius: int, progress: Progress) -> tuple[Pairs, int]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.executor import processors
+from faceaug.progress import SILENT, Progress
 
 Floats = NDArray[np.float32]
 Thumbnails = NDArray[np.uint8]  # (n, 32, 32), grey
@@ -24,7 +25,9 @@ _HOPELESS = 0.6  # explained by the whole; below it the middle is not tried
 _BLOCK = 2_048  # pictures whose columns are held at once
 
 
-def likeness(one: Thumbnails, other: Thumbnails, first: Places, second: Places) -> Floats:
+def likeness(
+    one: Thumbnails, other: Thumbnails, first: Places, second: Places, progress: Progress = SILENT
+) -> Floats:  # fmt: skip
     """Share of one thumbnail's variance that the other explains, the best of three ways: 0..1.
 
     Args:
@@ -32,16 +35,18 @@ def likeness(one: Thumbnails, other: Thumbnails, first: Places, second: Places) 
         other: uint8 (m, 32, 32).
         first: int64 (p,), places in ``one``.
         second: int64 (p,), places in ``other``.
+        progress: shows how many thumbnails are compared.
     """
-    best = _explained(one, _units(other, 0.0), first, second)
+    best = _explained(one, _units(other, 0.0), first, second, progress)
     open_ = np.flatnonzero((best >= _HOPELESS) & (best < 0.99))
     a, b = first[open_], second[open_]
-    found = np.maximum(_explained(one, _units(other, _CUT), a, b), _explained(other, _units(one, _CUT), b, a))
-    best[open_] = np.maximum(best[open_], found)
+    for here, there, at, beside in ((one, other, a, b), (other, one, b, a)):
+        found = _explained(here, _units(there, _CUT), at, beside, progress)
+        best[open_] = np.maximum(best[open_], found)
     return best
 
 
-def _explained(one: Thumbnails, units: Floats, first: Places, second: Places) -> Floats:
+def _explained(one: Thumbnails, units: Floats, first: Places, second: Places, progress: Progress) -> Floats:
     """The share of ``units[second]`` that ``one[first]`` explains."""
     order = np.argsort(first, kind="stable")
     pictures, starts = np.unique(first[order], return_index=True)
@@ -54,8 +59,13 @@ def _explained(one: Thumbnails, units: Floats, first: Places, second: Places) ->
             pairs = order[start:end]
             out[pairs] = ((units[second[pairs]] @ columns.T) ** 2).sum(axis=1)
 
-    with ThreadPoolExecutor(min(processors(), 8)) as threads:
-        list(threads.map(work, range(0, len(pictures), _BLOCK)))
+    blocks = range(0, len(pictures), _BLOCK)
+    with (
+        ThreadPoolExecutor(min(processors(), 8)) as threads,
+        progress.phase("screening", len(pictures), "thumbnails") as phase,
+    ):
+        for _ in threads.map(work, blocks):
+            phase.reach(min(phase.done + _BLOCK, phase.total))
     return out
 
 
