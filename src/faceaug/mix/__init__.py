@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from faceaug.mix.augmented import AugmentedDataset as AugmentedDataset
     from faceaug.mix.attributes import attribute_targets as attribute_targets
+    from faceaug.mix.augmented import AugmentedDataset as AugmentedDataset
     from faceaug.mix.expand import ExpandedDataset as ExpandedDataset, expand_dataset as expand_dataset
     from faceaug.mix.replay import Replayed as Replayed, replay_row as replay_row
     from faceaug.mix.report import ExpandReport as ExpandReport
