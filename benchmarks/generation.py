@@ -88,7 +88,7 @@ def peers(pythons: list[str]) -> dict[str, object]:
     """Seconds per face of the commands others ship; GANexLib trains on every call: one epoch, 64 faces."""
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        SyntheticFaceSource(seed=0).save(Path(folder) / "faces", 64, format="jpg")
+        SyntheticFaceSource("dcgan-32", seed=0).save(Path(folder) / "faces", 64, format="jpg")
         for name, (faces, words) in PEERS.items():
             for python in pythons:
                 try:

@@ -41,9 +41,11 @@ from torch.utils.data import DataLoader
 
 from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
 from faceaug.annotations import ATTRIBUTES
+from faceaug.crop import words_of
 from faceaug.expansion import audit
 from faceaug.synthesize.render import RENDER_PRECISIONS
 
+SIDE = 64  # of CELEBA64 and of faces-64
 PEER = """
 import sys, os, time, json
 import numpy as np
@@ -76,20 +78,22 @@ def processor_time() -> float:
 def expand(folder: Path, work: Path, seed: int) -> dict[str, Any]:
     """To disk, with the default filter."""
     began, busy = time.perf_counter(), processor_time()
-    dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", seed=seed, eager=False)
+    dataset = expand_dataset(
+        folder, copies=1, synthetic=0.25, source="dcgan-32", size=32, partition="all", seed=seed, eager=False
+    )
     report = dataset.save(work / "expanded")
     seconds, busy = time.perf_counter() - began, processor_time() - busy
     total = dict(report.sizes)["total"]
     return {
         "images": total, "seconds": round(seconds, 2), "images_per_s": round(total / seconds),
-        "processor_s": round(busy, 2), "images_per_processor_s": round(total / busy), "size": report.size,
-        "rejected": report.rejected, "looked_at": report.looked_at,
+        "processor_s": round(busy, 2), "images_per_processor_s": round(total / busy),
+        "size": words_of(report.size or (0, 0)), "rejected": report.rejected, "looked_at": report.looked_at,
     }  # fmt: skip
 
 
 def load(folder: Path, seed: int, rounds: int) -> dict[str, Any]:
     """One epoch after another, shuffled, two workers, 64 x 64."""
-    dataset = expand_dataset(folder, copies=1, synthetic=0.25, partition="all", size=64, seed=seed)
+    dataset = expand_dataset(folder, copies=1, synthetic=0.25, source="faces-64", partition="all", size=64, seed=seed)
     options: dict[str, Any] = {"batch_size": 128, "num_workers": 2, "persistent_workers": True}
     loader = DataLoader(dataset, sampler=dataset.sampler(), **options)
     rates: list[float] = []
@@ -126,7 +130,7 @@ def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed:
     """Eyeglasses and Male to a half each, and what a judge sees in the added faces."""
     began, busy = time.perf_counter(), processor_time()
     wanted = {"Eyeglasses": 0.5, "Male": 0.5}
-    dataset = expand_dataset(folder, synthetic=synthetic, balance=wanted, source=model, seed=seed)
+    dataset = expand_dataset(folder, synthetic=synthetic, balance=wanted, source=model, size=SIDE, seed=seed)
     seconds, busy = time.perf_counter() - began, processor_time() - busy
     opinion, real = load_judge(judge), validation(FaceFolder(folder))
     faces = dataset.synthetic
@@ -151,7 +155,7 @@ def balance(folder: Path, judge: Path, model: str, synthetic: float | int, seed:
 
 def beside(python: str, faces: int, rounds: int) -> dict[str, Any]:
     """Generation phases in turn."""
-    sources = {name: SyntheticFaceSource(seed=1, precision=name) for name in RENDER_PRECISIONS}
+    sources = {name: SyntheticFaceSource("dcgan-32", seed=1, precision=name) for name in RENDER_PRECISIONS}
     ours: dict[str, list[float]] = {name: [] for name in sources}
     theirs: list[float] = []
     for source in sources.values():

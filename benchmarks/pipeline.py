@@ -94,8 +94,10 @@ def run(work: Path, seed: int, faces: int) -> dict[str, Any]:
     timed("undo damaged", lambda: undo_clean(folder))
     identical_damaged = tree(folder) == messy
     clean_folder(folder)
-    timed(f"synth {faces}", lambda: SyntheticFaceSource(seed=seed).save(work / "extra", faces))
-    dataset = timed("expand: plan", lambda: expand_dataset(folder, copies=1, synthetic=0.25, seed=seed))
+    timed(f"synth {faces}", lambda: SyntheticFaceSource("dcgan-32", seed=seed).save(work / "extra", faces))
+    dataset = timed(
+        "expand: plan", lambda: expand_dataset(folder, copies=1, synthetic=0.25, source="dcgan-32", size=32, seed=seed)
+    )
     report = timed("expand: save", lambda: dataset.save(work / "expanded"))
     loader = DataLoader(dataset, batch_size=128, sampler=dataset.sampler(), num_workers=2)
     items = timed("one epoch, 2 workers", lambda: sum(len(images) for images, _ in loader))

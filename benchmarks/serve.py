@@ -34,6 +34,7 @@ from machine import facts
 
 HERE = Path(__file__).resolve().parent
 CLIENTS, WANTED = (1, 8, 64), (1, 16)
+MODEL = "dcgan-32"  # of serve_peer.py too
 VERSIONS = (
     "import json, sys; from importlib.metadata import version; print(json.dumps({n: version(n) for n in sys.argv[1:]}))"
 )
@@ -176,9 +177,10 @@ def first(process: subprocess.Popen[bytes], port: int, path: str) -> bytes:
 
 
 def command(kind: str, python: str, port: int) -> list[str]:
+    ours = ["-m", "faceaug", "serve", "--model", MODEL, "--port", str(port), "--rate", "0"]
     arguments = {
-        "ours": ["-m", "faceaug", "serve", "--port", str(port), "--rate", "0"],
-        "ours bf16": ["-m", "faceaug", "serve", "--port", str(port), "--rate", "0", "--precision", "bf16"],
+        "ours": ours,
+        "ours bf16": [*ours, "--precision", "bf16"],
         "peer": ["-m", "uvicorn", "serve_peer:app", "--port", str(port), "--log-level", "warning", "--no-access-log"],
         "function": ["-m", "functions_framework", "--target", "generate", "--source", "main.py", "--host", "127.0.0.1",
                      "--port", str(port)],
@@ -193,7 +195,7 @@ def running(kind: str, python: str, path: str) -> Iterator[Server]:
     port = free_port()
     # The peer's interpreter must not see packages of this one.
     paths = [str(HERE.parent / "src"), str(HERE), *([] if kind == "peer" else [os.environ.get("PYTHONPATH", "")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "FACEAUG_MODEL": MODEL}
     quiet = subprocess.DEVNULL
     # A session each: systems that share the processor out by session then give all servers alike, however many threads
     # they have.

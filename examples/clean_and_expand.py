@@ -14,7 +14,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="faces, with or without CelebA's tables")
     parser.add_argument("out", type=Path, help="a new folder")
     parser.add_argument("--copies", type=int, default=1, help="augmented copies of each face")
-    parser.add_argument("--synthetic", type=float, default=0.25, help="generated faces, as a share of the real ones")
+    parser.add_argument("--synthetic", type=float, help="generated faces, as a share of the real ones")
+    parser.add_argument("--size", type=int, help="side of every picture; 64 for generated faces among large photos")
     parser.add_argument("--balance", nargs="*", default=[], help="attributes that half of the faces should have")
     options = parser.parse_args()
 
@@ -25,8 +26,9 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="no table says")  # a folder without partitions: all faces are used
         more = expand_dataset(
-            options.folder, copies=options.copies, synthetic=options.synthetic, balance=options.balance
-        )
+            options.folder, copies=options.copies, synthetic=options.synthetic, balance=options.balance,
+            size=options.size, eager=False,
+        )  # fmt: skip
     report = more.save(options.out)
     print(report.summary())
 

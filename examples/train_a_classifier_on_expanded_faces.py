@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from faceaug import expand_dataset
+from faceaug import attribute_targets, expand_dataset
 from faceaug.annotations import attribute_index
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -18,8 +18,8 @@ parser.add_argument("--epochs", type=int, default=2)
 options = parser.parse_args()
 column = attribute_index(options.attribute)
 
-train = expand_dataset(options.folder, copies=1, synthetic=0, balance=options.attribute, size=32)
-held_out = expand_dataset(options.folder, partition="val", copies=0, synthetic=0, size=32)  # real faces as they are
+train = expand_dataset(options.folder, copies=1, synthetic=0, balance=options.attribute, size=32, crop="square")
+held_out = expand_dataset(options.folder, partition="val", copies=0, synthetic=0, size=32, crop="square")
 loader = DataLoader(train, batch_size=64, sampler=train.sampler(balanced=True))  # drawn by weight
 
 layers = [nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(), nn.Flatten()]
@@ -27,8 +27,9 @@ network = nn.Sequential(*layers, nn.Linear(64 * 8 * 8, 1))
 adam = torch.optim.Adam(network.parameters(), lr=1e-3)
 for epoch in range(options.epochs):
     for images, targets in loader:
-        wanted = (targets["attributes"][:, column] > 0).float()
-        loss = nn.functional.binary_cross_entropy_with_logits(network(images / 127.5 - 1)[:, 0], wanted)
+        wanted, known = attribute_targets(targets["attributes"][:, column])
+        guess = network(images / 127.5 - 1)[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(guess[known], wanted[known])
         adam.zero_grad()
         loss.backward()
         adam.step()

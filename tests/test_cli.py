@@ -166,7 +166,7 @@ class TestCommands:
         before = content(faces)
         done = run(
             "expand", faces, "--out", tmp_path / "plus", "--synthetic", "7", "--balance", "Eyeglasses=0.3",
-            "--balance", "Male", "--format", "jpg", "--json",
+            "--balance", "Male", "--size", "64", "--format", "jpg", "--json",
         )  # fmt: skip
         assert done.code == 0, done.stderr
         document = json.loads(done.stdout)
@@ -176,12 +176,40 @@ class TestCommands:
         assert "pictures of 64x64 pixels, crop center178" in done.stderr
         assert content(faces) == before
 
+    def test_expand_leaves_pictures_as_they_are_and_says_why_nobody_joins_them(
+        self, run: Run, faces: Path, tmp_path: Path
+    ) -> None:
+        done = run("expand", faces, "--out", tmp_path / "plus", "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert (document["size"], document["sizes"]["synthetic"]) == ("40x48", 0)
+        assert "no synthetic faces: the pictures are not square (40x48)" in done.stderr
+        folder = FaceFolder(tmp_path / "plus")
+        assert {folder.read(row).shape for row in (0, 50)} == {(48, 40, 3)}
+
+    def test_expand_refuses_faces_smaller_than_the_pictures_and_names_the_ways_out(
+        self, run: Run, faces: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "plus"
+        done = run("expand", faces, "--out", out, "--synthetic", "0.25", "--model", "dcgan-32")
+        assert done.code == 2
+        for way in ("--size 32", "--synthetic 0", "a larger model"):
+            assert way in done.stderr
+        assert not out.exists()
+
+    def test_expand_takes_width_x_height_and_a_crop(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        done = run("expand", faces, "--out", tmp_path / "plus", "--size", "30x20", "--crop", "square", "-q")
+        assert done.code == 0, done.stderr
+        image = FaceFolder(tmp_path / "plus").read(0)
+        assert image.shape == (20, 30, 3)
+        assert not image[:, [0, 4, 25, 29]].any()
+
     def test_expand_goes_on_after_an_interruption(
         self, run: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from faceaug.mix import blocks
 
-        command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
+        command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
         write, written = blocks.write_bytes, []
 
         def stop(path: Path, data: bytes) -> None:
@@ -199,7 +227,7 @@ class TestCommands:
         assert len(FaceFolder(tmp_path / "plus")) == 86
 
     def test_expand_makes_a_row_again(self, run: Run, faces: Path, tmp_path: Path) -> None:
-        run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2")
+        run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
         for row, origin in (("3", "real"), ("000050.png", "augmented"), ("85", "synthetic")):
             done = run("expand", tmp_path / "plus", "--replay", row, "--out", tmp_path / "again.png")
             assert done.code == 0, done.stderr
@@ -421,6 +449,8 @@ class TestOutputsInTheWay:
         (("expand", "FOLDER", "--out", "OUT", "--balance", "Male=1"), "balance Male=1.0: expected a share between 0"),
         (("expand", "FOLDER", "--out", "OUT", "--synthetic", "some"), "'some' is neither a share nor a count"),
         (("expand", "FOLDER", "--out", "OUT", "--synthetic", "-1"), "synthetic -1.0: expected a share"),
+        (("expand", "FOLDER", "--out", "OUT", "--size", "4"), "'4' is neither a side such as 64 nor WIDTHxHEIGHT"),
+        (("expand", "FOLDER", "--out", "OUT", "--size", "64x64x3"), "neither a side such as 64 nor WIDTHxHEIGHT"),
         (("expand", "FOLDER", "--out", "OUT", "--copies", "-1"), "Invalid value for '--copies'"),
         (
             ("expand", "FOLDER", "--out", "OUT", "--model", "dcgan-99"),

@@ -229,7 +229,7 @@ def test_hugging_face_datasets_with_a_transform_are_expanded(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a group of processes")
 def test_a_killed_run_goes_on_to_the_same_bytes(celeba_folder: Path, tmp_path: Path) -> None:
-    words = ["--synthetic", "6", "--copies", "3", "--partition", "all", "--workers", "2", "-q"]
+    words = ["--synthetic", "6", "--size", "32", "--copies", "3", "--partition", "all", "--workers", "2", "-q"]
     expand_dataset(celeba_folder, synthetic=6, size=32, copies=3, partition="all", eager=False).save(tmp_path / "whole")
 
     def start(wait: Callable[[subprocess.Popen[bytes]], None]) -> None:

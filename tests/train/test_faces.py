@@ -29,6 +29,17 @@ def test_faces_are_cut_and_sized_in_the_order_of_the_rows(folder: FaceFolder) ->
         assert np.array_equal(face.transpose(1, 2, 0), crop_face(picture(k), "center140", (32, 32)))
 
 
+def test_what_is_not_square_is_padded_and_said_where_no_crop_is_wanted(tmp_path: Path) -> None:
+    for name, height in (("a", 40), ("b", 30), ("c", 40)):
+        (tmp_path / f"{name}.png").write_bytes(encode_png(picture(1, height=height, width=40)))
+    folder = FaceFolder(tmp_path)
+    with pytest.warns(UserWarning, match=r"1 of 3 pictures are not square, such as b\.png, .*--crop square"):
+        faces, _, _ = load_faces(folder, crop="none", size=40, rows=np.arange(3))
+    assert np.array_equal(faces[1][:, 5:35].transpose(1, 2, 0), folder.read(1))
+    assert not faces[1][:, :5].any()
+    load_faces(folder, crop="square", size=40, rows=np.arange(3))
+
+
 def test_unreadable_pictures_are_left_out_and_named(folder: FaceFolder) -> None:
     folder.path(2).write_bytes(b"no picture")
     folder.path(4).write_bytes(encode_png(picture(4))[:300])

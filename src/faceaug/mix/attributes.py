@@ -30,7 +30,7 @@ def attribute_targets(attributes: Tensor, names: Sequence[str] | None = None) ->
     Raises:
         ArgumentError: an unknown name, or values other than -1, 0 and 1, such as the 0 and 1 of torchvision's CelebA.
     """
-    attributes = torch.as_tensor(attributes)
+    attributes = torch.as_tensor(attributes)  # rows of NumPy are welcome too
     if names is not None:
         attributes = attributes[..., [attribute_index(name) for name in names]]
     if not bool(((attributes == 0) | (attributes.abs() == 1)).all()):
