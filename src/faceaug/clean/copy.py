@@ -17,7 +17,7 @@ from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layo
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
 from faceaug.presentation import Fact, Presentation
-from faceaug.state import CLEANED
+from faceaug.standing import CLEANED
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")

@@ -20,12 +20,14 @@ class Written:
         line: of ``metadata.csv``; empty if there is no file.
         problem: why there is none.
         hashes: of the picture, of a real one: perceptual, of itself; empty for others.
+        digest: of the file's bytes, of a real one; empty for others.
     """
 
     index: int
     line: str = ""
     problem: str = ""
     hashes: tuple[int, ...] = ()
+    digest: str = ""
 
 
 class Ledger:
@@ -82,10 +84,10 @@ class Ledger:
         text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
         found = []
         for line in text.split("\n")[:-1]:
-            index, row, problem, hashes = json.loads(line)
-            found.append(Written(index, row, problem, tuple(hashes)))
+            index, row, problem, hashes, digest = json.loads(line)
+            found.append(Written(index, row, problem, tuple(hashes), digest))
         return found
 
 
 def _text(item: Written) -> str:
-    return json.dumps((item.index, item.line, item.problem, item.hashes)) + "\n"
+    return json.dumps((item.index, item.line, item.problem, item.hashes, item.digest)) + "\n"

@@ -25,10 +25,12 @@ from faceaug.image import load_cv2
 from faceaug.manifest import DATASET
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
 from faceaug.mix.expand import ExpandedDataset
-from faceaug.mix.ledger import Ledger
+from faceaug.mix.ledger import Ledger, Written
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
+from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
+from faceaug.standing import cleaned_pictures
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -77,8 +79,9 @@ def save_dataset(
             saver.write()
             requested = saver.style.requested
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
+            repeated = _repeated(dataset, ledger.items)
             ledger.finish(requested, table=format != "webdataset")
-        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset) if appendix else None)
+        report = _report(dataset, out, left_out, saver.files, began, appendix(dataset) if appendix else None, repeated)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
@@ -212,15 +215,33 @@ def _report(
     files: int,
     began: float,
     appendix: Appendix | None,
+    repeated: tuple[tuple[str, str], ...],
 ) -> ExpandReport:
     sizes = _written_sizes(dataset, [index for index, _ in left_out])
-    looked_at = dataset.synthetic.made if dataset.generators is not None else 0
+    faces = dataset.synthetic if dataset.generators is not None else None
+    root = dataset.real.root
+    cleaned = None if root is None or (root / DATASET).is_file() else cleaned_pictures(root)
+    ours = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
     return ExpandReport(
         out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, shares=dataset.shares,
-        rejected=dataset.rejected, looked_at=looked_at, files=files,
-        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=dataset.real.notes,
-        seconds=time.monotonic() - began, appendix=appendix,
+        rejected=dataset.rejected, looked_at=faces.made if faces else 0, files=files,
+        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
+        seconds=time.monotonic() - began, appendix=appendix, model=dataset.model, folder=root,
+        cleaned=None if root is None else cleaned is not None, repeated=repeated,
+        framing=faces.framing if faces else None,
     )  # fmt: skip
+
+
+def _repeated(dataset: ExpandedDataset, items: Sequence[Written]) -> tuple[tuple[str, str], ...]:
+    """Real pictures that are, cut and sized, another one over again: (its name, the name of the first)."""
+    first: dict[str, int] = {}
+    found = []
+    for item in sorted((item for item in items if item.digest), key=lambda item: item.index):
+        before = first.setdefault(item.digest, item.index)
+        if before != item.index:
+            found.append((item.index, before))
+    rows, name = dataset.plan.rows, dataset.real.name
+    return tuple((name(int(rows[one])), name(int(rows[other]))) for one, other in found)
 
 
 def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
@@ -243,5 +264,5 @@ def _versions() -> dict[str, str]:
 
 def _written_sizes(dataset: ExpandedDataset, left_out: list[int]) -> tuple[tuple[str, int], ...]:
     real = sum(index < dataset.plan.real for index in left_out)
-    missing = {"cleaned": real, "augmented": len(left_out) - real, "total": len(left_out)}
+    missing = {"real": real, "augmented": len(left_out) - real, "total": len(left_out)}
     return tuple((name, count - missing.get(name, 0)) for name, count in dataset.sizes())

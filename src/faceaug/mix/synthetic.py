@@ -18,13 +18,15 @@ from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError
 from faceaug.files import check_free_space, explained, remove_output
-from faceaug.mix.filter import FaceFilter
+from faceaug.mix.filter import FaceFilter, unlike_share
+from faceaug.mix.framing import Framing
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
 _CHOOSING = 100  # the same where faces are chosen: one in fifty shows a rare attribute
 _HOPELESS = 100 * BLOCK  # faces looked at without one that can be used
 _AT_ONCE = 8 * BLOCK
+MANY = 0.4  # share of faces refused as unlike real ones above which the reason is looked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,7 @@ class SyntheticFaces:
         labels: int64 (n,).
         rejected: how many the filter left out, by reason.
         made: faces looked at.
+        framing: how the real faces are framed beside these, where that may be why many were left out; else None.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class SyntheticFaces:
         self.asked = np.zeros_like(self.attributes) if conditional else None
         self.rejected: dict[str, int] = {}
         self.made = 0
+        self.framing: Framing | None = None
         self._fill(parts, sieve, on_progress)
 
     def __len__(self) -> int:
@@ -138,6 +142,8 @@ class SyntheticFaces:
                 _PartFiller(self, handle, part, first, judge, on_progress).fill()
                 first += part.n
             self.rejected = {} if judge is None else judge.rejected
+            if judge is not None and unlike_share(self.rejected, self.made) > MANY:
+                self.framing = judge.framing()
 
     def _read(self, handle: BinaryIO, place: int) -> NDArray[np.uint8]:
         size = int(np.prod(self.shape[1:]))
