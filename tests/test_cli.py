@@ -240,7 +240,7 @@ class TestCommands:
         done = run("expand", faces, "--out", out, "--synthetic", "30", "--copies", "0", "--only-synthetic", "--json")
         assert done.code == 0, done.stderr
         document = json.loads(done.stdout)
-        assert document["sizes"] == {"original": 60, "cleaned": 0, "augmented": 0, "synthetic": 30, "total": 30}
+        assert document["sizes"] == {"original": 60, "real": 0, "augmented": 0, "synthetic": 30, "total": 30}
         assert document["memorisation"]["copies"] == 0
         assert document["memorisation"]["training"] == 42
         assert set(FaceFolder(out).annotations.origin) == {2}

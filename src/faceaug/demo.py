@@ -215,7 +215,7 @@ def _one_epoch(dataset: ExpandedDataset, progress: Progress) -> tuple[int, tuple
 
 
 def _sizes(cleaned: CleanReport, expanded: ExpandReport) -> tuple[tuple[str, int], ...]:
-    return (("original", dict(cleaned.sizes())["original"]), *expanded.sizes[1:])
+    return (("original", cleaned.original), ("cleaned", cleaned.cleaned), *expanded.sizes[2:])
 
 
 def _free_name(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -41,6 +42,12 @@ class Presentation(ABC):
 
     def _shown(self) -> list[Fact]:
         return [(name, value) for name, value in self.facts() if value is not None and value != ""][: _LINES - 1]
+
+
+def argument(path: object) -> str:
+    """A path as a shell wants it on a command line; one that begins with a dash would be an option."""
+    text = str(path)
+    return printable(shlex.quote(f"./{text}" if text.startswith("-") else text))
 
 
 def _text(value: object) -> str:

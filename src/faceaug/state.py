@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import json
 import os
 import signal
 import stat
@@ -17,11 +16,9 @@ from filelock import FileLock, Timeout
 
 from faceaug.disk import Disk
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable
-from faceaug.files import explained, remove_output, write_json
-from faceaug.folder import CELEBA_PICTURES
+from faceaug.files import explained
 
 LOCK = "lock"  # name of the file that says who works in a folder
-CLEANED = "clean.json"  # name of the file that says that a folder is clean: in its state folder, or in a cleaned copy
 _TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
 
 
@@ -38,45 +35,6 @@ def state_folder(root: Path, *, beside: bool) -> Path:
     if os.path.lexists(inside) or os.path.lexists(outside):
         return inside if os.path.lexists(inside) else outside
     return outside if beside else inside
-
-
-def record_clean(state: Path, pictures: int) -> None:
-    """Note in the state folder that its folder is clean.
-
-    Args:
-        state: the state folder.
-        pictures: number of pictures in the clean folder.
-    """
-    write_json(state / CLEANED, {"run": {"command": "clean"}, "pictures": pictures, "finished": True})
-
-
-def forget_clean(state: Path) -> None:
-    """Take that note away: the folder is about to be as it was before."""
-    remove_output(state / CLEANED)
-
-
-def cleaned_pictures(root: Path) -> int | None:
-    """How many pictures a folder held when its last clean ended; None if no clean of it stands.
-
-    A clean of the folder above counts too, which held at least these pictures, and so does that of ``img_align_celeba``
-    in it; the number is then -1.
-    """
-    pictures = _pictures_when_clean(root)
-    if pictures is not None:
-        return pictures
-    others = (root.resolve().parent, root / CELEBA_PICTURES)
-    return -1 if any(_pictures_when_clean(other) is not None for other in others) else None
-
-
-def _pictures_when_clean(root: Path) -> int | None:
-    for place in (state_folder(root, beside=False), root):
-        try:
-            found = json.loads((place / CLEANED).read_bytes())
-            if found["finished"] and found["run"]["command"] == "clean":
-                return int(found.get("pictures", -1))
-        except (OSError, ValueError, KeyError, TypeError):  # no such file, or one of somebody else's
-            continue
-    return None
 
 
 def make_state(root: Path, state: Path, disk: Disk) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceaug.clean import CleanPolicy, CleanReport, SetAside, clean_folder, undo_clean
+from faceaug.clean import CleanPolicy, SetAside, clean_folder
 from faceaug.clean.names import Rename
 from tests.clean.zoo import celeba, good, jpeg, messy, write
 
@@ -135,17 +135,3 @@ def test_links_are_told_of_once_with_an_example(here: Path, kind: str) -> None:
     assert f"link00.jpg leads to {here / 'real'}" in text
     assert "not followed" in text
     assert len(report.left) == (1 if kind == "folder" else 30)
-
-
-def test_a_clean_stands_until_it_is_undone(here: Path) -> None:
-    from faceaug.state import cleaned_pictures
-
-    folder = messy(here / "celeba")
-    assert cleaned_pictures(folder) is None
-    clean_folder(folder, FAST, dry_run=True)
-    assert cleaned_pictures(folder) is None
-    report: CleanReport = clean_folder(folder, FAST)
-    assert cleaned_pictures(folder) == report.cleaned
-    assert cleaned_pictures(folder / "img_align_celeba") == -1
-    undo_clean(folder)
-    assert cleaned_pictures(folder) is None

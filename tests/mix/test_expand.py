@@ -42,11 +42,11 @@ def dataset(celeba_folder: Path) -> ExpandedDataset:
 
 def test_real_augmented_and_synthetic_faces_follow_each_other(dataset: ExpandedDataset) -> None:
     assert dict(dataset.sizes()) == {
-        "original": 60, "cleaned": 42, "augmented": 42, "synthetic": 10, "total": 94,
+        "original": 60, "real": 42, "augmented": 42, "synthetic": 10, "total": 94,
     }  # fmt: skip
     assert [dataset[i][1]["origin"] for i in range(94)] == [0] * 42 + [1] * 42 + [2] * 10
     assert repr(dataset) == (
-        "ExpandedDataset(60 original, 42 cleaned, 42 augmented, 10 synthetic, 94 total; 32x32, seed 5)"
+        "ExpandedDataset(60 original, 42 real, 42 augmented, 10 synthetic, 94 total; 32x32, seed 5)"
     )
 
 

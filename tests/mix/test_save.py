@@ -229,7 +229,7 @@ def test_an_unreadable_picture_is_left_out_with_its_copies_and_named(tmp_path: P
         (faces / f"{k}.png").write_bytes(encode_png(image))
     (faces / "2.png").write_bytes(encode_png(pictures(1)[0])[:500])
     report = expand_dataset(faces, copies=2, synthetic=3, size=32, partition="all").save(tmp_path / "out")
-    assert dict(report.sizes) == {"original": 4, "cleaned": 3, "augmented": 6, "synthetic": 3, "total": 12}
+    assert dict(report.sizes) == {"original": 4, "real": 3, "augmented": 6, "synthetic": 3, "total": 12}
     assert len(report.unreadable) == 1
     assert "2.png" in report.unreadable[0]
     assert "1 pictures cannot be read and were left out with their copies" in report.summary()

@@ -70,6 +70,8 @@ def test_it_learns_what_there_is_to_see_and_says_how_well(folder: Path, tmp_path
 def test_a_run_that_was_stopped_goes_on_to_the_bit(folder: Path, tmp_path: Path) -> None:
     train_classifier(folder, tmp_path / "whole", SMALL)
     stopped = train_classifier(folder, tmp_path / "cut", SMALL, minutes=1e-9)
+    assert stopped.added == 0
+    assert "nothing was added" in stopped.summary()
     assert not stopped.finished
     assert stopped.model is None
     train_classifier(folder, tmp_path / "cut", SMALL, resume=True)

@@ -569,3 +569,29 @@ def test_real_faces_are_learnt_from(celeba64: Path, tmp_path: Path) -> None:
     report = train_gan(folder, tmp_path / "run", tiny(images=64, batch=32, crop="center178"), partition="val")
     assert report.finished
     assert report.unreadable == ()
+
+
+def test_a_session_that_ends_before_its_first_step_says_so(celeba_folder: Path, tmp_path: Path) -> None:
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(), minutes=1e-9)
+    assert (report.added, report.images, report.finished) == (0, 0, False)
+    text = report.summary()
+    assert text.startswith("nothing was added: the limit of 1e-09 minutes ended before the first step")
+    assert "the model is untrained" in text
+    assert "--resume with more --minutes continues it" in text
+    assert report.to_json()["added"] == 0
+
+
+def test_a_run_that_is_at_its_images_already_says_so(finished: Path, celeba_folder: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    report = train_gan(celeba_folder, run, tiny(), resume=True, minutes=5)
+    assert (report.added, report.finished) == (0, True)
+    assert "has been shown all of its 64 images already. A larger --images continues it" in report.summary()
+
+
+def test_a_session_counts_what_it_added(celeba_folder: Path, tmp_path: Path) -> None:
+    first = train_gan(celeba_folder, tmp_path / "run", tiny(images=32))
+    assert (first.added, first.summary().startswith("32 images of 42 faces shown, finished.")) == (32, True)
+    more = train_gan(celeba_folder, tmp_path / "run", tiny(images=64), resume=True)
+    assert more.added == 32
+    assert more.summary().startswith("64 images of 42 faces shown, 32 of them in this session, finished. Model:")
+    assert more.notes == FaceFolder(celeba_folder).notes

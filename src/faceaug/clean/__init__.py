@@ -28,7 +28,8 @@ from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.state import explained_disk, forget_clean, interruptible, record_clean, state_folder
+from faceaug.standing import forget_clean, record_clean
+from faceaug.state import explained_disk, interruptible, state_folder
 
 __all__ = [
     "CleanPolicy",

@@ -18,7 +18,7 @@ from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.state import CLEANED
+from faceaug.standing import CLEANED
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from faceaug.errors import printable
 from faceaug.folder import LINK
 from faceaug.pages import text_table
+from faceaug.presentation import argument
 
 if TYPE_CHECKING:
     from faceaug.clean.report import CleanReport, SetAside
@@ -102,11 +102,6 @@ def _ways_on(report: CleanReport) -> Iterator[str]:
     if report.page:
         yield f"report: {printable(report.page)}"
     if report.run is not None:
-        yield f"undo:   faceaug undo {_argument(report.folder)}"
+        yield f"undo:   faceaug undo {argument(report.folder)}"
     elif report.dry_run and report.finds:
         yield f"the same without --dry-run does this{'' if report.out else ', and can be undone'}"
-
-
-def _argument(path: str) -> str:
-    """A path as a shell wants it; one that begins with a dash would be an option."""
-    return printable(shlex.quote(f"./{path}" if path.startswith("-") else path))

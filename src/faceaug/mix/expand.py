@@ -133,11 +133,11 @@ class ExpandedDataset(EpochDataset):
         return found
 
     def sizes(self) -> list[tuple[str, int]]:
-        """The rows of the small table: original, cleaned, augmented, synthetic, total."""
+        """The rows of the small table: original (pictures found), real (used), augmented, synthetic, total."""
         plan = self.plan
         return [
             ("original", len(self.real)),
-            ("cleaned", plan.real),
+            ("real", plan.real),
             ("augmented", plan.augmented),
             ("synthetic", plan.synthetic),
             ("total", len(plan)),

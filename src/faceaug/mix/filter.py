@@ -7,7 +7,7 @@ of the stream, so the counts stay as asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,9 +18,11 @@ from faceaug.annotations import ATTRIBUTES
 from faceaug.image import Image8
 from faceaug.mix.likeness import Known, hash_faces
 from faceaug.mix.realism import Realism
+from faceaug.mix.registration import Framing, measure_framing
 
 REASONS = ("flat", "attribute", "agreement", "unrealistic", "copy", "repeat")
 _FLAT = 12.0  # grey levels; over 27,097 real faces at 32 pixels the least standard deviation is well above
+_MEAN_OF = 2_048  # faces whose mean shows how the model frames them
 _AGREEMENT = 0.05  # share of real faces that the classifier agrees with less than this
 
 
@@ -130,6 +132,9 @@ class FaceFilter:
         self._agreement = agreement
         self._realism = None if real is None else Realism.fit(real.sample)
         self._training = None if real is None else Known(real.hashes, real.picture)
+        self._real = real
+        self._sum: NDArray[np.int64] | int = 0
+        self._summed = 0
         self._accepted = accepted
         self._words = np.empty(1024, np.uint64)
         self._places: list[int] = []
@@ -148,6 +153,9 @@ class FaceFilter:
         """
         if not len(faces):
             return [], None, np.empty((0, 2), np.uint64)
+        if self._summed < _MEAN_OF:
+            self._sum = self._sum + faces.sum(axis=0, dtype=np.int64)
+            self._summed += len(faces)
         grey = faces.mean(axis=1, dtype=np.float32)
         reasons = ["flat" if spread < _FLAT else "" for spread in grey.std(axis=(1, 2)).tolist()]
         seen = None
@@ -171,6 +179,12 @@ class FaceFilter:
             return np.zeros((len(faces), len(ATTRIBUTES)), np.int8)
         return self._agreement.certain(faces)
 
+    def framing(self) -> Framing | None:
+        """How the real faces are framed beside the generated ones; None where there are too few to say."""
+        if self._real is None or not self._summed:
+            return None
+        return measure_framing(self._real.sample, np.asarray(self._sum / self._summed), self._summed)
+
     def admits(self, face: NDArray[np.uint8], words: NDArray[np.uint64]) -> bool:
         """Whether a face shows something new beside those accepted before: uint8 (3, H, W), its hashes."""
         count = len(self._places)
@@ -184,6 +198,12 @@ class FaceFilter:
             self._words = np.concatenate([self._words, np.empty_like(self._words)])
         self._words[count] = words[0]
         self._places.append(place)
+
+
+def unlike_share(rejected: Mapping[str, int], made: int) -> float:
+    """The share of faces refused as unlike real ones, among those that passed the tests before that one, 0..1."""
+    reached = made - sum(rejected.get(reason, 0) for reason in ("flat", "attribute", "agreement"))
+    return rejected.get("unrealistic", 0) / reached if reached > 0 else 0.0
 
 
 def _mark(reasons: list[str], where: NDArray[np.bool_], reason: str) -> None:

@@ -23,6 +23,7 @@ class Written:
         problem: why there is none.
         hashes: of the picture, of a real one: perceptual, of itself; empty for others.
         framed: what was done to a real picture: first letters of ``FRAMINGS``.
+        digest: of the file's bytes, of a real one; empty for others.
     """
 
     index: int
@@ -30,6 +31,7 @@ class Written:
     problem: str = ""
     hashes: tuple[int, ...] = ()
     framed: str = ""
+    digest: str = ""
 
 
 class Ledger:
@@ -86,10 +88,10 @@ class Ledger:
         text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
         found = []
         for line in text.split("\n")[:-1]:
-            index, row, problem, hashes, framed = json.loads(line)
-            found.append(Written(index, row, problem, tuple(hashes), framed))
+            index, row, problem, hashes, framed, digest = json.loads(line)
+            found.append(Written(index, row, problem, tuple(hashes), framed, digest))
         return found
 
 
 def _text(item: Written) -> str:
-    return json.dumps((item.index, item.line, item.problem, item.hashes, item.framed)) + "\n"
+    return json.dumps((item.index, item.line, item.problem, item.hashes, item.framed, item.digest)) + "\n"

@@ -26,7 +26,7 @@ _BEFORE, _AFTER = "#30638e", "#d1495b"
 
 def expansion_page(dataset: ExpandedDataset, report: ExpandReport) -> str:
     """The whole page; the same for the same folder, whenever it is made."""
-    parts = [_intro(dataset, report), "<h2>Sizes</h2>", html_table(report.sizes), _filter(report)]
+    parts = [_intro(dataset, report), "<h2>Sizes</h2>", html_table(report.rows()), _filter(report)]
     parts += [_balance(dataset, report), _sheets(dataset), report.appendix.page if report.appendix else ""]
     if report.unreadable:
         lines = "".join(f"<li>{html.escape(line)}</li>" for line in report.unreadable)
@@ -40,9 +40,9 @@ def _intro(dataset: ExpandedDataset, report: ExpandReport) -> str:
     if not dataset.plan.real:
         warning = "<p><strong>No real face is in this folder or on this page.</strong></p>"
     counts = dict(report.sizes)
-    share = f" ({counts['synthetic'] / counts['cleaned']:.0%} of the real ones)" if dataset.plan.real else ""
+    share = f" ({counts['synthetic'] / counts['real']:.0%} of the real ones)" if dataset.plan.real else ""
     story = (
-        f"<p>{counts['total']:,} faces: {counts['cleaned'] if dataset.plan.real else 0:,} real, "
+        f"<p>{counts['total']:,} faces: {counts['real'] if dataset.plan.real else 0:,} real, "
         f"{counts['augmented']:,} augmented copies of them, {counts['synthetic']:,} synthetic{share}.</p>"
     )
     lines = [line.strip() for line in report.framing()]
@@ -57,7 +57,8 @@ def _filter(report: ExpandReport) -> str:
         return ""
     rows = [(REASON_WORDS[name], count) for name, count in report.rejected.items()]
     text = f"<p>{report.looked_at:,} synthetic faces were looked at. Left out, and replaced by others:</p>"
-    return f"<h2>Synthetic faces</h2>{text}{html_table(rows)}" if rows else ""
+    why = f"<p>{html.escape(' '.join(reasons))}</p>" if (reasons := report.refusal()) else ""
+    return f"<h2>Synthetic faces</h2>{text}{html_table(rows)}{why}" if rows else ""
 
 
 def _balance(dataset: ExpandedDataset, report: ExpandReport) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from faceaug.crop import Size, words_of
 from faceaug.errors import printable
+from faceaug.mix.filter import unlike_share
+from faceaug.mix.registration import Framing, why_unlike
 from faceaug.mix.shares import TELLING, Share
+from faceaug.mix.synthetic import MANY
 from faceaug.pages import text_table
+from faceaug.presentation import Fact, Presentation, argument
 
 REASON_WORDS = {
     "flat": "flat",
@@ -40,6 +44,9 @@ class Appendix:
     page: str
 
 
+SIZE_WORDS = {"original": "in the folder", "real": "real, used"}
+
+
 def balance_lines(shares: Sequence[Share]) -> list[str]:
     """What balancing came to, for people: a line for each attribute, and what only the weights bring about."""
     lines = [str(share) for share in shares]
@@ -56,13 +63,14 @@ def balance_lines(shares: Sequence[Share]) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class ExpandReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ExpandReport(Presentation):
     """What ``save`` wrote.
 
     Attributes:
         out: the folder.
-        sizes: (name, count): original, cleaned, augmented, synthetic, total; as written, unreadable ones left out.
+        sizes: (name, count): original (all pictures found), real (those used), augmented, synthetic, total; as written,
+            unreadable ones left out.
         size: (width, height) of every picture; None: each keeps its own.
         crop: how the real ones were cut.
         framed: names of the real pictures that were "cropped", "padded", "reduced" or "enlarged" for that.
@@ -76,6 +84,12 @@ class ExpandReport:
         notes: what was odd about the folder.
         seconds: this took.
         appendix: what was found out about it.
+        generator: name of the generator; empty where there is none.
+        folder: of the real pictures; None for datasets that are no folder.
+        cleaned: whether a clean of the folder stands; None for datasets that are no folder.
+        repeated: real pictures that are another one over again, pixel for pixel once cut and sized: (name, the first).
+        registration: how the real faces are framed compared with the generated ones, where many of these were left out
+            as unlike real ones; else None.
     """
 
     out: Path
@@ -93,6 +107,23 @@ class ExpandReport:
     notes: tuple[str, ...]
     seconds: float
     appendix: Appendix | None = None
+    generator: str = ""
+    folder: Path | None = None
+    cleaned: bool | None = None
+    repeated: tuple[tuple[str, str], ...] = ()
+    registration: Framing | None = None
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        size = words_of(self.size) if self.size else "each its own"
+        return [
+            ("folder", self.out), *self.rows(), ("size", f"{size}, crop {self.crop}"),
+            ("unreadable", len(self.unreadable) or None), ("notes", len(self.notes) or None),
+        ]  # fmt: skip
+
+    def rows(self) -> list[tuple[str, int]]:
+        """The sizes for people."""
+        return [(SIZE_WORDS.get(name, name), count) for name, count in self.sizes]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -103,16 +134,18 @@ class ExpandReport:
             "shares": {share.attribute: share.to_json() for share in self.shares},
             "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
             "unreadable": list(self.unreadable), "notes": list(self.notes),
-            "seconds": round(self.seconds, 2),
+            "seconds": round(self.seconds, 2), "cleaned": self.cleaned, "repeated": [list(p) for p in self.repeated],
+            "registration": None if self.registration is None else asdict(self.registration),
         } | ({self.appendix.name: self.appendix.document} if self.appendix else {})  # fmt: skip
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""
-        lines = [*self.framing(verbose=verbose), text_table(self.sizes)]
+        lines = [*self.framing(verbose=verbose), text_table(self.rows())]
         lines += [f"synthetic faces: {self.model}"] if self.model else []
         lines += [f"no synthetic faces: {self.no_synthetic}"] if self.no_synthetic else []
         lines += balance_lines(self.shares)
         lines += [f"synthetic faces left out: {self.left_out()}"] if sum(self.rejected.values()) else []
+        lines += [f"{'  ' if k else 'note: '}{line}" for k, line in enumerate(self.refusal())]
         lines += self.appendix.lines if self.appendix else ()
         if self.unreadable:
             lines.append(f"{len(self.unreadable)} pictures cannot be read and were left out with their copies:")
@@ -123,7 +156,7 @@ class ExpandReport:
 
     def framing(self, *, verbose: bool = False) -> list[str]:
         """The size of the pictures, and how many of the real ones were cropped, padded or resized for it."""
-        real, done = dict(self.sizes)["cleaned"], {name: found for name, found in self.framed.items() if found}
+        real, done = dict(self.sizes)["real"], {name: found for name, found in self.framed.items() if found}
         size = f"pictures of {words_of(self.size)} pixels" if self.size else "every picture keeps its own size"
         crop = f", crop {self.crop}" if self.crop != "none" else ""
         counts = "".join(f", {len(found):,} {_FRAMED_WORDS[name]}" for name, found in done.items())
@@ -138,8 +171,22 @@ class ExpandReport:
     def _some_of(self, name: str) -> dict[str, Any]:
         """How many pictures, and which; where it is all of them their names say nothing."""
         found = self.framed[name]
-        names = found if len(found) < dict(self.sizes)["cleaned"] else ()
+        names = found if len(found) < dict(self.sizes)["real"] else ()
         return {"count": len(found), "pictures": list(names)}
+
+    def refusal(self) -> list[str]:
+        """Why so many generated faces were refused as unlike real ones, and what to do; empty where few were."""
+        share = unlike_share(self.rejected, self.looked_at)
+        if share <= MANY:
+            return []
+        folder = "FOLDER" if self.folder is None else argument(self.folder)
+        training = f"faceaug train {folder} --init {argument(self.generator)} --out RUN"
+        return [
+            f"{100 * share:.0f} % of the generated faces look unlike your pictures and were left out.",
+            *why_unlike(self.registration, self.generator),
+            f"A model trained on your pictures frames faces as they do: {training}, then --model RUN.",
+            "--synthetic 0 goes without generated faces; filter=False, in Python, keeps them all.",
+        ]
 
     def left_out(self) -> str:
         """The filter's counts in words."""

@@ -29,8 +29,10 @@ from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.ledger import FRAMINGS, Ledger, Written
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
+from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.progress import Progress, Show, open_progress
+from faceaug.standing import cleaned_pictures
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -79,9 +81,10 @@ def save_dataset(
             requested = saver.style.requested
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
             framed = _framed(dataset, ledger.items)
+            repeated = _repeated(dataset, ledger.items)
             ledger.finish(requested, table=format != "webdataset")
         found = appendix(dataset, shown) if appendix else None
-        report = _report(dataset, out, left_out, framed, saver.files, began, found)
+        report = _report(dataset, out, left_out, framed, saver.files, began, found, repeated)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
@@ -225,18 +228,24 @@ def _report(
     files: int,
     began: float,
     appendix: Appendix | None,
+    repeated: tuple[tuple[str, str], ...],
 ) -> ExpandReport:
     sizes = _written_sizes(dataset, [index for index, _ in left_out])
-    looked_at, model = 0, ""
+    looked_at, model, faces = 0, "", None
     if dataset.generators is not None:
-        side = dataset.generators.size
-        looked_at, model = dataset.synthetic.made, f"{dataset.model}, {words_of((side, side))}"
+        side, faces = dataset.generators.size, dataset.synthetic
+        looked_at, model = faces.made, f"{dataset.model}, {words_of((side, side))}"
+    root = dataset.real.root
+    cleaned = None if root is None or (root / DATASET).is_file() else cleaned_pictures(root)
+    ours = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
     return ExpandReport(
         out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, framed=framed, model=model,
         no_synthetic=dataset.no_synthetic, shares=dataset.shares_without([index for index, _ in left_out]),
         rejected=dataset.rejected, looked_at=looked_at, files=files,
-        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=dataset.real.notes,
-        seconds=time.monotonic() - began, appendix=appendix,
+        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
+        seconds=time.monotonic() - began, appendix=appendix, generator=dataset.model, folder=root,
+        cleaned=None if root is None else cleaned is not None, repeated=repeated,
+        registration=faces.registration if faces else None,
     )  # fmt: skip
 
 
@@ -255,6 +264,18 @@ def _framed(dataset: ExpandedDataset, items: Sequence[Written]) -> dict[str, tup
             if name[0] in item.framed:
                 found[name].append(picture)
     return {name: tuple(names) for name, names in found.items()}
+
+
+def _repeated(dataset: ExpandedDataset, items: Sequence[Written]) -> tuple[tuple[str, str], ...]:
+    """Real pictures that are, cut and sized, another one over again: (its name, the name of the first)."""
+    first: dict[str, int] = {}
+    found = []
+    for item in sorted((item for item in items if item.digest), key=lambda item: item.index):
+        before = first.setdefault(item.digest, item.index)
+        if before != item.index:
+            found.append((item.index, before))
+    rows, name = dataset.plan.rows, dataset.real.name
+    return tuple((name(int(rows[one])), name(int(rows[other]))) for one, other in found)
 
 
 def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
@@ -278,5 +299,5 @@ def _versions() -> dict[str, str]:
 
 def _written_sizes(dataset: ExpandedDataset, left_out: list[int]) -> tuple[tuple[str, int], ...]:
     real = sum(index < dataset.plan.real for index in left_out)
-    missing = {"cleaned": real, "augmented": len(left_out) - real, "total": len(left_out)}
+    missing = {"real": real, "augmented": len(left_out) - real, "total": len(left_out)}
     return tuple((name, count - missing.get(name, 0)) for name, count in dataset.sizes())

@@ -18,7 +18,8 @@ from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError
 from faceaug.files import check_free_space, explained, remove_output
-from faceaug.mix.filter import FaceFilter
+from faceaug.mix.filter import FaceFilter, unlike_share
+from faceaug.mix.registration import Framing
 from faceaug.progress import SILENT, Phase, Progress
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
@@ -26,6 +27,7 @@ _PATIENCE = 20  # faces looked at per face wanted before the model is called col
 _CHOOSING = 100  # the same where faces are chosen: one in fifty shows a rare attribute
 _HOPELESS = 100 * BLOCK  # faces looked at, one after another, of which none can be used
 _AT_ONCE = 8 * BLOCK
+MANY = 0.4  # share of faces refused as unlike real ones above which the reason is looked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +96,7 @@ class SyntheticFaces:
         labels: int64 (n,).
         rejected: how many the filter left out, by reason.
         made: faces looked at.
+        framing: how the real faces are framed beside these, where that may be why many were left out; else None.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class SyntheticFaces:
         self.asked = np.zeros_like(self.attributes) if conditional else None
         self.rejected: dict[str, int] = {}
         self.made = 0
+        self.registration: Framing | None = None
         with progress.phase("generating", n, "faces") as phase:
             self._fill(parts, sieve, phase)
 
@@ -140,6 +144,8 @@ class SyntheticFaces:
                 _PartFiller(self, handle, part, first, judge, phase).fill()
                 first += part.n
             self.rejected = {} if judge is None else judge.rejected
+            if judge is not None and unlike_share(self.rejected, self.made) > MANY:
+                self.registration = judge.framing()
 
     def _read(self, handle: BinaryIO, place: int) -> NDArray[np.uint8]:
         size = int(np.prod(self.shape[1:]))
