@@ -222,6 +222,7 @@ class Corner(v2.Transform):
         return functional.crop(inpt, 0, 0, 45, 35)
 
 
+@pytest.mark.skipif(not hasattr(v2, "SanitizeKeyPoints"), reason="torchvision before 0.24 sanitizes no landmarks")
 @pytest.mark.parametrize("together", [True, False])
 def test_sanitized_landmarks_are_unknown_and_all_rows_come_back(together: bool) -> None:
     steps = [Corner(), v2.SanitizeKeyPoints(), v2.RandomHorizontalFlip(1.0), v2.Pad(20)]
@@ -260,7 +261,7 @@ def test_a_step_that_drops_rows_by_itself_is_refused() -> None:
         def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
             return tv_tensors.wrap(inpt[:2], like=inpt) if isinstance(inpt, tv_tensors.KeyPoints) else inpt
 
-    with pytest.raises(ArgumentError, match="Drop gives 2 of 3 landmarks back"):
+    with pytest.raises(ArgumentError, match="Drop removes landmarks, and which ones cannot be known"):
         Compose([Drop()])(spot(30, 30), landmarks=FIVE)
 
 
@@ -323,7 +324,7 @@ def test_transforms_that_make_many_pictures_are_refused(step: Any) -> None:
 
 
 STILL = [
-    v2.GaussianNoise(), v2.GaussianBlur(5), v2.JPEG((20, 50)), v2.ColorJitter(0.4, 0.4, 0.4, 0.1), v2.RandomInvert(1.0),
+    v2.GaussianBlur(5), v2.JPEG((20, 50)), v2.ColorJitter(0.4, 0.4, 0.4, 0.1), v2.RandomInvert(1.0),
     v2.RandomPosterize(3, 1.0), v2.RandomSolarize(100, 1.0), v2.RandomEqualize(1.0), v2.RandomAutocontrast(1.0),
     v2.RandomAdjustSharpness(2, 1.0), v2.RandomGrayscale(1.0), v2.Grayscale(3), v2.RandomChannelPermutation(),
     v2.RandomPhotometricDistort(), v2.Identity(), v2.RGB(),
@@ -344,7 +345,8 @@ def test_conversions_and_normalisation_leave_everything_where_it_is() -> None:
     given = {"landmarks": FIVE, "mask": MASK, "boxes": np.array([[1.0, 2, 3, 4]])}
     kinds = {tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64, "others": None}
     steps = [
-        v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToDtype(kinds, scale=True), v2.Normalize([0.5], [0.5]),
+        v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.ToDtype(kinds, scale=True), v2.GaussianNoise(),
+        v2.Normalize([0.5], [0.5]),
         v2.ToPureTensor(),
     ]  # fmt: skip
     for compose in (Compose(steps), Compose([v2.Compose(steps)])):

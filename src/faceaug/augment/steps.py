@@ -1,4 +1,4 @@
-"""Transforms of torchvision v2 as functions on a ``Sample``: what they do to the picture is true of the rest too.
+"""Transforms of torchvision v2 as functions on a sample at work: what they do to the picture is true of the rest too.
 
 Containers (``v2.Compose``, ``RandomApply``, ``RandomChoice``, ``RandomOrder``) are copied with their parts replaced,
 and hand the sample on as if it were a picture. Every part is looked after by itself:
@@ -16,25 +16,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from faceaug.augment.lattice import Size
-from faceaug.augment.masks import PackedMask, fitted, packed
-from faceaug.augment.pictures import is_pil, is_tensor, open_picture
-from faceaug.augment.sample import Sample
-from faceaug.augment.tracked import TrackedBoxes, TrackedImage, TrackedMask, TrackedPoints, recorded, replayed
+from faceaug.augment.pictures import is_pil
+from faceaug.augment.tracked import OURS, TrackedMask, recorded, replayed
 from faceaug.augment.transform import Transform, any_seed
+from faceaug.augment.work import Work, refuse
 from faceaug.draws import Words
 from faceaug.errors import ArgumentError
 
-Step: TypeAlias = Callable[[Sample], Sample]
+Step: TypeAlias = Callable[[Work], Work]
 
 # These are there to change the type of the picture; after any other it goes back to the type it had.
 _CONVERSIONS = ("ToImage", "ToPILImage", "PILToTensor", "ToPureTensor", "ToTensor")
@@ -45,11 +42,10 @@ _SANITIZERS = tuple(  # that for landmarks is there since torchvision 0.24
 )
 _OF_BATCHES = (v2.MixUp, v2.CutMix)
 _OF_MANY = (v2.FiveCrop, v2.TenCrop)
-_NEVER_MOVED = 0.01  # px
 
 
 def as_step(transform: Any) -> Step:
-    """A v2 transform, or what stands in a v2 container, as a function that changes a sample and returns it.
+    """A v2 transform, or what stands in a v2 container, as a function that changes a sample at work and returns it.
 
     Args:
         transform: of ``torchvision.transforms.v2`` or derived from it; a transform of ours; or any callable, which is
@@ -74,8 +70,10 @@ def as_step(transform: Any) -> Step:
         return _container(transform)
     if isinstance(transform, _SANITIZERS) and type(transform).forward in {kind.forward for kind in _SANITIZERS}:
         return _Sanitizer(transform)
-    if not isinstance(transform, v2.Transform) or name in _CONVERSIONS:
-        return _ForPictures(transform, name in _CONVERSIONS)
+    if name in _CONVERSIONS:
+        return _Conversion(transform)
+    if not isinstance(transform, v2.Transform):
+        return _ForPictures(transform)
     return _Augmenter(_taught(transform)) if isinstance(transform, _PICTURE_ALONE) else _Usual(_taught(transform))
 
 
@@ -98,14 +96,10 @@ def _taught(transform: Any) -> Any:
 
     Without a word about masks, torchvision fills them with the colour for pictures, which is a label nobody gave.
     """
-    ours = {
-        tv_tensors.Image: TrackedImage, tv_tensors.KeyPoints: TrackedPoints,
-        tv_tensors.BoundingBoxes: TrackedBoxes, tv_tensors.Mask: TrackedMask,
-    }  # fmt: skip
     changed: dict[str, dict[Any, Any]] = {}
     for name, value in vars(transform).items():
         if isinstance(value, dict):
-            more = {ours[kind]: value[kind] for kind in ours if kind in value}
+            more = {ours: value[kind] for kind, ours in OURS.items() if kind in value}
             if name == "_fill" and value.keys() == {"others"}:
                 more[TrackedMask] = None
             if more:
@@ -123,10 +117,10 @@ class _Ours:
 
     transform: Transform
 
-    def __call__(self, sample: Sample) -> Sample:
-        self.transform._act(sample, Words(any_seed))
-        sample.settle()
-        return sample
+    def __call__(self, work: Work) -> Work:
+        work.finish()
+        self.transform._act(work.sample, Words(any_seed))
+        return work
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +129,14 @@ class _Sanitizer:
 
     transform: Any
 
-    def __call__(self, sample: Sample) -> Sample:
-        sample.settle()
-        height, width = canvas(sample)
+    def __call__(self, work: Work) -> Work:
+        height, width = work.size
         if not isinstance(self.transform, v2.SanitizeBoundingBoxes):
             limit = np.array([width, height]) - 0.5
-            for points in sample.points:
+            for points in work.change_points():
                 points[~((points >= -0.5) & (points <= limit)).all(axis=1)] = np.nan
-            return sample
-        for boxes in sample.boxes:
+            return work
+        for boxes in work.change_boxes():
             framed = np.clip(boxes, 0, [width, height, width, height])
             _, valid = functional.sanitize_bounding_boxes(
                 torch.from_numpy(framed),
@@ -153,27 +146,33 @@ class _Sanitizer:
                 min_area=self.transform.min_area,
             )
             boxes[~valid.numpy()] = np.nan
-        return sample
+        return work
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """What changes the type of pictures: it is given them as they came."""
+
+    transform: Any
+
+    def __call__(self, work: Work) -> Work:
+        work.convert(self.transform)
+        return work
 
 
 @dataclass(frozen=True, slots=True)
 class _ForPictures:
-    """What changes the type of pictures, or a plain function: it is given the pictures one by one."""
+    """A plain function: it is given the pictures, one by one."""
 
     transform: Any
-    converts: bool
 
-    def __call__(self, sample: Sample) -> Sample:
-        sample.settle()
-        before, known = canvas(sample), _is_known(sample)
-        given = _pictures(sample, converts=self.converts, watched=known)
+    def __call__(self, work: Work) -> Work:
+        before = work.size
         with recorded() as calls:
-            made = [self.transform(picture) for picture in given]
-        _take_pictures(sample, made, converts=self.converts)
-        if known and not self.converts:
-            name = getattr(self.transform, "__name__", type(self.transform).__name__)
-            _check_unmoved(name, before, canvas(sample), calls)
-        return sample
+            work.put([self.transform(picture) for picture in work.pictures()])
+        if work.is_known:
+            work.check_unmoved(getattr(self.transform, "__name__", type(self.transform).__name__), before, calls)
+        return work
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,25 +181,20 @@ class _Augmenter:
 
     transform: Any
 
-    def __call__(self, sample: Sample) -> Sample:
-        sample.settle()
-        if not _is_known(sample):
-            return _apply_to_pictures(sample, self.transform)
+    def __call__(self, work: Work) -> Work:
+        if not work.is_known:
+            work.put(self.transform({"images": work.pictures()})["images"])
+            return work
         name = type(self.transform).__name__
         if isinstance(self.transform, v2.AugMix):
-            _refuse(
-                name, "lays copies of the picture, moved in different ways, over one another: nothing is at one place"
-            )
-        known = _Known(sample)
-        was_pil = is_pil(sample.restores[0](sample.images[0])) if isinstance(sample.images[0], np.ndarray) else False
-        given = _pictures(sample, converts=False, watched=True, as_tensors=True)
+            refuse(name, "lays copies of the picture, each moved in a way of its own, over one another")
+        known, given = work.known(), work.pictures()
+        pil = is_pil(given[0])
         with recorded() as calls:
-            made = self.transform({"images": given})["images"]
-        if was_pil:
-            made = [functional.to_pil_image(picture.as_subclass(tv_tensors.Image)) for picture in made]
-        _take_pictures(sample, made, converts=False)
-        known.take(sample, {name: [replayed(one, calls) for one in some] for name, some in known.tree().items()}, name)
-        return sample
+            made = self.transform({"images": [work.watched(functional.to_image(given[0])) if pil else given[0]]})
+        work.put([functional.to_pil_image(made["images"][0]) if pil else made["images"][0]])
+        work.take({kind: [replayed(one, calls) for one in some] for kind, some in known.items()}, name)
+        return work
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,228 +203,18 @@ class _Usual:
 
     transform: Any
 
-    def __call__(self, sample: Sample) -> Sample:
-        sample.settle()
-        if not _is_known(sample):
-            return _apply_to_pictures(sample, self.transform)
-        name, known = type(self.transform).__name__, _Known(sample)
-        tree = {"images": _pictures(sample, converts=False, watched=True), **known.tree()}
+    def __call__(self, work: Work) -> Work:
+        if not work.is_known:
+            work.put(self.transform({"images": work.pictures()})["images"])
+            return work
+        name, before = type(self.transform).__name__, work.size
+        tree = {"images": work.pictures(), **work.known()}
         with recorded() as calls:
             after = self.transform(tree)
         if not isinstance(after, dict) or after.keys() != tree.keys():
-            _refuse(name, f"made a {type(after).__name__} of the dict of pictures, landmarks, boxes and masks")
-        _take_pictures(sample, after["images"], converts=False)
-        known.take(sample, after, name, loosely=bool(getattr(self.transform, "expand", False)))
-        if known.unmoved(after["witness"][0]):
-            _check_unmoved(name, known.before, canvas(sample), calls)
-        return sample
-
-
-class _Known:
-    """What is known about a picture, on its way through a transform.
-
-    Attributes:
-        before: (height, width) of the picture before it.
-    """
-
-    def __init__(self, sample: Sample) -> None:
-        self.before = canvas(sample)
-        self._points, self._boxes = sample.points, sample.boxes
-        self._masks: list[PackedMask] = [packed(mask) for mask in sample.masks]
-        # Around the centre, clockwise as seen; a mirror makes them counter-clockwise.
-        height, width = self.before
-        self._witness = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.6]]) * (width, height)
-
-    def tree(self) -> dict[str, list[Any]]:
-        """All of it as tv_tensors."""
-        size = self.before
-        return {
-            "points": [TrackedPoints(torch.from_numpy(points), canvas_size=size) for points in self._points],
-            "witness": [TrackedPoints(torch.from_numpy(self._witness), canvas_size=size)],
-            "boxes": [TrackedBoxes(torch.from_numpy(b), format="XYXY", canvas_size=size) for b in self._boxes],
-            "masks": [TrackedMask(torch.from_numpy(mask.codes)) for mask in self._masks],
-        }
-
-    def unmoved(self, witness: Any) -> bool:
-        """Whether a witness is where it was, in the frame that it was in."""
-        return tuple(witness.canvas_size) == self.before and _is_still(_array(witness), self._witness)
-
-    def take(self, sample: Sample, after: dict[str, list[Any]], name: str, *, loosely: bool = False) -> None:
-        """Put what came back into the sample.
-
-        Args:
-            sample: with the pictures as they are now.
-            after: as ``tree``, moved.
-            name: of the transform, for errors.
-            loosely: whether the frame may be a pixel off: PIL and tensors grow differently when turned, both about
-                the middle.
-        """
-        size = canvas(sample)
-        witness = _rows(after["witness"][0], self._witness, size, name, "landmarks", loosely=loosely)
-        sample.points = [
-            _rows(moved, points, size, name, "landmarks", loosely=loosely)
-            for moved, points in zip(after["points"], self._points, strict=True)
-        ]
-        sample.boxes = [
-            _rows(moved, boxes, size, name, "boxes", loosely=loosely)
-            for moved, boxes in zip(after["boxes"], self._boxes, strict=True)
-        ]
-        sample.masks = [
-            _mask(moved, mask, size, name, loosely=loosely)
-            for moved, mask in zip(after["masks"], self._masks, strict=True)
-        ]
-        turn = _turn(witness)
-        if not abs(turn) > 0:
-            _refuse(name, "leaves nothing by which to tell whether the picture was mirrored")
-        sample.mirrored ^= turn < 0
-
-
-def canvas(sample: Sample) -> Size:
-    """(height, width) of the pictures now, whatever they are."""
-    image = sample.images[0]
-    if is_pil(image):
-        return int(image.height), int(image.width)
-    height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.shape[-2:]
-    return int(height), int(width)
-
-
-def _is_known(sample: Sample) -> bool:
-    """Whether there is anything that has to go with the picture; landmarks nobody knows have not."""
-    return (
-        bool(sample.masks)
-        or any(len(boxes) for boxes in sample.boxes)
-        or any(np.isfinite(points).all(axis=1).any() for points in sample.points)
-    )
-
-
-def _apply_to_pictures(sample: Sample, transform: Any) -> Sample:
-    after = transform({"images": _pictures(sample, converts=False, watched=False)})
-    _take_pictures(sample, after["images"], converts=False)
-    return sample
-
-
-def _pictures(sample: Sample, *, converts: bool, watched: bool, as_tensors: bool = False) -> list[Any]:
-    pairs = zip(sample.images, sample.restores, strict=True)
-    made = [_picture(image, restore, converts=converts, as_tensor=as_tensors) for image, restore in pairs]
-    if watched and isinstance(made[0], torch.Tensor):
-        made[0] = made[0].as_subclass(TrackedImage)
-    return made
-
-
-def _picture(image: Any, restore: Any, *, converts: bool, as_tensor: bool) -> Any:
-    if not isinstance(image, np.ndarray):
-        # v2 takes only the first of several plain tensors for a picture, and none beside a tv_tensors.Image.
-        return image.as_subclass(tv_tensors.Image) if is_tensor(image) and not converts else image
-    if converts:
-        return restore(image)
-    if not as_tensor and is_pil(given := restore(image)):
-        return given
-    channels_first = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-    return tv_tensors.Image(torch.from_numpy(np.array(channels_first)))
-
-
-def _take_pictures(sample: Sample, made: list[Any], *, converts: bool) -> None:
-    for k, given in enumerate(made):
-        before = sample.images[k]
-        picture = given.as_subclass(tv_tensors.Image) if isinstance(given, TrackedImage) else given
-        opened = _opened(picture, before)
-        if opened is None:
-            plain = type(before) is torch.Tensor and isinstance(picture, tv_tensors.Image) and not converts
-            sample.images[k] = picture.as_subclass(torch.Tensor) if plain else picture
-            continue
-        sample.images[k], restore = opened
-        if converts:
-            sample.restores[k] = restore
-        elif isinstance(before, np.ndarray) and before.ndim == 2 and sample.images[k].ndim == 3:
-            sample.images[k] = sample.images[k][..., 0]
-
-
-def _opened(picture: Any, before: Any) -> tuple[NDArray[Any], Any] | None:
-    """A picture as an array again, or None for one that stays what the transform made of it, as floats often do."""
-    if isinstance(picture, np.ndarray) or is_pil(picture) or (is_tensor(picture) and picture.dtype == torch.uint8):
-        return open_picture(picture)
-    if is_tensor(picture) and picture.dtype == torch.float32 and getattr(before, "dtype", None) == np.float32:
-        try:
-            return open_picture(picture)
-        except ArgumentError:  # normalised: no longer a picture to go on with, but the result that was asked for
-            return None
-    return None
-
-
-def _rows(
-    moved: Any, before: NDArray[np.float64], size: Size, name: str, what: str, *, loosely: bool
-) -> NDArray[np.float64]:
-    """Landmarks or boxes that came back, float64."""
-    kind = tv_tensors.BoundingBoxes if what == "boxes" else tv_tensors.KeyPoints
-    if not isinstance(moved, kind):
-        _refuse(
-            name,
-            f"gives {what} back as {type(moved).__name__}, not as {kind.__name__}: it was made for pictures; name what "
-            "it is for, as in v2.Lambda(f, tv_tensors.Image, PIL.Image.Image)",
-        )
-    if moved.shape != before.shape:
-        _refuse(
-            name,
-            f"gives {len(moved)} of {len(before)} {what} back, and which ones is not known; let it set what it removes "
-            "to NaN",
-        )
-    found = tuple(map(int, moved.canvas_size))
-    if kind is tv_tensors.BoundingBoxes:
-        moved = functional.convert_bounding_box_format(moved, new_format="XYXY")
-    rows = _array(moved)
-    if found != size:
-        difference = np.array([size[1] - found[1], size[0] - found[0]], np.float64)
-        if not loosely or np.abs(difference).max() > 2:
-            _refuse_size(name, f"its {what} are those of {found[1]}x{found[0]}", size)
-        rows = rows + np.tile(difference / 2, rows.shape[1] // 2)
-    return rows
-
-
-def _mask(moved: Any, mask: PackedMask, size: Size, name: str, *, loosely: bool) -> NDArray[Any]:
-    if not is_tensor(moved) or moved.ndim != mask.codes.ndim:
-        _refuse(name, f"gives a mask {mask.codes.shape} back as {type(moved).__name__} {getattr(moved, 'shape', '')}")
-    found = tuple(map(int, moved.shape[-2:]))
-    codes = moved.as_subclass(torch.Tensor).detach().cpu().numpy()
-    if found != size:
-        if not loosely or max(abs(a - b) for a, b in zip(found, size, strict=True)) > 2:
-            _refuse_size(name, f"its mask has {found[1]}x{found[0]}", size)
-        codes = fitted(codes, size)
-    return mask.unpacked(codes)
-
-
-def _check_unmoved(name: str, before: Size, after: Size, calls: list[Any]) -> None:
-    """Refuse what has moved the picture, but nothing else."""
-    if after != before:
-        _refuse_size(name, f"what is known is still that of {before[1]}x{before[0]}", after)
-    if not calls:
-        return
-    height, width = before
-    corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [width - 1.0, height - 1.0], [0.0, height - 1.0]])
-    moved = replayed(TrackedPoints(torch.from_numpy(corners), canvas_size=before), calls)
-    if not _is_still(_array(moved), corners):
-        used = ", ".join(dict.fromkeys(function.__name__ for function, _, _ in calls))
-        _refuse(name, f"moves the picture ({used}) and leaves landmarks, boxes and masks where they were")
-
-
-def _refuse_size(name: str, found: str, size: Size) -> NoReturn:
-    _refuse(name, f"makes the picture {size[1]}x{size[0]} (width x height), but {found}")
-
-
-def _refuse(name: str, reason: str) -> NoReturn:
-    raise ArgumentError(
-        f"{name} {reason}. A step of your own has to do to KeyPoints, BoundingBoxes and Mask what it does to the "
-        "picture, as torchvision.transforms.v2.functional does; or let it be applied to the picture alone, afterwards"
-    )
-
-
-def _is_still(moved: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
-    return bool(np.abs(moved - before).max() <= _NEVER_MOVED)
-
-
-def _array(rows: Any) -> NDArray[np.float64]:
-    return np.array(rows.as_subclass(torch.Tensor).detach().cpu().numpy(), np.float64)
-
-
-def _turn(triangle: NDArray[np.float64]) -> float:
-    (ax, ay), (bx, by), (cx, cy) = triangle
-    return float((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+            refuse(name, f"made a {type(after).__name__} of the dict of pictures, landmarks, boxes and masks")
+        work.put(after["images"])
+        moved = work.take(after, name, loosely=bool(getattr(self.transform, "expand", False)))
+        if calls and not moved:
+            work.check_unmoved(name, before, calls)
+        return work

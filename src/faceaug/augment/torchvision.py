@@ -76,7 +76,7 @@ class TorchvisionStep(Transform):
 
     transform: Any = None
 
-    _step: ClassVar[Any]  # (sample) -> sample; set on each instance
+    _step: ClassVar[Any]  # (work) -> work; set on each instance
 
     def __post_init__(self) -> None:
         from faceaug.augment.steps import as_step  # imports torchvision, which is there by now
@@ -101,6 +101,9 @@ class TorchvisionStep(Transform):
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Run it on the pixels and targets as they are now."""
-        sample.settle()
+        from faceaug.augment.work import Work
+
+        work = Work(sample)
         with torch_seeded(params["torch_seed"]):
-            self._step(sample)
+            self._step(work)
+        work.finish()

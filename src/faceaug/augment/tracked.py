@@ -19,11 +19,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
+from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map
-from faceaug.augment.motions import MOTIONS
+from faceaug.augment.motions import MOTIONS, Arguments
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # function, arguments without the first
 
@@ -31,9 +33,22 @@ Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # 
 class TrackedPoints(tv_tensors.KeyPoints):  # type: ignore[misc]
     """``KeyPoints`` in pixel indices, float64, NaN where unknown."""
 
+    @classmethod
+    def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedPoints:
+        """Without a copy; the constructor of ``KeyPoints`` takes ten times as long."""
+        made: TrackedPoints = torch.from_numpy(rows).as_subclass(cls)
+        made.canvas_size = size
+        return made
+
 
 class TrackedBoxes(tv_tensors.BoundingBoxes):  # type: ignore[misc]
     """``BoundingBoxes`` that become the hull of what was moved and are never clipped."""
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedBoxes:
+        """From edges x1, y1, x2, y2."""
+        made: TrackedBoxes = cls(torch.from_numpy(rows), format="XYXY", canvas_size=size)
+        return made
 
 
 class TrackedMask(tv_tensors.Mask):  # type: ignore[misc]
@@ -42,6 +57,14 @@ class TrackedMask(tv_tensors.Mask):  # type: ignore[misc]
 
 class TrackedImage(tv_tensors.Image):  # type: ignore[misc]
     """An ``Image`` that writes down which geometric functions it goes through, while ``recorded`` says so."""
+
+
+OURS = {
+    tv_tensors.Image: TrackedImage,
+    tv_tensors.KeyPoints: TrackedPoints,
+    tv_tensors.BoundingBoxes: TrackedBoxes,
+    tv_tensors.Mask: TrackedMask,
+}
 
 
 class _Record(threading.local):
@@ -71,17 +94,22 @@ def replayed(target: Any, calls: list[Call]) -> Any:
 
 
 def _points(points: TrackedPoints, motion: Map) -> TrackedPoints:
-    flat = points.as_subclass(torch.Tensor).detach().cpu().numpy().astype(np.float64)
-    moved = motion.move(flat.reshape(-1, 2)).reshape(flat.shape)
-    return TrackedPoints(torch.from_numpy(moved), canvas_size=motion.out)
+    flat = _array(points)
+    return TrackedPoints.of(motion.move(flat.reshape(-1, 2)).reshape(flat.shape), motion.out)
 
 
 def _boxes(boxes: TrackedBoxes, motion: Map) -> TrackedBoxes:
-    edges = functional.convert_bounding_box_format(boxes, new_format="XYXY").as_subclass(torch.Tensor)
-    moved = torch.from_numpy(motion.move_boxes(edges.detach().cpu().numpy().astype(np.float64)))
-    found = TrackedBoxes(moved, format="XYXY", canvas_size=motion.out)
+    edges = functional.convert_bounding_box_format(boxes, new_format="XYXY")
+    found = TrackedBoxes.of(motion.move_boxes(_array(edges)), motion.out)
+    if boxes.format == found.format:
+        return found
     changed = functional.convert_bounding_box_format(found, new_format=boxes.format).as_subclass(torch.Tensor)
     return TrackedBoxes(changed, format=boxes.format, canvas_size=motion.out)
+
+
+def _array(rows: Any) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = rows.as_subclass(torch.Tensor).detach().cpu().numpy().astype(np.float64, copy=False)
+    return found
 
 
 def _image(function: Callable[..., Any], image: TrackedImage, *args: Any, **named: Any) -> Any:
@@ -104,19 +132,28 @@ def _resized_part(mask: TrackedMask, top: int, left: int, height: int, width: in
 
 
 def _register(name: str) -> None:
+    """What is not registered, ``gaussian_blur`` and the like, passes landmarks through, and rightly so."""
     function = getattr(functional, name)
-    signature, motion = inspect.signature(function), MOTIONS[name]
-    # ``gaussian_blur`` and the like pass through: not being registered is what keeps points where they are.
-    for moved, kind in ((_points, TrackedPoints), (_boxes, TrackedBoxes)):
-
-        def kernel(target: Any, *args: Any, move: Callable[[Any, Map], Any] = moved, **named: Any) -> Any:
-            bound = signature.bind(target, *args, **named)
-            bound.apply_defaults()
-            height, width = target.canvas_size
-            return move(target, motion((int(height), int(width)), bound.arguments))
-
-        functional.register_kernel(function, kind)(kernel)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    names = [parameter.name for parameter in parameters]
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    functional.register_kernel(function, TrackedPoints)(partial(_moved, _points, MOTIONS[name], names, defaults))
+    functional.register_kernel(function, TrackedBoxes)(partial(_moved, _boxes, MOTIONS[name], names, defaults))
     functional.register_kernel(function, TrackedImage)(partial(_image, function))
+
+
+def _moved(
+    move: Callable[[Any, Map], Any],
+    motion: Callable[[Size, Arguments], Map],
+    names: list[str],
+    defaults: Arguments,
+    target: Any,
+    *args: Any,
+    **named: Any,
+) -> Any:
+    given = {**defaults, **dict(zip(names, args, strict=False)), **named}
+    height, width = target.canvas_size
+    return move(target, motion((int(height), int(width)), given))
 
 
 for _name in MOTIONS:
