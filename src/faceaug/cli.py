@@ -316,7 +316,7 @@ def export_model(model: str, out: Path, kind: str, console: Console) -> None:
 @cli.command(epilog=_EXAMPLES + "faceaug serve --port 8000")
 @serve_options
 @common_options
-def serve(host: str, port: int, models: tuple[str, ...], rate: float, precision: Any, console: Console) -> None:
+def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
     """Show a page with a button that makes faces, until interrupted. Needs the extra of that name."""
     run_server = _server()
 
@@ -325,7 +325,7 @@ def serve(host: str, port: int, models: tuple[str, ...], rate: float, precision:
         console.document({"url": url})
 
     try:
-        run_server(models, host=host, port=port, rate=rate, precision=precision, on_listening=listening)
+        run_server(models, on_listening=listening, **where)
     except KeyboardInterrupt:
         raise Interrupted("stopped; requests under way were answered") from None
 

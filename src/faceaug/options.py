@@ -247,5 +247,18 @@ _SERVE = (
         show_default=True,
         help="Requests for faces per second and client; 0 for no limit.",
     ),
+    click.option(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="Path of the page where a server in front keeps it, as /faces.",
+    ),
+    click.option(
+        "--allow-host",
+        "allowed_hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Name that a server in front is called by, and passes on; repeatable, *.NAME for all below it.",
+    ),
     _PRECISION,
 )

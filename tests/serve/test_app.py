@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ import pytest
 pytest.importorskip("starlette", reason="the test client is starlette's")
 pytest.importorskip("httpx", reason="starlette's test client needs httpx")
 
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from faceaug import SyntheticFaceSource
+from faceaug.errors import ArgumentError
 from faceaug.serve import Engine
 from faceaug.serve.app import create_app
-from faceaug.serve.limits import RateLimit, host_is_ours
+from faceaug.serve.limits import RateLimit, allowed_hosts, host_is_ours
 from faceaug.synthesize import Model, load_model
 from faceaug.synthesize.weights import DEFAULT_MODEL
 from tests.serve.conftest import bundled, tiles
@@ -108,15 +112,17 @@ def test_the_page_names_nothing_elsewhere_and_nothing_inline(client: TestClient)
     assert "//" not in page.replace("<!doctype", "")
     assert "style=" not in page
     assert " onclick" not in page
-    assert '<script type="module" src="/static/app.js" blocking="render"></script>' in page
+    assert '<script type="module" src="static/app.js" blocking="render"></script>' in page
+    assert '="/' not in page  # it may lie below any path
     for name in ("app.js", "app.css"):
+        assert not re.search(r"""["'`(]/(api|static)""", client.get(f"/static/{name}").text)
         assert "https://" not in client.get(f"/static/{name}").text
         assert "innerHTML" not in client.get(f"/static/{name}").text
 
 
 def test_the_page_works_as_a_form_without_script(client: TestClient) -> None:
     page = client.get("/?n=9&seed=7&model=dcgan-32-report").text
-    assert '<img class="sprite" src="/api/faces?n=9&amp;model=dcgan-32-report&amp;seed=7"' in page
+    assert '<img class="sprite" src="api/faces?n=9&amp;model=dcgan-32-report&amp;seed=7&amp;digest=' in page
     assert '<option value="dcgan-32-report" selected>' in page
     assert 'value="7"' in page
     wrong = client.get("/?n=9&seed=%3Cscript%3Ealert(1)%3C/script%3E")
@@ -215,6 +221,86 @@ def test_a_loopback_server_answers_to_loopback_names_only(header: str, bound: st
 def test_a_foreign_host_is_refused() -> None:
     with TestClient(create_app(Engine({"x": load_model}), host="127.0.0.1"), base_url="http://evil.example") as client:
         assert client.get("/").status_code == 421
+
+
+def test_a_refused_host_is_told_how_it_would_be_answered(conditional_model: Path) -> None:
+    engine = Engine({"x": partial(load_model, conditional_model)})
+    with TestClient(create_app(engine, host="127.0.0.1"), base_url="http://x-8000.app.example") as client:
+        line = client.get("/").json()["error"]
+    assert "--allow-host x-8000.app.example" in line
+    assert "--host 0.0.0.0" in line
+
+
+@pytest.mark.parametrize(
+    ("header", "ours"),
+    [
+        ("faces.example", True), ("FACES.example:443", True), ("faces.example.", True), ("127.0.0.1:8000", True),
+        ("a.b.dev.example:80", True), ("dev.example", False), ("xdev.example", False), ("example", False),
+        ("faces.example.evil", False), ("", False), ("[2001:db8::1]:80", True), ("[2001:db8::2]", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+def test_named_hosts_are_answered_and_no_others_wherever_it_listens(header: str, ours: bool, bound: str) -> None:
+    allowed = allowed_hosts(("Faces.Example", "*.dev.example", "[2001:db8::1]"))
+    assert host_is_ours(header, bound, allowed) is ours
+    assert host_is_ours(header, bound, allowed_hosts(["*"]))
+
+
+@pytest.mark.parametrize(
+    "name", ["https://faces.example", "faces.example:80", "faces.example/x", "", "*.", "a b", "*x"]
+)
+def test_what_is_no_host_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(ArgumentError, match="expected the name of a host"):
+        allowed_hosts([name])
+
+
+@pytest.mark.parametrize("root", ["/faces", "faces/", "/a/b~1/"])
+def test_a_root_path_may_be_kept_or_taken_off_by_whoever_is_in_front(root: str) -> None:
+    path = "/" + root.strip("/")
+    with TestClient(create_app(bundled(), root_path=root), base_url="http://127.0.0.1") as client:
+        page = client.get(f"{path}?n=2", follow_redirects=False)
+        assert page.status_code == 308
+        assert client.get(f"{path}?n=2").url == f"http://127.0.0.1{path}/?n=2"
+        for prefix in (path, ""):
+            assert client.get(f"{prefix}/?n=2").status_code == 200
+            assert client.get(f"{prefix}/static/app.js").status_code == 200
+            assert client.get(f"{prefix}/api/faces?seed=7").content == client.get("/api/faces?seed=7").content
+        assert client.get(f"{path}x/").status_code == 404
+        assert client.get(f"{path}{path}/").status_code == 404
+
+
+def test_as_a_part_of_another_application_it_lies_below_its_path() -> None:
+    whole = Starlette(routes=[Mount("/part", create_app(bundled()))])
+    client = TestClient(whole, base_url="http://127.0.0.1")
+    assert client.get("/part/api/faces?seed=7").status_code == 200
+    assert client.get("/part").url == "http://127.0.0.1/part/"
+
+
+@pytest.mark.parametrize("root", ["/a b", "/a?b", "//x//y", "/..", "/a/../b", "/<script>", "http://x/"])
+def test_what_is_no_path_is_refused_at_the_start(root: str) -> None:
+    with pytest.raises(ArgumentError, match="expected the path of an address"):
+        create_app(Engine({"x": load_model}), root_path=root)
+
+
+def test_what_others_hang_onto_a_link_does_no_harm(client: TestClient) -> None:
+    marks = "utm_source=mail&utm_medium=x&utm_source=again&fbclid=IwAR0&gclid=1&mc_cid=2"
+    assert client.get(f"/api/faces?{marks}&seed=7").content == client.get("/api/faces?seed=7").content
+    page = client.get(f"/?{marks}&seed=7&n=9")
+    assert page.status_code == 200
+    assert page.text == client.get("/?seed=7&n=9").text
+    odd = client.get("/?sed=7&%3Cb%3E=1&n=9")  # a stranger's, or ours and mistyped: it is told
+    assert odd.status_code == 200
+    assert "ignored: &lt;b&gt;, sed." in odd.text
+    assert 'value="9"' in odd.text
+
+
+def test_a_link_of_another_model_of_the_same_name_says_that_these_are_other_faces(client: TestClient) -> None:
+    page = client.get(f"/?seed=7&digest={'0' * 16}")
+    assert page.status_code == 200
+    assert "dcgan-32 has changed since this link was made" in page.text
+    digest = client.get("/api/meta").json()["models"][0]["digest"]
+    assert "has changed" not in client.get(f"/?seed=7&digest={digest}").text
+    assert f"seed=7&amp;digest={digest}" in page.text
 
 
 def test_a_failure_is_one_line_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:

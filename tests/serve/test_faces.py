@@ -4,11 +4,13 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from faceaug.serve import Engine, FaceService
 from faceaug.serve.query import OTHERS, Others
 from faceaug.synthesize import Model, load_model
 from faceaug.synthesize.asking import UNASKED
+from faceaug.synthesize.render import RenderPrecision
 from tests.serve.conftest import bundled, pixels, tiles
 
 
@@ -81,7 +84,7 @@ def test_without_a_seed_one_is_chosen_told_and_never_cached(service: FaceService
 
 def test_with_a_seed_the_answer_may_be_kept_and_asked_for_again(service: FaceService, engine: Engine) -> None:
     _, body, headers = asked(service, "n=2&seed=5")
-    assert "immutable" in headers["Cache-Control"]
+    assert headers["Cache-Control"] == "public, no-cache"
     before = engine.passes
     for held in (headers["ETag"], f'"x", W/{headers["ETag"]}', "*"):
         status, nothing, again = asked(service, "n=2&seed=5", if_none_match=held)
@@ -92,6 +95,42 @@ def test_with_a_seed_the_answer_may_be_kept_and_asked_for_again(service: FaceSer
     others = ("n=3&seed=5", "n=2&seed=6", "n=2&seed=5&face=1", "n=2&seed=5&format=webp", "seed=5&to=6&steps=2")
     tags = {asked(service, query)[2]["ETag"] for query in ("n=2&seed=5", *others)}
     assert len(tags) == 6
+
+
+def test_only_an_address_that_names_its_model_may_be_kept_for_ever(service: FaceService) -> None:
+    _, body, headers = asked(service, "n=2&seed=5")
+    named = f"n=2&seed=5&digest={headers['X-Faceaug-Digest']}"
+    status, same, kept = asked(service, named)
+    assert (status, same, kept["ETag"]) == (200, body, headers["ETag"])
+    assert "immutable" in kept["Cache-Control"]
+    assert "immutable" in asked(service, named, if_none_match=kept["ETag"])[2]["Cache-Control"]
+    assert asked(service, f"n=2&digest={headers['X-Faceaug-Digest']}")[2]["Cache-Control"] == "no-store"
+
+
+def test_another_model_of_the_same_name_is_never_given_out_for_the_one_that_an_address_names(tmp_path: Path) -> None:
+    def digest_of(precision: RenderPrecision = "fp32", query: str = "seed=5") -> tuple[int, str, bytes]:
+        engine = Engine({"mine": partial(load_model, tmp_path / "mine")}, precision=precision)
+        status, body, headers = asked(FaceService(engine), query)
+        engine.close()
+        return status, headers.get("X-Faceaug-Digest", ""), body
+
+    SyntheticFaceSource("dcgan-32").save_pretrained(tmp_path / "mine")
+    _, first, face = digest_of()
+    named = f"seed=5&digest={first}"
+    with (tmp_path / "mine" / "README.md").open("a") as card:
+        card.write("Another word.")
+    assert digest_of(query=named) == (200, first, face)
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config | {"license": "CC0-1.0"}))
+    assert digest_of()[1] != first
+    shutil.rmtree(tmp_path / "mine")
+    SyntheticFaceSource("dcgan-32-report").save_pretrained(tmp_path / "mine")
+    assert digest_of()[1] != first
+    status, _, body = digest_of(query=named)
+    document = json.loads(body)
+    assert (status, document["parameter"]) == (404, "digest")
+    assert first in document["error"]
+    assert digest_of("bf16")[1] not in {first, digest_of()[1]}
 
 
 def test_every_picture_says_that_it_is_synthetic(service: FaceService) -> None:

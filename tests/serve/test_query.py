@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from faceaug.serve import FaceRequest, ParameterError, parse_query
-from faceaug.serve.query import FORMATS, MAX_QUERY
+from faceaug.serve.query import FORMATS, MAX_QUERY, own_part
 
 MODELS = ("one", "two")
 
@@ -19,9 +19,10 @@ def test_nothing_asked_is_one_png_face_of_the_first_model_with_any_seed() -> Non
 
 def test_every_parameter_is_read() -> None:
     query = "n=5&seed=9223372036854775807&face=3&attributes=Smiling:1,Male:-1&unasked=kept&model=two&format=zip"
+    query += "&digest=0123456789abcdef"
     assert parse_query(query, models=MODELS) == FaceRequest(
         n=5, seed=2**63 - 1, face=3, to=None, to_face=0, attributes=(("Male", -1), ("Smiling", 1)), unasked="kept",
-        model="two", format="zip",
+        model="two", format="zip", digest="0123456789abcdef",
     )  # fmt: skip
 
 
@@ -57,6 +58,7 @@ def test_faces_make_a_square(n: int, grid: tuple[int, int]) -> None:
     [
         ("n=0", "n"), ("n=65", "n"), ("n=1000000000", "n"), ("n=-1", "n"), ("n=1.5", "n"), ("n=1_0", "n"),
         ("n=%209", "n"), ("n=" + "9" * 2000, "n"), ("n=" + quote("\u0667"), "n"), ("n=2&n=2", "n"),
+        ("digest=abc", "digest"), ("digest=" + "g" * 16, "digest"), ("digest=" + "0" * 64, "digest"),
         ("seed=9223372036854775808", "seed"), ("seed=-1", "seed"), ("seed=x", "seed"),
         ("face=2147483648", "face"), ("steps=4", "steps"), ("to=1&steps=1", "steps"), ("to=1&steps=65", "steps"),
         ("to_face=1", "to_face"), ("to=1&n=3", "n"), ("to=x", "to"),
@@ -74,6 +76,20 @@ def test_whatever_cannot_be_used_is_named(query: str, parameter: str) -> None:
         parse_query(query, models=MODELS)
     assert found.value.parameter == parameter
     assert found.value.reason
+
+
+@pytest.mark.parametrize(
+    "mark", ["utm_source", "UTM_Campaign", "fbclid", "gclid", "msclkid", "igshid", "_ga", "mc_eid"]
+)
+def test_marks_that_links_collect_count_as_not_given(mark: str) -> None:
+    assert parse_query(f"{mark}=1&n=5&{mark}=2", models=MODELS) == parse_query("n=5", models=MODELS)
+
+
+def test_the_page_s_own_part_of_a_query_is_left_as_it_was() -> None:
+    own = "n=5&attributes=Male%3A1&seed="
+    assert own_part(own) == (own, ())
+    assert own_part(f"utm_source=a&{own}&fbclid=b&N=1&%C3%A4=2&&=3") == (own, ("N", "\\xe4", "nothing"))
+    assert own_part("n=1&n=2") == ("n=1&n=2", ())  # twice the same is for the reader to refuse
 
 
 def test_a_message_repeats_little_of_a_strangers_text_and_only_printable_ascii() -> None:

@@ -96,7 +96,7 @@ class SyntheticFaces:
         labels: int64 (n,).
         rejected: how many the filter left out, by reason.
         made: faces looked at.
-        framing: how the real faces are framed beside these, where that may be why many were left out; else None.
+        registration: how the real faces are framed beside these, where that may be why many were left out; else None.
     """
 
     def __init__(

@@ -10,18 +10,21 @@ import asyncio
 import html
 import json
 import logging
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
+from faceaug.errors import ArgumentError
 from faceaug.serve.engine import Engine
 from faceaug.serve.faces import CHOSEN_SEEDS, Answer, FaceService, problem
-from faceaug.serve.limits import SECURITY_HEADERS, RateLimit, host_is_ours
-from faceaug.serve.query import MAX_QUERY, FaceRequest, ParameterError
+from faceaug.serve.limits import SECURITY_HEADERS, RateLimit, allowed_hosts, host_is_ours, host_name
+from faceaug.serve.query import MAX_QUERY, FaceRequest, ParameterError, own_part, shown
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +40,15 @@ UNASKED = "kept"  # on the page a face that is asked to smile stays the face it 
 _LOG = logging.getLogger(__name__)
 
 
-def create_app(engine: Engine, *, rate: float = 0.0, host: str = "", start: str = "") -> ASGI:
+def create_app(
+    engine: Engine,
+    *,
+    rate: float = 0.0,
+    host: str = "",
+    start: str = "",
+    root_path: str = "",
+    allowed: Iterable[str] = (),
+) -> ASGI:
     """The application.
 
     Args:
@@ -47,15 +58,34 @@ def create_app(engine: Engine, *, rate: float = 0.0, host: str = "", start: str 
         host: the address it will be bound to. A loopback address also restricts the Host header, see
             ``limits.host_is_ours``.
         start: the model the page begins with; the engine's first if empty.
+        root_path: what a server in front leaves at the beginning of addresses, as "/faces"; those without it are
+            answered as well.
+        allowed: more names that the Host header may have, see ``limits.allowed_hosts``.
+
+    Raises:
+        ArgumentError: a root path or a name that can be none.
     """
-    return _Application(_Views(FaceService(engine), RateLimit(rate), start or engine.names[0]), host)
+    views = _Views(FaceService(engine), RateLimit(rate), start or engine.names[0])
+    return _Application(views, host, allowed_hosts(allowed), checked_root(root_path))
+
+
+def checked_root(path: str) -> str:
+    """A root path with a slash at its beginning and none at its end; "" for none.
+
+    Raises:
+        ArgumentError: it is no path, or holds what a path in an address may not hold.
+    """
+    root = "/" + path.strip("/") if path.strip("/") else ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~@:+,=-]+)*", root) or {".", ".."} & set(root.split("/")):
+        raise ArgumentError(f"--root-path {path}: expected the path of an address, as /faces")
+    return root
 
 
 class _Application:
     """Everything goes through here: refuses what no view should see, adds the headers, hides what went wrong."""
 
-    def __init__(self, views: _Views, host: str) -> None:
-        self._views, self._host = views, host
+    def __init__(self, views: _Views, host: str, allowed: tuple[str, ...], root: str) -> None:
+        self._views, self._host, self._allowed, self._root = views, host, allowed, root
         self._paths: dict[str, View] = {
             "/api/faces": views.faces, "/": views.page, "/api/meta": views.meta, "/healthz": views.health,
             "/readyz": views.ready,
@@ -85,7 +115,11 @@ class _Application:
         refused = self._refusal(scope)
         if refused is not None:
             return refused
-        view = self._paths.get(scope["path"])
+        path = self._path(scope)
+        if not path:  # what the page names lies below it, and a browser needs the slash to see that
+            there = f"{quote(scope['path'].rpartition('/')[2])}/"
+            return Answer(308, b"", {"Location": f"{there}?{query}" if (query := _query(scope)) else there})
+        view = self._paths.get(path)
         if view is None:
             return _NOWHERE
         try:
@@ -93,6 +127,14 @@ class _Application:
         except Exception:  # noqa: BLE001 - the log gets the trace, the client one line
             _LOG.exception("a request failed")
             return _FAILURE
+
+    def _path(self, scope: Scope) -> str:
+        """The path behind the root path, ours or that of the application this one is part of; "" for it alone."""
+        path: str = scope["path"]
+        for root in (scope.get("root_path", "").rstrip("/"), self._root):
+            if root and (path == root or path.startswith(root + "/")):
+                path = path.removeprefix(root)
+        return path
 
     def _refusal(self, scope: Scope) -> Answer | None:
         if scope["method"] not in {"GET", "HEAD"}:
@@ -103,9 +145,8 @@ class _Application:
             return problem(413, "a request here has no body", headers={"Connection": "close"})
         if len(scope["query_string"]) > MAX_QUERY:
             return problem(414, f"the query is longer than {MAX_QUERY} bytes", parameter="query")
-        if not host_is_ours(headers.get(b"host", b"").decode("latin-1"), self._host):
-            return problem(421, "this server answers to 127.0.0.1 and localhost only")
-        return None
+        host = headers.get(b"host", b"").decode("latin-1")
+        return None if host_is_ours(host, self._host, self._allowed) else _elsewhere(host, self._allowed)
 
 
 class _Views:
@@ -141,13 +182,17 @@ class _Views:
         """The page; with a query, as its form sends it without JavaScript, already with the faces in it."""
         error = ""
         asked: FaceRequest | None = None
-        if scope["query_string"]:
+        query, strange = own_part(_query(scope))
+        if query:
             try:
-                asked = self._service.parse(_query(scope))
+                asked = self._service.parse(query)
             except ParameterError as problem_found:
                 error = str(problem_found)
         meta = await asyncio.to_thread(self._service.meta)
-        text = self._page.substitute(_fields(meta, asked, error, self._start))
+        notices = [f"Not a parameter, and ignored: {', '.join(strange)}."] if strange else []
+        if asked and asked.digest not in {"", self._service.digest(asked.model)}:
+            notices.append(f"{asked.model} has changed since this link was made, so these are other faces.")
+        text = self._page.substitute(_fields(meta, asked, error or " ".join(notices), self._start))
         return Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8"))
 
     async def meta(self, _: Scope) -> Answer:
@@ -211,6 +256,14 @@ def _kind(media: str) -> dict[str, str]:
     return {"Content-Type": media, "Cache-Control": "no-cache"}
 
 
+def _elsewhere(host: str, allowed: tuple[str, ...]) -> Answer:
+    """The answer to who asks for another server; says how this one can be made to answer."""
+    name, names = shown(host_name(host), 80), ", ".join(("127.0.0.1", "localhost", *allowed))
+    cure = f"start it with --allow-host {name} if a server you trust passes requests on from there"
+    cure += "" if allowed else ", or with --host 0.0.0.0 to let anybody in"
+    return problem(421, f"this server answers to {names} only, and was asked for {name}: {cure}")
+
+
 def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, start: str) -> dict[str, str]:
     """What is put into the page's places, escaped."""
     chosen = asked.model if asked else start
@@ -221,6 +274,7 @@ def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, star
     drawn = seed or str(secrets.randbelow(CHOSEN_SEEDS))  # without script: the picture and its downloads are the same
     query = f"n={n}&model={chosen}&seed={drawn}"
     query += f"&attributes={wishes}&unasked={UNASKED}" if wishes else ""
+    query += f"&digest={model['digest']}"
     options = "".join(
         f'<option value="{html.escape(m["name"])}"{" selected" if m["name"] == chosen else ""}>'
         f"{html.escape(m['name'])} ({m['size']} px)</option>"

@@ -12,7 +12,7 @@ import random
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
@@ -21,13 +21,15 @@ from faceaug.errors import FaceAugError
 from faceaug.image import Image8, encode_png, encode_webp
 from faceaug.pages import grid
 from faceaug.serve.engine import Busy, Engine
-from faceaug.serve.query import MAX_FACES, FaceRequest, ParameterError, parse_query
+from faceaug.serve.query import DIGEST, MAX_FACES, FaceRequest, OtherModelError, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig
 from faceaug.synthesize.weights import default_model
 
 MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
 FOREVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "public, no-cache"  # may be kept, and is asked for again, with its ETag, before it is used
+_DRAWN = 1  # raised when the same seed and model begin to give other faces
 RETRY_AFTER = 1  # seconds
 CHOSEN_SEEDS = 10**9  # a seed chosen for somebody should be short enough to be typed
 _LOG = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class FaceService:
         self.engine = engine
         self._obedient = default_model(attributes=True)
         self._models: list[dict[str, Any]] = []
+        self._digests: dict[str, str] = {}
         self._chance = random.Random()  # noqa: S311 - a seed is no secret, and asking the system takes a while
 
     def ask(self, query: str, *, if_none_match: str = "", client: str = "") -> Future[Answer]:
@@ -65,8 +68,9 @@ class FaceService:
             client: who asks; see ``Engine.submit``.
 
         Returns:
-            200 with the faces, 304, 400 that names the parameter, or 503 when too many wait. With a seed in the query
-            the answer may be kept for ever: it depends on the query alone.
+            200 with the faces, 304, 400 that names the parameter, 404 where the digest names another model, or 503
+            when too many wait. With seed and digest in the query the answer may be kept for ever: it depends on the
+            query alone. With a seed alone, it may be kept as long as its ETag holds.
         """
         answer: Future[Answer] = Future()
         try:
@@ -74,10 +78,10 @@ class FaceService:
             seed = self._chance.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
             named = replace(asked, seed=seed)
             # Never loads a model here: the caller may be an event loop.
-            if asked.seed is not None and if_none_match and self.engine.holds(named.model):
-                etag = self._etag(named)
-                if _holds(if_none_match, etag):
-                    answer.set_result(Answer(304, b"", _caching(named, etag)))
+            if self.engine.holds(named.model):
+                self._same_model(named)
+                if asked.seed is not None and if_none_match and _holds(if_none_match, self._etag(named)):
+                    answer.set_result(Answer(304, b"", self._caching(asked, named)))
                     return answer
             work = self.engine.submit(named, seed, partial(self._encode, named), client=client)
         except FaceAugError as error:
@@ -90,6 +94,15 @@ class FaceService:
     def parse(self, query: str) -> FaceRequest:
         """See ``parse_query``; the models are the engine's."""
         return parse_query(query, models=self.engine.names, obedient=self._obedient)
+
+    def digest(self, name: str) -> str:
+        """Names what makes the faces of a model: its config and weights, not its card, and the arithmetic. Loads it."""
+        found = self._digests.get(name)
+        if found is None:
+            facts = [asdict(self.engine.model(name).config), self.engine.precision, _DRAWN]
+            found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:DIGEST]
+            self._digests[name] = found
+        return found
 
     def meta(self) -> dict[str, Any]:
         """What is offered: models with their size, licence, hash and attributes, formats and limits. Loads them all."""
@@ -107,6 +120,7 @@ class FaceService:
         config = self.engine.model(name).config
         return {
             "name": name, "size": config.size, "license": config.license, "sha256": config.sha256,
+            "digest": self.digest(name),
             "terms": TERMS.get(config.license, "see the model's card"),
             "attributes": list(config.attributes),
         }  # fmt: skip
@@ -122,18 +136,28 @@ class FaceService:
         kind = "walk" if named.to is not None else "faces"
         shown = "attachment" if named.format == "zip" else "inline"
         headers["Content-Disposition"] = f'{shown}; filename="{kind}-{named.seed}.{named.format}"'
-        # Without a seed in the query the next answer to it is another one.
-        caching = _caching(named, None if asked.seed is None else self._etag(named))
-        answer.set_result(Answer(200, work.result(), headers | caching))
+        answer.set_result(Answer(200, work.result(), headers | self._caching(asked, named)))
+
+    def _caching(self, asked: FaceRequest, named: FaceRequest) -> dict[str, str]:
+        headers = {"X-Faceaug-Seed": str(named.seed), "X-Faceaug-Digest": self.digest(named.model)}
+        if asked.seed is None:  # the next answer to the same query is another one
+            return headers | {"Cache-Control": "no-store"}
+        # Without a digest the address may lead to other faces tomorrow, when there is another model of the same name.
+        return headers | {"ETag": self._etag(named), "Cache-Control": FOREVER if asked.digest else ASK_AGAIN}
 
     def _etag(self, named: FaceRequest) -> str:
-        """The same for the same bytes: the request, the weights, and all software that has a part in them."""
-        facts = json.dumps(
-            [repr(named), self.engine.model(named.model).config.sha256, self.engine.precision, _software()]
-        )
+        """The same for the same bytes: the request, the model, and all software that has a part in them."""
+        facts = json.dumps([repr(replace(named, digest="")), self.digest(named.model), _software()])
         return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
 
+    def _same_model(self, named: FaceRequest) -> None:
+        """Raise OtherModelError if the query names another model than the one that is here."""
+        if named.digest and named.digest != (here := self.digest(named.model)):
+            reason = f"{named.digest} is not the {named.model} that is here; that is {here}. Without digest= it answers"
+            raise OtherModelError("digest", reason)
+
     def _encode(self, named: FaceRequest, faces: Sequence[Image8]) -> bytes:
+        self._same_model(named)  # it may have been loaded only now
         config = self.engine.model(named.model).config
         if named.format == "zip":
             return _zip(named, config, faces, self._arithmetic())
@@ -149,7 +173,7 @@ class FaceService:
 def failure(error: BaseException) -> Answer:
     """The answer to a request that failed: JSON that names the parameter where it is the caller's fault, no trace."""
     if isinstance(error, ParameterError):
-        return problem(400, error.reason, parameter=error.parameter)
+        return problem(404 if isinstance(error, OtherModelError) else 400, error.reason, parameter=error.parameter)
     if isinstance(error, Busy):
         return problem(503, f"{error}; try again in a second", headers={"Retry-After": str(RETRY_AFTER)})
     _LOG.error("a request failed", exc_info=error)
@@ -166,11 +190,6 @@ def problem(status: int, message: str, *, parameter: str = "", headers: dict[str
 @lru_cache(maxsize=1)
 def _software() -> tuple[str, ...]:
     return (*(version(name) for name in ("faceaug", "torch", "numpy", "pillow")), platform.machine())
-
-
-def _caching(named: FaceRequest, etag: str | None) -> dict[str, str]:
-    headers = {"X-Faceaug-Seed": str(named.seed)}
-    return headers | ({"ETag": etag, "Cache-Control": FOREVER} if etag else {"Cache-Control": "no-store"})
 
 
 def _holds(if_none_match: str, etag: str) -> bool:

@@ -4,20 +4,26 @@ The function answers the query of ``/api/faces`` on ``/``. Two variables of the 
 
 * ``FACEAUG_MODEL``: a bundled name (the default is faces-64, in the wheel), a model folder, or "gs://bucket/folder".
 * ``FACEAUG_MODEL_SHA256``: of the weights; must be given for a bucket.
+
+Any page may show the faces in an ``<img>``: they are no secrets. A third variable says which pages may also read them:
+
+* ``FACEAUG_ALLOW_ORIGINS``: origins with commas between them, as "https://shop.example", or "*" for all; none if empty.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from concurrent.futures import Future
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from faceaug.errors import ArgumentError
 from faceaug.serve.bucket import fetch_from_bucket
 from faceaug.serve.engine import Engine, Loader
-from faceaug.serve.faces import Answer, FaceService, problem
+from faceaug.serve.faces import Answer, FaceService, failure, problem
 from faceaug.serve.limits import SECURITY_HEADERS
 from faceaug.serve.query import MAX_QUERY
 from faceaug.synthesize import load_model
@@ -28,6 +34,12 @@ if TYPE_CHECKING:
 
 FlaskAnswer: TypeAlias = tuple[bytes, int, dict[str, str]]
 WAIT = 60.0  # seconds; the model may have to be fetched first
+# Without this no page elsewhere could even show a picture. The page of ``faceaug serve`` keeps the stricter header.
+_EMBEDDED = {"Cross-Origin-Resource-Policy": "cross-origin"}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "If-None-Match",
+    "Access-Control-Max-Age": "86400",
+}  # fmt: skip
 _MAKING = threading.Lock()
 
 
@@ -40,8 +52,46 @@ def generate(request: Request) -> FlaskAnswer:
     Returns:
         Body, status and headers, as Flask takes them.
     """
-    answer = _answer(request)
-    return answer.body, answer.status, SECURITY_HEADERS | answer.headers
+    try:
+        origins = allowed_origins(os.environ.get("FACEAUG_ALLOW_ORIGINS", ""))
+        shared = _sharing(request.headers.get("Origin", ""), origins)
+        preflight = request.method == "OPTIONS" and "Access-Control-Allow-Origin" in shared
+        answer = Answer(204, b"", _PREFLIGHT) if preflight else _answer(request)
+    except ArgumentError as error:
+        shared, answer = {}, failure(error)
+    return answer.body, answer.status, SECURITY_HEADERS | _EMBEDDED | shared | answer.headers
+
+
+@lru_cache(maxsize=1)
+def allowed_origins(text: str) -> frozenset[str]:
+    """The origins whose pages may read the answers.
+
+    Args:
+        text: with commas between them; a slash at the end does no harm.
+
+    Raises:
+        ArgumentError: one of them is no origin.
+    """
+    origins = frozenset(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
+    for origin in sorted(origins):
+        if not re.fullmatch(r"\*|https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", origin):
+            raise ArgumentError(
+                f"FACEAUG_ALLOW_ORIGINS: {origin!r} is no origin: expected https://HOST or https://HOST:PORT, no path"
+            )
+    return origins
+
+
+def _sharing(origin: str, origins: frozenset[str]) -> dict[str, str]:
+    """The headers that let a page of this origin read the answer, where it may."""
+    if not origins:
+        return {}
+    vary = {"Vary": "Origin"}  # a cache must not give one origin the answer to another
+    if not origin or not {origin.lower(), "*"} & origins:
+        return vary
+    return vary | {
+        "Access-Control-Allow-Origin": "*" if "*" in origins else origin,
+        "Access-Control-Expose-Headers": "ETag, Retry-After, X-Faceaug-Digest, X-Faceaug-Grid, X-Faceaug-Seed",
+    }
 
 
 def _answer(request: Request) -> Answer:

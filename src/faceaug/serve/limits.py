@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -115,13 +116,44 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def host_is_ours(header: str, bound: str) -> bool:
+def host_is_ours(header: str, bound: str, allowed: tuple[str, ...] = ()) -> bool:
     """Whether a Host header may have been meant for a server bound to this address.
 
     A page elsewhere can give its own name this machine's address and read what a loopback server answers (DNS
     rebinding). Its requests carry its name, so a server bound to loopback answers only to names of loopback.
+
+    Args:
+        header: the Host header, with or without a port.
+        bound: the address that the server listens on.
+        allowed: see ``allowed_hosts``. With any, other names than these and loopback's are refused at every address.
     """
-    if not is_loopback(bound):
+    if not allowed and not is_loopback(bound):
         return True
-    name = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() and ":" in header else header
-    return is_loopback(name)
+    name = host_name(header)
+    return is_loopback(name) or any(_fits(name, pattern) for pattern in allowed)
+
+
+def host_name(header: str) -> str:
+    """A Host header without its port, in lower case."""
+    name, _, port = header.rpartition(":")
+    return (name if name and (not port or port.isdigit()) else header).lower().removesuffix(".")
+
+
+def allowed_hosts(names: Iterable[str]) -> tuple[str, ...]:
+    """Names that the server may be called by: a host without scheme, port or path, "*.example.org", or "*" for any.
+
+    Raises:
+        ArgumentError: one of them is none of these.
+    """
+    found = tuple(name.strip().lower() for name in names)
+    for name in found:
+        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", name):
+            raise ArgumentError(
+                f"--allow-host {name}: expected the name of a host, as faces.example.org, without https://, port and "
+                "path; *.example.org for all below it"
+            )
+    return found
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return pattern in {name, "*"} or (pattern.startswith("*.") and name.endswith(pattern[1:]))

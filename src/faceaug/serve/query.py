@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from faceaug.annotations import attribute_index
 from faceaug.draws import MAX_SEED
@@ -20,6 +20,16 @@ MAX_FACES = 64
 MAX_QUERY = 2048  # bytes; the longest meaningful query, all forty attributes, has under 1,100
 MAX_FACE = 2**31 - 1
 DEFAULT_STEPS = 33
+DIGEST = 16  # hexadecimal digits that name a model in an address
+PARAMETERS = (
+    "attributes", "digest", "face", "format", "model", "n", "seed", "steps", "to", "to_face", "unasked",
+)  # fmt: skip
+# What networks and newsletters hang onto links that people share; the address means the same without it.
+_LINK_MARKS = re.compile(
+    r"utm_\w+|mtm_\w+|pk_\w+|hsa_\w+|fbclid|gclid|dclid|msclkid|yclid|ttclid|twclid|gbraid|wbraid|gad_\w+|igshid?|li_fat_id"
+    r"|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|srsltid|s_kwcid|epik|vero_id|oly_\w+_id|ref|ref_src",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class ParameterError(ArgumentError):
@@ -33,6 +43,10 @@ class ParameterError(ArgumentError):
     def __init__(self, parameter: str, reason: str) -> None:
         super().__init__(f"{parameter}: {reason}")
         self.parameter, self.reason = parameter, reason
+
+
+class OtherModelError(ParameterError):
+    """The address names a model that is no longer here under its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +63,7 @@ class FaceRequest:
         unasked: what the model is told of the other attributes.
         model: one of the names the service offers.
         format: "png" or "webp", one picture with all faces, or "zip", a picture for each and metadata.csv.
+        digest: names the model as it is, see ``FaceService.digest``; "" for whatever has its name.
     """
 
     n: int
@@ -60,6 +75,7 @@ class FaceRequest:
     unasked: Others
     model: str
     format: AnswerFormat
+    digest: str = ""
 
     @property
     def columns(self) -> int:
@@ -102,14 +118,25 @@ def parse_query(query: str, *, models: tuple[str, ...], obedient: str = "") -> F
         unasked=cast("Others", take.choice("unasked", OTHERS, OTHERS[0])),
         model=take.choice("model", models, model),
         format=cast("AnswerFormat", take.choice("format", FORMATS, FORMATS[0])),
+        digest=take.digest(),
     )  # fmt: skip
-    if unknown := sorted(set(given) - take.known):
-        raise ParameterError(_shown(unknown[0]), f"no such parameter; there are {', '.join(sorted(take.known))}")
+    if unknown := sorted(set(given) - set(PARAMETERS)):
+        raise ParameterError(shown(unknown[0]), f"no such parameter; there are {', '.join(PARAMETERS)}")
     return request
 
 
+def own_part(query: str) -> tuple[str, tuple[str, ...]]:
+    """A query without parameters that are not ours, and their names, but for the marks that links collect.
+
+    For the page, whose address people share, and which must not fail for what others have hung onto it.
+    """
+    parts = [(part, unquote_plus(part.partition("=")[0])) for part in query.split("&") if part]
+    strange = sorted({shown(name) for _, name in parts if name not in PARAMETERS and not _LINK_MARKS.fullmatch(name)})
+    return "&".join(part for part, name in parts if name in PARAMETERS), tuple(strange)
+
+
 def read_fields(query: str) -> dict[str, str]:
-    """The fields of a query, each given once and not empty; raises ParameterError."""
+    """The fields of a query, each given once and not empty, without the marks of links; raises ParameterError."""
     if len(query) > MAX_QUERY:
         raise ParameterError("query", f"longer than {MAX_QUERY} characters")
     try:
@@ -118,21 +145,21 @@ def read_fields(query: str) -> dict[str, str]:
         raise ParameterError("query", "expected name=value pairs joined by &, percent-encoded UTF-8") from None
     fields: dict[str, str] = {}
     for name, value in pairs:
+        if _LINK_MARKS.fullmatch(name):
+            continue
         if name in fields:
-            raise ParameterError(_shown(name), "given more than once")
+            raise ParameterError(shown(name), "given more than once")
         fields[name] = value
     return {name: value for name, value in fields.items() if value}
 
 
 class _Fields:
-    """Takes typed values out of the fields and remembers which names exist."""
+    """Takes typed values out of the fields."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
-        self.known: set[str] = set()
 
     def _text(self, name: str) -> str | None:
-        self.known.add(name)
         return self._given.get(name)
 
     def number(self, name: str, low: int, high: int) -> int | None:
@@ -141,14 +168,22 @@ class _Fields:
             return None
         # Only plain digits: int() also takes "1_0", " 7" and digits of other scripts, and is slow on long ones.
         if not re.fullmatch(r"[0-9]{1,19}", text) or not low <= int(text) <= high:
-            raise ParameterError(name, f"{_shown(text)}: expected a whole number from {low} to {high}")
+            raise ParameterError(name, f"{shown(text)}: expected a whole number from {low} to {high}")
         return int(text)
 
     def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
         text = self._text(name)
         if text is not None and text not in options:
-            raise ParameterError(name, f"{_shown(text)}: expected one of {', '.join(options)}")
+            raise ParameterError(name, f"{shown(text)}: expected one of {', '.join(options)}")
         return text or default
+
+    def digest(self) -> str:
+        text = self._text("digest") or ""
+        if text and not re.fullmatch(f"[0-9a-f]{{{DIGEST}}}", text):
+            raise ParameterError(
+                "digest", f"{shown(text)}: expected {DIGEST} hexadecimal digits, as in X-Faceaug-Digest"
+            )
+        return text
 
     def attributes(self) -> tuple[tuple[str, int], ...]:
         wanted: dict[str, int] = {}
@@ -157,8 +192,8 @@ class _Fields:
             if not part.strip():
                 continue
             if sign not in {"1", "-1"} or name in wanted:
-                raise ParameterError("attributes", f"{_shown(part)}: expected NAME:1 or NAME:-1, each name once")
-            _check_attribute(_shown(name))
+                raise ParameterError("attributes", f"{shown(part)}: expected NAME:1 or NAME:-1, each name once")
+            _check_attribute(shown(name))
             wanted[name] = int(sign)
         return tuple(sorted(wanted.items()))
 
@@ -170,7 +205,7 @@ def _check_attribute(name: str) -> None:
         raise ParameterError("attributes", str(error)) from None
 
 
-def _shown(text: str, limit: int = 40) -> str:
+def shown(text: str, limit: int = 40) -> str:
     """A stranger's text in a message: short, and nothing in it but printable ASCII."""
     short = text if len(text) <= limit else text[:limit] + "..."
     return ascii(short)[1:-1] if short else "nothing"

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.serve.app import create_app
+from faceaug.serve.app import checked_root, create_app
 from faceaug.serve.connection import HEAD, PATIENCE, connect
 from faceaug.serve.engine import Engine, Loader
 from faceaug.serve.limits import Connections
@@ -71,6 +71,8 @@ def run_server(
     host: str = "127.0.0.1",
     port: int = 8000,
     rate: float = 0.0,
+    root_path: str = "",
+    allowed_hosts: Sequence[str] = (),
     precision: RenderPrecision = "fp32",
     on_listening: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -81,25 +83,29 @@ def run_server(
         host: address to bind; anything but a loopback address lets others in.
         port: 0 takes a free one.
         rate: requests for faces per second and client address; 0 for no limit.
+        root_path: where a server in front of this one shows the page; see ``create_app``.
+        allowed_hosts: names that it is called by, and passes on; see ``create_app``.
         precision: of the arithmetic; see ``SyntheticFaceSource``.
         on_listening: called with the page's URL once connections are accepted.
 
     Raises:
-        ArgumentError, WeightsError: a model is unknown or damaged.
+        ArgumentError, WeightsError: a model is unknown or damaged, or a root path or a host's name can be none.
         RefusedError: the address is in use.
     """
     engine = Engine(offered(models), precision=precision, threads=torch_threads())
+    start = "" if models else default_model(attributes=True)  # switches make the better page
+    app = create_app(engine, rate=rate, host=host, start=start, root_path=root_path, allowed=allowed_hosts)
     for name in engine.names:
         engine.model(name)  # what is wrong with a model is said now, not to the first who asks for it
     door = listen(host, port)
     config = uvicorn.Config(
-        create_app(engine, rate=rate, host=host), http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
+        app, http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
         lifespan="on", log_level=logging.ERROR, access_log=False, server_header=False, proxy_headers=False, ws="none",
         h11_max_incomplete_event_size=HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     with door, _lasting():
         shown = f"[{host}]" if ":" in host else host
-        on_listening(f"http://{shown}:{door.getsockname()[1]}/")
+        on_listening(f"http://{shown}:{door.getsockname()[1]}{checked_root(root_path)}/")
         uvicorn.Server(config).run(sockets=[door])
 
 

@@ -13,13 +13,14 @@ const wishes = new Map(document.body.dataset.wishes.split(",").filter(Boolean).m
 let sharp = false;
 let fading = 0;
 let presses = 0;
+let notice = $("status").textContent.trim(); // what the server said of the address, told with the first faces
 
 document.body.dataset.size = "m";
 
 function address(fields) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(fields)) if (value !== "") query.set(name, value);
-  return `/api/faces?${query}`;
+  return `api/faces?${query}`; // relative: the page may lie below any path
 }
 
 async function picture(kind, url) {
@@ -45,16 +46,16 @@ function done(...ids) {
   for (const id of ids) $(id).removeAttribute("aria-busy");
 }
 
-function say(text, bad = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("bad", bad);
+function say(text, bad = "") {
+  $("status").textContent = [text, bad].filter(Boolean).join(". ");
+  $("status").classList.toggle("bad", Boolean(bad));
 }
 
 function complain(error) {
   if (error.name === "AbortError") return;
   const field = error.parameter ? $(error.parameter) : null;
   if (field) field.setAttribute("aria-invalid", "true");
-  say(error.parameter ? `${error.parameter}: ${error.message}` : error.message, true);
+  say("", error.parameter ? `${error.parameter}: ${error.message}` : error.message);
 }
 
 // Opaque, it takes the place of what was there, so that the same face has the same pixels every time.
@@ -76,7 +77,8 @@ async function cut(bitmap, count, columns, side) {
 
 // What a request says beside its seed. A face that is asked to smile is otherwise left as it was.
 function making(model, attributes) {
-  return { model, attributes, unasked: attributes && document.body.dataset.unasked };
+  const { digest } = meta.models.find((one) => one.name === model); // names the weights: the answer can be kept
+  return { model, attributes, unasked: attributes && document.body.dataset.unasked, digest };
 }
 
 async function generate({ keep = false } = {}) {
@@ -99,7 +101,8 @@ async function generate({ keep = false } = {}) {
     if (others) showTiles();
     showFaces(others ? null : before.faces);
     done("grid");
-    say(`${n === 1 ? "1 face" : `${n} faces`}, seed ${shown.seed}`);
+    say(`${n === 1 ? "1 face" : `${n} faces`}, seed ${shown.seed}`, notice);
+    notice = "";
     await showWalk();
   } catch (error) {
     complain(error);
@@ -132,7 +135,7 @@ function showFaces(before) {
   mark();
   const same = { n: shown.n, seed: shown.seed, ...making(shown.model, shown.wishes) };
   for (const format of ["png", "webp", "zip"]) link(`get-${format}`, address({ ...same, format }), `faces-${shown.seed}.${format}`);
-  $("get-link").href = address(same).replace("/api/faces", "/");
+  $("get-link").href = address(same).replace("api/faces", "./");
   $("facts").textContent = `seed ${shown.seed}`;
   $("keep").disabled = false;
 }
