@@ -137,6 +137,13 @@ class TestDraws:
         with pytest.raises(ArgumentError, match=r"Male=0.9, Wearing_Hat=0.9: these shares contradict.*\(Male 4[0-9]"):
             drawn(values, {"Male": 0.9, "Wearing_Hat": 0.9}, 500)
 
+    def test_shares_that_leave_no_room_for_other_faces_are_refused(self) -> None:
+        values = table({MALE: 0.3}, n=500)
+        values[:, HAT] = np.where(values[:, MALE] > 0, -1, np.where(stream(3).random(500) < 0.3, 1, -1))
+        with pytest.raises(ArgumentError, match="these shares contradict each other"):
+            drawn(values, {"Male": 0.5, "Wearing_Hat": 0.5}, 500)  # women without a hat would be dropped
+        assert len(drawn(values, {"Male": 0.5, "Wearing_Hat": 0.45}, 500)) == 500
+
     def test_the_same_few_faces_again_and_again_are_a_warning(self) -> None:
         values = table({GLASSES: 0.0})
         values[:3, GLASSES] = 1

@@ -21,6 +21,7 @@ from faceaug.errors import ArgumentError, RefusedError, printable
 from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
 from faceaug.evaluate.real import unseen_rows
 from faceaug.folder import FaceFolder
+from faceaug.mix.balance import BalancedRows
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count
@@ -212,11 +213,11 @@ def _added(
 ) -> tuple[Pool, Pool, dict[str, int], str]:  # fmt: skip
     """(copies, synthetic faces, what the filter left out, where the labels of the latter come from)."""
     columns = [attribute_index(name) for name in names]
-    wanted = _shares(folder.annotations.attributes[rows][:, columns], names)
     real: Any = Subset(folder, rows.tolist())  # type: ignore[arg-type]  # a folder is a map-style dataset
     with warnings.catch_warnings():
         # The shares are a direction given here, not a user's wish: being short of one is nobody's trouble.
-        warnings.filterwarnings("ignore", message="balance .* reached")
+        warnings.filterwarnings("ignore", message="balance ")
+        wanted = _shares(folder.annotations.attributes[rows], names)
         # Of a model that obeys nothing, faces are chosen; such as have one of many combinations would take for ever.
         asked = bool(source.config.attributes) or len(names) <= _CHOSEN
         made = expand_dataset(
@@ -239,12 +240,24 @@ def _added(
     return classical, _pool(pictures, labels[:, columns], SYNTHETIC), dict(made.rejected), origin
 
 
-def _shares(labels: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:
+def _shares(attributes: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:
     """What balancing aims at: a half for one attribute; for several as much more of each as goes together."""
+    everyone = np.arange(len(attributes))
+    for reach in (1.0, 0.5, 0.25):
+        found = _nearer_a_half(attributes, names, reach / len(names))
+        try:
+            BalancedRows(attributes, everyone, found)
+        except ArgumentError:  # such as five colours of hair, each of which is to be a half
+            continue
+        return found
+    return _nearer_a_half(attributes, names, 0.0)
+
+
+def _nearer_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: float) -> dict[str, float]:
     found = {}
-    for name, column in zip(names, labels.T, strict=True):
+    for name in names:
+        column = attributes[:, attribute_index(name)]
         share = float((column > 0).sum() / max(int((column != 0).sum()), 1))
-        reach = 0.5 / len(names)
         found[name] = float(np.clip(0.5, share - reach, share + reach))
     return found
 

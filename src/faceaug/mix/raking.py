@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 _STEPS = 200  # Newton's; ten are usual, the rest is for shares that can hardly be reached
 _EXACT = 1e-10  # votes left over, of the mass: a share is then off by less than that over its known part
+_FAINTEST = 1e-5  # a face with less than that is as good as dropped
 _FAR = 4.0  # logarithm of a factor that may change in one step
 _SWAPPED, _SWAPS = 300, 1000  # combinations, and faces, that rounding is mended with
 _MILDEST, _STRONGEST = 0.25, 4.0  # factors among added faces, which were chosen to need none
@@ -70,7 +71,7 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
         rest: votes of others that these outweigh, float64 (k,); None is none.
 
     Returns:
-        f, float64 (c,), or None where no positive factors do it.
+        f, float64 (c,), or None where no factors do it that leave something of every combination.
     """
     total = masses.sum()
     shares, aim = masses / total, np.zeros(votes.shape[1]) if rest is None else -rest / total
@@ -80,7 +81,7 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
         now = shares * factors
         slope = now @ votes - aim
         if np.abs(slope).max(initial=0.0) <= _EXACT:
-            return factors
+            return factors if factors.min() >= _FAINTEST else None
         centred = votes - now @ votes
         bend = (centred * now[:, None]).T @ centred
         # Also invertible where two attributes go together.
