@@ -118,8 +118,8 @@ class _Ours:
     transform: Transform
 
     def __call__(self, work: Work) -> Work:
-        work.finish()
-        self.transform._act(work.sample, Words(any_seed))
+        self.transform._act(work.finish(), Words(any_seed))
+        work.start()
         return work
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -31,23 +30,36 @@ Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # 
 
 
 class TrackedPoints(tv_tensors.KeyPoints):  # type: ignore[misc]
-    """``KeyPoints`` in pixel indices, float64, NaN where unknown."""
+    """``KeyPoints`` in pixel indices, float64, NaN where unknown.
+
+    Attributes:
+        rows: the very memory of the tensor as an array, where ``of`` has made it; the way there through torch is long.
+    """
+
+    rows: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedPoints:
         """Without a copy; the constructor of ``KeyPoints`` takes ten times as long."""
         made: TrackedPoints = torch.from_numpy(rows).as_subclass(cls)
-        made.canvas_size = size
+        made.canvas_size, made.rows = size, rows
         return made
 
 
 class TrackedBoxes(tv_tensors.BoundingBoxes):  # type: ignore[misc]
-    """``BoundingBoxes`` that become the hull of what was moved and are never clipped."""
+    """``BoundingBoxes`` that become the hull of what was moved and are never clipped.
+
+    Attributes:
+        rows: as of ``TrackedPoints``.
+    """
+
+    rows: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedBoxes:
         """From edges x1, y1, x2, y2."""
         made: TrackedBoxes = cls(torch.from_numpy(rows), format="XYXY", canvas_size=size)
+        made.rows = rows
         return made
 
 
@@ -74,15 +86,28 @@ class _Record(threading.local):
 _RECORD = _Record()
 
 
-@contextmanager
-def recorded() -> Iterator[list[Call]]:
-    """The geometric functions that ``TrackedImage``s of this thread go through in the block, in order."""
-    calls: list[Call] = []
-    before, _RECORD.calls = _RECORD.calls, calls
-    try:
-        yield calls
-    finally:
-        _RECORD.calls = before
+class recorded:  # noqa: N801  # a context manager; one by a generator takes three times as long
+    """The geometric functions that ``TrackedImage``s of this thread go through in a ``with``, in order."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> list[Call]:
+        """Start a list."""
+        calls: list[Call] = []
+        self._before, _RECORD.calls = _RECORD.calls, calls
+        return calls
+
+    def __exit__(self, *_: object) -> None:
+        """Go on with the list before."""
+        _RECORD.calls = self._before
+
+
+def as_rows(rows: Any) -> NDArray[np.float64]:
+    """Landmarks or boxes as a float64 array, which may share their memory."""
+    found: NDArray[np.float64] | None = getattr(rows, "rows", None)
+    if found is None:
+        found = rows.as_subclass(torch.Tensor).detach().cpu().numpy().astype(np.float64, copy=False)
+    return found
 
 
 def replayed(target: Any, calls: list[Call]) -> Any:
@@ -94,29 +119,23 @@ def replayed(target: Any, calls: list[Call]) -> Any:
 
 
 def _points(points: TrackedPoints, motion: Map) -> TrackedPoints:
-    flat = _array(points)
+    flat = as_rows(points)
     return TrackedPoints.of(motion.move(flat.reshape(-1, 2)).reshape(flat.shape), motion.out)
 
 
 def _boxes(boxes: TrackedBoxes, motion: Map) -> TrackedBoxes:
     edges = functional.convert_bounding_box_format(boxes, new_format="XYXY")
-    found = TrackedBoxes.of(motion.move_boxes(_array(edges)), motion.out)
+    found = TrackedBoxes.of(motion.move_boxes(as_rows(edges)), motion.out)
     if boxes.format == found.format:
         return found
     changed = functional.convert_bounding_box_format(found, new_format=boxes.format).as_subclass(torch.Tensor)
     return TrackedBoxes(changed, format=boxes.format, canvas_size=motion.out)
 
 
-def _array(rows: Any) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = rows.as_subclass(torch.Tensor).detach().cpu().numpy().astype(np.float64, copy=False)
-    return found
-
-
 def _image(function: Callable[..., Any], image: TrackedImage, *args: Any, **named: Any) -> Any:
     if _RECORD.calls is not None:
         _RECORD.calls.append((function, args, named))
-    changed = function(image.as_subclass(tv_tensors.Image), *args, **named)
-    return changed.as_subclass(TrackedImage)
+    return function(image.as_subclass(torch.Tensor), *args, **named).as_subclass(TrackedImage)
 
 
 def _resized_mask(mask: TrackedMask, size: Any, max_size: int | None = None, **_: Any) -> TrackedMask:

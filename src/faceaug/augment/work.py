@@ -6,7 +6,7 @@ Imports torchvision: only ``torchvision.py`` here imports it, once there is a v2
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +19,7 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.masks import PackedMask, fitted, packed
 from faceaug.augment.pictures import is_pil, is_tensor, open_picture
 from faceaug.augment.sample import Sample
-from faceaug.augment.tracked import Call, TrackedBoxes, TrackedImage, TrackedMask, TrackedPoints, replayed
+from faceaug.augment.tracked import Call, TrackedBoxes, TrackedImage, TrackedMask, TrackedPoints, as_rows, replayed
 from faceaug.errors import ArgumentError
 
 _STILL = 0.01  # px
@@ -49,6 +49,7 @@ class Work:
             or any(np.isfinite(points).all(axis=1).any() for points in sample.points)
         )
         self._pictures: list[Any] | None = None
+        self._size: Size | None = None
         self._known: dict[str, list[Any]] | None = None
         self._rows: dict[str, NDArray[np.float64]] = {}
         self._lent: dict[str, NDArray[np.float64]] = {}  # copies, lest a transform change them where they are
@@ -57,16 +58,18 @@ class Work:
     @property
     def size(self) -> Size:
         """(height, width) of the pictures now, whatever they are."""
-        image = self.sample.images[0] if self._pictures is None else self._pictures[0]
-        if is_pil(image):
-            return int(image.height), int(image.width)
-        height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.shape[-2:]
-        return int(height), int(width)
+        if self._size is None:
+            image = self.sample.images[0] if self._pictures is None else self._pictures[0]
+            if is_pil(image):
+                self._size = int(image.height), int(image.width)
+            else:
+                height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.shape[-2:]
+                self._size = int(height), int(width)
+        return self._size
 
     def pictures(self) -> list[Any]:
         """The pictures as v2 takes them: PIL, or ``tv_tensors.Image``, the first one watched."""
         if self._pictures is None:
-            self.sample.settle()
             pairs = zip(self.sample.images, self.sample.restores, strict=True)
             self._pictures = [_as_v2(image, restore) for image, restore in pairs]
             self._pictures[0] = self.watched(self._pictures[0])
@@ -79,14 +82,17 @@ class Work:
 
     def put(self, made: list[Any]) -> None:
         """The pictures that a transform has made."""
-        self._pictures = [self.watched(made[0]), *made[1:]]
+        self._pictures, self._size = [self.watched(made[0]), *made[1:]], None
 
-    def finish(self) -> None:
-        """Make the pictures what they were, as far as the transforms allow."""
-        if self._pictures is None:
-            return
+    def start(self) -> None:
+        """Take the sample as it is now, after somebody else's changes."""
+        self.sample.settle()
+        self._size = self._known = None
+
+    def finish(self) -> Sample:
+        """The sample, its pictures what they were, as far as the transforms allow."""
         sample, made, self._pictures = self.sample, self._pictures, None
-        for k, picture in enumerate(made):
+        for k, picture in enumerate(made or ()):
             before = sample.images[k]
             plain = picture.as_subclass(torch.Tensor) if is_tensor(picture) else picture
             array = _as_array(plain, before)
@@ -96,12 +102,12 @@ class Work:
             else:
                 flat = isinstance(before, np.ndarray) and before.ndim == 2 and array.ndim == 3
                 sample.images[k] = array[..., 0] if flat else array
+        return sample
 
     def convert(self, transform: Callable[[Any], Any]) -> None:
         """Let a transform change the type of the pictures, for good."""
         self.finish()
-        sample = self.sample
-        sample.settle()
+        sample, self._size = self.sample, None
         for k, image in enumerate(sample.images):
             made = transform(sample.restores[k](image) if isinstance(image, np.ndarray) else image)
             if isinstance(made, np.ndarray) or is_pil(made) or (is_tensor(made) and made.dtype == torch.uint8):
@@ -123,7 +129,6 @@ class Work:
         """Landmarks, boxes and masks as tv_tensors; the same ones again while nothing has moved."""
         if self._known is None:
             sample, size = self.sample, self.size
-            sample.settle()
             self._rows = {"points": np.concatenate([*sample.points, _WITNESS * (size[1], size[0])])}
             if sample.boxes:
                 self._rows["boxes"] = np.concatenate(sample.boxes)
@@ -189,7 +194,7 @@ class Work:
             return
         height, width = before
         corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [width - 1.0, height - 1.0], [0.0, height - 1.0]])
-        if not _is_still(_array(replayed(TrackedPoints.of(corners, before), calls)), corners):
+        if not _is_still(as_rows(replayed(TrackedPoints.of(corners, before), calls)), corners):
             used = ", ".join(dict.fromkeys(function.__name__ for function, _, _ in calls))
             refuse(name, f"moves the picture ({used}) and leaves landmarks, boxes and masks where they were")
 
@@ -220,7 +225,7 @@ class _Check:
         found = moved.canvas_size
         if kind is tv_tensors.BoundingBoxes and moved.format != tv_tensors.BoundingBoxFormat.XYXY:
             moved = functional.convert_bounding_box_format(moved, new_format="XYXY")
-        rows = _array(moved)
+        rows = as_rows(moved)
         if tuple(found) == self._size:
             return rows
         self._check_frame(found, f"its {what} belong to one of {found[1]}x{found[0]}")
@@ -284,16 +289,12 @@ def _as_array(picture: Any, before: Any) -> NDArray[Any] | None:
 
 
 def _parted(rows: NDArray[np.float64], like: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    ends = np.cumsum([0, *map(len, like)]).tolist()
+    ends = [0, *accumulate(map(len, like))]
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
 def _is_still(moved: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
     return bool(np.abs(moved - before)[-3:].max() <= _STILL)
-
-
-def _array(rows: Any) -> NDArray[np.float64]:
-    return np.array(rows.as_subclass(torch.Tensor).detach().cpu().numpy(), np.float64)
 
 
 def _turn(triangle: NDArray[np.float64]) -> float:
