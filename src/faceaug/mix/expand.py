@@ -167,8 +167,9 @@ class ExpandedDataset(EpochDataset):
         """
         if self.generators is not None and self._synthetic is None:
             self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, filtered=self.filtered, hashes=hashes, on_progress=on_progress
-            )
+                self.real, self.plan, self.wanted, crop=self.frame.crop, filtered=self.filtered, hashes=hashes,
+                on_progress=on_progress,
+            )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
         self.make_faces()  # here, not once more in every process it is sent to
