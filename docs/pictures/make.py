@@ -141,7 +141,7 @@ def draw_arrow(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
 def augmentations() -> Image8:
     """Every operation at three strengths, landmarks drawn, in two columns."""
     side, cell, heading = 128, 84, 20
-    points = crop_points(LANDMARKS, "center178", (side, side), image_size=(218, 178))
+    points = crop_points(LANDMARKS, "center178", (side, side), shape=(218, 178))
     samples = [(face, {"landmarks": points}) for face in faces(13, side, start=40)]
     sheet = preview_sheet(samples, strengths=(0, 0.5, 1), cell=cell)
     half = heading + 7 * (cell + 4)

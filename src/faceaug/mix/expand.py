@@ -181,7 +181,7 @@ class ExpandedDataset(EpochDataset):
         """
         if self.generators is not None and self._synthetic is None:
             self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, filtered=self.filtered, hashes=hashes,
+                self.real, self.plan, self.wanted, crop=self.frame.crop, filtered=self.filtered, hashes=hashes,
                 progress=open_progress(progress),
             )  # fmt: skip
 

@@ -101,7 +101,7 @@ class Generators:
         return found
 
     def make(
-        self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, filtered: bool,
+        self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, crop: Crop, filtered: bool,
         hashes: Mapping[int, int] | None, progress: Progress = SILENT,
     ) -> SyntheticFaces:  # fmt: skip
         """Make the synthetic faces of a plan.
@@ -110,6 +110,7 @@ class Generators:
             real: the real faces.
             plan: how many, and what they are asked for.
             wanted: the balanced attributes.
+            crop: how the real faces are cut.
             filtered: hold them against the real faces.
             hashes: of the real faces by row, where they are known.
             progress: shows how many are read and made.
@@ -117,7 +118,7 @@ class Generators:
         parts = self._parts(real, plan, wanted)
         if not filtered:
             return SyntheticFaces(parts, sieve=None, progress=progress)
-        side = real_side(real, plan.used, self.crop, self.size, hashes, progress)
+        side = real_side(real, plan.used, crop, self.size, hashes, progress)
         classifier = open_classifier() if len(plan.patterns) else None
         columns = self._columns(wanted)
         agreement = None if classifier is None else Agreement(classifier, columns, side)

@@ -167,9 +167,12 @@ def _sheet(dataset: ExpandedDataset, places: NDArray[np.int64], text: str) -> st
 
 def _alike(images: list[Image8]) -> list[Image8]:
     """Pictures for a sheet: small, and of one size."""
-    if not images or ({image.shape for image in images} == {images[0].shape} and max(images[0].shape) <= _SIDE):
+    shapes = {image.shape for image in images}
+    largest = max((max(shape) for shape in shapes), default=0)
+    if len(shapes) <= 1 and largest <= _SIDE:
         return images
-    return [crop_face(image, "none", (_SIDE, _SIDE)) for image in images]
+    side = min(_SIDE, largest)
+    return [crop_face(image, "none", (side, side)) for image in images]
 
 
 def _readable(dataset: ExpandedDataset, places: Sequence[int]) -> list[Image8]:

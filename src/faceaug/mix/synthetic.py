@@ -176,7 +176,7 @@ class _PartFiller:
                 raise FaceAugError(
                     f"model {part.source.config.name}: only {part.n - len(self._open)} of {self._key} faces are usable "
                     f"({rejected}); it has collapsed, or cannot do what it is asked; choose another model, "
-                    "ask for less, or filter=False"
+                    "ask for less, filter=False, or synthetic=0"
                 )
             if part.columns is None:
                 self._round()
