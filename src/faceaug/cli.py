@@ -91,6 +91,8 @@ def clean(
     if report is not None:
         _write_report(report, found)
     console.say(found.summary(verbose=console.verbose))
+    if report is not None:
+        console.say(f"report: {report}")
     console.document(found.to_json())
 
 
@@ -274,6 +276,8 @@ def evaluate(
     if report is not None:
         _write_report(report, found)
     console.say(found.summary(verbose=console.verbose))
+    if report is not None:
+        console.say(f"report: {report}")
     console.document(found.to_json())
 
 

@@ -224,11 +224,11 @@ def _report(
     ours = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
     return ExpandReport(
         out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, shares=dataset.shares,
-        rejected=dataset.rejected, looked_at=faces.made if faces else 0, files=files,
+        rejected=dataset.rejected, looked_at=0 if faces is None else faces.made, files=files,
         unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
         seconds=time.monotonic() - began, appendix=appendix, model=dataset.model, folder=root,
         cleaned=None if root is None else cleaned is not None, repeated=repeated,
-        framing=faces.framing if faces else None,
+        framing=None if faces is None else faces.framing,
     )  # fmt: skip
 
 
