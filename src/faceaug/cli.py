@@ -93,6 +93,8 @@ def clean(
     if report is not None:
         _write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
     console.say(found.summary(verbose=console.verbose))
+    if report is not None:
+        console.say(f"report: {report}")
     console.document(found.to_json())
 
 
@@ -268,6 +270,8 @@ def evaluate(
     if report is not None:
         _write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))
+    if report is not None:
+        console.say(f"report: {report}")
     console.document(found.to_json())
 
 

@@ -593,5 +593,7 @@ def test_a_session_counts_what_it_added(celeba_folder: Path, tmp_path: Path) -> 
     assert (first.added, first.summary().startswith("32 images of 42 faces shown, finished.")) == (32, True)
     more = train_gan(celeba_folder, tmp_path / "run", tiny(images=64), resume=True)
     assert more.added == 32
-    assert more.summary().startswith("64 images of 42 faces shown, 32 of them in this session, finished. Model:")
+    assert more.summary().startswith(
+        "64 images of 42 faces shown, finished. 32 of them were shown in this session. Model:"
+    )
     assert more.notes == FaceFolder(celeba_folder).notes

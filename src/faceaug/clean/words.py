@@ -31,7 +31,7 @@ def summary_of(report: CleanReport, *, verbose: bool) -> str:
             lines += [f"{heading}: {len(entries):,}", *(f"  {entry}" for entry in shown)]
             lines += [f"  ... and {len(entries) - most:,} more (-v shows all)"] if len(shown) < len(entries) else []
     lines += list(_table_lines(report))
-    lines += [text_table(report.sizes())] if report.finds else []
+    lines += [text_table(report.sizes())] if report.finds or report.out else []
     return "\n".join([*lines, *_ways_on(report)])
 
 

@@ -245,7 +245,7 @@ def _report(
         unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
         seconds=time.monotonic() - began, appendix=appendix, generator=dataset.model, folder=root,
         cleaned=None if root is None else cleaned is not None, repeated=repeated,
-        registration=faces.registration if faces else None,
+        registration=None if faces is None else faces.registration,
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ def session_words(
     """
     if added:
         state = "finished" if finished else "saved; --resume continues"
-        earlier = "" if added == images else f", {added:,} of them in this session"
-        return f"{images:,} {what} shown{earlier}, {state}."
+        part = "" if added == images else f" {added:,} of them were shown in this session."
+        return f"{images:,} {what} shown, {state}.{part}"
     if finished:
         return (
             f"nothing was added: the run has been shown all of its {images:,} images already. A larger --images "
