@@ -124,7 +124,8 @@ def train_classifier(
     with Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
-        with progress.phase("training", config.images, "faces", start=lessons.images) as phase:
+        limit = deadline - time.monotonic()
+        with progress.phase("training", config.images, "faces", start=lessons.images, limit=limit) as phase:
             _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
     if signals.received:
         raise Interrupted(
