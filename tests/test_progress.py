@@ -100,12 +100,30 @@ def test_a_resumed_phase_counts_from_the_start_but_its_speed_does_not(clock: Clo
         assert "| 950/1,000  10 images/s  5 s left  D 1.21  G 0.93" in screen.getvalue()
 
 
+def test_work_that_stops_at_a_time_is_not_said_to_take_longer(clock: Clock, screen: Screen) -> None:
+    with shown(progress._Bar(), clock).phase("training", 300_000, "images", limit=60) as phase:
+        clock.now += 20
+        phase.reach(3000)
+        assert describe(phase, clock.now).endswith("150 images/s, 40 s left")
+    assert "150 images/s  40 s left" in screen.getvalue()
+
+
 def test_going_back_is_shown_too(clock: Clock, screen: Screen) -> None:
     with shown(progress._Bar(), clock).phase("training", 1000, "images") as phase:
         for done in (800, 200):
             clock.now += 5
             phase.reach(done)
     assert "| 200/1,000" in screen.getvalue()
+
+
+def test_a_window_that_shrinks_is_never_overfull(clock: Clock, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shown(progress._Bar(), clock).phase("reading", 200, "pictures") as phase:
+        steps(phase, clock, 10, 0.3)
+        before = screen.getvalue()
+        monkeypatch.setenv("COLUMNS", "40")
+        steps(phase, clock, 10, 0.3)
+    assert max(map(len, before.split("\r"))) > 40
+    assert max(map(len, screen.getvalue().removeprefix(before).split("\r"))) < 40
 
 
 @pytest.mark.parametrize(("columns", "has_bar"), [(20, False), (40, False), (80, True), (200, True)])

@@ -69,6 +69,7 @@ class Phase:
         name: what is done, such as "reading".
         unit: what is counted, such as "pictures".
         start: how much was done before, in an earlier run.
+        limit: seconds after which the work stops, done or not.
         done: how much is done in all.
         total: how much there is.
         words: how it goes, such as losses.
@@ -76,9 +77,10 @@ class Phase:
     """
 
     def __init__(
-        self, name: str, total: int, unit: str, *, start: int, view: View | None, clock: Callable[[], float]
-    ) -> None:
-        self.name, self.total, self.unit, self.start = name, total, unit, start
+        self, name: str, total: int, unit: str, *, start: int, limit: float, view: View | None,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.name, self.total, self.unit, self.start, self.limit = name, total, unit, start, limit
         self.done, self.words = start, ""
         self._view, self._clock = view, clock
         self.began = clock()
@@ -123,10 +125,10 @@ class Progress:
         self._view, self._clock = view, clock
 
     @contextmanager
-    def phase(self, name: str, total: int, unit: str, *, start: int = 0) -> Iterator[Phase]:
-        """A phase of the work: name, how much there is, what is counted, and how much an earlier run had done."""
+    def phase(self, name: str, total: int, unit: str, *, start: int = 0, limit: float = inf) -> Iterator[Phase]:
+        """A phase of the work; see ``Phase``."""
         LOG.debug("%s: %s %s, from %s", name, total, unit, start)
-        phase = Phase(name, total, unit, start=start, view=self._view, clock=self._clock)
+        phase = Phase(name, total, unit, start=start, limit=limit, view=self._view, clock=self._clock)
         try:
             yield phase
         except BaseException:
@@ -332,8 +334,8 @@ class _Text:
 def describe(phase: Phase, now: float) -> str:
     """``reading: 1,280 of 5,000 pictures (26%), 256 pictures/s, 15 s left``."""
     counted = f"{phase.name}: {phase.done:,} of {phase.total:,} {phase.unit} ({phase.done / max(phase.total, 1):.0%})"
-    gone = phase.done - phase.start
-    pace = _pace(gone, gone / max(now - phase.began, 1e-9), phase.total - phase.done, phase.unit)
+    gone, seconds = phase.done - phase.start, now - phase.began
+    pace = _pace(gone, gone / max(seconds, 1e-9), phase.total - phase.done, phase.unit, phase.limit - seconds)
     return ", ".join(filter(None, [counted, *pace, phase.words]))
 
 
@@ -345,12 +347,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _pace(gone: int, rate: float, left: int, unit: str) -> tuple[str, str]:
+def _pace(gone: int, rate: float, left: int, unit: str, limit: float) -> tuple[str, str]:
     """Speed and time left; nothing as long as too little was done to tell: worker processes begin in bursts."""
     if rate <= 0 or gone < min(_TELLING, 0.01 * (gone + left)):
         return "", ""
     speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return f"{speed} {unit}/s", f"{duration(max(left, 0) / rate)} left"
+    return f"{speed} {unit}/s", f"{duration(max(min(left / rate, limit), 0))} left"
 
 
 def _worded(kind: Any, *, on_terminal: bool) -> Any:
@@ -358,13 +360,24 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
 
     class Worded(kind):  # type: ignore[misc]
         monitor_interval = 0
+        limit = inf
+        columns = 0  # of the terminal when it was drawn last
+
+        def display(self, *args: Any, **kwargs: Any) -> Any:
+            if on_terminal:
+                columns = _columns(self.fp)
+                if columns < self.columns:  # tqdm would fill the line up to its old width, and so into the next one
+                    self.fp.write(f"\r{' ' * (columns - 1)}")
+                    self.sp = self.status_printer(self.fp)
+                self.columns = columns
+            return super().display(*args, **kwargs)
 
         @property
         def format_dict(self) -> dict[str, Any]:
             found: dict[str, Any] = super().format_dict
             gone = self.n - self.initial
             rate = found["rate"] or gone / max(found["elapsed"], 1e-9)  # the first is that of late
-            speed, left = _pace(gone, rate, self.total - self.n, self.unit)
+            speed, left = _pace(gone, rate, self.total - self.n, self.unit, self.limit - found["elapsed"])
             found |= {"speed": speed, "left": left, "words": f"  {self.postfix}" if self.postfix else ""}
             if not on_terminal:
                 return found | {"bar_format": _USUAL}
@@ -382,6 +395,7 @@ def _begun(kind: Any, phase: Phase, now: float, *, leave: bool) -> Any:
         total=max(phase.total, 1), initial=phase.start, desc=phase.name, unit=phase.unit, leave=leave, file=sys.stderr,
         mininterval=0, miniters=0, smoothing=_SMOOTHING, delay=1e-9,  # nothing is drawn before it knows its place
     )  # fmt: skip
+    bar.limit = phase.limit
     bar.start_t -= now - phase.began  # the phase began before its bar
     bar.last_print_t = bar.start_t
     return bar

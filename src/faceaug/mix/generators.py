@@ -216,7 +216,9 @@ def real_side(
     known = np.array([row for row in rows.tolist() if row in hashes], np.int64)
     words = np.array([hashes[row] for row in known.tolist()], np.uint64)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(int))]
-    pictures = {row: image for row in chosen.tolist() if (image := small_picture(real, row, crop, side)) is not None}
+    with progress.phase("sampling", len(chosen), "pictures") as phase:
+        sample = {row: small_picture(real, row, crop, side) for row in phase.over(chosen.tolist())}
+    pictures = {row: image for row, image in sample.items() if image is not None}
     empty = np.empty((0, side, side, 3), np.uint8)
     return RealSide(
         hashes=words,

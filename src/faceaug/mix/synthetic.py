@@ -192,7 +192,7 @@ class _PartFiller:
             slots = self._open[:_AT_ONCE]
             count = len(slots)
             asked = part.patterns.asked(slots, [self._tries[s] for s in slots], part.source.seed)
-        faces = _generate(part.source, count, asked, self._key)
+        faces = _generate(part.source, count, asked, self._key, self._phase)
         reasons, seen, words = ([""] * count, None, None) if self._judge is None else self._judge.judge(faces, asked)
         taken: list[int] = []
         for k in range(count):
@@ -300,9 +300,14 @@ class _Waiting:
         return next((self._places[c] for c in np.flatnonzero(fits).tolist() if self._places[c]), None)
 
 
-def _generate(source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = source.generate(n, attributes=asked, start=start).numpy()
-    return found
+def _generate(
+    source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int, phase: Phase
+) -> NDArray[np.uint8]:
+    found = []
+    for block in source.blocks(n, attributes=asked, start=start):
+        found.append(block.numpy())
+        phase.reach(phase.done)  # none is accepted yet, but the work goes on
+    return np.concatenate(found)
 
 
 def _remove_in(process: int, folder: Path) -> None:

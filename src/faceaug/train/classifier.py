@@ -147,7 +147,8 @@ def train_classifier(
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images
-        with progress.phase("training", config.images, "faces", start=lessons.images) as phase:
+        limit = deadline - time.monotonic()
+        with progress.phase("training", config.images, "faces", start=lessons.images, limit=limit) as phase:
             _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
     if signals.received:
         raise Interrupted(

@@ -151,9 +151,10 @@ def train_gan(
         restore_newest(run, session, processes)
         before = session.images
         deadline = math.inf if minutes is None else began + 60 * minutes
+        limit = deadline - time.monotonic()
         with (
             Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log,
-            shown.phase("training", config.images, "images", start=session.images) as phase,
+            shown.phase("training", config.images, "images", start=session.images, limit=limit) as phase,
         ):  # fmt: skip
             keeper = Keeper(run, session, processes, log, phase)
             while session.images < config.images:
