@@ -96,6 +96,16 @@ class Words:
             self._packed = _WORDS.pack(seed, self._epoch, self._index)
         return self._packed
 
+    def at(self, position: int) -> Words:
+        """The words of one of several that share these, as of a picture in a batch.
+
+        Args:
+            position: 0..2**63-1.
+        """
+        own = Words(0)
+        own._packed = self.packed + position.to_bytes(8, "little")
+        return own
+
 
 class Dice:
     """A few random numbers for one decision, as ``stream`` gives many.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +17,16 @@ from faceaug.image import load_cv2
 Picture: TypeAlias = NDArray[Any]  # uint8, or float32 in 0..1; (height, width) or (height, width, channels)
 Restore: TypeAlias = Callable[[Picture], Any]
 _MODES = ("RGB", "RGBA", "L")
+_REWRITTEN = {"1": "L", "LA": "RGBA"}
+_OTHERS = "1, LA, CMYK, YCbCr, I;16, F"
+_SIXTEEN = 65535  # levels of I;16, each of which float32 tells apart
+_CONVERT = "use .convert('RGB')"
+_ADVICE = {
+    "P": "numbers of colours cannot be mixed; use .convert('RGB'), or .convert('RGBA') where one is transparent",
+    "PA": "numbers of colours cannot be mixed; use .convert('RGBA')",
+    "I": "its range is not known; use np.asarray(x).astype(np.float32) divided by its largest value",
+    "HSV": "hues cannot be mixed; use .convert('RGB')",
+}
 _CHANNELS = (1, 3, 4)
 _BEYOND = 1e-3  # floats that were resized or decoded leave 0..1 by a little
 
@@ -42,7 +53,8 @@ def open_picture(x: Any) -> tuple[Picture, Restore]:
 
     Args:
         x: an array (height, width) or (height, width, 1|3|4), a tensor (1|3|4, height, width), plain or
-            ``tv_tensors.Image``, of uint8 or of float32 in 0..1; a PIL picture (L, RGB, RGBA).
+            ``tv_tensors.Image``, of uint8 or of float32 in 0..1; a PIL picture (L, RGB, RGBA; also 1, LA, CMYK,
+            YCbCr, I;16, and F in 0..1).
 
     Returns:
         (array, restore): uint8 or float32 (height, width) or (height, width, channels), and the function that makes
@@ -68,11 +80,35 @@ def _same(array: Picture) -> Picture:
 
 
 def _open_pil(x: Image.Image) -> tuple[Picture, Restore]:
-    if x.mode not in _MODES:
-        raise ArgumentError(f"a PIL picture of mode {x.mode}: expected {', '.join(_MODES)}; use .convert('RGB')")
     if min(x.size) < 1:
         raise ArgumentError(f"an empty PIL picture, {x.width}x{x.height}")
-    return np.asarray(x), Image.fromarray
+    mode = x.mode
+    if mode in _MODES:
+        return np.asarray(x), Image.fromarray
+    if mode in _REWRITTEN:  # PIL makes no arrays of these, or of fewer channels than are worked on here
+        return np.asarray(x.convert(_REWRITTEN[mode])), partial(_rewritten, mode)
+    if mode in {"CMYK", "YCbCr"}:  # channels that may be mixed one by one
+        return np.asarray(x), partial(_of_mode, mode)
+    if mode.startswith("I;16"):
+        return np.asarray(x).astype(np.float32) / _SIXTEEN, _sixteen_bits
+    if mode == "F":
+        return _checked_array(np.asarray(x)), Image.fromarray
+    advice = _ADVICE.get(mode, _CONVERT)
+    raise ArgumentError(f"a PIL picture of mode {mode}: expected {', '.join(_MODES)}, {_OTHERS}; {advice}")
+
+
+def _rewritten(mode: str, array: Picture) -> Image.Image:
+    picture = Image.fromarray(array)
+    # Without a threshold PIL would scatter dots over what was grey in between.
+    return picture.convert(mode, dither=Image.Dither.NONE) if mode == "1" else picture.convert(mode)
+
+
+def _of_mode(mode: str, array: Picture) -> Image.Image:
+    return Image.frombytes(mode, (array.shape[1], array.shape[0]), np.ascontiguousarray(array).tobytes())
+
+
+def _sixteen_bits(array: Picture) -> Image.Image:
+    return Image.fromarray(np.rint(np.clip(array, 0, 1) * _SIXTEEN).astype(np.uint16))
 
 
 def _checked_array(x: Picture) -> Picture:
@@ -114,7 +150,7 @@ def _open_tensor(x: Any) -> tuple[Picture, Restore]:
 
     shape = tuple(x.shape)
     if x.ndim == 4:
-        raise ArgumentError(f"a batch of pictures, {shape}: give one at a time, in the Dataset")
+        raise ArgumentError(f"a batch of pictures, {shape}, where one is expected, (3, height, width)")
     if x.ndim != 3 or x.numel() == 0:
         what = "an empty tensor" if x.numel() == 0 else f"a tensor with {x.ndim} axes"
         raise ArgumentError(f"{what}, {shape}: expected one picture (3, height, width)")

@@ -183,7 +183,7 @@ class OpenTree:
         self.sample.settle()
         self.sample.exchange(sides)
         results = _Results(self.sample)
-        return _rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
+        return rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
 
 
 def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> Opened:
@@ -212,8 +212,8 @@ def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: An
 
 
 def _open_tree(tree: Any) -> OpenTree:
-    leaves = list(_leaves(tree))
-    kinds = _kinds(leaves)
+    leaves = list(leaves_of(tree))
+    kinds = kinds_of(leaves)
     sample = Sample([], [])
     for kind, (_, value) in zip(kinds, leaves, strict=True):
         if kind == "image":
@@ -256,9 +256,9 @@ class _Results:
 
     def next(self, role: str, target: Target | None) -> Any:
         if role == "other":
-            return _SAME
+            return SAME
         if role == "visible":
-            return _SAME if target is None else target.close(self._visible(len(target.array)), self._canvas)
+            return SAME if target is None else target.close(self._visible(len(target.array)), self._canvas)
         value = next(self._left[role])
         return value if target is None else target.close(value, self._canvas)
 
@@ -290,7 +290,7 @@ class _Results:
         return np.zeros(count, np.bool_)
 
 
-_SAME = object()  # leave this leaf as it is
+SAME = object()  # leave this leaf as it is
 
 
 def _take(sample: Sample, kind: str, value: Any) -> Target | None:
@@ -307,7 +307,7 @@ def _restored(image: Any, restore: Restore) -> Any:
     return restore(image) if isinstance(image, np.ndarray) else image
 
 
-def _kinds(leaves: list[tuple[str, Any]]) -> list[str]:
+def kinds_of(leaves: list[tuple[str, Any]]) -> list[str]:
     """What each leaf is. A plain tensor is a picture only where nothing else is, as in torchvision v2."""
     kinds = [_kind(name, value) for name, value in leaves]
     if "image" not in kinds:
@@ -336,27 +336,28 @@ def _is_stack(value: Any) -> bool:
     return (is_tensor(value) or isinstance(value, np.ndarray)) and value.ndim >= 3
 
 
-def _leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves_of(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """(name in the nearest dict, value) of everything in nested dicts, lists and tuples."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            yield from _leaves(value, key if isinstance(key, str) else "")
+            yield from leaves_of(value, key if isinstance(key, str) else "")
     elif isinstance(tree, (list, tuple)) and name not in NAMES:
         for value in tree:
-            yield from _leaves(value)
+            yield from leaves_of(value)
     else:
         yield name, tree
 
 
-def _rebuilt(tree: Any, values: Iterator[Any], name: str = "") -> Any:
+def rebuilt(tree: Any, values: Iterator[Any], name: str = "") -> Any:
+    """The structure of ``leaves_of`` with other values, in that order; ``SAME`` leaves one as it is."""
     if isinstance(tree, dict):
-        pairs = ((key, _rebuilt(value, values, key if isinstance(key, str) else "")) for key, value in tree.items())
+        pairs = ((key, rebuilt(value, values, key if isinstance(key, str) else "")) for key, value in tree.items())
         return dict(pairs) if type(tree) is dict else _like_dict(tree, pairs)
     if isinstance(tree, (list, tuple)) and name not in NAMES:
-        items = [_rebuilt(value, values) for value in tree]
+        items = [rebuilt(value, values) for value in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     value = next(values)
-    return tree if value is _SAME else value
+    return tree if value is SAME else value
 
 
 def _like_dict(tree: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

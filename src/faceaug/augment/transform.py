@@ -13,11 +13,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from faceaug.augment.batch import batch_size, change_batch
 from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import probability, set_field
 from faceaug.augment.sample import Sample, Sides, open_sample
@@ -25,7 +26,7 @@ from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
 Params: TypeAlias = dict[str, Any]  # JSON: "name" of the transform and the numbers it drew
-Key: TypeAlias = int | tuple[int, int, int]
+Key: TypeAlias = int | tuple[int, int, int] | tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,20 @@ class Transform(ABC):
     """One random change of a picture and of what is known about it.
 
     Calling it gives back the type it got: arrays (height, width, 1|3|4) or (height, width), PIL pictures (L, RGB,
-    RGBA), tensors (1|3|4, height, width), ``tv_tensors.Image``; uint8, or float32 in 0..1. A dict, list, tuple or
-    several arguments (as inside ``torchvision.transforms.v2.Compose``) are one sample: every picture, ``KeyPoints``,
-    ``BoundingBoxes`` and ``Mask`` in it, and the values under the names "landmarks", "boxes", "mask", "attributes" and
-    "visible" change together, by one draw; anything else passes.
+    RGBA; also 1, LA, CMYK, YCbCr, I;16 and F), tensors (1|3|4, height, width), ``tv_tensors.Image``; uint8, or
+    float32 in 0..1. A dict, list, tuple or several arguments (as inside ``torchvision.transforms.v2.Compose``) are one
+    sample: every picture, ``KeyPoints``, ``BoundingBoxes`` and ``Mask`` in it, and the values under the names
+    "landmarks", "boxes", "mask", "attributes" and "visible" change together, by one draw; anything else passes.
+
+    A batch, as an array (n, height, width, 1|3|4) or a tensor (n, 1|3|4, height, width), alone or in a sample, comes
+    back as one: every picture by a draw of its own, with its part of the targets, (n, ...) each.
 
     Args of the call:
-        x: a picture or a sample.
+        x: a picture, a sample or a batch.
         key: what decides the draw: an index >= 0, or (seed, epoch, index). The same key gives the same result in any
-            process. None takes one number from torch's global generator where torch is imported, so worker seeding
-            and ``torch.manual_seed`` act as usual, and else from the operating system.
+            process. Picture b of a batch is drawn as (seed, epoch, index, b) alone would be. None takes one number
+            from torch's global generator where torch is imported, so worker seeding and ``torch.manual_seed`` act as
+            usual, and else from the operating system.
         landmarks: (n, 2), x and y, pixel index. n come back, in the same order; under a mirror the left and right
             ones of 5 or 68 change places.
         boxes: (n, 4), edges x1, y1, x2, y2; the hull of each moved box comes back, not clipped.
@@ -150,9 +155,25 @@ class Transform(ABC):
     ) -> Any:
         """Draw and apply; see the class."""
         tree = (x, *more) if more else x
+        words = self._words(key) if key is not None else Words(any_seed)
+        count = batch_size(tree)
+        if count is not None:
+            named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes}
+            known = {name: value for name, value in named.items() if value is not None}
+            return change_batch(tree, count, known, partial(self._change_one, words))
         opened = open_sample(tree, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
-        self._act(opened.sample, self._words(key) if key is not None else Words(any_seed))
+        self._act(opened.sample, words)
         return opened.close(self.sides)
+
+    def _change_one(self, words: Words, position: int, tree: Any, named: dict[str, Any]) -> Any:
+        """Draw for one picture of a batch and apply it."""
+        given = {"landmarks": None, "boxes": None, "mask": None, "attributes": None, **named}
+        try:
+            opened = open_sample(tree, **given)
+            self._act(opened.sample, words.at(position))
+            return opened.close(self.sides)
+        except ArgumentError as error:
+            raise ArgumentError(f"picture {position} of the batch: {error}") from error
 
     def to_json(self) -> str:
         """The recipe as JSON, for logs and ``Compose.from_json``; of a torchvision transform only its text."""
@@ -192,10 +213,14 @@ def checked_key(key: Key, *, seed: int) -> Words:
     if type(key) is int and 0 <= key <= MAX_SEED:  # most calls
         return Words(seed, 0, key)
     words = (seed, 0, key) if isinstance(key, (int, np.integer)) else key
-    usual = isinstance(words, (tuple, list)) and len(words) == 3
+    usual = isinstance(words, (tuple, list)) and len(words) in {3, 4}
     if not usual or not all(_is_word(word) for word in words):
-        raise ArgumentError(f"key {key!r}: expected an index or (seed, epoch, index), integers from 0 to 2**63-1")
-    return Words(check_seed(words[0]), int(words[1]), int(words[2]))
+        raise ArgumentError(
+            f"key {key!r}: expected an index or (seed, epoch, index), perhaps with the position in a batch, integers "
+            "from 0 to 2**63-1"
+        )
+    found = Words(check_seed(words[0]), int(words[1]), int(words[2]))
+    return found.at(int(words[3])) if len(words) == 4 else found
 
 
 def slot_name(transform: Transform, number: int) -> bytes:

@@ -27,12 +27,20 @@ class AugmentedDataset(EpochDataset):
         copies: augmented copies of every picture, at least 1.
         originals: also give the pictures themselves, first.
         transform: applied to each uint8 (3, H, W) tensor at the end: any callable. What it draws from torch's, NumPy's
-            or Python's global generators depends on (seed, epoch, i) alone too, and theirs go on as if untouched.
+            or Python's global generators, or from generators that it keeps (as albumentations does), depends on
+            (seed, epoch, i) alone too, and all of them go on as if untouched.
         target_transform: applied to each target dict, likewise.
         seed: item i depends on (seed, epoch, i) alone.
 
     Items are (uint8 (3, H, W) tensor, target dict), H and W those of the picture unless the recipe changes them;
     ``target["source"]`` is the number of the picture in ``faces``.
+
+    A pass is fresh if its epoch is: ``DataLoader(dataset, sampler=dataset.sampler())`` moves on by itself, with
+    ``shuffle=True`` call ``set_epoch`` before each pass. A second pass in the same epoch warns.
+
+    Raises:
+        ArgumentError: fewer than one copy; at the first item, ``transform`` or ``target_transform`` gives two results
+            for one item.
     """
 
     def __init__(

@@ -82,6 +82,7 @@ class ExpandedDataset(EpochDataset):
         self.made_with |= models or {"model": "", "model_sha256": ""}
         self._synthetic: SyntheticFaces | None = None
         self._transform, self._target_transform = transform, target_transform
+        self._varies = plan.augmented > 0 or transform is not None or target_transform is not None
 
     @property
     def model(self) -> str:

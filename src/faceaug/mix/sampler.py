@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from faceaug.augment.torchvision import globally_seeded
 from faceaug.draws import Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
 from faceaug.image import load_cv2
+from faceaug.mix.own_draws import Generator, check_repeats, own_generators, tied
 
 
 class EpochDataset(Dataset[tuple[Any, Any]]):
@@ -29,8 +32,10 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
         self.seed = check_seed(seed)
         self._transform: Callable[[Tensor], Any] | None = None
         self._target_transform: Callable[[Any], Any] | None = None
+        self._own: list[Generator] | None = None
+        self._varies = True  # whether epochs differ at all
         # In shared memory: setting it in the main process reaches workers that are already running.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch, self._served, self._warned, self._checked = _shared(), _shared(), _shared(), _shared()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -46,19 +51,56 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
         if epoch < 0:
             raise ArgumentError(f"epoch {epoch}: expected 0 or more")
         self._epoch.fill_(epoch)
+        self._served.zero_()
 
     def sampler(self, *, shuffle: bool = True) -> Sampler[int]:
         """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass."""
         return EpochSampler(self, shuffle=shuffle)
 
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, Any]]:
+        """Several items; it is by this that a ``DataLoader`` asks for a batch.
+
+        Warns once if more items are asked for in one epoch than there are: some are the same again.
+        """
+        self._served += len(indices)
+        if self._varies and int(self._served) > len(self) and not int(self._warned):
+            self._warned.fill_(1)
+            warnings.warn(
+                f"another pass over the {type(self).__name__} in the same epoch ({self.epoch}): its items come out as "
+                "before, augmentations included. For fresh ones use DataLoader(dataset, sampler=dataset.sampler()) in "
+                "place of shuffle=True, or call dataset.set_epoch(...) before each pass",
+                stacklevel=2,
+            )
+        return [self[index] for index in indices]
+
     def _finished(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
-        """Item i after the user's own functions, whose global randomness is tied to the item."""
+        """Item i after the user's own functions, whose randomness is tied to the item."""
         if self._transform is None and self._target_transform is None:
             return image, target
+        if self._own is None:
+            self._own = own_generators((self._transform, self._target_transform))
+        if not int(self._checked):
+            self._check_functions(image, target, i)
+            self._checked.fill_(1)
+        return self._applied(image, target, i)
+
+    def _applied(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
+        words = Words(self.seed, self.epoch, i)
         # Python's, NumPy's and torch's global generators: what torchvision and most others draw from.
-        with globally_seeded(Dice(Words(self.seed, self.epoch, i), b"dataset/transform").integer(2**63)):
+        with globally_seeded(Dice(words, b"dataset/transform").integer(2**63)), tied(self._own or [], words):
             made = image if self._transform is None else self._transform(image)
             return made, target if self._target_transform is None else self._target_transform(target)
+
+    def _check_functions(self, image: Tensor, target: Any, i: int) -> None:
+        """Raise ArgumentError if a function of the user's draws from what nobody can tie."""
+        names = [
+            f"{role}= ({getattr(function, '__name__', type(function).__name__)})"
+            for role, function in (("transform", self._transform), ("target_transform", self._target_transform))
+            if function is not None
+        ]
+        check_repeats(
+            lambda k: self._applied(image.clone(), copy.deepcopy(target), k), i, len(self), " with ".join(names)
+        )
 
     def _position(self, index: int) -> int:
         """An index as 0..n-1, IndexError beyond; also the moment when a worker learns to use one thread."""
@@ -66,6 +108,11 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
             # OpenCV's own threads and a forked worker can deadlock; one thread per worker is also the fastest.
             load_cv2().setNumThreads(0)
         return range(len(self))[index]
+
+
+def _shared() -> Tensor:
+    made: Tensor = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+    return made
 
 
 class EpochSampler(Sampler[int]):
