@@ -77,9 +77,9 @@ class Function:
 
 
 @contextmanager
-def running_function(folder: Path, environment: dict[str, str]) -> Iterator[Function]:
+def running_function(folder: Path, environment: dict[str, str], *, port: int = 0) -> Iterator[Function]:
     """functions-framework as a process of its own that runs a copy of the example."""
-    port = free_port()
+    port = port or free_port()
     shutil.copytree(EXAMPLE, folder / "function")
     started = Function(f"http://127.0.0.1:{port}/", folder / "log.txt")
     command = [sys.executable, "-m", "functions_framework", "--target", "generate", "--source", "main.py"]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from faceaug.errors import ArgumentError
+from faceaug.serve.function import allowed_origins
 from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER
 from tests.serve.conftest import EXAMPLE, Function, fetch, running_function
 
@@ -69,6 +71,48 @@ def test_a_model_from_a_bucket_makes_the_faces_of_the_bundled_one(function: Func
 
     expected = SyntheticFaceSource("dcgan-32", seed=1).generate(2).permute(0, 2, 3, 1).numpy()
     assert (tiles(body, 2, 1) == expected).all()
+
+
+def test_pages_of_named_origins_alone_may_read_the_answers(tmp_path: Path) -> None:
+    pytest.importorskip("functions_framework", reason="the extra cloud is not installed")
+    named = {"FACEAUG_ALLOW_ORIGINS": "https://shop.example, http://localhost:3000/"}
+    with running_function(tmp_path, named) as function:
+        for origin, allowed in (
+            ("https://shop.example", "https://shop.example"), ("http://localhost:3000", "http://localhost:3000"),
+            ("https://evil.example", None), ("http://shop.example", None), ("https://shop.example.evil", None),
+            ("null", None), ("", None),
+        ):  # fmt: skip
+            status, _, headers = fetch(f"{function.url}?seed=1", **({"Origin": origin} if origin else {}))
+            assert status == 200
+            assert headers.get("Access-Control-Allow-Origin") == allowed
+            assert headers["Vary"] == "Origin"
+            assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        wrong = fetch(f"{function.url}?n=0", Origin="https://shop.example")
+        assert (wrong[0], wrong[2]["Access-Control-Allow-Origin"]) == (400, "https://shop.example")
+        asking = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
+        ask = urllib.request.Request(function.url, headers=asking, method="OPTIONS")
+        with urllib.request.urlopen(ask) as preflight:
+            assert preflight.status == 204
+            assert preflight.headers["Access-Control-Allow-Methods"] == "GET, HEAD"
+        asking["Origin"] = "https://evil.example"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(function.url, headers=asking, method="OPTIONS"))
+        assert refused.value.code == 405
+        refused.value.close()
+
+
+def test_no_origin_is_named_unless_it_is_and_any_may_be() -> None:
+    assert allowed_origins("") == allowed_origins(" , ") == frozenset()
+    assert allowed_origins("*") == {"*"}
+    assert allowed_origins("HTTPS://Shop.Example:8443/,http://[::1]:3000") == {
+        "https://shop.example:8443", "http://[::1]:3000",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["shop.example", "https://shop.example/path", "https://*.example", "null", "https://"])
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match="is no origin"):
+        allowed_origins(text)
 
 
 def test_the_example_is_complete() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -15,6 +16,8 @@ from faceaug.serve.limits import SECURITY_HEADERS, Connections
 PATIENCE = 5.0  # seconds for a client to send its request, and to take its answer
 SHORT = 1.0  # seconds for a client that will be refused to send its request
 HEAD = 16 * 1024  # bytes of a request's line and headers
+PIECE = 4 * 1024  # bytes that uvicorn gets at a time
+_BLANK = re.compile(rb"\r?\n\r?\n")  # where a head ends
 _PHRASES = {400: "Bad Request", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
@@ -36,18 +39,36 @@ def connect(connections: Connections) -> Callable[..., asyncio.Protocol]:
 
 
 class _Patient:
-    """A transport for uvicorn, which ends a connection at once after it has refused a body.
+    """A transport for uvicorn that reads no more than is wanted, and takes its time to close.
 
-    The client may still be sending then, and its system throws an answer away that is followed by a reset. So what
-    comes is read and forgotten for a moment.
+    uvicorn ends a connection at once after it has refused a body. The client may still be sending then, and its system
+    throws an answer away that is followed by a reset. So what comes is read and forgotten for a moment.
     """
 
     def __init__(self, transport: asyncio.Transport, body_comes: Callable[[], bool]) -> None:
         self._transport, self._body_comes = transport, body_comes
         self.lingers = False
+        self._paused = self._full = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        self._read()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._read()
+
+    def fill(self, full: bool) -> None:
+        """While it is full nothing is read, whatever uvicorn wants."""
+        self._full = full
+        self._read()
+
+    def _read(self) -> None:
+        if not self.is_closing():
+            (self._transport.pause_reading if self._paused or self._full else self._transport.resume_reading)()
 
     def is_closing(self) -> bool:
         return self.lingers or self._transport.is_closing()
@@ -72,6 +93,20 @@ class _Patient:
             self._transport.close()
 
 
+def unfinished(data: bytes, before: int, *, complete: bool) -> int:
+    """Bytes of the last head that is not complete yet.
+
+    Args:
+        data: what came now.
+        before: bytes of it that came earlier.
+        complete: whether a head was completed by these data; its end may lie across two pieces.
+    """
+    ends = [end.end() for end in _BLANK.finditer(data)]
+    if ends:
+        return len(data) - ends[-1]
+    return 0 if complete else before + len(data)
+
+
 class _Connection(asyncio.Protocol):
     """Passes bytes on to uvicorn's protocol, and does what that leaves undone.
 
@@ -83,13 +118,16 @@ class _Connection(asyncio.Protocol):
         inner: Any = AutoHTTPProtocol(**given)
         self._inner = inner
         inner.send_400_response = lambda _: self._refuse(_UNREADABLE)  # uvicorn's has none of our headers
+        self._go_on = inner.on_response_complete
+        inner.on_response_complete = self._answered
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._client = ""
         self._served = 0.0  # when a request was last being worked on, and the client took what it was sent
         self._refused = False
         self._cycle: Any = None  # the request seen at the last look
-        self._head: tuple[Any, int] = (None, 0)  # bytes that came since this request was understood
+        self._held = bytearray()  # what has come, and uvicorn has not been given yet
+        self._head = 0  # bytes of a head that is not complete yet
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -120,12 +158,34 @@ class _Connection(asyncio.Protocol):
         if self._refused:
             self._refuse(_FULL)
             return
-        before = self._inner.cycle
-        self._inner.data_received(data)
-        known, length = self._head
-        self._head = (before, length + len(data) if known is before else len(data))
-        if self._inner.cycle is before and self._head[1] > HEAD and self._waits_for_head():
-            self._refuse(_TOO_LONG)
+        self._held += data
+        self._feed()
+
+    def _feed(self) -> None:
+        """Hand on what has come, a piece at a time, until a request waits behind the one that is being worked on.
+
+        One read may hold thousands of small requests, and in memory each takes a hundred times its length.
+        """
+        while self._held and self._takes_more():
+            piece, before = bytes(self._held[:PIECE]), self._inner.cycle
+            del self._held[:PIECE]
+            self._inner.data_received(piece)
+            # What comes behind a request that is being worked on is the next head, and may be no longer than others.
+            found = self._inner.cycle is not before
+            self._head = 0 if self._body_comes() else unfinished(piece, self._head, complete=found)
+            if self._head > HEAD:
+                self._held.clear()
+                self._refuse(_TOO_LONG)
+        self._patient.fill(bool(self._held))
+
+    def _takes_more(self) -> bool:
+        waiting = getattr(self._inner, "pipeline", None)  # with h11, which takes one at a time, there is none
+        return self._transport is not None and not waiting and not self._patient.is_closing()
+
+    def _answered(self) -> None:
+        self._go_on()
+        if self._held:
+            asyncio.get_running_loop().call_soon(self._feed)
 
     def eof_received(self) -> None:
         if not self._refused:
@@ -142,10 +202,6 @@ class _Connection(asyncio.Protocol):
     def _body_comes(self) -> bool:
         cycle = self._inner.cycle
         return cycle is not None and bool(cycle.more_body)
-
-    def _waits_for_head(self) -> bool:
-        cycle = self._inner.cycle
-        return cycle is None or cycle.response_complete
 
     def _refuse(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
