@@ -89,6 +89,15 @@ def test_faces_of_which_nothing_is_known_are_drawn_by_their_weight_in_a_balanced
     assert (drawn >= len(dataset.plan.rows)).mean() == pytest.approx(20 / 104, abs=0.03)
 
 
+def test_a_balanced_pass_of_faces_without_weight_is_refused(celeba_folder: Path) -> None:
+    dataset = expand_dataset(
+        celeba_folder, copies=0, synthetic=5, balance="Male", source=SyntheticFaceSource(choose=False),
+        only_synthetic=True, synthetic_weight=0,
+    )  # fmt: skip
+    with pytest.raises(ArgumentError, match="the weight of every face is 0"):
+        dataset.sampler(balanced=True)
+
+
 def test_a_balanced_pass_needs_to_know_what_to_balance(celeba_folder: Path) -> None:
     with pytest.raises(ArgumentError, match="without balance="):
         expand_dataset(celeba_folder, synthetic=0).sampler(balanced=True)

@@ -124,6 +124,8 @@ class ExpandedDataset(EpochDataset):
         """
         if balanced and not self.wanted:
             raise ArgumentError("sampler(balanced=True): expand_dataset was called without balance=")
+        if balanced and not self.weights.any():
+            raise ArgumentError("sampler(balanced=True): the weight of every face is 0, so there is nothing to draw")
         return EpochSampler(self, shuffle=shuffle, weights=self.weights.astype(np.float64) if balanced else None)
 
     @property
