@@ -219,7 +219,9 @@ def test_a_loopback_server_answers_to_loopback_names_only(header: str, bound: st
 
 
 def test_a_foreign_host_is_refused() -> None:
-    with TestClient(create_app(Engine({"x": load_model}), host="127.0.0.1"), base_url="http://evil.example") as client:
+    with TestClient(
+        create_app(Engine({"x": partial(load_model, "dcgan-32")}), host="127.0.0.1"), base_url="http://evil.example"
+    ) as client:
         assert client.get("/").status_code == 421
 
 
@@ -304,7 +306,7 @@ def test_a_link_of_another_model_of_the_same_name_says_that_these_are_other_face
 
 
 def test_a_failure_is_one_line_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine({"x": partial(load_model, None)})
+    engine = Engine({"x": partial(load_model, "dcgan-32")})
 
     def bad(*_: object) -> None:
         raise RuntimeError("secret")

@@ -332,7 +332,8 @@ def test_it_works_as_a_form_without_script(chromium: webdriver.Chrome, url: str)
 
 @pytest.fixture
 def switched(chromium: webdriver.Chrome, conditional_model: Path) -> Iterator[Page]:
-    engine = Engine({"dcgan-32": load_model, DEFAULT_MODEL: partial(load_model, conditional_model)})
+    loaders = {"dcgan-32": "dcgan-32", DEFAULT_MODEL: conditional_model}
+    engine = Engine({name: partial(load_model, model) for name, model in loaders.items()})
     calm = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # no fading: a picture is there or it is not
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": calm})
     for url in serve(engine, start=DEFAULT_MODEL):

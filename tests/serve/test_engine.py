@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.serve.conftest import bundled
 class Held:
     """A model whose loading waits, so that requests pile up behind it."""
 
-    def __init__(self, model: Path | None = None) -> None:
+    def __init__(self, model: str | Path = "dcgan-32") -> None:
         self.loads, self.go, self.model = 0, threading.Event(), model
 
     def __call__(self) -> Model:
@@ -76,7 +77,7 @@ def test_requests_for_different_models_do_not_share_a_pass() -> None:
 
 def test_requests_for_two_models_in_turn_share_two_passes() -> None:
     gate = Held()
-    engine = Engine({"held": gate, "other": load_model})
+    engine = Engine({"held": gate, "other": partial(load_model, "dcgan-32")})
     service = FaceService(engine)
     service.ask("seed=1&model=other").result(60)
     first = service.ask("seed=1")  # keeps the worker busy until the others are there
@@ -202,4 +203,4 @@ def test_an_engine_needs_a_model_and_room_for_a_request() -> None:
     with pytest.raises(ArgumentError):
         Engine({})
     with pytest.raises(ArgumentError):
-        Engine({"x": load_model}, queue=0)
+        Engine({"x": partial(load_model, "dcgan-32")}, queue=0)
