@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line now and then elsewhere, a widget in a notebook; and the log.
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere, a widget in a notebook, log records.
 
 ::
 
@@ -38,27 +38,27 @@ DELAY = 2.0  # seconds: a phase that is over sooner is not shown
 _REDRAW = 0.1  # seconds between two drawings of a bar
 _FIRST_LINE, _NEXT_LINE = 10.0, 30.0  # seconds, where lines stay
 _SMOOTHING = 0.03  # of the speed, for each drawing: worker processes hand in many pictures at once
-_TELLING = 10  # done, or a hundredth of all, before speed and time left are told
-_SPARE = 3  # columns that a bar leaves free: room for the terminal's ^C, so that clearing the line takes it along
-_WIDE, _NARROW = 100, 60  # columns from which, and below which, a bar says more or less
+_TELLING = 10  # items, or a hundredth of all: before, speed and time left are not estimated
+_SPARE = 3  # columns left free for the terminal's ^C, so that clearing the line removes it too
+_WIDE, _NARROW = 100, 60  # columns: from the first on more is shown, below the second less
 _FULL = "{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,}  {elapsed}  {speed}  {left}{words}"
 _USUAL = "{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,}  {speed}  {left}{words}"
 _SHORT = "{desc}: {percentage:3.0f}%  {left}  {speed}{words}"
 
 
 class View(Protocol):
-    """Shows a phase. Times are those of the clock of its ``Progress``."""
+    """Shows phases. Times come from the clock of the ``Progress``."""
 
     def begin(self, phase: Phase, now: float) -> float:
-        """A phase begins; when to draw it first."""
+        """A phase begins; returns when to draw it first."""
         ...
 
     def draw(self, phase: Phase, now: float) -> float:
-        """Show where it is; when to draw it next."""
+        """Draw the phase; returns when to draw it next."""
         ...
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
-        """It is over."""
+        """The phase is over."""
         ...
 
 
@@ -66,14 +66,14 @@ class Phase:
     """One stretch of work of known length.
 
     Attributes:
-        name: what is done, such as "reading".
+        name: the work, such as "reading".
         unit: what is counted, such as "pictures".
-        start: how much was done before, in an earlier run.
-        limit: seconds after which the work stops, done or not.
+        start: how much an earlier run had done.
+        limit: seconds after which the work stops, complete or not.
         done: how much is done in all.
-        total: how much there is.
-        words: how it goes, such as losses.
-        began: time of the clock.
+        total: how much there is to do.
+        words: further figures, such as losses.
+        began: time by the clock.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Phase:
         self._due = inf if view is None else view.begin(self, self.began)
 
     def advance(self, count: int = 1) -> None:
-        """So much more is done."""
+        """Count this many more."""
         self.reach(self.done + count)
 
     def reach(self, done: int, words: str | None = None) -> None:
-        """So much is done in all; words on how it goes stay until there are others."""
+        """Set how much is done in all; ``words`` stay until they are replaced."""
         self.done = done
         if words is not None:
             self.words = words
@@ -99,13 +99,13 @@ class Phase:
             self._due = self._view.draw(self, now)
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each counted when the next one is asked for."""
+        """Yield the items; each is counted when the next one is requested."""
         for item in items:
             yield item
             self.advance()
 
     def end(self, *, failed: bool = False) -> None:
-        """The work is over; or it failed, or was interrupted."""
+        """The work is complete, or it failed or was interrupted."""
         now = self._clock()
         state = "stopped" if failed else "done"
         LOG.info("%s %s: %s of %s %s, %.1f s", self.name, state, self.done, self.total, self.unit, now - self.began)
@@ -141,12 +141,13 @@ SILENT = Progress()
 
 
 def open_progress(show: Show) -> Progress:
-    """What shows the progress of one call.
+    """Decide how the progress of one call is shown.
 
     Args:
-        show: None: on a terminal and in a notebook, but not in a worker process; True: always, elsewhere as a line on
-            stderr after 10 seconds and then every 30; False: never; a function is called with (phase, done, total,
-            words) when a phase begins and with every step: words name what is counted or, in training, say how it goes.
+        show: None shows it on a terminal and in a notebook, not in a worker process. True shows it everywhere; where
+            there is neither, as a line on stderr after 10 seconds and then every 30. False never shows it. A function
+            is called with (phase, done, total, words) when a phase begins and after every step; ``words`` name what is
+            counted or, in training, give the losses.
 
     Raises:
         ArgumentError: it is none of these.
@@ -163,7 +164,7 @@ def open_progress(show: Show) -> Progress:
 
 
 def aside() -> AbstractContextManager[None]:
-    """For lines of one's own on the terminal: bars make way, and are back afterwards."""
+    """Make room on the terminal for other lines; bars are redrawn afterwards."""
     if _Bar.kind is None:
         return nullcontext()
     found: AbstractContextManager[None] = _Bar.kind.external_write_mode(file=sys.stderr)
@@ -177,7 +178,7 @@ def _fitting_view(show: bool | None) -> View | None:
     if show is None and multiprocessing.parent_process() is not None:
         return None
     if _in_notebook():
-        return _Widget() if find_spec("ipywidgets") else _Text()
+        return _Widget() if _has_widgets() else _Text()
     if _is_terminal():
         return _Bar()
     return _Lines() if show else None
@@ -195,8 +196,16 @@ def _in_notebook() -> bool:
     return shell is not None and "IPKernelApp" in getattr(shell, "config", {})
 
 
+def _has_widgets() -> bool:
+    if find_spec("ipywidgets") is None:
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what other packages say of one another is no news from us
+        return import_module("tqdm.notebook").IProgress is not None
+
+
 class _Calls:
-    """Somebody's function."""
+    """A function of the caller."""
 
     def __init__(self, function: Callback) -> None:
         self._function = function
@@ -209,14 +218,14 @@ class _Calls:
         return -inf
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
-        """Whoever is called sees it from the next phase, or from the result."""
+        """The caller sees it in the next phase, or in the result."""
 
 
 class _Lines:
-    """Lines on stderr that stay, for a log file or a pipe."""
+    """Lines on stderr, for a log file or a pipe."""
 
     def __init__(self) -> None:
-        self._due: float | None = None  # of all phases together: ten short ones also deserve a line
+        self._due: float | None = None  # shared by all phases: ten short ones also deserve a line
 
     def begin(self, phase: Phase, now: float) -> float:  # noqa: ARG002
         if self._due is None:
@@ -231,11 +240,11 @@ class _Lines:
         return self._due
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
-        """What comes next says so."""
+        """The next line, or the summary, tells."""
 
 
 class _Bar:
-    """tqdm's bar on a terminal, gone when the phase is."""
+    """tqdm's bar on a terminal; cleared at the end of the phase."""
 
     kind: Any = None  # the class of bars, from the first one on
 
@@ -271,7 +280,7 @@ class _Bar:
 
 
 class _Widget:
-    """tqdm's widget in a notebook; it stays, complete."""
+    """tqdm's widget in a notebook; it stays below the cell."""
 
     kind: Any = None
 
@@ -283,7 +292,7 @@ class _Widget:
 
     def draw(self, phase: Phase, now: float) -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what other packages say of one another is no news from us
+            warnings.simplefilter("ignore")
             if self._bar is None:
                 if _Widget.kind is None:
                     from tqdm.notebook import tqdm
@@ -304,7 +313,7 @@ class _Widget:
 
 
 class _Text:
-    """A line in a notebook that has no widgets; it is replaced, and stays with how long the phase took."""
+    """A line of text in a notebook without widgets, updated in place; at the end it says how long the phase took."""
 
     def __init__(self) -> None:
         self._line: Any = None
@@ -348,7 +357,7 @@ def duration(seconds: float) -> str:
 
 
 def _pace(gone: int, rate: float, left: int, unit: str, limit: float) -> tuple[str, str]:
-    """Speed and time left; nothing as long as too little was done to tell: worker processes begin in bursts."""
+    """Speed and time left; empty while too little is done to estimate them: worker processes deliver in bursts."""
     if rate <= 0 or gone < min(_TELLING, 0.01 * (gone + left)):
         return "", ""
     speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
@@ -381,9 +390,9 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
             found |= {"speed": speed, "left": left, "words": f"  {self.postfix}" if self.postfix else ""}
             if not on_terminal:
                 return found | {"bar_format": _USUAL}
-            width = max(_columns(self.fp) - _SPARE, 8)
-            layout = _FULL if width >= _WIDE else _USUAL if width >= _NARROW else _SHORT
-            return found | {"bar_format": layout, "ncols": width}
+            columns = _columns(self.fp)
+            layout = _FULL if columns >= _WIDE else _USUAL if columns >= _NARROW else _SHORT
+            return found | {"bar_format": layout, "ncols": max(columns - _SPARE, 8)}
 
     # tqdm's own lock is also one between processes, which would settle how the user's processes start.
     Worded.set_lock(RLock())

@@ -79,7 +79,7 @@ def near_pairs(
         hashes: uint64 (n,).
         radius: largest number of bits that differ, 0..64.
         budget: largest number of candidates to compare.
-        progress: shows how far the search is, where it is a long one.
+        progress: shows the search where it is a long one.
 
     Raises:
         TooManyPairs: the budget is not enough; raised before the work, not after.

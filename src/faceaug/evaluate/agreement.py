@@ -294,7 +294,7 @@ def check_attributes(
         labels: int8 (m, 40), theirs.
         requests: faces asked for with, and as many without, each attribute; 0 leaves this out.
         seed: of the requests.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     eye = load_classifier()
     name = eye.config.name

@@ -83,7 +83,7 @@ def find_copies(
         faces: uint8 (n, 3, H, W), generated.
         training: uint8 (m, 3, H, W).
         unseen: uint8 (u, 3, H, W), real faces the model has not seen, or None.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     others = faces[:0] if unseen is None else unseen
     with progress.phase("hashing", len(training) + len(faces) + len(others), "faces") as phase:

@@ -75,8 +75,8 @@ def evaluate_source(
         device: where the model and the named extractors compute; the CPU by default.
         requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
             this out.
-        progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere, False
-            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Raises:
         ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.

@@ -261,8 +261,8 @@ def expand_dataset(
         synthetic_weight: ``weight`` of synthetic faces in their target.
         eager: make the synthetic faces now. False leaves it to the first use of one, or to ``save``, which looks at its
             folder first; use one before worker processes start, or each makes them all.
-        progress: whether it is shown how far the faces are: None on a terminal and in a notebook, True everywhere,
-            False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Returns:
         A map-style dataset for a ``DataLoader``; items are (uint8 (3, H, W), target dict).
