@@ -15,7 +15,8 @@ import pytest
 
 from faceaug import progress, views
 from faceaug.errors import ArgumentError
-from faceaug.progress import SILENT, Phase, Progress, aside, open_progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress, aside, open_progress
 from faceaug.views import describe, duration
 
 

@@ -20,7 +20,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from faceaug.errors import ArgumentError
-from faceaug.phases import Phase as Phase, View
+from faceaug.phases import Phase, View
 from faceaug.views import Bar, Callback, Calls, Lines, Text, Widget
 
 if TYPE_CHECKING:

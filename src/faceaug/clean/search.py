@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from faceaug.errors import RefusedError
 from faceaug.executor import processors
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]

@@ -17,7 +17,8 @@ from torch import Tensor
 from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy

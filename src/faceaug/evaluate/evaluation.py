@@ -31,7 +31,8 @@ from faceaug.evaluate.report import (
 )
 from faceaug.folder import FaceFolder
 from faceaug.image import Image8
-from faceaug.progress import Phase, Progress, Show, open_progress
+from faceaug.phases import Phase
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 
