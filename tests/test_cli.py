@@ -24,7 +24,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from faceaug import __version__, assessment, cli, progress
+from faceaug import __version__, assessment, cli, views
 from faceaug.evaluate import Schooling, evaluate_usefulness
 from faceaug.folder import FaceFolder
 from faceaug.train import TrainConfig, config, export
@@ -68,7 +68,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(progress, "_FIRST_LINE", math.inf)  # on a slow machine there would be lines on how far it is
+    monkeypatch.setattr(views, "_FIRST_LINE", math.inf)  # on a slow machine there would be lines on how far it is
     monkeypatch.setitem(config.PRESETS, "tiny", TINY)
     monkeypatch.setattr(export, "_STATISTICS_BATCHES", 2)
     handlers = (signal.getsignal(signal.SIGTERM), warnings.showwarning)

@@ -16,9 +16,9 @@ pytest.importorskip("ipykernel")
 BEGIN = """
 import sys, warnings
 import torch
-from faceaug import TrainConfig, clean_folder, expand_dataset, progress, train_gan
+from faceaug import TrainConfig, clean_folder, expand_dataset, train_gan, views
 from faceaug.train import export
-progress.DELAY = 0.0  # bars, however short the work
+views.DELAY = 0.0  # bars, however short the work
 export._STATISTICS_BATCHES = 2
 config = TrainConfig(z_size=8, g_conv_dim=4, d_conv_dim=4, batch=8, images=64, crop="square", checkpoint_every=32)
 torch.optim.Adam([torch.zeros(1)])  # imports half of torch, which warns of itself

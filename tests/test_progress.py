@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from faceaug import progress
+from faceaug import progress, views
 from faceaug.errors import ArgumentError
-from faceaug.progress import SILENT, Phase, Progress, aside, describe, duration, open_progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress, aside, open_progress
+from faceaug.views import describe, duration
 
 
 class Clock:
@@ -37,7 +39,8 @@ class Screen(io.StringIO):
 
 def look_at(stream: io.StringIO | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors go there, as far as progress knows; pytest puts its own stream back between fixtures and test."""
-    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=stream, modules=sys.modules))
+    for module in (progress, views):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=stream, modules=sys.modules))
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def steps(phase: Phase, clock: Clock, count: int, seconds: float) -> None:
 
 
 def test_a_phase_shorter_than_two_seconds_shows_no_bar(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("reading", 100, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 100, "pictures") as phase:
         steps(phase, clock, 100, 0.019)
     assert screen.getvalue() == ""
 
@@ -74,7 +77,7 @@ def test_a_phase_shorter_than_two_seconds_shows_no_bar(clock: Clock, screen: Scr
 def test_a_longer_one_shows_name_share_count_speed_and_time_left_and_is_gone_afterwards(
     clock: Clock, screen: Screen
 ) -> None:
-    with shown(progress._Bar(), clock).phase("reading", 200, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 200, "pictures") as phase:
         steps(phase, clock, 100, 0.02)
         assert screen.getvalue() == ""
         steps(phase, clock, 1, 0.02)
@@ -87,13 +90,13 @@ def test_a_longer_one_shows_name_share_count_speed_and_time_left_and_is_gone_aft
 
 
 def test_a_bar_is_drawn_at_most_ten_times_a_second(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("reading", 10_000, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 10_000, "pictures") as phase:
         steps(phase, clock, 5000, 0.001)
         assert 25 <= screen.getvalue().count("\r") <= 31
 
 
 def test_a_resumed_phase_counts_from_the_start_but_its_speed_does_not(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("training", 1000, "images", start=900) as phase:
+    with shown(views.Bar(), clock).phase("training", 1000, "images", start=900) as phase:
         clock.now += 5
         phase.reach(950, "D 1.21  G 0.93")
         assert "training:  95%|" in screen.getvalue()
@@ -101,7 +104,7 @@ def test_a_resumed_phase_counts_from_the_start_but_its_speed_does_not(clock: Clo
 
 
 def test_work_that_stops_at_a_time_is_not_said_to_take_longer(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("training", 300_000, "images", limit=60) as phase:
+    with shown(views.Bar(), clock).phase("training", 300_000, "images", limit=60) as phase:
         clock.now += 20
         phase.reach(3000)
         assert describe(phase, clock.now).endswith("150 images/s, 40 s left")
@@ -109,7 +112,7 @@ def test_work_that_stops_at_a_time_is_not_said_to_take_longer(clock: Clock, scre
 
 
 def test_going_back_is_shown_too(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("training", 1000, "images") as phase:
+    with shown(views.Bar(), clock).phase("training", 1000, "images") as phase:
         for done in (800, 200):
             clock.now += 5
             phase.reach(done)
@@ -117,7 +120,7 @@ def test_going_back_is_shown_too(clock: Clock, screen: Screen) -> None:
 
 
 def test_a_window_that_shrinks_is_never_overfull(clock: Clock, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
-    with shown(progress._Bar(), clock).phase("reading", 200, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 200, "pictures") as phase:
         steps(phase, clock, 10, 0.3)
         before = screen.getvalue()
         monkeypatch.setenv("COLUMNS", "40")
@@ -131,7 +134,7 @@ def test_a_bar_fits_its_terminal(
     clock: Clock, screen: Screen, monkeypatch: pytest.MonkeyPatch, columns: int, has_bar: bool
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    with shown(progress._Bar(), clock).phase("training", 300_000, "images") as phase:
+    with shown(views.Bar(), clock).phase("training", 300_000, "images") as phase:
         clock.now += 60
         phase.reach(30_000, "D 1.21  G 0.93  proxy 0.342")
         drawn = screen.getvalue().strip("\r")
@@ -141,7 +144,7 @@ def test_a_bar_fits_its_terminal(
 
 
 def test_bars_make_way_for_lines_of_others(clock: Clock, screen: Screen) -> None:
-    with shown(progress._Bar(), clock).phase("reading", 200, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 200, "pictures") as phase:
         steps(phase, clock, 10, 0.3)
         before = screen.getvalue()
         with aside():
@@ -159,7 +162,7 @@ def test_a_terminal_that_goes_away_does_not_end_the_work(
     def fail(_: str) -> int:
         raise BrokenPipeError
 
-    with shown(progress._Bar(), clock).phase("reading", 200, "pictures") as phase:
+    with shown(views.Bar(), clock).phase("reading", 200, "pictures") as phase:
         steps(phase, clock, 10, 0.3)
         monkeypatch.setattr(screen, "write", fail)
         steps(phase, clock, 10, 0.3)
@@ -167,7 +170,7 @@ def test_a_terminal_that_goes_away_does_not_end_the_work(
 
 
 def test_lines_come_after_ten_seconds_and_then_every_thirty(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(progress._Lines(), clock).phase("reading", 400, "pictures") as phase:
+    with shown(views.Lines(), clock).phase("reading", 400, "pictures") as phase:
         steps(phase, clock, 300, 0.25)
     assert capsys.readouterr().err.splitlines() == [
         "reading: 40 of 400 pictures (10%), 4 pictures/s, 2 min left",
@@ -177,7 +180,7 @@ def test_lines_come_after_ten_seconds_and_then_every_thirty(clock: Clock, capsys
 
 
 def test_short_phases_share_the_patience_of_lines(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    found = shown(progress._Lines(), clock)
+    found = shown(views.Lines(), clock)
     for name in ("reading", "searching", "comparing"):
         with found.phase(name, 4, "steps") as phase:
             steps(phase, clock, 4, 1.2)
@@ -236,11 +239,11 @@ class TestWhereItIsShown:
         assert open_progress(False)._view is None
 
     def test_as_lines_where_it_is_wished_anyway(self) -> None:
-        assert isinstance(open_progress(True)._view, progress._Lines)
+        assert isinstance(open_progress(True)._view, views.Lines)
 
     @pytest.mark.parametrize("show", [None, True])
     def test_as_a_bar_on_a_terminal(self, screen: Screen, show: bool | None) -> None:
-        assert isinstance(open_progress(show)._view, progress._Bar)
+        assert isinstance(open_progress(show)._view, views.Bar)
         assert open_progress(False)._view is None
 
     def test_not_by_all_of_several_processes(self, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,9 +278,9 @@ def test_a_bar_starts_no_thread_and_settles_no_way_to_start_processes(tmp_path: 
         "class Screen(io.StringIO):\n"
         "    def isatty(self): return True\n"
         "sys.stderr = Screen()\n"
-        "from faceaug import progress\n"
+        "from faceaug import progress, views\n"
         "assert 'tqdm' not in sys.modules\n"
-        "progress.DELAY = 0.0\n"
+        "views.DELAY = 0.0\n"
         "with progress.open_progress(None).phase('reading', 2, 'pictures') as phase: phase.advance()\n"
         "assert 'reading: ' in sys.stderr.getvalue()\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"

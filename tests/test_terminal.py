@@ -132,10 +132,10 @@ def lowest_click() -> str:
 
 
 @pytest.fixture(scope="module")
-def old_zygote(request: pytest.FixtureRequest) -> Iterator[Zygote]:
+def old_zygote(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     """With the oldest click; the other tests have the one that is installed, in a fresh environment the newest."""
-    wanted = lowest_click()
-    folder = request.config.cache.mkdir(f"click-{wanted}")
+    wanted, cache = lowest_click(), getattr(request.config, "cache", None)
+    folder = cache.mkdir(f"click-{wanted}") if cache else tmp_path_factory.mktemp("click")
     if not (folder / "click").is_dir():
         arguments = ["install", "--quiet", "--no-deps", "--target", str(folder), f"click=={wanted}"]
         for tool in ([sys.executable, "-m", "pip"], ["uv", "pip"]):

@@ -29,14 +29,14 @@ import faceaug.doctor
 import faceaug.expansion
 import faceaug.synthesize.convert
 import faceaug.synthesize.toggles
-from faceaug import progress
+from faceaug import phases, views
 from faceaug.cli import main
 from faceaug.train import TrainConfig, config, export
 
 with suppress(ImportError):
     import faceaug.serve.server
 
-progress.DELAY = progress._REDRAW = progress._FIRST_LINE = progress._NEXT_LINE = 0.0
+views.DELAY = views._REDRAW = views._FIRST_LINE = views._NEXT_LINE = 0.0
 faceaug.demo.FACES = 120
 export._STATISTICS_BATCHES = 2
 config.PRESETS["tiny"] = TrainConfig(
@@ -46,14 +46,14 @@ config.PRESETS["tiny"] = TrainConfig(
 
 def wait_in(phase: str, file: str) -> None:
     """In the middle of a phase, after it was drawn, wait until a file is there."""
-    reach = progress.Phase.reach
+    reach = phases.Phase.reach
 
-    def reach_and_wait(self: progress.Phase, done: int, words: str | None = None) -> None:
+    def reach_and_wait(self: phases.Phase, done: int, words: str | None = None) -> None:
         reach(self, done, words)
         while self.name == phase and done > self.start and not Path(file).exists():
             time.sleep(0.01)
 
-    progress.Phase.reach = reach_and_wait  # type: ignore[method-assign]
+    phases.Phase.reach = reach_and_wait  # type: ignore[method-assign]
 
 
 def become(run: dict[str, Any]) -> None:

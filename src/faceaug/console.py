@@ -53,7 +53,7 @@ class Console:
 
     @property
     def progress(self) -> bool:
-        """Whether it is shown how far the work is: as a bar on a terminal, as a line now and then elsewhere."""
+        """Whether long work shows its progress: a bar on a terminal, a line now and then elsewhere."""
         return not self.quiet
 
 

@@ -52,7 +52,7 @@ def audit(dataset: ExpandedDataset, progress: Progress = SILENT) -> Appendix:
 
     Args:
         dataset: with synthetic faces.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     faces = np.stack([dataset.synthetic[k] for k in range(len(dataset.synthetic))])
     training = _real(dataset, dataset.plan.used, progress)

@@ -67,8 +67,8 @@ def clean_folder(
             outside ``path``, or one that holds a stopped run with the same arguments, which is continued.
         link: for ``out``: "copy" the files, or "hard" link them (no space, but the same file under two names).
         workers: processes that read pictures, >= 0; None decides by itself.
-        progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere, False
-            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Returns:
         What was done. The same is written to ``runs/<run>/report.{json,csv,html}`` and ``conflicts.csv`` of the state

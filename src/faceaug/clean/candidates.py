@@ -86,7 +86,7 @@ def find_candidates(
         looks: ``LOOKS`` (n,).
         digests: of the pixels of each, each once, ascending.
         cache: has what was found last; what is found is kept there.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     present = np.array(digests, "S32")
     known = _known(present, cache)

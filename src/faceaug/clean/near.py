@@ -99,7 +99,7 @@ def find_near(
         looks: ``LOOKS`` records, one for each.
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons, and the threshold used last.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     if len(pictures) < 2:
         return Near()

@@ -121,7 +121,7 @@ def decide(
         policy: what the user decided.
         set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
         workers: see ``open_crew``.
-        progress: shows how far it is.
+        progress: shows the phases.
         cache: what earlier runs read and compared.
     """
     with open_crew(workers) as crew:

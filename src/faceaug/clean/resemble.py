@@ -55,7 +55,7 @@ def find_resemblance(
         mirrored: whether mirror images count as one photo.
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     if not len(contents.looks):
         return Resemblance(list(pictures), {}, Near(), ())

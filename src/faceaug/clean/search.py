@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from faceaug.errors import RefusedError
 from faceaug.executor import processors
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]
@@ -79,7 +80,7 @@ def near_pairs(
         hashes: uint64 (n,).
         radius: largest number of bits that differ, 0..64.
         budget: largest number of candidates to compare.
-        progress: shows how far the search is, where it is a long one.
+        progress: shows the search where it is a long one.
 
     Raises:
         TooManyPairs: the budget is not enough; raised before the work, not after.

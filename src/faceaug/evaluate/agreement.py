@@ -17,7 +17,8 @@ from torch import Tensor
 from faceaug.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy
@@ -294,7 +295,7 @@ def check_attributes(
         labels: int8 (m, 40), theirs.
         requests: faces asked for with, and as many without, each attribute; 0 leaves this out.
         seed: of the requests.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     eye = load_classifier()
     name = eye.config.name

@@ -116,7 +116,7 @@ def prepare(
         partition: rows to learn from; None is the train rows.
         against: rows to ask about; None is the val rows, or the test rows.
         seed: of all draws.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     known = folder.annotations
     rows, others = _both_rows(folder, partition, against)

@@ -18,7 +18,8 @@ from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
 from faceaug.clean.verify import PairEvidence, compare
 from faceaug.image import Image8
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 
 RADIUS = 6  # bits of the 64-bit pHash
 _COMPARED = 4_000  # pairs whose pixels are compared; the nearest first
@@ -83,7 +84,7 @@ def find_copies(
         faces: uint8 (n, 3, H, W), generated.
         training: uint8 (m, 3, H, W).
         unseen: uint8 (u, 3, H, W), real faces the model has not seen, or None.
-        progress: shows how far it is.
+        progress: shows the phases.
     """
     others = faces[:0] if unseen is None else unseen
     with progress.phase("hashing", len(training) + len(faces) + len(others), "faces") as phase:

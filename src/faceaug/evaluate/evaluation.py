@@ -31,7 +31,8 @@ from faceaug.evaluate.report import (
 )
 from faceaug.folder import FaceFolder
 from faceaug.image import Image8
-from faceaug.progress import Phase, Progress, Show, open_progress
+from faceaug.phases import Phase
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 from faceaug.synthesize.weights import default_model
@@ -76,8 +77,8 @@ def evaluate_source(
         device: where the model and the named extractors compute; the CPU by default.
         requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
             this out.
-        progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere, False
-            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Raises:
         ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.

@@ -277,8 +277,8 @@ def expand_dataset(
         eager: make the synthetic faces now, and warn of sizes that a ``DataLoader`` cannot stack. False leaves both to
             the first use, or to ``save``, which looks at its folder first; use one synthetic face before worker
             processes start, or each makes them all.
-        progress: whether it is shown how far the faces are: None on a terminal and in a notebook, True everywhere,
-            False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Returns:
         A map-style dataset for a ``DataLoader``; items are (uint8 (3, H, W), target dict).

@@ -20,7 +20,8 @@ from faceaug.errors import FaceAugError
 from faceaug.files import check_free_space, explained, remove_output
 from faceaug.mix.filter import FaceFilter, unlike_share
 from faceaug.mix.registration import Framing
-from faceaug.progress import SILENT, Phase, Progress
+from faceaug.phases import Phase
+from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed

@@ -318,8 +318,8 @@ class SyntheticFaceSource:
             n: how many; the length of the dataset by default.
             format: "png" with text chunks that say synthetic, model and seed; "jpg"; or "webdataset", tar shards of
                 1,000 faces with a JSON beside each.
-            progress: whether it is shown how far the work is: None on a terminal and in a notebook, True everywhere,
-                False nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``.
+            progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+                called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
         Raises:
             RefusedError: ``out`` holds something else, cannot be written, or the disk is full.

@@ -119,9 +119,9 @@ def train_gan(
         partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
         device: where to compute; None is the GPU where there is one, else the CPU. To the bit the same only on a CPU.
         tensorboard: also write ``out``/tensorboard; needs the extra of that name.
-        progress: whether it is shown how far the run is: None on a terminal and in a notebook, True everywhere, False
-            nowhere; or a function of (phase, done, total, words), see ``faceaug.progress.open_progress``, called with
-            every step. In training words are the newest losses. Of several processes the first shows it.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
+            called with (phase, done, total, words) after every step, and ``words`` are the newest losses. See
+            ``faceaug.progress.open_progress``. Of several processes the first one shows it.
 
     Raises:
         ArgumentError: the config asks for a package that is not installed.
