@@ -42,9 +42,9 @@ from torch.utils.data import Subset
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.annotations import Annotations, attribute_index, select_rows
-from faceaug.draws import permutation
+from faceaug.draws import permutation, stream
 from faceaug.evaluate.arms import fraction_of
-from faceaug.evaluate.intervals import bootstrap_recalls, difference
+from faceaug.evaluate.intervals import Estimate, bootstrap_recalls, difference, estimate
 from faceaug.evaluate.pupil import BLOCKS, STEM, WIDTHS, scores
 from faceaug.mix import ExpandedDataset, expand_dataset
 from faceaug.mix.plan import Plan
@@ -54,6 +54,7 @@ from faceaug.train.calibrate import area_under_curve
 WAYS = ("one-sided", "weighted", "drawn", "unweighted")
 ORIGINS = ("real", "augmented", "synthetic")
 HALF, BATCH, RATE = 0.5, 64, 2e-3
+ROUNDS = 500  # of the bootstrap
 DRAWS = 3  # augmented copies are drawn so often, then they come again
 ASKED = 1000  # synthetic faces that are asked about
 
@@ -168,6 +169,20 @@ def judge(given: dict[str, NDArray[np.float64]], asked: Questions) -> dict[str, 
     }  # fmt: skip
 
 
+def auc_over(one: list[NDArray[np.float64]], other: list[NDArray[np.float64]], labels: NDArray[np.int8]) -> Estimate:
+    """How much higher one way's area under the curve is; faces and seeds are drawn again with replacement."""
+    draws, n, seeds = stream(0, slot="benchmark/bootstrap"), len(labels), len(one)
+
+    def gain(faces: NDArray[np.int64], chosen: NDArray[np.int64]) -> float:
+        pairs = [(one[k], other[k]) for k in chosen.tolist()]
+        return mean(
+            area_under_curve(a[faces], labels[faces]) - area_under_curve(b[faces], labels[faces]) for a, b in pairs
+        )
+
+    drawn = [gain(draws.integers(n, size=n), draws.integers(seeds, size=seeds)) for _ in range(ROUNDS)]
+    return estimate(gain(np.arange(n), np.arange(seeds)), np.array(drawn))
+
+
 def rounded(value: Any) -> Any:
     """Floats to four digits, wherever they are."""
     if isinstance(value, dict):
@@ -224,6 +239,8 @@ def report(
     said = {way: np.stack([logits[way, seed]["real"] > 0 for seed in range(seeds)])[:, :, None] for way in WAYS}
     recalls = bootstrap_recalls(said, asked.labels["real"][:, None], seed=0)
     over = {way: difference(recalls[way], recalls["one-sided"]).to_json() for way in WAYS[1:]}
+    real = {way: [logits[way, seed]["real"] for seed in range(seeds)] for way in WAYS}
+    higher = {way: auc_over(real[way], real["one-sided"], asked.labels["real"]).to_json() for way in WAYS[1:]}
     described: dict[str, Any] = {}
     for way, dataset in datasets.items():
         described[way] = {"items": dict(zip(ORIGINS, dataset.plan.kinds, strict=True))}
@@ -231,7 +248,7 @@ def report(
     return {
         "asked_about": {o: [int((found < 0).sum()), int((found > 0).sum())] for o, found in asked.labels.items()},
         "datasets": rounded(described), "mean": {way: rounded(averaged(found)) for way, found in pupils.items()},
-        "balanced_accuracy_over_one_sided": over,
+        "balanced_accuracy_over_one_sided": over, "auc_over_one_sided": higher,
         "auc_by_seed": {way: [round(one["auc"], 4) for one in found] for way, found in pupils.items()},
         "balanced_accuracy_by_seed": {
             way: [round(one["balanced_accuracy"], 4) for one in found] for way, found in pupils.items()

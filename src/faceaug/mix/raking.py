@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 _STEPS = 200  # Newton's; ten are usual, the rest is for shares that can hardly be reached
 _EXACT = 1e-10  # votes left over, of the mass: a share is then off by less than that over its known part
-_FAINTEST = 1e-5  # a face with less than that is as good as dropped
+_KEPT = 1e-4  # of the weight of a face, whatever is asked
 _FAR = 4.0  # logarithm of a factor that may change in one step
 _SWAPPED, _SWAPS = 300, 1000  # combinations, and faces, that rounding is mended with
 _MILDEST, _STRONGEST = 0.25, 4.0  # factors among added faces, which were chosen to need none
@@ -61,9 +61,10 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
 ):  # fmt: skip
     """Factors that bring the votes to nothing and change the masses least.
 
-    Minimises sum(m f log f) over f, with sum(m f) = sum(m) and sum(m f v) = -rest. The solution is
-    f = exp(v l) sum(m) / sum(m exp(v l)) with one multiplier l for each attribute, where l minimises the convex
-    log sum(m exp(v l)) + l rest / sum(m); Newton's method finds it. All factors are positive.
+    A part k = 0.0001 of every mass stays whatever is asked, so that no face is as good as dropped: f = k + (1 - k) g.
+    Minimises sum(m g log g) over g >= 0, with sum(m f) = sum(m) and sum(m f v) = -rest. The solution is
+    g = exp(v l) sum(m) / sum(m exp(v l)) with one multiplier l for each attribute, where l minimises the convex
+    log sum(m exp(v l)) - l a, with a the mean of v that g must have; Newton's method finds it.
 
     Args:
         votes: v, float64 (c, k); see ``Combinations.votes``.
@@ -71,17 +72,18 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
         rest: votes of others that these outweigh, float64 (k,); None is none.
 
     Returns:
-        f, float64 (c,), or None where no factors do it that leave something of every combination.
+        f, float64 (c,), or None where no such factors exist.
     """
-    total = masses.sum()
-    shares, aim = masses / total, np.zeros(votes.shape[1]) if rest is None else -rest / total
+    shares = masses / masses.sum()
+    wanted = np.zeros(votes.shape[1]) if rest is None else -rest / masses.sum()
+    aim = (wanted - _KEPT * (shares @ votes)) / (1 - _KEPT)
     at = np.zeros(votes.shape[1])
     height, factors = _tilted(votes, shares, at, aim)
     for _ in range(_STEPS):
         now = shares * factors
         slope = now @ votes - aim
         if np.abs(slope).max(initial=0.0) <= _EXACT:
-            return factors if factors.min() >= _FAINTEST else None
+            return _KEPT + (1 - _KEPT) * factors
         centred = votes - now @ votes
         bend = (centred * now[:, None]).T @ centred
         # Also invertible where two attributes go together.
