@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from faceaug.draws import stream
 from faceaug.errors import ImageError
+from faceaug.headers import without_animation
 from faceaug.image import Limits, decode, encode_jpeg, encode_png, probe, read_bytes, read_image
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
@@ -471,3 +472,29 @@ def test_jpeg_comes_back_closely() -> None:
     smooth = np.asarray(small().resize((178, 218), Image.Resampling.BICUBIC).resize((89, 109)))
     assert np.abs(decode(encode_jpeg(smooth)).astype(int) - smooth).mean() < 2
     assert decode(encode_jpeg(smooth[:, ::-1])).shape == (109, 89, 3)
+
+
+def animated(*, cover: bool, mode: str = "RGB") -> bytes:
+    frames = [Image.new("RGB", (9, 7), colour).convert(mode) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, default_image=cover, append_images=frames[1:], duration=40)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+@pytest.mark.parametrize("cover", [True, False])
+def test_of_an_animated_png_the_still_picture_is_taken_as_by_other_readers(cover: bool, mode: str) -> None:
+    data = animated(cover=cover, mode=mode)
+    assert (b"fcTL" in data[: data.index(b"IDAT")]) != cover
+    still = Image.open(io.BytesIO(data)).convert("RGB")
+    assert np.array_equal(decode(data), np.asarray(still))
+    assert decode(data)[3, 4].tolist() == [200, 0, 0] if mode != "L" else True
+
+
+def test_a_still_png_comes_back_as_it_is_even_where_it_speaks_of_animations() -> None:
+    data = encode_png(np.full((3, 4, 3), 9, np.uint8), text={"acTL": "fcTL fdAT"})
+    assert without_animation(data) == data
+    assert without_animation(b"acTL") == b"acTL"
+    plain = without_animation(animated(cover=True))
+    assert not any(name in plain for name in (b"acTL", b"fcTL", b"fdAT"))
+    assert Image.open(io.BytesIO(plain)).getpixel((0, 0)) == (200, 0, 0)
