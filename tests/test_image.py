@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, ImageError
+from faceaug.headers import without_animation
 from faceaug.image import (
     Limits,
     decode,
@@ -575,3 +576,30 @@ class TestPictureSize:
         (tmp_path / "a.jpg").write_bytes(data)
         with pytest.raises(ImageError, match=r"a\.jpg"):
             picture_size(tmp_path / "a.jpg")
+
+
+def animated(*, cover: bool, mode: str = "RGB") -> bytes:
+    frames = [Image.new("RGB", (9, 7), colour).convert(mode) for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, default_image=cover, append_images=frames[1:], duration=40)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+@pytest.mark.parametrize("cover", [True, False])
+def test_of_an_animated_png_the_still_picture_is_taken_as_by_other_readers(cover: bool, mode: str) -> None:
+    data = animated(cover=cover, mode=mode)
+    assert (b"fcTL" in data[: data.index(b"IDAT")]) != cover
+    still = Image.open(io.BytesIO(data)).convert("RGB")
+    assert np.array_equal(decode(data), np.asarray(still))
+    red, green, _ = decode(data)[3, 4].tolist()
+    assert red > green + 100 or mode == "L"
+
+
+def test_a_still_png_comes_back_as_it_is_even_where_it_speaks_of_animations() -> None:
+    data = encode_png(np.full((3, 4, 3), 9, np.uint8), text={"acTL": "fcTL fdAT"})
+    assert without_animation(data) == data
+    assert without_animation(b"acTL") == b"acTL"
+    plain = without_animation(animated(cover=True))
+    assert not any(name in plain for name in (b"acTL", b"fcTL", b"fdAT"))
+    assert Image.open(io.BytesIO(plain)).getpixel((0, 0)) == (200, 0, 0)

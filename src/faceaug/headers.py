@@ -28,6 +28,7 @@ _JPEG_FILL = re.compile(rb"\xff+")
 # Marker bytes inside entropy-coded JPEG data that do not end it: stuffing, restarts, fill.
 _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # Deflate packs at most 1,032 to 1, so less than this cannot keep a decoder busy for more than about a second.
 _PNG_SMALL = 2**20
@@ -247,6 +248,25 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         at = end + 4
     raise _cut("PNG")
+
+
+def without_animation(data: bytes) -> bytes:
+    """A PNG with its still picture alone, the one that every viewer shows that knows no animations.
+
+    Whether that picture is the first of the animation or a cover before it, is told by a chunk in front of it
+    (PNG third edition, 4.5), and decoders differ in what they take then: OpenCV shows the first of the animation from
+    memory and the cover from a file, Pillow the cover.
+
+    Args:
+        data: a whole PNG that ``read_header`` has accepted; any other comes back as it is.
+    """
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or b"acTL" not in data:
+        return data
+    kept = [data[:8]]
+    for name, start, end in _png_chunks(data):
+        if name not in _PNG_ANIMATION:
+            kept.append(data[start - 8 : end + 4])
+    return b"".join(kept)
 
 
 def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
-from faceaug.headers import Format, Header, HeaderError, Limits, read_header, read_size
+from faceaug.headers import Format, Header, HeaderError, Limits, read_header, read_size, without_animation
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -141,16 +141,17 @@ def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMIT
 
     Returns:
         uint8 (height, width, 3), RGB, turned upright by its EXIF orientation. Grey is repeated,
-        16 bits are cut to 8, transparency is dropped, of an animation the first picture is taken.
+        16 bits are cut to 8, transparency is dropped. Of an animation the first picture is taken, of a PNG with a
+        cover that is not part of its animation the cover.
 
     Raises:
         ImageError: see ``read_image``.
     """
     header = probe(data, name=name, limits=limits)
-    cv2 = load_cv2()
+    cv2, still = load_cv2(), without_animation(data)
     try:
         # The orientation is applied below: which formats OpenCV turns by itself changes with its version.
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        bgr = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except (cv2.error, MemoryError) as error:
         raise ImageError(name, f"is a damaged {header.format}") from error
     if bgr is None or bgr.dtype != np.uint8 or bgr.shape != (header.height, header.width, 3):

@@ -98,7 +98,7 @@ CASES = [
     (np.zeros((9, 9), np.bool_), "use x.astype(np.uint8), if in 0..255"),
     (picture(1).transpose(2, 0, 1), "it looks like (channels, height, width): use x.transpose(1, 2, 0)"),
     (np.zeros((0, 5, 3), np.uint8), "an empty array, (0, 5, 3)"),
-    (np.zeros((2, 5, 5, 3), np.uint8), "an array with 4 axes, (2, 5, 5, 3): expected one picture"),
+    (np.zeros((2, 2, 5, 5, 3), np.uint8), "an array with 5 axes, (2, 2, 5, 5, 3): expected one picture"),
     (np.zeros((5, 5, 2), np.uint8), "1, 3 or 4 channels"),
     (
         torch.full((3, 8, 9), 9.0),
@@ -110,10 +110,10 @@ CASES = [
         "float32 in 0..1; use x.to(torch.uint8), if in 0..255",
     ),
     (torch.zeros(3, 8, 9, dtype=torch.bfloat16), "use x.to(torch.float32) of values in 0..1"),
-    (torch.zeros(2, 3, 8, 9, dtype=torch.uint8), "a batch of pictures, (2, 3, 8, 9): give one at a time"),
+    (torch.zeros(1, 2, 3, 8, 9, dtype=torch.uint8), "a tensor with 5 axes, (1, 2, 3, 8, 9): expected one picture"),
     (torch.zeros(8, 9, 3, dtype=torch.uint8), "use x.permute(2, 0, 1)"),
     (torch.zeros(3, 0, 9, dtype=torch.uint8), "an empty tensor"),
-    (Image.new("P", (4, 4)), "a PIL picture of mode P: expected RGB, RGBA, L; use .convert('RGB')"),
+    (Image.new("P", (4, 4)), "a PIL picture of mode P: expected RGB, RGBA, L, 1, LA"),
     ("face.jpg", "a picture of type str"),
     (None, "a picture of type NoneType"),
 ]
@@ -134,3 +134,54 @@ def test_augmenting_arrays_imports_neither_torch_nor_torchvision() -> None:
         "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def in_mode(mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(picture(1)[..., 0].astype(np.uint16) * 257 // 3 + 77)
+    if mode == "F":
+        return Image.fromarray(picture(1)[..., 0].astype(np.float32) / 255)
+    made = Image.fromarray(picture(1))
+    if mode in {"LA", "RGBA"}:
+        made.putalpha(Image.fromarray(picture(2)[..., 0]))
+    return made.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+def test_pil_pictures_of_these_modes_come_back_in_them(mode: str) -> None:
+    given = in_mode(mode)
+    for steps in ([HorizontalFlip(p=1)], [v2.RandomHorizontalFlip(1.0)], [HorizontalFlip(p=1), v2.Identity()]):
+        mirrored = Compose(steps)(given)
+        assert mirrored.mode == mode
+        assert np.array_equal(np.asarray(mirrored), np.asarray(given)[:, ::-1])
+    turned = Rotate((30, 30))(given)
+    assert (turned.mode, turned.size) == (mode, given.size)
+    middle = np.asarray(turned.convert("L") if mode not in {"I;16", "F"} else turned)[60:160, 40:140].astype(float)
+    whole = np.asarray(given.convert("L") if mode not in {"I;16", "F"} else given).astype(float)
+    assert whole.min() - 1 <= middle.mean() <= whole.max() + 1
+    assert middle.std() > whole.std() / 5  # not cut to black or white
+
+
+def test_sixteen_bits_keep_what_eight_would_lose() -> None:
+    levels = np.arange(218 * 178, dtype=np.uint16).reshape(218, 178)
+    turned = Rotate((180, 180))(Image.fromarray(levels))
+    assert np.array_equal(np.asarray(turned), levels[::-1, ::-1])
+    swapped = Image.frombytes("I;16B", (178, 218), levels.astype(">u2").tobytes())
+    assert np.array_equal(np.asarray(HorizontalFlip(p=1)(swapped)), levels[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("mode", "advice"),
+    [
+        ("P", "numbers of colours cannot be mixed; use .convert('RGB'), or .convert('RGBA') where one is transparent"),
+        ("I", "its range is not known"),
+        ("HSV", "hues cannot be mixed; use .convert('RGB')"),
+        ("RGBX", "use .convert('RGB')"),
+    ],
+)
+def test_pil_pictures_of_other_modes_are_refused_with_the_remedy(mode: str, advice: str) -> None:
+    message = f"a PIL picture of mode {mode}: expected RGB, RGBA, L, 1, LA, CMYK, YCbCr, I;16, F; {advice}"
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        Rotate()(Image.fromarray(picture(1)).convert(mode))
+    with pytest.raises(ArgumentError, match="divide by 255"):
+        Rotate()(Image.fromarray(picture(1)[..., 0].astype(np.float32)))

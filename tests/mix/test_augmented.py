@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,41 @@ def test_torchvisions_transforms_are_recipes() -> None:
 def test_no_copies_are_refused() -> None:
     with pytest.raises(ArgumentError, match="copies 0: expected at least 1"):
         AugmentedDataset(labelled_pil(), copies=0)
+
+
+def rounds(dataset: Any, count: int = 2, **options: Any) -> list[torch.Tensor]:
+    loader = DataLoader(dataset, batch_size=4, **options)
+    return [torch.stack([image for batch, _ in loader for image in batch]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_second_pass_in_the_same_epoch_says_so_once(
+    workers: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = AugmentedDataset(labelled_pil(), Rotate(20))
+    if workers:  # they write to the terminal, if pytest does not collect what they say
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            monkeypatch.setattr(warnings, "showwarning", lambda message, *_: os.write(2, str(message).encode()))
+            rounds(dataset, 4, num_workers=workers)
+        assert capfd.readouterr().err.count("another pass over the AugmentedDataset in the same epoch (0)") == 1
+        return
+    with pytest.warns(UserWarning, match=r"in the same epoch \(0\).*set_epoch") as heard:
+        first, second, _ = rounds(dataset, 3)
+    assert len(heard) == 1
+    assert torch.equal(first, second)
+
+
+def test_passes_in_epochs_of_their_own_are_fresh_and_silent() -> None:
+    dataset = AugmentedDataset(labelled_pil(), Rotate(20))
+    first, second = rounds(dataset, sampler=dataset.sampler(shuffle=False))
+    assert not torch.equal(first, second)
+    by_hand = []
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        by_hand += rounds(dataset, 1, shuffle=True, drop_last=True)
+    halves = torch.utils.data.random_split(AugmentedDataset(labelled_pil(), Rotate(20)), [3, 3])
+    for half in halves:
+        rounds(half, 1)
+    for _ in range(4):  # asked for by hand, the same item is meant to be the same
+        dataset[0]
