@@ -11,5 +11,5 @@ def test_a_session_that_was_stopped_says_how_to_go_on() -> None:
 def test_a_session_that_added_nothing_says_what_it_spent_its_time_on() -> None:
     text = session_words("faces", images=640, added=0, finished=False, minutes=0.5, seconds=31.4)
     assert "the limit of 0.5 minutes ended before the first step" in text
-    assert "took 31 s" in text
+    assert "(31 s in all)" in text
     assert "The run is at 640 images. --resume" in text

@@ -28,6 +28,7 @@ def session_words(
     limit = "the session" if minutes is None else f"the limit of {minutes:g} minutes"
     untrained = "; the model is untrained" if not images else ""
     return (
-        f"nothing was added: {limit} ended before the first step, because reading the faces and setting up took "
-        f"{seconds:.0f} s. The run is at {images:,} images{untrained}. --resume with more --minutes continues it."
+        f"nothing was added: {limit} ended before the first step, while the faces were read and the run was set up "
+        f"({seconds:.0f} s in all). The run is at {images:,} images{untrained}. "
+        "--resume with more --minutes continues it."
     )
