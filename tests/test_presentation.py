@@ -74,7 +74,8 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
     "UndoReport": lambda: UndoReport(MANY, 5, ROWS),
     "ExpandReport": lambda: ExpandReport(
         out=Path(MANY[0]), sizes=(("original", 9), ("real", 8)), size=(32, 32), crop="none", framed={}, model="",
-        no_synthetic="", shares=(), rejected={}, looked_at=0, files=9, unreadable=MANY, notes=MANY, seconds=1.0, repeated=ROWS,
+        no_synthetic="", shares=(), rejected={}, looked_at=0, files=9, unreadable=MANY, notes=MANY, seconds=1.0,
+        repeated=ROWS,
     ),
     "Replayed": lambda: Replayed("a.png", "real", np.zeros((4, 6, 3), np.uint8), b"x" * 10_000, True),
     "SynthesisReport": lambda: SynthesisReport(Path("out"), 1, 1, "m", 0, (selection(),) * 5_000),

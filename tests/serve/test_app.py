@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, MutableMapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from starlette.testclient import TestClient
 
 from faceaug import SyntheticFaceSource
 from faceaug.errors import ArgumentError
-from faceaug.serve import Engine
+from faceaug.serve import Engine, FaceService
 from faceaug.serve.app import create_app
 from faceaug.serve.limits import RateLimit, allowed_hosts, host_is_ours
 from faceaug.synthesize import Model, load_model
@@ -303,6 +306,38 @@ def test_a_link_of_another_model_of_the_same_name_says_that_these_are_other_face
     digest = client.get("/api/meta").json()["models"][0]["digest"]
     assert "has changed" not in client.get(f"/?seed=7&digest={digest}").text
     assert f"seed=7&amp;digest={digest}" in page.text
+
+
+def test_nothing_is_computed_for_a_client_that_has_gone() -> None:
+    gate = threading.Event()
+
+    def slow() -> Model:
+        gate.wait(60)
+        return load_model()
+
+    engine = Engine({"held": slow})
+    app, sent = create_app(engine), list[MutableMapping[str, Any]]()
+
+    async def ask() -> None:
+        messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
+
+        async def receive() -> MutableMapping[str, Any]:
+            return next(messages)
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        query = {"path": "/api/faces", "query_string": b"seed=2"}
+        await app({"type": "http", "method": "GET", "headers": []} | query, receive, send)
+
+    before = FaceService(engine).ask("seed=1")  # what the engine is busy with
+    asyncio.run(ask())
+    assert sent[0]["status"] == 503
+    assert not before.done()
+    gate.set()
+    assert before.result(60).status == 200
+    engine.close()
+    assert engine.passes == 1
 
 
 def test_a_failure_is_one_line_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:

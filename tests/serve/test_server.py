@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -21,7 +22,7 @@ from faceaug.errors import ArgumentError, RefusedError
 
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
-from faceaug.serve.connection import PATIENCE
+from faceaug.serve.connection import PATIENCE, unfinished
 from faceaug.serve.limits import Connections
 from faceaug.serve.server import listen, offered
 
@@ -164,6 +165,51 @@ def test_headers_without_end_and_rubbish_are_refused(server: str) -> None:
     assert get(f"{server}healthz")
 
 
+def test_headers_without_end_are_cut_behind_a_request_that_is_being_worked_on_too(server: str) -> None:
+    walk = b"GET /api/faces?format=zip&to=5&steps=64 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    for head in (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ", b"GET /", b"GET / HTTP/1.1\r\n"):
+        with socket.create_connection(("127.0.0.1", port(server)), timeout=30) as connection:
+            connection.sendall(walk + head)
+            sent = 0
+            with pytest.raises(ConnectionError):
+                while sent < 64 * 2**20:
+                    connection.sendall(b"X: a\r\n" * 1000 if head.endswith(b"\n") else b"a" * 6000)
+                    sent += 6000
+            assert sent < 16 * 2**20  # what the system's buffers hold, and not the server
+    assert get(f"{server}healthz")
+
+
+def test_thousands_of_requests_behind_one_another_are_all_answered_in_turn(server: str) -> None:
+    count = 3000
+    walk = b"GET /api/faces?to=5&steps=64&seed=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    rest = b"".join(b"GET /%d HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % k for k in range(count))
+    last = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", port(server)), timeout=60) as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sending = pool.submit(connection.sendall, walk + rest + last)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        sending.result()
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", answer)
+    assert statuses == [b"200", *[b"404"] * count, b"200"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left"),
+    [
+        ([b"GET / HTTP/1.1\r\n", b"Host: x\r\n"], 25), ([b"GET / HTTP/1.1\r\n\r\n"], 0),
+        ([b"GET / HTTP/1.1\r\n\r\nGET"], 3), ([b"a\n\nbcd\n\nef"], 2), ([b"a" * 9, b"b" * 9], 18),
+    ],
+)  # fmt: skip
+def test_bytes_of_an_unfinished_head_are_counted(pieces: list[bytes], left: int) -> None:
+    before = 0
+    for piece in pieces:
+        before = unfinished(piece, before, complete=b"\n\n" in piece or b"\r\n\r\n" in piece)
+    assert before == left
+    assert unfinished(b"\n", before, complete=True) == 0  # the end of a head, cut in two
+
+
 def test_a_request_cut_into_pieces_is_understood(server: str) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 8000 + b"\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as connection:
@@ -213,7 +259,7 @@ def test_it_stops_gracefully_and_says_so() -> None:
     process, url = start()
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(get, f"{url}api/faces?n=64&seed=1")
-        time.sleep(0.1)
+        time.sleep(0.3)
         code, errors = stop(process)
         assert under_way.result().startswith(b"\x89PNG")
     assert code == 130

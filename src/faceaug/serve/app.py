@@ -30,11 +30,12 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-View: TypeAlias = Callable[[Scope], Awaitable[Answer]]
+View: TypeAlias = Callable[[Scope, Receive], Awaitable[Answer]]
 
 PAGE = Path(__file__).with_name("page")
 STATIC = {"app.css": "text/css; charset=utf-8", "app.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"}
 WAIT = 30.0  # seconds a request may wait for its faces
+SOON = 0.5  # seconds after which the server looks whether the client still waits
 GRID = 24  # faces the page shows first
 UNASKED = "kept"  # on the page a face that is asked to smile stays the face it was
 _LOG = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class _Application:
         elif scope["type"] != "http":
             await send(_CLOSED)
         else:
-            answer = await self._answer(scope)
+            answer = await self._answer(scope, receive)
             await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
@@ -111,7 +112,7 @@ class _Application:
         await asyncio.to_thread(self._views.close)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         refused = self._refusal(scope)
         if refused is not None:
             return refused
@@ -123,7 +124,7 @@ class _Application:
         if view is None:
             return _NOWHERE
         try:
-            return await view(scope)
+            return await view(scope, receive)
         except Exception:  # noqa: BLE001 - the log gets the trace, the client one line
             _LOG.exception("a request failed")
             return _FAILURE
@@ -167,18 +168,18 @@ class _Views:
         """Finish what is under way."""
         self._engine.close()
 
-    async def faces(self, scope: Scope) -> Answer:
+    async def faces(self, scope: Scope, receive: Receive) -> Answer:
         client = scope["client"][0] if scope.get("client") else ""
         wait = self._limit.wait(client)
         if wait:
             return problem(429, "too many requests from this address", headers={"Retry-After": str(wait)})
         held = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"").decode("latin-1")
         asked = self._service.ask(_query(scope), if_none_match=held, client=client)
-        if await _done(asked, WAIT):
+        if await _done(asked, WAIT, receive):
             return asked.result()
         return problem(503, "the faces took too long; try again", headers={"Retry-After": "5"})
 
-    async def page(self, scope: Scope) -> Answer:
+    async def page(self, scope: Scope, _: Receive) -> Answer:
         """The page; with a query, as its form sends it without JavaScript, already with the faces in it."""
         error = ""
         asked: FaceRequest | None = None
@@ -195,19 +196,19 @@ class _Views:
         text = self._page.substitute(_fields(meta, asked, error or " ".join(notices), self._start))
         return Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8"))
 
-    async def meta(self, _: Scope) -> Answer:
+    async def meta(self, *_: object) -> Answer:
         document = await asyncio.to_thread(self._service.meta)
         return Answer(200, json.dumps(document).encode(), _kind("application/json"))
 
-    async def health(self, _: Scope) -> Answer:
+    async def health(self, *_: object) -> Answer:
         return Answer(200, b'{"status": "alive"}', _kind("application/json"))
 
-    async def ready(self, _: Scope) -> Answer:
+    async def ready(self, *_: object) -> Answer:
         if self._engine.ready:
             return Answer(200, b'{"status": "ready"}', _kind("application/json"))
         return problem(503, "the model is not loaded", headers={"Retry-After": "1"})
 
-    async def static(self, name: str, _: Scope) -> Answer:
+    async def static(self, name: str, *_: object) -> Answer:
         return Answer(200, self._static[name], _kind(STATIC[name]))
 
 
@@ -224,24 +225,35 @@ def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     return [*given, *length, *_FIXED]
 
 
-async def _done(work: Future[Answer], seconds: float) -> bool:
-    """Wait for work in another thread; False, and nobody waits for it any more, if it takes longer than this.
+async def _done(work: Future[Answer], seconds: float, receive: Receive) -> bool:
+    """Wait for work in another thread; False, and it is not begun any more, if it takes longer or the client goes.
 
-    What ``asyncio.wait_for`` around ``asyncio.wrap_future`` does, with less ado for every request.
+    What ``asyncio.wait_for`` around ``asyncio.wrap_future`` does, with less ado for every request. Whether the client
+    is still there is only looked at where faces take a while.
     """
     loop = asyncio.get_running_loop()
     finished = loop.create_future()
+    watch: list[asyncio.Task[None]] = []
 
     def end(_: object = None) -> None:
         if not finished.done():
             finished.set_result(None)
 
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        end()
+
     limit = loop.call_later(seconds, end)
+    look = loop.call_later(SOON, lambda: watch.append(loop.create_task(gone())))
     work.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
     try:
         await finished
     finally:
         limit.cancel()
+        look.cancel()
+        for task in watch:
+            task.cancel()
         if not work.done():
             work.cancel()
     return work.done() and not work.cancelled()
@@ -258,7 +270,7 @@ def _kind(media: str) -> dict[str, str]:
 
 def _elsewhere(host: str, allowed: tuple[str, ...]) -> Answer:
     """The answer to who asks for another server; says how this one can be made to answer."""
-    name, names = shown(host_name(host), 80), ", ".join(("127.0.0.1", "localhost", *allowed))
+    name, names = shown(host_name(host), 80), " and ".join(("127.0.0.1", "localhost", *allowed))
     cure = f"start it with --allow-host {name} if a server you trust passes requests on from there"
     cure += "" if allowed else ", or with --host 0.0.0.0 to let anybody in"
     return problem(421, f"this server answers to {names} only, and was asked for {name}: {cure}")
