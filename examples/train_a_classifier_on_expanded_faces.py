@@ -28,8 +28,7 @@ adam = torch.optim.Adam(network.parameters(), lr=1e-3)
 for epoch in range(options.epochs):
     for images, targets in loader:
         wanted, known = attribute_targets(targets["attributes"][:, column])
-        guess = network(images / 127.5 - 1)[:, 0]
-        loss = nn.functional.binary_cross_entropy_with_logits(guess[known], wanted[known])
+        loss = nn.functional.binary_cross_entropy_with_logits(network(images / 127.5 - 1)[known, 0], wanted[known])
         adam.zero_grad()
         loss.backward()
         adam.step()

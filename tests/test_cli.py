@@ -146,7 +146,7 @@ class TestCommands:
     def test_synth(self, run: Run, tmp_path: Path) -> None:
         done = run("synth", "--n", "5", "--out", tmp_path / "out", "--seed", "3", "--grid", tmp_path / "grid.png")
         assert done.code == 0
-        assert "5 faces from dcgan-32, seed 3" in done.stdout
+        assert "5 faces from faces-64, seed 3" in done.stdout
         assert len(FaceFolder(tmp_path / "out")) == 5
         assert (tmp_path / "grid.png").is_file()
 

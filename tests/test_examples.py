@@ -36,8 +36,9 @@ def test_a_messy_folder_is_cleaned_and_expanded(
 ) -> None:
     folder, out = make_celeba(tmp_path / "celeba", 40), tmp_path / "plus"
     said = run(
-        "clean_and_expand.py", str(folder), str(out), "--balance", "Male", monkeypatch=monkeypatch, capsys=capsys
-    )
+        "clean_and_expand.py", str(folder), str(out), "--balance", "Male", "--size", "64", monkeypatch=monkeypatch,
+        capsys=capsys,
+    )  # fmt: skip
     assert "2 names to repair, 4 of 44 pictures to set aside" in said
     origin = FaceFolder(out).annotations.origin
     assert (origin == 0).sum() == 28
@@ -59,6 +60,6 @@ def test_a_folder_and_a_sheet_of_faces_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = run("make_faces.py", str(tmp_path / "extra"), "--n", "12", monkeypatch=monkeypatch, capsys=capsys)
-    assert said.startswith("12 faces of dcgan-32 in ")
+    assert said.startswith("12 faces of faces-64 in ")
     assert len(FaceFolder(tmp_path / "extra")) == 12
     assert read_image(tmp_path / "extra.png").shape[1] > 10 * 64
