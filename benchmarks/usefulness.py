@@ -114,8 +114,7 @@ def measure(
     if not any(key[2] in ADDED for key in wanted) and missing:
         recipes = replace(recipes, synthetic=1)  # so many as decide how real faces are cut
     experiment = prepare(
-        source, folder, recipes, attributes=rarest(folder), fraction=size, partition="train", against="val", seed=0,
-        say=lambda *_: None,
+        source, folder, recipes, attributes=rarest(folder), fraction=size, partition="train", against="val", seed=0
     )  # fmt: skip
     for key in wanted:
         teach(experiment, key, schooling, state, torch.device(options.device))
