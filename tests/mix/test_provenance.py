@@ -14,7 +14,7 @@ from faceaug.mix import ExpandReport, expand_dataset
 from faceaug.mix.report import REASON_WORDS
 from faceaug.synthesize import SyntheticFaceSource
 from tests.mix.sources import Listed, pictures
-from tests.mix.test_framing import faces, framed
+from tests.mix.test_registration import faces, framed
 
 __all__ = ["faces"]
 EXACT = CleanPolicy(near=False, max_remove=1.0)
