@@ -26,9 +26,9 @@ from machine import facts
 from numpy.typing import NDArray
 
 from faceaug import FaceFolder, SyntheticFaceSource
+from faceaug.data.image import encode_png
 from faceaug.evaluate.agreement import Agreement, Edited, judge_trust, measure_agreement, measure_edits
-from faceaug.image import encode_png
-from faceaug.pages import grid
+from faceaug.reports.shell import grid
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Subset
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import Annotations, attribute_index, select_rows
+from faceaug.data.annotations import Annotations, attribute_index, select_rows
 from faceaug.draws import permutation, stream
 from faceaug.evaluate.arms import fraction_of
 from faceaug.evaluate.intervals import Estimate, bootstrap_recalls, difference, estimate

@@ -40,9 +40,9 @@ from machine import facts
 from torch.utils.data import DataLoader
 
 from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
-from faceaug.annotations import ATTRIBUTES
-from faceaug.crop import words_of
-from faceaug.expansion import audit
+from faceaug.commands.expand import audit
+from faceaug.data.annotations import ATTRIBUTES
+from faceaug.data.crop import words_of
 from faceaug.synthesize.render import RENDER_PRECISIONS
 
 SIDE = 64  # of CELEBA64 and of faces-64

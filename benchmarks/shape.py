@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import select_rows
+from faceaug.data.annotations import select_rows
 from faceaug.draws import permutation
 from faceaug.train.faces import load_faces
 

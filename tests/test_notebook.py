@@ -16,7 +16,8 @@ pytest.importorskip("ipykernel")
 BEGIN = """
 import sys, warnings
 import torch
-from faceaug import TrainConfig, clean_folder, expand_dataset, train_gan, views
+from faceaug import TrainConfig, clean_folder, expand_dataset, train_gan
+from faceaug.progress import views
 from faceaug.train import export
 views.DELAY = 0.0  # bars, however short the work
 export._STATISTICS_BATCHES = 2

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 import faceaug
-from faceaug.assessment import Assessment
 from faceaug.clean.copy import CopyReport
 from faceaug.clean.names import Rename
 from faceaug.clean.report import CleanReport, SetAside
-from faceaug.demo import DemoReport
-from faceaug.doctor import Findings
+from faceaug.commands.demo import DemoReport
+from faceaug.commands.doctor import Findings
+from faceaug.commands.evaluate import Assessment
 from faceaug.evaluate.copies import CopySearch
-from faceaug.evaluate.gain import ArmResult, UsefulnessReport
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.report import EvaluationReport, Memorisation, Pictures, Subject
+from faceaug.evaluate.usefulness_report import ArmResult, UsefulnessReport
 from faceaug.mix.replay import Replayed
 from faceaug.mix.report import ExpandReport
-from faceaug.moves import UndoReport
 from faceaug.presentation import Fact, Presentation, argument
+from faceaug.storage.moves import UndoReport
 from faceaug.synthesize.saving import SynthesisReport
 from faceaug.synthesize.selection import SelectionReport
 from faceaug.train.classifier import ClassifierReport

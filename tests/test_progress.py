@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from faceaug import progress, views
+from faceaug import progress
 from faceaug.errors import ArgumentError
-from faceaug.phases import Phase
-from faceaug.progress import SILENT, Progress, aside, open_progress
-from faceaug.views import describe, duration
+from faceaug.progress import SILENT, Progress, aside, open_progress, views
+from faceaug.progress.phases import Phase
+from faceaug.progress.views import describe, duration
 
 
 class Clock:
@@ -278,7 +278,8 @@ def test_a_bar_starts_no_thread_and_settles_no_way_to_start_processes(tmp_path: 
         "class Screen(io.StringIO):\n"
         "    def isatty(self): return True\n"
         "sys.stderr = Screen()\n"
-        "from faceaug import progress, views\n"
+        "from faceaug import progress\n"
+        "from faceaug.progress import views\n"
         "assert 'tqdm' not in sys.modules\n"
         "views.DELAY = 0.0\n"
         "with progress.open_progress(None).phase('reading', 2, 'pictures') as phase: phase.advance()\n"

@@ -18,7 +18,7 @@ import torch
 
 from faceaug.clean import clean_folder
 from faceaug.cli import cli
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import build_network
 from tests.terminal import Seen, Terminal, Zygote
 

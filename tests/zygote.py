@@ -21,23 +21,23 @@ from typing import Any, NoReturn
 # Everything that a command imports, or each run would import it again; the first optimizer imports torch._dynamo.
 import torch._dynamo  # noqa: F401
 
-import faceaug.assessment
 import faceaug.augment.preview
 import faceaug.clean
-import faceaug.demo
-import faceaug.doctor
-import faceaug.expansion
+import faceaug.commands.demo
+import faceaug.commands.doctor
+import faceaug.commands.evaluate
+import faceaug.commands.expand
 import faceaug.synthesize.convert
 import faceaug.synthesize.toggles
-from faceaug import phases, views
 from faceaug.cli import main
+from faceaug.progress import phases, views
 from faceaug.train import TrainConfig, config, export
 
 with suppress(ImportError):
     import faceaug.serve.server
 
 views.DELAY = views._REDRAW = views._FIRST_LINE = views._NEXT_LINE = 0.0
-faceaug.demo.FACES = 120
+faceaug.commands.demo.FACES = 120
 export._STATISTICS_BATCHES = 2
 config.PRESETS["tiny"] = TrainConfig(
     z_size=8, g_conv_dim=4, d_conv_dim=4, batch=8, images=32, precision="fp32", checkpoint_every=16, log_every=8

@@ -33,9 +33,9 @@ import numpy as np
 from benchmarks.reliability.zoo import picture, publish
 from PIL import Image
 
+from faceaug.data.image import decode, probe, read_image
 from faceaug.draws import stream
 from faceaug.errors import ImageError
-from faceaug.image import decode, probe, read_image
 
 BATCH = 250
 MEMORY = 2 * 2**30  # address space of a child, of which OpenCV and numpy reserve about a third for themselves

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         clean_folder as clean_folder,
         undo_clean as undo_clean,
     )
+    from faceaug.data.folder import FaceFolder as FaceFolder
     from faceaug.errors import (
         AnnotationError as AnnotationError,
         ArgumentError as ArgumentError,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         WeightsError as WeightsError,
     )
     from faceaug.evaluate import evaluate_source as evaluate_source
-    from faceaug.folder import FaceFolder as FaceFolder
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from faceaug.train import TrainConfig as TrainConfig, train_gan as train_gan
 
 _HOME = {
-    "faceaug.folder": ("FaceFolder",),
+    "faceaug.data.folder": ("FaceFolder",),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate", "HorizontalFlip", "VerticalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur",

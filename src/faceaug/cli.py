@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
-from faceaug import options as parsing
-from faceaug.console import Console, common_options, run_to_the_end, use_large_pages
-from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import (
+from faceaug.commands import options as parsing
+from faceaug.commands.console import Console, common_options, run_to_the_end, use_large_pages
+from faceaug.commands.options import (
     FOLDER,
     evaluate_options,
     expand_options,
@@ -20,6 +19,7 @@ from faceaug.options import (
     making_options,
     serve_options,
 )
+from faceaug.errors import FaceAugError, Interrupted
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -48,7 +48,7 @@ def demo(out: Path | None, console: Console) -> None:
     Makes a small messy folder of generated faces in OUT (default: faceaug-demo), cleans it, expands it, loads it,
     and writes OUT/report.html. Needs nothing but this package; no network.
     """
-    from faceaug.demo import run_demo
+    from faceaug.commands.demo import run_demo
 
     report = run_demo(out, say=console.say, progress=console.progress)
     console.document(report.to_json())
@@ -178,7 +178,7 @@ def expand(
     console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
-    from faceaug.expansion import audit, replay_to
+    from faceaug.commands.expand import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
     if replay is not None:
@@ -262,7 +262,7 @@ def evaluate(
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
     figure stands a control: the same figure for real faces. --usefulness and --memorisation do that part alone.
     """
-    from faceaug.assessment import assess
+    from faceaug.commands.evaluate import assess
 
     use_large_pages()
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
@@ -338,7 +338,7 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 @common_options
 def info(console: Console) -> None:
     """Show versions, models with licence and hash, and known trouble."""
-    from faceaug.doctor import examine
+    from faceaug.commands.doctor import examine
 
     found = examine()
     console.say(found.summary())
@@ -357,7 +357,7 @@ def _server() -> Callable[..., None]:
 
 
 def _write_report(path: Path, report: Any, page: Callable[[], str]) -> None:
-    from faceaug.files import explained, write_bytes, write_json
+    from faceaug.storage.files import explained, write_bytes, write_json
 
     with explained(path):
         if path.suffix == ".json":

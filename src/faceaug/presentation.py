@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from faceaug.errors import printable
-from faceaug.pages import html_table
+from faceaug.reports.shell import html_table
 
 Fact: TypeAlias = tuple[str, object]  # a name, and a text or number; None and "" are left out
 _LINES = 10  # of a repr: the class, then one fact on each line

@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.evaluate import arms
 from faceaug.evaluate.arms import ARMS, Experiment, Recipes, prepare
-from faceaug.evaluate.gain import UsefulnessReport, seen_faces
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import evaluate_usefulness
+from faceaug.evaluate.usefulness_report import UsefulnessReport, seen_faces
 from tests.conftest import write_celeba
 
 pytestmark = pytest.mark.usefixtures("one_thread")

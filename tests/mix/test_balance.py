@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, event, given, settings, strategies as st
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, Annotations, attribute_index, unknown
+from faceaug.data.annotations import ATTRIBUTES, Annotations, attribute_index, unknown
+from faceaug.data.folder import FaceFolder
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.folder import FaceFolder
 from faceaug.mix.balance import BalancedRows, balanced_columns, parse_balance
 from faceaug.mix.plan import Plan, make_plan
 

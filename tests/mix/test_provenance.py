@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.image import encode_jpeg, encode_png
+from faceaug.data.image import encode_jpeg, encode_png
 from faceaug.mix import ExpandReport, expand_dataset
 from faceaug.mix.report import REASON_WORDS
 from faceaug.synthesize import SyntheticFaceSource

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from faceaug.augment import Compose
-from faceaug.crop import crop_face
+from faceaug.data.crop import crop_face
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
+from faceaug.data.manifest import COLUMNS
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
-from faceaug.manifest import COLUMNS
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row
 from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource

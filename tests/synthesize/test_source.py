@@ -13,8 +13,8 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
 
 

@@ -9,13 +9,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
 from faceaug.augment.labels import LabelSwap, swapped_labels
 from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map, Points, Sampling
 from faceaug.augment.pictures import Picture, Restore, is_pil, is_tensor, is_tv, open_picture
 from faceaug.augment.pixels import render, render_mask
 from faceaug.augment.targets import Target, check_attributes, known_target, open_target
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
 
 Swap: TypeAlias = tuple[tuple[int, int], ...]

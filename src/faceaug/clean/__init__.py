@@ -24,12 +24,12 @@ from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.words import grouped
+from faceaug.data.standing import forget_clean, record_clean
 from faceaug.errors import Interrupted, RefusedError, printable
-from faceaug.files import existing_folder, explained, finish_output, write_bytes
-from faceaug.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.standing import forget_clean, record_clean
-from faceaug.state import explained_disk, interruptible, state_folder
+from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
+from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
+from faceaug.storage.state import explained_disk, interruptible, state_folder
 
 __all__ = [
     "CleanPolicy",

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from faceaug.annotations import ATTRIBUTES, PARTITIONS, Annotations
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, Annotations
 
 _PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 _COLUMNS = ("keeper", "file", "stays", "field", "value", "proposal", "votes", "of")

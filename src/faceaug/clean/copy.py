@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
+from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
+from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.data.standing import CLEANED
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
-from faceaug.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
-from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
-from faceaug.metadata import METADATA_NAMES, read_metadata
-from faceaug.moves import Move
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.standing import CLEANED
+from faceaug.storage.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
+from faceaug.storage.moves import Move
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
@@ -127,7 +127,7 @@ def build_copy(
     arguments: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
 ) -> CopyReport:
-    """Write a cleaned copy. Call ``faceaug.files.finish_output`` after the reports to mark it complete.
+    """Write a cleaned copy. Call ``faceaug.storage.files.finish_output`` after the reports to mark it complete.
 
     A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
     complete.

@@ -27,9 +27,9 @@ from faceaug.clean.calibrate import (
 from faceaug.clean.candidates import RADIUS, Candidates, find_candidates
 from faceaug.clean.tiers import Thresholds
 from faceaug.clean.verify import PairEvidence, compare, glance
+from faceaug.data.image import Image8, read_image
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
-from faceaug.image import Image8, read_image
 from faceaug.progress import SILENT, Progress
 
 _LIKE = 0.80  # share of a thumbnail that must be explained

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
@@ -18,9 +17,8 @@ from faceaug.clean.reading import read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
-from faceaug.errors import FaceAugError, RefusedError, printable
-from faceaug.executor import Crew, open_crew
-from faceaug.folder import (
+from faceaug.data.annotations import Annotations, Table, join_tables, read_table, unknown
+from faceaug.data.folder import (
     FaceFolder,
     File,
     Layout,
@@ -31,9 +29,11 @@ from faceaug.folder import (
     table_names,
     table_paths,
 )
-from faceaug.metadata import METADATA_NAMES, read_metadata
-from faceaug.moves import Move
+from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.errors import FaceAugError, RefusedError, printable
+from faceaug.executor import Crew, open_crew
 from faceaug.progress import SILENT, Progress
+from faceaug.storage.moves import Move
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class Scene:
     Attributes:
         folder: as the caller named it.
         listing: its files.
-        layout: see ``faceaug.folder``.
+        layout: see ``faceaug.data.folder``.
         tables: its CelebA tables.
         named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
             neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.

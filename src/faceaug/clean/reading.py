@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from faceaug.clean.cache import Cache
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
+from faceaug.data.folder import File
 from faceaug.executor import Crew
-from faceaug.folder import File
 from faceaug.progress import SILENT, Progress
 
 

@@ -8,13 +8,13 @@ from typing import Any, Literal, TypeAlias, get_args
 from faceaug.clean.conflicts import Proposal
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
-from faceaug.clean.page import Bars
-from faceaug.clean.present import report_csv, report_html
+from faceaug.clean.page import report_csv, report_html
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.clean.words import labels, summary_of
 from faceaug.errors import some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show, open_progress
+from faceaug.reports.gallery import Bars
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from faceaug.errors import RefusedError
 from faceaug.executor import processors
-from faceaug.phases import Phase
 from faceaug.progress import SILENT, Progress
+from faceaug.progress.phases import Phase
 
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.phases import Phase
 from faceaug.progress import SILENT, Progress
+from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy

@@ -17,9 +17,9 @@ from faceaug.clean.calibrate import choose_threshold, is_same_photo
 from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
 from faceaug.clean.verify import PairEvidence, compare
-from faceaug.image import Image8
-from faceaug.phases import Phase
+from faceaug.data.image import Image8
 from faceaug.progress import SILENT, Progress
+from faceaug.progress.phases import Phase
 
 RADIUS = 6  # bits of the 64-bit pHash
 _COMPARED = 4_000  # pairs whose pixels are compared; the nearest first

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import Image8
 from faceaug.draws import check_seed, permutation
 from faceaug.errors import ArgumentError, printable
 from faceaug.evaluate.agreement import AttributeCheck, check_attributes
@@ -29,10 +31,8 @@ from faceaug.evaluate.report import (
     Pictures,
     Subject,
 )
-from faceaug.folder import FaceFolder
-from faceaug.image import Image8
-from faceaug.phases import Phase
 from faceaug.progress import Progress, Show, open_progress
+from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 from faceaug.synthesize.weights import default_model

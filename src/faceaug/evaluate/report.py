@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.data.image import Image8
 from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
-from faceaug.image import Image8
 from faceaug.presentation import Fact, Presentation
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"

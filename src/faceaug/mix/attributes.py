@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.errors import ArgumentError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
 from faceaug.mix.raking import Combinations, allot, rake

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from faceaug.annotations import select_rows
 from faceaug.augment import Transform
 from faceaug.augment.pictures import planar
-from faceaug.crop import Crop, words_of
+from faceaug.data.annotations import select_rows
+from faceaug.data.crop import Crop, words_of
+from faceaug.data.folder import Target
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
-from faceaug.folder import Target
 from faceaug.mix.balance import Balance, balanced_columns, parse_balance
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.framing import SizeLike, Wishes, choose_frame
@@ -261,9 +261,9 @@ def expand_dataset(
             large as ``size``, without a size "faces-64"; with ``balance`` one that obeys attributes.
         size: side in pixels, or (width, height). None leaves every picture as large as it is; with synthetic faces all
             must then have one size, once they are cut.
-        crop: "center178", "center140", "square" or "none", see ``faceaug.crop``. None cuts real faces as the model's
-            training pictures were cut where there are synthetic faces, and not at all without. The aspect ratio is kept
-            always: what has another shape than ``size`` is fitted in, with black edges.
+        crop: "center178", "center140", "square" or "none", see ``faceaug.data.crop``. None cuts real faces as the
+            model's training pictures were cut where there are synthetic faces, and not at all without. The aspect ratio
+            is always kept: a picture of another shape than ``size`` is fitted in, with black edges.
         partition: "train", "val", "test" or "all". By default the train rows where a table has any, else all rows,
             with a warning. Synthetic faces never enter validation or test rows.
         filter: leave out synthetic faces that are flat, unlike real faces, copies of a real face or of each other, or

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.crop import CROPS, Crop, Size, words_of
+from faceaug.data.crop import CROPS, Crop, Size, words_of
 from faceaug.errors import ArgumentError
 from faceaug.mix.generators import Generators, ModelLike, open_generators
 from faceaug.mix.item import Frame

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import PARTITIONS, unknown
 from faceaug.augment import Transform
-from faceaug.crop import Crop, Placement, Size, crop_face, crop_points, in_frame, place, words_of
-from faceaug.folder import Target, make_target
-from faceaug.image import Image8
+from faceaug.data.annotations import PARTITIONS, unknown
+from faceaug.data.crop import Crop, Placement, Size, crop_face, crop_points, in_frame, place, words_of
+from faceaug.data.folder import Target, make_target
+from faceaug.data.image import Image8
 from faceaug.mix.copies import augment
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC
 
@@ -25,7 +25,7 @@ class Frame:
     """How real pictures are cut and sized.
 
     Attributes:
-        crop: see ``faceaug.crop``.
+        crop: see ``faceaug.data.crop``.
         size: (width, height) in pixels; None: every picture keeps its own. What has another shape is fitted and padded.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ALL, PARTITIONS, Annotations, select_rows
+from faceaug.data.annotations import ALL, PARTITIONS, Annotations, select_rows
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import BalancedRows, balanced_columns, warn_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from faceaug.data.manifest import DATASET
 from faceaug.errors import printable
-from faceaug.manifest import DATASET
 from faceaug.presentation import argument
 
 
@@ -19,7 +19,7 @@ def provenance_notes(
         root: the folder; None for datasets that are no folder.
         pictures: number of pictures in it now.
         repeated: real pictures that are another one over again: (name, the first).
-        cleaned: what ``faceaug.standing.cleaned_pictures`` says of the folder.
+        cleaned: what ``faceaug.data.standing.cleaned_pictures`` says of the folder.
     """
     found = [_repeats(repeated)] if repeated else []
     if root is None:

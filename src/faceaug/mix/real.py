@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES, Annotations, unknown
-from faceaug.crop import Crop, Size, crop_box
+from faceaug.data.annotations import ATTRIBUTES, Annotations, unknown
+from faceaug.data.crop import Crop, Size, crop_box
+from faceaug.data.folder import FaceFolder, Target, make_target
+from faceaug.data.image import Image8, from_pillow, picture_size
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
-from faceaug.folder import FaceFolder, Target, make_target
-from faceaug.image import Image8, from_pillow, picture_size
 from faceaug.mix.pictures import Named, Pictures
 
 _AREA_SAMPLE = 200  # pictures that say how large a picture is
@@ -129,7 +129,7 @@ def to_image8(image: object, row: int) -> Image8:
     """A dataset's picture as uint8 (height, width, 3) RGB.
 
     Args:
-        image: a PIL picture of any mode, see ``faceaug.image.from_pillow``; an array (height, width, 3 or 1) or
+        image: a PIL picture of any mode, see ``faceaug.data.image.from_pillow``; an array (height, width, 3 or 1) or
             (height, width); a tensor (3 or 1, height, width); arrays and tensors uint8 or float in 0..1.
         row: for the message.
 

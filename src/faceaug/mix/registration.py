@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 _SIDE = 64  # pixels of the mean faces
 _LOW, _HIGH = 12, 52  # the centre that is compared

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.crop import Size, words_of
+from faceaug.data.crop import Size, words_of
 from faceaug.errors import printable
 from faceaug.mix.filter import unlike_share
 from faceaug.mix.registration import Framing, why_unlike
 from faceaug.mix.shares import TELLING, Share
 from faceaug.mix.synthetic import MANY
-from faceaug.pages import text_table
 from faceaug.presentation import Fact, Presentation, argument
+from faceaug.reports.shell import text_table
 
 REASON_WORDS = {
     "flat": "flat",

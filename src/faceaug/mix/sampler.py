@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, get_worker_info
 
 from faceaug.augment.torchvision import globally_seeded
+from faceaug.data.image import load_cv2
 from faceaug.draws import Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
-from faceaug.image import load_cv2
 from faceaug.mix.own_draws import Generator, check_repeats, own_generators, tied
 
 

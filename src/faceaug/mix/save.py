@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import Annotations
-from faceaug.crop import words_of
+from faceaug.data.annotations import Annotations
+from faceaug.data.crop import words_of
+from faceaug.data.image import load_cv2
+from faceaug.data.manifest import DATASET
+from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
-from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
-from faceaug.image import load_cv2
-from faceaug.manifest import DATASET
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.ledger import FRAMINGS, Ledger, Written
@@ -32,7 +32,7 @@ from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.standing import cleaned_pictures
+from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -63,7 +63,7 @@ def save_dataset(
         workers: processes that write; by default one per processor, or none for a few items. Datasets that are no
             folder, and recipes with transforms of others, are written by this process.
         progress: see ``expand_dataset``.
-        appendix: finds out more about the dataset for the report, such as ``faceaug.expansion.audit``.
+        appendix: finds out more about the dataset for the report, such as ``faceaug.commands.expand.audit``.
 
     Raises:
         RefusedError: ``out`` cannot be used, or the disk is full.

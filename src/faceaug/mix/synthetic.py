@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError
-from faceaug.files import check_free_space, explained, remove_output
 from faceaug.mix.filter import FaceFilter, unlike_share
 from faceaug.mix.registration import Framing
-from faceaug.phases import Phase
 from faceaug.progress import SILENT, Progress
+from faceaug.progress.phases import Phase
+from faceaug.storage.files import check_free_space, explained, remove_output
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError
-from faceaug.files import write_bytes
+from faceaug.storage.files import write_bytes
 from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder
 
 MAX_BYTES = {CONFIG: 2**20, WEIGHTS: 2**30}

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faceaug.data.image import Image8
 from faceaug.errors import ArgumentError, FaceAugError
-from faceaug.image import Image8
 from faceaug.serve.query import FaceRequest, ParameterError
 from faceaug.synthesize import Model, SyntheticFaceSource
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between

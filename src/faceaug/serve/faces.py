@@ -17,9 +17,9 @@ from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
 
+from faceaug.data.image import Image8, encode_png, encode_webp
 from faceaug.errors import FaceAugError
-from faceaug.image import Image8, encode_png, encode_webp
-from faceaug.pages import grid
+from faceaug.reports.shell import grid
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.query import DIGEST, MAX_FACES, FaceRequest, OtherModelError, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceaug.data.tables import ATTRIBUTES
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import (
     SIZE,
@@ -29,7 +30,6 @@ from faceaug.synthesize.networks import (
     initialize,
     widths,
 )  # fmt: skip
-from faceaug.tables import ATTRIBUTES
 
 FILM = "film-subpixel"  # the architecture's name in config files
 EMBEDDING = 64  # numbers that stand for the forty attributes in the generator

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceaug.data.folder import FaceFolder
 from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
-from faceaug.folder import FaceFolder
 from faceaug.train.config import TrainConfig
 from faceaug.train.faces import Faces
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from faceaug.errors import FaceAugError, RefusedError, printable
-from faceaug.phases import Phase
 from faceaug.progress import aside
+from faceaug.progress.phases import Phase
 from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
 from faceaug.train.export import export_model
 from faceaug.train.monitor import FAKES, Monitor

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from faceaug.annotations import select_rows
+from faceaug.data.annotations import select_rows
+from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
-from faceaug.files import explained, finish_output, remove_output
-from faceaug.folder import FaceFolder
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
-from faceaug.state import LOCK, locked
+from faceaug.storage.files import explained, finish_output, remove_output
+from faceaug.storage.state import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
