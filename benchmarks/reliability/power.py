@@ -28,11 +28,11 @@ from unittest import mock
 from benchmarks.reliability.zoo import publish
 
 import faceaug.storage.journal
-from faceaug.data.folder import list_folder
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError, RefusedError
 from faceaug.storage.disk import Disk
 from faceaug.storage.journal import Move, open_journal
+from faceaug.storage.walk import list_folder
 
 TARGETS = ["a", "b", "c", "d", "e", "f", "A", "x", "y", "more/a", "more/z", None, None]
 MOST = 12  # changes on their way at once that are tried in every combination; beyond, each alone and each missing

@@ -31,11 +31,11 @@ from faceaug import (
 )
 from faceaug.augment import preview_sheet
 from faceaug.data.crop import crop_face, crop_points
-from faceaug.data.folder import list_folder
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.errors import ImageError
 from faceaug.reports.shell import contact_sheet, grid
 from faceaug.storage.files import write_bytes
+from faceaug.storage.walk import list_folder
 
 HERE = Path(__file__).parent
 SIDE, COLUMNS, ROWS, GAP, NAME, TITLE, ARROW = 72, 4, 4, 6, 15, 46, 34

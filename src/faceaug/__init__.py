@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from faceaug.former import keep_former_paths
+
 if TYPE_CHECKING:
     from faceaug.augment import (
         Compose as Compose,
@@ -75,6 +77,8 @@ _HOME = {
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = list(_MODULE)  # in the order of the pipeline
+
+keep_former_paths()
 
 
 def __getattr__(name: str) -> object:

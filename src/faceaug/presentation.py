@@ -1,4 +1,4 @@
-"""How a report shows itself at a prompt and in a notebook: a few facts, never its thousands of entries."""
+"""How a report shows itself: a few facts at a prompt and in a notebook, small tables as text and as HTML."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import html
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import TypeAlias
 
+import numpy as np
+
 from faceaug.errors import printable
-from faceaug.reports.shell import html_table
 
 Fact: TypeAlias = tuple[str, object]  # a name, and a text or number; None and "" are left out
 _LINES = 10  # of a repr: the class, then one fact on each line
@@ -58,3 +60,28 @@ def _text(value: object) -> str:
 
 def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
+
+
+def html_table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
+    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits."""
+    head = f"<thead><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in header)}</tr></thead>" if header else ""
+    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    return f"<table>{head}<tbody>{lines}</tbody></table>"
+
+
+def text_table(rows: Sequence[tuple[str, int]]) -> str:
+    """The small table at the end of a summary: names left, counts right."""
+    if not rows:
+        return ""
+    left = max(len(name) for name, _ in rows)
+    right = max(len(f"{count:,}") for _, count in rows)
+    return "\n".join(f"  {name:<{left}}  {count:>{right},}" for name, count in rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool | np.bool):
+        return f"<td>{value}</td>"
+    if isinstance(value, Real):
+        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
+        return f'<td class="n">{text}</td>'
+    return f"<td>{html.escape(str(value))}</td>"

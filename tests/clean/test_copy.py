@@ -12,11 +12,12 @@ import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder, copy as copy_module
 from faceaug.clean.copy import MARKER, build_copy, plan_copy
-from faceaug.data.folder import FaceFolder, list_folder
+from faceaug.data.folder import FaceFolder
 from faceaug.data.image import read_image
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError
 from faceaug.storage.files import finish_output
 from faceaug.storage.moves import Move
+from faceaug.storage.walk import list_folder
 from tests.clean.tables import attributes, number, write_tables
 from tests.clean.zoo import OLD, age_folders, good, jpeg, tree, write
 

@@ -16,10 +16,10 @@ from faceaug.clean import CleanPolicy, CleanReport, candidates, clean_folder, ne
 from faceaug.clean.cache import open_cache
 from faceaug.clean.hashes import hash_object, phash_words
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
-from faceaug.data.folder import list_folder
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.errors import ArgumentError
 from faceaug.storage.files import write_bytes
+from faceaug.storage.walk import list_folder
 from tests.clean.test_verify import detailed
 from tests.clean.zoo import age_folders, tree, write
 from tests.conftest import picture

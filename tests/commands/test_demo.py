@@ -11,8 +11,9 @@ import pytest
 from faceaug import undo_clean
 from faceaug.commands import demo
 from faceaug.commands.demo import DemoReport, run_demo
-from faceaug.data.folder import FaceFolder, list_folder
+from faceaug.data.folder import FaceFolder
 from faceaug.errors import RefusedError
+from faceaug.storage.walk import list_folder
 
 
 class Links(HTMLParser):

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from faceaug.data.folder import FaceFolder, list_folder, table_paths
+from faceaug.data.folder import FaceFolder, table_paths
 from faceaug.data.image import encode_png
 from faceaug.draws import stream
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, RefusedError
+from faceaug.storage.walk import list_folder
 from tests.conftest import picture
 
 PNG = encode_png(picture(0, height=10, width=8))

@@ -16,10 +16,10 @@ import pytest
 
 from faceaug import clean
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.data.folder import list_folder
 from faceaug.errors import FaceAugError, JournalError, RefusedError
 from faceaug.storage.disk import Disk
 from faceaug.storage.journal import Move, open_journal
+from faceaug.storage.walk import list_folder
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, tree, write
 
 CALLS = ("append", "sync", "sync_folder", "make_folder", "rename_folder", "link", "unlink", "rename", "set_mtime")

@@ -16,10 +16,10 @@ import pytest
 from benchmarks.reliability.folders import Crash, HookedDisk
 
 from faceaug.clean import clean_folder, undo_clean
-from faceaug.data.folder import list_folder
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.storage.files import existing_folder
 from faceaug.storage.journal import Move, open_journal
+from faceaug.storage.walk import list_folder
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, tree, write
 
 

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 
 from faceaug.data.image import decode
-from faceaug.reports.shell import contact_sheet, grid, html_image, html_page, html_table, text_table
+from faceaug.presentation import html_table, text_table
+from faceaug.reports.shell import contact_sheet, grid, html_image, html_page
 from tests.conftest import picture
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from faceaug.clean import clean_folder, undo_clean
-from faceaug.data.folder import File, list_folder
 from faceaug.errors import Interrupted, JournalError, RefusedError
 from faceaug.storage.disk import Disk
 from faceaug.storage.journal import Journal, Move, Outcome, open_journal, read_journal
 from faceaug.storage.moves import Step, encode_record, order_steps, read_history
+from faceaug.storage.walk import File, list_folder
 from tests.clean.zoo import age_folders, contents, messy, tree, write
 
 

@@ -19,9 +19,9 @@ import PIL
 
 from faceaug.clean.signatures import LOOKS, VERSION, Signature
 from faceaug.clean.verify import PairEvidence
-from faceaug.data.folder import File
 from faceaug.data.image import load_cv2
 from faceaug.storage.files import remove_output
+from faceaug.storage.walk import File
 
 _BATCH = 2_000  # files written at once: so many are read again after a kill
 _TABLES = """

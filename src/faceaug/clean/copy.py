@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
-from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
+from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
 from faceaug.data.metadata import METADATA_NAMES, read_metadata
 from faceaug.data.standing import CLEANED
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
@@ -19,6 +19,7 @@ from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
 from faceaug.storage.moves import Move
+from faceaug.storage.walk import File, Listing, list_folder
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")

@@ -13,7 +13,7 @@ from faceaug.clean.signatures import Signature
 from faceaug.clean.tiers import Tier
 from faceaug.clean.verify import PairEvidence
 from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, Annotations
-from faceaug.data.folder import File
+from faceaug.storage.walk import File
 
 PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 

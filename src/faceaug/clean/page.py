@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
 from faceaug.errors import printable
+from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.gallery import Group, Shown, bars_svg, groups_html
-from faceaug.reports.shell import html_page, html_table
+from faceaug.reports.shell import html_page
 from faceaug.storage.state import state_folder
 
 if TYPE_CHECKING:

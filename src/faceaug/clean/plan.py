@@ -18,22 +18,13 @@ from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.data.annotations import Annotations, Table, join_tables, read_table, unknown
-from faceaug.data.folder import (
-    FaceFolder,
-    File,
-    Layout,
-    Listing,
-    find_layout,
-    last_part,
-    list_folder,
-    table_names,
-    table_paths,
-)
+from faceaug.data.folder import FaceFolder, Layout, find_layout, table_names, table_paths
 from faceaug.data.metadata import METADATA_NAMES, read_metadata
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
+from faceaug.storage.walk import File, Listing, last_part, list_folder
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from faceaug.clean.cache import Cache
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
-from faceaug.data.folder import File
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
+from faceaug.storage.walk import File
 
 
 @dataclass(frozen=True, slots=True, eq=False)

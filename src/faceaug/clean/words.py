@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from faceaug.data.folder import LINK
 from faceaug.errors import printable
-from faceaug.presentation import argument
-from faceaug.reports.shell import text_table
+from faceaug.presentation import argument, text_table
+from faceaug.storage.walk import LINK
 
 if TYPE_CHECKING:
     from faceaug.clean.report import CleanReport, SetAside

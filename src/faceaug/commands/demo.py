@@ -24,9 +24,9 @@ from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.draws import permutation
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
-from faceaug.presentation import Fact, Presentation
+from faceaug.presentation import Fact, Presentation, html_table
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.reports.shell import grid, html_image, html_page, html_table
+from faceaug.reports.shell import grid, html_image, html_page
 from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model

@@ -19,8 +19,8 @@ from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.pictures import small_picture
 from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
+from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
-from faceaug.reports.shell import html_table
 
 _UNSEEN = 5_000  # real faces of the control
 _LEARNT, _SHOWN = 5_000, 2_000  # faces whose features are compared: training, and generated or unseen

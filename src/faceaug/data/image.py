@@ -32,7 +32,6 @@ from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
 __all__ = [
     "DEFAULT_LIMITS",
-    "SUFFIXES",
     "Format",
     "Header",
     "Image8",
@@ -50,7 +49,6 @@ __all__ = [
 ]
 
 Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DEFAULT_LIMITS = Limits()
 _HEAD = 2**16  # bytes of a JPEG that nearly always hold its size
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from faceaug.data.image import Image8
 from faceaug.evaluate.report import EvaluationReport, Pictures
-from faceaug.reports.shell import contact_sheet, grid, html_image, html_page, html_table
+from faceaug.presentation import html_table
+from faceaug.reports.shell import contact_sheet, grid, html_image, html_page
 
 _COLUMNS = 8
 _WIDTH, _HEIGHT, _BINS = 640, 160, 48

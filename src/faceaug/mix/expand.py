@@ -261,9 +261,9 @@ def expand_dataset(
             large as ``size``, without a size "faces-64"; with ``balance`` one that obeys attributes.
         size: side in pixels, or (width, height). None leaves every picture as large as it is; with synthetic faces all
             must then have one size, once they are cut.
-        crop: "center178", "center140", "square" or "none", see ``faceaug.data.crop``. None cuts real faces as the
-            model's training pictures were cut where there are synthetic faces, and not at all without. The aspect ratio
-            is always kept: a picture of another shape than ``size`` is fitted in, with black edges.
+        crop: "center178", "center140", "square" or "none", see ``faceaug.data.crop``. None crops real faces like the
+            model's training pictures if there are synthetic faces, else not at all. The aspect ratio is always kept: a
+            picture of another shape than ``size`` is fitted in, with black edges.
         partition: "train", "val", "test" or "all". By default the train rows where a table has any, else all rows,
             with a warning. Synthetic faces never enter validation or test rows.
         filter: leave out synthetic faces that are flat, unlike real faces, copies of a real face or of each other, or

@@ -16,7 +16,8 @@ from faceaug.errors import ImageError
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.report import REASON_WORDS, ExpandReport
 from faceaug.mix.shares import Share
-from faceaug.reports.shell import grid, html_image, html_page, html_table
+from faceaug.presentation import html_table
+from faceaug.reports.shell import grid, html_image, html_page
 
 _SHOWN = 28  # faces of each sheet
 _SIDE = 256  # pixels of the largest picture that a sheet shows as it is

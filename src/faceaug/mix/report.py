@@ -13,8 +13,7 @@ from faceaug.mix.filter import unlike_share
 from faceaug.mix.registration import Framing, why_unlike
 from faceaug.mix.shares import TELLING, Share
 from faceaug.mix.synthetic import MANY
-from faceaug.presentation import Fact, Presentation, argument
-from faceaug.reports.shell import text_table
+from faceaug.presentation import Fact, Presentation, argument, text_table
 
 REASON_WORDS = {
     "flat": "flat",

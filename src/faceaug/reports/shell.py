@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
-from numbers import Integral, Real
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -71,37 +70,12 @@ def html_page(title: str, body: str) -> str:
     return _SHELL.format(title=html.escape(title), body=body)
 
 
-def html_table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
-    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits."""
-    head = f"<thead><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in header)}</tr></thead>" if header else ""
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table>{head}<tbody>{lines}</tbody></table>"
-
-
 def html_image(image: Image8, *, alt: str, lossless: bool = True) -> str:
     """An ``<img>`` with the picture inside it, so that the page is one file."""
     data, kind = (encode_png(image), "png") if lossless else (encode_jpeg(image, quality=85), "jpeg")
     height, width = image.shape[:2]
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return f'<img src="{source}" alt="{html.escape(alt, quote=True)}" width="{width}" height="{height}" loading="lazy">'
-
-
-def text_table(rows: Sequence[tuple[str, int]]) -> str:
-    """The small table at the end of a summary: names left, counts right."""
-    if not rows:
-        return ""
-    left = max(len(name) for name, _ in rows)
-    right = max(len(f"{count:,}") for _, count in rows)
-    return "\n".join(f"  {name:<{left}}  {count:>{right},}" for name, count in rows)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool | np.bool):
-        return f"<td>{value}</td>"
-    if isinstance(value, Real):
-        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
-        return f'<td class="n">{text}</td>'
-    return f"<td>{html.escape(str(value))}</td>"
 
 
 def _fitted(image: Image8, cell: int) -> Image.Image:

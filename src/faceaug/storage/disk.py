@@ -9,8 +9,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from faceaug.data.folder import File
 from faceaug.storage.files import sync_folder
+from faceaug.storage.walk import File
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100

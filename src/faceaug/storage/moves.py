@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
-from faceaug.data.folder import File
 from faceaug.errors import JournalError, printable
 from faceaug.presentation import Fact, Presentation
+from faceaug.storage.walk import File
 
 Record: TypeAlias = dict[str, Any]
 GROUP = 256  # moves per fsync of the journal: durability then costs about a quarter of the time instead of nearly all
