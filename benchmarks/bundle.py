@@ -20,7 +20,8 @@ from machine import facts
 
 from faceaug.evaluate import evaluate_source
 from faceaug.synthesize.cards import model_card
-from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, ModelConfig, load_model, save_model
+from faceaug.synthesize.config import ModelConfig
+from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, load_model, save_model
 from faceaug.train.checkpoint import checkpoints
 from faceaug.train.export import export_model
 

@@ -17,12 +17,12 @@ from faceaug.synthesize import SyntheticFaceSource, classifier as module
 from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
 from faceaug.synthesize.classifier import (
     AttributeClassifier,
-    ClassifierConfig,
     as_input,
     bundled_classifiers,
     load_classifier,
     save_classifier,
 )
+from faceaug.synthesize.config import ClassifierConfig
 
 NAMES = ("Smiling", "Male", "Bald")
 CONFIG = ClassifierConfig(

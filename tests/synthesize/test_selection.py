@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.synthesize import SyntheticFaceSource, selection
-from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig
+from faceaug.synthesize.classifier import AttributeClassifier
+from faceaug.synthesize.config import ClassifierConfig
 from faceaug.synthesize.selection import RANGE, Selection
 
 SMILING = {"Smiling": 1}

@@ -10,8 +10,9 @@ from typing import Any
 from faceaug.data.image import load_cv2
 from faceaug.errors import FaceAugError
 from faceaug.presentation import Fact, Presentation
-from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, ClassifierConfig, load_classifier
-from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
+from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, load_classifier
+from faceaug.synthesize.config import ClassifierConfig, ModelConfig
+from faceaug.synthesize.weights import BUNDLED, load_model
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
 _EXTRAS = {

@@ -1,9 +1,10 @@
 """Faces of nobody from a pretrained generator."""
 
+from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.networks import Discriminator, Generator, build_network, conv, deconv
 from faceaug.synthesize.source import SynthesisReport, SyntheticFaceSource
 from faceaug.synthesize.toggles import toggle_sheet
-from faceaug.synthesize.weights import Model, ModelConfig, bundled_models, load_model, save_model
+from faceaug.synthesize.weights import Model, bundled_models, load_model, save_model
 
 __all__ = [
     "Discriminator",

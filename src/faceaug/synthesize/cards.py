@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from faceaug.synthesize.weights import ModelConfig
+from faceaug.synthesize.config import ModelConfig
 
 _CELEBA = "LicenseRef-CelebA-NonCommercial"
 _CELEBA_TERMS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from faceaug.data.crop import CROPS, Crop
+from faceaug.data.crop import CROPS
 from faceaug.errors import ArgumentError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
 from faceaug.synthesize.attribute_network import SIDE, AttributeNetwork, Block
 from faceaug.synthesize.classifier_card import classifier_card
+from faceaug.synthesize.config import CLASSIFIER_ARCHITECTURE, CLASSIFIER_FORMAT, ClassifierConfig
 from faceaug.synthesize.weights import (
     BUNDLED_FOLDER,
     CARD,
@@ -33,7 +34,6 @@ from faceaug.synthesize.weights import (
 )
 
 DEFAULT_CLASSIFIER = "attributes-64"
-ARCHITECTURE, FORMAT = "attributes-resnet", 1
 # SHA-256 of the weights in the wheel, as for the generators.
 BUNDLED_CLASSIFIERS: dict[str, str] = {
     "attributes-64": "01f83ad56e60b152fb3a11d7b3a026e9ea427e620d4491affde7d1483d1795b0",
@@ -41,38 +41,6 @@ BUNDLED_CLASSIFIERS: dict[str, str] = {
 LEAST_SIDE = 16  # pixels: below, nothing of a face is left
 _BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
 _MOST = 4096  # attributes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassifierConfig:
-    """What is needed to build a classifier and to read its answers.
-
-    Attributes:
-        name: of the model.
-        architecture: "attributes-resnet".
-        size: height and width of what it looks at, pixels; other faces are resized.
-        crop: how pictures were cut before training; see ``faceaug.data.crop``.
-        attributes: what its outputs mean, in order.
-        prevalence: share of the training faces that have each attribute, 0 to 1.
-        balanced_accuracy: mean of the shares of faces with and without each attribute that are recognised, on training
-            faces that were held back.
-        license: licence of the weights.
-        training: facts about the run that made them, for the card.
-        sha256: of the weights file.
-        format: version of this layout.
-    """
-
-    name: str
-    architecture: str = ARCHITECTURE
-    size: int = SIDE
-    crop: Crop = "center178"
-    attributes: tuple[str, ...]
-    prevalence: tuple[float, ...]
-    balanced_accuracy: tuple[float, ...]
-    license: str = "unknown"
-    training: dict[str, Any]
-    sha256: str = ""
-    format: int = FORMAT
 
 
 class AttributeClassifier:
@@ -197,10 +165,11 @@ def read_classifier_config(folder: Path) -> ClassifierConfig:
     path = folder / CONFIG
     try:
         found = json.loads(read_part(path.resolve()))
-        if found.get("architecture") != ARCHITECTURE or found.get("format") != FORMAT:
+        if found.get("architecture") != CLASSIFIER_ARCHITECTURE or found.get("format") != CLASSIFIER_FORMAT:
             raise WeightsError(
                 f"{printable(path)}: format {found.get('format')}, architecture {found.get('architecture')!r}: "
-                f"expected format {FORMAT}, architecture {ARCHITECTURE!r}; this is no attribute classifier, or a newer "
+                f"expected format {CLASSIFIER_FORMAT}, architecture {CLASSIFIER_ARCHITECTURE!r}; this is no attribute "
+                "classifier, or a newer "
                 "faceaug may read it"
             )
         known = {f.name: found[f.name] for f in fields(ClassifierConfig) if f.name in found}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faceaug.synthesize.cards import terms
-
-if TYPE_CHECKING:
-    from faceaug.synthesize.classifier import ClassifierConfig
+from faceaug.synthesize.config import ClassifierConfig
 
 
 def classifier_card(config: ClassifierConfig, metrics: dict[str, Any] | None) -> str:

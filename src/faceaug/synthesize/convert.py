@@ -18,9 +18,10 @@ from faceaug.data.crop import Crop
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
 from faceaug.storage.files import explained, prepare_output, write_bytes
+from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.graph import onnx_graph
 from faceaug.synthesize.networks import SIZES
-from faceaug.synthesize.weights import CONFIG, Model, ModelConfig, build_generator, save_model
+from faceaug.synthesize.weights import CONFIG, Model, build_generator, save_model
 
 PARITY = 1e-4  # largest difference between the two runtimes, in the generator's units of -1 to 1
 _NESTS = ("state_dict", "model_state_dict", "generator", "generator_state_dict", "netG", "G")

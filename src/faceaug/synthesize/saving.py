@@ -12,28 +12,59 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES
+from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import DATASET, ManifestWriter, Row
 from faceaug.errors import ArgumentError
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
-
-if TYPE_CHECKING:
-    from faceaug.synthesize.source import SyntheticFaceSource
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 _AT_ONCE = 8 * BLOCK  # faces made before their files are written
 _SHARD = 1000  # faces per tar file
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
+
+
+class Faces(Protocol):
+    """What is written: a ``SyntheticFaceSource``, or anything else that numbers its faces."""
+
+    seed: int
+    truncation: float | None
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's."""
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """Attributes asked of every face, 1 or -1."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether faces are selected by a classifier."""
+
+    @property
+    def selection(self) -> tuple[SelectionReport, ...]:
+        """What the selection cost so far."""
+
+    def pictures(self, start: int, n: int) -> list[Image8]:
+        """Faces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
+
+    def target(self, k: int) -> Target:
+        """The target of face ``k``."""
+
+    def provenance(self) -> dict[str, Any]:
+        """What decides the faces."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -67,7 +98,7 @@ class SynthesisReport(Presentation):
 
 
 def save_faces(
-    source: SyntheticFaceSource, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
+    source: Faces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
 ) -> SynthesisReport:
     """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
     if count < 1:
@@ -84,7 +115,7 @@ def save_faces(
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 
 
-def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) -> bytes:
+def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
     """Face k, uint8 (H, W, 3), as the bytes of a PNG that says what it is, or of a JPEG."""
     if ending == "jpg":
         return encode_jpeg(face)
@@ -96,7 +127,7 @@ def encode_face(source: SyntheticFaceSource, face: Image8, k: int, ending: str) 
     return encode_png(face, text=text, quick=True)
 
 
-def _write_files(source: SyntheticFaceSource, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
+def _write_files(source: Faces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
     with (
         closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
         progress.phase("generating", count, "faces", start=manifest.done) as phase,
@@ -112,7 +143,7 @@ def _write_files(source: SyntheticFaceSource, folder: Path, count: int, progress
     return count
 
 
-def _made_ahead(source: SyntheticFaceSource, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
+def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
     """Files of faces ``start`` to ``count - 1``, many at once; while some are written the next are made.
 
     Making them waits little for the interpreter. More threads to write them do not help: a folder takes one file at a
@@ -138,14 +169,14 @@ def _made_ahead(source: SyntheticFaceSource, start: int, count: int, ending: str
             yield files
 
 
-def _row(source: SyntheticFaceSource, name: str, k: int, digest: str) -> Row:
+def _row(source: Faces, name: str, k: int, digest: str) -> Row:
     return Row(
         file_name=name, target=source.target(k), model=source.config.name, seed=source.seed, key=k, sha256=digest,
         requested=source.asked,
     )  # fmt: skip
 
 
-def _write_shards(source: SyntheticFaceSource, folder: Path, count: int, progress: Progress) -> int:
+def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -> int:
     spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
     missing = [(k, span) for k, span in enumerate(spans) if not (folder / f"{k:06d}.tar").is_file()]
     done = count - sum(len(span) for _, span in missing)
@@ -161,7 +192,7 @@ def _write_shards(source: SyntheticFaceSource, folder: Path, count: int, progres
     return len(spans)
 
 
-def _add_sample(tar: tarfile.TarFile, source: SyntheticFaceSource, k: int, face: Image8) -> None:
+def _add_sample(tar: tarfile.TarFile, source: Faces, k: int, face: Image8) -> None:
     facts: dict[str, Any] = {"synthetic": True, "seed": source.seed, "key": k} | source.provenance()
     told = np.asarray(source.target(k)["attributes"])
     if told.any():

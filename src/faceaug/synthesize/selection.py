@@ -21,8 +21,8 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize.classifier import AttributeClassifier, load_classifier
+from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
-from faceaug.synthesize.weights import ModelConfig
 
 Make: TypeAlias = Callable[[int, int], Tensor]
 RANGE = 2**18  # faces of the stream that belong to one block of chosen ones

@@ -21,13 +21,14 @@ from faceaug.reports.shell import grid
 from faceaug.storage.files import explained, write_bytes
 from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
+from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
 from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
 from faceaug.synthesize.selection import Chooser, SelectionReport
-from faceaug.synthesize.weights import Model, ModelConfig, default_model, load_model
+from faceaug.synthesize.weights import Model, default_model, load_model
 
 __all__ = [
     "BLOCK", "FILE_FORMATS", "SYNTHETIC", "FileFormat", "SynthesisReport", "SyntheticFaceSource", "synthetic_target",

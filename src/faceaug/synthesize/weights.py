@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -20,18 +20,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
 from torch import Tensor, nn
 
-from faceaug.data.crop import CROPS, Crop
+from faceaug.data.crop import CROPS
 from faceaug.data.image import Limits, read_bytes
 from faceaug.data.tables import ATTRIBUTES
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
 from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.conditional import FilmGenerator
-from faceaug.synthesize.networks import SIZE, SIZES, Generator
+from faceaug.synthesize.config import ARCHITECTURES, FORMAT, ModelConfig
+from faceaug.synthesize.networks import SIZES, Generator
 
 DEFAULT_MODEL = "faces-64"  # where neither a model nor a size is named
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-FORMAT = 1
 BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of the weights in the wheel: a bundled model is what was reviewed, whatever its config.json says.
 BUNDLED = {
@@ -39,46 +39,9 @@ BUNDLED = {
     "dcgan-32-report": "4e70d341dab9b465a196c1d3bcd1c1f7fdadeed673f82bd5e6694cd038757225",
     "faces-64": "2da9c47df2a017c4aa1e3f97b72722df3fee4a59147ee1360ad71f8cd6253069",
 }
-Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
 _ROWS = "attributes.rows"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """What is needed to build a generator and to put its faces beside real ones.
-
-    Attributes:
-        name: of the model.
-        architecture: "dcgan", or "film-subpixel", which obeys attributes.
-        size: height and width of a face, pixels.
-        crop: how real pictures were cut before training; see ``faceaug.data.crop``.
-        z_size: length of the latent vector.
-        conv_dim: width of the network.
-        attributes: names of those it obeys, in the order of its input; empty where it knows none.
-        embedding: numbers that stand for the attributes in the network.
-        latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
-        license: licence of the weights.
-        training: facts about the run that made them, for the card.
-        sha256: of the weights file.
-        format: version of this layout.
-    """
-
-    name: str
-    architecture: Architecture = "dcgan"
-    size: int = SIZE
-    crop: Crop = "center178"
-    z_size: int = 100
-    conv_dim: int = 64
-    attributes: tuple[str, ...] = ()
-    embedding: int = 0
-    latent: str = "normal"
-    license: str = "unknown"
-    training: dict[str, Any]
-    sha256: str = ""
-    format: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)

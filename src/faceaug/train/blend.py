@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from faceaug.errors import ArgumentError, printable
-from faceaug.synthesize.weights import ModelConfig, load_model, save_model
+from faceaug.synthesize.config import ModelConfig
+from faceaug.synthesize.weights import load_model, save_model
 from faceaug.train.config import TrainConfig
 from faceaug.train.export import renew_statistics
 from faceaug.train.record import lineage

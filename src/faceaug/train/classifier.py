@@ -29,7 +29,8 @@ from faceaug.progress import Progress, Show, open_progress
 from faceaug.progress.phases import Phase
 from faceaug.storage.files import explained, finish_output
 from faceaug.synthesize.attribute_network import AttributeNetwork
-from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig, load_classifier, save_classifier
+from faceaug.synthesize.classifier import AttributeClassifier, load_classifier, save_classifier
+from faceaug.synthesize.config import ClassifierConfig
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
 from faceaug.train.lessons import ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, get_args
 from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
+from faceaug.synthesize.config import ARCHITECTURES, Architecture, ModelConfig
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
-from faceaug.synthesize.weights import ARCHITECTURES, Architecture, ModelConfig
 from faceaug.train.backbones import BACKBONES, BackboneName
 
 Precision: TypeAlias = Literal["auto", "fp32", "bf16"]

@@ -13,7 +13,8 @@ from typing import Any, Protocol, TextIO
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
-from faceaug.synthesize.weights import ModelConfig, find_model, read_config as read_model_config
+from faceaug.synthesize.config import ModelConfig
+from faceaug.synthesize.weights import find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 
 RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
