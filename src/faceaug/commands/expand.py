@@ -15,7 +15,7 @@ from faceaug.errors import ArgumentError
 from faceaug.evaluate.copies import find_copies
 from faceaug.evaluate.features import describe, open_extractor
 from faceaug.evaluate.neighbours import meet, surround
-from faceaug.mix.expand import ExpandedDataset
+from faceaug.mix.mixture import Mixture
 from faceaug.mix.pictures import small_picture
 from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
@@ -45,7 +45,7 @@ def replay_to(
     return made
 
 
-def audit(dataset: ExpandedDataset, progress: Progress = SILENT) -> Appendix:
+def audit(dataset: Mixture, progress: Progress = SILENT) -> Appendix:
     """Whether the synthetic faces of a dataset show training faces again, beside the same for faces nobody has seen.
 
     Numbers only: the page goes with a set that holds no real face.
@@ -99,7 +99,7 @@ def _authenticity(
     return found
 
 
-def _unseen_rows(dataset: ExpandedDataset) -> NDArray[np.int64]:
+def _unseen_rows(dataset: Mixture) -> NDArray[np.int64]:
     """Validation rows, else test rows, that the dataset is not made from."""
     known = dataset.real.annotations
     for name in (name for name in PARTITIONS if name not in {"train", ALL}):
@@ -111,7 +111,7 @@ def _unseen_rows(dataset: ExpandedDataset) -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
-def _real(dataset: ExpandedDataset, rows: NDArray[np.int64], progress: Progress) -> NDArray[np.uint8]:
+def _real(dataset: Mixture, rows: NDArray[np.int64], progress: Progress) -> NDArray[np.uint8]:
     """Real faces as the model saw them: uint8 (n, 3, H, W), without those that cannot be read."""
     side, crop = dataset.synthetic.shape[-1], dataset.frame.crop
     with progress.phase("reading", len(rows), "pictures") as phase:

@@ -7,9 +7,9 @@ The plan is made first, as data; then item i is a function of (seed, epoch, i) a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,24 +24,22 @@ from faceaug.data.crop import Crop, words_of
 from faceaug.data.folder import Target
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
-from faceaug.mix.balance import Balance, balanced_columns, parse_balance
+from faceaug.mix.balance import Balance, parse_balance
+from faceaug.mix.blocks import FileFormat
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.framing import SizeLike, Wishes, choose_frame
 from faceaug.mix.generators import Generators, ModelLike
-from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
-from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan, is_held_out, make_plan
+from faceaug.mix.item import Frame
+from faceaug.mix.mixture import Mixture
+from faceaug.mix.plan import Plan, is_held_out, make_plan
 from faceaug.mix.real import Faces, RealFaces
-from faceaug.mix.sampler import EpochDataset, EpochSampler
-from faceaug.mix.shares import Share, measure_shares
-from faceaug.mix.synthetic import SyntheticFaces
+from faceaug.mix.report import ExpandReport
+from faceaug.mix.sampler import EpochSampler
+from faceaug.mix.save import save_dataset
 from faceaug.progress import Show, open_progress
 
-if TYPE_CHECKING:
-    from faceaug.mix.blocks import FileFormat
-    from faceaug.mix.report import ExpandReport
 
-
-class ExpandedDataset(EpochDataset):
+class ExpandedDataset(Mixture):
     """What ``expand_dataset`` returns: a map-style dataset of (uint8 (3, H, W) tensor, target dict).
 
     Attributes:
@@ -68,29 +66,12 @@ class ExpandedDataset(EpochDataset):
         synthetic_weight: float = 1.0,
         no_synthetic: str = "",
     ) -> None:
-        super().__init__(seed)
-        self.no_synthetic = no_synthetic
-        self.plan, self.frame, self.real, self.recipe = plan, frame, real, recipe
-        self.generators = generators if plan.synthetic else None
-        self.synthetic_weight, self.wanted, self.filtered = synthetic_weight, wanted, filtered
-        self.made_with: dict[str, Any] = {
-            "seed": self.seed, "size": frame.words, "crop": frame.crop, "real": plan.real,
-            "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "filter": filtered,
-            "synthetic_weight": synthetic_weight, "recipe": "default" if recipe is None else recipe.to_json(),
-        }  # fmt: skip
-        models = self.generators.made_with(asked=len(plan.patterns) > 0) if self.generators else None
-        self.made_with |= models or {"model": "", "model_sha256": ""}
-        self._synthetic: SyntheticFaces | None = None
+        super().__init__(
+            real, plan, frame, generators=generators, recipe=recipe, filtered=filtered, seed=seed, wanted=wanted,
+            synthetic_weight=synthetic_weight, no_synthetic=no_synthetic,
+        )  # fmt: skip
         self._transform, self._target_transform = transform, target_transform
         self._varies = plan.augmented > 0 or transform is not None or target_transform is not None
-
-    @property
-    def model(self) -> str:
-        """Name of the generator; empty where there is none."""
-        return str(self.made_with["model"])
-
-    def __len__(self) -> int:
-        return len(self.plan)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         item = self.item(index)
@@ -99,20 +80,6 @@ class ExpandedDataset(EpochDataset):
     def __repr__(self) -> str:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes())
         return f"ExpandedDataset({sizes}; {self.frame.words or 'sizes of their own'}, seed {self.seed})"
-
-    def item(self, index: int) -> Item:
-        """Item ``index`` before the user's transforms: uint8 (H, W, 3) picture, target, operations as JSON."""
-        i = self._position(index)
-        if self.plan.origin(i) == SYNTHETIC:
-            return self._synthetic_item(i)
-        row = int(self.plan.rows[i])
-        image, target = self.real.read(row), self.real.target(row) | {"weight": self.plan.weights[i]}
-        if self.plan.origin(i) == AUGMENTED:
-            return augmented_item(
-                image, target, self.frame, self.recipe, seed=self.seed, epoch=self.epoch, index=i,
-                source=self.plan.source(row),
-            )  # fmt: skip
-        return real_item(image, target, self.frame, index=i, source=self.plan.source(row))
 
     def sampler(self, *, shuffle: bool = True, balanced: bool = False) -> Sampler[int]:
         """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass.
@@ -128,74 +95,6 @@ class ExpandedDataset(EpochDataset):
             raise ArgumentError("sampler(balanced=True): the weight of every face is 0, so there is nothing to draw")
         return EpochSampler(self, shuffle=shuffle, weights=self.weights.astype(np.float64) if balanced else None)
 
-    @property
-    def weights(self) -> NDArray[np.float32]:
-        """``target["weight"]`` of every item, float32 (n,); read only."""
-        found = self.plan.weights.view()
-        found.flags.writeable = False
-        return found
-
-    def sizes(self) -> list[tuple[str, int]]:
-        """The rows of the small table: original (pictures found), real (used), augmented, synthetic, total."""
-        plan = self.plan
-        return [
-            ("original", len(self.real)),
-            ("real", plan.real),
-            ("augmented", plan.augmented),
-            ("synthetic", plan.synthetic),
-            ("total", len(plan)),
-        ]
-
-    @property
-    def shares(self) -> tuple[Share, ...]:
-        """What became of each balanced attribute; see ``faceaug.mix.shares``."""
-        return self.plan.shares if self._synthetic is None else self.shares_without([])
-
-    def shares_without(self, left_out: Sequence[int]) -> tuple[Share, ...]:
-        """The same for what is left without some items."""
-        kept = np.delete(np.arange(len(self)), left_out)
-        return measure_shares(
-            balanced_columns(self.labels(), self.wanted)[kept], self.plan.origins[kept], self.weights[kept],
-            self.wanted, balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
-        )  # fmt: skip
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Synthetic faces left out by the filter, by reason."""
-        return self.synthetic.rejected if self.generators else {}
-
-    @property
-    def synthetic(self) -> SyntheticFaces:
-        """The synthetic faces; made now, if they are not yet."""
-        if self.generators is None:
-            raise ArgumentError("there are no synthetic faces in this dataset")
-        if self._synthetic is None:
-            self.make_faces()
-        return self._synthetic  # type: ignore[return-value]  # made above
-
-    def make_faces(
-        self, *, hashes: Mapping[int, int] | None = None, progress: Show = None
-    ) -> None:  # fmt: skip
-        """Make the synthetic faces, unless they are there.
-
-        Args:
-            hashes: perceptual hashes of the real pictures, by row, where they are known already.
-            progress: see ``expand_dataset``.
-        """
-        if self.generators is not None and self._synthetic is None:
-            self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, crop=self.frame.crop, filtered=self.filtered, hashes=hashes,
-                progress=open_progress(progress),
-            )  # fmt: skip
-
-    def __getstate__(self) -> dict[str, Any]:
-        self.make_faces()  # here, not once more in every process it is sent to
-        return self.__dict__
-
-    def synthetic_key(self, index: int) -> int:
-        """The number of a synthetic item in its model's stream of faces."""
-        return int(self.synthetic.keys[index - len(self.plan.rows)])
-
     def save(
         self,
         out: Path | str,
@@ -205,21 +104,7 @@ class ExpandedDataset(EpochDataset):
         progress: Show = None,
     ) -> ExpandReport:
         """Write every item as a file; see ``faceaug.mix.save.save_dataset``."""
-        from faceaug.mix.save import save_dataset  # above this module: save needs its class
-
         return save_dataset(self, Path(out), format=format, workers=workers, progress=progress)
-
-    def labels(self) -> NDArray[np.int8]:
-        """The attributes of all items: int8 (n, 40), 0 where nothing is known."""
-        known = self.real.annotations.attributes[self.plan.rows]
-        return np.concatenate([known, self.synthetic.attributes]) if self.generators else known
-
-    def _synthetic_item(self, i: int) -> Item:
-        k, faces = i - len(self.plan.rows), self.synthetic
-        return synthetic_item(
-            faces[k], self.frame, index=i, attributes=faces.attributes[k], label=int(faces.labels[k]),
-            weight=float(self.plan.weights[i]),
-        )  # fmt: skip
 
 
 def expand_dataset(

@@ -13,7 +13,7 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.crop import crop_face
 from faceaug.data.image import Image8
 from faceaug.errors import ImageError
-from faceaug.mix.expand import ExpandedDataset
+from faceaug.mix.mixture import Mixture
 from faceaug.mix.report import REASON_WORDS, ExpandReport
 from faceaug.mix.shares import Share
 from faceaug.presentation import html_table
@@ -25,7 +25,7 @@ _BAR = 280  # pixels for a share of 1
 _BEFORE, _AFTER = "#30638e", "#d1495b"
 
 
-def expansion_page(dataset: ExpandedDataset, report: ExpandReport) -> str:
+def expansion_page(dataset: Mixture, report: ExpandReport) -> str:
     """The whole page; the same for the same folder, whenever it is made."""
     parts = [_intro(dataset, report), "<h2>Sizes</h2>", html_table(report.rows()), _filter(report)]
     parts += [_balance(dataset, report), _sheets(dataset), report.appendix.page if report.appendix else ""]
@@ -35,7 +35,7 @@ def expansion_page(dataset: ExpandedDataset, report: ExpandReport) -> str:
     return html_page("Expanded faces", "".join(parts))
 
 
-def _intro(dataset: ExpandedDataset, report: ExpandReport) -> str:
+def _intro(dataset: Mixture, report: ExpandReport) -> str:
     model = f" Synthetic faces: <code>{html.escape(dataset.model)}</code>." if dataset.plan.synthetic else ""
     warning = "<p><strong>This page shows real faces of the folder it was made from.</strong> Its terms are theirs.</p>"
     if not dataset.plan.real:
@@ -62,7 +62,7 @@ def _filter(report: ExpandReport) -> str:
     return f"<h2>Synthetic faces</h2>{text}{html_table(rows)}{why}" if rows else ""
 
 
-def _balance(dataset: ExpandedDataset, report: ExpandReport) -> str:
+def _balance(dataset: Mixture, report: ExpandReport) -> str:
     """A pair of bars for every attribute: its share before and now."""
     before = dataset.real.annotations.attributes[dataset.plan.used]
     after = dataset.labels()
@@ -114,7 +114,7 @@ def _percent(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.1%}"
 
 
-def _bars(k: int, row: int, first: float, now: float, dataset: ExpandedDataset) -> str:
+def _bars(k: int, row: int, first: float, now: float, dataset: Mixture) -> str:
     name, top, left = ATTRIBUTES[k], 20 * row, 150
     wanted = dataset.wanted.get(name)
     weight = ' font-weight="bold"' if wanted is not None else ""
@@ -137,7 +137,7 @@ def _shares(values: NDArray[np.int8], weights: NDArray[np.float32] | None = None
     return shares
 
 
-def _sheets(dataset: ExpandedDataset) -> str:
+def _sheets(dataset: Mixture) -> str:
     """Added faces of every balanced attribute, and of each kind."""
     plan, labels = dataset.plan, dataset.labels()
     kinds = {"augmented copies": (plan.real, len(plan.rows)), "synthetic faces": (len(plan.rows), len(plan))}
@@ -154,7 +154,7 @@ def _sheets(dataset: ExpandedDataset) -> str:
     return f"<h2>Added faces</h2>{''.join(parts)}" if parts else ""
 
 
-def _sheet(dataset: ExpandedDataset, places: NDArray[np.int64], text: str) -> str:
+def _sheet(dataset: Mixture, places: NDArray[np.int64], text: str) -> str:
     chosen = places[np.unique(np.linspace(0, max(len(places) - 1, 0), min(len(places), _SHOWN)).astype(int))].tolist()
     images = _alike(_readable(dataset, chosen))
     if not images:
@@ -176,7 +176,7 @@ def _alike(images: list[Image8]) -> list[Image8]:
     return [crop_face(image, "none", (side, side)) for image in images]
 
 
-def _readable(dataset: ExpandedDataset, places: Sequence[int]) -> list[Image8]:
+def _readable(dataset: Mixture, places: Sequence[int]) -> list[Image8]:
     images = []
     for place in places:
         try:

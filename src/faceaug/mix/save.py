@@ -25,8 +25,8 @@ from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
-from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.ledger import FRAMINGS, Ledger, Written
+from faceaug.mix.mixture import Mixture
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.provenance import provenance_notes
@@ -41,13 +41,13 @@ _FEW = 400  # items that are written sooner than processes have started
 
 
 def save_dataset(
-    dataset: ExpandedDataset,
+    dataset: Mixture,
     out: Path,
     *,
     format: FileFormat = "png",
     workers: int | None = None,
     progress: Show = None,
-    appendix: Callable[[ExpandedDataset, Progress], Appendix] | None = None,
+    appendix: Callable[[Mixture, Progress], Appendix] | None = None,
 ) -> ExpandReport:
     """Write every item of the current epoch as a file.
 
@@ -100,7 +100,7 @@ class _Saver:
     """Blocks in their order: what is known of done ones comes from the ledger, the rest is written."""
 
     def __init__(
-        self, dataset: ExpandedDataset, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
+        self, dataset: Mixture, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
         progress: Progress,
     ) -> None:  # fmt: skip
         self._dataset, self._out, self._ledger = dataset, out, ledger
@@ -212,7 +212,7 @@ class _Saver:
                 (self._out / name).mkdir(exist_ok=True)
 
 
-def _workers(dataset: ExpandedDataset, workers: int | None) -> int | None:
+def _workers(dataset: Mixture, workers: int | None) -> int | None:
     """None where one process per processor pays; 1 where others could not do what this one can."""
     recipe = "" if dataset.recipe is None else dataset.recipe.to_json()
     if not dataset.real.are_files or '"torchvision"' in recipe:
@@ -221,7 +221,7 @@ def _workers(dataset: ExpandedDataset, workers: int | None) -> int | None:
 
 
 def _report(
-    dataset: ExpandedDataset,
+    dataset: Mixture,
     out: Path,
     left_out: Sequence[tuple[int, str]],
     framed: dict[str, tuple[str, ...]],
@@ -249,13 +249,13 @@ def _report(
     )  # fmt: skip
 
 
-def _area(dataset: ExpandedDataset) -> float:
+def _area(dataset: Mixture) -> float:
     """Pixels of a picture, about."""
     size = dataset.frame.size
     return size[0] * size[1] if size else dataset.real.mean_area(dataset.plan.used.tolist())
 
 
-def _framed(dataset: ExpandedDataset, items: Sequence[Written]) -> dict[str, tuple[str, ...]]:
+def _framed(dataset: Mixture, items: Sequence[Written]) -> dict[str, tuple[str, ...]]:
     """Names of the real pictures that were cropped, padded or resized."""
     found: dict[str, list[str]] = {name: [] for name in FRAMINGS}
     for item in sorted((item for item in items if item.framed), key=lambda item: item.index):
@@ -266,7 +266,7 @@ def _framed(dataset: ExpandedDataset, items: Sequence[Written]) -> dict[str, tup
     return {name: tuple(names) for name, names in found.items()}
 
 
-def _repeated(dataset: ExpandedDataset, items: Sequence[Written]) -> tuple[tuple[str, str], ...]:
+def _repeated(dataset: Mixture, items: Sequence[Written]) -> tuple[tuple[str, str], ...]:
     """Real pictures that are, cut and sized, another one over again: (its name, the name of the first)."""
     first: dict[str, int] = {}
     found = []
@@ -278,7 +278,7 @@ def _repeated(dataset: ExpandedDataset, items: Sequence[Written]) -> tuple[tuple
     return tuple((name(int(rows[one])), name(int(rows[other]))) for one, other in found)
 
 
-def _identity(dataset: ExpandedDataset, format: FileFormat) -> dict[str, Any]:
+def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
     """What must be equal for an unfinished folder to be continued."""
     names = [dataset.real.name(row) for row in dataset.plan.used.tolist()]
     return {
@@ -297,7 +297,7 @@ def _versions() -> dict[str, str]:
     return {"faceaug": version("faceaug"), "python": platform.python_version()} | versions
 
 
-def _written_sizes(dataset: ExpandedDataset, left_out: list[int]) -> tuple[tuple[str, int], ...]:
+def _written_sizes(dataset: Mixture, left_out: list[int]) -> tuple[tuple[str, int], ...]:
     real = sum(index < dataset.plan.real for index in left_out)
     missing = {"real": real, "augmented": len(left_out) - real, "total": len(left_out)}
     return tuple((name, count - missing.get(name, 0)) for name, count in dataset.sizes())
