@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bisect
+import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import numpy as np
 from faceaug.augment.labels import LabelSwap, checked_label_swap
 from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import set_field
+from faceaug.augment.registry import transforms
 from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
 from faceaug.augment.torchvision import TorchvisionStep, is_v2
 from faceaug.augment.transform import Key, Params, Transform, checked_key, first_sides, slot_name
@@ -119,8 +121,6 @@ class Compose(Transform):
         Raises:
             ArgumentError: not JSON, or an unknown name or option; the message lists the valid ones.
         """
-        from faceaug.augment.recipe import build
-
         try:
             recipe = json.loads(text)
         except ValueError as error:
@@ -212,3 +212,65 @@ def _checked_weights(weights: Any, count: int) -> tuple[float, ...]:
     if len(values) != count or not all(0 <= v < np.inf for v in values) or sum(values) <= 0:
         raise ArgumentError(f"weights={weights!r}: expected {count} numbers, none negative, not all 0")
     return values
+
+
+_NESTED = ("Compose", "OneOf")
+
+
+def build(recipe: Any) -> Compose:
+    """The Compose that a recipe describes: a mapping with ``transform``, a list of mappings, or ``preset``, or both.
+
+    Raises:
+        ArgumentError: an unknown name or option; the message lists the valid ones.
+    """
+    if isinstance(recipe, dict) and "preset" in recipe and "name" not in recipe:
+        others = {key: value for key, value in recipe.items() if key != "preset"}
+        first = {"name": "Preset", "preset": recipe["preset"]}
+        recipe = {**others, "transform": [first, *_listed(others.get("transform", []))]}
+    if not isinstance(recipe, dict) or not recipe.keys() & {"transform", "name"}:
+        raise ArgumentError(
+            'a recipe lists transforms: in TOML a [[transform]] with name = "Rotate" for each; or preset = "light"'
+        )
+    made = _build({"name": "Compose", **recipe}, "recipe")
+    return made if isinstance(made, Compose) else Compose([made])
+
+
+def _build(entry: Any, where: str) -> Transform:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise ArgumentError(f'{where}: expected a mapping with a name, such as name = "Rotate"')
+    name = entry["name"]
+    known = transforms()
+    if "torchvision" in entry:
+        raise ArgumentError(f"{where}: {name} is torchvision's; a recipe file holds transforms of faceaug and your own")
+    if "text" in entry:
+        raise ArgumentError(
+            f"{where}: {name} was written for the log only, because its options are not the fields of a dataclass; "
+            "make it one, without an __init__ of its own"
+        )
+    if name not in known:
+        raise ArgumentError(
+            f"{where}: unknown transform {name!r}{_meant(name, known)}; known: {', '.join(known)}. One of your own is "
+            "known once the module that defines it is imported"
+        )
+    valid = [option.name for option in fields(known[name]) if option.name != "transforms"]
+    valid += ["transform"] if name in _NESTED else []
+    options = {key: value for key, value in entry.items() if key != "name"}
+    for key in options:
+        if key not in valid:
+            raise ArgumentError(f"{where}: {name} has no option {key!r}{_meant(key, valid)}; it has {', '.join(valid)}")
+    if name in _NESTED:
+        inner = _listed(options.pop("transform", []), where)
+        options["transforms"] = [_build(each, f"transform {k + 1}") for k, each in enumerate(inner)]
+    made: Transform = known[name](**options)
+    return made
+
+
+def _listed(value: Any, where: str = "recipe") -> list[Any]:
+    if not isinstance(value, list):
+        raise ArgumentError(f"{where}: transform: expected a list; in TOML write it in double brackets")
+    return value
+
+
+def _meant(word: str, valid: Any) -> str:
+    close = difflib.get_close_matches(word, list(valid), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

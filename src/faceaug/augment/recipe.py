@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from faceaug.augment.blur import GaussianBlur, MotionBlur
-from faceaug.augment.compose import Compose, OneOf
+from faceaug.augment.compose import Compose, OneOf, build
 from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import one_of
 from faceaug.augment.sample import Sample
 from faceaug.augment.transform import Params, Transform
-from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
+from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist
 from faceaug.draws import Dice, check_seed
 from faceaug.errors import ArgumentError, printable
 
@@ -56,17 +54,6 @@ class Preset(Transform):
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply what was drawn."""
         _preset(self.preset, params["side"]).apply(sample, params)
-
-
-TRANSFORMS: dict[str, type[Transform]] = {
-    kind.__name__: kind
-    for kind in (
-        Rotate, HorizontalFlip, VerticalFlip, Stretch, Twist, Elastic, Perspective,
-        GaussianBlur, MotionBlur,
-        OneOf, Compose, Preset,
-    )
-}  # fmt: skip
-_NESTED = ("Compose", "OneOf")
 
 
 def default_recipe(size: int | Size, *, seed: int = 0) -> Compose:
@@ -172,68 +159,3 @@ def load_recipe(path: Path | str) -> Compose:
         return build(recipe)
     except ArgumentError as error:
         raise ArgumentError(f"{printable(path)}: {error}") from error
-
-
-def describe(transform: Transform) -> dict[str, Any]:
-    """A transform as JSON data: its name and every option; of a torchvision transform its text, for logs."""
-    if type(transform) is not TRANSFORMS.get(transform.name):
-        return {"name": transform.name, "torchvision": repr(getattr(transform, "transform", transform))}
-    known: dict[str, Any] = {"name": transform.name}
-    for option in fields(transform):
-        value = getattr(transform, option.name)
-        if option.name == "transforms":
-            known["transform"] = [describe(inner) for inner in value]
-        elif value is not None or option.default is not None:
-            known[option.name] = value
-    return known
-
-
-def build(recipe: Any) -> Compose:
-    """The Compose that a recipe describes: a mapping with ``transform``, a list of mappings, or ``preset``, or both.
-
-    Raises:
-        ArgumentError: an unknown name or option; the message lists the valid ones.
-    """
-    if isinstance(recipe, dict) and "preset" in recipe and "name" not in recipe:
-        others = {key: value for key, value in recipe.items() if key != "preset"}
-        first = {"name": "Preset", "preset": recipe["preset"]}
-        recipe = {**others, "transform": [first, *_listed(others.get("transform", []))]}
-    if not isinstance(recipe, dict) or not recipe.keys() & {"transform", "name"}:
-        raise ArgumentError(
-            'a recipe lists transforms: in TOML a [[transform]] with name = "Rotate" for each; or preset = "light"'
-        )
-    made = _build({"name": "Compose", **recipe}, "recipe")
-    return made if isinstance(made, Compose) else Compose([made])
-
-
-def _build(entry: Any, where: str) -> Transform:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise ArgumentError(f'{where}: expected a mapping with a name, such as name = "Rotate"')
-    name = entry["name"]
-    if "torchvision" in entry:
-        raise ArgumentError(f"{where}: {name} is torchvision's; a recipe file holds faceaug's own transforms only")
-    if name not in TRANSFORMS:
-        raise ArgumentError(
-            f"{where}: unknown transform {name!r}{_meant(name, TRANSFORMS)}; known: {', '.join(TRANSFORMS)}"
-        )
-    valid = [option.name for option in fields(TRANSFORMS[name]) if option.name != "transforms"]
-    valid += ["transform"] if name in _NESTED else []
-    options = {key: value for key, value in entry.items() if key != "name"}
-    for key in options:
-        if key not in valid:
-            raise ArgumentError(f"{where}: {name} has no option {key!r}{_meant(key, valid)}; it has {', '.join(valid)}")
-    if name in _NESTED:
-        inner = _listed(options.pop("transform", []), where)
-        options["transforms"] = [_build(each, f"transform {k + 1}") for k, each in enumerate(inner)]
-    return TRANSFORMS[name](**options)
-
-
-def _listed(value: Any, where: str = "recipe") -> list[Any]:
-    if not isinstance(value, list):
-        raise ArgumentError(f"{where}: transform: expected a list; in TOML write it in double brackets")
-    return value
-
-
-def _meant(word: str, valid: Any) -> str:
-    close = difflib.get_close_matches(word, list(valid), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

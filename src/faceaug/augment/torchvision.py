@@ -63,7 +63,7 @@ def globally_seeded(seed: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class TorchvisionStep(Transform):
+class TorchvisionStep(Transform, in_recipes=False):
     """A torchvision v2 transform inside a faceaug Compose.
 
     It sees tv_tensors (PIL pictures stay PIL), draws by the key, and may change the size of the picture, or make it

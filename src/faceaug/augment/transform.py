@@ -12,7 +12,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ import numpy as np
 from faceaug.augment.batch import batch_size, change_batch
 from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import probability, set_field
+from faceaug.augment.registry import register, transforms
 from faceaug.augment.sample import Sample, Sides, open_sample
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
@@ -66,6 +67,12 @@ class Transform(ABC):
     """
 
     p: float = 1.0
+
+    def __init_subclass__(cls, *, in_recipes: bool = True, **kwargs: Any) -> None:
+        """Make the class known to recipes, unless ``in_recipes=False``; see ``faceaug.augment.registry``."""
+        super().__init_subclass__(**kwargs)
+        if in_recipes:
+            register(cls)
 
     def __post_init__(self) -> None:
         set_field(self, "p", probability(self.p))
@@ -176,9 +183,7 @@ class Transform(ABC):
             raise ArgumentError(f"picture {position} of the batch: {error}") from error
 
     def to_json(self) -> str:
-        """The recipe as JSON, for logs and ``Compose.from_json``; of a torchvision transform only its text."""
-        from faceaug.augment.recipe import describe
-
+        """The recipe as JSON, for logs and ``Compose.from_json``; see ``describe``."""
         return json.dumps(describe(self))
 
     def _words(self, key: Key) -> Words:
@@ -199,6 +204,33 @@ class Transform(ABC):
             if step.get("name") != self.name:
                 raise ArgumentError(f"the parameters are of {step.get('name')!r}, not of {self.name}")
             self.apply(sample, step)
+
+
+def describe(transform: Transform) -> dict[str, Any]:
+    """A transform as JSON data: its name and every option.
+
+    Of what a recipe cannot name, such as a step of torchvision or a class whose ``__init__`` hides its options, the
+    text, for logs.
+    """
+    kind = type(transform)
+    if kind is not transforms().get(transform.name) or "__init__" in vars(kind).keys() - _generated(kind):
+        step = getattr(transform, "transform", None)
+        shown = {"text": repr(transform)} if step is None else {"torchvision": repr(step)}
+        return {"name": transform.name} | shown
+    known: dict[str, Any] = {"name": transform.name}
+    for option in fields(transform):
+        value = getattr(transform, option.name)
+        if option.name == "transforms":
+            known["transform"] = [describe(inner) for inner in value]
+        elif value is not None or option.default is not None:
+            known[option.name] = value
+    return known
+
+
+def _generated(kind: type[Transform]) -> set[str]:
+    """Methods that ``dataclass`` wrote for a class."""
+    own = vars(kind).get("__dataclass_params__")
+    return {"__init__"} if own is not None and own.init else set()
 
 
 def first_sides(transforms: Iterable[Transform]) -> Sides:
