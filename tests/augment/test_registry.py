@@ -28,7 +28,7 @@ class Darker(Transform):
         return {"levels": round(dice.random() * self.levels)}
 
     def apply(self, sample: Sample, params: Params) -> None:
-        sample.image = np.maximum(sample.image.astype(np.int16) - params["levels"], 0).astype(np.uint8)
+        sample.filter(lambda image: np.where(image > params["levels"], image - params["levels"], 0).astype(np.uint8))
 
 
 class Hidden(Darker):
