@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_bases_and_adapters_cannot_be_named() -> None:
     assert not transforms().keys() & {"Warp", "Blur", "_Flip", "Transform", "TorchvisionStep"}
 
 
-def test_a_class_defined_again_in_its_module_takes_the_place_of_the_first() -> None:
+def test_a_class_defined_again_in_its_module_takes_the_place_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = """
 @dataclass(frozen=True)
 class Again(Darker):
@@ -67,6 +68,7 @@ class Again(Darker):
     names = {"dataclass": dataclass, "Darker": Darker, "__name__": "__main__"}
     exec(cell, names)
     exec(cell, names)
+    monkeypatch.setitem(sys.modules, "__mp_main__", ModuleType("__mp_main__"))
     exec(cell, names | {"__name__": "__mp_main__"})  # the same script, in a worker process
     assert Compose.from_json('{"transform": [{"name": "Again", "more": 2}]}').transforms[0].more == 2
 
