@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 
+from faceaug.data.containers import read_member, split_path
 from faceaug.errors import FaceAugError, ImageError
 from faceaug.headers import Format, Header, HeaderError, Limits, read_header
 
@@ -56,7 +57,8 @@ def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
     """Read one picture file.
 
     Args:
-        path: a regular file; symbolic links are not followed.
+        path: a regular file, or a picture in a ZIP, tar or RecordIO file, which is passed through like a folder;
+            symbolic links are not followed.
         limits: refused beyond these, before decoding.
 
     Returns:
@@ -70,7 +72,7 @@ def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
 
 
 def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The content of a regular file; ImageError for a FIFO, a device, a link or a folder."""
+    """The content of a regular file or of a container's member; ImageError for a FIFO, a device, a link or a folder."""
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -79,6 +81,9 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     except ValueError as error:
         raise ImageError(str(path), "cannot be a file name") from error
     except OSError as error:
+        inside = split_path(path) if error.errno == errno.ENOTDIR else None
+        if inside is not None:
+            return _member_bytes(*inside, limits)
         reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
         raise ImageError(str(path), reason) from error
     try:
@@ -96,6 +101,16 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> bytes:
     if len(data) > limits.max_bytes:
         raise ImageError(str(path), f"grew beyond the limit of {limits.max_bytes} bytes while it was read")
     return data
+
+
+def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
+    path = str(container / name)
+    try:
+        return read_member(container, name, limits.max_bytes)
+    except OSError as error:
+        raise ImageError(path, f"cannot be opened ({error.strerror})") from error
+    except ValueError as error:
+        raise ImageError(path, str(error)) from error
 
 
 def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Header:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
+from faceaug.annotations import Annotations, Table, read_table, unknown
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
@@ -18,19 +18,11 @@ from faceaug.clean.reading import Progress, read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
+from faceaug.data.layouts import read_layout
+from faceaug.data.layouts.celeba import join_editions
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
-from faceaug.folder import (
-    FaceFolder,
-    File,
-    Layout,
-    Listing,
-    find_layout,
-    last_part,
-    list_folder,
-    table_names,
-    table_paths,
-)
+from faceaug.folder import File, Layout, Listing, last_part, list_folder, table_names, table_paths
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
@@ -47,7 +39,10 @@ class Scene:
         tables: its CelebA tables.
         named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
             neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.
-        annotations: of an imagefolder, in the order of the pictures; else None.
+        annotations: over the pictures, in their order; None where they are joined by the repaired names, or say
+            nothing.
+        classes: names of the labels in ``annotations``.
+        notes: what was odd about the folder.
         copying: whether a cleaned copy is made, whose metadata names what is in it, instead of moving files.
     """
 
@@ -57,6 +52,8 @@ class Scene:
     tables: tuple[Table, ...]
     named: frozenset[str]
     annotations: Annotations | None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     copying: bool = False
 
     def must_stay(self, name: str) -> bool:
@@ -98,11 +95,14 @@ def _look(path: Path | str) -> Scene:
     listing = list_folder(path)
     if not listing.pictures:
         raise RefusedError(f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); nothing was changed")
-    layout = find_layout(listing)
-    tables = tuple(read_table(table) for table in table_paths(listing.root)) if layout == "celeba" else ()
-    annotations = FaceFolder(path).annotations if layout == "imagefolder" else None
+    place = listing.place()
+    choice, reading = read_layout(place)
+    layout = choice.layout
+    listing = replace(listing, apart=frozenset(place.pictures) - frozenset(reading.names))
+    tables = tuple(read_table(table) for table in table_paths(listing.root, place)) if layout == "celeba" else ()
     named = frozenset(_rows_of_metadata(listing)) if layout == "imagefolder" else frozenset()
-    return Scene(str(path), listing, layout, tables, named, annotations)
+    annotations = None if layout in {"celeba", "classes", "flat"} else reading.known
+    return Scene(str(path), listing, layout, tables, named, annotations, reading.classes, reading.notes)
 
 
 def decide(
@@ -166,7 +166,7 @@ def _decide(
         left=tuple(sorted([*scene.listing.skipped, *left, *more])),
         rows_without_file=_rows_without_file(scene, kept, gone),
         proposals=tuple(_proposals(scene, annotations, duplicates, kept)),
-        notes=names.notes + _link_note(links) + found.near.notes,
+        notes=scene.notes + names.notes + _link_note(links) + found.near.notes,
         groups=groups_of(duplicates),
         histogram=found.near.histogram,
         thresholds=found.near.thresholds,
@@ -215,7 +215,7 @@ def _pictures(
     plain = table_names(names)
     annotations = scene.annotations
     if annotations is None:
-        annotations = join_tables(list(scene.tables), plain)[0] if scene.tables else unknown(len(files))
+        annotations = join_editions(scene.tables, names)[0] if scene.tables else unknown(len(files))
     table_rows = [frozenset(table.names) for table in scene.tables] or [scene.named]
     keys = plain if scene.tables else names
     pictures = [

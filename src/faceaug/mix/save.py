@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import Annotations
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
@@ -158,7 +156,7 @@ class _Saver:
         rows = np.unique(plan.rows[items])
         places = np.searchsorted(rows, plan.rows[items])
         sources = np.searchsorted(plan.rows[: plan.real], plan.rows[items])
-        known = Annotations(**{f.name: getattr(real.annotations, f.name)[rows] for f in fields(Annotations)})
+        known = real.annotations.take(rows)
         origins = (plan.origin(index) for index in items.tolist())
         lines = zip(items.tolist(), origins, places.tolist(), sources.tolist(), strict=True)
         return Block(
@@ -181,7 +179,7 @@ class _Saver:
             label=faces.labels[part], models=faces.models[part], weight=self._dataset.synthetic_weight,
         )  # fmt: skip
         lines = tuple((index, SYNTHETIC, place, -1) for place, index in enumerate(items.tolist()))
-        nothing = Annotations(**{f.name: getattr(real.annotations, f.name)[:0] for f in fields(Annotations)})
+        nothing = self._dataset.real.annotations.take(slice(0))
         return Block(self.style, lines, (), real.pictures([]), nothing, generated, self._shard(items))
 
     def _shard(self, items: NDArray[np.int64]) -> str:
