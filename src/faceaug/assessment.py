@@ -15,6 +15,7 @@ from faceaug.evaluate.gain import UsefulnessReport
 from faceaug.evaluate.gain_page import usefulness_section
 from faceaug.evaluate.page import evaluation_section
 from faceaug.evaluate.report import EvaluationReport
+from faceaug.folder import FaceFolder
 from faceaug.pages import html_page
 
 Report = EvaluationReport | UsefulnessReport
@@ -56,7 +57,7 @@ class Assessment:
 
 
 def assess(
-    model: str, folder: Path, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
+    model: str, folder: Path | FaceFolder, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
     extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
     seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
     no_filter: bool, seeds: int, on_progress: Callable[[int, int, str], None],

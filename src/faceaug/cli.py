@@ -13,6 +13,7 @@ from faceaug.console import Console, common_options, run_to_the_end, use_large_p
 from faceaug.errors import FaceAugError, Interrupted
 from faceaug.options import (
     FOLDER,
+    LAYOUT,
     evaluate_options,
     expand_options,
     in_a_folder,
@@ -168,11 +169,12 @@ def synth(
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
 @expand_options
+@LAYOUT
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
-    console: Console, **options: Any,
+    layout: str | None, console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
     from faceaug.expansion import audit, replay_to
@@ -186,7 +188,8 @@ def expand(
         console.document(made.to_json() | {"out": str(out)})
         return
     dataset = expand_dataset(
-        folder, synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
+        parsing.read_folder(folder, layout),
+        synthetic=parsing.read_number(synthetic), balance=dict(map(parsing.read_balance, balance)),
         recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, **options,
     )  # fmt: skip
     with console.progress("items", len(dataset), "items") as advance:
@@ -222,11 +225,12 @@ def expand(
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of TrainConfig (repeatable).")
 @click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
+@LAYOUT
 @common_options
 def train(
     folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
-    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console,
-    **changes: Any,
+    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, layout: str | None,
+    console: Console, **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
@@ -239,7 +243,8 @@ def train(
     config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
     with console.progress("images", config.images, "images", eta=False) as advance:
         report = train_gan(
-            folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
+            parsing.read_folder(folder, layout),
+            run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
             tensorboard=tensorboard, on_progress=lambda state: advance(state.images, state.line()),
         )  # fmt: skip
     console.detail(report.unreadable)
@@ -253,10 +258,12 @@ def train(
 @click.argument("folder", type=FOLDER)
 @click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
 @evaluate_options
+@LAYOUT
 @common_options
 def evaluate(
-    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, console: Console, **options: Any
-) -> None:
+    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, layout: str | None, console: Console,
+    **options: Any,
+) -> None:  # fmt: skip
     """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
 
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
@@ -268,7 +275,11 @@ def evaluate(
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
     with console.progress("faces", 100, "%") as advance:
         found = assess(
-            model, folder, report=report, on_progress=lambda done, total, _: advance(100 * done // total), **options
+            model,
+            parsing.read_folder(folder, layout),
+            report=report,
+            on_progress=lambda done, total, _: advance(100 * done // total),
+            **options,
         )
     if report is not None:
         _write_report(report, found)
@@ -336,12 +347,19 @@ def serve(host: str, port: int, models: tuple[str, ...], rate: float, precision:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
+@click.argument("folder", type=FOLDER, required=False)
+@LAYOUT
 @common_options
-def info(console: Console) -> None:
-    """Show versions, models with licence and hash, and known trouble."""
+def info(folder: Path | None, layout: str | None, console: Console) -> None:
+    """Show versions, models with licence and hash, and known trouble; or what FOLDER holds.
+
+    Of a folder: which layout was recognised, how many pictures, labels, partitions, identities and landmarks it has,
+    and what was seen there and not used.
+    """
+    from faceaug.data.overview import look_over
     from faceaug.doctor import examine
 
-    found = examine()
+    found = examine() if folder is None else look_over(str(folder), layout)
     console.say(found.summary())
     console.document(found.to_json())
 

@@ -43,6 +43,7 @@ __all__ = [
     "encode_png",
     "encode_webp",
     "load_cv2",
+    "picture_size",
     "probe",
     "read_bytes",
     "read_image",
@@ -111,6 +112,24 @@ def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
         raise ImageError(path, f"cannot be opened ({error.strerror})") from error
     except ValueError as error:
         raise ImageError(path, str(error)) from error
+
+
+def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """(height, width) of an upright picture, from its header where that is quick.
+
+    Raises:
+        ImageError: as ``read_image``, except what only decoding can find.
+    """
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(24)
+    except OSError:
+        head = b""  # in a container, or what the door below gives the reason for
+    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR" and not Path(path).is_symlink():
+        width, height = struct.unpack(">II", head[16:24])
+        return int(height), int(width)
+    header = probe(read_bytes(path, limits), name=str(path), limits=limits)
+    return (header.width, header.height) if header.orientation >= 5 else (header.height, header.width)
 
 
 def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Header:

@@ -26,6 +26,7 @@ from faceaug.clean.reading import Progress
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import existing_folder, explained, finish_output, write_bytes
+from faceaug.folder import CLASS_FOLDERS
 from faceaug.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.state import explained_disk, interruptible, state_folder
 
@@ -80,7 +81,7 @@ def clean_folder(
     """
     check_link(link)
     scene = replace(look(path), copying=out is not None)
-    beside = scene.layout == "classes"
+    beside = scene.layout in CLASS_FOLDERS
     root = scene.listing.root
 
     def decided(scene: Scene, earlier: Sequence[str], *, keep_cache: bool) -> Decision:
@@ -149,7 +150,7 @@ def _copy(
         decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone
     )
     with explained(out):
-        folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
+        folder = state_folder(out, beside=scene.layout in CLASS_FOLDERS) / "runs" / "copy"
         folder.mkdir(parents=True, exist_ok=True)
         _write_reports(folder, report, workers)
         finish_output(out, marker=MARKER, document={"run": {"command": "clean", "folder": str(scene.listing.root)}})

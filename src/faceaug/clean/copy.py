@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
+from faceaug.annotations import match_names
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
 from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
+from faceaug.tables import Table
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
@@ -33,12 +35,14 @@ class CopyPlan:
         tables: path in the copy -> content.
         rows_left: table -> number of rows that are not in the copy.
         notes: what is worth telling, a line each.
+        apart: pictures in the copy that are no faces.
     """
 
     files: Mapping[str, File]
     tables: Mapping[str, bytes]
     rows_left: Mapping[str, int]
     notes: tuple[str, ...]
+    apart: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,13 @@ def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
             notes.append(f"{printable(name)} was not copied: you may not read it")
         else:
             files[f"{below}{name}"] = file
-    written, left, more = _plan_tables(tables, files)
+    written, left, more = _plan_tables(listing.root, tables, files)
     return CopyPlan(
         files,
         written | _plan_metadata(listing, metadata, files, left),
         left,
         (*notes, *more, *_other_files(files)),
+        listing.apart,
     )
 
 
@@ -173,14 +178,23 @@ def _is_metadata(file: File) -> bool:
 
 
 def _plan_tables(
-    tables: Sequence[Any], files: Mapping[str, File]
+    root: Path, tables: Sequence[Table], files: Mapping[str, File]
 ) -> tuple[dict[str, bytes], dict[str, int], tuple[str, ...]]:
-    """Content and number of rows left out of each table, which lies in the copy's own folder."""
-    present = {PurePosixPath(name).name for name, file in files.items() if file.is_picture}
+    """Content and number of rows left out of each table, which lies where it lay, or in the copy's own folder."""
+    pictures = {PurePosixPath(name).name: k for k, name in enumerate(files) if files[name].is_picture}
+    found = [(table.names, match_names(table.names, pictures)[0].tolist()) for table in tables]
+    present = {name for names, rows in found for name, row in zip(names, rows, strict=True) if row >= 0}
     rows = rows_in_step(tables, present)
-    written = {table.path.name: filter_table(table, rows.kept[table.path]) for table in tables}
-    left = {table.path.name: len(table.names) - len(rows.kept[table.path]) for table in tables}
+    places = {table.path: _place(root, table.path) for table in tables}
+    written = {places[table.path]: filter_table(table, rows.kept[table.path]) for table in tables}
+    left = {places[table.path]: len(table.names) - len(rows.kept[table.path]) for table in tables}
     return written, left, rows.notes
+
+
+def _place(root: Path, table: Path) -> str:
+    real = root.resolve()
+    inside = table.resolve()
+    return inside.relative_to(real).as_posix() if inside.is_relative_to(real) else table.name
 
 
 def _plan_metadata(
@@ -283,8 +297,9 @@ def _check(out: Path, plan: CopyPlan) -> None:
     if not any(file.is_picture for file in plan.files.values()):
         return
     faces = FaceFolder(out)
-    expected = {name for name, file in plan.files.items() if file.is_picture}
+    expected = {name for name, file in plan.files.items() if file.is_picture} - plan.apart
     missing = sorted(expected - set(faces.names))
-    odd = [note for note in faces.notes if "have no picture" in note]
+    tables = tuple(f"{PurePosixPath(name).name}: " for name in plan.tables)
+    odd = [note for note in faces.notes if "have no picture" in note and note.startswith(tables)]
     if missing or odd:
         raise FaceAugError(f"{printable(out)}: the copy is not complete ({some(missing or odd)}); run again")

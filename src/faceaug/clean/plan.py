@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from faceaug.annotations import Annotations, Table, read_table, unknown
+from faceaug.annotations import Annotations, Table, match_names, read_table, unknown
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
@@ -319,8 +319,8 @@ def _reason(duplicate: Duplicate) -> str:
 def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> dict[str, int]:
     new = {rename.old: rename.new for rename in renames}
     staying = [new.get(file.name, file.name) for file in scene.listing.pictures if file.name not in gone]
-    present = set(map(last_part, staying))
-    return {table.path.name: sum(name not in present for name in table.names) for table in scene.tables}
+    present = {last_part(name): k for k, name in enumerate(staying)}
+    return {table.path.name: int((match_names(table.names, present)[0] < 0).sum()) for table in scene.tables}
 
 
 def _moves(

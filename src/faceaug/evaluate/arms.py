@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from faceaug.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
+from faceaug.annotations import ALL, ATTRIBUTES, attribute_index, select_rows, settle
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
 from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
@@ -139,6 +139,7 @@ def _both_rows(
     folder: FaceFolder, partition: str | None, against: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rows, assumed = select_rows(folder.annotations, partition)
+    settle(folder.annotations, ("attributes",))
     others = unseen_rows(folder, "all" if assumed else partition or "train", against)
     if not len(others):
         raise RefusedError(

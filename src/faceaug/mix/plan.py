@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ALL, PARTITIONS, Annotations, select_rows
+from faceaug.annotations import ALL, PARTITIONS, Annotations, select_rows, settle
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import Share, balancing_copies, share_out
 
@@ -79,6 +79,8 @@ def make_plan(
     """
     _check_counts(copies, only_synthetic)
     rows, assumed = select_rows(known, partition)
+    if wanted:
+        settle(known, ("attributes",))
     if assumed:
         warnings.warn(
             "no table says of any picture that it is for training: all are used; partition='all' says so on purpose",

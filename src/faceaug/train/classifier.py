@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, PARTITIONS, select_rows
+from faceaug.annotations import ATTRIBUTES, PARTITIONS, select_rows, settle
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output
 from faceaug.folder import FaceFolder
@@ -139,6 +139,7 @@ def train_classifier(
 
 
 def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    settle(folder.annotations, ("attributes",))
     columns = learnable(folder.annotations.attributes[rows])
     if not len(columns):
         raise RefusedError(

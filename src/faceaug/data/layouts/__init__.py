@@ -14,7 +14,19 @@ from functools import partial
 import numpy as np
 
 from faceaug.annotations import Doubt
-from faceaug.data.layouts import celeba, folders as plain, imagefolder
+from faceaug.data.layouts import (
+    celeba,
+    celeba_hq,
+    coco,
+    ffhq,
+    folders as plain,
+    imagefolder,
+    labelled,
+    people,
+    recordio,
+    shards,
+    yolo,
+)
 from faceaug.data.layouts.leftovers import name_leftovers
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
@@ -25,11 +37,24 @@ __all__ = ["LAYOUTS", "Choice", "Evidence", "Layout", "Place", "Reading", "choos
 
 LAYOUTS: dict[Layout, Reader] = {
     "imagefolder": Reader(imagefolder.find, imagefolder.read),
+    "webdataset": Reader(shards.find, shards.read),
+    "recordio": Reader(recordio.find, recordio.read),
+    "celebahq": Reader(celeba_hq.find, celeba_hq.read),
     "celeba": Reader(celeba.find, celeba.read),
+    "ffhq": Reader(ffhq.find, ffhq.read),
+    "fairface": Reader(labelled.find_fairface, labelled.read_fairface),
+    "rafdb": Reader(labelled.find_rafdb, labelled.read_rafdb),
+    "lfw": Reader(people.find_lfw, people.read_lfw),
+    "identities": Reader(people.find_numbered, people.read_numbered),
+    "utkface": Reader(labelled.find_utkface, labelled.read_utkface),
+    "fer2013": Reader(labelled.find_fer2013, labelled.read_fer2013),
+    "coco": Reader(coco.find, coco.read),
+    "yolo": Reader(yolo.find, yolo.read),
     "splits": Reader(plain.find_splits, plain.read_splits),
     "classes": Reader(plain.find_classes, plain.read_classes),
     "flat": Reader(plain.find_flat, plain.read_flat),
 }
+_COVERS: dict[str, tuple[str, ...]] = {"celebahq": ("celeba",), "webdataset": ("yolo", "imagefolder")}
 _OTHER_WAY = {"partition": ", or partition='all'"}
 _OPEN = ("flat", "classes", "splits")  # read by folder names alone
 
@@ -65,7 +90,8 @@ def choose_layout(place: Place, layout: str | None = None) -> Choice:
         return Choice(layout, "asked for", ())
     found = [evidence for reader in LAYOUTS.values() if (evidence := reader.find(place)) is not None]
     first = found[0]
-    strong = tuple(evidence for evidence in found[1:] if evidence.strong and first.strong)
+    rest = [evidence for evidence in found[1:] if evidence.layout not in _COVERS.get(first.layout, ())]
+    strong = tuple(evidence for evidence in rest if evidence.strong and first.strong)
     return Choice(first.layout, first.why, (*strong, *(Evidence(rival, first.why) for rival in first.rivals)))
 
 
