@@ -265,7 +265,8 @@ def _read_csv_table(path: Path, kind: Kind, text: str) -> Table:
 def _read_plain_csv(path: Path, kind: Kind, text: str) -> Table | None:
     """The quick way for a table without quotes, blanks and faults; None where it has them."""
     lines = text_lines(text)
-    if not lines or not set('" \t\v\f').isdisjoint(text[text.find("\n") :]):  # numpy reads a cell of blanks as a number
+    body = text[text.find("\n") :]
+    if not lines or any(mark in body for mark in '" \t\v\f'):  # numpy reads a cell of blanks as a number
         return None
     heading = [name.strip().strip('"') for name in lines[0].split(",")]
     at, kept = _places(path, kind, heading, lines[1].split(",") if len(lines) > 1 else [])
@@ -340,7 +341,9 @@ def _check_values(table: Table) -> None:
     allowed = _ALLOWED.get(table.kind)
     if allowed is None:
         return
-    wrong = np.argwhere(~np.isin(table.values, allowed))
+    if not table.values.size or (table.values.min() >= min(allowed) and table.values.max() <= max(allowed)):
+        return
+    wrong = np.argwhere((table.values < min(allowed)) | (table.values > max(allowed)))
     if len(wrong):
         row, column = wrong[0]
         raise AnnotationError(

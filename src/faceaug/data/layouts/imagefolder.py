@@ -59,7 +59,7 @@ def read(place: Place) -> Reading:
     parts = [levels.part[name.rpartition("/")[0]] for name in names]
     silent = known.partition == -1
     known.partition[silent] = [part for part, empty in zip(parts, silent.tolist(), strict=True) if empty]
-    used = {*tables, *(name for name in OWN_FILES if name in place.tables.get(name, ()) and _is_ours(place, name))}
+    used = {*tables, *own_files(place)}
     return Reading(names, known, classes, notes=tuple(notes), used=frozenset(used))
 
 
@@ -68,10 +68,13 @@ def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
     return row | moved | {"file_name": str(below / row["file_name"])}
 
 
-def _is_ours(place: Place, name: str) -> bool:
-    if name != "dataset.json":
-        return "dataset.json" in place.tables
+def own_files(place: Place) -> list[str]:
+    """The files beside the pictures of a folder that faceaug wrote; StyleGAN's dataset.json is another one."""
+    if "dataset.json" not in place.tables.get("dataset.json", ()):
+        return []
     try:
-        return "faceaug" in json.loads(read_text(place.file(name)))
+        found = json.loads(read_text(place.file("dataset.json")))
     except (AnnotationError, ValueError, RecursionError):
-        return False
+        return []
+    ours = isinstance(found, dict) and isinstance(found.get("run"), dict)
+    return [name for name in OWN_FILES if ours and name in place.tables.get(name, ())]

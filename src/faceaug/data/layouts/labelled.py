@@ -101,6 +101,8 @@ def read_fairface(place: Place) -> Reading:
                     values[k] = row[name] or None
     known = _with_male(known, columns["gender"])
     done = {name: tuple(values) for name, values in columns.items()}
+    guessed = [table for table in tables if table.rpartition("/")[2] not in _FAIR]
+    notes += [f"{printable(table)}: read as a table of FairFace, by its columns" for table in guessed]
     return Reading(place.pictures, replace(known, columns=done), notes=(*notes, *_codes(done)), used=frozenset(tables))
 
 
@@ -138,7 +140,7 @@ def read_rafdb(place: Place) -> Reading:
 
 def find_fer2013(place: Place) -> Evidence | None:
     """A folder for each of its seven emotions."""
-    label = find_levels(place).label or _fer_label(place)
+    label = _fer_label(place) or find_levels(place).label
     if label and {name.lower() for name in label.values()} == set(FER_EMOTIONS):
         return Evidence("fer2013", "a folder for each of its seven emotions")
     return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from faceaug.annotations import LANDMARKS
 from faceaug.data.containers import kind_of
+from faceaug.data.layouts.imagefolder import own_files
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
@@ -43,7 +44,7 @@ def read(place: Place) -> Reading:
         first = samples.setdefault(_key(name), name)
         twins += [name] if first != name else []
     rows: dict[str, dict[str, Any]] = {}
-    used = set()
+    used: set[str] = set()
     for name in place.others:
         ending, picture = PurePosixPath(name).suffix, samples.get(_key(name))
         if picture is not None and ending in _FACTS:
@@ -59,8 +60,7 @@ def read(place: Place) -> Reading:
         notes.append(f"{len(twins)} further pictures of a sample are not taken for faces ({some(twins)})")
     if known.columns:
         notes.append(f"{len(known.columns)} further columns are kept as they are ({some(list(known.columns))})")
-    if "dataset.json" in place.others:
-        used.add("dataset.json")
+    used |= set(own_files(place))
     return Reading(names, replace(known), classes, notes=tuple(notes), used=frozenset(used))
 
 
