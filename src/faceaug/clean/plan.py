@@ -18,9 +18,9 @@ from faceaug.clean.reading import Progress, read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
-from faceaug.data.layouts import read_layout
+from faceaug.data.layouts import Choice, Place, Reading, choose_layout, read_layout
 from faceaug.data.layouts.celeba import join_editions
-from faceaug.errors import FaceAugError, RefusedError, printable
+from faceaug.errors import AnnotationError, FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.folder import File, Layout, Listing, last_part, list_folder, table_names, table_paths
 from faceaug.image import SUFFIXES
@@ -96,13 +96,24 @@ def _look(path: Path | str) -> Scene:
     if not listing.pictures:
         raise RefusedError(f"{printable(path)}: no pictures in it ({', '.join(SUFFIXES)}); nothing was changed")
     place = listing.place()
-    choice, reading = read_layout(place)
+    choice, reading = _read(place)
     layout = choice.layout
     listing = replace(listing, apart=frozenset(place.pictures) - frozenset(reading.names))
     tables = tuple(read_table(table) for table in table_paths(listing.root, place)) if layout == "celeba" else ()
     named = frozenset(_rows_of_metadata(listing)) if layout == "imagefolder" else frozenset()
     annotations = None if layout in {"celeba", "classes", "flat"} else reading.known
     return Scene(str(path), listing, layout, tables, named, annotations, reading.classes, reading.notes)
+
+
+def _read(place: Place) -> tuple[Choice, Reading]:
+    """The layout and what it says; without its tables where cleaning does not depend on them."""
+    try:
+        return read_layout(place)
+    except AnnotationError as error:
+        if choose_layout(place).layout in {"celeba", "imagefolder"}:
+            raise
+        choice, reading = read_layout(place, "flat")
+        return choice, replace(reading, notes=(f"cleaned without labels: {error}", *reading.notes))
 
 
 def decide(

@@ -102,6 +102,14 @@ def split_path(path: Path | str) -> tuple[Path, str] | None:
     return None
 
 
+def file_of(path: Path) -> Path:
+    """The file that holds a picture: itself, or the container that it is a member of."""
+    if path.is_file():
+        return path
+    inside = split_path(path)
+    return path if inside is None else inside[0]
+
+
 def read_member(container: Path, name: str, most: int) -> bytes:
     """The bytes of one member.
 

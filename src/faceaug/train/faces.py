@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.crop import Crop, crop_face
+from faceaug.data.containers import file_of
 from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
 from faceaug.files import check_free_space, explained, publish_file, remove_output, write_json
@@ -103,7 +104,7 @@ def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64])
     for row in rows.tolist():
         path = folder.path(row)
         try:
-            facts = path.stat()
+            facts = file_of(path).stat()
             line = f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0"
         except OSError:
             line = f"{path.name}\0absent\0"

@@ -120,6 +120,15 @@ def test_ffhq_in_the_wild_has_boxes(tmp_path: Path) -> None:
     assert boxes.tolist() == [[10, 20, 40, 50]]
 
 
+def test_cleaning_needs_no_labels(tmp_path: Path) -> None:
+    for k in range(2):
+        put(tmp_path, f"images1024x1024/00000/0000{k}.png", data=encode_png(picture(k)))
+    write(tmp_path, "ffhq-dataset-v2.json", "{")
+    report = clean_folder(tmp_path, dry_run=True)
+    assert report.original == 2
+    assert any("cleaned without labels: " in note and "ffhq-dataset-v2.json" in note for note in report.notes)
+
+
 def test_folders_of_a_thousand_are_no_classes_without_the_table_either(tmp_path: Path) -> None:
     faces = FaceFolder(put(tmp_path, "00000/00007.png", "01000/01234.png"))
     assert (faces.layout, faces.classes) == ("ffhq", ())
