@@ -50,6 +50,12 @@ def test_parts_may_lie_below_the_classes_and_below_a_wrapper(tmp_path: Path) -> 
     assert faces.annotations.partition.tolist() == [2, 0, 0]
 
 
+def test_parts_below_classes_of_which_one_is_called_test_are_the_complete_level(tmp_path: Path) -> None:
+    put(tmp_path, "test/train/1.png", "test/val/2.png", "happy/train/3.png", "happy/val/4.png")
+    faces = FaceFolder(tmp_path)
+    assert (faces.classes, faces.annotations.partition.tolist()) == (("happy", "test"), [0, 1, 0, 1])
+
+
 def test_one_folder_called_train_is_a_part_and_no_class(tmp_path: Path) -> None:
     faces = FaceFolder(put(tmp_path, "train/1.png", "train/2.png"))
     assert (faces.classes, faces.annotations.partition.tolist()) == ((), [0, 0])

@@ -60,6 +60,12 @@ def test_other_columns_that_name_pictures_name_no_faces(tmp_path: Path) -> None:
     assert any("1 pictures in other columns are not taken for faces (m/1.png)" in note for note in faces.notes)
 
 
+def test_classes_with_words_in_their_names_are_no_parts(tmp_path: Path) -> None:
+    put(tmp_path, "Dev_Patel/1.png", "Val_Kilmer/2.png")
+    write(tmp_path, "metadata.csv", "file_name,label\nDev_Patel/1.png,Dev_Patel\nVal_Kilmer/2.png,Val_Kilmer\n")
+    assert FaceFolder(tmp_path).annotations.partition.tolist() == [-1, -1]
+
+
 def test_a_column_split_of_words_is_the_partition(tmp_path: Path) -> None:
     put(tmp_path, "1.png", "2.png")
     write(tmp_path, "metadata.csv", "file_name,split\n1.png,train\n2.png,evaluation\n")

@@ -47,7 +47,9 @@ def find_flat(place: Place) -> Evidence | None:
 
 def read_splits(place: Place) -> Reading:
     """Partition from the names of the parts, class from the folders below or above."""
-    levels = find_levels(place, partial=True)
+    levels = find_levels(place)
+    if not levels.parts:
+        levels = find_levels(place, partial=True)
     if not levels.parts:
         raise ArgumentError(f"{printable(place.root)}: layout='splits', but no folder is called train, val or test")
     return _labelled(place, levels, part_note(levels))

@@ -56,7 +56,8 @@ def read(place: Place) -> Reading:
     if known.columns:
         notes.append(f"{len(known.columns)} further columns are kept as they are ({some(list(known.columns))})")
     levels = find_levels(place, partial=True)
-    parts = [levels.part[name.rpartition("/")[0]] for name in names]
+    # Only the plain words: a class may be called Val_Kilmer.
+    parts = [levels.part[name.rpartition("/")[0]] if levels.plain else -1 for name in names]
     silent = known.partition == -1
     known.partition[silent] = [part for part, empty in zip(parts, silent.tolist(), strict=True) if empty]
     used = {*tables, *own_files(place)}
