@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, PngImagePlugin
 
+from faceaug.data.containers import read_member, split_path
 from faceaug.data.headers import Format, Header, HeaderError, Limits, read_header, read_size, without_animation
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
@@ -57,7 +58,8 @@ def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
     """Read one picture file.
 
     Args:
-        path: a regular file; symbolic links are not followed.
+        path: a regular file, or a picture in a ZIP, tar or RecordIO file, which is passed through like a folder;
+            symbolic links are not followed.
         limits: refused beyond these, before decoding.
 
     Returns:
@@ -89,7 +91,11 @@ def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int
 
 
 def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int | None = None) -> bytes:
-    """The content of a regular file, or its ``first`` bytes; ImageError for a FIFO, a device, a link or a folder."""
+    """The content of a regular file or of a container's member, or its ``first`` bytes.
+
+    Raises:
+        ImageError: it is a FIFO, a device, a link or a folder, or cannot be read.
+    """
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -98,6 +104,9 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
     except ValueError as error:
         raise ImageError(str(path), "cannot be a file name") from error
     except OSError as error:
+        inside = split_path(path) if error.errno == errno.ENOTDIR else None
+        if inside is not None:
+            return _member_bytes(*inside, limits)[:first]
         reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
         raise ImageError(str(path), reason) from error
     try:
@@ -115,6 +124,16 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
     if len(data) > limits.max_bytes:
         raise ImageError(str(path), f"grew beyond the limit of {limits.max_bytes} bytes while it was read")
     return data
+
+
+def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
+    path = str(container / name)
+    try:
+        return read_member(container, name, limits.max_bytes)
+    except OSError as error:
+        raise ImageError(path, f"cannot be opened ({error.strerror})") from error
+    except ValueError as error:
+        raise ImageError(path, str(error)) from error
 
 
 def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Header:
