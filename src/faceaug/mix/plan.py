@@ -58,10 +58,6 @@ class Plan:
     def __len__(self) -> int:
         return len(self.rows) + self.synthetic
 
-    def source(self, row: int) -> int:
-        """The item that is a real picture itself."""
-        return int(np.searchsorted(self.rows[: self.real], row))
-
     def origin(self, index: int) -> int:
         """0 real, 1 augmented or 2 synthetic."""
         if index < self.real:

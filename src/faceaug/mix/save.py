@@ -168,10 +168,9 @@ class _Saver:
         plan, real = self._dataset.plan, self._dataset.real
         rows = np.unique(plan.rows[items])
         places = np.searchsorted(rows, plan.rows[items])
-        sources = np.searchsorted(plan.rows[: plan.real], plan.rows[items])
         known = real.annotations.take(rows)
         origins = (plan.origin(index) for index in items.tolist())
-        lines = zip(items.tolist(), origins, places.tolist(), sources.tolist(), strict=True)
+        lines = zip(items.tolist(), origins, places.tolist(), strict=True)
         return Block(
             self.style,
             tuple(lines),
@@ -192,7 +191,7 @@ class _Saver:
             attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
             label=faces.labels[part], models=faces.models[part],
         )  # fmt: skip
-        lines = tuple((index, SYNTHETIC, place, -1) for place, index in enumerate(items.tolist()))
+        lines = tuple((index, SYNTHETIC, place) for place, index in enumerate(items.tolist()))
         nothing = real.annotations.take(slice(0))
         weights = tuple(self._dataset.weights[items].tolist())
         return Block(self.style, lines, weights, (), real.pictures([]), nothing, generated, self._shard(items))
