@@ -98,7 +98,9 @@ def test_protected_pictures_are_never_set_aside(tmp_path: Path) -> None:
     policy = CleanPolicy(max_remove=1, protect=("000004.jpg", "img_align_celeba/00000[56].jpg"))
     report = clean_folder(folder, policy)
     assert [entry.name for entry in report.set_aside] == ["img_align_celeba/000001.jpg"]
-    assert report.left == (("img_align_celeba/000006.jpg", "is not a JPEG, PNG, WebP or BMP picture; protected"),)
+    assert report.left == (
+        ("img_align_celeba/000006.jpg", "is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture; protected"),
+    )
     with pytest.raises(ArgumentError, match="fits it"):
         clean_folder(folder, CleanPolicy(protect=("00004.jpeg",)))
     whole = CleanPolicy(protect=(str(folder / "img_align_celeba"),))

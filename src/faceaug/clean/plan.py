@@ -38,8 +38,8 @@ class Scene:
         listing: its files.
         layout: see ``faceaug.data.folder``.
         tables: its CelebA tables.
-        named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
-            neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.
+        named: pictures that imagefolder metadata has a row for. These are never set aside: such a table may not name
+            a missing file, or ``FaceFolder`` would not read the folder, and ``datasets`` would stop at that row.
         annotations: over the pictures, in their order; None where they are joined by the repaired names, or say
             nothing.
         classes: names of the labels in ``annotations``.

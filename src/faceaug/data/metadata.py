@@ -130,8 +130,8 @@ def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]
     """Join an imagefolder table to pictures by their path in the folder; see ``join_tables``.
 
     Raises:
-        AnnotationError: a row names a file that is not there (``datasets`` refuses such a folder
-            too), or a column that faceaug knows holds something it cannot be.
+        AnnotationError: a row names a file that is not there (``datasets`` 5.2 fails when it
+            comes to that row), or a column that faceaug knows holds something it cannot be.
     """
     known, notes, _ = join_rows(path, read_metadata(path), names)
     return known, notes

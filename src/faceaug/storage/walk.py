@@ -12,7 +12,10 @@ from pathlib import Path
 from faceaug.errors import printable, some
 from faceaug.storage.files import PARTIAL, existing_folder
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".avif", ".pbm", ".pgm", ".ppm", ".pnm",
+)  # fmt: skip
 LINK = "is a symbolic link"
 _WAYS_OUT = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
