@@ -13,6 +13,7 @@ from faceaug.commands import options as parsing
 from faceaug.commands.console import Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.options import (
     FOLDER,
+    LAYOUT,
     evaluate_options,
     expand_options,
     in_a_folder,
@@ -171,11 +172,12 @@ def synth(
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
 @expand_options
+@LAYOUT
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
-    console: Console, **options: Any,
+    layout: str | None, console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
     from faceaug.commands.expand import audit, replay_to
@@ -190,9 +192,9 @@ def expand(
         return
     share = None if synthetic is None else parsing.read_number(synthetic)
     dataset = expand_dataset(
-        folder, synthetic=share, balance=dict(map(parsing.read_balance, balance)), recipe=recipe,
-        source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False, progress=console.progress,
-        **options,
+        parsing.read_folder(folder, layout), synthetic=share, balance=dict(map(parsing.read_balance, balance)),
+        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False,
+        progress=console.progress, **options,
     )  # fmt: skip
     report = save_dataset(
         dataset, out, format=ending, workers=workers, progress=console.progress,
@@ -222,11 +224,12 @@ def expand(
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of TrainConfig (repeatable).")
 @click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
+@LAYOUT
 @common_options
 def train(
     folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
-    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, console: Console,
-    **changes: Any,
+    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, layout: str | None,
+    console: Console, **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
@@ -238,8 +241,8 @@ def train(
     given = {key: value for key, value in changes.items() if value is not None}
     config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
     report = train_gan(
-        folder, run, config, resume=resume, init=init, minutes=minutes, partition=partition, device=device,
-        tensorboard=tensorboard, progress=console.progress,
+        parsing.read_folder(folder, layout), run, config, resume=resume, init=init, minutes=minutes,
+        partition=partition, device=device, tensorboard=tensorboard, progress=console.progress,
     )  # fmt: skip
     console.detail(report.unreadable)
     for note in report.notes[: None if console.verbose else 3]:
@@ -253,10 +256,12 @@ def train(
 @click.argument("folder", type=FOLDER)
 @click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
 @evaluate_options
+@LAYOUT
 @common_options
 def evaluate(
-    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, console: Console, **options: Any
-) -> None:
+    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, layout: str | None, console: Console,
+    **options: Any,
+) -> None:  # fmt: skip
     """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
 
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
@@ -266,7 +271,7 @@ def evaluate(
 
     use_large_pages()
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
-    found = assess(model, folder, report=report, progress=console.progress, **options)
+    found = assess(model, parsing.read_folder(folder, layout), report=report, progress=console.progress, **options)
     if report is not None:
         _write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))
@@ -335,12 +340,19 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
+@click.argument("folder", type=FOLDER, required=False)
+@LAYOUT
 @common_options
-def info(console: Console) -> None:
-    """Show versions, models with licence and hash, and known trouble."""
-    from faceaug.commands.doctor import examine
+def info(folder: Path | None, layout: str | None, console: Console) -> None:
+    """Show versions, models with licence and hash, and known trouble; or what FOLDER holds.
 
-    found = examine()
+    Of a folder: which layout was recognised, how many pictures, labels, partitions, identities and landmarks it has,
+    and what was seen there and not used.
+    """
+    from faceaug.commands.doctor import examine
+    from faceaug.data.overview import look_over
+
+    found = examine() if folder is None else look_over(str(folder), layout)
     console.say(found.summary())
     console.document(found.to_json())
 

@@ -98,7 +98,9 @@ def test_protected_pictures_are_never_set_aside(tmp_path: Path) -> None:
     policy = CleanPolicy(max_remove=1, protect=("000004.jpg", "img_align_celeba/00000[56].jpg"))
     report = clean_folder(folder, policy)
     assert [entry.name for entry in report.set_aside] == ["img_align_celeba/000001.jpg"]
-    assert report.left == (("img_align_celeba/000006.jpg", "is not a JPEG, PNG, WebP or BMP picture; protected"),)
+    assert report.left == (
+        ("img_align_celeba/000006.jpg", "is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture; protected"),
+    )
     with pytest.raises(ArgumentError, match="fits it"):
         clean_folder(folder, CleanPolicy(protect=("00004.jpeg",)))
     whole = CleanPolicy(protect=(str(folder / "img_align_celeba"),))
@@ -354,11 +356,10 @@ def test_the_report_reads_well(tmp_path: Path) -> None:
 def test_a_disk_that_does_not_answer_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "000001.jpg", encode_jpeg(picture(1)))
 
-    def fail(_: Path) -> None:
+    def fail(_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("faceaug.clean.plan.table_paths", fail)
-    monkeypatch.setattr("faceaug.clean.plan.find_layout", lambda _: "celeba")
+    monkeypatch.setattr("faceaug.clean.plan.read_layout", fail)
     with pytest.raises(FaceAugError, match=r"cannot be read \(Input/output error\); nothing was changed"):
         clean_folder(tmp_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from faceaug.data.annotations import unknown
 from faceaug.data.folder import FaceFolder, make_target
@@ -35,6 +35,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
     weight=st.floats(0, 2.0**99, width=32),
     identity=st.integers(-1, MAX),
 )
+@example(points=[float(np.finfo(np.float32).max)] * 10, weight=0.0, identity=0)
 @settings(max_examples=60, deadline=None)
 def test_numbers_are_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, points: list[float], weight: float, identity: int

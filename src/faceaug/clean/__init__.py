@@ -24,6 +24,7 @@ from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.words import grouped
+from faceaug.data.folder import CLASS_FOLDERS
 from faceaug.data.standing import forget_clean, record_clean
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.progress import Progress, Show, open_progress
@@ -85,7 +86,7 @@ def clean_folder(
     check_link(link)
     shown = open_progress(progress)
     scene = replace(look(path), copying=out is not None)
-    beside = scene.layout == "classes"
+    beside = scene.layout in CLASS_FOLDERS
     root = scene.listing.root
 
     def decided(scene: Scene, earlier: Sequence[str], *, keep_cache: bool) -> Decision:
@@ -174,7 +175,7 @@ def _copy(
     arguments = json.loads(json.dumps({"policy": asdict(policy)}))
     made = build_copy(scene.listing, plan, out, link=link, arguments=arguments, progress=progress)
     gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
-    folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
+    folder = state_folder(out, beside=scene.layout in CLASS_FOLDERS) / "runs" / "copy"
     report = replace(
         decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone,
         page=_as_named(str(out), folder / PAGE),

@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
+from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
 from faceaug.data.metadata import METADATA_NAMES, read_metadata
 from faceaug.data.standing import CLEANED
+from faceaug.data.tables import Table
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
@@ -37,12 +39,14 @@ class CopyPlan:
         tables: path in the copy -> content.
         rows_left: table -> number of rows that are not in the copy.
         notes: what is worth telling, a line each.
+        apart: pictures in the copy that are no faces.
     """
 
     files: Mapping[str, File]
     tables: Mapping[str, bytes]
     rows_left: Mapping[str, int]
     notes: tuple[str, ...]
+    apart: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -110,12 +114,13 @@ def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
             notes.append(f"{printable(name)} was not copied: you may not read it")
         else:
             files[f"{below}{name}"] = file
-    written, left, more = _plan_tables(tables, files)
+    written, left, more = _plan_tables(listing.root, tables, files)
     return CopyPlan(
         files,
         written | _plan_metadata(listing, metadata, files, left),
         left,
         (*notes, *more, *_other_files(files)),
+        listing.apart,
     )
 
 
@@ -185,14 +190,23 @@ def _is_metadata(file: File) -> bool:
 
 
 def _plan_tables(
-    tables: Sequence[Any], files: Mapping[str, File]
+    root: Path, tables: Sequence[Table], files: Mapping[str, File]
 ) -> tuple[dict[str, bytes], dict[str, int], tuple[str, ...]]:
-    """Content and number of rows left out of each table, which lies in the copy's own folder."""
-    present = {PurePosixPath(name).name for name, file in files.items() if file.is_picture}
+    """Content and number of rows left out of each table, which lies where it lay, or in the copy's own folder."""
+    pictures = {PurePosixPath(name).name: k for k, name in enumerate(files) if files[name].is_picture}
+    found = [(table.names, match_names(table.names, pictures)[0].tolist()) for table in tables]
+    present = {name for names, rows in found for name, row in zip(names, rows, strict=True) if row >= 0}
     rows = rows_in_step(tables, present)
-    written = {table.path.name: filter_table(table, rows.kept[table.path]) for table in tables}
-    left = {table.path.name: len(table.names) - len(rows.kept[table.path]) for table in tables}
+    places = {table.path: _place(root, table.path) for table in tables}
+    written = {places[table.path]: filter_table(table, rows.kept[table.path]) for table in tables}
+    left = {places[table.path]: len(table.names) - len(rows.kept[table.path]) for table in tables}
     return written, left, rows.notes
+
+
+def _place(root: Path, table: Path) -> str:
+    real = root.resolve()
+    inside = table.resolve()
+    return inside.relative_to(real).as_posix() if inside.is_relative_to(real) else table.name
 
 
 def _plan_metadata(
@@ -292,8 +306,9 @@ def _check(out: Path, plan: CopyPlan) -> None:
     if not any(file.is_picture for file in plan.files.values()):
         return
     faces = FaceFolder(out)
-    expected = {name for name, file in plan.files.items() if file.is_picture}
+    expected = {name for name, file in plan.files.items() if file.is_picture} - plan.apart
     missing = sorted(expected - set(faces.names))
-    odd = [note for note in faces.notes if "have no picture" in note]
+    tables = tuple(f"{PurePosixPath(name).name}: " for name in plan.tables)
+    odd = [note for note in faces.notes if "have no picture" in note and note.startswith(tables)]
     if missing or odd:
         raise FaceAugError(f"{printable(out)}: the copy is not complete ({some(missing or odd)}); run again")

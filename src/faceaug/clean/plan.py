@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from faceaug.clean.cache import Cache
@@ -17,10 +17,12 @@ from faceaug.clean.reading import read_contents
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.signatures import Signature, is_damaged, same_content
-from faceaug.data.annotations import Annotations, Table, join_tables, read_table, unknown
-from faceaug.data.folder import FaceFolder, Layout, find_layout, table_names, table_paths
+from faceaug.data.annotations import Annotations, Table, match_names, read_table, unknown
+from faceaug.data.folder import Layout, table_names, table_paths
+from faceaug.data.layouts import Choice, Place, Reading, choose_layout, read_layout
+from faceaug.data.layouts.celeba import join_editions
 from faceaug.data.metadata import METADATA_NAMES, read_metadata
-from faceaug.errors import FaceAugError, RefusedError, printable
+from faceaug.errors import AnnotationError, FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
@@ -36,9 +38,12 @@ class Scene:
         listing: its files.
         layout: see ``faceaug.data.folder``.
         tables: its CelebA tables.
-        named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
-            neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.
-        annotations: of an imagefolder, in the order of the pictures; else None.
+        named: pictures that imagefolder metadata has a row for. These are never set aside: such a table may not name
+            a missing file, or ``FaceFolder`` would not read the folder, and ``datasets`` would stop at that row.
+        annotations: over the pictures, in their order; None where they are joined by the repaired names, or say
+            nothing.
+        classes: names of the labels in ``annotations``.
+        notes: what was odd about the folder.
         copying: whether a cleaned copy is made, whose metadata names what is in it, instead of moving files.
     """
 
@@ -48,6 +53,8 @@ class Scene:
     tables: tuple[Table, ...]
     named: frozenset[str]
     annotations: Annotations | None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     copying: bool = False
 
     def must_stay(self, name: str) -> bool:
@@ -89,11 +96,25 @@ def _look(path: Path | str) -> Scene:
     listing = list_folder(path)
     if not listing.pictures:
         raise RefusedError(f"{listing.no_pictures()}. Nothing was changed")
-    layout = find_layout(listing)
-    tables = tuple(read_table(table) for table in table_paths(listing.root)) if layout == "celeba" else ()
-    annotations = FaceFolder(path).annotations if layout == "imagefolder" else None
+    place = Place.of(listing)
+    choice, reading = _read(place)
+    layout = choice.layout
+    listing = replace(listing, apart=frozenset(place.pictures) - frozenset(reading.names))
+    tables = tuple(read_table(table) for table in table_paths(listing.root, place)) if layout == "celeba" else ()
     named = frozenset(_rows_of_metadata(listing)) if layout == "imagefolder" else frozenset()
-    return Scene(str(path), listing, layout, tables, named, annotations)
+    annotations = None if layout in {"celeba", "classes", "flat"} else reading.known
+    return Scene(str(path), listing, layout, tables, named, annotations, reading.classes, reading.notes)
+
+
+def _read(place: Place) -> tuple[Choice, Reading]:
+    """The layout and what it says; without its tables where cleaning does not depend on them."""
+    try:
+        return read_layout(place)
+    except AnnotationError as error:
+        if choose_layout(place).layout in {"celeba", "imagefolder"}:
+            raise
+        choice, reading = read_layout(place, "flat")
+        return choice, replace(reading, notes=(f"cleaned without labels: {error}", *reading.notes))
 
 
 def decide(
@@ -159,7 +180,7 @@ def _decide(
         left=tuple(sorted([*scene.listing.skipped, *left, *more])),
         rows_without_file=_rows_without_file(scene, kept, gone),
         proposals=tuple(_proposals(scene, annotations, duplicates, kept)),
-        notes=names.notes + scene.listing.link_notes() + _link_note(links) + found.near.notes,
+        notes=scene.notes + names.notes + scene.listing.link_notes() + _link_note(links) + found.near.notes,
         groups=groups_of(duplicates),
         histogram=found.near.histogram,
         thresholds=found.near.thresholds,
@@ -208,7 +229,7 @@ def _pictures(
     plain = table_names(names)
     annotations = scene.annotations
     if annotations is None:
-        annotations = join_tables(list(scene.tables), plain)[0] if scene.tables else unknown(len(files))
+        annotations = join_editions(scene.tables, names)[0] if scene.tables else unknown(len(files))
     table_rows = [frozenset(table.names) for table in scene.tables] or [scene.named]
     keys = plain if scene.tables else names
     pictures = [
@@ -312,8 +333,8 @@ def _reason(duplicate: Duplicate) -> str:
 def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> dict[str, int]:
     new = {rename.old: rename.new for rename in renames}
     staying = [new.get(file.name, file.name) for file in scene.listing.pictures if file.name not in gone]
-    present = set(map(last_part, staying))
-    return {table.path.name: sum(name not in present for name in table.names) for table in scene.tables}
+    present = {last_part(name): k for k, name in enumerate(staying)}
+    return {table.path.name: int((match_names(table.names, present)[0] < 0).sum()) for table in scene.tables}
 
 
 def _moves(

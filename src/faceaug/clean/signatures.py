@@ -14,7 +14,7 @@ from faceaug.clean.hashes import hash_words, middle_of, small_grey
 from faceaug.data.image import Image8, decode, load_cv2, read_bytes
 from faceaug.errors import ImageError
 
-VERSION = 1  # of everything below: another number makes caches of signatures read all files again
+VERSION = 2  # of everything below: another number makes caches of signatures read all files again
 
 # What a picture looks like, one record each; "whole", "middle": 64-bit hashes; the mirrored ones beside them.
 LOOKS = np.dtype(

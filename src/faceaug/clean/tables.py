@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faceaug.data.folder import table_paths
-from faceaug.data.metadata import read_metadata
+from faceaug.data.metadata import picture_column, read_metadata
 from faceaug.data.tables import Table, read_table, read_text, text_lines
 from faceaug.errors import some
 
@@ -99,14 +98,25 @@ def filter_metadata(path: Path, keep: Collection[str]) -> bytes:
     Raises:
         AnnotationError: the table contradicts itself.
     """
-    read_metadata(path)  # so that what follows is a table
+    rows_there = read_metadata(path)
+    if path.suffix == ".parquet":
+        return _filter_parquet(path, [_inside(row["file_name"]) in keep for row in rows_there])
     text = read_text(path)
     if path.suffix == ".jsonl":
         lines = [line for line in text_lines(text) if line.strip()]
-        return _joined([line for line in lines if _inside(json.loads(line)["file_name"]) in keep], text)
+        kept = zip(lines, rows_there, strict=True)
+        return _joined([line for line, row in kept if _inside(row["file_name"]) in keep], text)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    place = rows[0].index("file_name")
+    place = rows[0].index(picture_column(rows[0]))
     return _csv_bytes([rows[0], *(row for row in rows[1:] if _inside(row[place]) in keep)], text)
+
+
+def _filter_parquet(path: Path, kept: list[bool]) -> bytes:
+    from pyarrow import BufferOutputStream, array, parquet
+
+    sink = BufferOutputStream()
+    parquet.write_table(parquet.read_table(path).filter(array(kept)), sink)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _filter_csv(text: str, names: Sequence[str]) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError
 from faceaug.evaluate import evaluate_memorisation, evaluate_source, evaluate_usefulness
 from faceaug.evaluate.arms import Recipes
@@ -61,7 +62,7 @@ class Assessment(Presentation):
 
 
 def assess(
-    model: str, folder: Path, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
+    model: str, folder: Path | FaceFolder, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
     extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
     seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
     no_filter: bool, seeds: int, progress: Show = None,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from faceaug.errors import printable
 
+if TYPE_CHECKING:
+    from faceaug.data.folder import FaceFolder
+
 FOLDER = click.Path(path_type=Path)
 LEAST = 8  # pixels of a side
+LAYOUT = click.option(
+    "--layout", metavar="NAME", help="How to read FOLDER, where it can be read in two ways; see `faceaug info FOLDER`."
+)
 _PRECISION = click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
     help="bf16 is faster on some processors, and a grey level or two off.",
@@ -57,6 +63,13 @@ def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Pat
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
     return path
+
+
+def read_folder(folder: Path, layout: str | None) -> Path | FaceFolder:
+    """The folder; read already where the user says how."""
+    from faceaug.data.folder import FaceFolder
+
+    return folder if layout is None else FaceFolder(folder, layout)
 
 
 def read_share(text: str) -> float:

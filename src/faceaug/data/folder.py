@@ -1,34 +1,42 @@
 """A folder of face pictures as an immutable, sorted view.
 
-Layouts, told apart by what lies in the folder:
-
-* CelebA: the folder with ``img_align_celeba/`` in it, or that folder itself; tables beside the pictures or above
-* Hugging Face imagefolder: ``metadata.csv`` or ``metadata.jsonl``, in the folder or one in each of its sub-folders
-  (``train/``, ``test/``); also what ``expand_dataset(...).save`` wrote
-* class folders: every picture lies in a sub-folder, whose name is its class
-* flat: anything else
+What the folder says is found out by the readers in ``faceaug.data.layouts``, one for each layout.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from faceaug.data.annotations import PARTITIONS, Annotations, find_tables, join_tables, read_table, unknown
+from faceaug.data.annotations import Annotations
+from faceaug.data.containers import kind_of, open_container
 from faceaug.data.crop import in_frame
 from faceaug.data.image import Image8, read_image
-from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata
-from faceaug.errors import RefusedError, some
-from faceaug.storage.walk import Listing, last_part, list_folder
+from faceaug.data.layouts import Layout, Place, choose_layout, read_layout
+from faceaug.data.layouts.celeba import ALIGNED as CELEBA_PICTURES, table_names, table_paths as place_tables
+from faceaug.data.layouts.leftovers import unread_pictures
+from faceaug.errors import RefusedError
+from faceaug.storage.walk import Listing, is_hidden, is_picture, list_folder
 
-Layout: TypeAlias = Literal["celeba", "imagefolder", "classes", "flat"]
+__all__ = [
+    "CELEBA_PICTURES",
+    "CLASS_FOLDERS",
+    "FaceFolder",
+    "Layout",
+    "Target",
+    "find_layout",
+    "make_target",
+    "table_names",
+    "table_paths",
+]
+
 Target: TypeAlias = dict[str, Any]
-CELEBA_PICTURES = "img_align_celeba"
-# Sub-folders that say which part of the data they hold, as Hugging Face names them.
-_SPLITS = PARTITIONS | {"training": 0, "validation": 1, "valid": 1, "dev": 1, "testing": 2}
+CLASS_FOLDERS: frozenset[Layout] = frozenset({"classes", "lfw", "identities"})  # a folder more would be a class more
 
 
 class FaceFolder:
@@ -38,35 +46,40 @@ class FaceFolder:
     every item, so that torch's default collate works (for pictures of one size).
 
     Args:
-        path: a folder in one of the layouts above.
+        path: a folder, or a ZIP, tar or RecordIO file, which is read without unpacking.
+        layout: how to read it, one of ``faceaug.data.layouts.LAYOUTS``; None to find out.
 
     Attributes:
         root: the folder.
         names: tuple of picture paths below it, sorted.
-        layout: "celeba", "imagefolder", "classes" or "flat".
+        layout: which layout it was read in, and ``evidence`` what speaks for that.
         classes: names of the labels, in their order: the class folders, or the texts in a ``label`` column;
             empty where labels are numbers or there are none.
+        identities: names of the identities: identity k is ``identities[k]``; empty where identities are numbers.
         annotations: arrays over all pictures; read-only.
-        notes: what was odd but not wrong, a line each (rows without a picture, links not followed).
+        notes: what was odd but not wrong, a line each: rows without a picture, guesses, files seen and not used.
 
     Raises:
-        ArgumentError: there is no such folder.
+        ArgumentError: there is no such folder or layout, or nothing there is of that layout.
         RefusedError: there are no pictures in it.
         AnnotationError: a table contradicts itself.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        listing = list_folder(path)
-        self.root = listing.root
-        self.names: tuple[str, ...] = tuple(file.name for file in listing.pictures)
-        if not self.names:
-            raise RefusedError(listing.no_pictures())
-        tables = _metadata_tables(listing)
-        self.layout: Layout = _layout(listing.root, self.names, tables)
-        self.classes: tuple[str, ...] = ()
-        self.annotations, notes = self._read_annotations(tables)
+    def __init__(self, path: Path | str, layout: str | None = None) -> None:
+        place, listing = _look(path)
+        if not place.pictures:
+            unread = unread_pictures(place.others)
+            raise RefusedError(listing.no_pictures() + (f". These are not read: {unread}" if unread else ""))
+        choice, reading = read_layout(place, layout)
+        self.root = place.root
+        self.names: tuple[str, ...] = reading.names
+        self.layout: Layout = choice.layout
+        self.evidence = choice.why
+        self.classes, self.identities = reading.classes, reading.identities
+        self.in_class_folders = reading.class_folders
+        self.annotations = reading.known
         _freeze(self.annotations)
-        self.notes = tuple(notes + listing.notes())
+        self.notes = (*reading.notes, *listing.notes())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # numpy forgets on its way to a worker process that an array was read-only.
@@ -102,55 +115,41 @@ class FaceFolder:
         position = range(len(self))[index]
         return make_target(self.annotations, position)
 
-    def _read_annotations(self, metadata: tuple[str, ...]) -> tuple[Annotations, list[str]]:
-        if self.layout == "imagefolder":
-            return self._read_metadata(metadata)
-        if self.layout == "classes":
-            known = unknown(len(self.names))
-            self.classes = tuple(sorted({name.split("/", 1)[0] for name in self.names}))
-            numbers = {name: i for i, name in enumerate(self.classes)}
-            known.label[:] = [numbers[name.split("/", 1)[0]] for name in self.names]
-            return known, []
-        tables = [read_table(path) for path in table_paths(self.root)]
-        names = table_names(self.names)
-        known, notes = join_tables(tables, names)
-        return known, notes + (_twins(self.names, names) if tables else [])
 
-    def _read_metadata(self, metadata: tuple[str, ...]) -> tuple[Annotations, list[str]]:
-        rows: list[dict[str, Any]] = []
-        for table in metadata:
-            below = PurePosixPath(table).parent
-            found = read_metadata(self.root / table)
-            rows += [row | {"file_name": str(below / row["file_name"])} for row in found]
-        source = self.root / metadata[0] if len(metadata) == 1 else self.root
-        known, notes, self.classes = join_rows(source, rows, list(self.names))
-        splits = np.array([_SPLITS.get(name.split("/", 1)[0], -1) for name in self.names], np.int8)
-        silent = known.partition == -1
-        known.partition[silent] = splits[silent]
-        return known, notes
+def _look(path: Path | str) -> tuple[Place, Listing]:
+    """The names in a folder or container, and the listing they come from, which knows what was left alone."""
+    root = Path(path)
+    if kind_of(root.name) and root.is_file():
+        place, left = _within(root, ("",))
+        return place, Listing(root, (), left)
+    listing = list_folder(root)
+    place = Place.of(listing)
+    containers = tuple(name for name in place.others if kind_of(name))
+    if place.pictures or not containers:
+        return place, listing
+    found, left = _within(root, containers)
+    others = (name for name in place.others if name not in containers)
+    whole = Place(root, found.pictures, tuple(sorted((*others, *found.others))))
+    return whole, replace(listing, skipped=(*listing.skipped, *left))
+
+
+def _within(root: Path, containers: Sequence[str]) -> tuple[Place, tuple[tuple[str, str], ...]]:
+    """The names in containers, as if these were folders, and (name, why) of the members that were left alone."""
+    names: list[str] = []
+    left: list[tuple[str, str]] = []
+    for container in containers:
+        contents = open_container(root / container)
+        below = f"{container}/" if container else ""
+        names += [below + name for name in contents.members if not any(map(is_hidden, name.split("/")))]
+        left += [(below + name, why) for name, why in contents.left]
+    names.sort(key=os.fsencode)
+    pictures = tuple(name for name in names if is_picture(name))
+    return Place(root, pictures, tuple(name for name in names if not is_picture(name))), tuple(left)
 
 
 def _freeze(known: Annotations) -> None:
-    for name in Annotations.__dataclass_fields__:
-        getattr(known, name).flags.writeable = False
-
-
-def table_names(names: Sequence[str]) -> list[str]:
-    """What tables call each picture: its name without folders.
-
-    Of several with one name, the one in CelebA's own folder, else the first, owns it; the others get an empty one.
-    """
-    owner: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: (not name.startswith(f"{CELEBA_PICTURES}/"), name)):
-        owner.setdefault(last_part(name), name)
-    return [last if owner[last := last_part(name)] == name else "" for name in names]
-
-
-def _twins(names: Sequence[str], plain: Sequence[str]) -> list[str]:
-    twins = [name for name, own in zip(names, plain, strict=True) if not own]
-    if not twins:
-        return []
-    return [f"{len(twins)} pictures share a name with another one and get no row of the tables ({some(twins)})"]
+    for array in known.arrays().values():
+        array.flags.writeable = False
 
 
 def make_target(known: Annotations, position: int) -> Target:
@@ -170,36 +169,20 @@ def make_target(known: Annotations, position: int) -> Target:
     }
 
 
-def table_paths(root: Path) -> list[Path]:
-    """The CelebA tables that belong to a folder: in it, or above it when it is ``img_align_celeba`` itself."""
-    found = find_tables(root)
-    if not found and root.resolve().name == CELEBA_PICTURES:
-        above = root.resolve().parent
-        found = find_tables(above.parent if above.name == CELEBA_PICTURES else above)
-    return found
+def table_paths(root: Path, place: Place | None = None) -> list[Path]:
+    """The CelebA tables that belong to a folder: in it, or above it where it is one of CelebA's own.
 
+    Args:
+        root: the folder.
+        place: its names, where they are known already.
 
-def _metadata_tables(listing: Listing) -> tuple[str, ...]:
-    """The imagefolder tables: the one in the folder itself, else one for each sub-folder that has its own."""
-    present = {file.name for file in listing.files}
-    for name in METADATA_NAMES:
-        if name in present:
-            return (name,)
-    found: dict[str, str] = {}
-    for ending in METADATA_NAMES:
-        for name in (name for name in present if name.endswith(f"/{ending}")):
-            found.setdefault(name.rpartition("/")[0], name)
-    return tuple(sorted(found.values()))
+    Returns:
+        Of a table in both forms, the published .txt.
+    """
+    found = place_tables(Place.of(list_folder(root)) if place is None else place)
+    return [path for path in found if path.suffix == ".txt" or path.with_suffix(".txt") not in found]
 
 
 def find_layout(listing: Listing) -> Layout:
     """The layout of a listed folder."""
-    return _layout(listing.root, tuple(file.name for file in listing.pictures), _metadata_tables(listing))
-
-
-def _layout(root: Path, names: tuple[str, ...], metadata: tuple[str, ...]) -> Layout:
-    if metadata:
-        return "imagefolder"
-    if table_paths(root) or any(name.startswith(f"{CELEBA_PICTURES}/") for name in names):
-        return "celeba"
-    return "classes" if all("/" in name for name in names) else "flat"
+    return choose_layout(Place.of(listing)).layout

@@ -17,9 +17,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "BMP"]
+from faceaug.data.limits import HeaderError, Limits, check_size, cut_off
+from faceaug.data.stills import Still, read_still, still_format
+
+Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "BMP"] | Still
 _EXIF_ORIENTATION = 0x0112
 _EXIF_PREFIX = b"Exif\x00\x00"
+_ICC_PREFIX = b"ICC_PROFILE\x00"  # then the number of the piece, and how many there are
+_MOST_PROFILE = 2**22  # bytes; profiles of printers have about 2 MB
 
 # Start-of-frame markers: C4, C8 and CC in the same range mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -28,21 +33,16 @@ _JPEG_FILL = re.compile(rb"\xff+")
 # Marker bytes inside entropy-coded JPEG data that do not end it: stuffing, restarts, fill.
 _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_ALPHA = (4, 6)  # colour types
+_BMP_ALPHA = (  # masks of red, green, blue, alpha
+    bytes.fromhex("0000ff0000ff0000ff000000000000ff"),
+    bytes.fromhex("ff00000000ff00000000ff00000000ff"),
+)
 _PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_PNG_PIXELS = (*_PNG_CRITICAL, b"tRNS")
 # Deflate packs at most 1,032 to 1, so less than this cannot keep a decoder busy for more than about a second.
 _PNG_SMALL = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a file may claim before it is decoded: memory and time against hostile pictures."""
-
-    max_bytes: int = 64 * 2**20  # a 32-megapixel camera JPEG has about 15 MB
-    max_side: int = 16_384
-    max_pixels: int = 32_000_000  # 96 MB decoded
-    max_scans: int = 100  # of a progressive JPEG: 38 kB of repeated scans can cost a minute
-    max_parts: int = 65_536  # JPEG segments, PNG and WebP chunks; a 64 MB PNG has about 8,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,19 @@ class Header:
         format: by magic bytes, not by name.
         width: pixels, before the orientation is applied.
         height: pixels, before the orientation is applied.
-        orientation: EXIF value 1..8, 1 = upright.
+        orientation: EXIF value 1..8, 1 = upright. Formats that Pillow decodes are upright already, their size too.
+        alpha: whether some of it may be transparent.
+        inks: whether it is stored in inks (CMYK).
+        profile: its ICC profile; empty if it has none.
     """
 
     format: Format
     width: int
     height: int
     orientation: int
-
-
-class HeaderError(ValueError):
-    """The reason, without a name, why bytes are not an acceptable picture."""
+    alpha: bool = False
+    inks: bool = False
+    profile: bytes = b""
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
@@ -77,18 +79,18 @@ def read_header(data: bytes, limits: Limits) -> Header:
         The header; width and height are at least 1.
 
     Raises:
-        HeaderError: not JPEG, PNG, WebP or BMP, damaged, cut off or beyond the limits.
+        HeaderError: of no format that is read, damaged, cut off or beyond the limits.
     """
     kind = _format(data)
     if kind == "JPEG":
-        width, height, orientation = _read_jpeg(data, limits)
-    elif kind == "PNG":
-        width, height, orientation = _read_png(data, limits)
-    elif kind == "WEBP":
-        width, height, orientation = _read_webp(data, limits)
-    else:
-        width, height, orientation = _read_bmp(data, limits)
-    return Header(kind, width, height, orientation)
+        return _read_jpeg(data, limits)
+    if kind == "PNG":
+        return _read_png(data, limits)
+    if kind == "WEBP":
+        return _read_webp(data, limits)
+    if kind == "BMP":
+        return _read_bmp(data, limits)
+    return Header(kind, *read_still(kind, data, limits), 1)
 
 
 def read_size(data: bytes, limits: Limits) -> tuple[int, int]:
@@ -108,7 +110,7 @@ def read_size(data: bytes, limits: Limits) -> tuple[int, int]:
         width, height = _big(data, 16, 4), _big(data, 20, 4)
         blocks = (data[start:end] for name, start, end in _png_chunks(data) if name == b"eXIf")
         orientation = _orientation(next(blocks, b""))
-        _check_size(width, height, limits)
+        check_size(width, height, limits)
     else:
         header = read_header(data, limits)
         width, height, orientation = header.width, header.height, header.orientation
@@ -120,7 +122,7 @@ def _jpeg_frame(data: bytes, limits: Limits) -> tuple[int, int, int]:
     for marker, start, end in _jpeg_segments(data):
         if marker in _JPEG_FRAMES:
             height, width = _big(data, start + 1, 2), _big(data, start + 3, 2)
-            _check_size(width, height, limits)
+            check_size(width, height, limits)
             return width, height, orientation or 1
         if marker == 0xE1 and orientation is None and data.startswith(_EXIF_PREFIX, start):
             orientation = _orientation(data[start:end])
@@ -138,31 +140,25 @@ def _format(data: bytes) -> Format:
         return "WEBP"
     if data[:2] == b"BM" and len(data) >= 26:
         return "BMP"
-    raise HeaderError("is not a JPEG, PNG, WebP or BMP picture")
+    still = still_format(data)
+    if still is None:
+        raise HeaderError("is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture")
+    return still
 
 
-def _check_size(width: int, height: int, limits: Limits) -> None:
-    if not width or not height:
-        raise HeaderError(f"claims {width}x{height} pixels: there is no picture in it")
-    if max(width, height) > limits.max_side:
-        raise HeaderError(f"claims {width}x{height} pixels; the limit is {limits.max_side} a side")
-    if width * height > limits.max_pixels:
-        raise HeaderError(f"claims {width}x{height} pixels; the limit is {limits.max_pixels} in all")
-
-
-def _cut(kind: Format) -> HeaderError:
-    return HeaderError(f"is cut off: the {kind} stops before its end")
-
-
-def _read_jpeg(data: bytes, limits: Limits) -> tuple[int, int, int]:
-    width = height = scans = 0
+def _read_jpeg(data: bytes, limits: Limits) -> Header:
+    width = height = scans = channels = 0
     orientation: int | None = None
+    profile: dict[int, bytes] = {}
     for part, (marker, start, end) in enumerate(_jpeg_segments(data)):
         if part >= limits.max_parts:
             raise HeaderError(f"is a JPEG with more than {limits.max_parts} segments")
         if marker in _JPEG_FRAMES and not width:
             height, width = _big(data, start + 1, 2), _big(data, start + 3, 2)
-            _check_size(width, height, limits)
+            channels = _big(data, start + 5, 1)
+            check_size(width, height, limits)
+        elif marker == 0xE2 and data.startswith(_ICC_PREFIX, start):
+            profile.setdefault(_big(data, start + 12, 1), data[start + 14 : end])
         elif marker == 0xE1 and orientation is None and data.startswith(_EXIF_PREFIX, start):
             orientation = _orientation(data[start:end])
         elif marker == 0xDA:
@@ -171,7 +167,8 @@ def _read_jpeg(data: bytes, limits: Limits) -> tuple[int, int, int]:
                 raise HeaderError(f"is a JPEG with more than {limits.max_scans} scans")
     if not width or not scans:
         raise HeaderError("has a damaged JPEG header: it describes no picture")
-    return width, height, orientation or 1
+    whole = b"".join(profile[number] for number in sorted(profile))
+    return Header("JPEG", width, height, orientation or 1, inks=channels == 4, profile=whole)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -199,13 +196,13 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             at = found.start() if found else len(data)
     if at < len(data) and data[at] != 0xFF:
         raise HeaderError("is a damaged JPEG: a marker is missing")
-    raise _cut("JPEG")
+    raise cut_off("JPEG")
 
 
-def _read_png(data: bytes, limits: Limits) -> tuple[int, int, int]:
+def _read_png(data: bytes, limits: Limits) -> Header:
     view = memoryview(data)
     width = height = row_bytes = 0
-    orientation = 1
+    orientation, alpha, profile = 1, False, b""
     packed: list[memoryview] = []
     for part, (name, start, end) in enumerate(_png_chunks(data)):
         if part >= limits.max_parts:
@@ -215,15 +212,29 @@ def _read_png(data: bytes, limits: Limits) -> tuple[int, int, int]:
         _check_chunk(view, name, start, end)
         if name == b"IHDR":
             width, height = _big(data, start, 4), _big(data, start + 4, 4)
-            _check_size(width, height, limits)
+            check_size(width, height, limits)
+            alpha = data[start + 9] in _PNG_ALPHA
             row_bytes = 1 + (width * data[start + 8] * _PNG_CHANNELS.get(data[start + 9], 0) + 7) // 8
         elif name == b"eXIf":
             orientation = _orientation(data[start:end])
+        elif name == b"tRNS":
+            alpha = True
+        elif name == b"iCCP":
+            profile = _png_profile(data[start:end])
         elif name == b"IDAT":
             packed.append(view[start:end])
     if sum(map(len, packed)) > _PNG_SMALL and _inflates_beyond(packed, 2 * row_bytes * height):
         raise HeaderError("is a damaged PNG: it holds far more data than its pixels need")
-    return width, height, orientation
+    return Header("PNG", width, height, orientation, alpha=alpha, profile=profile)
+
+
+def _png_profile(chunk: bytes) -> bytes:
+    """The profile in an iCCP chunk: a name, a zero, the method 0 and packed bytes; empty where it is damaged."""
+    packed = chunk.partition(b"\x00")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(packed, _MOST_PROFILE)
+    except zlib.error:
+        return b""
 
 
 def _check_chunk(view: memoryview, name: bytes, start: int, end: int) -> None:
@@ -247,10 +258,10 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if name == b"IEND":
             return
         at = end + 4
-    raise _cut("PNG")
+    raise cut_off("PNG")
 
 
-def without_animation(data: bytes) -> bytes:
+def without_animation(data: bytes, *, bare: bool = False) -> bytes:
     """A PNG with its still picture alone, the one that every viewer shows that knows no animations.
 
     Whether that picture is the first of the animation or a cover before it, is told by a chunk in front of it
@@ -259,12 +270,13 @@ def without_animation(data: bytes) -> bytes:
 
     Args:
         data: a whole PNG that ``read_header`` has accepted; any other comes back as it is.
+        bare: leave out texts, profiles and whatever else is not pixels as well.
     """
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or b"acTL" not in data:
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or not (bare or b"acTL" in data):
         return data
     kept = [data[:8]]
     for name, start, end in _png_chunks(data):
-        if name not in _PNG_ANIMATION:
+        if name in _PNG_PIXELS or not (bare or name in _PNG_ANIMATION):
             kept.append(data[start - 8 : end + 4])
     return b"".join(kept)
 
@@ -286,26 +298,29 @@ def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:
     return False
 
 
-def _read_webp(data: bytes, limits: Limits) -> tuple[int, int, int]:
+def _read_webp(data: bytes, limits: Limits) -> Header:
     size: tuple[int, int] | None = None
-    orientation = 1
+    orientation, alpha, profile = 1, False, b""
     for part, (name, start, end) in enumerate(_webp_chunks(data)):
         if part >= limits.max_parts:
             raise HeaderError(f"is a WebP with more than {limits.max_parts} chunks")
         if part == 0:
             size = _webp_size(name, data[start : min(end, start + 10)])
+            alpha = _little(data, start + {b"VP8L": 4}.get(name, 0), 1) & 0x10 > 0 and name != b"VP8 "
+        elif name == b"ICCP":
+            profile = data[start:end]
         elif name == b"EXIF":
             orientation = _orientation(data[start:end])
     if size is None:
         raise HeaderError("has a damaged WEBP header")
-    _check_size(*size, limits)
-    return *size, orientation
+    check_size(*size, limits)
+    return Header("WEBP", *size, orientation, alpha=alpha, profile=profile)
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     stop = 8 + _little(data, 4, 4)
     if stop > len(data):
-        raise _cut("WEBP")
+        raise cut_off("WEBP")
     at = 12
     while at + 8 <= stop:
         length = _little(data, at + 4, 4)
@@ -326,7 +341,7 @@ def _webp_size(name: bytes, body: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _read_bmp(data: bytes, limits: Limits) -> tuple[int, int, int]:
+def _read_bmp(data: bytes, limits: Limits) -> Header:
     header = _little(data, 14, 4)
     if header == 12:
         width, height, at, packing = _little(data, 18, 2), _little(data, 20, 2), 24, 0
@@ -338,13 +353,13 @@ def _read_bmp(data: bytes, limits: Limits) -> tuple[int, int, int]:
     if width < 0:
         raise HeaderError("has a damaged BMP header")
     height = abs(height)  # negative: stored from the top
-    _check_size(width, height, limits)
+    check_size(width, height, limits)
     if packing not in {0, 3}:
         raise HeaderError("is a compressed BMP, which faceaug does not read; convert it to PNG")
     stride = (width * _little(data, at, 2) + 31) // 32 * 4
     if _little(data, 10, 4) + stride * height > len(data):
-        raise _cut("BMP")
-    return width, height, 1
+        raise cut_off("BMP")
+    return Header("BMP", width, height, 1, alpha=header >= 56 and packing == 3 and data[54:70] in _BMP_ALPHA)
 
 
 def _orientation(exif: bytes) -> int:

@@ -17,6 +17,7 @@ import io
 import os
 import stat
 import struct
+import warnings
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +26,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError, __version__ as PIL_VERSION
 
-from faceaug.data.headers import Format, Header, HeaderError, Limits, read_header, read_size, without_animation
+from faceaug.data.containers import read_member, split_path
+from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
+from faceaug.data.limits import HeaderError, Limits, check_size
+from faceaug.data.profiles import array_to_srgb, to_srgb
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
 __all__ = [
+    "Colour",
     "DEFAULT_LIMITS",
     "Format",
     "Header",
@@ -46,28 +51,34 @@ __all__ = [
     "probe",
     "read_bytes",
     "read_image",
+    "WHITE",
 ]
 
 Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
+Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
 DEFAULT_LIMITS = Limits()
+WHITE: Colour = (255, 255, 255)
+_BY_PILLOW = ("TIFF", "GIF", "AVIF", "PPM")
 _HEAD = 2**16  # bytes of a JPEG that nearly always hold its size
 
 
-def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> Image8:
+def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, ground: Colour = WHITE) -> Image8:
     """Read one picture file.
 
     Args:
-        path: a regular file; symbolic links are not followed.
+        path: a regular file, or a picture in a ZIP, tar or RecordIO file, which is passed through like a folder;
+            symbolic links are not followed.
         limits: refused beyond these, before decoding.
+        ground: what transparent pixels are laid on.
 
     Returns:
-        uint8 (height, width, 3), RGB, upright.
+        uint8 (height, width, 3), RGB, upright; see ``decode``.
 
     Raises:
-        ImageError: the file is missing, not a regular file, not JPEG, PNG, WebP or BMP, damaged,
+        ImageError: the file is missing, not a regular file, of no format that is read, damaged,
             cut off or too big.
     """
-    return decode(read_bytes(path, limits), name=str(path), limits=limits)
+    return decode(read_bytes(path, limits), name=str(path), limits=limits, ground=ground)
 
 
 def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
@@ -89,7 +100,11 @@ def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int
 
 
 def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int | None = None) -> bytes:
-    """The content of a regular file, or its ``first`` bytes; ImageError for a FIFO, a device, a link or a folder."""
+    """The content of a regular file or of a container's member, or its ``first`` bytes.
+
+    Raises:
+        ImageError: it is a FIFO, a device, a link or a folder, or cannot be read.
+    """
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
@@ -98,6 +113,9 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
     except ValueError as error:
         raise ImageError(str(path), "cannot be a file name") from error
     except OSError as error:
+        inside = split_path(path) if error.errno == errno.ENOTDIR else None
+        if inside is not None:
+            return _member_bytes(*inside, limits)[:first]
         reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
         raise ImageError(str(path), reason) from error
     try:
@@ -117,6 +135,16 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
     return data
 
 
+def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
+    path = str(container / name)
+    try:
+        return read_member(container, name, limits.max_bytes)
+    except OSError as error:
+        raise ImageError(path, f"cannot be opened ({error.strerror})") from error
+    except ValueError as error:
+        raise ImageError(path, str(error)) from error
+
+
 def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Header:
     """Check a picture's header against the limits and its end against truncation, without decoding it.
 
@@ -129,23 +157,29 @@ def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS
         raise ImageError(name, str(error)) from error
 
 
-def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Image8:
-    """Decode the bytes of a JPEG, PNG, WebP or BMP file.
+def decode(
+    data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE
+) -> Image8:  # fmt: skip
+    """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM.
 
     Args:
         data: the whole file.
         name: how errors call it.
         limits: refused beyond these, before decoding.
+        ground: what transparent pixels are laid on.
 
     Returns:
-        uint8 (height, width, 3), RGB, turned upright by its EXIF orientation. Grey is repeated,
-        16 bits are cut to 8, transparency is dropped. Of an animation the first picture is taken, of a PNG with a
-        cover that is not part of its animation the cover.
+        uint8 (height, width, 3), RGB, turned upright by its EXIF orientation, as a viewer shows it. Grey is repeated,
+        16 bits are cut to 8, other colour spaces are converted to sRGB by their ICC profile, and what is transparent
+        is laid on white. Of an animation the first picture is taken, of a PNG with a cover that is not part of its
+        animation the cover, of a TIFF the first page.
 
     Raises:
         ImageError: see ``read_image``.
     """
     header = probe(data, name=name, limits=limits)
+    if header.alpha or header.inks or header.format in _BY_PILLOW:
+        return _upright(_by_pillow(data, header, name, limits, ground), header.orientation)
     cv2, still = load_cv2(), without_animation(data)
     try:
         # The orientation is applied below: which formats OpenCV turns by itself changes with its version.
@@ -155,29 +189,63 @@ def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMIT
     if bgr is None or bgr.dtype != np.uint8 or bgr.shape != (header.height, header.width, 3):
         raise ImageError(name, f"is a damaged {header.format}: its pixels cannot be decoded")
     rgb: Image8 = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    return _upright(rgb, header.orientation)
+    return _upright(array_to_srgb(rgb, header.profile), header.orientation)
 
 
-def from_pillow(image: Image.Image, *, name: str = "picture") -> Image8:
-    """A Pillow picture as uint8 (height, width, 3) RGB.
+def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: Colour) -> Image8:
+    """What has transparency or is of a format that OpenCV does not read, or not in every build."""
+    still = without_animation(data, bare=True)  # Pillow would unpack every text of a PNG
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(still), formats=[header.format]) as image:
+            warnings.simplefilter("ignore")  # of damaged facts beside the pixels
+            check_size(*image.size, limits)
+            image.load()
+            if header.profile:
+                image.info["icc_profile"] = header.profile
+            elif header.format in {"PNG", "JPEG", "WEBP", "BMP"}:
+                image.info.pop("icc_profile", None)
+            upright = ImageOps.exif_transpose(image) if header.format == "AVIF" else image
+            if header.format == "BMP" and upright.getchannel("A").getextrema() == (0, 0):
+                upright = upright.convert("RGB")  # written by programs that know no transparency
+            return from_pillow(upright, name=name, ground=ground)
+    except UnidentifiedImageError as error:
+        raise ImageError(name, f"is a {header.format} that Pillow {PIL_VERSION} cannot read") from error
+    except HeaderError as error:
+        raise ImageError(name, str(error)) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ImageError(name, f"is a damaged {header.format} ({error})") from error
+
+
+def from_pillow(image: Image.Image, *, name: str = "picture", ground: Colour = WHITE) -> Image8:
+    """A Pillow picture as uint8 (height, width, 3) RGB, as ``decode`` gives its file.
 
     Args:
-        image: of any mode. Grey is repeated; 16 bits (I;16 and the like, and I beyond 255) are cut to 8, as ``decode``
-            cuts them; F is 0..1 or 0..255; what is transparent is laid on white, as a viewer shows it.
+        image: of any mode. Grey is repeated; 16 bits (I;16 and the like, and I beyond 255) are cut to 8; F is 0..1 or
+            0..255; with an ICC profile colours are converted to sRGB; what is transparent is laid on white.
         name: how errors call it.
+        ground: what transparent pixels are laid on.
 
     Raises:
         ArgumentError: its numbers are outside these ranges, or Pillow cannot convert its mode.
     """
     if image.mode.startswith(("I", "F")):
-        return _from_numbers(np.asarray(image), image.mode, name)
+        values = np.asarray(image)
+        grey, clear = _from_numbers(values, image.mode, name), image.info.get("transparency")
+        if isinstance(clear, int):
+            grey[values == clear] = ground
+        return grey
+    profile = image.info.get("icc_profile")
     try:
         if image.mode == "La":
             image = image.convert("LA")  # Pillow has no other way from it
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.array(image.convert("RGB"))
+        if not image.has_transparency_data:
+            return np.array(to_srgb(image, profile))
+        image = image.convert("RGBA")
+        face = Image.fromarray(array_to_srgb(np.array(image.convert("RGB")), profile))
+        face.putalpha(image.getchannel("A"))
+        return np.array(Image.alpha_composite(Image.new("RGBA", image.size, (*ground, 255)), face).convert("RGB"))
     except ValueError as error:
         raise ArgumentError(f"{name}: a Pillow picture of mode {image.mode} ({error}); convert it to RGB") from error
 

@@ -1,7 +1,7 @@
 """Hugging Face imagefolder metadata: one row per file, with any columns.
 
-``metadata.csv`` or ``metadata.jsonl``, also what an expanded folder is described by. Columns faceaug knows are read
-into annotations; the others are left alone.
+``metadata.csv``, ``metadata.jsonl`` or ``metadata.parquet``, also what an expanded folder is described by. Columns
+faceaug knows are read into arrays; the others are kept as they are, in ``Annotations.columns``.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, PARTITIONS, Annotations, unknown
+from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
 from faceaug.data.tables import read_text, text_lines
 from faceaug.errors import AnnotationError, printable, some
 
-METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
-_PARTITION_NAMES = PARTITIONS | {"validation": 1, "valid": 1}
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that is there names the face
+_OURS = ("source_file", "model", "seed", "key", "operations", "sha256")  # columns of folders that faceaug wrote
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
-_TRUTHS = ("True", "true", "False", "false")
+_PADDED = re.compile(r"0[0-9]+", re.ASCII)
+_PLAIN_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+_SILENT = 2  # an attribute that no cell speaks about
+_TRUTHS = ("True", "true", "TRUE", "False", "false", "FALSE")
+_TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the first number that rounds to no float32; the largest one is written shorter
 
 
 def read_metadata(path: Path) -> list[dict[str, Any]]:
@@ -39,14 +45,18 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
         AnnotationError: no ``file_name`` column, a name twice, absolute or pointing outside, a line
             that is no row.
     """
-    text = read_text(path)
     try:
-        rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
+        if path.suffix == ".parquet":
+            rows = _parquet_rows(path)
+        else:
+            text = read_text(path)
+            rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
     except (csv.Error, ValueError, RecursionError) as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
+    named = picture_column(set().union(*rows)) if rows else "file_name"
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
-        name = row.get("file_name")
+        name = row.get(named)
         if not isinstance(name, str) or not name:
             raise AnnotationError(f"{printable(path)}: row {number}: expected a file_name")
         inside = PurePosixPath(name)
@@ -59,10 +69,41 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def picture_column(columns: Iterable[str]) -> str:
+    """The column that names the face: file_name, image_file_name, or the only one that ends like these."""
+    found = sorted(name for name in columns if name == "file_name" or name.endswith("_file_name"))
+    return next((name for name in PICTURE_COLUMNS if name in found), found[0] if len(found) == 1 else "file_name")
+
+
+def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """Files that further ``*_file_name`` columns name: masks, for example. They are not the faces."""
+    faces = {row["file_name"] for row in rows}
+    beside = {
+        str(PurePosixPath(cell))
+        for row in rows
+        for name, cell in row.items()
+        if name.endswith("_file_name") and isinstance(cell, str) and cell
+    }
+    return frozenset(beside - faces)
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError:
+        raise AnnotationError(f"{printable(path)}: needs pyarrow: python -m pip install 'faceaug[datasets]'") from None
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
 def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
     columns = list(reader.fieldnames or ())
-    if "file_name" not in columns:
+    if picture_column(columns) not in columns:
         raise AnnotationError(f"{printable(path)}: the first line names no column file_name")
     if len(set(columns)) != len(columns):
         raise AnnotationError(f"{printable(path)}: a column occurs twice")
@@ -89,8 +130,8 @@ def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]
     """Join an imagefolder table to pictures by their path in the folder; see ``join_tables``.
 
     Raises:
-        AnnotationError: a row names a file that is not there (``datasets`` refuses such a folder
-            too), or a column that faceaug knows holds something it cannot be.
+        AnnotationError: a row names a file that is not there (``datasets`` 5.2 fails when it
+            comes to that row), or a column that faceaug knows holds something it cannot be.
     """
     known, notes, _ = join_rows(path, read_metadata(path), names)
     return known, notes
@@ -120,22 +161,44 @@ def join_rows(
     known = unknown(len(names))
     at = np.array([place[row["file_name"]] for row in rows], dtype=np.int64)
     columns = _Columns(path, rows)
-    classes = _class_names(columns)
+    classes = _class_names(columns, rows)
     for name, target, parse in (
+        ("celeb_id", known.identity, _count),
         ("identity", known.identity, _count),
         ("label", known.label, _lookup(classes) if classes else _count),
-        ("partition", known.partition, _partition),
         ("origin", known.origin, _origin),
         ("weight", known.weight, _weight),
     ):
         columns.fill(name, target, at, parse)
-    for k, name in enumerate(ATTRIBUTES):
-        columns.fill(name, known.attributes[:, k], at, _sign)
+    columns.fill(columns.partition(), known.partition, at, _partition)
+    notes = _fill_attributes(known, columns, at)
     for k, name in enumerate(LANDMARKS):
         columns.fill(name, known.landmarks[:, k // 2, k % 2], at, _finite)
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
-    return known, [f"{path.name}: {extra} pictures have no row"] if extra else [], classes
+    notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
+    return replace(known, columns=columns.others(at, len(names))), notes, classes
+
+
+def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> list[str]:
+    """Fill in the forty; a note where 0 is read as no: in a column that has 0 and 1 and never -1."""
+    found: list[tuple[int, NDArray[np.int8]]] = []
+    for k, name in enumerate(ATTRIBUTES):
+        if columns.cells(name):
+            said = np.full(len(known.label), _SILENT, np.int8)
+            columns.fill(name, said, at, _sign)
+            found.append((k, said))
+    ours = all(columns.cells(name) for name in ("origin", "sha256"))  # faceaug writes 0 for unknown
+    plain = []
+    for k, said in found:
+        if not ours and (said == 0).any() and (said == 1).any() and not (said == -1).any():
+            said[said == 0] = -1
+            plain.append(ATTRIBUTES[k])
+        said[said == _SILENT] = 0
+        known.attributes[:, k] = said
+    return (
+        [f"0 is read as no, not as unknown, in {len(plain)} columns that never say -1 ({some(plain)})"] if plain else []
+    )
 
 
 class _Columns:
@@ -149,6 +212,24 @@ class _Columns:
     def cells(self, name: str) -> list[Any]:
         """The cells of one column; "" where a row has none."""
         return [row.get(name, "") for row in self._rows] if name in self._names else []
+
+    def partition(self) -> str:
+        """The column that says which part of the data a row is in: partition, or split in words."""
+        cells = self.cells("split") if not self.cells("partition") else []
+        words = {cell.lower() for cell in cells if isinstance(cell, str) and cell}
+        return "split" if words and words <= SPLITS.keys() else "partition"
+
+    def others(self, at: NDArray[np.int64], n: int) -> dict[str, tuple[Any, ...]]:
+        """The columns faceaug does not know, over n pictures."""
+        known = {*_EXPECTED, *ATTRIBUTES, *_OURS, "file_name", "celeb_id", self.partition()}
+        found: dict[str, tuple[Any, ...]] = {}
+        for name in sorted(self._names - known):
+            if not name.startswith("requested_"):
+                values: list[Any] = [None] * n
+                for place, cell in zip(at.tolist(), _typed(self.cells(name)), strict=True):
+                    values[place] = cell
+                found[name] = tuple(values)
+        return found
 
     def fill(
         self,
@@ -186,11 +267,34 @@ _EXPECTED = {
 } | dict.fromkeys(LANDMARKS, "a number of pixels, or nothing")
 
 
-def _class_names(columns: _Columns) -> tuple[str, ...]:
+def _typed(cells: list[Any]) -> list[Any]:
+    """Cells of one column: texts that all are numbers as numbers, empty ones as None."""
+    given = [cell for cell in cells if cell != ""]
+    if given and all(isinstance(cell, str) for cell in given):
+        for read, form in ((int, _PLAIN_WHOLE), (float, _PLAIN_NUMBER)):
+            if all(form.fullmatch(cell) for cell in given):
+                return [None if cell == "" else read(cell) for cell in cells]
+    return [None if isinstance(cell, str) and cell == "" else cell for cell in cells]
+
+
+def _class_names(columns: _Columns, rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The names that labels are; none where they are numbers.
+
+    Numbers are names where they cannot be counted with (007), or where every row's label is its folder's name.
+    """
     cells = [cell for cell in columns.cells("label") if cell != ""]
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    padded = any(map(_PADDED.fullmatch, texts))
+    if texts and len(texts) == len(cells) and (padded or all(map(_is_folder, rows))):
+        return tuple(sorted(set(texts)))
     if all(not isinstance(cell, str) or _NUMBER.fullmatch(cell.strip()) for cell in cells):
         return ()
     return tuple(sorted({str(cell) for cell in cells}))
+
+
+def _is_folder(row: dict[str, Any]) -> bool:
+    label = row.get("label", "")
+    return label == "" or label in PurePosixPath(row["file_name"]).parts[:-1]
 
 
 def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
@@ -200,7 +304,7 @@ def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
 
 def _finite(cell: Any) -> float:
     number = float(cell)
-    if math.isinf(number):
+    if abs(number) >= _TOO_LARGE:  # false for NaN, which is unknown
         raise ValueError
     return number
 
@@ -239,8 +343,8 @@ def _sign(cell: Any) -> int:
 
 
 def _partition(cell: Any) -> int:
-    if isinstance(cell, str) and cell in _PARTITION_NAMES:
-        return _PARTITION_NAMES[cell]
+    if isinstance(cell, str) and cell.lower() in SPLITS:
+        return SPLITS[cell.lower()]
     number = _whole(cell)
     if number not in {-1, 0, 1, 2}:
         raise ValueError

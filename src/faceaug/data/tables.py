@@ -1,7 +1,8 @@
-"""CelebA's own tables, read and checked: .txt as published, .csv as on Kaggle.
+"""CelebA's own tables, read and checked: .txt as published, .csv as on Kaggle, and what people make of these.
 
 A table whose count line, columns, names or values contradict themselves is an error that names the
-line, not a guess.
+line, not a guess. Rewritten tables mean what the published ones do: an index column is left out, 1.0 is 1, TRUE and
+FALSE are yes and no, and in a column of attributes that has 0 and 1 and never -1, 0 is no.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import csv
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.data.containers import read_member, split_path
 from faceaug.errors import AnnotationError, printable, some
 
 ATTRIBUTES: tuple[str, ...] = tuple(
@@ -31,13 +33,14 @@ LANDMARKS: tuple[str, ...] = tuple(
     f"{point}_{axis}" for point in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"
 )
 
-Kind: TypeAlias = Literal["attributes", "identity", "partition", "landmarks", "boxes"]
+Kind: TypeAlias = Literal["attributes", "identity", "partition", "landmarks", "boxes", "wild"]
 _COLUMNS: dict[Kind, tuple[str, ...]] = {
     "attributes": ATTRIBUTES,
     "identity": ("identity",),
     "partition": ("partition",),
     "landmarks": LANDMARKS,
     "boxes": ("x_1", "y_1", "width", "height"),
+    "wild": LANDMARKS,  # in the photos as they were found, not cut and aligned
 }
 # Published name without ending -> what it holds, and whether its text form begins with a count and
 # a header.
@@ -47,10 +50,17 @@ _TABLES: dict[str, tuple[Kind, bool]] = {
     "list_eval_partition": ("partition", False),
     "list_landmarks_align_celeba": ("landmarks", True),
     "list_bbox_celeba": ("boxes", True),
+    "list_landmarks_celeba": ("wild", True),
 }
+_INDEX = frozenset({"", "unnamed: 0", "index", "idx", "id", "#"})  # headings of a column that only counts rows
+_NAMED = frozenset(
+    {"image_id", "image", "img", "img_name", "image_name", "file", "filename", "file_name", "name", "path"}
+)
 _ALLOWED: dict[Kind, tuple[int, ...]] = {"attributes": (-1, 0, 1), "partition": (0, 1, 2)}
+_PICTURE = re.compile(r"\.(jpe?g|png|webp|bmp)$", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _LARGEST = 2**31 - 1
+_LONGEST = 2**30  # bytes of a table in a container
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +73,7 @@ class Table:
         columns: names of the columns of ``values``.
         names: picture file names, one per row, each once.
         values: int32 (rows, columns).
+        notes: how it was understood where that is not plain.
     """
 
     path: Path
@@ -70,6 +81,7 @@ class Table:
     columns: tuple[str, ...]
     names: tuple[str, ...]
     values: NDArray[np.int32]
+    notes: tuple[str, ...] = ()
 
 
 def find_tables(folder: Path) -> list[Path]:
@@ -81,34 +93,80 @@ def find_tables(folder: Path) -> list[Path]:
     return found
 
 
-def read_table(path: Path) -> Table:
+def kind_of_table(name: str) -> Kind | None:
+    """What a CelebA table of this file name holds; None for other names."""
+    stem, dot, ending = name.rpartition(".")
+    return _TABLES[stem][0] if dot and ending in {"txt", "csv"} and stem in _TABLES else None
+
+
+def read_table(path: Path, kind: Kind | None = None) -> Table:
     """Read one CelebA table.
+
+    Args:
+        path: the file.
+        kind: what it holds; None to go by its name.
 
     Raises:
         AnnotationError: the file has another name than CelebA's tables, its count line lies, a row
             has too few or too many values, a column or value is unknown, a name occurs twice or is
             not a plain file name. The message names the line or the picture.
     """
-    if path.stem not in _TABLES:
-        raise AnnotationError(f"{printable(path)}: not the name of a CelebA table; those are {', '.join(_TABLES)}")
-    kind, counted = _TABLES[path.stem]
+    if kind is None:
+        if path.stem not in _TABLES:
+            raise AnnotationError(f"{printable(path)}: not the name of a CelebA table; those are {', '.join(_TABLES)}")
+        kind = _TABLES[path.stem][0]
+    counted = kind not in {"identity", "partition"}
     text = read_text(path)
     table = _read_csv_table(path, kind, text) if path.suffix == ".csv" else _read_txt_table(path, kind, text, counted)
     _check_names(path, table.names)
     _check_values(table)
-    return table
+    return _with_no(table) if kind == "attributes" else table
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark; AnnotationError if it is none."""
+def _with_no(table: Table) -> Table:
+    """A table of attributes whose 0 is read as no where it can mean nothing else."""
+    values = table.values
+    zero = (values == 0).any(axis=0)
+    if not zero.any():
+        return table
+    yes, no = (values == 1).any(axis=0), (values == -1).any(axis=0)
+    # Where no column has a -1, one without a 1 is of an attribute that nobody has.
+    plain = zero & ~no & (yes | (not no.any() and yes.any()))
+    if not plain.any():
+        return table
+    said = np.where(plain & (values == 0), np.int32(-1), values)
+    found = [name for name, is_no in zip(table.columns, plain.tolist(), strict=True) if is_no]
+    note = f"0 is read as no, not as unknown, in {len(found)} columns that never say -1 ({some(found)})"
+    return replace(table, values=said, notes=(*table.notes, note))
+
+
+def read_text(path: Path, most: int | None = None) -> str:
+    """The text of a UTF-8 file or of a container's member, without a byte order mark; AnnotationError if it is none.
+
+    Args:
+        path: the file; through a container as through a folder.
+        most: read only the beginning, about this many bytes.
+    """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return _bytes(path, most).decode("utf-8-sig", "strict" if most is None else "replace")
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{printable(path)}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
     except OSError as error:
         raise AnnotationError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise AnnotationError(f"{printable(path)}: {error}") from error
+
+
+def _bytes(path: Path, most: int | None) -> bytes:
+    inside = split_path(path) if not path.is_file() else None
+    if inside is not None:
+        return read_member(*inside, _LONGEST)[:most]
+    if most is None:
+        return path.read_bytes()
+    with path.open("rb") as handle:
+        return handle.read(most)
 
 
 def text_lines(text: str) -> list[str]:
@@ -133,32 +191,51 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
         columns, first = tuple(lines[1].split()), 2
         _check_columns(path, kind, columns)
     rows = lines[first:]
-    if counted and int(lines[0]) != len(rows):
+    if counted and lines[0].strip().lstrip("+0") != (str(len(rows)) if rows else ""):
         raise AnnotationError(
-            f"{printable(path)}: line 1 says {int(lines[0])} rows, the table has {len(rows)}; "
+            f"{printable(path)}: line 1 says {lines[0].strip()[:40]} rows, the table has {len(rows)}; "
             "correct the count or fetch the table again"
         )
     halves = [row.split(None, 1) for row in rows]
     names = tuple(half[0] if half else "" for half in halves)
     numbers = [half[1] if len(half) == 2 else "" for half in halves]
-    return Table(path, kind, columns, names, _numbers(path, numbers, len(columns), first))
+    return Table(path, kind, columns, names, _numbers(path, kind, numbers, len(columns), first))
 
 
-def _numbers(path: Path, rows: list[str], width: int, first: int) -> NDArray[np.int32]:
+def _numbers(path: Path, kind: Kind, rows: list[str], width: int, first: int) -> NDArray[np.int32]:
     """Parse all rows at once; only when that fails look for the line to blame."""
     if all(len(row.split()) == width for row in rows):
-        values = _parse(rows, width, " ")
+        values = _parse(kind, rows, width, " ")
         if values is not None:
             return values
     for number, row in enumerate(rows, start=first + 1):
-        _check_row(path, number, row, row.split(), width)
+        _check_row(path, kind, number, row, row.split(), width)
     raise AnnotationError(f"{printable(path)}: a number is too large")
 
 
-def _parse(rows: list[str], width: int, separator: str) -> NDArray[np.int32] | None:
+def _parse(kind: Kind, rows: list[str], width: int, separator: str) -> NDArray[np.int32] | None:
     """The whole numbers of rows that have ``width`` of them each, or None if something else stands there."""
     if not rows:
         return np.zeros((0, width), np.int32)
+    found = _parse_whole(rows, width, separator)
+    if found is None and not all(row.isascii() for row in rows):
+        return None
+    return found if found is not None else _parse_whole(_rewritten(kind, rows, separator), width, separator)
+
+
+def _rewritten(kind: Kind, rows: list[str], separator: str) -> list[str]:
+    """Rows as the published table would have them: whole numbers without a point, and -1 and 1 for truths."""
+    text = "\n".join(rows) + "\n"
+    text = text.replace(f".0{separator}", separator).replace(".0\n", "\n")
+    if kind == "attributes":
+        for word in ("TRUE", "True", "true"):
+            text = text.replace(word, "1")
+        for word in ("FALSE", "False", "false"):
+            text = text.replace(word, "-1")
+    return text.split("\n")[:-1]
+
+
+def _parse_whole(rows: list[str], width: int, separator: str) -> NDArray[np.int32] | None:
     with warnings.catch_warnings():
         # numpy's way to say "not a number"; newer ones raise ValueError.
         warnings.simplefilter("error", DeprecationWarning)
@@ -166,14 +243,15 @@ def _parse(rows: list[str], width: int, separator: str) -> NDArray[np.int32] | N
             flat = np.fromstring(separator.join(rows), dtype=np.int64, sep=separator)
         except (DeprecationWarning, ValueError):
             return None
-    if flat.size != len(rows) * width or np.abs(flat).max() > _LARGEST:
+    if flat.size != len(rows) * width or flat.max() > _LARGEST or flat.min() < -_LARGEST:
         return None
     return flat.astype(np.int32).reshape(len(rows), width)
 
 
-def _check_row(path: Path, number: int, row: str, parts: list[str], width: int) -> None:
-    whole = all(_WHOLE.fullmatch(part.strip()) for part in parts)
-    if len(parts) != width or not whole or any(abs(int(part)) > _LARGEST for part in parts):
+def _check_row(path: Path, kind: Kind, number: int, row: str, parts: list[str], width: int) -> None:
+    plain = [_rewritten(kind, [part.strip()], ",")[0] for part in parts]
+    whole = all(_WHOLE.fullmatch(part) and len(part) < 20 for part in plain)
+    if len(parts) != width or not whole or any(abs(int(part)) > _LARGEST for part in plain):
         raise AnnotationError(
             f"{printable(path)}: line {number}: expected a file name and {width} whole "
             f"{'number' if width == 1 else 'numbers'}, found after the name {printable(row[:60])!r}"
@@ -187,16 +265,32 @@ def _read_csv_table(path: Path, kind: Kind, text: str) -> Table:
 def _read_plain_csv(path: Path, kind: Kind, text: str) -> Table | None:
     """The quick way for a table without quotes, blanks and faults; None where it has them."""
     lines = text_lines(text)
-    if not lines or not set('" \t\v\f').isdisjoint(text):  # numpy reads a cell of blanks as a number
+    body = text[text.find("\n") :]
+    if not lines or any(mark in body for mark in '" \t\v\f'):  # numpy reads a cell of blanks as a number
         return None
-    columns = tuple(name.strip() for name in lines[0].split(",")[1:])
-    _check_columns(path, kind, columns)
-    halves = [line.partition(",") for line in lines[1:]]
+    heading = [name.strip().strip('"') for name in lines[0].split(",")]
+    at, kept = _places(path, kind, heading, lines[1].split(",") if len(lines) > 1 else [])
+    if at > 1 or kept != list(range(at + 1, len(heading))):
+        return None
+    rows = [line.partition(",")[2] for line in lines[1:]] if at else lines[1:]  # without the index
+    halves = [row.partition(",") for row in rows]
     rows = [half[2] for half in halves]
-    if not all(row.count(",") == len(columns) - 1 for row in rows):
+    if not all(row.count(",") == len(kept) - 1 for row in rows):
         return None
-    values = _parse(rows, len(columns), ",")
+    values = _parse(kind, rows, len(kept), ",")
+    columns = tuple(heading[k] for k in kept)
     return None if values is None else Table(path, kind, columns, tuple(half[0] for half in halves), values)
+
+
+def _places(path: Path, kind: Kind, heading: list[str], first: list[str]) -> tuple[int, list[int]]:
+    """Which column holds the picture's name, and which the values; one that only counts the rows is left out."""
+    others = [k for k, name in enumerate(heading) if name not in _COLUMNS[kind]]
+    by_name = [k for k in others if heading[k].lower() in _NAMED]
+    by_cell = [k for k in others if k < len(first) and _PICTURE.search(first[k].strip('" '))]
+    at = (by_name or by_cell or others or [0])[0]
+    kept = [k for k in range(len(heading)) if k != at and not (k in others and heading[k].lower() in _INDEX)]
+    _check_columns(path, kind, tuple(heading[k] for k in kept))
+    return at, kept
 
 
 def _read_any_csv(path: Path, kind: Kind, text: str) -> Table:
@@ -207,13 +301,18 @@ def _read_any_csv(path: Path, kind: Kind, text: str) -> Table:
         raise AnnotationError(f"{printable(path)}: line {reader.line_num}: {error}") from error
     if not lines:
         raise AnnotationError(f"{printable(path)}: is empty; expected a header line")
-    columns = tuple(name.strip() for name in lines[0][1][1:])
-    _check_columns(path, kind, columns)
+    heading = [name.strip() for name in lines[0][1]]
+    at, kept = _places(path, kind, heading, lines[1][1] if len(lines) > 1 else [])
+    rows: list[str] = []
     for number, line in lines[1:]:
-        _check_row(path, number, ",".join(line[1:]), line[1:], len(columns))
-    values = np.array([line[1:] for _, line in lines[1:]], dtype=np.int32)
-    names = tuple(line[0] for _, line in lines[1:])
-    return Table(path, kind, columns, names, values.reshape(-1, len(columns)))
+        whole = len(line) == len(heading)
+        cells = [line[k] for k in kept] if whole else line
+        _check_row(path, kind, number, ",".join(cells[not whole :]), cells if whole else [], len(kept))
+        rows.append(",".join(cell.strip() for cell in cells))
+    values = _parse(kind, rows, len(kept), ",")
+    if values is None:
+        raise AnnotationError(f"{printable(path)}: its numbers cannot be read")
+    return Table(path, kind, tuple(heading[k] for k in kept), tuple(line[at] for _, line in lines[1:]), values)
 
 
 def _check_columns(path: Path, kind: Kind, columns: tuple[str, ...]) -> None:
@@ -242,7 +341,9 @@ def _check_values(table: Table) -> None:
     allowed = _ALLOWED.get(table.kind)
     if allowed is None:
         return
-    wrong = np.argwhere(~np.isin(table.values, allowed))
+    if not table.values.size or (table.values.min() >= min(allowed) and table.values.max() <= max(allowed)):
+        return
+    wrong = np.argwhere((table.values < min(allowed)) | (table.values > max(allowed)))
     if len(wrong):
         row, column = wrong[0]
         raise AnnotationError(

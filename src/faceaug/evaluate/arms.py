@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from faceaug.data.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
+from faceaug.data.annotations import ALL, ATTRIBUTES, attribute_index, select_rows, settle
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
@@ -141,6 +141,7 @@ def _both_rows(
     folder: FaceFolder, partition: str | None, against: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rows, assumed = select_rows(folder.annotations, partition)
+    settle(folder.annotations, ("attributes",))
     others = unseen_rows(folder, "all" if assumed else partition or "train", against)
     if not len(others):
         raise RefusedError(

@@ -98,8 +98,7 @@ class Block:
 
     Attributes:
         style: of the run.
-        items: (index, origin, place, source): place is that in ``rows``, or in ``generated``; source the item that is
-            the real picture itself.
+        items: (index, origin, place): place is that in ``rows``, or in ``generated``.
         weights: in their targets, one for each item.
         rows: of the real pictures.
         pictures: where they come from.
@@ -109,7 +108,7 @@ class Block:
     """
 
     style: Style
-    items: tuple[tuple[int, int, int, int], ...]
+    items: tuple[tuple[int, int, int], ...]
     weights: tuple[float, ...]
     rows: tuple[int, ...]
     pictures: Pictures
@@ -124,7 +123,7 @@ def write_block(block: Block) -> list[Written]:
     written, last = [], -1
     small: dict[int, Image8] = {}
     image: Image8 | ImageError | None = None
-    for (index, origin, place, source), weight in zip(block.items, block.weights, strict=True):
+    for (index, origin, place), weight in zip(block.items, block.weights, strict=True):
         if origin == SYNTHETIC:
             written.append(writer.take(index, *_synthetic(block, index, place, weight)))
             continue
@@ -134,7 +133,7 @@ def write_block(block: Block) -> list[Written]:
             written.append(Written(index, problem=str(image)))
             continue
         name = block.pictures.name(block.rows[place])
-        item = _from_real(block, image, index, origin, place, source, weight)
+        item = _from_real(block, image, index, origin, place, weight)
         facts = {"source_file": name, "seed": block.style.seed, "key": index, "operations": item.operations}
         if origin == REAL and block.style.side:
             small[len(written)] = _small(block.style, image, item)
@@ -241,8 +240,9 @@ def _read(block: Block, place: int) -> Image8 | ImageError:
         return error
 
 
-def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, source: int, weight: float) -> Item:
-    style, target = block.style, make_target(block.known, place) | {"weight": np.float32(weight)}
+def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, weight: float) -> Item:
+    style, source = block.style, block.rows[place]
+    target = make_target(block.known, place) | {"weight": np.float32(weight)}
     if origin == REAL:
         return real_item(image, target, style.frame, index=index, source=source)
     return augmented_item(

@@ -59,7 +59,7 @@ def real_item(image: Image8, target: Target, frame: Frame, *, index: int, source
         target: what is known of it.
         frame: how to cut.
         index: of the item.
-        source: of the item that is this picture itself.
+        source: index of the picture in the folder or dataset it comes from.
     """
     return _framed(image, target, frame, index, source, REAL, "")
 

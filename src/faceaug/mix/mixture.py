@@ -82,9 +82,9 @@ class Mixture(EpochDataset):
         if self.plan.origin(i) == AUGMENTED:
             return augmented_item(
                 image, target, self.frame, self.recipe, seed=self.seed, epoch=self.epoch, index=i,
-                source=self.plan.source(row),
+                source=row,
             )  # fmt: skip
-        return real_item(image, target, self.frame, index=i, source=self.plan.source(row))
+        return real_item(image, target, self.frame, index=i, source=row)
 
     @property
     def weights(self) -> NDArray[np.float32]:

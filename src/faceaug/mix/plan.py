@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ALL, PARTITIONS, Annotations, select_rows
+from faceaug.data.annotations import ALL, PARTITIONS, Annotations, select_rows, settle
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import BalancedRows, balanced_columns, warn_of
@@ -58,10 +58,6 @@ class Plan:
     def __len__(self) -> int:
         return len(self.rows) + self.synthetic
 
-    def source(self, row: int) -> int:
-        """The item that is a real picture itself."""
-        return int(np.searchsorted(self.rows[: self.real], row))
-
     def origin(self, index: int) -> int:
         """0 real, 1 augmented or 2 synthetic."""
         if index < self.real:
@@ -96,6 +92,8 @@ def make_plan(
     """
     _check_counts(copies, only_synthetic)
     rows, assumed = select_rows(known, partition)
+    if wanted:
+        settle(known, ("attributes",))
     if assumed:
         warnings.warn(
             "no table says of any picture that it is for training: all are used; partition='all' says so on purpose",

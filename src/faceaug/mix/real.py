@@ -57,7 +57,7 @@ class RealFaces:
         if isinstance(source, FaceFolder):
             self.root, self.notes = source.root, source.notes
             self.annotations, self.classes = source.annotations, source.classes
-            self.in_class_folders = source.layout == "classes"
+            self.in_class_folders = source.in_class_folders
         else:
             _check_map_style(source)
             self.annotations, self._sizes = _collect(source)

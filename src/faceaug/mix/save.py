@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import Annotations
 from faceaug.data.crop import words_of
 from faceaug.data.image import load_cv2
 from faceaug.data.manifest import DATASET
@@ -170,10 +168,9 @@ class _Saver:
         plan, real = self._dataset.plan, self._dataset.real
         rows = np.unique(plan.rows[items])
         places = np.searchsorted(rows, plan.rows[items])
-        sources = np.searchsorted(plan.rows[: plan.real], plan.rows[items])
-        known = Annotations(**{f.name: getattr(real.annotations, f.name)[rows] for f in fields(Annotations)})
+        known = real.annotations.take(rows)
         origins = (plan.origin(index) for index in items.tolist())
-        lines = zip(items.tolist(), origins, places.tolist(), sources.tolist(), strict=True)
+        lines = zip(items.tolist(), origins, places.tolist(), strict=True)
         return Block(
             self.style,
             tuple(lines),
@@ -194,8 +191,8 @@ class _Saver:
             attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
             label=faces.labels[part], models=faces.models[part],
         )  # fmt: skip
-        lines = tuple((index, SYNTHETIC, place, -1) for place, index in enumerate(items.tolist()))
-        nothing = Annotations(**{f.name: getattr(real.annotations, f.name)[:0] for f in fields(Annotations)})
+        lines = tuple((index, SYNTHETIC, place) for place, index in enumerate(items.tolist()))
+        nothing = real.annotations.take(slice(0))
         weights = tuple(self._dataset.weights[items].tolist())
         return Block(self.style, lines, weights, (), real.pictures([]), nothing, generated, self._shard(items))
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from faceaug.errors import printable, some
 from faceaug.storage.files import PARTIAL, existing_folder
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".avif", ".pbm", ".pgm", ".ppm", ".pnm",
+)  # fmt: skip
 LINK = "is a symbolic link"
 _WAYS_OUT = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
@@ -39,8 +42,7 @@ class File:
     @property
     def is_picture(self) -> bool:
         """Whether its ending says picture."""
-        stem, dot, ending = last_part(self.name).rpartition(".")
-        return bool(stem) and dot + ending.lower() in SUFFIXES
+        return is_picture(self.name)
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,18 @@ class Listing:
         root: the folder.
         files: the files; hidden ones and system junk are left out.
         skipped: (name, why) of what looked like a picture but is not a regular file, and of folders not entered.
+        apart: names of pictures that are no faces (masks).
     """
 
     root: Path
     files: tuple[File, ...]
     skipped: tuple[tuple[str, str], ...]
+    apart: frozenset[str] = frozenset()
 
     @cached_property
     def pictures(self) -> tuple[File, ...]:
-        """The files whose ending says picture."""
-        return tuple(file for file in self.files if file.is_picture)
+        """The files whose ending says picture, and that are faces as far as is known."""
+        return tuple(file for file in self.files if file.is_picture and file.name not in self.apart)
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -97,6 +101,12 @@ class Listing:
             return printable(first)
 
 
+def is_picture(name: str) -> bool:
+    """Whether a name's ending says picture."""
+    stem, dot, ending = last_part(name).rpartition(".")
+    return bool(stem) and dot + ending.lower() in SUFFIXES
+
+
 def last_part(name: str) -> str:
     """What follows the last "/" of a name."""
     return name.rpartition("/")[2]
@@ -127,7 +137,7 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
         below = waiting.pop()
         try:
             with os.scandir(root / below) as found:
-                entries = [entry for entry in found if not _is_hidden(entry.name)]
+                entries = [entry for entry in found if not is_hidden(entry.name)]
         except OSError as error:
             yield below or ".", None, f"cannot be listed ({error.strerror})"
             continue
@@ -145,7 +155,8 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
                 yield name, None if problem else facts, problem
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a name is passed over: hidden, junk of a system, or an output of ours that is not finished."""
     return name.startswith(".") or name.lower() in _JUNK or name.endswith(PARTIAL)
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceaug.data.annotations import settle
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
@@ -53,6 +54,7 @@ def with_attributes(faces: Faces, folder: FaceFolder, *, required: bool = True) 
     Raises:
         RefusedError: the folder's tables say nothing of attributes.
     """
+    settle(folder.annotations, ("attributes",))
     rows = np.ascontiguousarray(folder.annotations.attributes[faces.rows])
     if required and not rows.any():
         raise RefusedError(

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, select_rows
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, select_rows, settle
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.presentation import Fact, Presentation
@@ -169,6 +169,7 @@ def train_classifier(
 
 
 def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    settle(folder.annotations, ("attributes",))
     columns = learnable(folder.annotations.attributes[rows])
     if not len(columns):
         raise RefusedError(

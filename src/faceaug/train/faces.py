@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.data.containers import file_of
 from faceaug.data.crop import Crop, crop_face, place
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
@@ -108,7 +109,7 @@ def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64])
     for row in rows.tolist():
         path = folder.path(row)
         try:
-            facts = path.stat()
+            facts = file_of(path).stat()
             line = f"{path.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0"
         except OSError:
             line = f"{path.name}\0absent\0"

@@ -1,0 +1,154 @@
+"""COCO: boxes and landmarks of faces in one JSON file for each part of the data.
+
+Source: cocodataset.org/#format-data and the data format of COCO-WholeBody. ``images`` have ``id`` and ``file_name``;
+``annotations`` have ``image_id``, ``bbox`` (x, y, width, height) and ``keypoints`` (x, y, v for each; v 0 is not
+labelled), named by their category; COCO-WholeBody has ``face_box`` and ``face_kpts`` (68, iBUG's order). COCO keypoints
+are measured from the corner of the picture, so half a pixel is taken off.
+
+One face is read from each picture: the one with the largest box.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.data.annotations import unknown
+from faceaug.data.layouts.levels import find_levels
+from faceaug.data.layouts.place import Place, part_within
+from faceaug.data.layouts.points import five_of_68
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.tables import read_text
+from faceaug.errors import AnnotationError, ArgumentError, printable, some
+
+_FOLDERS = ("annotations", "Annotations")
+_HEAD = 1 << 16
+# Names of the five among a category's keypoints: the eyes and mouth of the person's right are on the picture's left.
+_FIVE = (
+    ("right_eye", "lefteye", "left_eye_in_picture"), ("left_eye", "righteye"), ("nose", "nose_tip"),
+    ("right_mouth", "leftmouth", "mouth_right", "right_mouth_corner"),
+    ("left_mouth", "rightmouth", "mouth_left", "left_mouth_corner"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    box: list[float]
+    five: NDArray[np.float32]
+    points: NDArray[np.float32] | None
+
+
+def find(place: Place) -> Evidence | None:
+    """A JSON file with images and annotations."""
+    tables = coco_tables(place)
+    return Evidence("coco", some(tables), strong=True) if tables else None
+
+
+def coco_tables(place: Place) -> list[str]:
+    """The files that look like COCO's, by their beginning."""
+    tables = [name for name in place.others if name.lower().endswith(".json") and name.count("/") < 3]
+    return [name for name in tables if _looks_like_it(place, name)] if len(tables) <= 50 else []
+
+
+def read(place: Place) -> Reading:
+    """The largest face of each picture; partition from the names of the files."""
+    tables = coco_tables(place)
+    if not tables:
+        raise ArgumentError(f"{printable(place.root)}: layout='coco', but no JSON file has images and annotations")
+    known = unknown(len(place.pictures))
+    boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
+    points = np.full((len(place.pictures), 68, 2), np.nan, np.float32)
+    position = _positions(place)
+    levels = find_levels(place)
+    notes: list[str] = []
+    for table in tables:
+        part = part_within(table.rpartition("/")[2].rpartition(".")[0])
+        faces, more = _faces(place, table)
+        absent = [name for name in faces if _find(name, position) is None]
+        for name, face in faces.items():
+            k = _find(name, position)
+            if k is not None:
+                known.partition[k] = part if part is not None else known.partition[k]
+                if face is not None:
+                    boxes[k], known.landmarks[k] = face.box, face.five
+                    points[k] = np.nan if face.points is None else face.points
+        if absent:
+            notes.append(f"{printable(table)}: {len(absent)} of its pictures are not here ({some(absent)})")
+        if more:
+            notes.append(f"{printable(table)}: {more} further faces of pictures are left out; the largest is read")
+    silent = known.partition == -1
+    folders = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
+    known.partition[silent] = [part for part, empty in zip(folders, silent.tolist(), strict=True) if empty]
+    known = replace(known, boxes=boxes, points=None if np.isnan(points).all() else points)
+    return Reading(place.pictures, known, notes=tuple(notes), used=frozenset(tables))
+
+
+def _looks_like_it(place: Place, name: str) -> bool:
+    try:
+        path = place.file(name)
+        text = read_text(path, _HEAD)
+        if '"images"' not in text and '"annotations"' not in text:
+            return False
+        found = json.loads(read_text(path))
+    except (AnnotationError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(found, dict) and isinstance(found.get("images"), list) and isinstance(found.get("annotations"), list)
+    )
+
+
+def _positions(place: Place) -> dict[str, int | None]:
+    """Pictures by path and, where it is the only one, by name."""
+    found: dict[str, int | None] = {}
+    for k, name in enumerate(place.pictures):
+        last = name.rpartition("/")[2]
+        found[last] = None if last in found else k
+    return found | {name: k for k, name in enumerate(place.pictures)}
+
+
+def _find(name: str, position: dict[str, int | None]) -> int | None:
+    if name in position:
+        return position[name]
+    return position.get(name.rpartition("/")[2])
+
+
+def _faces(place: Place, table: str) -> tuple[dict[str, _Face | None], int]:
+    """(file name -> its largest face, number of the others)."""
+    path = place.file(table)
+    found = json.loads(read_text(path))
+    try:
+        names = {image["id"]: str(image["file_name"]) for image in found["images"]}
+        kinds = {kind["id"]: list(kind.get("keypoints", ())) for kind in found.get("categories", ())}
+        faces: dict[str, _Face | None] = dict.fromkeys(names.values())
+        more = 0
+        for entry in found["annotations"]:
+            name, face = names[entry["image_id"]], _face(entry, kinds.get(entry.get("category_id"), []))
+            held = faces[name]
+            more += held is not None
+            if held is None or face.box[2] * face.box[3] > held.box[2] * held.box[3]:
+                faces[name] = face
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise AnnotationError(f"{printable(path)}: not as COCO has it ({type(error).__name__}: {error})") from error
+    return faces, more
+
+
+def _face(entry: dict[str, Any], names: list[str]) -> _Face:
+    box = [float(side) for side in entry.get("face_box") or entry["bbox"]]
+    if len(box) != 4:
+        raise ValueError("a box has four numbers")
+    five = np.full((5, 2), np.nan, np.float32)
+    numbers = entry.get("face_kpts") or entry.get("keypoints") or []
+    raw = np.array(numbers, np.float64).reshape(-1, 3)
+    points = np.where(raw[:, 2:] > 0, raw[:, :2] - 0.5, np.nan).astype(np.float32)
+    if len(points) == 68:
+        return _Face(box, five_of_68(points[None])[0], points)
+    plain = [str(name).lower().replace(" ", "_").replace("-", "_") for name in names]
+    if len(plain) == len(points):
+        for k, words in enumerate(_FIVE):
+            at = next((plain.index(word) for word in words if word in plain), None)
+            five[k] = five[k] if at is None else points[at]
+    return _Face(box, five, None)

@@ -1,0 +1,106 @@
+"""Layouts without tables: class folders, split folders, and a flat folder.
+
+* ``classes``: every picture lies in a sub-folder, whose name is its class, as ``torchvision.datasets.ImageFolder`` and
+  ``datasets.load_dataset("imagefolder")`` read it. A folder around all pictures is a wrapper and no class.
+* ``splits``: ``train/``, ``val/`` and ``test/`` in the words of Hugging Face datasets 5.2 (``data_files.py``,
+  SPLIT_KEYWORDS: train, training; validation, valid, dev, val; test, testing, eval, evaluation), in any case, above the
+  classes or below them; with other words around them (``train_set``) where every folder has one.
+* ``flat``: anything else.
+"""
+
+from __future__ import annotations
+
+from faceaug.data.annotations import unknown
+from faceaug.data.layouts.levels import Levels, find_levels, part_note
+from faceaug.data.layouts.place import Place, part_of, part_within
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.errors import ArgumentError, printable, some
+
+
+def find_splits(place: Place) -> Evidence | None:
+    """Folders such as ``train/`` and ``test/``."""
+    levels = find_levels(place)
+    if levels.parts:
+        return Evidence("splits", f"folders {', '.join(levels.parts[:6])}")
+    partial = find_levels(place, partial=True)
+    parts = {part_within(name) for name in partial.parts}
+    if not partial.open or len(parts) < 2 or 0 not in parts:
+        return None
+    return Evidence("splits", _mixed(partial), rivals=("classes",))
+
+
+def find_classes(place: Place) -> Evidence | None:
+    """A folder for each class."""
+    levels = find_levels(place)
+    if not levels.label or levels.parts:
+        return None
+    names = sorted(set(levels.label.values()))
+    words = [name for name in names if part_of(name) is not None]
+    rivals: tuple[()] | tuple[str] = ("splits",) if words else ()
+    return Evidence("classes", f"{len(names)} folders, every picture is in one", rivals=rivals)  # type: ignore[arg-type]
+
+
+def find_flat(place: Place) -> Evidence | None:
+    """Any folder."""
+    return Evidence("flat", f"{len(place.pictures)} pictures")
+
+
+def read_splits(place: Place) -> Reading:
+    """Partition from the names of the parts, class from the folders below or above."""
+    levels = find_levels(place)
+    if not levels.parts:
+        levels = find_levels(place, partial=True)
+    if not levels.parts:
+        raise ArgumentError(f"{printable(place.root)}: layout='splits', but no folder is called train, val or test")
+    return _labelled(place, levels, part_note(levels))
+
+
+def read_classes(place: Place, *, first: bool = False) -> Reading:
+    """Class from the first folder that differs; with ``first`` from the first of all."""
+    levels = find_levels(place)
+    if first or not levels.label:
+        if "" in place.folders:
+            raise ArgumentError(
+                f"{printable(place.root)}: layout='classes', but {place.folders['']} pictures lie beside the folders"
+            )
+        label = {folder: parts[0] for folder, parts in place.parts.items()}
+        levels = Levels(dict.fromkeys(label, -1), label, (), True, (), "", False)
+    return _labelled(place, levels, [])
+
+
+def read_flat(place: Place) -> Reading:
+    """Nothing but the pictures."""
+    notes = []
+    levels = find_levels(place)
+    if levels.wrapper and set(place.folders) != {""}:
+        notes.append(
+            f"all pictures lie in {printable(levels.wrapper)}/, which is taken for a wrapper and not for a class"
+        )
+    elif set(place.folders) != {""}:
+        folders = sorted(folder for folder in place.folders if folder)
+        notes.append(f"{len(folders)} folders are not taken for classes, pictures lie beside them ({some(folders)})")
+    return Reading(place.pictures, unknown(len(place.pictures)), notes=tuple(notes))
+
+
+def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
+    known = unknown(len(place.pictures))
+    classes = tuple(sorted(set(levels.label.values())))
+    numbers = {name: k for k, name in enumerate(classes)}
+    label = {folder: numbers[name] for folder, name in levels.label.items()}
+    folders = [name.rpartition("/")[0] for name in place.pictures]
+    known.partition[:] = [levels.part[folder] for folder in folders]
+    known.label[:] = [label.get(folder, -1) for folder in folders]
+    if classes:
+        notes = [*notes, f"{len(classes)} folders are taken for classes ({some(list(classes))})"]
+    if levels.wrapper:
+        notes = [*notes, f"{printable(levels.wrapper)}/ is taken for a wrapper: all pictures lie in it"]
+    if levels.beside:
+        notes = [*notes, "folders are not taken for classes where pictures lie beside them"]
+    silent = int((known.partition == -1).sum()) if levels.parts else 0
+    if silent:
+        notes = [*notes, f"{silent} pictures are in no part of the data"]
+    return Reading(place.pictures, known, classes, notes=tuple(notes), class_folders=bool(classes) and not levels.parts)
+
+
+def _mixed(levels: Levels) -> str:
+    return f"folders {', '.join(levels.parts[:3])} beside {', '.join(levels.open[:3])}"

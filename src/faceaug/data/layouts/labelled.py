@@ -1,0 +1,243 @@
+"""Sets whose labels stand in file names, in a table with codes, or in folders with codes.
+
+* UTKFace (github.com/aicip/UTKFace, README and issue 1): ``[age]_[gender]_[race]_[date&time].jpg``, also with
+  ``.chip.jpg``; age 0 to 116, gender 0 male and 1 female, race 0 to 4; 23,708 pictures. Four names lack a part
+  (``61_1_20170109142408075``, ``61_3_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``): the
+  age is known, what cannot be told apart is unknown
+* FairFace (github.com/joojs/fairface): ``train/1.jpg``, ``val/1.jpg``; ``fairface_label_train.csv`` and ``_val.csv``
+  with the columns ``file, age, gender, race, service_test``, in words; 86,744 and 10,954 rows
+* RAF-DB (whdeng.cn/RAF): ``Image/aligned/train_00001_aligned.jpg``, ``original/train_00001.jpg``;
+  ``EmoLabel/list_patition_label.txt`` (sic) says ``train_00001.jpg 5``; 12,271 and 3,068 pictures. On Kaggle
+  ``train/5/train_00001_aligned.jpg`` with ``train_labels.csv`` (``image,label``)
+* FER2013 in folders: ``train/angry/*.jpg``, ``test/angry``; or ``Training``, ``PublicTest`` and ``PrivateTest``. Codes
+  of ``fer2013.csv``: 0 angry, 1 disgust, 2 fear, 3 happy, 4 sad, 5 surprise, 6 neutral
+
+``classes`` are the names in their sorted order, as for folders; the published code is in the column ``code``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+from faceaug.data.annotations import Annotations, attribute_index, unknown
+from faceaug.data.layouts.levels import find_levels, part_note
+from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.tables import read_text, text_lines
+from faceaug.errors import AnnotationError, ArgumentError, printable, some
+
+GENDERS = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "Others")
+RAF_EMOTIONS = ("Surprise", "Fear", "Disgust", "Happiness", "Sadness", "Anger", "Neutral")  # codes from 1
+FER_EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # codes from 0
+_UTK_WHOLE = re.compile(r"([0-9]{1,3})_([01])_([0-4])_([0-9]{8,17})", re.ASCII)
+_UTK_LIKE = re.compile(r"([0-9]{1,3})_[0-9]?_?[0-9]?_?[0-9]{8,17}", re.ASCII)
+_RAF = re.compile(r"(train|test)_[0-9]{4,5}(_aligned)?\.(jpg|jpeg|png)", re.ASCII)
+_RAF_TABLES = ("list_patition_label.txt", "list_partition_label.txt")
+_RAF_CSV = ("train_labels.csv", "test_labels.csv")
+_FAIR = ("fairface_label_train.csv", "fairface_label_val.csv")
+_FAIR_COLUMNS = ("file", "age", "gender", "race")
+_FER_PARTS = {"training": 0, "publictest": 1, "privatetest": 2}
+_MALE = {"male": 1, "female": -1}
+
+
+def find_utkface(place: Place) -> Evidence | None:
+    """Names of three numbers and a time."""
+    if not _UTK_LIKE.match(place.pictures[0].rpartition("/")[2]):  # quick
+        return None
+    whole = sum(_UTK_WHOLE.match(name.rpartition("/")[2]) is not None for name in place.pictures)
+    return Evidence("utkface", "names of age, gender, race and time") if whole > 0.9 * len(place.pictures) else None
+
+
+def read_utkface(place: Place) -> Reading:
+    """Age, gender and race from the names, in columns; gender also as the attribute Male."""
+    ages: list[int | None] = []
+    genders: list[str | None] = []
+    races: list[str | None] = []
+    odd = []
+    for name in place.pictures:
+        last = name.rpartition("/")[2]
+        whole, like = _UTK_WHOLE.match(last), _UTK_LIKE.match(last)
+        halves = last.split("_")
+        ages.append(int((whole or like)[1]) if whole or like else None)  # type: ignore[index]
+        genders.append(GENDERS[int(whole[2])] if whole else None)
+        races.append(RACES[int(whole[3])] if whole else RACES[int(halves[2])] if _lacks_gender(halves) else None)
+        odd += [] if whole else [name]
+    columns = {"age": tuple(ages), "gender": tuple(genders), "race": tuple(races)}
+    known = _with_male(unknown(len(place.pictures)), genders)
+    notes = [f"{len(odd)} names lack a part; what they do not say for certain is unknown ({some(odd)})"] if odd else []
+    return Reading(place.pictures, replace(known, columns=columns), notes=(*notes, *_codes(columns)))
+
+
+def find_fairface(place: Place) -> Evidence | None:
+    """Its tables, by name or by their columns."""
+    tables = _fair_tables(place)
+    return Evidence("fairface", some(tables), strong=True) if tables else None
+
+
+def read_fairface(place: Place) -> Reading:
+    """Age, gender and race in columns; partition from the folder that the table names."""
+    tables = _fair_tables(place)
+    if not tables:
+        raise ArgumentError(f"{printable(place.root)}: layout='fairface', but neither of {some(list(_FAIR))} is here")
+    position = {name: k for k, name in enumerate(place.pictures)}
+    known = unknown(len(place.pictures))
+    columns: dict[str, list[str | None]] = {name: [None] * len(place.pictures) for name in ("age", "gender", "race")}
+    notes = []
+    for table in tables:
+        rows = _csv(place, table)
+        below = table.rpartition("/")[0]
+        at = [position.get(f"{below}/{row['file']}" if below else row["file"], -1) for row in rows]
+        absent = [row["file"] for row, k in zip(rows, at, strict=True) if k < 0]
+        if absent:
+            notes.append(f"{printable(table)}: {len(absent)} of {len(rows)} rows have no picture ({some(absent)})")
+        for row, k in zip(rows, at, strict=True):
+            if k >= 0:
+                for name, values in columns.items():
+                    values[k] = row[name] or None
+    known = _with_male(known, columns["gender"])
+    done = {name: tuple(values) for name, values in columns.items()}
+    guessed = [table for table in tables if table.rpartition("/")[2] not in _FAIR]
+    notes += [f"{printable(table)}: read as a table of FairFace, by its columns" for table in guessed]
+    return Reading(place.pictures, replace(known, columns=done), notes=(*notes, *_codes(done)), used=frozenset(tables))
+
+
+def find_rafdb(place: Place) -> Evidence | None:
+    """Its table, or its names of pictures."""
+    tables = [name for name in _RAF_TABLES if name in place.tables]
+    if tables:
+        return Evidence("rafdb", some(tables), strong=True)
+    if all(_RAF.fullmatch(name.rpartition("/")[2]) for name in place.pictures):
+        return Evidence("rafdb", "names train_00001_aligned.jpg")
+    return None
+
+
+def read_rafdb(place: Place) -> Reading:
+    """Emotion by the table, else by the folder's code; partition by the name."""
+    codes, used = _raf_codes(place)
+    known = unknown(len(place.pictures))
+    stems = [name.rpartition("/")[2].rpartition(".")[0].removesuffix("_aligned") for name in place.pictures]
+    parts = find_levels(place)
+    found: list[int | None] = []
+    for k, (name, stem) in enumerate(zip(place.pictures, stems, strict=True)):
+        code = codes.get(stem) if codes else _folder_code(name)
+        found.append(code)
+        word = stem.partition("_")[0]
+        known.partition[k] = {"train": 0, "test": 2}.get(word, parts.part.get(name.rpartition("/")[0], -1))
+    classes = tuple(sorted(RAF_EMOTIONS))
+    known.label[:] = [-1 if code is None else classes.index(RAF_EMOTIONS[code - 1]) for code in found]
+    silent = [name for name, code in zip(place.pictures, found, strict=True) if code is None]
+    notes = [f"{len(silent)} pictures have no emotion ({some(silent)})"] if silent else []
+    notes.append(f"codes 1 to 7 are {', '.join(RAF_EMOTIONS)}; the partition is that of the names")
+    return Reading(
+        place.pictures, replace(known, columns={"code": tuple(found)}), classes, notes=tuple(notes), used=used
+    )
+
+
+def find_fer2013(place: Place) -> Evidence | None:
+    """A folder for each of its seven emotions."""
+    label = _fer_label(place) or find_levels(place).label
+    if label and {name.lower() for name in label.values()} == set(FER_EMOTIONS):
+        return Evidence("fer2013", "a folder for each of its seven emotions")
+    return None
+
+
+def read_fer2013(place: Place) -> Reading:
+    """Emotion and partition from the folders."""
+    levels = find_levels(place)
+    label = _fer_label(place) or levels.label
+    if not label or not {name.lower() for name in label.values()} <= set(FER_EMOTIONS):
+        raise ArgumentError(f"{printable(place.root)}: layout='fer2013', but its folders are not its seven emotions")
+    classes = tuple(sorted(set(label.values())))
+    known = unknown(len(place.pictures))
+    folders = [name.rpartition("/")[0] for name in place.pictures]
+    known.label[:] = [classes.index(label[folder]) if folder in label else -1 for folder in folders]
+    own = {folder: _fer_part(parts) for folder, parts in place.parts.items()}
+    known.partition[:] = [own[folder] if own[folder] >= 0 else levels.part.get(folder, -1) for folder in folders]
+    codes = tuple(FER_EMOTIONS.index(label[folder].lower()) if folder in label else None for folder in folders)
+    notes = [*part_note(levels), f"codes 0 to 6 are {', '.join(FER_EMOTIONS)}; the column code has them"]
+    known = replace(known, columns={"code": codes})
+    return Reading(place.pictures, known, classes, notes=tuple(notes), class_folders=True)
+
+
+def _lacks_gender(parts: list[str]) -> bool:
+    return len(parts) > 3 and parts[1] == "" and parts[2] in {"0", "1", "2", "3", "4"}
+
+
+def _with_male(known: Annotations, genders: list[str | None]) -> Annotations:
+    known.attributes[:, attribute_index("Male")] = [_MALE.get((gender or "").lower(), 0) for gender in genders]
+    return known
+
+
+def _codes(columns: dict[str, tuple[Any, ...]]) -> list[str]:
+    return [f"{', '.join(columns)} are in the columns of the annotations; the gender also is the attribute Male"]
+
+
+def _fair_tables(place: Place) -> list[str]:
+    named = [name for file in _FAIR for name in place.tables.get(file, ())]
+    if named:
+        return named
+    tables = [name for name in place.others if name.lower().endswith(".csv") and name.count("/") < 2]
+    return [name for name in tables if _has_columns(place, name)] if len(tables) <= 10 else []
+
+
+def _has_columns(place: Place, name: str) -> bool:
+    try:
+        heading = read_text(place.file(name), 400).split("\n")[0]
+    except AnnotationError:
+        return False
+    return {"file", "age", "gender", "race", "service_test"} <= {cell.strip() for cell in heading.split(",")}
+
+
+def _csv(place: Place, name: str) -> list[dict[str, str]]:
+    path = place.file(name)
+    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise AnnotationError(f"{printable(path)}: line {reader.line_num}: {error}") from error
+    absent = [column for column in _FAIR_COLUMNS if column not in (reader.fieldnames or ())]
+    if absent:
+        raise AnnotationError(f"{printable(path)}: column {some(absent)} is missing")
+    if any(None in row or None in row.values() for row in rows):
+        raise AnnotationError(f"{printable(path)}: a row has too few or too many values")
+    return rows
+
+
+def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
+    """(picture without ending -> code, the tables it stands in)."""
+    files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())[:1]]
+    codes: dict[str, int] = {}
+    for file in files:
+        comma = file.endswith(".csv")
+        for number, line in enumerate(text_lines(read_text(place.file(file))), start=1):
+            cells = [cell.strip() for cell in (line.split(",") if comma else line.split())]
+            if comma and number == 1:
+                continue
+            if len(cells) != 2 or cells[1] not in {"1", "2", "3", "4", "5", "6", "7"}:
+                path = printable(place.file(file))
+                raise AnnotationError(f"{path}: line {number}: expected a picture and a code from 1 to 7")
+            codes[cells[0].rpartition(".")[0].removesuffix("_aligned")] = int(cells[1])
+    return codes, frozenset(files)
+
+
+def _folder_code(name: str) -> int | None:
+    parts = name.split("/")
+    code = parts[-2] if len(parts) > 1 else ""
+    return int(code) if code in {"1", "2", "3", "4", "5", "6", "7"} else None
+
+
+def _fer_part(parts: tuple[str, ...]) -> int:
+    found = [_FER_PARTS[part.lower()] for part in parts if part.lower() in _FER_PARTS]
+    return found[0] if len(found) == 1 else -1
+
+
+def _fer_label(place: Place) -> dict[str, str]:
+    """Folders by emotion where a level is called Training, PublicTest and PrivateTest."""
+    if any(_fer_part(parts) < 0 or not parts for parts in place.parts.values()):
+        return {}
+    return {folder: parts[-1] for folder, parts in place.parts.items()}

@@ -1,0 +1,78 @@
+"""What was seen in a folder and not used, named once: tables, pictures of other formats, archives, other files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePosixPath
+
+from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.reading import Reading
+from faceaug.errors import some
+
+LIKE_PICTURES = frozenset(
+    """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
+    .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
+    .rw2 .pcx .ras .sr .mng .qoi .xbm .xpm""".split()  # noqa: SIM905 - fifty lines of list would say no more
+)
+_LIKE_TABLES = frozenset(
+    """.csv .tsv .txt .json .jsonl .ndjson .parquet .arrow .feather .xls .xlsx .ods .xml .mat .npy .npz .pkl .pickle
+    .h5 .hdf5 .db .sqlite .lst .list .pts .dat .anno .ann .yaml .yml .idx .property .tfrecord .tfrecords .lmdb
+    .mdb""".split()  # noqa: SIM905
+)
+_ARCHIVES = frozenset([".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".rec"])
+_TEXTS = frozenset(
+    """.md .rst .html .htm .css .js .pdf .doc .docx .py .ipynb .sh .bat .m .toml .cfg .ini .log .bib .lnk
+    .url""".split()  # noqa: SIM905
+)
+_TALKS = ("readme", "license", "licence", "copying", "citation", "changelog", "authors", "notice")
+
+
+def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
+    """A note for each kind of file that no reader used; texts for people are none."""
+    left = [name for name in place.others if name not in reading.used]
+    notes = []
+    pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
+    if pictures:
+        notes.append(
+            f"{_count(len(pictures), 'file')} look like pictures of formats that are not read: {_by_ending(pictures)}"
+        )
+    rest = [name for name in left if _ending(name) not in LIKE_PICTURES and not _is_text(name)]
+    archives = [name for name in rest if _ending(name) in _ARCHIVES]
+    tables = [name for name in rest if _ending(name) in _LIKE_TABLES]
+    others = [name for name in rest if _ending(name) not in _LIKE_TABLES | _ARCHIVES]
+    if archives:
+        notes.append(
+            f"{_count(len(archives), 'archive')} not read ({some(archives)}); a ZIP or tar opens by its own path"
+        )
+    if tables:
+        notes.append(f"{_count(len(tables), 'file')} that may be tables not read ({some(tables)})")
+    if others:
+        notes.append(f"{_count(len(others), 'other file')} not read ({some(others)})")
+    return tuple(notes)
+
+
+def unread_pictures(names: tuple[str, ...]) -> str:
+    """Files that look like pictures but are of no format that is read, counted by ending; "" if there are none."""
+    return _by_ending([name for name in names if _ending(name) in LIKE_PICTURES])
+
+
+def _by_ending(names: list[str]) -> str:
+    counts = Counter(map(_ending, names))
+    return ", ".join(f"{ending} ({count}, {some([_first(names, ending)])})" for ending, count in sorted(counts.items()))
+
+
+def _first(names: list[str], ending: str) -> str:
+    return next(name for name in names if _ending(name) == ending)
+
+
+def _is_text(name: str) -> bool:
+    stem = PurePosixPath(name).name.lower()
+    return _ending(name) in _TEXTS or (stem.startswith(_TALKS) and _ending(name) in {"", ".txt"})
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n > 1 else ''}"

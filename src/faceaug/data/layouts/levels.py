@@ -1,0 +1,121 @@
+"""What folder names mean: wrappers, parts of the data (``train``, ``test``), classes.
+
+A level at which all folders have names such as ``train``, ``val`` and ``test`` says which part of the data a picture is
+in, above the classes or below them. Folders that all pictures share, and containers, say nothing. The first level that
+is left and differs is the class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faceaug.data.layouts.place import Place, part_of, part_within
+
+_FEW = 8  # folders at a level of parts: two or three parts, each in a few pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Folders by their meaning.
+
+    Attributes:
+        part: folder -> 0 train, 1 validation, 2 test; -1 for folders that say nothing.
+        label: folder -> class; empty where folders are no classes.
+        parts: names taken for parts of the data; empty where there is no such level.
+        plain: whether every name at that level is one of the usual words alone.
+        open: names beside them that are no parts: the level may as well be one of classes.
+        wrapper: folders that all pictures share, as a path.
+        beside: whether pictures lie beside folders that would be classes otherwise.
+    """
+
+    part: dict[str, int]
+    label: dict[str, str]
+    parts: tuple[str, ...]
+    plain: bool
+    open: tuple[str, ...]
+    wrapper: str
+    beside: bool
+
+
+def find_levels(place: Place, *, partial: bool = False) -> Levels:
+    """Find out what the folders of pictures mean.
+
+    Args:
+        place: the folder.
+        partial: take a level for parts of the data although some of its names are none.
+    """
+    level, plain = _part_level(place, partial=partial)
+    part = {folder: _part(parts, level) for folder, parts in place.parts.items()}
+    names = sorted({parts[level] for parts in place.parts.values() if len(parts) > level}) if level is not None else []
+    taken = tuple(name for name in names if part_within(name) is not None)
+    label, wrapper, beside = _classes(place, level)
+    if level is not None and _one_each(label, part):
+        label = {}
+    return Levels(part, label, taken, plain, tuple(name for name in names if name not in taken), wrapper, beside)
+
+
+def _part(parts: tuple[str, ...], level: int | None) -> int:
+    if level is None or len(parts) <= level:
+        return -1
+    found = part_within(parts[level])
+    return -1 if found is None else found
+
+
+def _part_level(place: Place, *, partial: bool) -> tuple[int | None, bool]:
+    """The level whose names are parts of the data, and whether these are the usual words alone."""
+    deepest = max(map(len, place.parts.values()), default=0)
+    for read, plain in ((part_of, True), (part_within, False)):
+        for level in range(min(deepest, _FEW)):
+            names = {parts[level] for parts in place.parts.values() if len(parts) > level}
+            found = {name: read(name) for name in names} if plain or len(names) <= _FEW else {}
+            parts = set(found.values()) - {None}
+            loose = sum(count for folder, count in place.folders.items() if len(place.parts[folder]) <= level)
+            complete = bool(parts) and None not in found.values()
+            few = loose == 0 or (loose < len(place.pictures) / 2 and len(parts) > 1)
+            if complete and few and (plain or len(parts) > 1):
+                return level, plain
+            if partial and parts:
+                return level, plain
+    return None, True
+
+
+def _classes(place: Place, level: int | None) -> tuple[dict[str, str], str, bool]:
+    """(folder -> class, shared folders, whether pictures lie beside folders)."""
+    left = {
+        folder: tuple(name for k, name in enumerate(parts) if k != level and not (place.is_shard(folder, k)))
+        for folder, parts in place.parts.items()
+        if level is None or len(parts) > level
+    }
+    shared = _shared(list(left.values()))
+    depth = len(shared)
+    beside = any(len(parts) == depth for parts in left.values())
+    if not left or beside:
+        return {}, "/".join(shared), beside and any(len(parts) > depth for parts in left.values())
+    return {folder: parts[depth] for folder, parts in left.items()}, "/".join(shared), False
+
+
+def _shared(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    first, last = min(paths), max(paths)
+    same = 0
+    while same < min(len(first), len(last)) and first[same] == last[same]:
+        same += 1
+    return first[:same]
+
+
+def _one_each(label: dict[str, str], part: dict[str, int]) -> bool:
+    """Whether every part has one folder only, of its own name: a wrapper (``train/images``), and no class."""
+    within: dict[int, set[str]] = {}
+    for folder, name in label.items():
+        within.setdefault(part[folder], set()).add(name)
+    return len(within) > 1 and all(len(names) == 1 for names in within.values())
+
+
+def part_note(levels: Levels) -> list[str]:
+    """What the names of parts were taken for."""
+    if not levels.parts:
+        return []
+    shown = ", ".join(f"{name}/" for name in levels.parts[:6])
+    guess = "" if levels.plain else ", by a word in their names"
+    return [f"{len(levels.parts)} folders are taken for parts of the data{guess} ({shown})"]

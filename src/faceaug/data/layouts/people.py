@@ -1,0 +1,137 @@
+"""Sets of people: a folder for each, whose name is who it is.
+
+* LFW (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``; often doubled by an archive): ``NAME/NAME_0001.jpg``, 5,749
+  people, 13,233 pictures. ``peopleDevTrain.txt`` and ``peopleDevTest.txt`` (a count, then name and number of pictures)
+  are the development split; ``people.txt`` and ``pairs.txt`` list folds and pairs, which are no partition. Source:
+  ``torchvision/datasets/lfw.py`` 0.29
+* VGGFace2: ``train/n000002/0001_01.jpg``, ``test/n000001``; 8,631 and 500 people. Source: the set's README
+* CASIA-WebFace: ``0000045/001.jpg``, 10,575 people
+
+An identity is the number in its folder's name where there is one (n000002 is 2, 0000045 is 45), so it stays the same
+in every part of the set. LFW's names have none: their identity is the position in ``identities``, which is in the order
+of the names.
+"""
+
+from __future__ import annotations
+
+import re
+
+from faceaug.data.annotations import unknown
+from faceaug.data.layouts.levels import Levels, find_levels, part_note
+from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.tables import read_text, text_lines
+from faceaug.errors import AnnotationError, ArgumentError, printable, some
+
+_LFW_FOLDERS = ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw-py")
+_LISTS = {"peopleDevTrain.txt": 0, "peopleDevTest.txt": 2}
+_OTHER_LISTS = (
+    "people.txt",
+    "pairs.txt",
+    "pairsDevTrain.txt",
+    "pairsDevTest.txt",
+    "lfw-names.txt",
+    "lfw_attributes.txt",
+)
+_NUMBERED = re.compile(r"n[0-9]{6}|[0-9]{7}", re.ASCII)
+_LARGEST = 2**63 - 1
+
+
+def find_lfw(place: Place) -> Evidence | None:
+    """A folder of every person in which the pictures have that person's name and four digits."""
+    lists = [name for name in _LISTS if name in place.tables]
+    levels = find_levels(place)
+    if not levels.label:
+        return None
+    if _own_names(place, levels):
+        return Evidence("lfw", some(lists) if lists else "NAME/NAME_0001.jpg", strong=bool(lists))
+    return None
+
+
+def find_numbered(place: Place) -> Evidence | None:
+    """Folders called n000001 or 0000045."""
+    label = find_levels(place).label
+    if label and all(map(_NUMBERED.fullmatch, label.values())):
+        return Evidence("identities", f"a folder for each person ({some(sorted(set(label.values())))})")
+    return None
+
+
+def read_lfw(place: Place) -> Reading:
+    """Identity by name, partition by the lists of the development split."""
+    reading = _people(place, numbered=False)
+    known, notes = reading.known, list(reading.notes)
+    used = {name for file in (*_LISTS, *_OTHER_LISTS) for name in place.tables.get(file, ())}
+    parts: dict[str, int] = {}
+    for file, part in _LISTS.items():
+        for name in place.tables.get(file, ())[:1]:
+            parts |= dict.fromkeys(_listed_people(place, name), part)
+    if parts:
+        found = [parts.get(reading.identities[k], -1) for k in known.identity.tolist()]
+        known.partition[:] = found
+        notes.append(f"the partition is that of the lists {some([n for n in _LISTS if n in place.tables])}")
+    lists = [name for name in _OTHER_LISTS if name in place.tables]
+    if lists:
+        notes.append(
+            f"{some(lists)}: folds, pairs and lists of names; they say nothing of a partition and are not used"
+        )
+    return Reading(reading.names, known, reading.classes, reading.identities, tuple(notes), frozenset(used), True)
+
+
+def read_numbered(place: Place) -> Reading:
+    """Identity is the number in a folder's name."""
+    return _people(place, numbered=True)
+
+
+def _people(place: Place, *, numbered: bool) -> Reading:
+    levels = find_levels(place)
+    label = levels.label
+    if not label and "" not in place.folders:  # one person only
+        label = {folder: parts[-1] for folder, parts in place.parts.items()}
+    if not label:
+        raise ArgumentError(f"{printable(place.root)}: there is no folder for each person")
+    people = tuple(sorted(set(label.values())))
+    position = {name: k for k, name in enumerate(people)}
+    identity = {name: _number(name) for name in people} if numbered else position
+    if min(identity.values(), default=0) < 0 or len(set(identity.values())) < len(people):
+        identity, numbered = position, False
+    known = unknown(len(place.pictures))
+    folders = [name.rpartition("/")[0] for name in place.pictures]
+    known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]
+    known.identity[:] = [identity[label[folder]] if folder in label else -1 for folder in folders]
+    known.partition[:] = [levels.part.get(folder, -1) for folder in folders]
+    notes = [*part_note(levels), f"{len(people)} folders are taken for people ({some(list(people))})"]
+    identities = () if numbered else people
+    return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
+
+
+def _number(name: str) -> int:
+    digits = re.search(r"[0-9]+$", name, re.ASCII)
+    number = int(digits[0]) if digits and len(digits[0]) < 20 else -1
+    return number if number <= _LARGEST else -1
+
+
+def _own_names(place: Place, levels: Levels) -> bool:
+    """Whether every picture has its folder's name, an underline and four digits."""
+    for name in place.pictures:
+        folder, _, last = name.rpartition("/")
+        person = levels.label.get(folder, "")
+        stem = last.rpartition(".")[0]
+        rest = stem[len(person) :]
+        if not person or not stem.startswith(person) or len(rest) != 5 or rest[0] != "_" or not rest[1:].isdecimal():
+            return False
+    return True
+
+
+def _listed_people(place: Place, name: str) -> list[str]:
+    lines = text_lines(read_text(place.file(name)))
+    rows = [line.split("\t") if "\t" in line else line.split() for line in lines[1:]]
+    count = lines[0].strip() if lines else ""
+    if (
+        not count.isdecimal()
+        or any(len(row) != 2 for row in rows)
+        or count.lstrip("0") != (str(len(rows)) if rows else "")
+    ):
+        raise AnnotationError(
+            f"{printable(place.file(name))}: expected the number of people, then a name and a number in each line"
+        )
+    return [row[0] for row in rows]

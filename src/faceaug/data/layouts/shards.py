@@ -1,0 +1,108 @@
+"""WebDataset shards: tar files in which a sample is the members with one name before its first dot.
+
+Source: webdataset 1.0.2 (``webdataset/tariterators.py``, ``base_plus_ext``) and ``datasets`` 5.2
+(``packaged_modules/webdataset``). ``7.png`` and ``7.json`` are one sample; JSON has facts, ``.cls`` a number, ``.txt``
+a caption. faceaug's own shards have the columns of ``metadata.csv`` in JSON, attributes and requested ones in objects
+and landmarks in a list.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from faceaug.data.annotations import LANDMARKS
+from faceaug.data.containers import kind_of
+from faceaug.data.layouts.imagefolder import own_files
+from faceaug.data.layouts.levels import find_levels
+from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.metadata import join_rows
+from faceaug.data.tables import read_text
+from faceaug.errors import AnnotationError, ArgumentError, printable, some
+
+_FACTS = (".json", ".cls", ".txt")
+
+
+def find(place: Place) -> Evidence | None:
+    """Members beside the pictures with the same name, in a tar."""
+    shards = _shards(place)
+    if shards and any(PurePosixPath(name).suffix in _FACTS for name in place.others[:1000]):
+        return Evidence("webdataset", some(shards), strong=True)
+    return None
+
+
+def read(place: Place) -> Reading:
+    """Facts by sample; partition from them, else from the names of the shards."""
+    if not _shards(place):
+        raise ArgumentError(f"{printable(place.root)}: layout='webdataset', but there is no tar file")
+    samples: dict[str, str] = {}
+    twins = []
+    for name in place.pictures:
+        first = samples.setdefault(_key(name), name)
+        twins += [name] if first != name else []
+    rows: dict[str, dict[str, Any]] = {}
+    used: set[str] = set()
+    for name in place.others:
+        ending, picture = PurePosixPath(name).suffix, samples.get(_key(name))
+        if picture is not None and ending in _FACTS:
+            used.add(name)
+            rows.setdefault(picture, {"file_name": picture}).update(_facts(place, name, ending))
+    names = tuple(sorted(samples.values()))
+    known, notes, classes = join_rows(place.root, list(rows.values()), list(names))
+    levels = find_levels(place)
+    said = [levels.part[name.rpartition("/")[0]] for name in names]
+    silent = known.partition == -1
+    known.partition[silent] = [part for part, empty in zip(said, silent.tolist(), strict=True) if empty]
+    if twins:
+        notes.append(f"{len(twins)} further pictures of a sample are not taken for faces ({some(twins)})")
+    if known.columns:
+        notes.append(f"{len(known.columns)} further columns are kept as they are ({some(list(known.columns))})")
+    used |= set(own_files(place))
+    return Reading(names, replace(known), classes, notes=tuple(notes), used=frozenset(used))
+
+
+def _shards(place: Place) -> list[str]:
+    if kind_of(place.own_name) == "tar" and place.root.is_file():
+        return [place.own_name]
+    folders = {folder.split("/")[k] for folder in place.folders for k in range(folder.count("/") + 1) if folder}
+    return sorted(name for name in folders if kind_of(name) == "tar")
+
+
+def _key(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
+
+
+def _facts(place: Place, name: str, ending: str) -> dict[str, Any]:
+    text = read_text(place.file(name))
+    if ending == ".txt":
+        return {"text": text}
+    if ending == ".cls":
+        return {"label": text.strip()}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{printable(place.file(name))}: not readable JSON ({error})") from error
+    if not isinstance(found, dict):
+        return {"json": found}
+    return _flat(found)
+
+
+def _flat(found: dict[str, Any]) -> dict[str, Any]:
+    """Faceaug's facts as columns of a table."""
+    facts = {key: value for key, value in found.items() if value is not None and key != "file_name"}
+    attributes, points = facts.pop("attributes", None), facts.pop("landmarks", None)
+    if isinstance(attributes, dict):
+        facts |= attributes
+    if isinstance(points, list) and len(points) == 5 and all(isinstance(p, list) and len(p) == 2 for p in points):
+        facts |= dict(zip(LANDMARKS, (number for point in points for number in point), strict=True))
+    if isinstance(facts.get("origin"), int):
+        facts["origin"] = ("real", "augmented", "synthetic")[min(2, max(0, facts["origin"]))]
+    if isinstance(facts.get("class"), str) and facts["class"]:
+        facts["label"] = facts.pop("class")
+    for name in ("source", "requested", "synthetic", "class"):
+        facts.pop(name, None)
+    return facts

@@ -1,0 +1,118 @@
+"""YOLO-face: a text file for each picture, with a line for each face.
+
+Source: docs.ultralytics.com/datasets/pose and github.com/deepcam-cn/yolov5-face. A line is ``class x y width height``,
+the box's centre and size as shares of the picture's; then, for pose, five points ``x y`` or ``x y visible``: the eyes,
+the nose, the corners of the mouth, left in the picture first; -1 (or 0 visible) is not labelled. The file lies beside
+the picture, or in ``labels/`` where the picture is in ``images/``.
+
+One face is read from each picture: the one with the largest box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.data.annotations import unknown
+from faceaug.data.image import picture_size
+from faceaug.data.layouts.levels import find_levels, part_note
+from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.tables import read_text, text_lines
+from faceaug.errors import AnnotationError, ArgumentError, ImageError, printable, some
+
+_WIDTHS = (5, 15, 20)
+_SETTINGS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+
+
+def find(place: Place) -> Evidence | None:
+    """Text files with the names of pictures and lines of numbers from 0 to 1."""
+    labels = _labels(place)
+    first = next(iter(labels.values()), None)
+    if first is None or len(labels) * 2 < len(place.pictures):
+        return None
+    try:
+        some_lines = [line for name in list(labels.values())[:20] for line in _lines(place, name)]
+    except AnnotationError:
+        return None
+    return Evidence("yolo", f"a line for each face in {printable(first)}", strong=True) if some_lines else None
+
+
+def read(place: Place) -> Reading:
+    """The largest face of each picture."""
+    labels = _labels(place)
+    if not labels:
+        raise ArgumentError(f"{printable(place.root)}: layout='yolo', but no picture has a text file of its name")
+    known = unknown(len(place.pictures))
+    boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
+    more, unreadable = 0, []
+    for k, name in enumerate(place.pictures):
+        lines = _lines(place, labels[name]) if name in labels else []
+        if not lines:
+            continue
+        try:
+            width, height = picture_size(place.file(name))
+        except ImageError:
+            unreadable.append(name)
+            continue
+        line = max(lines, key=lambda numbers: numbers[3] * numbers[4])
+        more += len(lines) - 1
+        side = np.array([width, height], np.float64)
+        middle, extent = np.array(line[1:3]) * side, np.array(line[3:5]) * side
+        boxes[k] = [*(middle - extent / 2), *extent]
+        known.landmarks[k] = _points(line[5:], side)
+    levels = find_levels(place)
+    known.partition[:] = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
+    notes = part_note(levels)
+    if more:
+        notes.append(f"{more} further faces of pictures are left out; the largest is read")
+    if unreadable:
+        notes.append(f"{len(unreadable)} pictures cannot be read, so their boxes are unknown ({some(unreadable)})")
+    silent = [name for name in place.pictures if name not in labels]
+    if silent:
+        notes.append(f"{len(silent)} pictures have no text file ({some(silent)})")
+    used = {*labels.values(), *(name for file in _SETTINGS for name in place.tables.get(file, ()))}
+    return Reading(place.pictures, replace(known, boxes=boxes), notes=tuple(notes), used=frozenset(used))
+
+
+def _labels(place: Place) -> dict[str, str]:
+    """Picture -> its text file."""
+    texts = {name for name in place.others if name.endswith(".txt")}
+    if not texts:
+        return {}
+    found = {}
+    for name in place.pictures:
+        beside = name.rpartition(".")[0] + ".txt"
+        parts = beside.split("/")
+        apart = "/".join("labels" if part == "images" else part for part in parts[:-1]) + "/" + parts[-1]
+        text = next((text for text in (beside, apart) if text in texts), None)
+        if text is not None:
+            found[name] = text
+    return found
+
+
+def _lines(place: Place, name: str) -> list[list[float]]:
+    lines = []
+    for number, line in enumerate(text_lines(read_text(place.file(name))), start=1):
+        try:
+            numbers = [float(cell) for cell in line.split()]
+        except ValueError:
+            numbers = []
+        box = numbers[1:5]
+        if len(numbers) not in _WIDTHS or not all(0 <= side <= 1 for side in box) or not numbers[0].is_integer():
+            raise AnnotationError(
+                f"{printable(place.file(name))}: line {number}: expected a class, a box in shares of the picture, and "
+                f"no points or five; found {printable(line[:60])!r}"
+            )
+        lines.append(numbers)
+    return lines
+
+
+def _points(numbers: list[float], side: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not numbers:
+        return np.full((5, 2), np.nan)
+    rows = np.array(numbers).reshape(5, -1)
+    seen = rows[:, 2:] > 0 if rows.shape[1] == 3 else np.ones((5, 1), bool)
+    return np.where((rows[:, :1] >= 0) & (rows[:, 1:2] >= 0) & seen, rows[:, :2] * side - 0.5, np.nan)

@@ -1,0 +1,107 @@
+"""What a folder holds, in a few lines: for `faceaug info FOLDER`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS
+from faceaug.data.folder import FaceFolder
+from faceaug.errors import printable, some
+
+_PARTS = {number: name for name, number in PARTITIONS.items()} | {-1: "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What was recognised in a folder.
+
+    Attributes:
+        folder: as it was named.
+        layout: which one it was read in.
+        evidence: what speaks for that.
+        pictures: how many.
+        classes: names of the labels, and how many pictures have each.
+        labelled: pictures with a label.
+        partitions: pictures in each part of the data.
+        identities: different ones.
+        attributes: of the forty, how many are known of some picture.
+        landmarks: pictures with all five.
+        points: landmarks of a picture beyond the five; 0 where there are none.
+        boxes: pictures with a box.
+        masks: pictures with masks.
+        columns: further columns.
+        notes: what was odd, guessed, or left.
+    """
+
+    folder: str
+    layout: str
+    evidence: str
+    pictures: int
+    classes: dict[str, int]
+    labelled: int
+    partitions: dict[str, int]
+    identities: int
+    attributes: int
+    landmarks: int
+    points: int
+    boxes: int
+    masks: int
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "columns": list(self.columns), "notes": list(self.notes)
+        }  # fmt: skip
+
+    def summary(self) -> str:
+        """What people read."""
+        names = some([f"{name} {count:,}" for name, count in self.classes.items()], 6)
+        facts = {
+            "layout": f"{self.layout}: {self.evidence}",
+            "pictures": f"{self.pictures:,}",
+            "labels": f"{self.labelled:,}" + (f" in {len(self.classes)} classes ({names})" if self.classes else ""),
+            "partitions": ", ".join(f"{name} {count:,}" for name, count in self.partitions.items()),
+            "identities": f"{self.identities:,}",
+            "attributes": f"{self.attributes} of {len(ATTRIBUTES)}",
+            "landmarks": f"{self.landmarks:,} pictures" + (f", {self.points} points" if self.points else ""),
+            "boxes": f"{self.boxes:,} pictures",
+            "masks": f"{self.masks:,} pictures",
+            "columns": ", ".join(self.columns) or "none",
+        }
+        lines = [printable(self.folder), *(f"  {name:<12} {said}" for name, said in facts.items())]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def look_over(folder: str, layout: str | None = None) -> Overview:
+    """Read a folder and count what is known of it.
+
+    Raises:
+        FaceAugError: as ``FaceFolder``.
+    """
+    faces = FaceFolder(folder, layout)
+    known = faces.annotations
+    labels = Counter(known.label[known.label >= 0].tolist())
+    parts = Counter(known.partition.tolist())
+    return Overview(
+        folder=folder,
+        layout=faces.layout,
+        evidence=faces.evidence,
+        pictures=len(faces),
+        classes={name: labels[k] for k, name in enumerate(faces.classes)},
+        labelled=labels.total(),
+        partitions={name: parts[number] for number, name in _PARTS.items() if parts[number]},
+        identities=len(np.unique(known.identity[known.identity >= 0])),
+        attributes=int((known.attributes != 0).any(axis=0).sum()),
+        landmarks=int((~np.isnan(known.landmarks).any(axis=(1, 2))).sum()),
+        points=0 if known.points is None else int(known.points.shape[1]),
+        boxes=0 if known.boxes is None else int((~np.isnan(known.boxes).any(axis=1)).sum()),
+        masks=0 if known.masks is None else sum(map(bool, known.masks)),
+        columns=tuple(known.columns),
+        notes=faces.notes,
+    )
