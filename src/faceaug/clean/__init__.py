@@ -129,9 +129,11 @@ def _perform(journal: Journal, root: Path, decision: Decision, workers: int | No
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     if not decision.plan and journal.history.open_run is None:
         return report
-    outcome = journal.apply(decision.plan)
-    earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
+    outcome = journal.apply(decision.plan, known=decision.known)
     left = {move.source.name: why for move, why in outcome.skipped}
+    if not outcome.moved and not outcome.earlier:
+        return report.without(left)
+    earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
     with explained_disk(root):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
@@ -34,6 +34,8 @@ from faceaug.folder import (
 from faceaug.image import SUFFIXES
 from faceaug.metadata import METADATA_NAMES, read_metadata
 from faceaug.moves import Move
+
+_KNOWN = 32  # files by which a state knows its folder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +73,12 @@ class Decision:
     Attributes:
         plan: the moves.
         report: the same in words, as if all of it had happened.
+        known: some of the files that stay, with their digests.
     """
 
     plan: tuple[Move, ...]
     report: CleanReport
+    known: tuple[File, ...] = ()
 
 
 def look(path: Path | str) -> Scene:
@@ -175,7 +179,10 @@ def _decide(
         leaks=leaks_of(duplicates, found),
         hashes=contents.hashes(),
     )
-    return Decision(tuple(_moves(files, kept, duplicates, damaged)), report)
+    moves = tuple(_moves(signatures, files, kept, duplicates, damaged))
+    leaving = {move.source.name for move in moves}
+    staying = [_with_digest(file, signatures) for file in files if file.name not in leaving]
+    return Decision(moves, report, tuple(staying[:: max(1, len(staying) // _KNOWN)]))
 
 
 def _rows_of_metadata(listing: Listing) -> Iterator[str]:
@@ -323,16 +330,25 @@ def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> d
     return {table.path.name: sum(name not in present for name in table.names) for table in scene.tables}
 
 
+def _with_digest(file: File, signatures: dict[str, Signature]) -> File:
+    return replace(file, digest=signatures[file.name].content)
+
+
 def _moves(
+    signatures: dict[str, Signature],
     files: Sequence[File],
     renames: list[Rename],
     duplicates: list[Duplicate],
     damaged: list[tuple[File, str]],
 ) -> Iterator[Move]:
-    by_name = {file.name: file for file in files}
+    seen = {file.name: file for file in files}
+
+    def read(file: File) -> File:
+        return _with_digest(file, signatures)
+
     for file, problem in damaged:
-        yield Move(file, None, problem)
+        yield Move(read(file), None, problem)
     for duplicate in duplicates:
-        yield Move(duplicate.copy.file, None, duplicate.tier, duplicate.keeper.file)
+        yield Move(read(duplicate.copy.file), None, duplicate.tier, read(duplicate.keeper.file))
     for rename in renames:
-        yield Move(by_name[rename.old], rename.new, "repaired name")
+        yield Move(read(seen[rename.old]), rename.new, "repaired name")

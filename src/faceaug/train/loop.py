@@ -21,7 +21,7 @@ from faceaug.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.files import explained, finish_output, remove_output
 from faceaug.folder import FaceFolder
-from faceaug.state import LOCK, locked
+from faceaug.storage.locks import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
