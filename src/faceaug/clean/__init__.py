@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
-from faceaug.clean.copy import MARKER, Link, build_copy, check_link, plan_copy
+from faceaug.clean.copy import MARKER, CopyReport, Link, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
@@ -145,16 +145,22 @@ def _copy(
     scene: Scene, decision: Decision, policy: CleanPolicy, out: Path, link: Link, workers: int | None
 ) -> CleanReport:
     plan = plan_copy(scene.listing, decision.plan)
-    made = build_copy(scene.listing, plan, out, link=link, arguments=json.loads(json.dumps({"policy": asdict(policy)})))
-    gone = tuple(f"{printable(name)}: {count:,} rows are not in the copy" for name, count in made.rows_left.items())
-    report = replace(
-        decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone
-    )
-    with explained(out):
-        folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_reports(folder, report, workers)
-        finish_output(out, marker=MARKER, document={"run": {"command": "clean", "folder": str(scene.listing.root)}})
+    report = decision.report
+
+    def finish(made: CopyReport) -> None:
+        nonlocal report
+        gone = tuple(f"{printable(name)}: {count:,} rows are not in the copy" for name, count in made.rows_left.items())
+        notes = decision.report.notes + made.notes + gone
+        report = replace(decision.report, out=str(out), rows_without_file={}, notes=notes)
+        with explained(out):
+            folder = state_folder(out, beside=scene.layout == "classes") / "runs" / "copy"
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_reports(folder, report, workers)
+            run = {"command": "clean", "folder": str(scene.listing.root)}
+            finish_output(out, marker=MARKER, document={"run": run})
+
+    arguments = json.loads(json.dumps({"policy": asdict(policy)}))
+    build_copy(scene.listing, plan, out, link=link, arguments=arguments, on_built=finish)
     return report
 
 

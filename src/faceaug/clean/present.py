@@ -14,7 +14,7 @@ from faceaug.clean.page import Group, Shown, bars_svg, groups_html
 from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
 from faceaug.errors import printable
-from faceaug.pages import html_page, html_table
+from faceaug.pages import html_page, html_table, table_cell
 from faceaug.state import state_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def report_csv(report: CleanReport) -> bytes:
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(_csv_rows(report))
+    writer.writerows(map(table_cell, row) for row in _csv_rows(report))
     return page.getvalue().encode("utf-8", "surrogateescape")
 
 

@@ -14,6 +14,7 @@ from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 from faceaug.image import Image8
+from faceaug.pages import table_cell
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
 
@@ -184,7 +185,7 @@ class EvaluationReport:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: table_cell(value) for name, value in row.items()} for row in rows)
         return buffer.getvalue().encode("utf-8", "backslashreplace")
 
     def to_html(self) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from faceaug.annotations import Annotations
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
-from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.files import check_free_space, explained, finish_output, write_bytes
 from faceaug.image import load_cv2
 from faceaug.manifest import DATASET
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
@@ -29,6 +29,7 @@ from faceaug.mix.ledger import Ledger
 from faceaug.mix.page import expansion_page
 from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.report import Appendix, ExpandReport
+from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -70,8 +71,8 @@ def save_dataset(
     height, width = dataset.frame.size
     check_free_space(out, len(dataset) * (4096 + height * width * (1 if format == "jpg" else 3)))
     run = _identity(dataset, format)
-    prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
-    with explained(out):
+    claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
+    with claim, explained(out):
         with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
             saver = _Saver(dataset, out, format, ledger, executor, on_progress or (lambda _: None))
             saver.write()

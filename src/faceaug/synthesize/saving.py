@@ -18,9 +18,10 @@ import numpy as np
 
 from faceaug.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
-from faceaug.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.files import check_free_space, explained, finish_output, write_bytes
 from faceaug.image import Image8, encode_jpeg, encode_png
 from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.storage.locks import claimed_output
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
 
@@ -66,9 +67,8 @@ def save_faces(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
     check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
-    prepare_output(out, marker=DATASET, identity=run)
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
-    with explained(out):
+    with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, on_progress)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
