@@ -43,7 +43,7 @@ from faceaug.state import deferred_signals, explained_disk, make_state, state_fo
 from faceaug.storage.homeward import find_doubtful, step_back
 from faceaug.storage.identity import facts_of, file_of, same_time
 from faceaug.storage.locks import locked
-from faceaug.storage.mover import Mover, trouble_with_one
+from faceaug.storage.mover import Mover
 from faceaug.storage.recovery import Recovery
 from faceaug.storage.tie import check_tie, write_tie
 
@@ -113,6 +113,7 @@ class Journal:
         self._mover = Mover(root, state, disk)
         self.history = History()
         self.notes: list[str] = []
+        self._came_home: UndoReport | None = None  # what an undo that is over had left, and recovery put back
 
     def run_folder(self, run: str) -> Path:
         """The folder for the reports of a run, made when missing."""
@@ -154,10 +155,10 @@ class Journal:
         folders = sorted({parent_of(place) for step in wanted for place in (step.start, step.end) if place[0] != "/"})
         with explained_disk(self._root), deferred_signals() as signals:
             write_tie(self._root, self._state, known)
-            self._append({"op": "begin", "what": "clean", "run": name, "folders": self._mtimes(folders)})
+            self._append({"op": "begin", "what": "clean", "run": name, "folders": self._mover.mtimes(folders)})
             skipped |= self._perform_all(order_steps(wanted), signals, on_moved)
             if not signals:
-                self._append({"op": "end", "folders": self._mtimes(self._active.before)}, durable=True)
+                self._append({"op": "end", "folders": self._mover.mtimes(self._active.before)}, durable=True)
         if signals:
             made = f"{len(self._active.moved) - len(earlier)} of {len(plan)} moves"
             raise Interrupted(f"{printable(self._root)}: stopped after {made}; run again to go on, or undo")
@@ -210,6 +211,8 @@ class Journal:
         whole = [run for run in runs if not run.undone and (run.moved or run.undo_before is not None)]
         remains = [run for run in runs if run.undone and run.moved]
         chosen = [run for run in runs if run in whole or run in remains] if all_runs else (whole or remains)[-1:]
+        if not chosen and self._came_home is not None:
+            return self._came_home
         if not chosen:
             raise RefusedError(f"{printable(self._root)}: no run to undo")
         restored, left = 0, []
@@ -228,7 +231,7 @@ class Journal:
             os.ftruncate(self._descriptor, self.history.length)
         if self.history.pending:
             self._complete_group(written)
-        self._return_strays()
+        self._return_late_strays()
         run = self.history.open_run
         self.notes += [
             f"moved before the run was stopped: {printable(moved.origin)} to {printable(place)}"
@@ -262,7 +265,7 @@ class Journal:
         count = len(run.moved)
         steps, skipped = self._writable(wanted)
         with explained_disk(self._root), deferred_signals() as signals:
-            self._append({"op": "begin", "what": "undo", "run": run.name, "folders": self._mtimes(run.before)})
+            self._append({"op": "begin", "what": "undo", "run": run.name, "folders": self._mover.mtimes(run.before)})
             self._record_back(back)
             skipped |= self._perform_all(order_steps(steps), signals, None)
             if signals:
@@ -349,6 +352,20 @@ class Journal:
                     f"{printable(moved.origin)} waits at {printable(self._mover.path(place))}: its name is taken"
                 )
 
+    def _return_late_strays(self) -> None:
+        """Files that waited since their run ended; the times of folders go on as if it had ended only now."""
+        run = self.history.active
+        if run is None or not any(place.startswith(TEMPORARY) for place in run.moved):
+            return
+        before, waiting = self._mover.mtimes(run.before), len(run.moved)
+        self._return_strays()
+        if run.undone and not run.moved:
+            self._restore_mtimes(run)
+            self._came_home = UndoReport((run.name,), waiting, ())
+        elif run.after is not None:
+            now, then = self._mover.mtimes(run.before), run.after
+            self._append({"op": "end", "folders": then | {f: now[f] for f in now if before.get(f) == then.get(f)}})
+
     @property
     def _active(self) -> Run:
         if self.history.active is None:
@@ -364,18 +381,6 @@ class Journal:
 
     def _record_done(self, steps: Iterable[int], skipped: Iterable[int]) -> None:
         self._append({"op": "done", "steps": list(steps), "skipped": list(skipped)})
-
-    def _mtimes(self, folders: Sequence[str] | dict[str, int]) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for folder in folders:
-            try:
-                facts = facts_of(self._root / folder)
-            except OSError as error:
-                trouble_with_one(error)
-                continue
-            if facts is not None:
-                found[folder] = facts.st_mtime_ns
-        return found
 
 
 def _step_of(move: Move, end: str) -> Step:

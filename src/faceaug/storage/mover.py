@@ -70,6 +70,19 @@ class Mover:
             trouble_with_one(error)
             return False
 
+    def mtimes(self, folders: Iterable[str]) -> dict[str, int]:
+        """Times of change of folders of the user's, ns; of those that are there and can be looked at."""
+        found: dict[str, int] = {}
+        for folder in folders:
+            try:
+                facts = facts_of(self._root / folder)
+            except OSError as error:
+                trouble_with_one(error)
+                continue
+            if facts is not None:
+                found[folder] = facts.st_mtime_ns
+        return found
+
     def is_too_long(self, place: str) -> bool:
         """Whether a path is longer than the system takes, with some room for what is made beside it."""
         try:
