@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -12,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from benchmarks.reliability.single import KINDS, OneBad
 
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
 from faceaug.disk import Disk
@@ -21,47 +21,6 @@ from faceaug.journal import Move, open_journal
 from tests.clean.zoo import age_folders, contents, jpeg, messy, tree, write
 
 ANY_SHARE = CleanPolicy(max_remove=1)
-# The call that fails for one file for as long as the run lasts, and with what.
-KINDS = {
-    "on another disk that is full": {"link": errno.EXDEV, "copy": errno.ENOSPC},
-    "in a folder of somebody else's": {"link": errno.EACCES},
-    "held by a sticky folder": {"unlink": errno.EPERM},
-    "on a path that is too long": {"link": errno.ENAMETOOLONG},
-    "below something that is no folder": {"link": errno.ENOTDIR},
-    "immutable": {"link": errno.EPERM, "rename": errno.EPERM},
-}
-
-
-class OneBad(Disk):
-    """A disk on which every call about the k-th file that is moved fails."""
-
-    def __init__(self, at: int, errors: dict[str, int]) -> None:
-        self.at, self.errors, self.bad = at, errors, ""
-        self.seen: list[str] = []
-
-    def link(self, start: Path, end: Path) -> None:
-        if str(start) not in self.seen:
-            self.seen.append(str(start))
-        if len(self.seen) == self.at and not self.bad:
-            self.bad = str(start)
-        self._fail("link", start)
-        super().link(start, end)
-
-    def unlink(self, path: Path) -> None:
-        self._fail("unlink", path)
-        super().unlink(path)
-
-    def rename(self, start: Path, end: Path) -> None:
-        self._fail("rename", start)
-        super().rename(start, end)
-
-    def copy(self, start: Path, end: Path) -> None:
-        self._fail("copy", start)
-        super().copy(start, end)
-
-    def _fail(self, call: str, path: Path) -> None:
-        if str(path) == self.bad and call in self.errors:
-            raise OSError(self.errors[call], os.strerror(self.errors[call]), str(path))
 
 
 def with_disk(patch: pytest.MonkeyPatch, disk: Disk) -> None:

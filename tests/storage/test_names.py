@@ -19,7 +19,7 @@ class Folding(names_module._Probe):
         return one.lower() == other.lower()
 
     def refuses(self, part: str) -> str:
-        return "Invalid argument" if ":" in part else ""
+        return "no legal name there" if ":" in part else ""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ class Folding(names_module._Probe):
         (["A.jpg", "a.jpg"], "A.jpg and a.jpg would be one"),
         (["Smith/1.jpg", "smith/2.jpg"], "Smith and smith would be one"),
         (["x/B.jpg", "x/b.JPG"], "x/B.jpg and x/b.JPG would be one"),
-        (["12:30.jpg"], r"12:30.jpg \(Invalid argument\)"),
+        (["12:30.jpg"], r"12:30.jpg \(no legal name there\)"),
     ],
 )
 def test_names_that_the_disk_cannot_hold_apart_are_told_before_anything_is_written(
@@ -43,7 +43,7 @@ def test_names_that_the_disk_cannot_hold_apart_are_told_before_anything_is_writt
 
 def test_a_name_or_path_that_is_too_long_is_told(tmp_path: Path) -> None:
     check_names(tmp_path, ["y" * 251 + ".jpg"])
-    with pytest.raises(RefusedError, match="File name too long"):
+    with pytest.raises(RefusedError, match="too long"):
         check_names(tmp_path, ["y" * 252 + ".jpg"])
     with pytest.raises(RefusedError, match="the path is too long"):
         check_names(tmp_path, ["/".join(["y" * 200] * 21)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -107,7 +108,7 @@ class _Probe:
             kept = part in os.listdir(self._folder)
             path.unlink()
         except (OSError, ValueError) as error:
-            return getattr(error, "strerror", None) or "not possible"
+            return "too long" if getattr(error, "errno", 0) == errno.ENAMETOOLONG else "no legal name there"
         return "" if kept else "it would be changed"
 
     def merges(self, one: str, other: str) -> bool:
