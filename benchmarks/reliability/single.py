@@ -2,9 +2,9 @@
 
     python -m benchmarks.reliability.single --n 200 --seed 0
 
-A folder of ``--n`` pictures with copies, damaged names and damaged files is cleaned with a disk on which calls about one
-file fail: once for each file that a clean moves and each way to fail, and again for the undo. All other files must be
-moved, a later run must finish, and the folder must come back as it was.
+A folder of ``--n`` pictures with copies, damaged names and damaged files is cleaned with a disk on which calls about
+one file fail: once for each file that a clean moves and each way to fail, and again for the undo. All other files must
+be moved, a later run must finish, and the folder must come back as it was.
 """
 
 from __future__ import annotations

@@ -53,6 +53,7 @@ class Mover:
 
     def __init__(self, root: Path, state: Path, disk: Disk) -> None:
         self._root, self._state, self._disk = root, state, disk
+        self._longest_place = _longest_path(state) - len(os.fsencode(state)) - _ROOM
 
     def path(self, place: str) -> Path:
         """Where a place of the journal is."""
@@ -85,11 +86,7 @@ class Mover:
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path is longer than the system takes, with some room for what is made beside it."""
-        try:
-            longest = os.pathconf(self._state, "PC_PATH_MAX")
-        except (AttributeError, OSError, ValueError):  # systems without pathconf, or without a limit
-            longest = 4096
-        return len(os.fsencode(self.path(place))) + _ROOM > longest
+        return len(os.fsencode(place)) > self._longest_place
 
     def is_unwritable(self, folder: str) -> bool:
         """Whether names in a folder of the user's cannot be changed, as far as permissions tell."""
@@ -238,6 +235,15 @@ def _is_held_by_sticky_bit(path: Path) -> bool:
     """Whether only the owner of a file or of its folder may take it out; a link could be made and not be completed."""
     if not hasattr(os, "geteuid"):
         return False
-    folder, facts = path.parent.stat(), facts_of(path)
-    allowed = {0, folder.st_uid, *([facts.st_uid] if facts else [])}
-    return bool(folder.st_mode & stat.S_ISVTX) and os.geteuid() not in allowed
+    me, folder = os.geteuid(), path.parent.stat()
+    if not folder.st_mode & stat.S_ISVTX or me in {0, folder.st_uid}:
+        return False
+    facts = facts_of(path)
+    return facts is not None and facts.st_uid != me
+
+
+def _longest_path(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_PATH_MAX")
+    except (AttributeError, OSError, ValueError):  # systems without pathconf, or without a limit
+        return 4096
