@@ -200,6 +200,15 @@ def test_something_else_in_the_place_of_the_state_is_refused(tmp_path: Path) -> 
         perform(folder, {"a": None})
 
 
+def test_a_journal_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "ab")
+    (folder / ".faceaug").mkdir()
+    os.mkfifo(folder / ".faceaug" / "journal.jsonl")
+    with pytest.raises(RefusedError, match="not a regular file"):
+        perform(folder, {"a": None})
+    assert read(folder) == {"a": "a", "b": "b"}
+
+
 def test_a_second_run_is_refused_at_once_and_names_the_first(tmp_path: Path) -> None:
     folder = messy(tmp_path / "celeba")
     with (

@@ -10,6 +10,7 @@ looks where every file of the last group is and completes the record; ``undo`` p
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -91,6 +92,8 @@ def open_journal(root: Path, *, beside: bool, purpose: str, disk: Disk | None = 
             descriptor = os.open(state / "journal.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         try:
             with explained_disk(root):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise RefusedError(f"{printable(state / 'journal.jsonl')} is in the way: it is not a regular file")
                 if os.fstat(descriptor).st_size == 0:  # a journal whose name a power cut can take explains nothing
                     disk.sync_folder(state)
                 journal = Journal(root, state, descriptor, disk)
