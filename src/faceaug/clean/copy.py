@@ -120,7 +120,7 @@ def build_copy(
     on_progress: Callable[[int], None] | None = None,
     on_built: Callable[[CopyReport], None] = lambda _: None,
 ) -> CopyReport:
-    """Write a cleaned copy; ``on_built`` calls ``faceaug.files.finish_output`` to mark it complete.
+    """Write a cleaned copy. ``on_built`` has to call ``faceaug.files.finish_output`` to mark it complete.
 
     A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
     complete.
@@ -275,7 +275,7 @@ def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -
 
 
 def _unchanged(path: Path, file: File) -> os.stat_result | None:
-    """The facts of a file if it is as it was listed; on some disks its number changes while it is open nowhere."""
+    """The facts of a file if it is as it was listed. Its number is not compared: some disks change it at any time."""
     try:
         facts = path.lstat()
     except OSError:

@@ -182,8 +182,8 @@ def _decide(
     moves = tuple(_moves(signatures, files, kept, duplicates, damaged))
     leaving = {move.source.name for move in moves}
     staying = [file for file in files if file.name not in leaving]
-    some_of_them = staying[:: max(1, len(staying) // _KNOWN)]
-    return Decision(moves, report, tuple(_with_digest(file, signatures) for file in some_of_them))
+    sample = staying[:: max(1, len(staying) // _KNOWN)]
+    return Decision(moves, report, tuple(_with_digest(file, signatures) for file in sample))
 
 
 def _rows_of_metadata(listing: Listing) -> Iterator[str]:
