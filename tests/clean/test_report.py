@@ -188,9 +188,9 @@ def test_no_cell_of_a_table_is_computed_by_a_spreadsheet(tmp_path: Path, first: 
     odd = f"{first}cmd('x').jpg"
     write(tmp_path / "faces" / odd, jpeg(0))
     report = clean_folder(tmp_path / "faces", dry_run=True)
-    assert [entry.name for entry in report.set_aside] == [odd]
+    assert report.byte_duplicates == 1
     rows = list(csv.DictReader(io.StringIO(report.to_csv().decode())))
-    assert [row["file"] for row in rows if "same bytes" in row["what"]] == [f"'{odd}"]
+    assert any(f"'{odd}" in row.values() for row in rows)
     assert not any(cell.startswith(first) for row in rows for cell in row.values())
 
 
