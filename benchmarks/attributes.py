@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.evaluate.agreement import Agreement, Edited, judge_trust, measure_agreement, measure_edits
-from faceaug.image import encode_png
-from faceaug.pages import grid
+from faceaug.data.image import encode_png
+from faceaug.reports.shell import grid
 
 
 def main() -> None:

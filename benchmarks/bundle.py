@@ -19,7 +19,7 @@ import torch
 from machine import facts
 
 from faceaug.evaluate import evaluate_source
-from faceaug.synthesize.card import model_card
+from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, ModelConfig, load_model, save_model
 from faceaug.train.checkpoint import checkpoints
 from faceaug.train.export import export_model

@@ -52,7 +52,7 @@ def faceaug_clean(folder: Path, _: Sequence[int]) -> Work:
 
 def _faceaug(folder: Path, policy: CleanPolicy, *, dry_run: bool = True) -> Work:
     from faceaug.clean import clean_folder
-    from faceaug.image import load_cv2
+    from faceaug.data.image import load_cv2
 
     load_cv2()
 

@@ -49,9 +49,9 @@ from clean import described, on_a_copy, score, spread
 from faceaug.clean import undo_clean
 from faceaug.draws import stream
 from faceaug.errors import RefusedError
-from faceaug.files import write_bytes
-from faceaug.image import decode, encode_jpeg, read_image
-from faceaug.state import state_folder
+from faceaug.storage.files import write_bytes
+from faceaug.data.image import decode, encode_jpeg, read_image
+from faceaug.storage.state import state_folder
 
 Picture: TypeAlias = NDArray[np.uint8]
 

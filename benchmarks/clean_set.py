@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceaug.annotations import read_table
+from faceaug.data.annotations import read_table
 from faceaug.draws import stream
-from faceaug.image import encode_jpeg, encode_png, read_bytes, read_image
+from faceaug.data.image import encode_jpeg, encode_png, read_bytes, read_image
 
 Picture: TypeAlias = NDArray[np.uint8]
 Edit: TypeAlias = Callable[[Picture, np.random.Generator], Picture]

@@ -31,8 +31,8 @@ from judge import load_judge
 from machine import facts
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import select_rows
-from faceaug.crop import Crop
+from faceaug.data.annotations import select_rows
+from faceaug.data.crop import Crop
 from faceaug.draws import permutation
 from faceaug.evaluate import describe, open_extractor
 from faceaug.evaluate.features import Extractor, Features

@@ -21,12 +21,12 @@ from machine import facts
 from numpy.typing import NDArray
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import attribute_index, select_rows
+from faceaug.data.annotations import attribute_index, select_rows
 from faceaug.draws import permutation
 from faceaug.evaluate import describe, open_extractor
 from faceaug.synthesize import load_model
 from faceaug.synthesize.frechet import feature_statistics, frechet_distance
-from faceaug.tables import ATTRIBUTES
+from faceaug.data.tables import ATTRIBUTES
 from faceaug.train import fine_tuning, train_gan
 from faceaug.train.faces import load_faces
 

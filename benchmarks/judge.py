@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from faceaug.annotations import ATTRIBUTES, select_rows
+from faceaug.data.annotations import ATTRIBUTES, select_rows
 from faceaug.draws import permutation, stream
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize.classifier import as_input
 from faceaug.train.calibrate import balanced_accuracy, fit_odds
 from faceaug.train.lessons import Labelled, hold_back, load_labelled

@@ -40,8 +40,8 @@ from machine import facts
 from torch.utils.data import DataLoader
 
 from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
-from faceaug.annotations import ATTRIBUTES
-from faceaug.expansion import audit
+from faceaug.data.annotations import ATTRIBUTES
+from faceaug.commands.expand import audit
 from faceaug.synthesize.render import RENDER_PRECISIONS
 
 PEER = """

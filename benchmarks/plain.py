@@ -33,8 +33,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import select_rows
-from faceaug.crop import Crop
+from faceaug.data.annotations import select_rows
+from faceaug.data.crop import Crop
 from faceaug.draws import stream
 from faceaug.evaluate import describe, open_extractor
 from faceaug.evaluate.neighbours import surround

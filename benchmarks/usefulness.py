@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Subset
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import ATTRIBUTES, select_rows
+from faceaug.data.annotations import ATTRIBUTES, select_rows
 from faceaug.evaluate.arms import ARMS, RAREST, Experiment, Recipes, fraction_of, prepare
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import summarise

@@ -18,8 +18,8 @@ import torch
 from machine import facts
 
 from faceaug import SyntheticFaceSource
-from faceaug.image import encode_png
-from faceaug.pages import grid
+from faceaug.data.image import encode_png
+from faceaug.reports.shell import grid
 from faceaug.synthesize import build_network
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.export import export_model

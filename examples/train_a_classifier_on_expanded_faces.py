@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from faceaug import expand_dataset
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("folder", help="CelebA, with its tables")

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from faceaug.draws import stream
-from faceaug.image import encode_png
-from faceaug.tables import ATTRIBUTES, LANDMARKS
+from faceaug.data.image import encode_png
+from faceaug.data.tables import ATTRIBUTES, LANDMARKS
 
 CELEBA_FACES = 60  # in the folder of the fixture celeba_folder: 42 to train, 9 to validate, 9 to test
 

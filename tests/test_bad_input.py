@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.cli import main
-from faceaug.image import encode_jpeg
+from faceaug.data.image import encode_jpeg
 from faceaug.synthesize.weights import BUNDLED_FOLDER
 from tests.conftest import picture
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 from faceaug import __version__, assessment, cli
 from faceaug.evaluate import Schooling, evaluate_usefulness
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.train import TrainConfig, config, export
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -539,7 +539,7 @@ class TestVoices:
         def fail() -> None:
             raise ZeroDivisionError("deep\ndown")
 
-        monkeypatch.setattr("faceaug.doctor.examine", fail)
+        monkeypatch.setattr("faceaug.commands.doctor.examine", fail)
         done = run("info")
         assert done.code == 1
         assert done.line == "faceaug: unexpected ZeroDivisionError: deep down; -v shows where"
@@ -549,14 +549,14 @@ class TestVoices:
         def fail() -> None:
             raise BrokenPipeError
 
-        monkeypatch.setattr("faceaug.doctor.examine", fail)
+        monkeypatch.setattr("faceaug.commands.doctor.examine", fail)
         done = run("info")
         assert (done.code, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_130_and_one_line(run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
-    monkeypatch.setattr("faceaug.doctor.examine", lambda: signal.raise_signal(number))
+    monkeypatch.setattr("faceaug.commands.doctor.examine", lambda: signal.raise_signal(number))
     # A shell starts what it runs in the background with SIGINT ignored, and this test run may be such a process.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

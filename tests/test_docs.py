@@ -15,10 +15,10 @@ import pytest
 
 import faceaug
 from faceaug import SyntheticFaceSource
-from faceaug.annotations import ATTRIBUTES, LANDMARKS
+from faceaug.data.annotations import ATTRIBUTES, LANDMARKS
 from faceaug.cli import cli
 from faceaug.draws import stream
-from faceaug.image import encode_jpeg, encode_png, read_image
+from faceaug.data.image import encode_jpeg, encode_png, read_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

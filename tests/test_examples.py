@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceaug import FaceFolder
-from faceaug.image import read_image
+from faceaug.data.image import read_image
 from tests.test_docs import make_celeba
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -29,9 +29,9 @@ from unittest import mock
 from benchmarks.reliability.folders import Crash, HookedDisk
 from benchmarks.reliability.zoo import OLD, digest, jpeg, run_campaign, same_pixels
 
-import faceaug.journal
+import faceaug.storage.journal
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError, RefusedError
 from faceaug.storage.identity import same_time
@@ -52,7 +52,7 @@ class PlainDisk(HookedDisk):
     def rename(self, start: Path, end: Path) -> None:
         """Hold the name with an empty file, then replace it."""
         missing = OSError(errno.ENOSYS, "no renameat2")
-        with mock.patch("faceaug.disk._rename_noreplace", side_effect=missing):
+        with mock.patch("faceaug.storage.disk._rename_noreplace", side_effect=missing):
             super().rename(start, end)
 
 
@@ -199,8 +199,8 @@ def one_run(disk: Any, seed: int, happened: Counter[str]) -> list[str]:
     for verb, act, at in work:
         try:
             with (
-                mock.patch.object(faceaug.journal, "Disk", lambda at=at: disk.disk(at, _crash)),
-                mock.patch.object(faceaug.journal, "GROUP", [1, 4, 256][seed % 3]),
+                mock.patch.object(faceaug.storage.journal, "Disk", lambda at=at: disk.disk(at, _crash)),
+                mock.patch.object(faceaug.storage.journal, "GROUP", [1, 4, 256][seed % 3]),
             ):
                 act()
         except Crash:

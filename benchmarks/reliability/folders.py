@@ -33,12 +33,12 @@ from hypothesis import HealthCheck, seed as seeded, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 import faceaug.clean.names
-import faceaug.journal
+import faceaug.storage.journal
 from faceaug.clean import CleanPolicy, CleanReport, clean_folder, undo_clean
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.errors import AnnotationError, FaceAugError, Interrupted, JournalError, RefusedError, printable
-from faceaug.journal import Journal, read_journal
-from faceaug.state import state_folder
+from faceaug.storage.journal import Journal, read_journal
+from faceaug.storage.state import state_folder
 
 CALLS = ("append", "sync", "sync_folder", "make_folder", "rename_folder", "link", "unlink", "rename", "set_mtime")
 ALL = CleanPolicy(max_remove=1)
@@ -107,7 +107,7 @@ class FolderMachine(RuleBasedStateMachine):
         """A folder as it is found, and things outside it that links may point to."""
         self.layout = layout
         self.patches = (
-            mock.patch.object(faceaug.journal, "GROUP", group),
+            mock.patch.object(faceaug.storage.journal, "GROUP", group),
             mock.patch.object(faceaug.clean.names, "CELEBA_SIZE", 12),  # 202,599 names take a tenth of a second
         )
         for patch in self.patches:
@@ -344,7 +344,7 @@ class FolderMachine(RuleBasedStateMachine):
             self._operate(work, "crashing")
 
     def _disk(self, disk: Disk) -> Any:
-        return mock.patch.object(faceaug.journal, "Disk", return_value=disk)
+        return mock.patch.object(faceaug.storage.journal, "Disk", return_value=disk)
 
     def _check_report(self, before: dict[str, tuple[Any, ...]], report: CleanReport) -> None:
         after = self._tree()

@@ -35,7 +35,7 @@ from PIL import Image
 
 from faceaug.draws import stream
 from faceaug.errors import ImageError
-from faceaug.image import decode, probe, read_image
+from faceaug.data.image import decode, probe, read_image
 
 BATCH = 250
 MEMORY = 2 * 2**30  # address space of a child, of which OpenCV and numpy reserve about a third for themselves

@@ -27,12 +27,12 @@ from unittest import mock
 
 from benchmarks.reliability.zoo import publish
 
-import faceaug.journal
-from faceaug.disk import Disk
+import faceaug.storage.journal
+from faceaug.storage.disk import Disk
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError, RefusedError
-from faceaug.folder import list_folder
-from faceaug.journal import Move, open_journal
+from faceaug.data.folder import list_folder
+from faceaug.storage.journal import Move, open_journal
 
 TARGETS = ["a", "b", "c", "d", "e", "f", "A", "x", "y", "more/a", "more/z", None, None]
 MOST = 12  # changes on their way at once that are tried in every combination; beyond, each alone and each missing
@@ -188,7 +188,7 @@ class PowerCuts:
                     moments.append(state)
 
         disk = RecordingDisk(root, record, cut, links=self.links)
-        with mock.patch.object(faceaug.journal, "GROUP", self.group):
+        with mock.patch.object(faceaug.storage.journal, "GROUP", self.group):
             with open_journal(root, beside=False, purpose="test", disk=disk) as journal:
                 journal.apply(self._plan(root))
             with open_journal(root, beside=False, purpose="test", disk=disk) as journal, suppress(RefusedError):

@@ -21,9 +21,9 @@ from unittest import mock
 
 from benchmarks.reliability.zoo import age_folders, contents, differences, jpeg, run_campaign, same_pixels, tree, write
 
-import faceaug.journal
+import faceaug.storage.journal
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.draws import stream
 
 ALL = CleanPolicy(max_remove=1, near=False)
@@ -120,12 +120,12 @@ def failures_of(template: Path, work: Path, verb: str, kind: str, happened: Coun
 
 
 def _clean(folder: Path, disk: Disk) -> int:
-    with mock.patch.object(faceaug.journal, "Disk", return_value=disk):
+    with mock.patch.object(faceaug.storage.journal, "Disk", return_value=disk):
         return len(clean_folder(folder, ALL, workers=0).left)
 
 
 def _undo(folder: Path, disk: Disk) -> int:
-    with mock.patch.object(faceaug.journal, "Disk", return_value=disk):
+    with mock.patch.object(faceaug.storage.journal, "Disk", return_value=disk):
         return len(undo_clean(folder, all_runs=True).left)
 
 

@@ -25,7 +25,7 @@ import torch
 from benchmarks.reliability.zoo import picture, run_campaign
 
 from faceaug.draws import stream
-from faceaug.image import encode_png
+from faceaug.data.image import encode_png
 from faceaug.train import TrainConfig, export, train_gan
 
 COMMON: dict[str, Any] = {

@@ -20,7 +20,7 @@ from benchmarks.machine import facts
 from numpy.typing import NDArray
 
 from faceaug.draws import stream
-from faceaug.image import encode_jpeg, encode_png
+from faceaug.data.image import encode_jpeg, encode_png
 
 OLD = 1_500_000_000_123_456_789  # an mtime that no clock of today gives
 RESULTS = Path(__file__).parent / "results"

@@ -30,12 +30,12 @@ from faceaug import (
     clean_folder,
 )
 from faceaug.augment import preview_sheet
-from faceaug.crop import crop_face, crop_points
+from faceaug.data.crop import crop_face, crop_points
 from faceaug.errors import ImageError
-from faceaug.files import write_bytes
-from faceaug.folder import list_folder
-from faceaug.image import Image8, encode_jpeg, encode_png, read_image
-from faceaug.pages import contact_sheet, grid
+from faceaug.storage.files import write_bytes
+from faceaug.data.folder import list_folder
+from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
+from faceaug.reports.shell import contact_sheet, grid
 
 HERE = Path(__file__).parent
 SIDE, COLUMNS, ROWS, GAP, NAME, TITLE, ARROW = 72, 4, 4, 6, 15, 46, 34

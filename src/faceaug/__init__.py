@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         WeightsError as WeightsError,
     )
     from faceaug.evaluate import evaluate_source as evaluate_source
-    from faceaug.folder import FaceFolder as FaceFolder
+    from faceaug.data.folder import FaceFolder as FaceFolder
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from faceaug.train import TrainConfig as TrainConfig, train_gan as train_gan
 
 _HOME = {
-    "faceaug.folder": ("FaceFolder",),
+    "faceaug.data.folder": ("FaceFolder",),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate", "HorizontalFlip", "VerticalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur",

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
-from faceaug import options as parsing
-from faceaug.console import Console, common_options, run_to_the_end, use_large_pages
+from faceaug.commands import options as parsing
+from faceaug.commands.console import Console, common_options, run_to_the_end, use_large_pages
 from faceaug.errors import FaceAugError, Interrupted
-from faceaug.options import (
+from faceaug.commands.options import (
     FOLDER,
     evaluate_options,
     expand_options,
@@ -47,7 +47,7 @@ def demo(out: Path | None, console: Console) -> None:
     Makes a small messy folder of generated faces in OUT (default: faceaug-demo), cleans it, expands it, loads it,
     and writes OUT/report.html. Needs nothing but this package; no network.
     """
-    from faceaug.demo import run_demo
+    from faceaug.commands.demo import run_demo
 
     report = run_demo(out, say=console.say)
     console.document(report.to_json())
@@ -175,7 +175,7 @@ def expand(
     console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
-    from faceaug.expansion import audit, replay_to
+    from faceaug.commands.expand import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
     if replay is not None:
@@ -262,7 +262,7 @@ def evaluate(
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
     figure stands a control: the same figure for real faces. --usefulness and --memorisation do that part alone.
     """
-    from faceaug.assessment import assess
+    from faceaug.commands.evaluate import assess
 
     use_large_pages()
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
@@ -339,7 +339,7 @@ def serve(host: str, port: int, models: tuple[str, ...], rate: float, precision:
 @common_options
 def info(console: Console) -> None:
     """Show versions, models with licence and hash, and known trouble."""
-    from faceaug.doctor import examine
+    from faceaug.commands.doctor import examine
 
     found = examine()
     console.say(found.summary())
@@ -348,7 +348,7 @@ def info(console: Console) -> None:
 
 def _count(folder: Path) -> int:
     """Number of pictures, for the progress bar."""
-    from faceaug.folder import list_folder
+    from faceaug.data.folder import list_folder
 
     return len(list_folder(folder).pictures)
 
@@ -365,7 +365,7 @@ def _server() -> Callable[..., None]:
 
 
 def _write_report(path: Path, report: Any) -> None:
-    from faceaug.files import explained, write_bytes, write_json
+    from faceaug.storage.files import explained, write_bytes, write_json
 
     with explained(path):
         if path.suffix == ".json":

@@ -203,7 +203,7 @@ def _begin_worker() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
-    from faceaug.image import load_cv2
+    from faceaug.data.image import load_cv2
 
     with suppress(FaceAugError):  # without OpenCV the first decode says what is missing, which this could not
         load_cv2().setNumThreads(1)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from faceaug import ArgumentError, RefusedError
 from faceaug.augment import HorizontalFlip, preview_sheet, write_preview
-from faceaug.image import encode_png, read_image
+from faceaug.data.image import encode_png, read_image
 from tests.conftest import picture
 
 FIVE = np.array([[69, 111], [108, 111], [88, 135], [73, 152], [105, 152]], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from faceaug.tables import ATTRIBUTES, LANDMARKS
+from faceaug.data.tables import ATTRIBUTES, LANDMARKS
 
 BOXES = ("x_1", "y_1", "width", "height")
 

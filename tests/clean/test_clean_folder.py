@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from faceaug import folder as folder_module
+from faceaug.data import folder as folder_module
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
 from faceaug.errors import AnnotationError, ArgumentError, FaceAugError, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_jpeg, encode_png, read_image
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_jpeg, encode_png, read_image
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, messy, names, tree, write
 from tests.conftest import picture
 

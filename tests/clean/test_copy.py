@@ -13,10 +13,10 @@ import pytest
 from faceaug.clean import CleanPolicy, clean_folder, copy as copy_module
 from faceaug.clean.copy import MARKER, build_copy, plan_copy
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError
-from faceaug.files import finish_output
-from faceaug.folder import FaceFolder, list_folder
-from faceaug.image import read_image
-from faceaug.moves import Move
+from faceaug.storage.files import finish_output
+from faceaug.data.folder import FaceFolder, list_folder
+from faceaug.data.image import read_image
+from faceaug.storage.moves import Move
 from tests.clean.tables import attributes, number, write_tables
 from tests.clean.zoo import OLD, age_folders, good, jpeg, tree, write
 
@@ -287,8 +287,8 @@ def test_a_disk_that_keeps_no_modes_and_cuts_times_takes_a_copy_and_continues_it
     def cut(path: Path, ns: tuple[int, int]) -> None:
         real(path, ns=(ns[0], ns[1] - ns[1] % (2 * 10**9)))
 
-    monkeypatch.setattr("faceaug.files.os.chmod", no_modes)
-    monkeypatch.setattr("faceaug.files.os.utime", cut)
+    monkeypatch.setattr("faceaug.storage.files.os.chmod", no_modes)
+    monkeypatch.setattr("faceaug.storage.files.os.utime", cut)
     assert build_flat(tmp_path).earlier == 0
     assert build_flat(tmp_path).earlier == 5
 

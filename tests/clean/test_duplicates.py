@@ -8,7 +8,7 @@ import pytest
 from faceaug.clean.duplicates import Likeness, Picture, find_duplicates, keeping_order
 from faceaug.clean.signatures import Signature
 from faceaug.clean.verify import PairEvidence
-from faceaug.folder import File
+from faceaug.data.folder import File
 
 EVIDENCE = PairEvidence(1, 1, 1, 1, 1, 9, 1, 1, 0)
 SAME = Likeness("same photo", 2, EVIDENCE)

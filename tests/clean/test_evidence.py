@@ -8,7 +8,7 @@ import pytest
 
 from faceaug.clean.evidence import add_hints, compare_with_archive, find_archive, read_archive
 from faceaug.clean.names import Unclear
-from faceaug.folder import CELEBA_PICTURES, File, list_folder
+from faceaug.data.folder import CELEBA_PICTURES, File, list_folder
 from tests.clean.zoo import celeba, good, jpeg, write
 
 

@@ -17,9 +17,9 @@ from faceaug.clean.cache import open_cache
 from faceaug.clean.hashes import hash_object, phash_words
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
 from faceaug.errors import ArgumentError
-from faceaug.files import write_bytes
-from faceaug.folder import list_folder
-from faceaug.image import Image8, encode_jpeg, encode_png, read_image
+from faceaug.storage.files import write_bytes
+from faceaug.data.folder import list_folder
+from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from tests.clean.test_verify import detailed
 from tests.clean.zoo import age_folders, tree, write
 from tests.conftest import picture

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from faceaug.annotations import ATTRIBUTES, unknown
+from faceaug.data.annotations import ATTRIBUTES, unknown
 from faceaug.clean import CleanPolicy, clean_folder
 from faceaug.clean.conflicts import conflicts_csv, propose
 from faceaug.clean.names import Rename, Unclear
-from faceaug.clean.page import Bars, Group, Shown, bars_svg, groups_html
+from faceaug.reports.gallery import Bars, Group, Shown, bars_svg, groups_html
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Thresholds
 from faceaug.clean.verify import PairEvidence
-from faceaug.pages import table_cell
+from faceaug.reports.shell import table_cell
 from tests.clean.tables import write_tables
 from tests.clean.zoo import good, jpeg, messy, write
 

@@ -6,7 +6,7 @@ import pytest
 
 from faceaug.clean.calibrate import STEPS, choose_threshold, copies_of, is_same_photo
 from faceaug.clean.verify import PairEvidence, compare
-from faceaug.image import Image8, decode, encode_jpeg
+from faceaug.data.image import Image8, decode, encode_jpeg
 from tests.conftest import picture
 
 

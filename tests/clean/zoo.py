@@ -7,7 +7,7 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
-from faceaug.image import encode_jpeg
+from faceaug.data.image import encode_jpeg
 from tests.conftest import picture
 
 OLD = 1_500_000_000_123_456_789  # an mtime that no clock of today gives

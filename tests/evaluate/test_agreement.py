@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.evaluate.agreement import compare_distributions, judge_trust, measure_agreement, measure_edits, trust_of

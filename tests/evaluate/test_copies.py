@@ -6,7 +6,7 @@ import pytest
 from faceaug import SyntheticFaceSource
 from faceaug.evaluate import copies
 from faceaug.evaluate.copies import find_copies
-from faceaug.image import decode, encode_jpeg
+from faceaug.data.image import decode, encode_jpeg
 
 
 def faces(n: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

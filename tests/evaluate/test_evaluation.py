@@ -16,7 +16,7 @@ from faceaug import FaceFolder, SyntheticFaceSource, evaluate_source
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.evaluate import EvaluationReport, evaluate_memorisation
-from faceaug.image import encode_png
+from faceaug.data.image import encode_png
 from tests.conftest import write_celeba
 
 pytestmark = pytest.mark.usefixtures("one_thread")

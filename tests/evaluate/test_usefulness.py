@@ -15,7 +15,7 @@ from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.evaluate.arms import ARMS, Experiment, Recipes, prepare
-from faceaug.evaluate.gain import UsefulnessReport, seen_faces
+from faceaug.evaluate.usefulness_report import UsefulnessReport, seen_faces
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import evaluate_usefulness

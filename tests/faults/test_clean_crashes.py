@@ -16,10 +16,10 @@ import pytest
 
 from faceaug import clean
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.errors import FaceAugError, JournalError, RefusedError
-from faceaug.folder import list_folder
-from faceaug.journal import Move, open_journal
+from faceaug.data.folder import list_folder
+from faceaug.storage.journal import Move, open_journal
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, tree, write
 
 CALLS = ("append", "sync", "sync_folder", "make_folder", "rename_folder", "link", "unlink", "rename", "set_mtime")
@@ -87,7 +87,7 @@ def snapshot(root: Path, target: Path) -> Path:
 def test_a_crash_at_any_call_of_a_clean_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    monkeypatch.setattr("faceaug.journal.GROUP", 2)
+    monkeypatch.setattr("faceaug.storage.journal.GROUP", 2)
     for k in count(1):
         folder = small_mess(tmp_path / str(k))
         before, everything = tree(folder), contents(folder)
@@ -119,7 +119,7 @@ def tree_of(found: dict[str, tuple[object, ...]], *, folder_times: bool) -> dict
 def test_a_crash_at_any_call_of_an_undo_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    monkeypatch.setattr("faceaug.journal.GROUP", 2)
+    monkeypatch.setattr("faceaug.storage.journal.GROUP", 2)
     for k in count(1):
         folder = small_mess(tmp_path / str(k))
         before, everything = tree(folder), contents(folder)
@@ -151,7 +151,7 @@ def swap(folder: Path, disk: Disk | None) -> None:
 def test_a_crash_in_a_cycle_of_names_leaves_every_file_in_the_folder_or_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
-    monkeypatch.setattr("faceaug.journal.GROUP", group)
+    monkeypatch.setattr("faceaug.storage.journal.GROUP", group)
     for k in count(1):
         folder = tmp_path / str(k)
         for name in "abcde":
@@ -209,10 +209,10 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from faceaug import clean
-from faceaug.journal import open_journal
+from faceaug.storage.journal import open_journal
 from tests.faults.test_clean_crashes import ANY_SHARE, Failing
-import faceaug.journal
-faceaug.journal.GROUP = 2
+import faceaug.storage.journal
+faceaug.storage.journal.GROUP = 2
 disk = Failing(int(sys.argv[2]), lambda: os.kill(os.getpid(), 9), after=sys.argv[3] == "after")
 clean.open_journal = lambda root, *, beside, purpose: open_journal(root, beside=beside, purpose=purpose, disk=disk)
 clean.clean_folder(sys.argv[1], ANY_SHARE)
@@ -253,7 +253,7 @@ class Elsewhere(Failing):
 def test_a_crash_at_any_call_of_a_move_to_another_file_system_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, verb: str
 ) -> None:
-    monkeypatch.setattr("faceaug.journal.GROUP", 2)
+    monkeypatch.setattr("faceaug.storage.journal.GROUP", 2)
     for k in count(1):
         folder = small_mess(tmp_path / str(k))
         before, everything = tree(folder), set(contents(folder))
@@ -299,8 +299,8 @@ def test_a_crash_between_the_held_name_and_the_rename_leaves_no_empty_file(
             clean_folder(folder, ANY_SHARE)
         with monkeypatch.context() as patch:
             with_disk(patch, Plain())
-            patch.setattr("faceaug.disk._rename_noreplace", missing)
-            patch.setattr("faceaug.disk.os.replace", crashing)
+            patch.setattr("faceaug.storage.disk._rename_noreplace", missing)
+            patch.setattr("faceaug.storage.disk.os.replace", crashing)
             with pytest.raises(Crash):
                 clean_folder(folder, ANY_SHARE) if verb == "clean" else undo_clean(folder)
         if verb == "clean":

@@ -14,17 +14,17 @@ import pytest
 from benchmarks.reliability.single import KINDS, OneBad
 
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.errors import RefusedError
-from faceaug.folder import list_folder
-from faceaug.journal import Move, open_journal
+from faceaug.data.folder import list_folder
+from faceaug.storage.journal import Move, open_journal
 from tests.clean.zoo import age_folders, contents, jpeg, messy, tree, write
 
 ANY_SHARE = CleanPolicy(max_remove=1)
 
 
 def with_disk(patch: pytest.MonkeyPatch, disk: Disk) -> None:
-    patch.setattr("faceaug.journal.Disk", lambda: disk)
+    patch.setattr("faceaug.storage.journal.Disk", lambda: disk)
 
 
 @pytest.mark.parametrize("kind", KINDS)

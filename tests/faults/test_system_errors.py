@@ -17,9 +17,9 @@ from benchmarks.reliability.folders import Crash, HookedDisk
 
 from faceaug.clean import clean_folder, undo_clean
 from faceaug.errors import ArgumentError, FaceAugError
-from faceaug.files import existing_folder
-from faceaug.folder import list_folder
-from faceaug.journal import Move, open_journal
+from faceaug.storage.files import existing_folder
+from faceaug.data.folder import list_folder
+from faceaug.storage.journal import Move, open_journal
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, tree, write
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_goes_on_names_what_was_moved_before_it_was_stopped(tmp_path:
         pytest.MonkeyPatch.context() as patch,
         suppress(Crash),
     ):
-        patch.setattr("faceaug.journal.Disk", lambda: HookedDisk(1, crash, after=True, kinds=("unlink",)))
+        patch.setattr("faceaug.storage.journal.Disk", lambda: HookedDisk(1, crash, after=True, kinds=("unlink",)))
         clean_folder(folder)
     report = clean_folder(folder)
     assert any("000006.jpg" in note and "before the run was stopped" in note for note in report.notes)

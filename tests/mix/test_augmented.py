@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from faceaug.augment import Compose, Elastic, GaussianBlur, Rotate, default_recipe
 from faceaug.errors import ArgumentError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.mix import AugmentedDataset
 from tests.mix.sources import labelled_pil, pictures
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.mix.balance import balancing_copies, parse_balance
 
 GLASSES, MALE, HAT = (attribute_index(name) for name in ("Eyeglasses", "Male", "Wearing_Hat"))

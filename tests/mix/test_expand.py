@@ -15,12 +15,12 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.augment import Compose, GaussianBlur, Rotate, default_recipe
-from faceaug.crop import crop_face, crop_points
+from faceaug.data.crop import crop_face, crop_points
 from faceaug.errors import ArgumentError, FaceAugError, ImageError, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
 from faceaug.mix import ExpandedDataset, expand_dataset
 from faceaug.synthesize import SyntheticFaceSource
 from tests.mix.sources import Listed, as_float_tensor, celeba_like, digest, labelled_pil, pictures

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.mix import expand_dataset, generators, replay_row, synthetic
 from faceaug.mix.filter import Agreement, RealSide

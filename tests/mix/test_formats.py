@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Subset, random_split
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.folder import FaceFolder
-from faceaug.image import decode, encode_png
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import decode, encode_png
 from faceaug.mix import expand_dataset, replay_row
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture

@@ -10,8 +10,8 @@ from PIL import Image
 from torch.utils.data import Subset
 
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
 from faceaug.mix.real import RealFaces, to_image8
 from tests.mix.sources import Listed, as_float_tensor, celeba_like, labelled_pil, pictures
 

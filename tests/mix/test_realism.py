@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceaug.draws import stream
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.mix.realism import QUANTILE, Realism, describe_faces
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train.faces import load_faces

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.mix import ExpandedDataset, expand_dataset
 from faceaug.synthesize import SyntheticFaceSource

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from faceaug.augment import Compose
-from faceaug.crop import crop_face
+from faceaug.data.crop import crop_face
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
-from faceaug.manifest import COLUMNS
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
+from faceaug.data.manifest import COLUMNS
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset
 from faceaug.synthesize import SyntheticFaceSource
 from tests.mix.sources import labelled_pil, pictures

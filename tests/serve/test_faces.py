@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from faceaug import FaceFolder, SyntheticFaceSource
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.serve import Engine, FaceService
 from faceaug.serve.query import OTHERS, Others
 from faceaug.synthesize import Model, load_model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from faceaug.folder import File, list_folder
+from faceaug.data.folder import File, list_folder
 from faceaug.storage.identity import digest_of, is_as_seen, is_remembered, same_time
 from tests.clean.zoo import OLD, write
 

@@ -10,7 +10,7 @@ import pytest
 
 from faceaug.clean import clean_folder
 from faceaug.errors import RefusedError
-from faceaug.files import OUTPUT_LOCK, finish_output
+from faceaug.storage.files import OUTPUT_LOCK, finish_output
 from faceaug.storage import locks
 from faceaug.storage.locks import claimed_output
 from tests.clean.zoo import celeba, good, jpeg, tree

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from faceaug.errors import RefusedError
-from faceaug.files import PARTIAL, partial_path
+from faceaug.storage.files import PARTIAL, partial_path
 from faceaug.storage import names as names_module
 from faceaug.storage.names import check_names
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import undo_clean
-from faceaug.journal import open_journal
+from faceaug.storage.journal import open_journal
 from tests.clean.zoo import OLD, tree, write
 
 JOURNALS = Path(__file__).parents[1] / "golden" / "journals"
@@ -65,7 +65,7 @@ def test_a_run_that_was_killed_is_completed_on_a_disk_that_numbers_files_anew(tm
 
 
 def test_files_that_an_earlier_version_lost_count_of_are_found_again(tmp_path: Path) -> None:
-    from faceaug.moves import encode_record
+    from faceaug.storage.moves import encode_record
 
     folder = build(tmp_path / "f", {name: [place] for name, place in AFTER.items()}, "version-0.1.0.jsonl")
     path = folder / ".faceaug" / "journal.jsonl"

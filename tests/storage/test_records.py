@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from faceaug.clean import undo_clean
 from faceaug.errors import JournalError
-from faceaug.moves import Record, read_history
+from faceaug.storage.moves import Record, read_history
 from faceaug.storage.records import decode_record, encode_record, problem_of
 from tests.clean.zoo import write
 

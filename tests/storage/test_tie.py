@@ -9,7 +9,7 @@ import pytest
 
 from faceaug.clean import clean_folder, undo_clean
 from faceaug.errors import RefusedError
-from faceaug.state import state_folder
+from faceaug.storage.state import state_folder
 from faceaug.storage import tie
 from tests.clean.zoo import age_folders, jpeg, tree, write
 

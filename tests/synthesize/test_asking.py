@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, WeightsError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.synthesize.asking import Wish, named_attributes, parse_attributes
 from faceaug.synthesize.render import between

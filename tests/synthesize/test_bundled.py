@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import faceaug
-from faceaug.synthesize.card import model_card
+from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS
 from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER, read_config
 

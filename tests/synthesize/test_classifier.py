@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, classifier as module

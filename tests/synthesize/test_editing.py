@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from faceaug import SyntheticFaceSource
-from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.editing import sureness

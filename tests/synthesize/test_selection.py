@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.synthesize import SyntheticFaceSource, selection
 from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
 
 

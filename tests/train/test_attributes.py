@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize.weights import load_model
-from faceaug.tables import ATTRIBUTES
+from faceaug.data.tables import ATTRIBUTES
 from faceaug.train import TrainConfig, preset, train_gan
 from faceaug.train.attributes import (
     Requests,

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from faceaug.errors import RefusedError
-from faceaug.image import encode_jpeg, encode_png
+from faceaug.data.image import encode_jpeg, encode_png
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train import TrainConfig, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint

@@ -12,8 +12,8 @@ import torch
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, Interrupted, RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train import lessons
 from faceaug.train.classifier import measure, train_classifier, unseen_rows

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceaug.crop import crop_face
+from faceaug.data.crop import crop_face
 from faceaug.errors import RefusedError
-from faceaug.folder import FaceFolder
-from faceaug.image import encode_png
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
 from faceaug.train.faces import ShowingOrder, drop_faces, fingerprint, load_faces, map_faces
 from tests.conftest import picture
 

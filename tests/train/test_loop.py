@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save as dump_safetensors
 
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.train import Progress, TrainConfig, export_model, session, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint

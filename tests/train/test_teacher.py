@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train import TrainConfig

@@ -16,7 +16,7 @@ from faceaug.augment.ranges import Amount, set_field, symmetric, uniform, upto
 from faceaug.augment.sample import Sample
 from faceaug.augment.transform import Params, Transform
 from faceaug.draws import Dice
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 _SNAP = 0.2  # px beside a pixel's centre that a line may pass and still count as in it: a weight less to add
 _DIRECT = 121  # weights up to which OpenCV filters directly

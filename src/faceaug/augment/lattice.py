@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 Size: TypeAlias = tuple[int, int]  # (height, width)
 Complexes: TypeAlias = NDArray[np.complexfloating[Any, Any]]  # x + iy, pixel index

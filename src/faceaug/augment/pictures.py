@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceaug.errors import ArgumentError
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 Picture: TypeAlias = NDArray[Any]  # uint8, or float32 in 0..1; (height, width) or (height, width, channels)
 Restore: TypeAlias = Callable[[Picture], Any]

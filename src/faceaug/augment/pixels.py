@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faceaug.augment.maps import Border, Map, Permutation, Sampling
 from faceaug.augment.pictures import Picture
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 _CV2_TYPES = ("uint8", "bool", "int16", "uint16", "float32")
 _FAR = 30_000  # px; OpenCV keeps positions in 16 bits, and the border rules repeat long before

@@ -17,10 +17,10 @@ from faceaug.augment.transform import Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
-from faceaug.files import explained, write_bytes
-from faceaug.folder import FaceFolder
-from faceaug.image import Image8, encode_png, load_cv2
-from faceaug.pages import contact_sheet
+from faceaug.storage.files import explained, write_bytes
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import Image8, encode_png, load_cv2
+from faceaug.reports.shell import contact_sheet
 
 Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
 # One colour per CelebA landmark, so that a swap of left and right can be seen.

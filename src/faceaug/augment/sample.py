@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.augment.labels import LabelSwap, swapped_labels
 from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map, Points, Sampling

@@ -20,7 +20,7 @@ from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
 from faceaug.augment.transform import Key, Params, Transform, any_seed, slot_name
 from faceaug.draws import MAX_SEED, Dice
 from faceaug.errors import ArgumentError
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 Corners: TypeAlias = Sequence[Sequence[float]]  # four of (x, y): top left, top right, bottom right, bottom left
 

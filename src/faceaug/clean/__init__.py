@@ -25,9 +25,9 @@ from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.reading import Progress
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.errors import Interrupted, RefusedError, printable
-from faceaug.files import existing_folder, explained, finish_output, write_bytes
-from faceaug.journal import Journal, UndoReport, open_journal, read_journal
-from faceaug.state import explained_disk, interruptible, state_folder
+from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
+from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
+from faceaug.storage.state import explained_disk, interruptible, state_folder
 
 __all__ = [
     "CleanPolicy",

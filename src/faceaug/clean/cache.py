@@ -19,9 +19,9 @@ import PIL
 
 from faceaug.clean.signatures import LOOKS, VERSION, Signature
 from faceaug.clean.verify import PairEvidence
-from faceaug.files import remove_output
-from faceaug.folder import File
-from faceaug.image import load_cv2
+from faceaug.storage.files import remove_output
+from faceaug.data.folder import File
+from faceaug.data.image import load_cv2
 
 _BATCH = 2_000  # files written at once: so many are read again after a kill
 _TABLES = """

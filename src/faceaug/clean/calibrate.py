@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.verify import PairEvidence, compare
-from faceaug.image import Image8, decode, encode_jpeg, load_cv2
+from faceaug.data.image import Image8, decode, encode_jpeg, load_cv2
 
 STEPS = (0.93, 0.94, 0.95, 0.96, 0.97, 0.98)  # of the correlation of detail; never below the first
 FACE_BLOCK, BROAD_BLOCK, COLOUR = 0.6, 0.5, 0.6

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from faceaug.annotations import ATTRIBUTES, PARTITIONS, Annotations
-from faceaug.pages import table_cell
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, Annotations
+from faceaug.reports.shell import table_cell
 
 _PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 _COLUMNS = ("keeper", "file", "stays", "field", "value", "proposal", "votes", "of")

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
-from faceaug.files import OUTPUT_LOCK, check_free_space, copy_file, explained, is_continued, remove_output, write_bytes
-from faceaug.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
-from faceaug.metadata import METADATA_NAMES, read_metadata
-from faceaug.moves import Move
+from faceaug.storage.files import OUTPUT_LOCK, check_free_space, copy_file, explained, is_continued, remove_output, write_bytes
+from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, File, Listing, find_layout, list_folder
+from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.storage.moves import Move
 from faceaug.storage.identity import same_time
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.names import check_names
@@ -120,7 +120,7 @@ def build_copy(
     on_progress: Callable[[int], None] | None = None,
     on_built: Callable[[CopyReport], None] = lambda _: None,
 ) -> CopyReport:
-    """Write a cleaned copy. ``on_built`` has to call ``faceaug.files.finish_output`` to mark it complete.
+    """Write a cleaned copy. ``on_built`` has to call ``faceaug.storage.files.finish_output`` to mark it complete.
 
     A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
     complete.

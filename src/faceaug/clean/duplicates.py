@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceaug.annotations import ATTRIBUTES, PARTITIONS, Annotations
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, Annotations
 from faceaug.clean.signatures import Signature
 from faceaug.clean.tiers import Tier
 from faceaug.clean.verify import PairEvidence
-from faceaug.folder import File
+from faceaug.data.folder import File
 
 PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from faceaug.clean.names import Rename, Unclear, is_well_formed, known_names, repair_names
 from faceaug.errors import ImageError, printable, some
-from faceaug.folder import CELEBA_PICTURES, File, Listing
-from faceaug.image import SUFFIXES, read_bytes
+from faceaug.data.folder import CELEBA_PICTURES, File, Listing
+from faceaug.data.image import SUFFIXES, read_bytes
 
 _SAMPLE = 50  # pictures looked at first: if the archive has none of them, it is of another version (size, encoding)
 _NEIGHBOURS = 3  # on each side, in order of time

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceaug.image import Image8
+from faceaug.data.image import Image8
 
 Words: TypeAlias = NDArray[np.uint64]
 _EDGE = 0.04  # share of each side left out of the middle

@@ -29,7 +29,7 @@ from faceaug.clean.tiers import Thresholds
 from faceaug.clean.verify import PairEvidence, compare, glance
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
-from faceaug.image import Image8, read_image
+from faceaug.data.image import Image8, read_image
 
 _LIKE = 0.80  # share of a thumbnail that must be explained
 _GLANCE = 0.70  # correlation of the detail of thumbnails; copies have 0.9 and more, nine in ten strangers less

@@ -1,306 +1,182 @@
-"""Groups of pictures as part of one HTML page: thumbnails inside, drawn a screenful at a time, whatever their number.
-
-The pictures are kept as text in chunks of data that the browser does not look at until a chunk is shown, so that ten
-thousand groups open as fast as ten.
-"""
+"""The report of a clean as one HTML page and as one table: what a user looks at to believe it."""
 
 from __future__ import annotations
 
-import base64
+import csv
 import html
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
+from faceaug.reports.gallery import Group, Shown, bars_svg, groups_html
+from faceaug.clean.tiers import DuplicateGroup, Member
+from faceaug.clean.verify import PairEvidence
+from faceaug.errors import printable
+from faceaug.reports.shell import html_page, html_table, table_cell
+from faceaug.storage.state import state_folder
 
-from faceaug.errors import ImageError, printable
-from faceaug.executor import Executor, SerialExecutor, open_executor
-from faceaug.image import Image8, read_image
+if TYPE_CHECKING:
+    from faceaug.clean.report import CleanReport
 
-_CHUNK = 50  # groups in a piece of data, and on a screen
-_FEW = 400  # thumbnails that are made sooner than worker processes have started
-# Up to so many pictures: height of a thumbnail and WebP quality, so that no page has more than about 30 MB.
-_SIZES = ((600, 144, 75), (4_000, 104, 65), (12_000, 80, 55), (30_000, 60, 50))
-_MOST = _SIZES[-1][0]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One picture of a group.
-
-    Attributes:
-        name: what it is called.
-        path: where it lies now; None if it cannot be shown.
-        lines: what is said below it, a line each.
-        mark: a word before the name: "stays", "set aside".
-        stays: whether it is still in the folder, which colours it.
-    """
-
-    name: str
-    path: Path | None
-    lines: tuple[str, ...] = ()
-    mark: str = "stays"
-    stays: bool = True
+_ROWS = 2_000  # of one list on the page; the CSV has them all
+_OPEN = 25  # rows up to which a list is shown without a click
+_COLUMNS = ("file", "what", "why", "other_file", "bits", "detail", "face_block", "broad_block", "colour")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Pictures that belong together; the first is the one the others are compared with.
-
-    Attributes:
-        pictures: at least one.
-        tags: what kind of group it is; each tag becomes a filter.
-        doubt: sorts the groups that deserve a look first; 0 is certain.
-    """
-
-    pictures: tuple[Shown, ...]
-    tags: tuple[str, ...]
-    doubt: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """A histogram.
-
-    Attributes:
-        title: of the figure.
-        edges: n + 1 ascending positions.
-        series: name -> n counts.
-        marks: (position, name) of vertical lines.
-        unit: below the axis.
-    """
-
-    title: str
-    edges: Sequence[float]
-    series: Mapping[str, Sequence[float]]
-    marks: tuple[tuple[float, str], ...] = ()
-    unit: str = ""
-
-
-def groups_html(groups: Sequence[Group], *, workers: int | None = 0) -> str:
-    """A browser of groups: filters, search by file name, sorting, pages; for ``faceaug.pages.html_page``.
+def report_html(report: CleanReport, *, workers: int | None = 0) -> str:
+    """One self-contained page with the pictures as they lie now; works offline.
 
     Args:
-        groups: any number; pictures beyond 30,000 are listed without a thumbnail.
+        report: of a clean.
         workers: processes that make thumbnails; see ``open_executor``.
     """
-    if not groups:
+    places = _Places(report)
+    groups = [*_duplicates(report, places), *_look_alikes(report, places)]
+    counts = html_table([(name, count) for name, count in report.counts().items()])
+    parts = [f"<p>{html.escape(printable(report.headline()))}</p>", counts]
+    parts += [f"<p>{html.escape(printable(note))}</p>" for note in report.notes]
+    if groups:
+        parts.append(f"<h2>Pictures that show the same ({len(groups):,} groups)</h2>")
+        parts.append(groups_html(groups, workers=workers))
+    parts += [_certainty(report), *(bars_svg(bars) for bars in report.histograms())]
+    for title, header, rows in report.lists():
+        if rows:
+            parts.append(_list(title, header, rows))
+    return html_page(f"faceaug clean: {printable(report.folder)}", "".join(parts))
+
+
+def report_csv(report: CleanReport) -> bytes:
+    """One row per file about which there is something to say."""
+    page = io.StringIO(newline="")
+    writer = csv.writer(page, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(map(table_cell, row) for row in _csv_rows(report))
+    return page.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _csv_rows(report: CleanReport) -> Iterator[tuple[object, ...]]:
+    proofs = {member.name: member for group in report.groups for member in group.members}
+    for rename in report.renames:
+        yield _row(rename.old, "renamed", "repaired name", rename.new)
+    for entry in report.set_aside:
+        member = proofs.get(entry.name, Member(entry.name, "same bytes"))
+        what = f"left out: {entry.kind}" if report.out else f"set aside: {entry.kind}"
+        yield _row(entry.name, what, entry.reason, entry.keeper, member.distance, member.evidence)
+    for pair in (*report.mirrored, *report.bursts):
+        yield _row(pair.one, "stays", pair.tier, pair.other, pair.distance, pair.evidence)
+    for leak in report.leaks:
+        yield _row(leak.name, "leak", f"{leak.partition} and {leak.keeper_partition}", leak.keeper)
+    for unclear in report.unclear:
+        why = f"{unclear.why}; {unclear.hint}" if unclear.hint else unclear.why
+        yield _row(unclear.name, "name unclear", why, " ".join(unclear.candidates))
+    for name, why in report.left:
+        yield _row(name, "left alone", why, "")
+
+
+def _row(
+    name: str, what: str, why: str, other: str, distance: int = -1, evidence: PairEvidence | None = None
+) -> tuple[object, ...]:
+    numbers: tuple[object, ...] = ("", "", "", "", "")
+    if evidence is not None:
+        found = (evidence.detail, evidence.face_block, evidence.broad_block, evidence.colour)
+        numbers = (distance, *(round(number, 4) for number in found))
+    return name, what, why, other, *numbers
+
+
+class _Places:
+    """Where the pictures of a report lie now."""
+
+    def __init__(self, report: CleanReport) -> None:
+        self._root = Path(report.folder)
+        moved = report.run is not None
+        self._aside = state_folder(self._root, beside=False) / "set-aside" / report.run if report.run else self._root
+        self._old = {} if moved else {rename.new: rename.old for rename in report.renames}
+
+    def staying(self, name: str) -> Path:
+        return self._root / self._old.get(name, name)
+
+    def gone(self, name: str) -> Path:
+        return self._aside / name
+
+
+def _groups(report: CleanReport) -> tuple[DuplicateGroup, ...]:
+    """The groups of a report, those that only ``set_aside`` tells of included."""
+    there = {member.name for group in report.groups for member in group.members}
+    others: dict[str, list[Member]] = defaultdict(list)
+    for entry in report.set_aside:
+        if entry.kind != "unreadable" and entry.name not in there:
+            others[entry.keeper].append(Member(entry.name, entry.kind))
+    return (*report.groups, *(DuplicateGroup(keeper, tuple(found)) for keeper, found in others.items()))
+
+
+def _duplicates(report: CleanReport, places: _Places) -> list[Group]:
+    disputed = defaultdict(list)
+    for conflict in report.conflicts:
+        disputed[conflict.name].append(conflict.says)
+    leaks = {leak.name: f"in {leak.partition}, {leak.keeper} in {leak.keeper_partition}" for leak in report.leaks}
+    mark = "would be set aside" if report.dry_run else "left out" if report.out else "set aside"
+    groups = []
+    for group in sorted(_groups(report), key=lambda group: group.keeper):
+        shown = [Shown(group.keeper, places.staying(group.keeper))]
+        tags = sorted({member.tier for member in group.members})
+        for member in group.members:
+            lines = [_proof(member.tier, member.distance, member.evidence)]
+            lines += [f"tables disagree: {says}" for says in disputed[member.name]]
+            lines += [leaks[member.name]] if member.name in leaks else []
+            shown.append(Shown(member.name, places.gone(member.name), tuple(lines), mark, stays=False))
+        names = {member.name for member in group.members}
+        more = ["tables disagree"] if any(disputed[name] for name in names) else []
+        more += ["across partitions"] if names & leaks.keys() else []
+        doubt = max(1 - member.evidence.detail if member.evidence else 0.0 for member in group.members)
+        groups.append(Group(tuple(shown), (*tags, *more), doubt))
+    return groups
+
+
+def _look_alikes(report: CleanReport, places: _Places) -> list[Group]:
+    groups = []
+    for pair, tag in (
+        *((pair, "mirrored, stay") for pair in report.mirrored),
+        *((pair, "different photos, stay") for pair in report.bursts),
+    ):
+        said = _proof(pair.tier, pair.distance, pair.evidence)
+        one, other = (
+            Shown(name, places.staying(name), lines) for name, lines in ((pair.one, ()), (pair.other, (said,)))
+        )
+        groups.append(Group((one, other), (tag,), 1 - pair.evidence.detail))
+    return groups
+
+
+def _proof(tier: str, distance: int, evidence: PairEvidence | None) -> str:
+    if evidence is None:
+        return tier
+    numbers = f"detail {evidence.detail:.3f}, worst face block {evidence.face_block:.2f}, colour {evidence.colour:.2f}"
+    return f"{tier}: {numbers}; {distance} of 64 bits"
+
+
+def _certainty(report: CleanReport) -> str:
+    t = report.thresholds
+    if t is None:
         return ""
-    pictures = [picture for group in groups for picture in group.pictures]
-    thumbnails = _thumbnails(pictures, workers)
-    tags = sorted({tag for group in groups for tag in group.tags})
-    folders = {picture.name.rpartition("/")[0] for picture in pictures}
-    below = f"{folders.pop()}/" if len(folders) == 1 else ""  # the same for all: said once
-    below = "" if below == "/" else below
-    index = {
-        "tags": tags,
-        "size": _CHUNK,
-        "below": printable(below),
-        "groups": [
-            [
-                sum(1 << tags.index(tag) for tag in group.tags),
-                round(group.doubt, 5),
-                " ".join(printable(p.name[len(below) :]) for p in group.pictures).lower(),
-            ]
-            for group in groups
-        ],
-    }
-    parts = [_BROWSER, _data("faces-index", index)]
-    for number, start in enumerate(range(0, len(groups), _CHUNK)):
-        chunk = [_plain(group, thumbnails, len(below)) for group in groups[start : start + _CHUNK]]
-        parts.append(_data(f"faces-{number}", chunk))
-    return "".join([*parts, f"<script>{_SCRIPT}</script>"])
-
-
-def thumbnail(task: tuple[str, int, int]) -> str:
-    """A small WebP of a picture as Base64: (path, largest height, quality) in; "" for what is no picture."""
-    path, height, quality = task
-    try:
-        return _encoded(read_image(path), height, quality)
-    except (ImageError, OSError):
-        return ""
-
-
-def bars_svg(bars: Bars) -> str:
-    """A histogram as an inline SVG with a logarithmic height, so that 3 of 3 million can be seen."""
-    edges = np.asarray(bars.edges, float)
-    low, high = float(edges[0]), float(edges[-1])
-    top = max((max(counts, default=0) for counts in bars.series.values()), default=0)
-    if high <= low or top <= 0:
-        return ""
-    width, height, left, base = 860, 260, 48, 210
-    scale = (base - 20) / np.log10(1 + top)
-
-    def across(value: float) -> float:
-        return left + (width - left - 10) * (value - low) / (high - low)
-
-    parts = [_grid_lines(top, scale, left, width, base)]
-    for k, counts in enumerate(bars.series.values()):
-        for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
-            tall = scale * np.log10(1 + count)
-            x, wide = across(start), max(0.5, across(end) - across(start) - 1)
-            box = f'x="{x:.1f}" y="{base - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
-            parts.append(f'<rect class="s{k % 4}" {box}><title>{start:g} to {end:g}: {count:,}</title></rect>')
-    for position, name in bars.marks:
-        x = across(min(max(position, low), high))
-        anchor = "end" if x > width / 2 else "start"
-        shift = -5 if anchor == "end" else 5
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{base}"/>')
-        parts.append(f'<text x="{x + shift:.1f}" y="14" text-anchor="{anchor}">{html.escape(name)}</text>')
-    ticks = [(across(value), f"{value:.4g}") for value in np.linspace(low, high, 9)]
-    parts += [f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{text}</text>' for x, text in ticks]
-    parts.append(f'<text x="{width / 2}" y="{base + 40}" text-anchor="middle">{html.escape(bars.unit)}</text>')
-    names = "".join(f'<span class="s{k % 4}">{html.escape(name)}</span>' for k, name in enumerate(bars.series))
-    picture = f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
-    return f'{_BARS}<figure class="bars">{picture}<figcaption>{html.escape(bars.title)} {names}</figcaption></figure>'
-
-
-def _grid_lines(top: float, scale: float, left: int, width: int, base: int) -> str:
-    parts = []
-    for power in range(int(np.log10(top)) + 1):
-        y = base - scale * np.log10(1 + 10**power)
-        parts.append(f'<line class="grid" x1="{left}" x2="{width - 10}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(10**power)}</text>')
-    return "".join(parts) + f'<line class="axis" x1="{left}" x2="{width - 10}" y1="{base}" y2="{base}"/>'
-
-
-def _short(number: int) -> str:
-    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if number >= size:
-            return f"{number // size}{letter}"
-    return str(number)
-
-
-def _thumbnails(pictures: Sequence[Shown], workers: int | None) -> dict[Path, str]:
-    paths = list(dict.fromkeys(picture.path for picture in pictures if picture.path is not None))[:_MOST]
-    height, quality = next((h, q) for most, h, q in _SIZES if len(paths) <= most)
-    tasks = [(str(path), height, quality) for path in paths]
-    if len(paths) <= _FEW or workers in {0, 1}:
-        return dict(zip(paths, _made(SerialExecutor(), tasks), strict=True))
-    with open_executor(workers) as executor:
-        return dict(zip(paths, _made(executor, tasks), strict=True))
-
-
-def _made(executor: Executor, tasks: Sequence[tuple[str, int, int]]) -> Iterator[str]:
-    return executor.map(thumbnail, tasks)
-
-
-def _encoded(image: Image8, height: int, quality: int) -> str:
-    picture = Image.fromarray(image)
-    scale = min(1.0, height / picture.height, 2 * height / picture.width)
-    if scale < 1:
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    page = io.BytesIO()
-    picture.save(page, "WEBP", quality=quality, method=0)
-    return base64.b64encode(page.getvalue()).decode()
-
-
-def _plain(group: Group, thumbnails: Mapping[Path, str], skip: int) -> list[Any]:
-    pictures = [
-        [
-            printable(picture.name[skip:]),
-            thumbnails.get(picture.path, "") if picture.path is not None else "",
-            [printable(line) for line in picture.lines],
-            int(picture.stays),
-            picture.mark,
-        ]
-        for picture in group.pictures
+    rows: list[tuple[str, object]] = [
+        ("pairs within the radius", t.candidates),
+        ("pairs compared by their pixels", t.compared),
+        ("smallest correlation of detail", t.detail),
+        ("smallest agreement of the worst block of the face", t.face_block),
+        ("smallest agreement of the seventh worst block", t.broad_block),
+        ("smallest correlation of colour", t.colour),
+        ("wrong removals expected in this run", t.expected_false),
     ]
-    return [list(group.tags), pictures]
+    rows += [("share of copies made for a test that are found", t.recall)] if t.recall >= 0 else []
+    return f"<h2>What decided</h2>{html_table(rows)}"
 
 
-def _data(name: str, value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    return f'<script type="application/json" id="{name}">{text}</script>\n'
-
-
-_BARS = """<style>
-.bars svg { width: 100%; font-size: 12px; fill: currentColor; }
-.bars .s0 { fill: #3b82f6; } .bars .s1 { fill: #f59e0b; }
-.bars .s2 { fill: #10b981; } .bars .s3 { fill: #a855f7; } .bars rect { opacity: .75; }
-.bars span { border-bottom: 3px solid #3b82f6; margin-left: .8rem; } .bars span.s1 { border-color: #f59e0b; }
-.bars span.s2 { border-color: #10b981; } .bars span.s3 { border-color: #a855f7; }
-.bars .grid { stroke: var(--line); } .bars .axis { stroke: currentColor; }
-.bars .mark { stroke: #dc2626; stroke-width: 2; stroke-dasharray: 5 3; }
-</style>"""
-_BROWSER = """<style>
-.faces-bar { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0; position: sticky; top: 0;
-  background: Canvas; padding: .5rem 0; z-index: 1; border-bottom: 1px solid var(--line); }
-.faces-bar button, .faces-bar select, .faces-bar input { font: inherit; font-size: .9rem; padding: .2rem .6rem;
-  border: 1px solid var(--line); border-radius: 1rem; background: var(--soft); color: inherit; }
-.faces-bar button[aria-pressed=true] { background: #2563eb; color: #fff; }
-.faces-bar button:disabled { opacity: .4; } .faces-bar .space { flex: 1; }
-#faces-list { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: .7rem; }
-.faces-group { border: 1px solid var(--line); border-radius: 8px; padding: .7rem; }
-.faces-large { grid-column: 1 / -1; }
-.faces-tags span { font-size: .8rem; background: var(--soft); border-radius: 1rem; padding: .1rem .6rem;
-  margin-right: .3rem; }
-.faces-row { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: .5rem; }
-.faces-row figure { margin: 0; width: 11rem; } .faces-row figcaption { opacity: 1; font-size: .8rem;
-  overflow-wrap: anywhere; line-height: 1.35; }
-.faces-row img, .faces-none { height: 9rem; width: auto; border-radius: 4px; display: block; cursor: zoom-in;
-  image-rendering: auto; border-bottom: 4px solid #b45309; box-sizing: content-box; }
-.faces-row .stays img { border-color: #15803d; }
-.faces-none { width: 7rem; background: var(--soft); display: grid; place-items: center; font-size: .8rem; }
-.faces-row figcaption b { color: #b45309; } .faces-row .stays figcaption b { color: #15803d; }
-.faces-large .faces-row img { height: 18rem; cursor: zoom-out; } .faces-large .faces-row figure { width: 16rem; }
-@media (prefers-color-scheme: dark) { .faces-row figcaption b { color: #fbbf24; }
-  .faces-row .stays figcaption b { color: #4ade80; } }
-@media print { .faces-bar { display: none; } .faces-group { break-inside: avoid; } }
-</style>
-<noscript><p>This part needs JavaScript, which your browser has switched off; report.csv lists the same.</p></noscript>
-<div id="faces"><div class="faces-bar"><span id="faces-tags"></span><span class="space"></span>
-<input id="faces-find" type="search" placeholder="file name" aria-label="search for a file name">
-<select id="faces-sort" aria-label="order"><option value="0">in order of names</option>
-<option value="1">least certain first</option></select>
-<button id="faces-back" title="also: left arrow">&larr;</button><span id="faces-at" aria-live="polite"></span>
-<button id="faces-next" title="also: right arrow">&rarr;</button></div><div id="faces-list"></div></div>
-"""
-_SCRIPT = """(() => {
-const by = id => document.getElementById(id), make = (tag, text, kind) => {
-  const e = document.createElement(tag); if (text) e.textContent = text; if (kind) e.className = kind; return e; };
-const data = id => JSON.parse(by(id).textContent), index = data('faces-index');
-const chunks = new Map(); let found = [], at = 0, tag = -1;
-const chunk = k => { if (!chunks.has(k)) { if (chunks.size > 60) chunks.clear(); chunks.set(k, data('faces-' + k)); }
-  return chunks.get(k); };
-const group = i => chunk(Math.floor(i / index.size))[i % index.size];
-const draw = g => { const card = make('div', '', 'faces-group'), tags = make('div', '', 'faces-tags');
-  g[0].forEach(t => tags.append(make('span', t))); const row = make('div', '', 'faces-row');
-  g[1].forEach(([name, picture, lines, stays, mark]) => { const f = make('figure', '', stays ? 'stays' : '');
-    let shown; if (picture) { shown = make('img'); shown.alt = name; shown.title = index.below + name;
-      shown.src = 'data:image/webp;base64,' + picture; }
-    else shown = make('div', 'no picture', 'faces-none');
-    const words = make('figcaption'); words.append(make('b', mark), ' ' + name);
-    lines.forEach(l => words.append(make('br'), l)); f.append(shown, words); row.append(f); });
-  card.append(tags, row); card.onclick = e => { if (e.target.tagName === 'IMG') card.classList.toggle('faces-large'); };
-  return card; };
-const show = () => { const last = Math.max(0, Math.ceil(found.length / index.size) - 1);
-  at = Math.min(Math.max(at, 0), last);
-  const part = found.slice(at * index.size, (at + 1) * index.size);
-  by('faces-list').replaceChildren(...part.map(i => draw(group(i))));
-  by('faces-at').textContent = found.length ? `${(at * index.size + 1).toLocaleString('en')} to ` +
-    `${(at * index.size + part.length).toLocaleString('en')} of ${found.length.toLocaleString('en')}` : 'nothing found';
-  by('faces-back').disabled = !at; by('faces-next').disabled = at >= last; };
-const pick = () => { const words = by('faces-find').value.toLowerCase().trim(); found = [];
-  index.groups.forEach(([bits, , names], i) => {
-    if ((tag < 0 || bits >> tag & 1) && names.includes(words)) found.push(i); });
-  if (by('faces-sort').value === '1') found.sort((a, b) => index.groups[b][1] - index.groups[a][1] || a - b);
-  at = 0; show(); };
-const turn = by_how_much => { at += by_how_much; show(); by('faces').scrollIntoView(); };
-['all', ...index.tags].forEach((name, k) => { const n = k ? index.groups.filter(g => g[0] >> k - 1 & 1).length
-    : index.groups.length, b = make('button', `${name} (${n.toLocaleString('en')})`);
-  b.setAttribute('aria-pressed', !k); b.style.marginRight = '.3rem'; b.onclick = () => { tag = k - 1;
-    [...by('faces-tags').children].forEach(c => c.setAttribute('aria-pressed', c === b)); pick(); };
-  by('faces-tags').append(b); });
-by('faces-find').oninput = pick; by('faces-sort').onchange = pick;
-by('faces-back').onclick = () => turn(-1); by('faces-next').onclick = () => turn(1);
-addEventListener('keydown', e => { if (/INPUT|SELECT/.test(e.target.tagName)) return;
-  if (e.key === 'ArrowLeft' && !by('faces-back').disabled) turn(-1);
-  if (e.key === 'ArrowRight' && !by('faces-next').disabled) turn(1); });
-pick(); })();"""
+def _list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    shown = [tuple(printable(text) for text in row) for row in rows[:_ROWS]]
+    more = f"<p>and {len(rows) - _ROWS:,} more, in report.csv</p>" if len(rows) > _ROWS else ""
+    table = html_table(shown, header=header) + more
+    heading = f"{html.escape(title)} ({len(rows):,})"
+    if len(rows) <= _OPEN:
+        return f"<h2>{heading}</h2>{table}"
+    return f"<h2>{heading}</h2><details><summary>show the list</summary>{table}</details>"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from faceaug.annotations import Annotations, Table, join_tables, read_table, unknown
+from faceaug.data.annotations import Annotations, Table, join_tables, read_table, unknown
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
@@ -20,7 +20,7 @@ from faceaug.clean.resemble import find_resemblance, groups_of, leaks_of, look_a
 from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
-from faceaug.folder import (
+from faceaug.data.folder import (
     FaceFolder,
     File,
     Layout,
@@ -31,9 +31,9 @@ from faceaug.folder import (
     table_names,
     table_paths,
 )
-from faceaug.image import SUFFIXES
-from faceaug.metadata import METADATA_NAMES, read_metadata
-from faceaug.moves import Move
+from faceaug.data.image import SUFFIXES
+from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.storage.moves import Move
 
 _KNOWN = 32  # files by which a state knows its folder
 
@@ -45,7 +45,7 @@ class Scene:
     Attributes:
         folder: as the caller named it.
         listing: its files.
-        layout: see ``faceaug.folder``.
+        layout: see ``faceaug.data.folder``.
         tables: its CelebA tables.
         named: pictures that imagefolder metadata has a row for. Such a table may not name a missing file, or
             neither ``datasets`` nor ``FaceFolder`` would read the folder: these pictures are never set aside.

@@ -14,7 +14,7 @@ from faceaug.clean.cache import Cache
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
 from faceaug.executor import Crew
-from faceaug.folder import File
+from faceaug.data.folder import File
 
 Progress: TypeAlias = Callable[[int], None]
 

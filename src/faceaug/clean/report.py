@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeAlias
 from faceaug.clean.conflicts import Proposal
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
-from faceaug.clean.page import Bars
-from faceaug.clean.present import report_csv, report_html
+from faceaug.reports.gallery import Bars
+from faceaug.clean.page import report_csv, report_html
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import printable, some
-from faceaug.pages import text_table
+from faceaug.reports.shell import text_table
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows

@@ -12,7 +12,7 @@ from PIL import Image
 
 from faceaug.clean.hashes import hash_words, middle_of, small_grey
 from faceaug.errors import ImageError
-from faceaug.image import Image8, decode, load_cv2, read_bytes
+from faceaug.data.image import Image8, decode, load_cv2, read_bytes
 
 VERSION = 1  # of everything below: another number makes caches of signatures read all files again
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faceaug.errors import some
-from faceaug.folder import table_paths
-from faceaug.metadata import read_metadata
-from faceaug.tables import Table, read_table, read_text, text_lines
+from faceaug.data.folder import table_paths
+from faceaug.data.metadata import read_metadata
+from faceaug.data.tables import Table, read_table, read_text, text_lines
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # their text form begins with the number of rows and the columns
 _FEW = 0.01  # share of rows that may go so that all tables have the same; more means a table is about something else

@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.image import Image8, load_cv2
+from faceaug.data.image import Image8, load_cv2
 
 Grey: TypeAlias = NDArray[np.float32]
 _Range: TypeAlias = tuple[int, int]

@@ -10,7 +10,7 @@
 from faceaug.evaluate.arms import Recipes
 from faceaug.evaluate.evaluation import evaluate_memorisation, evaluate_source
 from faceaug.evaluate.features import Extractor, describe, open_extractor
-from faceaug.evaluate.gain import UsefulnessReport
+from faceaug.evaluate.usefulness_report import UsefulnessReport
 from faceaug.evaluate.kernel import KernelDistance, kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
 from faceaug.evaluate.pupil import Schooling

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize import SyntheticFaceSource

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from faceaug.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
+from faceaug.data.annotations import ALL, ATTRIBUTES, attribute_index, select_rows
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
 from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
 from faceaug.evaluate.real import unseen_rows
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count

@@ -17,7 +17,7 @@ from faceaug.clean.calibrate import choose_threshold, is_same_photo
 from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.search import Hashes, Pairs, TooManyPairs, near_pairs_between
 from faceaug.clean.verify import PairEvidence, compare
-from faceaug.image import Image8
+from faceaug.data.image import Image8
 
 RADIUS = 6  # bits of the 64-bit pHash
 _COMPARED = 4_000  # pairs whose pixels are compared; the nearest first

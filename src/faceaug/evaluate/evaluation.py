@@ -30,8 +30,8 @@ from faceaug.evaluate.report import (
     Pictures,
     Subject,
 )
-from faceaug.folder import FaceFolder
-from faceaug.image import Image8
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import Image8
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 

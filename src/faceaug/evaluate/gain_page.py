@@ -6,10 +6,10 @@ import html
 import math
 from collections.abc import Sequence
 
-from faceaug.evaluate.gain import ArmResult, UsefulnessReport
+from faceaug.evaluate.usefulness_report import ArmResult, UsefulnessReport
 from faceaug.evaluate.intervals import Estimate
 from faceaug.mix.report import REASON_WORDS
-from faceaug.pages import html_page, html_table
+from faceaug.reports.shell import html_page, html_table
 
 _COLOURS = ("#7a7a7a", "#30638e", "#e08e2b", "#d1495b")
 _LEFT, _WIDTH, _STEP = 170, 480, 9  # of the plot, pixels; between arms

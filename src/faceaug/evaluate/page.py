@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.evaluate.report import EvaluationReport, Pictures
-from faceaug.image import Image8
-from faceaug.pages import contact_sheet, grid, html_image, html_page, html_table
+from faceaug.data.image import Image8
+from faceaug.reports.shell import contact_sheet, grid, html_image, html_page, html_table
 
 _COLUMNS = 8
 _WIDTH, _HEIGHT, _BINS = 640, 160, 48

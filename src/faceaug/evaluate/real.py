@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import PARTITIONS, select_rows
+from faceaug.data.annotations import PARTITIONS, select_rows
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
 from faceaug.evaluate.report import TRAINING, UNSEEN
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train.faces import load_faces
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
-from faceaug.image import Image8
-from faceaug.pages import table_cell
+from faceaug.data.image import Image8
+from faceaug.reports.shell import table_cell
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
 

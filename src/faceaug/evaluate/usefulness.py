@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.evaluate.arms import ARMS, Experiment, Recipes, prepare
-from faceaug.evaluate.gain import ArmResult, AttributeResult, UsefulnessReport, seen_faces
+from faceaug.evaluate.usefulness_report import ArmResult, AttributeResult, UsefulnessReport, seen_faces
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
 from faceaug.evaluate.pupil import Pool, Schooling
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import DEFAULT_CLASSIFIER, load_classifier
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from faceaug.augment.pictures import planar
-from faceaug.crop import in_frame
+from faceaug.data.crop import in_frame
 from faceaug.errors import ArgumentError
-from faceaug.folder import Target
+from faceaug.data.folder import Target
 from faceaug.mix.copies import Recipe, as_recipe, augment
 from faceaug.mix.real import Faces, RealFaces
 from faceaug.mix.sampler import EpochDataset

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
 

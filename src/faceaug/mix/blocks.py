@@ -18,14 +18,14 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, Annotations
+from faceaug.data.annotations import ATTRIBUTES, Annotations
 from faceaug.augment import Transform
-from faceaug.crop import crop_face
+from faceaug.data.crop import crop_face
 from faceaug.errors import ImageError
-from faceaug.files import write_bytes
-from faceaug.folder import make_target
-from faceaug.image import Image8, encode_jpeg, encode_png
-from faceaug.manifest import Row, csv_line
+from faceaug.storage.files import write_bytes
+from faceaug.data.folder import make_target
+from faceaug.data.image import Image8, encode_jpeg, encode_png
+from faceaug.data.manifest import Row, csv_line
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
 from faceaug.mix.ledger import Written
 from faceaug.mix.likeness import hash_faces

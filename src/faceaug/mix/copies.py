@@ -10,8 +10,8 @@ import numpy as np
 
 from faceaug.augment import PRESETS, Compose, Preset, Transform, load_recipe
 from faceaug.errors import ArgumentError
-from faceaug.folder import Target
-from faceaug.image import Image8
+from faceaug.data.folder import Target
+from faceaug.data.image import Image8
 from faceaug.mix.plan import AUGMENTED
 
 Recipe = Transform | Callable[[Any], Any] | str | Path
@@ -37,7 +37,7 @@ def augment(
 
     Args:
         image: uint8 (H, W, 3), as it lies on disk.
-        target: see ``faceaug.folder.make_target``.
+        target: see ``faceaug.data.folder.make_target``.
         recipe: None is the preset "light" for the size of the picture.
         key: (seed, epoch, index); the same gives the same.
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.augment import Transform
 from faceaug.augment.pictures import planar
-from faceaug.crop import Crop
+from faceaug.data.crop import Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
-from faceaug.folder import Target
+from faceaug.data.folder import Target
 from faceaug.mix.balance import Balance, Share, parse_balance, reached
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.generators import Generators, ModelLike, open_generators

@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
-from faceaug.image import Image8
+from faceaug.data.annotations import ATTRIBUTES
+from faceaug.data.image import Image8
 from faceaug.mix.likeness import Known, hash_faces
 from faceaug.mix.realism import Realism
 

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, attribute_index
-from faceaug.crop import Crop
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.crop import Crop
 from faceaug.errors import ArgumentError, some
 from faceaug.executor import SerialExecutor, open_executor
 from faceaug.mix.filter import Agreement, AttributeClassifier, FaceFilter, RealSide

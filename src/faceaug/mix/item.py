@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import PARTITIONS, unknown
+from faceaug.data.annotations import PARTITIONS, unknown
 from faceaug.augment import Transform
-from faceaug.crop import Crop, crop_face, crop_points, in_frame
-from faceaug.folder import Target, make_target
-from faceaug.image import Image8
+from faceaug.data.crop import Crop, crop_face, crop_points, in_frame
+from faceaug.data.folder import Target, make_target
+from faceaug.data.image import Image8
 from faceaug.mix.copies import augment
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC
 

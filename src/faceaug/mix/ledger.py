@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceaug.files import PARTIAL, remove_output, write_bytes
-from faceaug.manifest import COLUMNS, METADATA, csv_text
+from faceaug.storage.files import PARTIAL, remove_output, write_bytes
+from faceaug.data.manifest import COLUMNS, METADATA, csv_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from faceaug.clean.calibrate import STEPS, is_same_photo
 from faceaug.clean.hashes import hash_words, small_grey
 from faceaug.clean.verify import compare
-from faceaug.image import Image8
+from faceaug.data.image import Image8
 
 RADIUS = 6  # bits of the 64-bit pHash
 _PAIRS = 8  # the nearest so many are compared: a blank face is near to thousands

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ImageError
-from faceaug.image import Image8
+from faceaug.data.image import Image8
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.report import REASON_WORDS, ExpandReport
-from faceaug.pages import grid, html_image, html_page, html_table
+from faceaug.reports.shell import grid, html_image, html_page, html_table
 
 _SHOWN = 28  # faces of each sheet
 _BAR = 280  # pixels for a share of 1

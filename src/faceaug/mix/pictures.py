@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from faceaug.crop import Crop, crop_face
+from faceaug.data.crop import Crop, crop_face
 from faceaug.errors import ImageError
-from faceaug.image import Image8, read_image
+from faceaug.data.image import Image8, read_image
 from faceaug.mix.likeness import hash_faces
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ALL, PARTITIONS, Annotations, select_rows
+from faceaug.data.annotations import ALL, PARTITIONS, Annotations, select_rows
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import Share, balancing_copies, share_out
 

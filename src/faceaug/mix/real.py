@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES, Annotations, unknown
+from faceaug.data.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
-from faceaug.folder import FaceFolder, Target, make_target
-from faceaug.image import Image8, probe, read_bytes
+from faceaug.data.folder import FaceFolder, Target, make_target
+from faceaug.data.image import Image8, probe, read_bytes
 from faceaug.mix.pictures import Named, Pictures
 
 _SIZE_SAMPLE = 1000  # headers read to find the most common size: enough to find any size that is common

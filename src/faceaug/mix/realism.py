@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 _SIDE = 32
 _CELLS, _BINS = 8, 8

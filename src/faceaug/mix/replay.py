@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.augment import Compose, Preset, Transform
-from faceaug.crop import crop_face
+from faceaug.data.crop import crop_face
 from faceaug.errors import ArgumentError, printable
-from faceaug.files import explained, write_bytes
-from faceaug.image import Image8, read_bytes, read_image
-from faceaug.manifest import DATASET, METADATA
-from faceaug.metadata import read_metadata
+from faceaug.storage.files import explained, write_bytes
+from faceaug.data.image import Image8, read_bytes, read_image
+from faceaug.data.manifest import DATASET, METADATA
+from faceaug.data.metadata import read_metadata
 from faceaug.mix.blocks import encode_item, synthetic_text
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item

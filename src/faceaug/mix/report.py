@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.mix.balance import Share
-from faceaug.pages import text_table
+from faceaug.reports.shell import text_table
 
 REASON_WORDS = {
     "flat": "flat",

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler, get_worker_info
 from faceaug.augment.torchvision import globally_seeded
 from faceaug.draws import Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
-from faceaug.image import load_cv2
+from faceaug.data.image import load_cv2
 
 
 class EpochDataset(Dataset[tuple[Any, Any]]):

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import Annotations
+from faceaug.data.annotations import Annotations
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
-from faceaug.files import check_free_space, explained, finish_output, write_bytes
-from faceaug.image import load_cv2
-from faceaug.manifest import DATASET
+from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.data.image import load_cv2
+from faceaug.data.manifest import DATASET
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
 from faceaug.mix.expand import ExpandedDataset
 from faceaug.mix.ledger import Ledger
@@ -60,7 +60,7 @@ def save_dataset(
         workers: processes that write; by default one per processor, or none for a few items. Datasets that are no
             folder, and recipes with transforms of others, are written by this process.
         on_progress: called with the number of items done.
-        appendix: finds out more about the dataset for the report, such as ``faceaug.expansion.audit``.
+        appendix: finds out more about the dataset for the report, such as ``faceaug.commands.expand.audit``.
 
     Raises:
         RefusedError: ``out`` cannot be used, or the disk is full.

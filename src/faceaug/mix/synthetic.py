@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError
-from faceaug.files import check_free_space, explained
+from faceaug.storage.files import check_free_space, explained
 from faceaug.mix.filter import FaceFilter
 from faceaug.storage.temporary import Temporary, make_temporary
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError
-from faceaug.files import write_bytes
+from faceaug.storage.files import write_bytes
 from faceaug.storage.temporary import temporary_folder
 from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from faceaug.errors import ArgumentError, FaceAugError
-from faceaug.image import Image8
+from faceaug.data.image import Image8
 from faceaug.serve.query import FaceRequest, ParameterError
 from faceaug.synthesize import Model, SyntheticFaceSource
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between

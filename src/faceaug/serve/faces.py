@@ -18,8 +18,8 @@ from importlib.metadata import version
 from typing import Any
 
 from faceaug.errors import FaceAugError
-from faceaug.image import Image8, encode_png, encode_webp
-from faceaug.pages import grid
+from faceaug.data.image import Image8, encode_png, encode_webp
+from faceaug.reports.shell import grid
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.query import MAX_FACES, FaceRequest, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 from urllib.parse import parse_qsl
 
-from faceaug.annotations import attribute_index
+from faceaug.data.annotations import attribute_index
 from faceaug.draws import MAX_SEED
 from faceaug.errors import ArgumentError
 

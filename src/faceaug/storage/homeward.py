@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 
-from faceaug.moves import Displaced, Run, Step, remembered
+from faceaug.storage.moves import Displaced, Run, Step, remembered
 from faceaug.storage.identity import facts_of, file_of, is_remembered
 from faceaug.storage.mover import Mover, trouble_with_one
 

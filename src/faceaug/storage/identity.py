@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from faceaug.folder import File
+from faceaug.data.folder import File
 
 # Steps, in nanoseconds, of the times kept by NTFS, by systems of micro- and of milliseconds, by exFAT, tar and FAT.
 _GRIDS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)

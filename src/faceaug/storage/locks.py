@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from faceaug.errors import RefusedError, printable
-from faceaug.files import OUTPUT_LOCK, explained, is_continued, prepare_output, remove_output
+from faceaug.storage.files import OUTPUT_LOCK, explained, is_continued, prepare_output, remove_output
 
 LOCK = "lock"  # name of the file that says who works in a folder
 

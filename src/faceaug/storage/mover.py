@@ -15,11 +15,11 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from faceaug.disk import Disk
+from faceaug.storage.disk import Disk
 from faceaug.errors import printable
-from faceaug.files import PARTIAL
-from faceaug.folder import File
-from faceaug.moves import Step
+from faceaug.storage.files import PARTIAL
+from faceaug.data.folder import File
+from faceaug.storage.moves import Step
 from faceaug.storage.identity import digest_of, facts_of, is_as_seen, is_remembered
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)

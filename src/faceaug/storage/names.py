@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from faceaug.errors import RefusedError, printable
-from faceaug.files import remove_output
+from faceaug.storage.files import remove_output
 
 _ODD = re.compile(r'[\x00-\x1f<>:"\\|?*\udc80-\udcff]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 _LONG = 100  # bytes; some file systems, encrypted ones above all, hold names of 143

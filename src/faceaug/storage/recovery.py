@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from faceaug.disk import Disk
-from faceaug.folder import File
-from faceaug.moves import History, Record, follow_files, remembered
+from faceaug.storage.disk import Disk
+from faceaug.data.folder import File
+from faceaug.storage.moves import History, Record, follow_files, remembered
 from faceaug.storage.identity import digest_of, facts_of
 from faceaug.storage.mover import Mover, are_one, trouble_with_one
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from faceaug.files import remove_output
+from faceaug.storage.files import remove_output
 
 _PREFIX = "faceaug-temporary-"  # of no folder that a user would name
 _LOCK = "faceaug-temporary.lock"

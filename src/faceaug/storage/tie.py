@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.errors import RefusedError, printable
-from faceaug.files import write_json
-from faceaug.folder import File
+from faceaug.storage.files import write_json
+from faceaug.data.folder import File
 from faceaug.storage.identity import digest_of, facts_of
 
 TIE = "folder.json"

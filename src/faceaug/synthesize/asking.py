@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from faceaug.crop import CROPS, Crop
+from faceaug.data.crop import CROPS, Crop
 from faceaug.errors import ArgumentError, WeightsError, printable
-from faceaug.files import write_bytes, write_json
+from faceaug.storage.files import write_bytes, write_json
 from faceaug.synthesize.attribute_network import SIDE, AttributeNetwork, Block
 from faceaug.synthesize.classifier_card import classifier_card
 from faceaug.synthesize.weights import (
@@ -51,7 +51,7 @@ class ClassifierConfig:
         name: of the model.
         architecture: "attributes-resnet".
         size: height and width of what it looks at, pixels; other faces are resized.
-        crop: how pictures were cut before training; see ``faceaug.crop``.
+        crop: how pictures were cut before training; see ``faceaug.data.crop``.
         attributes: what its outputs mean, in order.
         prevalence: share of the training faces that have each attribute, 0 to 1.
         balanced_accuracy: mean of the shares of faces with and without each attribute that are recognised, on training

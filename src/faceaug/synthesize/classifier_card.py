@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from faceaug.synthesize.card import terms
+from faceaug.synthesize.cards import terms
 
 if TYPE_CHECKING:
     from faceaug.synthesize.classifier import ClassifierConfig

@@ -29,7 +29,7 @@ from faceaug.synthesize.networks import (
     initialize,
     widths,
 )  # fmt: skip
-from faceaug.tables import ATTRIBUTES
+from faceaug.data.tables import ATTRIBUTES
 
 FILM = "film-subpixel"  # the architecture's name in config files
 EMBEDDING = 64  # numbers that stand for the forty attributes in the generator

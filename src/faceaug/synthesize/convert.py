@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceaug.crop import Crop
+from faceaug.data.crop import Crop
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
-from faceaug.files import explained, prepare_output, write_bytes
+from faceaug.storage.files import explained, prepare_output, write_bytes
 from faceaug.synthesize.graph import onnx_graph
 from faceaug.synthesize.networks import SIZES
 from faceaug.synthesize.weights import CONFIG, Model, ModelConfig, build_generator, save_model

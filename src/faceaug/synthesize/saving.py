@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
-from faceaug.files import check_free_space, explained, finish_output, write_bytes
-from faceaug.image import Image8, encode_jpeg, encode_png
-from faceaug.manifest import DATASET, ManifestWriter, Row
+from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.data.image import Image8, encode_jpeg, encode_png
+from faceaug.data.manifest import DATASET, ManifestWriter, Row
 from faceaug.storage.locks import claimed_output
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport

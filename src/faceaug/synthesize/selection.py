@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.synthesize.classifier import AttributeClassifier, load_classifier
 from faceaug.synthesize.render import BLOCK

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES, attribute_index, unknown
+from faceaug.data.annotations import ATTRIBUTES, attribute_index, unknown
 from faceaug.draws import check_seed, stream
 from faceaug.errors import ArgumentError
-from faceaug.files import explained, write_bytes
-from faceaug.folder import Target, make_target
-from faceaug.image import Image8, encode_png
-from faceaug.pages import grid
+from faceaug.storage.files import explained, write_bytes
+from faceaug.data.folder import Target, make_target
+from faceaug.data.image import Image8, encode_png
+from faceaug.reports.shell import grid
 from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.convert import export_folder
@@ -131,7 +131,7 @@ class SyntheticFaceSource:
         Args:
             n: how many.
             attributes: what they should have, in place of the source's: by name for all of them, or as rows of numbers
-                -1, 0 and 1, (n, 40) in the order of ``faceaug.annotations.ATTRIBUTES``. Rows are taken as they are:
+                -1, 0 and 1, (n, 40) in the order of ``faceaug.data.annotations.ATTRIBUTES``. Rows are taken as they are:
                 where they hold 0 the generator is told nothing.
             start: the first.
         """

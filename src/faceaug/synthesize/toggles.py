@@ -7,11 +7,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
-from faceaug.files import explained, write_bytes
-from faceaug.image import Image8, encode_png
-from faceaug.pages import contact_sheet
+from faceaug.storage.files import explained, write_bytes
+from faceaug.data.image import Image8, encode_png
+from faceaug.reports.shell import contact_sheet
 from faceaug.synthesize.source import SyntheticFaceSource
 
 

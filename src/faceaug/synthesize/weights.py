@@ -20,14 +20,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors, save as dump_safetensors
 from torch import Tensor, nn
 
-from faceaug.crop import CROPS, Crop
+from faceaug.data.crop import CROPS, Crop
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
-from faceaug.files import write_bytes, write_json
-from faceaug.image import Limits, read_bytes
-from faceaug.synthesize.card import model_card
+from faceaug.storage.files import write_bytes, write_json
+from faceaug.data.image import Limits, read_bytes
+from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.networks import SIZE, SIZES, Generator
-from faceaug.tables import ATTRIBUTES
+from faceaug.data.tables import ATTRIBUTES
 
 DEFAULT_MODEL = "dcgan-32"
 CONDITIONAL_MODEL = "faces-64"  # where attributes are asked for
@@ -55,7 +55,7 @@ class ModelConfig:
         name: of the model.
         architecture: "dcgan", or "film-subpixel", which obeys attributes.
         size: height and width of a face, pixels.
-        crop: how real pictures were cut before training; see ``faceaug.crop``.
+        crop: how real pictures were cut before training; see ``faceaug.data.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
         attributes: names of those it obeys, in the order of its input; empty where it knows none.

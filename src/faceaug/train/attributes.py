@@ -18,7 +18,7 @@ from torch import Tensor
 
 from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.train.config import TrainConfig
 from faceaug.train.faces import Faces
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from faceaug.errors import FaceAugError, WeightsError, printable
-from faceaug.files import publish_folder, remove_output, write_bytes, write_json
+from faceaug.storage.files import publish_folder, remove_output, write_bytes, write_json
 from faceaug.synthesize.weights import parse_weights
 
 KEPT = 2

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from faceaug.annotations import ATTRIBUTES, PARTITIONS, select_rows
+from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, select_rows
 from faceaug.errors import Interrupted, RefusedError, printable
-from faceaug.files import explained, finish_output
-from faceaug.folder import FaceFolder
+from faceaug.storage.files import explained, finish_output
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize.attribute_network import AttributeNetwork
 from faceaug.synthesize.classifier import AttributeClassifier, ClassifierConfig, load_classifier, save_classifier
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
-from faceaug.crop import CROPS, Crop
+from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm

@@ -15,7 +15,7 @@ from faceaug.errors import RefusedError, printable
 from faceaug.synthesize.conditional import EMBEDDING
 from faceaug.synthesize.networks import SIZE
 from faceaug.synthesize.weights import AnyGenerator, ModelConfig, empty_generator, save_model
-from faceaug.tables import ATTRIBUTES
+from faceaug.data.tables import ATTRIBUTES
 from faceaug.train.attributes import Attributes, drop_some
 from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.crop import Crop, crop_face
+from faceaug.data.crop import Crop, crop_face
 from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
-from faceaug.files import check_free_space, explained, publish_file, remove_output, write_json
-from faceaug.folder import FaceFolder
+from faceaug.storage.files import check_free_space, explained, publish_file, remove_output, write_json
+from faceaug.data.folder import FaceFolder
 
 _CHUNK = 1024  # files in flight: bounds the decoded pictures in memory
 PIXELS, FACTS = "faces.npy", "faces.json"

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.crop import CROPS, Crop
+from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed, permutation, stream
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.folder import FaceFolder
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize.attribute_network import FEATURES, SIDE, build_attribute_network
 from faceaug.synthesize.classifier import as_input
 from faceaug.train.arithmetic import resolve_precision

@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from faceaug.annotations import select_rows
+from faceaug.data.annotations import select_rows
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
-from faceaug.files import explained, finish_output, remove_output
-from faceaug.folder import FaceFolder
+from faceaug.storage.files import explained, finish_output, remove_output
+from faceaug.data.folder import FaceFolder
 from faceaug.storage.locks import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
-from faceaug.files import explained, prepare_output, write_bytes, write_json
-from faceaug.folder import FaceFolder
+from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
+from faceaug.data.folder import FaceFolder
 from faceaug.synthesize.weights import ModelConfig, find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 

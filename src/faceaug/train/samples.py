@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from faceaug.draws import stream
-from faceaug.files import write_bytes
-from faceaug.image import encode_png, read_image
-from faceaug.pages import grid
+from faceaug.storage.files import write_bytes
+from faceaug.data.image import encode_png, read_image
+from faceaug.reports.shell import grid
 from faceaug.synthesize.source import to_uint8
 from faceaug.train.config import TrainConfig
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceaug.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import FaceAugError
 from faceaug.synthesize.classifier import as_wide, load_classifier

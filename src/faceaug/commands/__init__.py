@@ -1,0 +1,1 @@
+"""What the commands do beside calling one function, and how they speak."""

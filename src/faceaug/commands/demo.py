@@ -1,0 +1,223 @@
+"""The whole job on faces of nobody: make a mess, clean it, expand it, load it, report it.
+
+Everything comes from the bundled model, so it runs with nothing but the wheel and without a network.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from faceaug.augment.preview import preview_sheet
+from faceaug.clean import CleanReport, clean_folder
+from faceaug.data.crop import crop_face
+from faceaug.draws import permutation
+from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
+from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
+from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
+from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
+from faceaug.reports.shell import grid, html_image, html_page, html_table
+from faceaug.synthesize import SyntheticFaceSource
+
+T = TypeVar("T")
+
+DEFAULT_OUT = "faceaug-demo"
+MARKER = "demo.json"
+FACES, SIDE = 240, 96  # pictures in the messy folder, and their size
+_LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What the demo did.
+
+    Attributes:
+        out: where everything lies.
+        sizes: (name, count): original, cleaned, augmented, synthetic, total.
+        renamed: names repaired.
+        set_aside: files set aside, and why.
+        batches: batches the DataLoader gave in one epoch.
+        seconds: of each step.
+    """
+
+    out: Path
+    sizes: tuple[tuple[str, int], ...]
+    renamed: int
+    set_aside: dict[str, int]
+    batches: int
+    seconds: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "out": str(self.out),
+            "report": str(self.out / "report.html"),
+            "sizes": dict(self.sizes),
+            "renamed": self.renamed,
+            "set_aside": self.set_aside,
+            "batches": self.batches,
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+        }
+
+
+def run_demo(out: Path | None = None, *, seed: int = 0, say: Callable[[str], None] = print) -> DemoReport:
+    """Run the story and write ``report.html`` and contact sheets.
+
+    Args:
+        out: a new or empty folder, or one with a demo that was cut off; None is ``faceaug-demo`` in the current one,
+            or the next free name.
+        seed: of the faces and of the mess.
+        say: takes each line for people.
+
+    Raises:
+        RefusedError: ``out`` holds something else or cannot be written.
+    """
+    folder = out if out is not None else _free_name(Path(DEFAULT_OUT))
+    if prepare_output(folder, marker=MARKER, identity={"command": "demo", "seed": seed}):
+        for part in ("faces", "expanded"):  # of a demo that was cut off; everything in there was made by it
+            remove_output(folder / part)
+    with explained(folder):
+        return _Story(folder, seed, say).tell()
+
+
+class _Story:
+    def __init__(self, out: Path, seed: int, say: Callable[[str], None]) -> None:
+        self.out, self.seed, self.say = out, seed, say
+        self.seconds: dict[str, float] = {}
+
+    def tell(self) -> DemoReport:
+        mess, faces = self._timed("messy folder", self._make_mess)
+        self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
+        cleaned = self._timed("clean", lambda: clean_folder(mess))
+        self.say(cleaned.summary())
+        # Another seed than the mess: these faces shall be new ones.
+        dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1)
+        expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded"))
+        self.say(expanded.summary())
+        batches, shape = self._timed("one epoch", lambda: _one_epoch(dataset))
+        self.say(f"one epoch of a DataLoader: {batches} batches of {tuple(shape)}")
+        self._timed("report", lambda: self._write_pages(mess, faces, cleaned, expanded))
+        report = self._report(cleaned, expanded, batches)
+        finish_output(self.out, marker=MARKER, document=report.to_json())
+        self.say(f"open {self.out / 'report.html'}")
+        return report
+
+    def _make_mess(self) -> tuple[Path, list[Image8]]:
+        """A CelebA-like folder as one finds them: JPEG files with a table, and what goes wrong with both."""
+        folder = self.out / "faces"
+        pictures = folder / CELEBA_PICTURES
+        pictures.mkdir(parents=True)
+        source = SyntheticFaceSource(seed=self.seed)
+        faces = list(source.generate(FACES).permute(0, 2, 3, 1).contiguous().numpy())
+        encoded = [encode_jpeg(crop_face(face, "none", (SIDE, SIDE))) for face in faces]
+        names = [f"{k:06d}.jpg" for k in range(1, FACES + 1)]
+        table = "".join(f"{name} 0\n" for name in names)
+        write_bytes(folder / "list_eval_partition.txt", table.encode())
+        order = permutation(FACES, self.seed, slot="demo/mess").tolist()
+        lost = set(order[:_LOST_DIGIT])
+        for k, (name, data) in enumerate(zip(names, encoded, strict=True)):
+            # Only numbers without a repeated digit at the lost place: some names then fit one number, some several.
+            write_bytes(pictures / (name[1:] if k in lost else name), data)
+        rest = order[_LOST_DIGIT:]
+        for k in rest[:_COPIES]:
+            write_bytes(pictures / names[k].replace(".jpg", " (1).jpg"), encoded[k])
+        for k in rest[_COPIES : _COPIES + _REENCODED]:
+            write_bytes(pictures / names[k].replace(".jpg", "-copy.png"), encode_png(read_image(pictures / names[k])))
+        write_bytes(pictures / "cut off.jpg", encoded[0][: len(encoded[0]) // 2])
+        write_bytes(pictures / "empty.jpg", b"")
+        write_bytes(pictures / "not a picture.jpg", b"<html>404 not found</html>")
+        return folder, faces
+
+    def _write_pages(self, mess: Path, faces: list[Image8], cleaned: CleanReport, expanded: ExpandReport) -> None:
+        folder = FaceFolder(mess)
+        augmented, synthetic = self._expanded_faces()
+        sheets = {
+            "faces": (grid(faces[:60], columns=15, enlarge=2), "The faces of the messy folder, all generated."),
+            "operations": (preview_sheet(folder, seed=self.seed), "Every augmentation, stronger to the right."),
+            "augmented": (
+                grid(augmented, columns=15, enlarge=2),
+                "Augmented copies as the expanded folder holds them.",
+            ),
+            "synthetic": (grid(synthetic, columns=15, enlarge=2), "Synthetic faces added to it."),
+        }
+        for name, (sheet, _) in sheets.items():
+            write_bytes(self.out / f"{name}.png", encode_png(sheet))
+        write_bytes(self.out / "clean.html", cleaned.to_html().encode("utf-8", "backslashreplace"))
+        pictures = "".join(
+            f"<figure>{html_image(sheet, alt=text)}<figcaption>{html.escape(text)}</figcaption></figure>"
+            for sheet, text in sheets.values()
+        )
+        body = (
+            "<p>No face here belongs to anybody: all were made by the bundled model "
+            "<code>dcgan-32</code> (32x32 pixels).</p><h2>Sizes</h2>"
+            + html_table(_sizes(cleaned, expanded))
+            + "<h2>What cleaning did</h2>"
+            + f"<pre>{html.escape(cleaned.summary(verbose=True))}</pre><p><a href='clean.html'>Full report</a>, and "
+            "<code>faceaug undo faces</code> puts everything back.</p>"
+            + "<h2>Pictures</h2>"
+            + pictures
+            + "<h2>Time</h2>"
+            + html_table([(name, f"{value:.1f} s") for name, value in self.seconds.items()])
+        )
+        write_bytes(self.out / "report.html", html_page("faceaug demo", body).encode("utf-8", "backslashreplace"))
+
+    def _expanded_faces(self) -> tuple[list[Image8], list[Image8]]:
+        folder = FaceFolder(self.out / "expanded")
+        origin = folder.annotations.origin
+        chosen = [np.flatnonzero(origin == kind)[:45].tolist() for kind in (1, 2)]
+        return [folder.read(i) for i in chosen[0]], [folder.read(i) for i in chosen[1]]
+
+    def _report(self, cleaned: CleanReport, expanded: ExpandReport, batches: int) -> DemoReport:
+        set_aside = {
+            "unreadable": cleaned.unreadable,
+            "same bytes": cleaned.byte_duplicates,
+            "same pixels": cleaned.pixel_duplicates,
+        }
+        return DemoReport(self.out, _sizes(cleaned, expanded), cleaned.renamed, set_aside, batches, self.seconds)
+
+    def _timed(self, name: str, step: Callable[[], T]) -> T:
+        began = time.monotonic()
+        try:
+            return step()
+        finally:
+            self.seconds[name] = time.monotonic() - began
+
+
+def _one_epoch(dataset: ExpandedDataset) -> tuple[int, tuple[int, ...]]:
+    """Number of batches and shape of the first."""
+    loader = DataLoader(dataset, batch_size=64, num_workers=2, sampler=dataset.sampler())
+    shapes = [tuple(images.shape) for images, _ in loader]
+    return len(shapes), shapes[0]
+
+
+def _sizes(cleaned: CleanReport, expanded: ExpandReport) -> tuple[tuple[str, int], ...]:
+    return (("original", dict(cleaned.sizes())["original"]), *expanded.sizes[1:])
+
+
+def _free_name(path: Path) -> Path:
+    """The path, or the next one with a number, that is new, empty or holds a demo that was cut off."""
+    number, free = 1, path
+    while not _is_free(free):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _is_free(path: Path) -> bool:
+    if not path.exists():
+        return True
+    if not path.is_dir():
+        return False
+    marker = path / MARKER
+    with suppress(OSError, ValueError, AttributeError):  # whatever lies there, it is not an unfinished demo
+        return not json.loads(marker.read_bytes()).get("finished") if marker.is_file() else not any(path.iterdir())
+    return False

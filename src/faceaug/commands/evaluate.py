@@ -1,0 +1,107 @@
+"""`faceaug evaluate`: which parts are wanted, and their reports as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceaug.errors import ArgumentError
+from faceaug.evaluate import evaluate_memorisation, evaluate_source, evaluate_usefulness
+from faceaug.evaluate.arms import Recipes
+from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR
+from faceaug.evaluate.usefulness_report import UsefulnessReport
+from faceaug.evaluate.gain_page import usefulness_section
+from faceaug.evaluate.page import evaluation_section
+from faceaug.evaluate.report import EvaluationReport
+from faceaug.reports.shell import html_page
+
+Report = EvaluationReport | UsefulnessReport
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The reports that were asked for.
+
+    Attributes:
+        model: name.
+        parts: by name: "memorisation", "usefulness".
+    """
+
+    model: str
+    parts: dict[str, Report]
+
+    def summary(self, *, verbose: bool = False) -> str:
+        """What people read."""
+        return "\n\n".join(part.summary(verbose=verbose) for part in self.parts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """A document for each part."""
+        return {"model": self.model} | {name: part.to_json() for name, part in self.parts.items()}
+
+    def to_csv(self) -> bytes:
+        """The table of the only part."""
+        return next(iter(self.parts.values())).to_csv()
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        sections = (
+            f"<h2>Usefulness</h2>{usefulness_section(part)}"
+            if isinstance(part, UsefulnessReport)
+            else evaluation_section(part)
+            for part in self.parts.values()
+        )
+        return html_page(f"Evaluation of {self.model}", "".join(sections))
+
+
+def assess(
+    model: str, folder: Path, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
+    extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
+    seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
+    no_filter: bool, seeds: int, on_progress: Callable[[int, int, str], None],
+) -> EvaluationReport | Assessment:  # fmt: skip
+    """Do what `faceaug evaluate` was asked for: everything but usefulness, or the parts that were named.
+
+    Args:
+        model: see ``evaluate_source``, as for what is not described here.
+        folder: of real faces.
+        usefulness: compare what classifiers learn with and without generated faces.
+        memorisation: look for training faces among the generated ones, and for nothing else.
+        report: where the report will go; known to be possible before anything is computed.
+        n: see there.
+        extractor: see there; None is the default of each part.
+        weights: see there.
+        download: see there.
+        partition: see there.
+        against: see there.
+        real: see there.
+        seed: see there.
+        device: see there.
+        attributes: see ``evaluate_usefulness``; none is the ten rarest.
+        fraction: see there.
+        synthetic: generated faces beside the real ones: a share of them, or a count.
+        no_filter: take generated faces as they come.
+        seeds: see there.
+        on_progress: called with (done, of how many, what is done now).
+    """
+    if usefulness and memorisation and report is not None and report.suffix == ".csv":
+        raise ArgumentError("--report: two parts do not fit into one table; write .html or .json")
+    rows: dict[str, Any] = {"partition": partition, "against": against, "seed": seed, "download": download}
+    common: dict[str, Any] = rows | {"n": n, "real": real, "weights": weights, "device": device}
+    if not (usefulness or memorisation):
+        return evaluate_source(
+            model, folder, extractor=extractor or DEFAULT_EXTRACTOR, on_progress=on_progress, **common
+        )
+    parts: dict[str, Report] = {}
+    if memorisation:
+        parts["memorisation"] = evaluate_memorisation(
+            model, folder, extractor=extractor or CLASSIFIER, on_progress=on_progress, **common
+        )
+    if usefulness:
+        parts["usefulness"] = evaluate_usefulness(
+            model, folder, attributes=attributes or None, fraction=fraction, seeds=seeds,
+            recipes=Recipes(synthetic=synthetic, filter=not no_filter), device=device, on_progress=on_progress, **rows,
+        )  # fmt: skip
+    first = next(iter(parts.values()))
+    return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

@@ -1,0 +1,1 @@
+"""What is known of faces: pictures decoded, tables read, folders as datasets."""

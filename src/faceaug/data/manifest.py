@@ -1,0 +1,158 @@
+"""metadata.csv: what each file of a synthetic or expanded folder is and how it was made.
+
+The Hugging Face imagefolder layout, so ``datasets.load_dataset("imagefolder", data_dir=...)`` reads it; ``FaceFolder``
+reads all of it back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
+from faceaug.storage.files import PARTIAL, remove_output, write_bytes
+from faceaug.data.folder import Target
+
+METADATA = "metadata.csv"
+DATASET = "dataset.json"
+COLUMNS: tuple[str, ...] = (
+    "file_name", "origin", "source_file", "model", "seed", "key", "operations", "weight", "partition", "identity",
+    "label", *LANDMARKS, *ATTRIBUTES, "sha256",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One file.
+
+    Attributes:
+        file_name: path below the folder, with "/".
+        target: attributes, landmarks and so on; see ``faceaug.data.folder.make_target``.
+        source_file: the real picture it was made from, relative to the folder it came from; empty for synthetic ones.
+        model: of a synthetic face.
+        seed: of the run.
+        key: number of the item in the run (augmented) or of the face in the model's stream (synthetic).
+        operations: what was done, as JSON; empty if nothing.
+        sha256: of the file's bytes.
+        requested: attributes a synthetic face was asked for, by name; columns ``requested_...`` of the writer's.
+    """
+
+    file_name: str
+    target: Target
+    source_file: str = ""
+    model: str = ""
+    seed: int
+    key: int
+    operations: str = ""
+    sha256: str
+    requested: Mapping[str, int] = field(default_factory=dict)
+
+
+class ManifestWriter:
+    """Collects the rows of a folder that is being filled, so that an interrupted run goes on where it stopped.
+
+    Rows are appended to ``metadata.csv.partial`` (a line of JSON each) after their file is complete; ``finish`` turns
+    them into ``metadata.csv``. Items are handed in in order, with a row or with the reason why there is none.
+
+    Args:
+        folder: where the files go.
+        requested: attributes that get a column ``requested_...``, empty in rows that were not asked for them.
+
+    Attributes:
+        done: items already handled, by this run or the one before.
+        problems: the reasons, in order.
+    """
+
+    def __init__(self, folder: Path, *, requested: tuple[str, ...] = ()) -> None:
+        self._folder, self._requested = folder, requested
+        self._partial = folder / (METADATA + PARTIAL)
+        self._lines = self._read_back()
+        self.done = len(self._lines)
+        self.problems = [line for line in self._lines if isinstance(line, str)]
+        write_bytes(self._partial, "".join(json.dumps(line) + "\n" for line in self._lines).encode())
+        self._handle = self._partial.open("a", encoding="utf-8")
+
+    def add(self, row: Row | str) -> None:
+        """Take the row of the next item, or the reason why it has no file."""
+        line = row if isinstance(row, str) else [str(cell) for cell in _cells(row, self._requested)]
+        if isinstance(line, str):
+            self.problems.append(line)
+        self._lines.append(line)
+        self.done += 1
+        self._handle.write(json.dumps(line) + "\n")
+
+    def flush(self) -> None:
+        """Hand the rows to the system, so that they survive the process."""
+        self._handle.flush()
+
+    def close(self) -> None:
+        """Stop here; another writer may go on."""
+        self._handle.close()
+
+    def finish(self) -> None:
+        """Write ``metadata.csv``, complete or absent, and drop the partial one."""
+        self.close()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow((*COLUMNS, *(f"requested_{name}" for name in self._requested)))
+        writer.writerows(line for line in self._lines if not isinstance(line, str))
+        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"), durable=True)
+        remove_output(self._partial)
+
+    def _read_back(self) -> list[list[str] | str]:
+        """The complete lines of an interrupted run; a torn last line is as if it had never been begun."""
+        text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
+        lines: list[list[str] | str] = []
+        for line in text.splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break
+            lines.append(json.loads(line))
+        return lines
+
+
+def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
+    target = row.target
+    points = np.asarray(target["landmarks"], np.float32).reshape(-1)
+    return [
+        row.file_name, ORIGINS[int(target["origin"])], row.source_file, row.model, row.seed, row.key, row.operations,
+        _short(float(target["weight"])), int(target["partition"]), int(target["identity"]), int(target["label"]),
+        *("" if np.isnan(p) else _short(p) for p in points),
+        *np.asarray(target["attributes"]).tolist(),
+        row.sha256,
+        *(row.requested.get(name, "") for name in requested),
+    ]  # fmt: skip
+
+
+def csv_line(row: Row, *, label: str | None = None, requested: tuple[str, ...] = ()) -> str:
+    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where it has one."""
+    cells = _cells(row, requested)
+    if label is not None:
+        cells[COLUMNS.index("label")] = label
+    return csv_text([cells])
+
+
+class _Echo:
+    """A file that hands the text back, so that one writer makes every line."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_WRITER = csv.writer(_Echo(), lineterminator="\n")
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """Lines of cells as the text of a table."""
+    return "".join(_WRITER.writerow(line) for line in lines)
+
+
+def _short(number: float | np.float32) -> str:
+    """The shortest text without an exponent that reads back as the same float32."""
+    text = str(np.float32(number))  # a third of the time of format_float_positional
+    return np.format_float_positional(np.float32(number), trim="-") if "e" in text else text.removesuffix(".0")

@@ -1,0 +1,1 @@
+"""How reports look: pages, plots and galleries."""

@@ -1,0 +1,148 @@
+"""Pictures of pictures: contact sheets, and the one HTML shell of all reports."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from faceaug.data.image import Image8, encode_jpeg, encode_png
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: in full width
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
+_INK, _PAPER = (32, 33, 36), (255, 255, 255)
+
+
+def grid(images: Sequence[Image8], *, columns: int, gap: int = 1, enlarge: int = 1) -> Image8:
+    """Put pictures of one size side by side: uint8 (H, W, 3), white between them.
+
+    Args:
+        images: uint8 (height, width, 3), all the same size, at least one.
+        columns: pictures per row.
+        gap: pixels between pictures.
+        enlarge: repeat every pixel so many times, so that small faces can be seen.
+    """
+    height, width = (side * enlarge for side in images[0].shape[:2])
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for k, image in enumerate(images):
+        top, left = (k // columns) * (height + gap), (k % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image.repeat(enlarge, 0).repeat(enlarge, 1)
+    return sheet
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, Sequence[Image8]]], *, columns: Sequence[str] = (), cell: int = 96
+) -> Image8:
+    """A labelled table of pictures: uint8 (H, W, 3).
+
+    Args:
+        rows: (label, pictures); pictures of any size, scaled to fit a cell.
+        columns: headings above the pictures; may be empty.
+        cell: side of a cell, pixels.
+    """
+    font = ImageFont.load_default(size=12)
+    label_width = 8 + max((round(font.getlength(label)) for label, _ in rows), default=0) + 8
+    heading = 20 if columns else 4
+    widest = max((len(images) for _, images in rows), default=0)
+    sheet = Image.new("RGB", (label_width + widest * (cell + 4), heading + len(rows) * (cell + 4)), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for column, text in enumerate(columns):
+        pen.text((label_width + column * (cell + 4) + cell / 2, 4), text, _INK, font, anchor="ma")
+    for row, (label, images) in enumerate(rows):
+        top = heading + row * (cell + 4)
+        pen.text((8, top + cell / 2), label, _INK, font, anchor="lm")
+        for column, image in enumerate(images):
+            picture = _fitted(image, cell)
+            left = label_width + column * (cell + 4)
+            sheet.paste(picture, (left + (cell - picture.width) // 2, top + (cell - picture.height) // 2))
+    return np.array(sheet)
+
+
+def html_page(title: str, body: str) -> str:
+    """A whole self-contained page around a body: works offline, light and dark, prints well.
+
+    Args:
+        title: plain text; escaped here.
+        body: HTML, escaped by its maker.
+    """
+    return _SHELL.format(title=html.escape(title), body=body)
+
+
+def html_table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
+    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits."""
+    head = f"<thead><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in header)}</tr></thead>" if header else ""
+    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    return f"<table>{head}<tbody>{lines}</tbody></table>"
+
+
+def html_image(image: Image8, *, alt: str, lossless: bool = True) -> str:
+    """An ``<img>`` with the picture inside it, so that the page is one file."""
+    data, kind = (encode_png(image), "png") if lossless else (encode_jpeg(image, quality=85), "jpeg")
+    height, width = image.shape[:2]
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img src="{source}" alt="{html.escape(alt, quote=True)}" width="{width}" height="{height}" loading="lazy">'
+
+
+def text_table(rows: Sequence[tuple[str, int]]) -> str:
+    """The small table at the end of a summary: names left, counts right."""
+    if not rows:
+        return ""
+    left = max(len(name) for name, _ in rows)
+    right = max(len(f"{count:,}") for _, count in rows)
+    return "\n".join(f"  {name:<{left}}  {count:>{right},}" for name, count in rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool | np.bool):
+        return f"<td>{value}</td>"
+    if isinstance(value, Real):
+        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
+        return f'<td class="n">{text}</td>'
+    return f"<td>{html.escape(str(value))}</td>"
+
+
+def _fitted(image: Image8, cell: int) -> Image.Image:
+    picture = Image.fromarray(image)
+    scale = cell / max(picture.size)
+    if scale >= 2:
+        # Whole multiples with hard pixels: a 32-pixel face is shown as it is, not smoothed into something better.
+        size = tuple(side * int(scale) for side in picture.size)
+        return picture.resize((size[0], size[1]), Image.Resampling.NEAREST)
+    size = tuple(max(1, round(side * min(scale, 1.0))) for side in picture.size)
+    return picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+
+
+_SHELL = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2.2rem; }}
+table {{ border-collapse: collapse; margin: .8rem 0; }}
+th, td {{ text-align: left; padding: .25rem .8rem; border-bottom: 1px solid var(--line); vertical-align: top; }}
+td.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
+img {{ max-width: 100%; height: auto; image-rendering: pixelated; }}
+code, pre {{ background: var(--soft); border-radius: 3px; padding: .1rem .3rem; }}
+pre {{ padding: .6rem; overflow-x: auto; }}
+figure {{ margin: 1rem 0; }} figcaption {{ opacity: .75; font-size: .9rem; }}
+</style></head>
+<body><h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+def table_cell(value: object) -> object:
+    """A cell of a report's CSV: a text that a spreadsheet would compute gets a "'" in front, numbers stay numbers.
+
+    A file may be called ``=HYPERLINK(...)``, and reports are opened by a double click.
+    """
+    text = value if isinstance(value, str) else ""
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else value

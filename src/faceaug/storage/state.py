@@ -1,0 +1,146 @@
+"""The state folder of a user's folder: where it lies, who holds it, and what its errors are called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+from types import FrameType
+
+from faceaug.storage.disk import Disk
+from faceaug.errors import Interrupted, JournalError, RefusedError, printable
+from faceaug.storage.files import explained
+from faceaug.storage.tie import state_by_mark
+
+_LONGEST = 255  # bytes of a name
+_TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
+
+
+def state_folder(root: Path, *, beside: bool) -> Path:
+    """Where the state of a folder lies.
+
+    Args:
+        root: the user's folder.
+        beside: prefer ``.NAME.faceaug`` beside it, for class folders: a hidden folder inside would become a class.
+            A state folder that exists already is used, wherever it is; the folder may have been renamed since.
+    """
+    real = root.resolve()
+    inside, outside = real / ".faceaug", _beside(real)
+    if os.path.lexists(inside):
+        return inside
+    if own := state_by_mark(real):
+        return own
+    return outside if beside or os.path.lexists(outside) else inside
+
+
+def _beside(real: Path) -> Path:
+    name = f".{real.name}.faceaug"
+    if len(os.fsencode(name)) > _LONGEST:
+        name = f".{blake2b(os.fsencode(real.name), digest_size=16).hexdigest()}.faceaug"
+    return real.with_name(name)
+
+
+def make_state(root: Path, state: Path, disk: Disk) -> None:
+    """Make the state folder, or refuse where it cannot be one."""
+    inside, new = state.parent == root.resolve(), not os.path.lexists(state)
+    if new:
+        if inside:
+            _make_quietly(state, disk)
+        else:
+            disk.make_folder(state)
+        disk.sync_folder(state.parent)
+    facts = state.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise RefusedError(f"{printable(state)} is in the way: faceaug keeps its state in a folder of that name")
+    if facts.st_dev != root.stat().st_dev:
+        raise RefusedError(
+            f"{printable(state)} is not on the file system of {printable(root)}; what is set aside has to stay there"
+        )
+    if inside and not new and not any(state.iterdir()):  # stopped there, or emptied by the user
+        changed = root.stat().st_mtime_ns
+        if facts.st_mtime_ns < changed < facts.st_ctime_ns + _TICK:
+            disk.set_mtime(root, facts.st_mtime_ns)
+
+
+def _make_quietly(state: Path, disk: Disk) -> None:
+    """Make a folder in the user's folder so that the time of that one can be put back, whatever stops us.
+
+    Our folder is no change of the user's. The time is kept in the name of a first folder, then, until something lies
+    in it, as the time of the state folder, which that one becomes.
+    """
+    folder = state.parent
+    before = folder.stat().st_mtime_ns
+    path = next((path for path in folder.glob(f"{state.name}.*") if _time_in(path).isdigit()), None)
+    if path is None:
+        path = state.with_name(f"{state.name}.{before}")
+        disk.make_folder(path)
+    elif before < path.stat().st_ctime_ns + _TICK:  # else the user changed the folder since
+        before = int(_time_in(path))
+    disk.set_mtime(path, before)
+    try:
+        disk.rename_folder(path, state)
+    except OSError:
+        if not os.path.lexists(state):
+            raise
+        with suppress(OSError):  # another run was quicker
+            path.rmdir()
+    disk.set_mtime(folder, before)
+
+
+def _time_in(path: Path) -> str:
+    return path.name.rpartition(".")[2]
+
+
+@contextmanager
+def explained_disk(root: Path) -> Iterator[None]:
+    """Every error of the system as one of ours; the state stays as it is and the next run completes it."""
+    try:
+        with explained(root):
+            yield
+    except RefusedError as error:
+        raise RefusedError(f"{error}. No file is lost; the next run completes what was begun") from error.__cause__
+    except OSError as error:
+        raise JournalError(
+            f"{printable(root)}: the disk reports {error.strerror!r} for {printable(error.filename)}. No file is lost; "
+            "run again when the disk is well"
+        ) from error
+
+
+@contextmanager
+def deferred_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of acting on them; elsewhere than in the main thread there are none."""
+    arrived: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        arrived.append(number)
+
+    with _handled(note):
+        yield arrived
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted when SIGINT or SIGTERM arrives while nothing is being moved (main thread only)."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; run again to go on")
+
+    with _handled(stop):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    previous = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError):  # not the main thread: signals do not arrive here
+                previous[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from faceaug.data.annotations import unknown
+from faceaug.data.folder import FaceFolder, make_target
+from faceaug.data.image import encode_png
+from faceaug.data.manifest import COLUMNS, ManifestWriter, Row
+from faceaug.data.metadata import join_metadata
+
+MAX = 2**63 - 1
+
+
+def row(name: str, *, key: int = 0, operations: str = "") -> Row:
+    return Row(file_name=name, target=make_target(unknown(1), 0), seed=MAX, key=key, operations=operations, sha256="0")
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    assert COLUMNS[:11] == (
+        "file_name", "origin", "source_file", "model", "seed", "key", "operations", "weight", "partition", "identity",
+        "label",
+    )  # fmt: skip
+    assert (COLUMNS[11], COLUMNS[20], COLUMNS[-1]) == ("lefteye_x", "rightmouth_y", "sha256")
+    assert len(COLUMNS) == 11 + 10 + 40 + 1
+
+
+@given(
+    points=st.lists(st.floats(width=32, allow_infinity=False), min_size=10, max_size=10),
+    weight=st.floats(0, 2.0**99, width=32),
+    identity=st.integers(-1, MAX),
+)
+@settings(max_examples=60, deadline=None)
+def test_numbers_are_read_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, points: list[float], weight: float, identity: int
+) -> None:
+    folder = tmp_path_factory.mktemp("manifest")
+    known = unknown(1)
+    known.landmarks[0] = np.array(points, np.float32).reshape(5, 2)
+    known.weight[0], known.identity[0] = weight, identity
+    writer = ManifestWriter(folder)
+    writer.add(Row(file_name="a.png", target=make_target(known, 0), seed=0, key=0, sha256=""))
+    writer.finish()
+    read, _ = join_metadata(folder / "metadata.csv", ["a.png"])
+    assert np.array_equal(read.landmarks, known.landmarks, equal_nan=True)
+    assert (read.weight[0], read.identity[0]) == (known.weight[0], identity)
+
+
+def test_a_writer_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
+    first = ManifestWriter(tmp_path)
+    first.add(row("a.png"))
+    first.add("1: b.png: is damaged")
+    first.close()
+    partial = tmp_path / "metadata.csv.partial"
+    partial.write_text(partial.read_text() + '["c.png", "re')
+    second = ManifestWriter(tmp_path)
+    assert second.done == 2
+    assert second.problems == ["1: b.png: is damaged"]
+    second.add(row("c.png", key=2))
+    second.finish()
+    with (tmp_path / "metadata.csv").open(newline="") as handle:
+        table = list(csv.DictReader(handle))
+    assert [line["file_name"] for line in table] == ["a.png", "c.png"]
+    assert table[0]["seed"] == str(MAX)
+    assert not partial.exists()
+
+
+def test_texts_with_commas_quotes_and_line_ends_survive(tmp_path: Path) -> None:
+    name, operations = 'sm"ile,\u2028.png', json.dumps([{"name": "Rotate", "degrees": 1.5}])
+    (tmp_path / name).write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
+    writer = ManifestWriter(tmp_path)
+    writer.add(row(name, operations=operations))
+    writer.close()
+    writer = ManifestWriter(tmp_path)
+    writer.finish()
+    with (tmp_path / "metadata.csv").open(newline="") as handle:
+        assert next(csv.DictReader(handle))["operations"] == operations
+    assert FaceFolder(tmp_path).names == (name,)
