@@ -32,7 +32,8 @@ from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -73,8 +74,8 @@ def save_dataset(
     began, shown = time.monotonic(), open_progress(progress)
     check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = _identity(dataset, format)
-    prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
-    with explained(out):
+    claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
+    with claim, explained(out):
         with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
             saver = _Saver(dataset, out, format, ledger, executor, shown)
             saver.write()

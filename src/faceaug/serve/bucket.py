@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from pathlib import Path
 
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError
 from faceaug.storage.files import write_bytes
+from faceaug.storage.temporary import temporary_folder
 from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder
 
 MAX_BYTES = {CONFIG: 2**20, WEIGHTS: 2**30}
@@ -32,10 +31,10 @@ def fetch_from_bucket(url: str, *, sha256: str) -> Model:
     found = hashlib.sha256(data[WEIGHTS]).hexdigest()
     if found != expected:
         raise WeightsError(f"{url}/{WEIGHTS}: SHA-256 is {found}, expected {expected}: altered, or another model")
-    with tempfile.TemporaryDirectory(prefix="faceaug-model-") as folder:
+    with temporary_folder() as folder:
         for name, content in data.items():
-            write_bytes(Path(folder) / name, content)
-        return load_folder(Path(folder))
+            write_bytes(folder / name, content)
+        return load_folder(folder)
 
 
 def _read(url: str, limit: int) -> bytes:

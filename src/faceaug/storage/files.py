@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
+OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is filled
+_LONGEST_NAME = 140  # bytes; where names are encrypted there is room for 143, elsewhere for 255
+_LONGEST_PATH = 4096  # bytes, on Linux
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -33,7 +37,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         data: all of the content.
         durable: also wait until the disk has it (for checkpoints and journals, not for 10,000 pictures).
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = partial_path(path)
     try:
         with partial.open("wb") as handle:
             handle.write(data)
@@ -47,6 +51,17 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it gets its final name: beside it, or above it where the path has no room."""
+    name = path.name + PARTIAL
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}{PARTIAL}"
+    folder = path.parent
+    while len(os.fsencode(folder)) + len(os.fsencode(name)) + 2 > _LONGEST_PATH and folder != folder.parent:
+        folder = folder.parent
+    return folder / name
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
@@ -87,6 +102,16 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
     Raises:
         RefusedError: ``out`` lies inside the folder, or holds something else, or cannot be written.
     """
+    with explained(out):
+        if is_continued(out, inside=inside, marker=marker, identity=identity):
+            return True
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / marker, {"run": identity, "finished": False})
+    return False
+
+
+def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
+    """What ``prepare_output`` would return or raise, without writing anything."""
     if inside is not None and _lies_in(out, inside):
         raise RefusedError(f"{printable(out)} lies inside {printable(inside)}: choose an output folder outside it")
     state = out / marker
@@ -100,11 +125,9 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
                 return True
             done = "a finished" if found.get("finished") else "another"
             raise RefusedError(f"{printable(out)} holds {done} run: choose another folder, or remove it first")
-        # A torn marker is what a run leaves that was stopped in its first moment.
-        if out.is_dir() and any(entry.name != marker + PARTIAL for entry in out.iterdir()):
+        # A torn marker and a lock are what a run leaves that was stopped in its first moment.
+        if out.is_dir() and any(entry.name not in {marker + PARTIAL, OUTPUT_LOCK} for entry in out.iterdir()):
             raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(state, {"run": identity, "finished": False})
     return False
 
 
@@ -196,13 +219,14 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
         target: final name; its folder must exist.
         facts: of the source, when it was decided to copy it.
     """
-    partial = target.with_name(target.name + PARTIAL)
+    partial = partial_path(target)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(os.open(source, flags), "rb") as original, partial.open("wb") as copy:
             if not _share_content(original.fileno(), copy.fileno()):
                 shutil.copyfileobj(original, copy, 1 << 20)
-        os.chmod(partial, stat.S_IMODE(facts.st_mode))
+        with suppress(PermissionError):  # FAT and some network disks keep no modes
+            os.chmod(partial, stat.S_IMODE(facts.st_mode))
         os.utime(partial, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         os.replace(partial, target)
     except BaseException:

@@ -28,6 +28,7 @@ class File:
         inode: number of the file in it; the same for hard links.
         size: bytes.
         mtime_ns: time of the last change, nanoseconds.
+        digest: BLAKE2b-128 of the bytes, hex; empty where they were not read.
     """
 
     name: str
@@ -35,6 +36,7 @@ class File:
     inode: int
     size: int
     mtime_ns: int
+    digest: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -127,7 +129,7 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
         below = waiting.pop()
         try:
             with os.scandir(root / below) as found:
-                entries = [entry for entry in found if not _is_hidden(entry.name)]
+                entries = [entry for entry in found if not _is_hidden(entry)]
         except OSError as error:
             yield below or ".", None, f"cannot be listed ({error.strerror})"
             continue
@@ -145,8 +147,11 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
                 yield name, None if problem else facts, problem
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK or name.endswith(PARTIAL)
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name.lower() in _JUNK:
+        return True
+    # Files being written are called so; a folder of that name is the user's.
+    return entry.name.endswith(PARTIAL) and not entry.is_dir(follow_symlinks=False)
 
 
 def _problem(facts: os.stat_result, device: int) -> str:

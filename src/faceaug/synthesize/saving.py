@@ -23,7 +23,8 @@ from faceaug.data.manifest import DATASET, ManifestWriter, Row
 from faceaug.errors import ArgumentError
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.locks import claimed_output
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -107,9 +108,8 @@ def save_faces(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
     check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
-    prepare_output(out, marker=DATASET, identity=run)
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
-    with explained(out):
+    with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, progress)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
