@@ -17,6 +17,7 @@ from faceaug.data.standing import CLEANED
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
+from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import (
     OUTPUT_LOCK,
     check_free_space,
@@ -26,7 +27,7 @@ from faceaug.storage.files import (
     remove_output,
     write_bytes,
 )
-from faceaug.storage.identity import same_time
+from faceaug.storage.identity import digest_of, same_time
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.moves import Move
 from faceaug.storage.names import check_names
@@ -36,6 +37,7 @@ Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
 MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+_GROUP = 4096  # files that are synced together
 _MARGIN = 16 << 20  # bytes for tables, reports and folders
 
 
@@ -142,8 +144,8 @@ def build_copy(
 ) -> CopyReport:
     """Write a cleaned copy. ``on_built`` has to call ``faceaug.storage.files.finish_output`` to mark it complete.
 
-    A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
-    complete.
+    A run that was stopped is continued: what is there with the same bytes stays. When this returns, the disk has all of
+    it.
 
     Args:
         listing: the folder; it is only read.
@@ -254,21 +256,29 @@ def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
 def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Progress) -> tuple[int, list[str]]:
     earlier, changed = 0, []
     made: set[Path] = set()
-    with progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files") as phase:
-        for name, file in phase.over(plan.files.items()):
+    waiting: list[Path] = []
+    phase = progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files")
+    with GroupSync(out) as group, phase as shown:
+        for name, file in shown.over(plan.files.items()):
             target = out / name
+            waiting.append(target)
             if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             facts = _unchanged(root / file.name, file)
             if facts is None:
                 changed.append(file.name)
-            elif _is_there(target, facts, link):
+            elif _is_there(target, root / file.name, facts, link):
                 earlier += 1
             else:
                 _write_file(root / file.name, target, facts, link)
                 if _unchanged(root / file.name, file) is None:
                     changed.append(file.name)
+            if len(waiting) == _GROUP:
+                group.sync(waiting)
+                waiting.clear()
+        if not changed:
+            group.sync(waiting)
     return earlier, changed
 
 
@@ -301,7 +311,8 @@ def _unchanged(path: Path, file: File) -> os.stat_result | None:
     return facts if same and stat.S_ISREG(facts.st_mode) else None
 
 
-def _is_there(target: Path, facts: os.stat_result, link: Link) -> bool:
+def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> bool:
+    """Whether an earlier run made a file. Its bytes decide: a power cut may leave the right size with other content."""
     try:
         found = target.lstat()
     except OSError:
@@ -310,7 +321,8 @@ def _is_there(target: Path, facts: os.stat_result, link: Link) -> bool:
         return True
     if link == "hard" and facts.st_nlink < 2:
         return False
-    return found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
+    alike = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
+    return alike and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
 
 
 def _check(out: Path, plan: CopyPlan) -> None:

@@ -87,6 +87,7 @@ def save_dataset(
         found = appendix(dataset, shown) if appendix else None
         report = _report(dataset, out, left_out, framed, saver.files, began, found, repeated)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
+        ledger.remove()
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
             "versions": _versions(),
@@ -143,19 +144,36 @@ class _Saver:
         self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int, unit: str
     ) -> int:
         """Write the blocks of some groups of items, the first ``done`` items aside; what is over of ``done``."""
-        start, total = 0, sum(map(len, groups))
+        start, total, position = 0, sum(map(len, groups)), len(self._ledger.items) - done
+        damaged: list[tuple[int, NDArray[np.int64]]] = []
         while start < len(groups) and len(groups[start]) <= done:
-            done -= len(groups[start])
+            if not self._ledger.damaged.isdisjoint(groups[start].tolist()):
+                damaged.append((position, groups[start]))
+            done, position = done - len(groups[start]), position + len(groups[start])
             start += 1
+        self._repair(damaged, make, unit)
         if start == len(groups):
             return done
-        self._ledger.truncate(len(self._ledger.items) - done)  # of a block that was cut off
+        if done:  # items of a block that was cut off
+            self._ledger.truncate(len(self._ledger.items) - done)
         earlier, groups = sum(map(len, groups[:start])), groups[start:]
         with self._progress.phase("writing", total, unit, start=earlier) as phase:
             for group, written in zip(groups, self._executor.map(write_block, map(make, groups)), strict=True):
                 self._ledger.add(written)
                 phase.advance(len(group))
         return 0
+
+    def _repair(
+        self, damaged: Sequence[tuple[int, NDArray[np.int64]]], make: Callable[[NDArray[np.int64]], Block], unit: str
+    ) -> None:
+        """Write blocks again of which a file is not as an earlier run wrote it."""
+        if not damaged:
+            return
+        blocks = self._executor.map(write_block, (make(group) for _, group in damaged))
+        with self._progress.phase("writing again", sum(len(group) for _, group in damaged), unit) as phase:
+            for (position, group), written in zip(damaged, blocks, strict=True):
+                self._ledger.replace(position, written)
+                phase.advance(len(group))
 
     def _groups(self) -> Iterator[NDArray[np.int64]]:
         """Real and augmented items, in groups: some pictures with all their copies, or neighbours for a shard."""
@@ -281,10 +299,16 @@ def _repeated(dataset: Mixture, items: Sequence[Written]) -> tuple[tuple[str, st
 
 def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
     """What must be equal for an unfinished folder to be continued."""
-    names = [dataset.real.name(row) for row in dataset.plan.used.tolist()]
+    used = dataset.plan.used.tolist()
+    names, known = [dataset.real.name(row) for row in used], dataset.real.annotations
+    tables = hashlib.sha256(json.dumps(dataset.real.classes).encode())
+    for field in fields(Annotations):
+        tables.update(np.ascontiguousarray(getattr(known, field.name)[dataset.plan.used]).tobytes())
     return {
         "command": "expand", "folder": str(dataset.real.root or ""), "format": format, "epoch": dataset.epoch,
         **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
+        "tables_sha256": tables.hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
         "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
         "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),

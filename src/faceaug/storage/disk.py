@@ -33,9 +33,6 @@ class Disk:
             sync_folder(path)
         except PermissionError:  # a folder that may be written and not listed cannot be opened for this
             os.sync()
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-                raise
 
     def make_folder(self, path: Path) -> None:
         """Make one folder."""

@@ -42,7 +42,7 @@ def write_tie(root: Path, state: Path, known: Sequence[File]) -> None:
     sample = [[file.name, file.size, file.digest] for file in chosen[::step][:_SAMPLE]]
     facts = root.stat()
     tie = {"id": named, "device": facts.st_dev, "inode": facts.st_ino, "files": sample}
-    write_json(state / TIE, tie, durable=True)
+    write_json(state / TIE, tie)
     if hasattr(os, "setxattr"):
         with suppress(OSError):  # the file system has none, or the folder is somebody else's
             os.setxattr(root, _ATTRIBUTE, named.encode())

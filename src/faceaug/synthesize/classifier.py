@@ -206,8 +206,8 @@ def save_classifier(
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(network)
     written = ClassifierConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
-    write_bytes(folder / WEIGHTS, data, durable=True)
-    write_json(folder / CONFIG, asdict(written), durable=True)
+    write_bytes(folder / WEIGHTS, data)
+    write_json(folder / CONFIG, asdict(written))
     if metrics is not None:
         write_json(folder / METRICS, metrics)
     write_bytes(folder / CARD, classifier_card(written, metrics).encode())

@@ -220,8 +220,8 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
-    write_bytes(folder / WEIGHTS, data, durable=True)
-    write_json(folder / CONFIG, asdict(written), durable=True)
+    write_bytes(folder / WEIGHTS, data)
+    write_json(folder / CONFIG, asdict(written))
     write_bytes(folder / CARD, model_card(written).encode())
     return written
 

@@ -51,7 +51,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     remove_output(partial)
     partial.mkdir()
     data = dump_safetensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
-    write_bytes(partial / TENSORS, data, durable=True)
+    write_bytes(partial / TENSORS, data)
     facts: dict[str, Any] = {
         "step": checkpoint.step,
         "images": checkpoint.images,
@@ -59,7 +59,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
         "numbers": checkpoint.numbers,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    write_json(partial / STATE, facts, durable=True)
+    write_json(partial / STATE, facts)
     publish_folder(partial, final)
     for old in checkpoints(run)[:-KEPT]:
         remove_output(old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Protocol, TextIO
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.storage.durable import whole_lines
 from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.weights import find_model, read_config as read_model_config
@@ -162,9 +164,9 @@ class RunLog:
         """Keep the lines up to a checkpoint."""
         if self._handle is not None:
             self._handle.close()
-        lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["images"] <= images]
-        write_bytes(self._path, "".join(kept).encode())
+        lines = whole_lines(self._path, _is_reading)
+        kept = [line for line in lines if json.loads(line)["images"] <= images]
+        write_bytes(self._path, "".join(f"{line}\n" for line in kept).encode())
         self._handle = self._path.open("a")
 
     def write(self, images: int, facts: Mapping[str, Any]) -> None:
@@ -179,6 +181,11 @@ class RunLog:
                 if isinstance(value, int | float):
                     self._board.add_scalar(name, value, images)
 
+    def sync(self) -> None:
+        """Wait until the disk has every line, before a checkpoint makes them final."""
+        if self._handle is not None:
+            os.fsync(self._handle.fileno())
+
     def __enter__(self) -> RunLog:
         return self
 
@@ -188,6 +195,13 @@ class RunLog:
             self._handle = None
         if self._board is not None:
             self._board.close()
+
+
+def _is_reading(line: str) -> bool:
+    try:
+        return type(json.loads(line)["images"]) is int
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def _open_board(folder: Path, images: int) -> Any:
