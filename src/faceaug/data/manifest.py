@@ -19,6 +19,7 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.storage.durable import Tally, whole_lines
 from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
+from faceaug.storage.schema import parse_json
 
 METADATA = "metadata.csv"
 DATASET = "dataset.json"
@@ -76,7 +77,7 @@ class ManifestWriter:
         self._partial = folder / (METADATA + PARTIAL)
         columns = len(COLUMNS) + len(requested)
         whole = whole_lines(self._partial, lambda line: _is_whole(line, columns))
-        self._lines: list[list[str] | str] = [json.loads(line) for line in whole]
+        self._lines: list[list[str] | str] = [parse_json(line) for line in whole]
         self.done = len(self._lines)
         self.problems = [line for line in self._lines if isinstance(line, str)]
         self.damaged = [k for k, line in enumerate(self._lines) if not self._is_there(line)]
@@ -115,8 +116,8 @@ class ManifestWriter:
 
 def _is_whole(line: str, columns: int) -> bool:
     try:
-        cells = json.loads(line)
-    except (ValueError, RecursionError):
+        cells = parse_json(line)
+    except ValueError:
         return False
     if isinstance(cells, str):
         return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, PARTITIONS, Annotations, unknown
 from faceaug.data.tables import read_text, text_lines
 from faceaug.errors import AnnotationError, printable, some
+from faceaug.storage.schema import parse_json
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl")
 _PARTITION_NAMES = PARTITIONS | {"validation": 1, "valid": 1}
@@ -42,7 +42,7 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
     text = read_text(path)
     try:
         rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
-    except (csv.Error, ValueError, RecursionError) as error:
+    except (csv.Error, ValueError) as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
@@ -78,7 +78,7 @@ def _json_rows(text: str) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(text_lines(text), start=1):
         if line.strip():
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is not a JSON object")
             rows.append({key: value for key, value in row.items() if value is not None})

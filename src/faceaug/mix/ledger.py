@@ -11,6 +11,7 @@ from typing import Any
 from faceaug.data.manifest import COLUMNS, METADATA, csv_text
 from faceaug.storage.durable import Tally, whole_lines
 from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
+from faceaug.storage.schema import parse_json
 
 FRAMINGS = ("cropped", "padded", "reduced", "enlarged")  # what a frame does to a picture
 
@@ -54,7 +55,7 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._partial = folder / (METADATA + PARTIAL)
-        self.items = [_item(json.loads(line)) for line in whole_lines(self._partial, _is_whole)]
+        self.items = [_item(parse_json(line)) for line in whole_lines(self._partial, _is_whole)]
         self.damaged = self._find_damaged()
         self._tally = Tally(self._partial, map(_text, self.items))
 
@@ -118,8 +119,8 @@ def _item(cells: list[Any]) -> Written:
 
 def _is_whole(line: str) -> bool:
     try:
-        item = _item(json.loads(line))
-    except (ValueError, TypeError, RecursionError):
+        item = _item(parse_json(line))
+    except (ValueError, TypeError):
         return False
     texts = (item.file, item.sha256, item.line, item.problem, item.framed, item.digest)
     whole = type(item.index) is int and all(type(word) is int for word in item.hashes)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.storage.schema import parse_json
 
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
@@ -227,7 +228,7 @@ def _short(value: object) -> str:
 
 def _read_marker(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"{printable(path)}: not a readable run file ({error}); choose another folder, or remove this one first"

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from faceaug.storage.schema import parse_json
+
 Record: TypeAlias = dict[str, Any]
 TEMPORARY = "/temporary/"
 SET_ASIDE = "/set-aside/"
@@ -27,10 +29,10 @@ def encode_record(record: Record) -> bytes:
 def decode_record(line: bytes) -> Record | None:
     """The record of a whole line; None for one that is torn or damaged."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
         claimed = record.pop("sum")
         whole = line.endswith(b"\n") and claimed == _checksum(json.dumps(record, sort_keys=True))
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         return None
     return record if whole else None
 

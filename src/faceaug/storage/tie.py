@@ -7,7 +7,6 @@ some of its files. A state inside its folder goes where the folder goes and need
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import stat
@@ -19,6 +18,7 @@ from typing import Any
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import write_json
 from faceaug.storage.identity import digest_of, facts_of
+from faceaug.storage.schema import parse_json
 from faceaug.storage.walk import File
 
 TIE = "folder.json"
@@ -119,10 +119,10 @@ def _neighbours(root: Path) -> list[Path]:
 def _read_tie(state: Path) -> dict[str, Any]:
     """The tie of a state; empty for a state of version 0.1.0, which had none, and for what is no tie."""
     try:
-        tie = json.loads((state / TIE).read_bytes())
+        tie = parse_json((state / TIE).read_bytes())
         files = tie["files"]
         whole = isinstance(tie["id"], str) and type(tie["device"]) is type(tie["inode"]) is int
         fit = all(isinstance(n, str) and type(s) is int and isinstance(d, str) and "\0" not in n for n, s, d in files)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return tie if whole and fit else {}

@@ -35,6 +35,7 @@ from faceaug.storage.files import (
     write_bytes,
 )
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.schema import parse_json
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -200,7 +201,7 @@ def _row(source: Faces, name: str, k: int, digest: str) -> Row:
 def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -> int:
     spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
     path = folder / _SHARDS
-    known = [json.loads(line) for line in whole_lines(path, _is_shard)]
+    known = [parse_json(line) for line in whole_lines(path, _is_shard)]
     whole = {name: digest for name, digest in known if has_digest(folder / name, digest)}
     missing = [(k, span) for k, span in enumerate(spans) if f"{k:06d}.tar" not in whole]
     done = count - sum(len(span) for _, span in missing)
@@ -222,8 +223,8 @@ def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -
 
 def _is_shard(line: str) -> bool:
     try:
-        name, digest = json.loads(line)
-    except (ValueError, TypeError, RecursionError):
+        name, digest = parse_json(line)
+    except (ValueError, TypeError):
         return False
     return isinstance(name, str) and "\0" not in name and isinstance(digest, str)
 
