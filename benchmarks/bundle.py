@@ -4,13 +4,14 @@
 
 Writes the newest checkpoint as a model folder, or the model itself where RUN is one (a blend), measures it with
 `faceaug evaluate` on 10,000 faces against the training rows and against the validation rows, and writes the figures
-into `metrics.json` and the card. Prints the SHA-256 of the weights, which belongs into
+into `metrics.json` and the card. Prints the SHA-256 of config.json, which belongs into
 ``faceaug.synthesize.weights.BUNDLED``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from machine import facts
 from faceaug.evaluate import evaluate_source
 from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.config import ModelConfig
-from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, load_model, save_model
+from faceaug.synthesize.weights import BUNDLED_FOLDER, CARD, CONFIG, load_model, save_model
 from faceaug.train.checkpoint import checkpoints
 from faceaug.train.export import export_model
 
@@ -57,7 +58,8 @@ def main() -> None:
     del metrics["folder"], metrics["unreadable"]  # where it lay, and what was left out of it, concern nobody
     (out / METRICS).write_text(json.dumps(metrics | {"machine": facts("torch")["machine"]}, indent=2) + "\n", "utf-8")
     (out / CARD).write_text(model_card(config, metrics), "utf-8")
-    print(json.dumps({"name": options.name, "sha256": config.sha256, "figures": metrics["figures"][0]}))
+    pin = hashlib.sha256((out / CONFIG).read_bytes()).hexdigest()
+    print(json.dumps({"name": options.name, "sha256": pin, "figures": metrics["figures"][0]}))
 
 
 def _rename(source: Path, out: Path, name: str) -> ModelConfig:

@@ -214,11 +214,11 @@ class TestCommands:
         command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
         write, written = blocks.write_bytes, []
 
-        def stop(path: Path, data: bytes) -> None:
+        def stop(path: Path, data: bytes, *, durable: bool) -> None:
             if len(written) == 30:
                 raise KeyboardInterrupt
             written.append(path)
-            write(path, data)
+            write(path, data, durable=durable)
 
         with monkeypatch.context() as patch:
             patch.setattr(blocks, "write_bytes", stop)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.data import folder as folder_module
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.errors import AnnotationError, ArgumentError, FaceAugError, RefusedError
+from faceaug.storage import walk
 from tests.clean.zoo import age_folders, celeba, contents, good, jpeg, messy, names, tree, write
 from tests.conftest import picture
 
@@ -268,7 +268,7 @@ def test_the_report_does_not_depend_on_the_order_of_files_nor_on_workers(
             random.Random(seed).shuffle(entries)
             return entries
 
-        monkeypatch.setattr(folder_module.os, "scandir", shuffled)
+        monkeypatch.setattr(walk.os, "scandir", shuffled)
         assert json.dumps(clean_folder(folder, dry_run=True).to_json()) == expected
 
 

@@ -253,3 +253,47 @@ def test_rows_of_metadata_do_not_hold_back_duplicates_from_a_copy(tmp_path: Path
     report = clean_folder(root, CleanPolicy(near=False), out=tmp_path / "out", workers=0)
     assert [(entry.name, entry.keeper) for entry in report.set_aside] == [("a.jpg", "f.jpg")]
     assert (tmp_path / "out" / "metadata.csv").read_text() == "file_name,partition\nf.jpg,test\n"
+
+
+def test_a_name_of_the_longest_kind_is_copied(tmp_path: Path) -> None:
+    for k in range(4):
+        write(tmp_path / "faces" / f"{k}.jpg", jpeg(k))
+    longest = "y" * 251 + ".jpg"
+    write(tmp_path / "faces" / longest, jpeg(9))
+    clean_folder(tmp_path / "faces", out=tmp_path / "out")
+    assert (tmp_path / "out" / longest).read_bytes() == jpeg(9)
+
+
+def test_names_that_the_disk_takes_for_one_are_told_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k, name in enumerate(["A.jpg", "a.jpg", "b.jpg"]):
+        write(tmp_path / "faces" / name, jpeg(k))
+    monkeypatch.setattr("faceaug.storage.names._Probe.merges", lambda *_: True)
+    with pytest.raises(RefusedError, match=r"A\.jpg and a\.jpg would be one.*Nothing was written"):
+        clean_folder(tmp_path / "faces", out=tmp_path / "out")
+    assert os.listdir(tmp_path) == ["faces"]
+
+
+def test_a_disk_that_keeps_no_modes_and_cuts_times_takes_a_copy_and_continues_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(5):
+        write(tmp_path / "faces" / f"{k}.jpg", jpeg(k))
+    real = os.utime
+
+    def no_modes(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    def cut(path: Path, ns: tuple[int, int]) -> None:
+        real(path, ns=(ns[0], ns[1] - ns[1] % (2 * 10**9)))
+
+    monkeypatch.setattr("faceaug.storage.files.os.chmod", no_modes)
+    monkeypatch.setattr("faceaug.storage.files.os.utime", cut)
+    assert build_flat(tmp_path).earlier == 0
+    assert build_flat(tmp_path).earlier == 5
+
+
+def build_flat(place: Path) -> Any:
+    listing = list_folder(place / "faces")
+    return build_copy(listing, plan_copy(listing, []), place / "out")

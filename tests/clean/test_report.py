@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder
 from faceaug.clean.conflicts import conflicts_csv, propose
@@ -17,6 +18,7 @@ from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Thresho
 from faceaug.clean.verify import PairEvidence
 from faceaug.data.annotations import ATTRIBUTES, unknown
 from faceaug.reports.gallery import Bars, Group, Shown, bars_svg, groups_html
+from faceaug.reports.shell import table_cell
 from tests.clean.tables import write_tables
 from tests.clean.zoo import good, jpeg, messy, write
 
@@ -177,3 +179,21 @@ def test_conflicts_are_written_where_there_are_some(tmp_path: Path) -> None:
         "identity",
         *(ATTRIBUTES[k] for k in np.flatnonzero([1, 0, 1] + [0] * 37)),
     }
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\uff1d"])
+def test_no_cell_of_a_table_is_computed_by_a_spreadsheet(tmp_path: Path, first: str) -> None:
+    for k in range(6):
+        write(tmp_path / "faces" / f"{k}.jpg", jpeg(k))
+    odd = f"{first}cmd('x').jpg"
+    write(tmp_path / "faces" / odd, jpeg(0))
+    report = clean_folder(tmp_path / "faces", dry_run=True)
+    assert report.byte_duplicates == 1
+    rows = list(csv.DictReader(io.StringIO(report.to_csv().decode())))
+    assert any(f"'{odd}" in row.values() for row in rows)
+    assert not any(cell.startswith(first) for row in rows for cell in row.values())
+
+
+def test_numbers_in_a_table_stay_numbers() -> None:
+    cells = [-0.5, "-1", "+2.5e-3", "-1+1", "plain", None, ""]
+    assert [table_cell(cell) for cell in cells] == [-0.5, "-1", "+2.5e-3", "'-1+1", "plain", None, ""]

@@ -404,3 +404,9 @@ def test_real_faces_are_joined_to_their_rows(celeba200: Path) -> None:
         FaceFolder(celeba200 / "img_align_celeba").annotations.identity.tolist() == folder.annotations.identity.tolist()
     )
     assert len(pickle.dumps(folder)) < 1_500_000
+
+
+def test_a_folder_whose_name_ends_like_a_file_being_written_is_a_folder_of_pictures(tmp_path: Path) -> None:
+    put(tmp_path / "faces.partial", "a.partial/1.png", "2.png", ".4.partial/5.png")
+    (tmp_path / "faces.partial" / "3.png.partial").write_bytes(b"half")
+    assert FaceFolder(tmp_path / "faces.partial").names == ("2.png", "a.partial/1.png")

@@ -234,3 +234,76 @@ def test_a_process_that_is_killed_leaves_a_folder_that_the_next_run_completes(
     assert contents(folder) == everything
     undo_clean(folder, all_runs=True)
     assert tree(folder) == before
+
+
+class Elsewhere(Failing):
+    """Set-aside files lie on another file system: they are copied."""
+
+    def __init__(self, at: int, fail: Callable[[], None], *, after: bool) -> None:
+        super().__init__(at, fail, after=after)
+        self.copy = self._failing(Disk().copy, at, fail, after)  # type: ignore[method-assign]
+        self.link = self._failing(self._no_link, at, fail, after)  # type: ignore[method-assign]
+
+    def _no_link(self, start: Path, end: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system", str(start))
+
+
+@pytest.mark.parametrize("verb", ["clean", "undo"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_crash_at_any_call_of_a_move_to_another_file_system_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, verb: str
+) -> None:
+    monkeypatch.setattr("faceaug.storage.journal.GROUP", 2)
+    for k in count(1):
+        folder = small_mess(tmp_path / str(k))
+        before, everything = tree(folder), set(contents(folder))
+        disk = Elsewhere(k, crash, after=after)
+        if verb == "undo":
+            clean_folder(folder, ANY_SHARE)
+        with_disk(monkeypatch, disk)
+        with suppress(Crash):
+            clean_folder(folder, ANY_SHARE) if verb == "clean" else undo_clean(folder)
+        assert set(contents(folder)) >= everything, k
+        with_disk(monkeypatch, Elsewhere(0, crash, after=False))
+        if verb == "clean":
+            clean_folder(folder, ANY_SHARE)
+            assert sorted(os.listdir(folder / "img_align_celeba")) == [f"{n:06d}.jpg" for n in (1, 2, 3, 4)], k
+        with suppress(RefusedError):  # nothing to undo: the crash came after the last record
+            undo_clean(folder, all_runs=True)
+        assert tree(folder) == before, k
+        with_disk(monkeypatch, None)
+        if not disk.fired:
+            assert k > 25
+            break
+
+
+def test_a_crash_between_the_held_name_and_the_rename_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without hard links and without a rename that cannot overwrite, an empty file holds the name for a moment."""
+
+    class Plain(Disk):
+        def link(self, start: Path, end: Path) -> None:
+            raise PermissionError(errno.EPERM, "no hard links", str(start))
+
+    def missing(start: Path, end: Path) -> None:
+        raise OSError(errno.ENOSYS, "no renameat2")
+
+    def crashing(start: Path, end: Path) -> None:
+        raise Crash
+
+    for verb in ("clean", "undo"):
+        folder = small_mess(tmp_path / verb)
+        before = tree(folder)
+        if verb == "undo":
+            clean_folder(folder, ANY_SHARE)
+        with monkeypatch.context() as patch:
+            with_disk(patch, Plain())
+            patch.setattr("faceaug.storage.disk._rename_noreplace", missing)
+            patch.setattr("faceaug.storage.disk.os.replace", crashing)
+            with pytest.raises(Crash):
+                clean_folder(folder, ANY_SHARE) if verb == "clean" else undo_clean(folder)
+        if verb == "clean":
+            clean_folder(folder, ANY_SHARE)
+        assert undo_clean(folder, all_runs=True).left == ()
+        assert tree(folder) == before, verb

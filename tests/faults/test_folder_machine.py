@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from benchmarks.reliability import folders, kill, pictures, power
+from benchmarks.reliability import disks, folders, kill, pictures, power
 
 
 def test_no_folder_and_no_user_breaks_an_invariant() -> None:
@@ -20,6 +20,15 @@ def test_no_folder_and_no_user_breaks_an_invariant() -> None:
 def test_no_power_cut_takes_a_file_or_its_name() -> None:
     found = power.measure(10, seed=1)
     assert found["n"] > 200
+    assert found["failed"] == []
+
+
+def test_no_file_is_forgotten_on_a_disk_that_numbers_files_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disks, "kinds", lambda: ({"copied": disks.Copied}, []))
+    found = disks.measure(8, 1, tmp_path)
+    assert found["disks"]["copied"]["happened"]["clean crashed"] > 3
     assert found["failed"] == []
 
 

@@ -154,7 +154,7 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
     out = tmp_path / "out"
     written = 0
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes, *, durable: bool) -> None:
         nonlocal written
         if written == stop:
             path.with_name(path.name + ".partial").write_bytes(data[:10])
@@ -167,11 +167,12 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out)
     assert not (out / "metadata.csv").exists()
-    seen: list[tuple[int, int]] = []
-    report = dataset.save(out, progress=lambda _, done, total, __: seen.append((done, total)))
+    seen: list[tuple[str, int, int, str]] = []
+    report = dataset.save(out, progress=lambda *step: seen.append(step))
     assert report.sizes == tuple(dataset.sizes())
-    assert seen[0][0] > 0, "what was written before the interruption is not counted again"
-    assert all(done == total for done, total in seen[-1:])
+    written_now = [words for phase, _, _, words in seen if phase == "writing"]
+    assert ("pictures" in written_now) == (stop < 84), "the 84 real and augmented items are one block"
+    assert seen[-1][1] == seen[-1][2]
     assert content(out) == content(saved)
 
 

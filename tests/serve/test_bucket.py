@@ -42,8 +42,29 @@ def test_another_model_than_the_one_agreed_on_is_refused(bucket: str) -> None:
     data = bytearray(fsspec.filesystem("memory").cat("/bucket/faces/model.safetensors"))
     data[-1] ^= 1
     fsspec.filesystem("memory").pipe("/bucket/faces/model.safetensors", bytes(data))
-    with pytest.raises(WeightsError, match=hashlib.sha256(data).hexdigest()):
+    with pytest.raises(WeightsError, match="memory://bucket/faces/model.safetensors: damaged or altered"):
         fetch_from_bucket(bucket, sha256=HASH)
+
+
+def test_a_model_whose_config_was_changed_is_refused(bucket: str) -> None:
+    store = fsspec.filesystem("memory")
+    config = json.loads(store.cat("/bucket/faces/config.json"))
+    for change in (
+        {"license": "CC0-1.0"},
+        {"latent": "uniform"},
+        {"name": "another"},
+        {"license": 7},
+        {"crop": "none"},
+    ):
+        store.pipe("/bucket/faces/config.json", json.dumps(config | change).encode())
+        with pytest.raises(WeightsError, match="memory://bucket/faces/config.json: SHA-256 is"):
+            fetch_from_bucket(bucket, sha256=HASH)
+
+
+def test_a_hash_of_the_weights_alone_is_refused_with_the_one_to_give(bucket: str) -> None:
+    weights = hashlib.sha256(fsspec.filesystem("memory").cat("/bucket/faces/model.safetensors")).hexdigest()
+    with pytest.raises(WeightsError, match=f"of model.safetensors alone.*{HASH}"):
+        fetch_from_bucket(bucket, sha256=weights)
 
 
 def test_a_bucket_needs_a_hash_and_the_files(bucket: str) -> None:
@@ -143,7 +164,7 @@ def test_a_model_changed_in_the_bucket_makes_no_faces(storage: Storage, tmp_path
         assert json.loads(body)["error"] == "the faces could not be made; the server's log says why"
         assert b"gs:" not in body
         log = function.log.read_text()
-        assert ("altered, or another model" if change == "weights" else "the config asks for") in log
+        assert ("damaged or altered" if change == "weights" else "altered, or another model") in log
         if change == "weights":  # the right one is back: no restart is needed
             storage.upload("models/mine/model.safetensors", (folder / "model.safetensors").read_bytes())
             assert fetch(f"{function.url}?seed=1")[0] == 200

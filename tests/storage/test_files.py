@@ -55,7 +55,7 @@ def test_a_failure_leaves_the_old_content_and_no_partial_file(
 
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(type(error)):
-        write_bytes(path, b"new", durable=True)
+        write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.bin"]
 

@@ -17,7 +17,7 @@ from faceaug.storage.disk import Disk
 from faceaug.storage.journal import Journal, Move, Outcome, open_journal, read_journal
 from faceaug.storage.moves import Step, encode_record, order_steps, read_history
 from faceaug.storage.walk import File, list_folder
-from tests.clean.zoo import age_folders, contents, messy, tree, write
+from tests.clean.zoo import OLD, age_folders, contents, messy, tree, write
 
 
 def files(folder: Path, names: Iterable[str]) -> Path:
@@ -161,11 +161,17 @@ def test_without_hard_links_files_are_renamed_and_nothing_is_overwritten(
     assert tree(folder) == before
 
 
-def test_a_copy_across_file_systems_is_refused(tmp_path: Path) -> None:
+def test_a_file_on_another_file_system_is_copied_and_comes_back(tmp_path: Path) -> None:
     folder = files(tmp_path / "f", "ab")
+    (folder / "a").chmod(0o640)
+    age_folders(folder)
     before = tree(folder)
-    with pytest.raises(RefusedError, match="another file system"):
-        perform(folder, {"a": None}, NoLinks(errno.EXDEV))
+    perform(folder, {"a": None}, NoLinks(errno.EXDEV))
+    kept = folder / ".faceaug" / "set-aside" / "0001" / "a"
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns, kept.stat().st_mode & 0o777) == (b"a", OLD, 0o640)
+    assert read(folder) == {"b": "b"}
+    with open_journal(folder, beside=False, purpose="test", disk=NoLinks(errno.EXDEV)) as journal:
+        assert journal.undo().restored == 1
     assert tree(folder) == before
 
 
@@ -192,6 +198,15 @@ def test_something_else_in_the_place_of_the_state_is_refused(tmp_path: Path) -> 
     (folder / ".faceaug").symlink_to(tmp_path)
     with pytest.raises(RefusedError, match="in the way"):
         perform(folder, {"a": None})
+
+
+def test_a_journal_that_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "ab")
+    (folder / ".faceaug").mkdir()
+    os.mkfifo(folder / ".faceaug" / "journal.jsonl")
+    with pytest.raises(RefusedError, match="not a regular file"):
+        perform(folder, {"a": None})
+    assert read(folder) == {"a": "a", "b": "b"}
 
 
 def test_a_second_run_is_refused_at_once_and_names_the_first(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import difflib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -22,6 +21,7 @@ from faceaug.augment.torchvision import TorchvisionStep, is_v2
 from faceaug.augment.transform import Key, Params, Transform, checked_key, first_sides, slot_name
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
+from faceaug.storage.schema import parse_json
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Compose(Transform):
             ArgumentError: not JSON, or an unknown name or option; the message lists the valid ones.
         """
         try:
-            recipe = json.loads(text)
+            recipe = parse_json(text)
         except ValueError as error:
             raise ArgumentError(f"the recipe is not JSON ({error})") from error
         return build(recipe)

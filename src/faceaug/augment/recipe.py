@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from faceaug.augment.transform import Params, Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist
 from faceaug.draws import Dice, check_seed
 from faceaug.errors import ArgumentError, printable
+from faceaug.storage.schema import parse_json
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def load_recipe(path: Path | str) -> Compose:
     path = Path(path)
     try:
         text = path.read_text("utf-8")
-        recipe = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        recipe = parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ArgumentError(f"{printable(path)}: the recipe cannot be read ({error.strerror})") from error
     except ValueError as error:  # UnicodeDecodeError, JSONDecodeError and TOMLDecodeError alike

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
-from faceaug.clean.copy import MARKER, Link, build_copy, check_link, plan_copy
+from faceaug.clean.copy import MARKER, CopyReport, Link, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
@@ -144,9 +144,11 @@ def _perform(
         with explained_disk(root):
             record_clean(state, report.cleaned)
         return report
-    outcome = journal.apply(decision.plan, progress=progress)
-    earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
+    outcome = journal.apply(decision.plan, known=decision.known, progress=progress)
     left = {move.source.name: why for move, why in outcome.skipped}
+    if not outcome.moved and not outcome.earlier:
+        return report.without(left)
+    earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
     report = replace(report, page=_as_named(report.folder, folder / PAGE))
@@ -172,19 +174,24 @@ def _copy(
     progress: Progress,
 ) -> CleanReport:  # fmt: skip
     plan = plan_copy(scene.listing, decision.plan)
-    arguments = json.loads(json.dumps({"policy": asdict(policy)}))
-    made = build_copy(scene.listing, plan, out, link=link, arguments=arguments, progress=progress)
-    gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
+    report = decision.report
     folder = state_folder(out, beside=scene.layout in CLASS_FOLDERS) / "runs" / "copy"
-    report = replace(
-        decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone,
-        page=_as_named(str(out), folder / PAGE),
-    )  # fmt: skip
-    with explained(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_reports(folder, report, workers, progress)
-        run = {"command": "clean", "folder": str(scene.listing.root)}
-        finish_output(out, marker=MARKER, document={"run": run, "pictures": report.cleaned})
+
+    def finish(made: CopyReport) -> None:
+        nonlocal report
+        gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
+        report = replace(
+            decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone,
+            page=_as_named(str(out), folder / PAGE),
+        )  # fmt: skip
+        with explained(out):
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_reports(folder, report, workers, progress)
+            run = {"command": "clean", "folder": str(scene.listing.root)}
+            finish_output(out, marker=MARKER, document={"run": run, "pictures": report.cleaned})
+
+    arguments = json.loads(json.dumps({"policy": asdict(policy)}))
+    build_copy(scene.listing, plan, out, link=link, arguments=arguments, on_built=finish, progress=progress)
     return report
 
 

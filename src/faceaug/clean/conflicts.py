@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, Annotations
+from faceaug.reports.shell import table_cell
 
 _PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 _COLUMNS = ("keeper", "file", "stays", "field", "value", "proposal", "votes", "of")
@@ -55,7 +56,8 @@ def conflicts_csv(proposals: Iterable[Proposal]) -> bytes:
     for entry in proposals:
         for k, (name, value) in enumerate(entry.values):
             stays = "no" if k else "yes"
-            writer.writerow((entry.keeper, name, stays, entry.field, value, entry.proposal, entry.votes, entry.of))
+            row = (entry.keeper, name, stays, entry.field, value, entry.proposal, entry.votes, entry.of)
+            writer.writerow(map(table_cell, row))
     return page.getvalue().encode("utf-8", "surrogateescape")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
@@ -19,14 +19,27 @@ from faceaug.data.tables import Table
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.storage.files import check_free_space, copy_file, explained, prepare_output, remove_output, write_bytes
+from faceaug.storage.durable import GroupSync
+from faceaug.storage.files import (
+    OUTPUT_LOCK,
+    check_free_space,
+    copy_file,
+    explained,
+    is_continued,
+    remove_output,
+    write_bytes,
+)
+from faceaug.storage.identity import digest_of, same_time
+from faceaug.storage.locks import claimed_output
 from faceaug.storage.moves import Move
+from faceaug.storage.names import check_names
 from faceaug.storage.walk import File, Listing, list_folder
 
 Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
 MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+_GROUP = 4096  # files that are synced together
 _MARGIN = 16 << 20  # bytes for tables, reports and folders
 
 
@@ -132,11 +145,12 @@ def build_copy(
     link: Link = "copy",
     arguments: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
+    on_built: Callable[[CopyReport], None] = lambda _: None,
 ) -> CopyReport:
-    """Write a cleaned copy. Call ``faceaug.storage.files.finish_output`` after the reports to mark it complete.
+    """Write a cleaned copy. ``on_built`` has to call ``faceaug.storage.files.finish_output`` to mark it complete.
 
-    A run that was stopped is continued: what is there and the same stays. A file has its final name only when it is
-    complete.
+    A run that was stopped is continued: what is there with the same bytes stays. When this returns, the disk has all of
+    it.
 
     Args:
         listing: the folder; it is only read.
@@ -145,12 +159,14 @@ def build_copy(
         link: "copy" (content is shared where the file system can), or "hard" for hard links: no space, but whoever
             writes into a picture in the copy changes the original.
         arguments: of the command; a stopped run is continued only with the same ones.
+        on_built: called with the report while no other process may write there.
         progress: shows how many files are done.
 
     Raises:
         ArgumentError: ``link`` is neither.
-        RefusedError: nothing was written: ``out`` lies in the folder, holds something else or cannot be written; too
-            little space; hard links are not possible there.
+        RefusedError: nothing was written: ``out`` lies in the folder, holds something else, is being filled by another
+            process or cannot be written; too little space; hard links are not possible there; the file system cannot
+            hold a name, or takes two for one.
         FaceAugError: pictures changed since they were looked at; run again.
     """
     check_link(link)
@@ -158,23 +174,35 @@ def build_copy(
     identity = {"command": "clean", "folder": str(root.resolve()), "link": link} | dict(arguments or {})
     if link == "hard" and _device(out) != root.stat().st_dev:
         raise RefusedError(f"{printable(out)} is on another disk than {printable(root)}: use --link copy")
-    continued = prepare_output(out, inside=root, marker=MARKER, identity=identity)
-    if continued:
-        _refuse_strangers(out, plan)
-    elif link == "copy":
-        check_free_space(out, sum(file.size for file in plan.files.values()) + _MARGIN)
-    with explained(out):
-        earlier, changed = _write_files(root, plan, out, link, progress)
-        if changed:
-            raise FaceAugError(
-                f"{printable(root)}: {len(changed)} files changed while they were copied ({some(changed)}); run again"
-            )
-        for name, content in plan.tables.items():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(out / name, content)
-    _check(out, plan)
-    pictures = sum(file.is_picture for file in plan.files.values())
-    return CopyReport(str(out), pictures, len(plan.files) - pictures, earlier, plan.rows_left, plan.notes)
+    claim = claimed_output(out, inside=root, marker=MARKER, identity=identity, purpose="clean")
+    _check_names(root, plan, out, identity)
+    with claim as continued:
+        if continued:
+            _refuse_strangers(out, plan)
+        elif link == "copy":
+            check_free_space(out, sum(file.size for file in plan.files.values()) + _MARGIN)
+        with explained(out):
+            earlier, changed = _write_files(root, plan, out, link, progress)
+            if changed:
+                names = some(changed)
+                raise FaceAugError(
+                    f"{printable(root)}: {len(changed)} files changed while they were copied ({names}); run again"
+                )
+            for name, content in plan.tables.items():
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(out / name, content)
+        _check(out, plan)
+        pictures = sum(file.is_picture for file in plan.files.values())
+        report = CopyReport(str(out), pictures, len(plan.files) - pictures, earlier, plan.rows_left, plan.notes)
+        on_built(report)
+    return report
+
+
+def _check_names(root: Path, plan: CopyPlan, out: Path, identity: Mapping[str, Any]) -> None:
+    """Refuse names that ``out`` cannot hold, unless it is refused itself or another process is at work there."""
+    if not (out / OUTPUT_LOCK).is_file():
+        is_continued(out, inside=root, marker=MARKER, identity=dict(identity))
+        check_names(out, [*plan.files, *plan.tables, MARKER])
 
 
 def _device(out: Path) -> int:
@@ -242,21 +270,29 @@ def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
 def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Progress) -> tuple[int, list[str]]:
     earlier, changed = 0, []
     made: set[Path] = set()
-    with progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files") as phase:
-        for name, file in phase.over(plan.files.items()):
+    waiting: list[Path] = []
+    phase = progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files")
+    with GroupSync(out) as group, phase as shown:
+        for name, file in shown.over(plan.files.items()):
             target = out / name
+            waiting.append(target)
             if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             facts = _unchanged(root / file.name, file)
             if facts is None:
                 changed.append(file.name)
-            elif _is_there(target, facts, link):
+            elif _is_there(target, root / file.name, facts, link):
                 earlier += 1
             else:
                 _write_file(root / file.name, target, facts, link)
                 if _unchanged(root / file.name, file) is None:
                     changed.append(file.name)
+            if len(waiting) == _GROUP:
+                group.sync(waiting)
+                waiting.clear()
+        if not changed:
+            group.sync(waiting)
     return earlier, changed
 
 
@@ -280,16 +316,17 @@ def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -
 
 
 def _unchanged(path: Path, file: File) -> os.stat_result | None:
-    """The facts of a file if it is as it was listed."""
+    """The facts of a file if it is as it was listed. Its number is not compared: some disks change it at any time."""
     try:
         facts = path.lstat()
     except OSError:
         return None
-    same = (facts.st_ino, facts.st_size, facts.st_mtime_ns) == (file.inode, file.size, file.mtime_ns)
+    same = (facts.st_size, facts.st_mtime_ns) == (file.size, file.mtime_ns)
     return facts if same and stat.S_ISREG(facts.st_mode) else None
 
 
-def _is_there(target: Path, facts: os.stat_result, link: Link) -> bool:
+def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> bool:
+    """Whether an earlier run made a file. Its bytes decide: a power cut may leave the right size with other content."""
     try:
         found = target.lstat()
     except OSError:
@@ -298,7 +335,8 @@ def _is_there(target: Path, facts: os.stat_result, link: Link) -> bool:
         return True
     if link == "hard" and facts.st_nlink < 2:
         return False
-    return (found.st_size, found.st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+    alike = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
+    return alike and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
 
 
 def _check(out: Path, plan: CopyPlan) -> None:

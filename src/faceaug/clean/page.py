@@ -16,7 +16,7 @@ from faceaug.errors import printable
 from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.gallery import Group, Shown, bars_svg, groups_html
-from faceaug.reports.shell import html_page
+from faceaug.reports.shell import html_page, table_cell
 from faceaug.storage.state import state_folder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def report_csv(report: CleanReport) -> bytes:
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(_csv_rows(report))
+    writer.writerows(map(table_cell, row) for row in _csv_rows(report))
     return page.getvalue().encode("utf-8", "surrogateescape")
 
 

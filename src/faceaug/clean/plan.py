@@ -28,6 +28,8 @@ from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
 from faceaug.storage.walk import File, Listing, last_part, list_folder
 
+_KNOWN = 32  # files by which a state knows its folder
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
@@ -69,10 +71,12 @@ class Decision:
     Attributes:
         plan: the moves.
         report: the same in words, as if all of it had happened.
+        known: some of the files that stay, with their digests.
     """
 
     plan: tuple[Move, ...]
     report: CleanReport
+    known: tuple[File, ...] = ()
 
 
 def look(path: Path | str) -> Scene:
@@ -189,7 +193,11 @@ def _decide(
         leaks=leaks_of(duplicates, found),
         hashes=contents.hashes(),
     )
-    return Decision(tuple(_moves(files, kept, duplicates, damaged)), report)
+    moves = tuple(_moves(signatures, files, kept, duplicates, damaged))
+    leaving = {move.source.name for move in moves}
+    staying = [file for file in files if file.name not in leaving]
+    sample = staying[:: max(1, len(staying) // _KNOWN)]
+    return Decision(moves, report, tuple(_with_digest(file, signatures) for file in sample))
 
 
 def _rows_of_metadata(listing: Listing) -> Iterator[str]:
@@ -337,16 +345,25 @@ def _rows_without_file(scene: Scene, renames: list[Rename], gone: set[str]) -> d
     return {table.path.name: int((match_names(table.names, present)[0] < 0).sum()) for table in scene.tables}
 
 
+def _with_digest(file: File, signatures: dict[str, Signature]) -> File:
+    return replace(file, digest=signatures[file.name].content)
+
+
 def _moves(
+    signatures: dict[str, Signature],
     files: Sequence[File],
     renames: list[Rename],
     duplicates: list[Duplicate],
     damaged: list[tuple[File, str]],
 ) -> Iterator[Move]:
-    by_name = {file.name: file for file in files}
+    seen = {file.name: file for file in files}
+
+    def read(file: File) -> File:
+        return _with_digest(file, signatures)
+
     for file, problem in damaged:
-        yield Move(file, None, problem)
+        yield Move(read(file), None, problem)
     for duplicate in duplicates:
-        yield Move(duplicate.copy.file, None, duplicate.tier, duplicate.keeper.file)
+        yield Move(read(duplicate.copy.file), None, duplicate.tier, read(duplicate.keeper.file))
     for rename in renames:
-        yield Move(by_name[rename.old], rename.new, "repaired name")
+        yield Move(read(seen[rename.old]), rename.new, "repaired name")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.presentation import Fact, Presentation, html_table
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.reports.shell import grid, html_image, html_page
+from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model
@@ -132,21 +134,24 @@ class _Story:
         faces = SyntheticFaceSource(seed=self.seed).pictures(0, FACES)
         encoded = [encode_jpeg(face) for face in faces]
         names = [f"{k:06d}.jpg" for k in range(1, FACES + 1)]
+        put = partial(write_bytes, durable=False)
         table = "".join(f"{name} 0\n" for name in names)
-        write_bytes(folder / "list_eval_partition.txt", table.encode())
+        put(folder / "list_eval_partition.txt", table.encode())
         order = permutation(FACES, self.seed, slot="demo/mess").tolist()
         lost = set(order[:_LOST_DIGIT])
         for k, (name, data) in enumerate(zip(names, encoded, strict=True)):
             # Only numbers without a repeated digit at the lost place: some names then fit one number, some several.
-            write_bytes(pictures / (name[1:] if k in lost else name), data)
+            put(pictures / (name[1:] if k in lost else name), data)
         rest = order[_LOST_DIGIT:]
         for k in rest[:_COPIES]:
-            write_bytes(pictures / names[k].replace(".jpg", " (1).jpg"), encoded[k])
+            put(pictures / names[k].replace(".jpg", " (1).jpg"), encoded[k])
         for k in rest[_COPIES : _COPIES + _REENCODED]:
-            write_bytes(pictures / names[k].replace(".jpg", "-copy.png"), encode_png(read_image(pictures / names[k])))
-        write_bytes(pictures / "cut off.jpg", encoded[0][: len(encoded[0]) // 2])
-        write_bytes(pictures / "empty.jpg", b"")
-        write_bytes(pictures / "not a picture.jpg", b"<html>404 not found</html>")
+            put(pictures / names[k].replace(".jpg", "-copy.png"), encode_png(read_image(pictures / names[k])))
+        put(pictures / "cut off.jpg", encoded[0][: len(encoded[0]) // 2])
+        put(pictures / "empty.jpg", b"")
+        put(pictures / "not a picture.jpg", b"<html>404 not found</html>")
+        with GroupSync(folder) as group:
+            group.sync(path for path in (folder / "list_eval_partition.txt", *pictures.iterdir()))
         return folder, faces
 
     def _write_pages(self, mess: Path, faces: list[Image8], cleaned: CleanReport, expanded: ExpandReport) -> None:

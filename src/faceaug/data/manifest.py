@@ -17,7 +17,9 @@ import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
-from faceaug.storage.files import PARTIAL, remove_output, write_bytes
+from faceaug.storage.durable import Tally, whole_lines
+from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
+from faceaug.storage.schema import parse_json
 
 METADATA = "metadata.csv"
 DATASET = "dataset.json"
@@ -57,7 +59,7 @@ class Row:
 class ManifestWriter:
     """Collects the rows of a folder that is being filled, so that an interrupted run goes on where it stopped.
 
-    Rows are appended to ``metadata.csv.partial`` (a line of JSON each) after their file is complete; ``finish`` turns
+    Rows are appended to ``metadata.csv.partial`` (a line of JSON each) once the disk has their file; ``finish`` turns
     them into ``metadata.csv``. Items are handed in in order, with a row or with the reason why there is none.
 
     Args:
@@ -67,16 +69,19 @@ class ManifestWriter:
     Attributes:
         done: items already handled, by this run or the one before.
         problems: the reasons, in order.
+        damaged: numbers of the items of the run before whose file is not as it was written.
     """
 
     def __init__(self, folder: Path, *, requested: tuple[str, ...] = ()) -> None:
         self._folder, self._requested = folder, requested
         self._partial = folder / (METADATA + PARTIAL)
-        self._lines = self._read_back()
+        columns = len(COLUMNS) + len(requested)
+        whole = whole_lines(self._partial, lambda line: _is_whole(line, columns))
+        self._lines: list[list[str] | str] = [parse_json(line) for line in whole]
         self.done = len(self._lines)
         self.problems = [line for line in self._lines if isinstance(line, str)]
-        write_bytes(self._partial, "".join(json.dumps(line) + "\n" for line in self._lines).encode())
-        self._handle = self._partial.open("a", encoding="utf-8")
+        self.damaged = [k for k, line in enumerate(self._lines) if not self._is_there(line)]
+        self._tally = Tally(self._partial, (f"{line}\n" for line in whole))
 
     def add(self, row: Row | str) -> None:
         """Take the row of the next item, or the reason why it has no file."""
@@ -85,35 +90,39 @@ class ManifestWriter:
             self.problems.append(line)
         self._lines.append(line)
         self.done += 1
-        self._handle.write(json.dumps(line) + "\n")
+        self._tally.add([json.dumps(line) + "\n"], [] if isinstance(row, str) else [self._folder / row.file_name])
 
-    def flush(self) -> None:
-        """Hand the rows to the system, so that they survive the process."""
-        self._handle.flush()
+    def repaired(self, number: int) -> None:
+        """Take the file of a damaged item, which was written again."""
+        self._tally.add([], [self._folder / self._lines[number][0]])
 
     def close(self) -> None:
         """Stop here; another writer may go on."""
-        self._handle.close()
+        self._tally.close()
 
     def finish(self) -> None:
-        """Write ``metadata.csv``, complete or absent, and drop the partial one."""
+        """Write ``metadata.csv`` once the disk has all files, and drop the partial one."""
         self.close()
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow((*COLUMNS, *(f"requested_{name}" for name in self._requested)))
         writer.writerows(line for line in self._lines if not isinstance(line, str))
-        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"), durable=True)
+        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"))
         remove_output(self._partial)
 
-    def _read_back(self) -> list[list[str] | str]:
-        """The complete lines of an interrupted run; a torn last line is as if it had never been begun."""
-        text = self._partial.read_text("utf-8") if self._partial.is_file() else ""
-        lines: list[list[str] | str] = []
-        for line in text.splitlines(keepends=True):
-            if not line.endswith("\n"):
-                break
-            lines.append(json.loads(line))
-        return lines
+    def _is_there(self, line: list[str] | str) -> bool:
+        return isinstance(line, str) or has_digest(self._folder / line[0], line[COLUMNS.index("sha256")])
+
+
+def _is_whole(line: str, columns: int) -> bool:
+    try:
+        cells = parse_json(line)
+    except ValueError:
+        return False
+    if isinstance(cells, str):
+        return True
+    fits = isinstance(cells, list) and len(cells) == columns
+    return fits and all(isinstance(cell, str) and "\0" not in cell for cell in cells)
 
 
 def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
 from faceaug.data.tables import read_text, text_lines
 from faceaug.errors import AnnotationError, printable, some
+from faceaug.storage.schema import parse_json
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that is there names the face
@@ -51,7 +51,7 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
         else:
             text = read_text(path)
             rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
-    except (csv.Error, ValueError, RecursionError) as error:
+    except (csv.Error, ValueError) as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
     named = picture_column(set().union(*rows)) if rows else "file_name"
     seen: set[str] = set()
@@ -119,7 +119,7 @@ def _json_rows(text: str) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(text_lines(text), start=1):
         if line.strip():
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is not a JSON object")
             rows.append({key: value for key, value in row.items() if value is not None})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from faceaug.data.folder import CELEBA_PICTURES
 from faceaug.errors import JournalError, printable
 from faceaug.storage.files import remove_output, write_json
 from faceaug.storage.moves import read_history
+from faceaug.storage.schema import parse_json
 from faceaug.storage.state import state_folder
 
 CLEANED = "clean.json"  # name of the note: in the state folder of a folder, or in a cleaned copy
@@ -42,7 +42,7 @@ def _pictures_when_clean(root: Path) -> int | None:
     state = state_folder(root, beside=False)
     for place in (state, root):
         try:
-            found = json.loads((place / CLEANED).read_bytes())
+            found = parse_json((place / CLEANED).read_bytes())
             if found["finished"] and found["run"]["command"] == "clean":
                 return int(found.get("pictures", UNKNOWN))
         except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's

@@ -15,6 +15,7 @@ from faceaug.evaluate.agreement import AttributeCheck
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 from faceaug.presentation import Fact, Presentation
+from faceaug.reports.shell import table_cell
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
 
@@ -201,7 +202,7 @@ class EvaluationReport(Presentation):
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: table_cell(value) for name, value in row.items()} for row in rows)
         return buffer.getvalue().encode("utf-8", "backslashreplace")
 
     def to_html(self) -> str:

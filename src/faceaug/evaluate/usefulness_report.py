@@ -11,6 +11,7 @@ from typing import Any
 
 from faceaug.evaluate.intervals import Estimate
 from faceaug.presentation import Fact, Presentation
+from faceaug.reports.shell import table_cell
 
 _COUNT = re.compile(r"(\d[\d,]*) faces")
 _FEW_SEEDS = 3
@@ -190,7 +191,7 @@ class UsefulnessReport(Presentation):
         for arm in self.arms:
             for one in arm.attributes:
                 cells = [e for f in figures for e in getattr(one, f).to_json().values()]
-                writer.writerow([arm.arm, one.attribute, one.shown, *cells])
+                writer.writerow(map(table_cell, [arm.arm, one.attribute, one.shown, *cells]))
         return buffer.getvalue().encode()
 
     def to_html(self) -> str:

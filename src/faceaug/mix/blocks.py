@@ -118,7 +118,7 @@ class Block:
 
 
 def write_block(block: Block) -> list[Written]:
-    """Write the files of a block; what was written, in the order of its items."""
+    """Write the files of a block, not yet durably; what was written, in the order of its items."""
     writer = _Shard(block) if block.shard else _Files(block)
     written, last = [], -1
     small: dict[int, Image8] = {}
@@ -139,7 +139,7 @@ def write_block(block: Block) -> list[Written]:
             small[len(written)] = _small(block.style, image, item)
         taken = writer.take(index, item, facts)
         written.append(replace(taken, framed=_framed(block.style.frame, image)) if origin == REAL else taken)
-    writer.close()
+    written = writer.close(written)
     for place, words in zip(small, hash_faces(list(small.values())).tolist(), strict=True):  # many at once: cheaper
         written[place] = replace(written[place], hashes=(words[0],))
     return written
@@ -175,13 +175,14 @@ class _Files:
         data = encode_item(item, style.format, _text(facts))
         label = int(item.target["label"])
         name = file_name(style, index, label, style.format)
-        write_bytes(Path(style.out) / name, data)
-        entry = Row(file_name=name, target=item.target, sha256=hashlib.sha256(data).hexdigest(), **facts)
-        named = _label_text(style, label)
-        return Written(index, csv_line(entry, label=named, requested=style.requested), digest=_digest(item, data))
+        write_bytes(Path(style.out) / name, data, durable=False)
+        digest = hashlib.sha256(data).hexdigest()
+        entry = Row(file_name=name, target=item.target, sha256=digest, **facts)
+        line = csv_line(entry, label=_label_text(style, label), requested=style.requested)
+        return Written(index, name, digest, line, digest=_digest(item, data))
 
-    def close(self) -> None:
-        pass
+    def close(self, written: list[Written]) -> list[Written]:
+        return written
 
 
 class _Shard:
@@ -201,9 +202,12 @@ class _Shard:
             self._tar.addfile(member, io.BytesIO(content))
         return Written(index, digest=_digest(item, data))
 
-    def close(self) -> None:
+    def close(self, written: list[Written]) -> list[Written]:
         self._tar.close()
-        write_bytes(self._path, self._buffer.getvalue())
+        data = self._buffer.getvalue()
+        write_bytes(self._path, data, durable=False)
+        digest = hashlib.sha256(data).hexdigest()
+        return [replace(item, file=self._path.name, sha256=digest) for item in written]
 
 
 def _digest(item: Item, data: bytes) -> str:

@@ -87,6 +87,15 @@ class RealFaces:
             return Named(str(self._source.root), {row: self._source.names[row] for row in rows})
         return self
 
+    def stamps(self, rows: Sequence[int]) -> list[tuple[int, int]]:
+        """(bytes, time of change in ns) of some pictures, (-1, -1) of a missing one; none where they are no files.
+
+        They tell whether a picture changed.
+        """
+        if not isinstance(self._source, FaceFolder):
+            return []
+        return [_stamp(self._source.path(row)) for row in rows]
+
     @property
     def are_files(self) -> bool:
         """Whether the pictures are files that every process can read."""
@@ -123,6 +132,14 @@ class RealFaces:
         places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _AREA_SAMPLE)).astype(int))
         sizes = [size for place in places.tolist() if (size := self.size(rows[place])) is not None]
         return float(np.mean([width * height for width, height in sizes])) if sizes else 0.0
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return -1, -1
+    return facts.st_size, facts.st_mtime_ns
 
 
 def to_image8(image: object, row: int) -> Image8:

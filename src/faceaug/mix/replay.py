@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item
 from faceaug.presentation import Fact, Presentation
 from faceaug.storage.files import explained, write_bytes
+from faceaug.storage.schema import parse_json
 from faceaug.synthesize.source import SyntheticFaceSource
 
 
@@ -109,7 +109,7 @@ def replay_row(
 def _run(home: Path) -> dict[str, Any]:
     path = home / DATASET
     try:
-        run = json.loads(read_bytes(path))["run"]
+        run = parse_json(read_bytes(path))["run"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArgumentError(f"{printable(path)}: not what faceaug expand writes ({error})") from error
     if not isinstance(run, dict) or run.get("command") != "expand":
@@ -150,7 +150,7 @@ def _original(row: dict[str, Any], run: dict[str, Any], faces: Path | str | None
 
 
 def _augmented(picture: Image8, row: dict[str, Any], run: dict[str, Any], recipe: Recipe | None) -> Image8:
-    operations = json.loads(row["operations"])
+    operations = parse_json(row["operations"])
     made = _recipe(run, recipe, picture).render(picture, operations)
     if not isinstance(made, np.ndarray):
         raise ArgumentError(f"{row['file_name']}: the recipe made no array of an array")
@@ -167,7 +167,7 @@ def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Tran
     if '"torchvision"' in run["recipe"]:
         raise ArgumentError("the recipe holds transforms of others, which only recipe= can bring")
     built = Compose.from_json(run["recipe"])
-    alone = json.loads(run["recipe"])["name"] != "Compose"
+    alone = parse_json(run["recipe"])["name"] != "Compose"
     return built.transforms[0] if alone else built
 
 

@@ -30,7 +30,8 @@ from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
@@ -71,8 +72,8 @@ def save_dataset(
     began, shown = time.monotonic(), open_progress(progress)
     check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = _identity(dataset, format)
-    prepare_output(out, inside=dataset.real.root, marker=DATASET, identity=run)
-    with explained(out):
+    claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
+    with claim, explained(out):
         with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
             saver = _Saver(dataset, out, format, ledger, executor, shown)
             saver.write()
@@ -84,6 +85,7 @@ def save_dataset(
         found = appendix(dataset, shown) if appendix else None
         report = _report(dataset, out, left_out, framed, saver.files, began, found, repeated)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
+        ledger.remove()
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
             "versions": _versions(),
@@ -140,19 +142,36 @@ class _Saver:
         self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int, unit: str
     ) -> int:
         """Write the blocks of some groups of items, the first ``done`` items aside; what is over of ``done``."""
-        start, total = 0, sum(map(len, groups))
+        start, total, position = 0, sum(map(len, groups)), len(self._ledger.items) - done
+        damaged: list[tuple[int, NDArray[np.int64]]] = []
         while start < len(groups) and len(groups[start]) <= done:
-            done -= len(groups[start])
+            if not self._ledger.damaged.isdisjoint(groups[start].tolist()):
+                damaged.append((position, groups[start]))
+            done, position = done - len(groups[start]), position + len(groups[start])
             start += 1
+        self._repair(damaged, make, unit)
         if start == len(groups):
             return done
-        self._ledger.truncate(len(self._ledger.items) - done)  # of a block that was cut off
+        if done:  # items of a block that was cut off
+            self._ledger.truncate(len(self._ledger.items) - done)
         earlier, groups = sum(map(len, groups[:start])), groups[start:]
         with self._progress.phase("writing", total, unit, start=earlier) as phase:
             for group, written in zip(groups, self._executor.map(write_block, map(make, groups)), strict=True):
                 self._ledger.add(written)
                 phase.advance(len(group))
         return 0
+
+    def _repair(
+        self, damaged: Sequence[tuple[int, NDArray[np.int64]]], make: Callable[[NDArray[np.int64]], Block], unit: str
+    ) -> None:
+        """Write blocks again of which a file is not as an earlier run wrote it."""
+        if not damaged:
+            return
+        blocks = self._executor.map(write_block, (make(group) for _, group in damaged))
+        with self._progress.phase("writing again", sum(len(group) for _, group in damaged), unit) as phase:
+            for (position, group), written in zip(damaged, blocks, strict=True):
+                self._ledger.replace(position, written)
+                phase.advance(len(group))
 
     def _groups(self) -> Iterator[NDArray[np.int64]]:
         """Real and augmented items, in groups: some pictures with all their copies, or neighbours for a shard."""
@@ -277,10 +296,16 @@ def _repeated(dataset: Mixture, items: Sequence[Written]) -> tuple[tuple[str, st
 
 def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
     """What must be equal for an unfinished folder to be continued."""
-    names = [dataset.real.name(row) for row in dataset.plan.used.tolist()]
+    used = dataset.plan.used.tolist()
+    names, known = [dataset.real.name(row) for row in used], dataset.real.annotations
+    tables = hashlib.sha256(json.dumps(dataset.real.classes).encode())
+    for values in known.take(dataset.plan.used).arrays().values():
+        tables.update(np.ascontiguousarray(values).tobytes())
     return {
         "command": "expand", "folder": str(dataset.real.root or ""), "format": format, "epoch": dataset.epoch,
         **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
+        "tables_sha256": tables.hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
         "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
         "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),

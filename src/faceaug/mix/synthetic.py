@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,7 +19,8 @@ from faceaug.mix.filter import FaceFilter, unlike_share
 from faceaug.mix.registration import Framing
 from faceaug.progress import SILENT, Progress
 from faceaug.progress.phases import Phase
-from faceaug.storage.files import check_free_space, explained, remove_output
+from faceaug.storage.files import check_free_space, explained
+from faceaug.storage.temporary import Temporary, make_temporary
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
@@ -105,11 +104,11 @@ class SyntheticFaces:
     ) -> None:  # fmt: skip
         size, n = parts[0].source.config.size, sum(part.n for part in parts)
         self.shape = (n, 3, size, size)
-        folder = Path(tempfile.mkdtemp(prefix="faceaug-"))
-        self._remove = weakref.finalize(self, _remove_in, os.getpid(), folder)
-        self.path = folder / "faces.u8"
+        temporary = make_temporary()
+        self._remove = weakref.finalize(self, _remove_in, os.getpid(), temporary)
+        self.path = temporary.path / "faces.u8"
         self._faces: NDArray[np.uint8] | None = None
-        check_free_space(folder, n * 3 * size * size)
+        check_free_space(temporary.path, n * 3 * size * size)
         self.keys = np.zeros(n, np.int64)
         self.attributes = np.zeros((n, len(ATTRIBUTES)), np.int8)
         self.labels = np.repeat([part.label for part in parts], [part.n for part in parts]).astype(np.int64)
@@ -311,7 +310,7 @@ def _generate(
     return np.concatenate(found)
 
 
-def _remove_in(process: int, folder: Path) -> None:
+def _remove_in(process: int, temporary: Temporary) -> None:
     """Remove the faces, unless this is a fork of the process that made them."""
     if os.getpid() == process:
-        remove_output(folder)
+        temporary.remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: in full width
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _INK, _PAPER = (32, 33, 36), (255, 255, 255)
 
 
@@ -108,3 +111,12 @@ figure {{ margin: 1rem 0; }} figcaption {{ opacity: .75; font-size: .9rem; }}
 {body}
 </body></html>
 """
+
+
+def table_cell(value: object) -> object:
+    """A cell of a report's CSV: a text that a spreadsheet would compute gets a "'" in front, numbers stay numbers.
+
+    A file may be called ``=HYPERLINK(...)``, and reports are opened by a double click.
+    """
+    text = value if isinstance(value, str) else ""
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else value

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from pathlib import Path
-
 from faceaug.errors import ArgumentError, FaceAugError, WeightsError
 from faceaug.storage.files import write_bytes
-from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder
+from faceaug.storage.temporary import temporary_folder
+from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, check_pin, load_folder
 
 MAX_BYTES = {CONFIG: 2**20, WEIGHTS: 2**30}
 
@@ -19,7 +16,8 @@ def fetch_from_bucket(url: str, *, sha256: str) -> Model:
     Args:
         url: "gs://bucket/folder", or any other address fsspec knows, of a folder with config.json and
             model.safetensors.
-        sha256: of model.safetensors, 64 hexadecimal digits. Whoever may write into the bucket cannot change it.
+        sha256: of config.json, 64 hexadecimal digits; that file holds the hash of the weights. Whoever may write into
+            the bucket cannot change either.
 
     Raises:
         ArgumentError: no such hash.
@@ -29,13 +27,14 @@ def fetch_from_bucket(url: str, *, sha256: str) -> Model:
     if len(expected) != 64 or not set(expected) <= set("0123456789abcdef"):
         raise ArgumentError(f"{url}: a model in a bucket needs its SHA-256 (64 hexadecimal digits), got {sha256!r}")
     data = {name: _read(f"{url.rstrip('/')}/{name}", limit) for name, limit in MAX_BYTES.items()}
-    found = hashlib.sha256(data[WEIGHTS]).hexdigest()
-    if found != expected:
-        raise WeightsError(f"{url}/{WEIGHTS}: SHA-256 is {found}, expected {expected}: altered, or another model")
-    with tempfile.TemporaryDirectory(prefix="faceaug-model-") as folder:
+    with temporary_folder() as folder:
         for name, content in data.items():
-            write_bytes(Path(folder) / name, content)
-        return load_folder(Path(folder))
+            write_bytes(folder / name, content, durable=False)
+        try:
+            check_pin(folder, expected)
+            return load_folder(folder)
+        except WeightsError as error:  # of a temporary place, which says nothing to anybody
+            raise WeightsError(str(error).replace(str(folder), url.rstrip("/"))) from error
 
 
 def _read(url: str, limit: int) -> bytes:

@@ -3,7 +3,7 @@
 The function answers the query of ``/api/faces`` on ``/``. Two variables of the environment choose the model:
 
 * ``FACEAUG_MODEL``: a bundled name (the default is faces-64, in the wheel), a model folder, or "gs://bucket/folder".
-* ``FACEAUG_MODEL_SHA256``: of the weights; must be given for a bucket.
+* ``FACEAUG_MODEL_SHA256``: of its config.json; must be given for a bucket.
 
 Any page may show the faces in an ``<img>``: they are no secrets. A third variable says which pages may also read them:
 

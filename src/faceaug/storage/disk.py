@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 
 from faceaug.storage.files import sync_folder
-from faceaug.storage.walk import File
+from faceaug.storage.transfer import copy_whole
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -32,9 +31,8 @@ class Disk:
         """Wait until the disk has a folder's names, where the file system can tell."""
         try:
             sync_folder(path)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-                raise
+        except PermissionError:  # a folder that may be written and not listed cannot be opened for this
+            os.sync()
 
     def make_folder(self, path: Path) -> None:
         """Make one folder."""
@@ -51,6 +49,10 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Drop the old name of a file that has a new one."""
         os.unlink(path)  # noqa: TID251 - called by the journal only, for a file with another name
+
+    def copy(self, start: Path, end: Path) -> None:
+        """Copy a file to another file system under a new name; returns when the disk has it."""
+        copy_whole(start, end)
 
     def rename(self, start: Path, end: Path) -> None:
         """Rename without overwriting, for file systems without hard links."""
@@ -82,22 +84,3 @@ def _rename_noreplace(start: Path, end: Path) -> None:
     if result != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(start))
-
-
-def facts_of(path: Path) -> os.stat_result | None:
-    """What the disk says of a name, links not followed; None where there is none."""
-    try:
-        return path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def file_of(name: str, facts: os.stat_result) -> File:
-    """The facts under a name of the caller's."""
-    return File(name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
-
-
-def is_as_planned(path: Path, file: File) -> bool:
-    """Whether a path still holds exactly the regular file that was seen: same inode, size and time of change."""
-    facts = facts_of(path)
-    return facts is not None and stat.S_ISREG(facts.st_mode) and file_of(file.name, facts) == file

@@ -6,6 +6,7 @@ Only for files faceaug itself makes. A user's file is moved by ``journal`` and b
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -17,23 +18,29 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.storage.schema import parse_json
 
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
+OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is filled
+_LONGEST_NAME = 140  # bytes; where names are encrypted there is room for 143, elsewhere for 255
+_LONGEST_PATH = 4096  # bytes, on Linux
+_DIGEST, _SHOWN = "_sha256", 60  # ending of the names of digests in an identity; characters of a value in a message
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
-def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a whole file or none of it, replacing what faceaug wrote there before.
 
     Args:
         path: final name; its folder must exist.
         data: all of the content.
-        durable: also wait until the disk has it (for checkpoints and journals, not for 10,000 pictures).
+        durable: wait until the disk has it. Without, for one of many files, see ``faceaug.storage.durable``.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = partial_path(path)
     try:
         with partial.open("wb") as handle:
             handle.write(data)
@@ -49,19 +56,46 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write a JSON document, readable by people: indented, keys in the order given."""
+def partial_path(path: Path) -> Path:
+    """Where a file is written before it gets its final name: beside it, or above it where the path has no room."""
+    name = path.name + PARTIAL
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}{PARTIAL}"
+    folder = path.parent
+    while len(os.fsencode(folder)) + len(os.fsencode(name)) + 2 > _LONGEST_PATH and folder != folder.parent:
+        folder = folder.parent
+    return folder / name
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document durably, readable by people: indented, keys in the order given."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "surrogateescape"), durable=durable)
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Wait until the names in a folder are on the disk, where the system can tell."""
+    if sys.platform == "win32":  # has no such call for a folder
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
+
+
+def has_digest(path: Path, sha256: str) -> bool:
+    """Whether there is a regular file under a name, with this SHA-256 (hex); links are not followed."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        with open(os.open(path, flags), "rb") as handle:
+            regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
+            return regular and hashlib.file_digest(handle, "sha256").hexdigest() == sha256
+    except OSError:  # missing, a link, a folder or unreadable: it will be made again, or the error is raised then
+        return False
 
 
 def remove_output(path: Path) -> None:
@@ -87,6 +121,17 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
     Raises:
         RefusedError: ``out`` lies inside the folder, or holds something else, or cannot be written.
     """
+    with explained(out):
+        if is_continued(out, inside=inside, marker=marker, identity=identity):
+            return True
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / marker, {"run": identity, "finished": False})
+        sync_folder(out.absolute().parent)
+    return False
+
+
+def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
+    """What ``prepare_output`` would return or raise, without writing anything."""
     if inside is not None and _lies_in(out, inside):
         raise RefusedError(f"{printable(out)} lies inside {printable(inside)}: choose an output folder outside it")
     state = out / marker
@@ -98,19 +143,21 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
             # JSON knows no tuples: what is compared is what would be read back.
             if found.get("run") == json.loads(json.dumps(identity)) and not found.get("finished"):
                 return True
-            done = "a finished" if found.get("finished") else "another"
-            raise RefusedError(f"{printable(out)} holds {done} run: choose another folder, or remove it first")
-        # A torn marker is what a run leaves that was stopped in its first moment.
-        if out.is_dir() and any(entry.name != marker + PARTIAL for entry in out.iterdir()):
+            if found.get("finished"):
+                raise RefusedError(f"{printable(out)} holds a finished run: choose another folder, or remove it first")
+            raise RefusedError(
+                f"{printable(out)} holds another run, which was stopped ({_differences(found.get('run'), identity)}): "
+                "choose another folder, or remove it first"
+            )
+        # A torn marker and a lock are what a run leaves that was stopped in its first moment.
+        if out.is_dir() and any(entry.name not in {marker + PARTIAL, OUTPUT_LOCK} for entry in out.iterdir()):
             raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(state, {"run": identity, "finished": False})
     return False
 
 
 def finish_output(out: Path, *, marker: str, document: dict[str, Any]) -> None:
-    """Mark an output folder complete: the last file written, durable."""
-    write_json(out / marker, document | {"finished": True}, durable=True)
+    """Mark an output folder complete: the last file written, once the disk has all others."""
+    write_json(out / marker, document | {"finished": True})
 
 
 @contextmanager
@@ -162,9 +209,26 @@ def _lies_in(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
+def _differences(before: object, identity: dict[str, Any]) -> str:
+    """In what a stopped run differs from the one that is asked for; contents are compared by their digests."""
+    now = json.loads(json.dumps(identity))
+    if not isinstance(before, dict) or before.get("command") != now.get("command"):
+        return "of another command"
+    keys = [key for key in now.keys() | before.keys() if now.get(key) != before.get(key)]
+    digests = [key.removesuffix(_DIGEST).replace("_", " ") for key in sorted(keys) if key.endswith(_DIGEST)]
+    options = [f"{key} was {_short(before.get(key))}" for key in sorted(keys) if not key.endswith(_DIGEST)]
+    contents = [f"its {' and '.join(digests)} changed since"] if digests else []
+    return "; ".join(contents + options)
+
+
+def _short(value: object) -> str:
+    text = printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
 def _read_marker(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise RefusedError(
             f"{printable(path)}: not a readable run file ({error}); choose another folder, or remove this one first"
@@ -182,12 +246,15 @@ def publish_folder(partial: Path, final: Path) -> None:
 
 
 def publish_file(partial: Path, final: Path) -> None:
-    """Give a completely written file of ours its final name."""
+    """Give a completely written file of ours its final name, durably."""
+    with partial.open("rb+") as handle:
+        os.fsync(handle.fileno())
     os.replace(partial, final)
+    sync_folder(final.parent)
 
 
 def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
-    """Copy a user's file to a new place, whole or not at all, with its mode and time of change.
+    """Copy a user's file to a new place, whole or not at all, with its mode and time of change; see ``GroupSync``.
 
     File systems that can share the content between both (Btrfs, XFS, bcachefs) do so; it then takes no space.
 
@@ -196,13 +263,14 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
         target: final name; its folder must exist.
         facts: of the source, when it was decided to copy it.
     """
-    partial = target.with_name(target.name + PARTIAL)
+    partial = partial_path(target)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         with open(os.open(source, flags), "rb") as original, partial.open("wb") as copy:
             if not _share_content(original.fileno(), copy.fileno()):
                 shutil.copyfileobj(original, copy, 1 << 20)
-        os.chmod(partial, stat.S_IMODE(facts.st_mode))
+        with suppress(PermissionError):  # FAT and some network disks keep no modes
+            os.chmod(partial, stat.S_IMODE(facts.st_mode))
         os.utime(partial, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         os.replace(partial, target)
     except BaseException:

@@ -7,19 +7,42 @@ state folder. The leading slash tells them apart; no path below a folder can sta
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from faceaug.errors import JournalError, printable
 from faceaug.presentation import Fact, Presentation
+from faceaug.storage.records import SET_ASIDE, TEMPORARY, Record, decode_record, encode_record, problem_of
 from faceaug.storage.walk import File
 
-Record: TypeAlias = dict[str, Any]
+__all__ = [
+    "GROUP",
+    "SET_ASIDE",
+    "TEMPORARY",
+    "Displaced",
+    "History",
+    "Move",
+    "Outcome",
+    "Record",
+    "Run",
+    "Step",
+    "UndoReport",
+    "batches",
+    "encode_record",
+    "follow_files",
+    "order_steps",
+    "parent_of",
+    "read_history",
+    "remembered",
+    "set_aside_place",
+    "short_place",
+    "step_record",
+    "way_back",
+]
+
 GROUP = 256  # moves per fsync of the journal: durability then costs about a quarter of the time instead of nearly all
-TEMPORARY = "/temporary/"
-SET_ASIDE = "/set-aside/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +72,7 @@ class Step:
         file: what ``start`` must look like directly before.
         keeper: what must still be there directly before, or None.
         final: for a step to a temporary name, where the file goes in the end.
+        name: for a step to a short place, the path of the file below the folder.
     """
 
     start: str
@@ -56,6 +80,7 @@ class Step:
     file: File
     keeper: File | None = None
     final: str | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +140,16 @@ def set_aside_place(run: str, name: str) -> str:
     return f"{SET_ASIDE}{run}/{name}"
 
 
+def short_place(run: str, name: str) -> str:
+    """Where it lies if that path would be too long or is taken: under a short name; the journal keeps the real one.
+
+    No picture of the folder can have that place, because hidden folders are not listed.
+    """
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    suffix = dot + ending if stem and len(os.fsencode(ending)) < 16 else ""
+    return f"{SET_ASIDE}{run}/.long/{hashlib.blake2b(os.fsencode(name), digest_size=12).hexdigest()}{suffix}"
+
+
 def parent_of(place: str) -> str:
     """The folder a place lies in."""
     return place.rpartition("/")[0]
@@ -154,7 +189,7 @@ def order_steps(wanted: Sequence[Step]) -> list[Step]:
 
 def _through_temporary(cycle: list[Step], *, number: int) -> list[Step]:
     *others, last = cycle
-    place = f"{TEMPORARY}{number}-{last.start.rsplit('/', 1)[-1]}"
+    place = f"{TEMPORARY}{number}-{last.start.rsplit('/', 1)[-1][-16:]}"  # a name of 255 bytes has no room for more
     away = replace(last, end=place, final=last.end)
     return [away, *others, replace(last, start=place)]
 
@@ -193,12 +228,19 @@ def follow_files(pending: dict[int, Record]) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Displaced:
-    """A file that a run moved: where it came from, its size and mtime then, and where it was to go."""
+    """A file that a run moved.
+
+    Attributes:
+        origin: the place it came from.
+        file: what it was like then, under the name ``origin``.
+        final: where it was to go, if it is on its way.
+        name: the path of the file below the folder, if it lies under a short name.
+    """
 
     origin: str
-    size: int
-    mtime_ns: int
+    file: File
     final: str | None = None
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -212,6 +254,7 @@ class Run:
         after: the same when the run ended; None while it has not.
         undo_before: the same when its undo began.
         undone: whether an undo of it ended.
+        doubtful: place -> the step that should have brought a file there and was recorded as not made.
     """
 
     name: str
@@ -220,13 +263,15 @@ class Run:
     after: dict[str, int] | None = None
     undo_before: dict[str, int] | None = None
     undone: bool = False
+    doubtful: dict[str, Record] = field(default_factory=dict)
 
     def record(self, step: Record) -> None:
         """Follow a step that was done, forward or back."""
         known = self.moved.pop(step["start"], None)
         origin = known.origin if known else step["start"]
         if step["end"] != origin:
-            self.moved[step["end"]] = Displaced(origin, step["size"], step["mtime_ns"], step.get("final"))
+            file = remembered(origin, step)
+            self.moved[step["end"]] = Displaced(origin, file, step.get("final"), step.get("name", ""))
 
 
 @dataclass(slots=True)
@@ -237,6 +282,7 @@ class History:
         runs: the cleans, oldest first.
         pending: steps of the last session that may or may not have happened, by number.
         active: the run the last session worked on.
+        copied: numbers of pending steps whose file was copied, because it lies on another file system.
         steps: how many steps were ever recorded.
         length: bytes of the journal that are whole lines; what follows was torn by a crash.
     """
@@ -244,6 +290,7 @@ class History:
     runs: list[Run] = field(default_factory=list)
     pending: dict[int, Record] = field(default_factory=dict)
     active: Run | None = None
+    copied: set[int] = field(default_factory=set)
     steps: int = 0
     length: int = 0
 
@@ -260,7 +307,7 @@ class History:
             for place, moved in run.moved.items():
                 if place.startswith(SET_ASIDE):
                     # A run that was stopped and continued may have renamed the file first: both names were its own.
-                    found |= {moved.origin, place.removeprefix(SET_ASIDE).split("/", 1)[1]}
+                    found |= {moved.origin, moved.name or place.removeprefix(SET_ASIDE).split("/", 1)[1]}
         return sorted(found)
 
     def take(self, record: Record) -> None:
@@ -271,11 +318,15 @@ class History:
             case "step":
                 self.pending[record["step"]] = record
                 self.steps = record["step"] + 1
+            case "copy":
+                self.copied.add(record["step"])
             case "done":
                 for number in record["steps"]:
                     self._current().record(self.pending.pop(number))
                 for number in record["skipped"]:
-                    self.pending.pop(number, None)
+                    step = self.pending.pop(number, None)
+                    if step is not None:
+                        self._current().doubtful[step["end"]] = step
             case "end":
                 self._current().after = record["folders"]
             case "undone":
@@ -291,7 +342,7 @@ class History:
             run.undo_before = None
         elif run.undo_before is None:
             run.undo_before = record["folders"]
-        self.active, self.pending = run, {}
+        self.active, self.pending, self.copied = run, {}, set()
 
     def _current(self) -> Run:
         if self.active is None:
@@ -312,14 +363,14 @@ def step_record(number: int, step: Step) -> Record:
     """What the journal says of a step before it is taken."""
     file = step.file
     facts = {"inode": file.inode, "size": file.size, "mtime_ns": file.mtime_ns}
-    final = {"final": step.final} if step.final else {}
-    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | final
+    more = {"final": step.final, "digest": file.digest, "name": step.name}
+    told = {key: value for key, value in more.items() if value}
+    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | told
 
 
-def encode_record(record: Record) -> bytes:
-    """One line of the journal, with a checksum; names that are not UTF-8 survive as escaped surrogates."""
-    text = json.dumps(record, sort_keys=True)
-    return json.dumps(record | {"sum": _checksum(text)}, sort_keys=True).encode("ascii") + b"\n"
+def remembered(name: str, step: Record) -> File:
+    """The file of a recorded step; the journal does not keep the number of its file system."""
+    return File(name, -1, step["inode"], step["size"], step["mtime_ns"], step.get("digest", ""))
 
 
 def read_history(data: bytes, *, where: str) -> History:
@@ -330,7 +381,7 @@ def read_history(data: bytes, *, where: str) -> History:
     """
     history = History()
     for number, line in enumerate(data.splitlines(keepends=True), start=1):
-        record = _decode(line)
+        record = decode_record(line)
         if record is None:
             if history.length + len(line) < len(data):
                 raise JournalError(
@@ -338,23 +389,11 @@ def read_history(data: bytes, *, where: str) -> History:
                     "beside it, under the paths they had"
                 )
             break
+        if problem := problem_of(record):
+            raise JournalError(f"{where}: line {number} is not as faceaug writes it: {problem}; nothing was moved")
         try:
             history.take(record)
         except (KeyError, TypeError) as error:
             raise JournalError(f"{where}: line {number} does not follow from those before it") from error
         history.length += len(line)
     return history
-
-
-def _decode(line: bytes) -> Record | None:
-    try:
-        record = json.loads(line)
-        claimed = record.pop("sum")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None
-    whole = line.endswith(b"\n") and claimed == _checksum(json.dumps(record, sort_keys=True))
-    return record if whole else None
-
-
-def _checksum(text: str) -> str:
-    return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import inspect
 import os
 import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from types import FrameType
-
-from filelock import FileLock, Timeout
 
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable
 from faceaug.storage.disk import Disk
 from faceaug.storage.files import explained
+from faceaug.storage.tie import state_by_mark
 
-LOCK = "lock"  # name of the file that says who works in a folder
+_LONGEST = 255  # bytes of a name
 _TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
 
 
@@ -28,13 +26,22 @@ def state_folder(root: Path, *, beside: bool) -> Path:
     Args:
         root: the user's folder.
         beside: prefer ``.NAME.faceaug`` beside it, for class folders: a hidden folder inside would become a class.
-            A state folder that exists already is used, wherever it is.
+            A state folder that exists already is used, wherever it is; the folder may have been renamed since.
     """
     real = root.resolve()
-    inside, outside = real / ".faceaug", real.parent / f".{real.name}.faceaug"
-    if os.path.lexists(inside) or os.path.lexists(outside):
-        return inside if os.path.lexists(inside) else outside
-    return outside if beside else inside
+    inside, outside = real / ".faceaug", _beside(real)
+    if os.path.lexists(inside):
+        return inside
+    if own := state_by_mark(real):
+        return own
+    return outside if beside or os.path.lexists(outside) else inside
+
+
+def _beside(real: Path) -> Path:
+    name = f".{real.name}.faceaug"
+    if len(os.fsencode(name)) > _LONGEST:
+        name = f".{blake2b(os.fsencode(real.name), digest_size=16).hexdigest()}.faceaug"
+    return real.with_name(name)
 
 
 def make_state(root: Path, state: Path, disk: Disk) -> None:
@@ -51,7 +58,7 @@ def make_state(root: Path, state: Path, disk: Disk) -> None:
         raise RefusedError(f"{printable(state)} is in the way: faceaug keeps its state in a folder of that name")
     if facts.st_dev != root.stat().st_dev:
         raise RefusedError(
-            f"{printable(state)} is not on the file system of {printable(root)}; files are moved, never copied"
+            f"{printable(state)} is not on the file system of {printable(root)}; what is set aside has to stay there"
         )
     if inside and not new and not any(state.iterdir()):  # stopped there, or emptied by the user
         changed = root.stat().st_mtime_ns
@@ -89,30 +96,6 @@ def _time_in(path: Path) -> str:
 
 
 @contextmanager
-def locked(state: Path, purpose: str) -> Iterator[None]:
-    """Hold the lock of a state folder, or refuse at once and name the holder; a killed run frees it."""
-    path = state / LOCK
-    # Without flock a soft lock would outlive a killed run; older versions of filelock never fall back to one.
-    strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
-    lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        holder = "another run"
-        with suppress(OSError, UnicodeDecodeError):
-            holder = path.read_text().strip() or holder
-        raise RefusedError(f"{printable(state)}: in use by {printable(holder)}; wait for it to end") from None
-    except (NotImplementedError, OSError) as error:
-        raise RefusedError(f"{printable(path)}: cannot be locked ({error}); check the folder's permissions") from error
-    try:
-        with suppress(OSError):
-            path.write_text(f"process {os.getpid()} (faceaug {purpose})\n")
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
 def explained_disk(root: Path) -> Iterator[None]:
     """Every error of the system as one of ours; the state stays as it is and the next run completes it."""
     try:
@@ -121,10 +104,6 @@ def explained_disk(root: Path) -> Iterator[None]:
     except RefusedError as error:
         raise RefusedError(f"{error}. No file is lost; the next run completes what was begun") from error.__cause__
     except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise RefusedError(
-                f"{printable(error.filename)}: lies on another file system; files are moved, never copied"
-            ) from error
         raise JournalError(
             f"{printable(root)}: the disk reports {error.strerror!r} for {printable(error.filename)}. No file is lost; "
             "run again when the disk is well"

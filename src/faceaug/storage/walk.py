@@ -31,6 +31,7 @@ class File:
         inode: number of the file in it; the same for hard links.
         size: bytes.
         mtime_ns: time of the last change, nanoseconds.
+        digest: BLAKE2b-128 of the bytes, hex; empty where they were not read.
     """
 
     name: str
@@ -38,6 +39,7 @@ class File:
     inode: int
     size: int
     mtime_ns: int
+    digest: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -137,7 +139,7 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
         below = waiting.pop()
         try:
             with os.scandir(root / below) as found:
-                entries = [entry for entry in found if not is_hidden(entry.name)]
+                entries = [entry for entry in found if not _is_passed_over(entry)]
         except OSError as error:
             yield below or ".", None, f"cannot be listed ({error.strerror})"
             continue
@@ -158,6 +160,12 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
 def is_hidden(name: str) -> bool:
     """Whether a name is passed over: hidden, junk of a system, or an output of ours that is not finished."""
     return name.startswith(".") or name.lower() in _JUNK or name.endswith(PARTIAL)
+
+
+def _is_passed_over(entry: os.DirEntry[str]) -> bool:
+    if entry.name.endswith(PARTIAL) and entry.is_dir(follow_symlinks=False):  # files being written are called so
+        return entry.name.startswith(".")  # a folder of such a name is the user's
+    return is_hidden(entry.name)
 
 
 def _problem(facts: os.stat_result, device: int) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from faceaug.data.crop import CROPS
 from faceaug.errors import ArgumentError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
+from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.attribute_network import SIDE, AttributeNetwork, Block
 from faceaug.synthesize.classifier_card import classifier_card
 from faceaug.synthesize.config import CLASSIFIER_ARCHITECTURE, CLASSIFIER_FORMAT, ClassifierConfig
@@ -26,6 +26,7 @@ from faceaug.synthesize.weights import (
     CARD,
     CONFIG,
     WEIGHTS,
+    check_pin,
     dump_network,
     fill_network,
     find_model,
@@ -34,9 +35,9 @@ from faceaug.synthesize.weights import (
 )
 
 DEFAULT_CLASSIFIER = "attributes-64"
-# SHA-256 of the weights in the wheel, as for the generators.
+# SHA-256 of each config.json in the wheel, as for the generators.
 BUNDLED_CLASSIFIERS: dict[str, str] = {
-    "attributes-64": "01f83ad56e60b152fb3a11d7b3a026e9ea427e620d4491affde7d1483d1795b0",
+    "attributes-64": "2236ad7064b6d4537af6af27db4250da044cd9e1ba3e898e8fbef3c874668eba",
 }
 LEAST_SIDE = 16  # pixels: below, nothing of a face is left
 _BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
@@ -152,11 +153,12 @@ def load_classifier(
         WeightsError: it is damaged, altered or not what its config says.
     """
     folder = find_model(DEFAULT_CLASSIFIER if classifier is None else classifier, bundled=BUNDLED_CLASSIFIERS)
+    if folder.parent == BUNDLED_FOLDER:
+        check_pin(folder, BUNDLED_CLASSIFIERS[folder.name])
     config = read_classifier_config(folder)
-    expected = BUNDLED_CLASSIFIERS[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
     with torch.device("meta"):
         network = AttributeNetwork(len(config.attributes))
-    fill_network(network, read_weights(folder, expected), where=folder / WEIGHTS)
+    fill_network(network, read_weights(folder, config.sha256), where=folder / WEIGHTS)
     return AttributeClassifier(config, network, device=device)
 
 
@@ -164,7 +166,7 @@ def read_classifier_config(folder: Path) -> ClassifierConfig:
     """Read and check a classifier's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(read_part(path.resolve()))
+        found = parse_object(read_part(path.resolve()))
         if found.get("architecture") != CLASSIFIER_ARCHITECTURE or found.get("format") != CLASSIFIER_FORMAT:
             raise WeightsError(
                 f"{printable(path)}: format {found.get('format')}, architecture {found.get('architecture')!r}: "
@@ -172,10 +174,8 @@ def read_classifier_config(folder: Path) -> ClassifierConfig:
                 "classifier, or a newer "
                 "faceaug may read it"
             )
-        known = {f.name: found[f.name] for f in fields(ClassifierConfig) if f.name in found}
-        lists = {name: tuple(known[name]) for name in ("attributes", "prevalence", "balanced_accuracy")}
-        config = ClassifierConfig(**(known | lists))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        config = ClassifierConfig(**checked_fields(ClassifierConfig, found))
+    except ValueError as error:
         raise WeightsError(f"{printable(path)}: not the config of an attribute classifier ({error})") from error
     _check(config, path)
     return config
@@ -206,8 +206,8 @@ def save_classifier(
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(network)
     written = ClassifierConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
-    write_bytes(folder / WEIGHTS, data, durable=True)
-    write_json(folder / CONFIG, asdict(written), durable=True)
+    write_bytes(folder / WEIGHTS, data)
+    write_json(folder / CONFIG, asdict(written))
     if metrics is not None:
         write_json(folder / METRICS, metrics)
     write_bytes(folder / CARD, classifier_card(written, metrics).encode())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from faceaug.data.crop import Crop
 from faceaug.draws import stream
-from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
+from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable, some
 from faceaug.storage.files import explained, prepare_output, write_bytes
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.graph import onnx_graph
 from faceaug.synthesize.networks import SIZES
 from faceaug.synthesize.weights import CONFIG, Model, build_generator, save_model
 
+_LARGEST = 2**30  # bytes of an archive, unpacked
 PARITY = 1e-4  # largest difference between the two runtimes, in the generator's units of -1 to 1
 _NESTS = ("state_dict", "model_state_dict", "generator", "generator_state_dict", "netG", "G")
 _PREFIX = re.compile(r"^(module|generator|netG|G)\.")
@@ -93,10 +95,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         WeightsError: it is damaged or holds more than tensors.
     """
     try:
+        _refuse_bombs(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ArgumentError(f"{printable(path)}: no such file") from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
             f"{printable(path)}: not a plain state dict ({reason}); save torch.save(network.state_dict(), ...) again"
@@ -106,7 +109,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             found = found[nest]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise WeightsError(f"{printable(path)}: not a plain state dict: expected names and tensors only")
+    if odd := [str(key) for key, value in found.items() if not _is_plain(value)]:
+        raise WeightsError(
+            f"{printable(path)}: {some(odd)}: sparse, quantized, or declared larger than what the file holds; save "
+            "plain tensors: {name: tensor.contiguous() ...}"
+        )
     return {_PREFIX.sub("", str(key)): value.detach().clone() for key, value in found.items()}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is an array of numbers in memory: a view may declare any size over a few stored numbers."""
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _refuse_bombs(path: Path) -> None:
+    """An archive of ``torch.save`` stores tensors as they are; one that unpacks to more than a model is none."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > max(_LARGEST, 2 * path.stat().st_size):
+        raise WeightsError(f"{printable(path)}: unpacks to {unpacked:,} bytes, which is no generator")
 
 
 def _shape_of(tensors: dict[str, Tensor], path: Path) -> tuple[int, int, int]:

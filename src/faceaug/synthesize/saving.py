@@ -6,11 +6,12 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
@@ -23,7 +24,18 @@ from faceaug.data.manifest import DATASET, ManifestWriter, Row
 from faceaug.errors import ArgumentError
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.storage.files import check_free_space, explained, finish_output, prepare_output, write_bytes
+from faceaug.storage.durable import Tally, whole_lines
+from faceaug.storage.files import (
+    PARTIAL,
+    check_free_space,
+    explained,
+    finish_output,
+    has_digest,
+    remove_output,
+    write_bytes,
+)
+from faceaug.storage.locks import claimed_output
+from faceaug.storage.schema import parse_json
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -32,6 +44,7 @@ FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 _AT_ONCE = 8 * BLOCK  # faces made before their files are written
 _SHARD = 1000  # faces per tar file
+_SHARDS = "shards" + PARTIAL  # tally of the tar files that are written
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
 
 
@@ -107,9 +120,8 @@ def save_faces(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
     check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
-    prepare_output(out, marker=DATASET, identity=run)
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
-    with explained(out):
+    with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, progress)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
@@ -130,17 +142,27 @@ def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
 def _write_files(source: Faces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
     with (
         closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
-        progress.phase("generating", count, "faces", start=manifest.done) as phase,
+        progress.phase("generating", count, "faces", start=manifest.done - len(manifest.damaged)) as phase,
     ):
-        for files in _made_ahead(source, manifest.done, count, ending):
-            for k, data in enumerate(files, start=manifest.done):
-                name = f"{k:06d}.{ending}"
-                write_bytes(folder / name, data)
-                manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
+        for first, stop in _stretches(manifest.damaged):
+            for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
+                write_bytes(folder / f"{k:06d}.{ending}", data, durable=False)
+                manifest.repaired(k)
                 phase.advance()
-            manifest.flush()
+        for k, data in enumerate(chain.from_iterable(_made_ahead(source, manifest.done, count, ending)), manifest.done):
+            name = f"{k:06d}.{ending}"
+            write_bytes(folder / name, data, durable=False)
+            manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
+            phase.advance()
         manifest.finish()
     return count
+
+
+def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as stretches of neighbours: (first, last + 1)."""
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        found = [number for _, number in group]
+        yield found[0], found[-1] + 1
 
 
 def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
@@ -178,9 +200,13 @@ def _row(source: Faces, name: str, k: int, digest: str) -> Row:
 
 def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -> int:
     spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
-    missing = [(k, span) for k, span in enumerate(spans) if not (folder / f"{k:06d}.tar").is_file()]
+    path = folder / _SHARDS
+    known = [parse_json(line) for line in whole_lines(path, _is_shard)]
+    whole = {name: digest for name, digest in known if has_digest(folder / name, digest)}
+    missing = [(k, span) for k, span in enumerate(spans) if f"{k:06d}.tar" not in whole]
     done = count - sum(len(span) for _, span in missing)
-    with progress.phase("generating", count, "faces", start=done) as phase:
+    lines = (json.dumps(entry) + "\n" for entry in whole.items())
+    with closing(Tally(path, lines)) as tally, progress.phase("generating", count, "faces", start=done) as phase:
         for number, span in missing:
             buffer = io.BytesIO()
             with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -188,8 +214,19 @@ def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -
                     for k, face in enumerate(source.pictures(start, min(BLOCK, span.stop - start)), start=start):
                         _add_sample(tar, source, k, face)
                         phase.advance()
-            write_bytes(folder / f"{number:06d}.tar", buffer.getvalue())
+            name, data = f"{number:06d}.tar", buffer.getvalue()
+            write_bytes(folder / name, data, durable=False)
+            tally.add([json.dumps((name, hashlib.sha256(data).hexdigest())) + "\n"], [folder / name])
+    remove_output(path)
     return len(spans)
+
+
+def _is_shard(line: str) -> bool:
+    try:
+        name, digest = parse_json(line)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(name, str) and "\0" not in name and isinstance(digest, str)
 
 
 def _add_sample(tar: tarfile.TarFile, source: Faces, k: int, face: Image8) -> None:

@@ -7,9 +7,8 @@ it is parsed, its shapes before anything is copied. There is no pickle anywhere.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +24,7 @@ from faceaug.data.image import Limits, read_bytes
 from faceaug.data.tables import ATTRIBUTES
 from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
+from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.cards import model_card
 from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.config import ARCHITECTURES, FORMAT, ModelConfig
@@ -33,11 +33,11 @@ from faceaug.synthesize.networks import SIZES, Generator
 DEFAULT_MODEL = "faces-64"  # where neither a model nor a size is named
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 BUNDLED_FOLDER = Path(__file__).with_name("models")
-# SHA-256 of the weights in the wheel: a bundled model is what was reviewed, whatever its config.json says.
+# SHA-256 of each config.json in the wheel, which holds that of the weights: a bundled model is what was reviewed.
 BUNDLED = {
-    "dcgan-32": "407eadd8c6a27ea2ac54cd550236e441ee31950d3f2e2bf1ecb9a99a82dc8c73",
-    "dcgan-32-report": "4e70d341dab9b465a196c1d3bcd1c1f7fdadeed673f82bd5e6694cd038757225",
-    "faces-64": "2da9c47df2a017c4aa1e3f97b72722df3fee4a59147ee1360ad71f8cd6253069",
+    "dcgan-32": "18182b9b2c5de99983c39e93a0f2a6012da84d474184beaa40eef60b42b057f5",
+    "dcgan-32-report": "1f44b2b3412e00aaf5297b356d8245a67e2287c2508b79a247b4a18f08db87fa",
+    "faces-64": "8dbaed65b61b79f9bf20a46acaeb8e76b5868b389d613a75023097c4c287b994",
 }
 AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
@@ -75,9 +75,10 @@ def load_model(model: str | Path | None = None) -> Model:
 
 def load_folder(folder: Path) -> Model:
     """Load the model in a folder; see ``load_model``."""
+    if folder.parent == BUNDLED_FOLDER:
+        check_pin(folder, BUNDLED[folder.name])
     config = read_config(folder)
-    expected = BUNDLED[folder.name] if folder.parent == BUNDLED_FOLDER else config.sha256
-    tensors = read_weights(folder, expected)
+    tensors = read_weights(folder, config.sha256)
     rows = tensors.pop(_ROWS, None)
     generator = build_generator(config, tensors, where=folder / WEIGHTS)
     return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
@@ -119,6 +120,31 @@ def default_model(*, attributes: object = None, size: int | None = None) -> str:
     )
 
 
+def check_pin(folder: Path, sha256: str) -> None:
+    """Make sure that a model folder is the one that was pinned: everything that is loaded, not the card.
+
+    What is pinned is the SHA-256 of config.json, which itself holds that of the weights.
+
+    Args:
+        folder: with both files.
+        sha256: 64 hexadecimal digits.
+
+    Raises:
+        WeightsError: it is another model, or was altered; or the digest is one of the weights alone.
+    """
+    found = hashlib.sha256(read_part((folder / CONFIG).resolve())).hexdigest()
+    if found == sha256:
+        return
+    if hashlib.sha256(read_part((folder / WEIGHTS).resolve())).hexdigest() == sha256:
+        raise WeightsError(
+            f"{printable(folder)}: {sha256} is the SHA-256 of {WEIGHTS} alone, by which faceaug 0.1.0 knew a model; "
+            f"{CONFIG} decides too what its faces mean. Look at that file, then give its own SHA-256, {found}"
+        )
+    raise WeightsError(
+        f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered, or another model"
+    )
+
+
 def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
     """The tensors of a model folder, if the file's SHA-256 is the expected one; WeightsError if not."""
     # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
@@ -147,16 +173,16 @@ def read_config(folder: Path) -> ModelConfig:
     """Read and check a model's config.json; unknown keys are left alone."""
     path = folder / CONFIG
     try:
-        found = json.loads(read_part(path.resolve()))
-        known = {f.name: found[f.name] for f in fields(ModelConfig) if f.name in found}
-        config = ModelConfig(**(known | {"attributes": tuple(known.get("attributes", ()))}))
-    except (ValueError, TypeError) as error:
+        found = parse_object(read_part(path.resolve()))
+        form, architecture = found.get("format", FORMAT), found.get("architecture", ARCHITECTURES[0])
+        if form != FORMAT or architecture not in ARCHITECTURES:
+            raise WeightsError(
+                f"{printable(path)}: format {_told(form)}, architecture {_told(architecture)}: this faceaug reads "
+                f"format {FORMAT}, architecture {' or '.join(map(repr, ARCHITECTURES))}; a newer faceaug may read it"
+            )
+        config = ModelConfig(**checked_fields(ModelConfig, found))
+    except ValueError as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
-    if config.format != FORMAT or config.architecture not in ARCHITECTURES:
-        raise WeightsError(
-            f"{printable(path)}: format {config.format}, architecture {config.architecture!r}: this faceaug reads "
-            f"format {FORMAT}, architecture {' or '.join(map(repr, ARCHITECTURES))}; a newer faceaug may read it"
-        )
     sizes = (config.z_size, config.conv_dim)
     plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
@@ -165,6 +191,10 @@ def read_config(folder: Path) -> ModelConfig:
     if config.attributes != (ATTRIBUTES if conditional else ()) or not (1 <= config.embedding <= 4096) == conditional:
         raise WeightsError(f"{printable(path)}: attributes or embedding do not fit architecture {config.architecture}")
     return config
+
+
+def _told(value: object) -> str:
+    return printable(repr(value))[:60]
 
 
 def empty_generator(config: ModelConfig) -> AnyGenerator:
@@ -220,8 +250,8 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
-    write_bytes(folder / WEIGHTS, data, durable=True)
-    write_json(folder / CONFIG, asdict(written), durable=True)
+    write_bytes(folder / WEIGHTS, data)
+    write_json(folder / CONFIG, asdict(written))
     write_bytes(folder / CARD, model_card(written).encode())
     return written
 

@@ -7,7 +7,6 @@ uninterrupted one would have.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch.optim import Optimizer
 
 from faceaug.errors import FaceAugError, WeightsError, printable
 from faceaug.storage.files import publish_folder, remove_output, write_bytes, write_json
+from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.weights import parse_weights
 
 KEPT = 2
@@ -44,6 +44,17 @@ class Checkpoint:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What state.json says."""
+
+    step: int
+    images: int
+    faces: str
+    sha256: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     """Write one checkpoint folder durably, then drop all but the newest two."""
     final = run / f"checkpoint-{checkpoint.images:09d}"
@@ -51,7 +62,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
     remove_output(partial)
     partial.mkdir()
     data = dump_safetensors({name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()})
-    write_bytes(partial / TENSORS, data, durable=True)
+    write_bytes(partial / TENSORS, data)
     facts: dict[str, Any] = {
         "step": checkpoint.step,
         "images": checkpoint.images,
@@ -59,7 +70,7 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
         "numbers": checkpoint.numbers,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    write_json(partial / STATE, facts, durable=True)
+    write_json(partial / STATE, facts)
     publish_folder(partial, final)
     for old in checkpoints(run)[:-KEPT]:
         remove_output(old)
@@ -91,17 +102,15 @@ def parse_checkpoint(files: tuple[bytes, bytes], folder: Path) -> Checkpoint:
     """What ``checkpoint_bytes`` read from a folder; WeightsError if it is damaged."""
     state, data = files
     try:
-        facts = json.loads(state)
-        step, images, faces, digest = (facts[key] for key in ("step", "images", "faces", "sha256"))
-        numbers = facts.get("numbers", {})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        facts = _Facts(**checked_fields(_Facts, parse_object(state)))
+    except ValueError as error:
         raise WeightsError(
             f"{printable(folder)}: not a readable checkpoint ({error}); remove it to use the one before"
         ) from error
-    if hashlib.sha256(data).hexdigest() != digest:
+    if hashlib.sha256(data).hexdigest() != facts.sha256:
         raise WeightsError(f"{printable(folder / TENSORS)}: damaged; remove {folder.name} to use the one before")
     tensors = {_renamed(name): tensor for name, tensor in parse_weights(data, folder / TENSORS).items()}
-    return Checkpoint(step, images, faces, tensors, numbers)
+    return Checkpoint(facts.step, facts.images, facts.faces, tensors, facts.numbers)
 
 
 def _renamed(name: str) -> str:

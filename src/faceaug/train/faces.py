@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.files import check_free_space, explained, publish_file, remove_output, write_json
+from faceaug.storage.schema import parse_json
 
 _CHUNK = 1024  # files in flight: bounds the decoded pictures in memory
 PIXELS, FACTS = "faces.npy", "faces.json"
@@ -93,7 +93,7 @@ def drop_faces(place: Path) -> None:
 
 def _mapped(place: Path, listing: str, rows: NDArray[np.int64]) -> Faces | None:
     try:
-        facts = json.loads((place / FACTS).read_bytes())
+        facts = parse_json((place / FACTS).read_bytes())
         if facts["listing"] != listing:
             return None
         pixels = np.load(place / PIXELS, mmap_mode="r")[: facts["count"]]

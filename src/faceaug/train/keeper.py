@@ -56,6 +56,7 @@ class Keeper:
     def save(self) -> None:
         """Write a checkpoint, and the newest weights as a model."""
         if self.log is not None:
+            self.log.sync()
             write_checkpoint(self.run, self.session.checkpoint())
             export_model(self.run, self.run / "model")
 

@@ -23,7 +23,7 @@ from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
-from faceaug.storage.state import LOCK, locked
+from faceaug.storage.locks import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig

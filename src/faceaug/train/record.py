@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any, Protocol, TextIO
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.storage.durable import whole_lines
 from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
+from faceaug.storage.schema import parse_json
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.weights import find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
@@ -118,7 +121,7 @@ def lineage(model: ModelConfig) -> str:
 def _upgrade(run: Path) -> None:
     """Say in the file of an older release what that release did, so that its run can be compared and go on."""
     try:
-        document = json.loads((run / RUN_FILE).read_bytes())
+        document = parse_json((run / RUN_FILE).read_bytes())
         began_with = dict(document["run"])
         full = TrainConfig.from_json({k: v for k, v in began_with.items() if k != "init"}).to_json()
     except (OSError, ValueError, KeyError, TypeError):
@@ -134,7 +137,7 @@ def _began_with(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RefusedError(f"{printable(run)}: no run to resume there")
     try:
-        found: dict[str, Any] = dict(json.loads(path.read_bytes())["run"])
+        found: dict[str, Any] = dict(parse_json(path.read_bytes())["run"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FaceAugError(f"{printable(path)}: not a readable run file ({error}); train into a new folder") from error
     return found
@@ -162,9 +165,9 @@ class RunLog:
         """Keep the lines up to a checkpoint."""
         if self._handle is not None:
             self._handle.close()
-        lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["images"] <= images]
-        write_bytes(self._path, "".join(kept).encode())
+        lines = whole_lines(self._path, _is_reading)
+        kept = [line for line in lines if parse_json(line)["images"] <= images]
+        write_bytes(self._path, "".join(f"{line}\n" for line in kept).encode())
         self._handle = self._path.open("a")
 
     def write(self, images: int, facts: Mapping[str, Any]) -> None:
@@ -179,6 +182,11 @@ class RunLog:
                 if isinstance(value, int | float):
                     self._board.add_scalar(name, value, images)
 
+    def sync(self) -> None:
+        """Wait until the disk has every line, before a checkpoint makes them final."""
+        if self._handle is not None:
+            os.fsync(self._handle.fileno())
+
     def __enter__(self) -> RunLog:
         return self
 
@@ -188,6 +196,13 @@ class RunLog:
             self._handle = None
         if self._board is not None:
             self._board.close()
+
+
+def _is_reading(line: str) -> bool:
+    try:
+        return type(parse_json(line)["images"]) is int
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _open_board(folder: Path, images: int) -> Any:

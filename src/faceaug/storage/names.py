@@ -1,0 +1,121 @@
+"""Which names a file system can hold, and which of them it takes for one: asked of the disk, not of its name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from faceaug.errors import RefusedError, printable
+from faceaug.storage.files import remove_output
+
+_ODD = re.compile(r'[\x00-\x1f<>:"\\|?*\udc80-\udcff]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
+_LONG = 100  # bytes; some file systems, encrypted ones above all, hold names of 143
+
+
+def check_names(out: Path, names: Iterable[str]) -> None:
+    """Make sure that a folder can hold all names, each as a file of its own. Leaves nothing behind.
+
+    Args:
+        out: the folder; it need not exist yet.
+        names: paths below it, with "/".
+
+    Raises:
+        RefusedError: it cannot hold one, or takes two for one.
+    """
+    known = sorted(set(names))
+    parts = sorted({part for name in known for part in name.split("/") if _is_odd(part)})
+    twins = sorted(_twins(known))
+    problems = list(_too_long(out, known))
+    if parts or twins:
+        with _Probe(out) as probe:
+            problems += [f"{printable(part)} ({why})" for part in parts if (why := probe.refuses(part))]
+            problems += [
+                f"{printable(one)} and {printable(other)} would be one"
+                for one, other in twins
+                if probe.merges(one.rpartition("/")[2], other.rpartition("/")[2])
+            ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise RefusedError(
+            f"{printable(out)}: the file system there cannot hold these names: {'; '.join(problems[:3])}{more}. "
+            "Nothing was written; rename them in the original, or choose a folder on another disk"
+        )
+
+
+def _is_odd(part: str) -> bool:
+    return len(os.fsencode(part)) > _LONG or _ODD.search(part) is not None
+
+
+def _twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of files or folders in one folder whose names differ only in case or in the form of their letters."""
+    seen: set[str] = set()
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        path = name
+        while path and path not in seen:  # the folders above it too
+            seen.add(path)
+            folder, _, last = path.rpartition("/")
+            alike[f"{folder}/{_folded(last)}"].append(path)
+            path = folder
+    for group in alike.values():
+        first, *others = sorted(group)
+        yield from ((first, other) for other in others)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.upper()).casefold())
+
+
+def _too_long(out: Path, names: Iterable[str]) -> Iterator[str]:
+    try:
+        place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+        room = os.pathconf(place, "PC_PATH_MAX") - len(os.fsencode(out)) - 2
+    except (AttributeError, OSError, ValueError):  # systems without pathconf, or without a limit
+        return
+    yield from (f"{printable(name)} (the path is too long)" for name in names if len(os.fsencode(name)) > room)
+
+
+class _Probe:
+    """A folder of our own where names are tried out: in ``out``, or as near to it as there is a folder."""
+
+    def __init__(self, out: Path) -> None:
+        near = next(path for path in (out.absolute(), *out.absolute().parents) if path.is_dir())
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=".faceaug-names-", dir=near))
+        except OSError as error:
+            raise RefusedError(
+                f"{printable(near)}: cannot be written ({error.strerror}); check its permissions"
+            ) from error
+
+    def __enter__(self) -> _Probe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        remove_output(self._folder)
+
+    def refuses(self, part: str) -> str:
+        """Why no file can have this name; empty if one can, and keeps it to the byte."""
+        path = self._folder / part
+        try:
+            path.touch(exist_ok=False)
+            kept = part in os.listdir(self._folder)
+            path.unlink()
+        except (OSError, ValueError) as error:
+            return "too long" if getattr(error, "errno", 0) == errno.ENAMETOOLONG else "no legal name there"
+        return "" if kept else "it would be changed"
+
+    def merges(self, one: str, other: str) -> bool:
+        """Whether two names are one file."""
+        with suppress(OSError):
+            (self._folder / one).touch()
+            found = os.path.lexists(self._folder / other)
+            (self._folder / one).unlink()
+            return found
+        return False
