@@ -19,8 +19,8 @@ from faceaug.mix.mixture import Mixture
 from faceaug.mix.pictures import small_picture
 from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
-from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
+from faceaug.reports.sections import Heading, Notes, Paragraph
 
 _UNSEEN = 5_000  # real faces of the control
 _LEARNT, _SHOWN = 5_000, 2_000  # faces whose features are compared: training, and generated or unseen
@@ -72,13 +72,12 @@ def audit(dataset: Mixture, progress: Progress = SILENT) -> Appendix:
         document |= found
         lines += [f"{name.replace('_', ' ')}: {value:.1%}" for name, value in found.items()]
     text = (
-        "<p>A face is a copy if it, or its mirror image, lies within 6 bits of a training face by perceptual hash and "
+        "A face is a copy if it, or its mirror image, lies within 6 bits of a training face by perceptual hash and "
         "comparing the pixels then says one photo. Authenticity is the share of faces that are farther from their "
         "nearest training face, by features of a network, than that one is from its own nearest neighbour; faces the "
-        "model has never seen are the control. Neither proves that no person can be recognised.</p>"
+        "model has never seen are the control. Neither proves that no person can be recognised."
     )
-    page = f"<h2>Memorisation</h2>{text}{html_table([(line,) for line in lines])}"
-    return Appendix("memorisation", document, tuple(lines), page)
+    return Appendix("memorisation", document, tuple(lines), (Heading("Memorisation"), Paragraph(text), Notes(lines)))
 
 
 def _authenticity(
