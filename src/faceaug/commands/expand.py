@@ -63,19 +63,20 @@ def audit(dataset: Mixture, progress: Progress = SILENT) -> Appendix:
         "unseen_copies": search.unseen_copies if len(unseen) else None, "compared": search.compared,
     }  # fmt: skip
     control = f" (of {len(unseen):,} unseen real faces: {search.unseen_copies})" if len(unseen) else ""
-    lines = [f"copies of the {len(training):,} training faces, by the verifier of clean: {len(search.copies)}{control}"]
+    lines = [f"copies of the {len(training):,} training faces, found as by clean: {len(search.copies)}{control}"]
     try:
         found = _authenticity(faces, training, unseen, progress)
     except ArgumentError as error:  # the extra with the network is not installed
         lines.append(f"authenticity was not measured: {error}")
     else:
         document |= found
-        lines += [f"{name.replace('_', ' ')}: {value:.1%}" for name, value in found.items()]
+        words = {"authenticity": "authenticity", "unseen_authenticity": "authenticity of unseen real faces"}
+        lines += [f"{words[name]}: {value:.1%}" for name, value in found.items()]
     text = (
-        "A face is a copy if it, or its mirror image, lies within 6 bits of a training face by perceptual hash and "
-        "comparing the pixels then says one photo. Authenticity is the share of faces that are farther from their "
-        "nearest training face, by features of a network, than that one is from its own nearest neighbour; faces the "
-        "model has never seen are the control. Neither proves that no person can be recognised."
+        "A face is a copy if it, or its mirror image, looks like a training face at a glance (at most 6 of 64 bits of "
+        "their perceptual hashes differ) and the pixels then show one photo. Authenticity is the share of faces that "
+        "are farther from their nearest training face, by features of a network, than that one is from its own nearest "
+        "neighbour; faces the model has never seen are the control. Neither proves that no person can be recognised."
     )
     return Appendix("memorisation", document, tuple(lines), (Heading("Memorisation"), Paragraph(text), Notes(lines)))
 

@@ -74,8 +74,9 @@ def _intro(dataset: Mixture, report: ExpandReport) -> list[Block]:
 def _filter(report: ExpandReport) -> list[Block]:
     if not report.looked_at or not report.rejected:
         return []
-    rows = [(REASON_WORDS[name], count) for name, count in report.rejected.items()]
-    text = f"{report.looked_at:,} synthetic faces were looked at. Left out, and replaced by others:"
+    rows = [(REASON_WORDS[name], count) for name, count in report.rejected.items() if count]
+    outcome = "Left out, and replaced by others:" if rows else "None was left out."
+    text = f"{report.looked_at:,} synthetic faces were looked at. {outcome}"
     return [Heading("Synthetic faces"), Paragraph(text), Facts(rows), Notes(report.refusal())]
 
 
