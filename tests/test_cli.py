@@ -285,6 +285,20 @@ class TestCommands:
         assert few.code == 3
         assert "9 readable training faces, at least 10 are needed" in few.line
 
+    @pytest.mark.parametrize(
+        ("name", "other"), [("R.CSV", "R.csv"), ("r.txt", "r.html"), ("report", "report.html"), ("r.htm", "r.html")]
+    )
+    @pytest.mark.parametrize("command", [("clean",), ("evaluate", "dcgan-32")])
+    def test_a_report_with_another_ending_is_refused_before_any_work(
+        self, run: Run, faces: Path, tmp_path: Path, command: tuple[str, ...], name: str, other: str
+    ) -> None:
+        before = content(faces)
+        done = run(*command, faces, "--report", tmp_path / name)
+        assert done.code == 2
+        assert f"{name}: expected a name that ends in .html, .json or .csv, such as {tmp_path / other}" in done.line
+        assert not (tmp_path / name).exists()
+        assert content(faces) == before
+
     def test_evaluate_memorisation_alone(self, run: Run, faces: Path, tmp_path: Path) -> None:
         command = ("evaluate", "dcgan-32", faces, "--n", "20", "--memorisation", "--partition", "all", "--json")
         done = run(*command, "--report", tmp_path / "report.html")

@@ -20,6 +20,7 @@ from faceaug.commands.options import (
     making_options,
     serve_options,
 )
+from faceaug.commands.report import report_option, write_report
 from faceaug.errors import FaceAugError, Interrupted
 
 _EXAMPLES = "\b\nExample:\n  "
@@ -73,7 +74,7 @@ def demo(out: Path | None, console: Console) -> None:
     help="What to do with mirror images.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@report_option
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
@@ -92,7 +93,7 @@ def clean(
         folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
     )  # fmt: skip
     if report is not None:
-        _write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
+        write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
     console.say(found.summary(verbose=console.verbose))
     if report is not None:
         console.say(f"report: {report}")
@@ -254,7 +255,7 @@ def train(
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
 @click.argument("model")
 @click.argument("folder", type=FOLDER)
-@click.option("--report", type=FOLDER, callback=in_a_folder, help="Also write the report here (.html, .json or .csv).")
+@report_option
 @evaluate_options
 @LAYOUT
 @common_options
@@ -273,7 +274,7 @@ def evaluate(
     options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
     found = assess(model, parsing.read_folder(folder, layout), report=report, progress=console.progress, **options)
     if report is not None:
-        _write_report(report, found, found.to_html)
+        write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))
     if report is not None:
         console.say(f"report: {report}")
@@ -366,18 +367,6 @@ def _server() -> Callable[..., None]:
             raise
         raise FaceAugError(f"serve needs {package}: python -m pip install 'faceaug[serve]'") from None
     return run_server
-
-
-def _write_report(path: Path, report: Any, page: Callable[[], str]) -> None:
-    from faceaug.storage.files import explained, write_bytes, write_json
-
-    with explained(path):
-        if path.suffix == ".json":
-            write_json(path, report.to_json())
-        elif path.suffix == ".csv":
-            write_bytes(path, report.to_csv())
-        else:
-            write_bytes(path, page().encode("utf-8", "backslashreplace"))
 
 
 def main() -> NoReturn:

@@ -19,6 +19,7 @@ MOVED = {
     **{f"faceaug.{name}": f"faceaug.{room}.{name}" for room, names in _ROOMS.items() for name in names},
     "faceaug.assessment": "faceaug.commands.evaluate",
     "faceaug.evaluate.gain": "faceaug.evaluate.usefulness_report",
+    "faceaug.evaluate.gain_page": "faceaug.evaluate.usefulness_report",
     "faceaug.expansion": "faceaug.commands.expand",
     "faceaug.pages": "faceaug.reports.shell",
     "faceaug.synthesize.card": "faceaug.synthesize.cards",

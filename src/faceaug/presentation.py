@@ -62,10 +62,23 @@ def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
 
 
-def html_table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
-    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits."""
-    head = f"<thead><tr>{''.join(f'<th>{html.escape(h)}</th>' for h in header)}</tr></thead>" if header else ""
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+def html_table(
+    rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), labelled: bool = False, texts: int | None = None
+) -> str:
+    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits.
+
+    Args:
+        rows: their cells.
+        header: names of the columns.
+        labelled: the first cell of a row is its heading.
+        texts: number of columns that hold words; all others stand right. None: only numbers do.
+    """
+    names = "".join(f'<th scope="col"{_side(texts, k)}>{_word(name)}</th>' for k, name in enumerate(header))
+    head = f"<thead><tr>{names}</tr></thead>" if header else ""
+    lines = "".join(
+        f"<tr>{''.join(_cell(value, labelled and k == 0, _side(texts, k)) for k, value in enumerate(row))}</tr>"
+        for row in rows
+    )
     return f"<table>{head}<tbody>{lines}</tbody></table>"
 
 
@@ -78,10 +91,18 @@ def text_table(rows: Sequence[tuple[str, int]]) -> str:
     return "\n".join(f"  {name:<{left}}  {count:>{right},}" for name, count in rows)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, heading: bool, side: str) -> str:
+    text = _word(value)
     if isinstance(value, bool | np.bool):
-        return f"<td>{value}</td>"
-    if isinstance(value, Real):
-        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
-        return f'<td class="n">{text}</td>'
-    return f"<td>{html.escape(str(value))}</td>"
+        pass
+    elif isinstance(value, Real):
+        text, side = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}", ' class="n"'
+    return f'<th scope="row"{side}>{text}</th>' if heading else f"<td{side}>{text}</td>"
+
+
+def _side(texts: int | None, column: int) -> str:
+    return "" if texts is None or column < texts else ' class="n"'
+
+
+def _word(value: object) -> str:
+    return html.escape(printable(value))

@@ -116,7 +116,7 @@ def test_the_same_call_finds_the_same(folder: Path, report: EvaluationReport) ->
 
 def test_the_page_is_one_file_with_pictures_and_figures(report: EvaluationReport) -> None:
     page = report.to_html()
-    assert page.count("<img ") == 6  # random, worst, two strips of closest pairs, two of the control
+    assert page.count("<img ") == 40 + 16 + 2 * 16 + 2 * 16  # random, worst, closest pairs, those of the control
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "control: 18 unseen real faces" in page
     assert "<svg " in page
@@ -151,7 +151,7 @@ def test_without_tables_the_control_of_unseen_faces_is_missing_and_told(folder: 
     assert any("no unseen real faces" in note for note in found.notes)
     assert found.memorisation.unseen_distance is found.memorisation.closer is None
     assert found.to_json()["memorisation"]["unseen_copies"] is None
-    assert found.to_html().count("<img ") == 4
+    assert found.to_html().count("<img ") == 40 + 16 + 2 * 16  # no pairs of a control
 
 
 def test_a_picture_that_cannot_be_read_is_left_out_named_and_copies_keep_their_names(

@@ -1,16 +1,14 @@
-"""A real browser for the tests, headless Chromium driven by selenium, and what a person does with the page in it."""
+"""The page of `faceaug serve` in a real browser, and what a person does with it."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -27,7 +25,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from faceaug.serve import Engine
 from faceaug.serve.app import ASGI, create_app
+from tests.chromium import open_browser
 from tests.serve.conftest import pixels
+
+__all__ = ["Page", "open_browser", "serve"]
 
 
 def serve(engine: Engine, start: str = "", between: Callable[[ASGI], ASGI] = lambda app: app) -> Iterator[str]:
@@ -40,25 +41,6 @@ def serve(engine: Engine, start: str = "", between: Callable[[ASGI], ASGI] = lam
         yield f"http://127.0.0.1:{door.getsockname()[1]}/"
         server.should_exit = True
         thread.join(30)
-
-
-@contextmanager
-def open_browser(*arguments: str) -> Iterator[webdriver.Chrome]:
-    """Chromium; skips where it or its driver is missing."""
-    browser, remote = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not remote:
-        pytest.skip("chromium and chromedriver are not both installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *arguments):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(remote))
-    driver.set_window_size(1280, 1200)
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 class Page:

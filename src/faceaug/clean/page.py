@@ -1,56 +1,65 @@
-"""The report of a clean as one HTML page and as one table: what a user looks at to believe it."""
+"""The findings of a clean as blocks of a report and as one table: what a user looks at to believe it."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from faceaug.clean.findings import Findings
 from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
-from faceaug.errors import printable
-from faceaug.presentation import html_table
-from faceaug.progress import SILENT, Progress
-from faceaug.reports.gallery import Group, Shown, bars_svg, groups_html
-from faceaug.reports.shell import html_page, table_cell
+from faceaug.clean.words import grouped, labels
+from faceaug.presentation import argument
+from faceaug.reports.gallery import Group, Shown
+from faceaug.reports.plots import Histogram
+from faceaug.reports.sections import Block, Code, Facts, Gallery, Heading, Listing, Notes, Paragraph
+from faceaug.reports.shell import table_cell
 from faceaug.storage.state import state_folder
 
-if TYPE_CHECKING:
-    from faceaug.clean.report import CleanReport
-
-_ROWS = 2_000  # of one list on the page; the CSV has them all
-_OPEN = 25  # rows up to which a list is shown without a click
 _COLUMNS = ("file", "what", "why", "other_file", "bits", "detail", "face_block", "broad_block", "colour")
+_TIERS = {"same bytes": "the same file", "same pixels": "the same pixels in another file", "burst": "another photo"}
 
 
-def report_html(report: CleanReport, *, workers: int | None = 0, progress: Progress = SILENT) -> str:
-    """One self-contained page with the pictures as they lie now; works offline.
-
-    Args:
-        report: of a clean.
-        workers: processes that make thumbnails; see ``open_executor``.
-        progress: shows how many thumbnails are made.
-    """
+def clean_blocks(report: Findings) -> list[Block]:
+    """What the page of a clean shows, with the pictures as they lie now."""
     places = _Places(report)
     groups = [*_duplicates(report, places), *_look_alikes(report, places)]
-    counts = html_table([(name, count) for name, count in report.counts().items()])
-    parts = [f"<p>{html.escape(printable(report.headline()))}</p>", counts]
-    parts += [f"<p>{html.escape(printable(note))}</p>" for note in report.notes]
+    blocks: list[Block] = [Paragraph(report.headline()), _counts(report)]
+    if report.run is not None:
+        blocks.append(
+            Paragraph(("Nothing was deleted. ", Code(f"faceaug undo {argument(report.folder)}"), " undoes it."))
+        )
+    blocks.append(Notes([*report.notes, *_table_lines(report)]))
     if groups:
-        parts.append(f"<h2>Pictures that show the same ({len(groups):,} groups)</h2>")
-        parts.append(groups_html(groups, workers=workers, progress=progress))
-    parts += [_certainty(report), *(bars_svg(bars) for bars in report.histograms())]
-    for title, header, rows in report.lists():
-        if rows:
-            parts.append(_list(title, header, rows))
-    return html_page(f"faceaug clean: {printable(report.folder)}", "".join(parts))
+        blocks += [Heading(f"Pictures that show the same ({len(groups):,} groups)"), Gallery(groups)]
+    blocks += [*_certainty(report), *_distances(report)]
+    return blocks + [Listing(title, header, rows, "report.csv") for title, header, rows in report.lists()]
 
 
-def report_csv(report: CleanReport) -> bytes:
+def _counts(report: Findings) -> Facts:
+    before, gone, after = labels(report)
+    kinds = [(f"{gone}: {kind}", count) for kind, count in report.kinds().items()]
+    repaired = ("names to repair" if report.dry_run else "names repaired", report.renamed)
+    return Facts(
+        [
+            (before, report.original),
+            *(kinds or [(gone, 0)]),
+            (after, report.cleaned),
+            repaired,
+            ("left alone", report.skipped or None),
+        ]
+    )
+
+
+def _table_lines(report: Findings) -> list[str]:
+    have = "would have" if report.dry_run else "have"
+    return [f"{tables}: {count:,} rows {have} no picture" for tables, count in grouped(report.rows_without_file)]
+
+
+def clean_csv(report: Findings) -> bytes:
     """One row per file about which there is something to say."""
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
@@ -59,7 +68,7 @@ def report_csv(report: CleanReport) -> bytes:
     return page.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _csv_rows(report: CleanReport) -> Iterator[tuple[object, ...]]:
+def _csv_rows(report: Findings) -> Iterator[tuple[object, ...]]:
     proofs = {member.name: member for group in report.groups for member in group.members}
     for rename in report.renames:
         yield _row(rename.old, "renamed", "repaired name", rename.new)
@@ -91,7 +100,7 @@ def _row(
 class _Places:
     """Where the pictures of a report lie now."""
 
-    def __init__(self, report: CleanReport) -> None:
+    def __init__(self, report: Findings) -> None:
         self._root = Path(report.folder)
         moved = report.run is not None
         self._aside = state_folder(self._root, beside=False) / "set-aside" / report.run if report.run else self._root
@@ -104,7 +113,7 @@ class _Places:
         return self._aside / name
 
 
-def _groups(report: CleanReport) -> tuple[DuplicateGroup, ...]:
+def _groups(report: Findings) -> tuple[DuplicateGroup, ...]:
     """The groups of a report, those that only ``set_aside`` tells of included."""
     there = {member.name for group in report.groups for member in group.members}
     others: dict[str, list[Member]] = defaultdict(list)
@@ -114,7 +123,7 @@ def _groups(report: CleanReport) -> tuple[DuplicateGroup, ...]:
     return (*report.groups, *(DuplicateGroup(keeper, tuple(found)) for keeper, found in others.items()))
 
 
-def _duplicates(report: CleanReport, places: _Places) -> list[Group]:
+def _duplicates(report: Findings, places: _Places) -> list[Group]:
     disputed = defaultdict(list)
     for conflict in report.conflicts:
         disputed[conflict.name].append(conflict.says)
@@ -125,7 +134,7 @@ def _duplicates(report: CleanReport, places: _Places) -> list[Group]:
         shown = [Shown(group.keeper, places.staying(group.keeper))]
         tags = sorted({member.tier for member in group.members})
         for member in group.members:
-            lines = [_proof(member.tier, member.distance, member.evidence)]
+            lines = [_proof(member.tier, member.evidence)]
             lines += [f"tables disagree: {says}" for says in disputed[member.name]]
             lines += [leaks[member.name]] if member.name in leaks else []
             shown.append(Shown(member.name, places.gone(member.name), tuple(lines), mark, stays=False))
@@ -137,13 +146,13 @@ def _duplicates(report: CleanReport, places: _Places) -> list[Group]:
     return groups
 
 
-def _look_alikes(report: CleanReport, places: _Places) -> list[Group]:
+def _look_alikes(report: Findings, places: _Places) -> list[Group]:
     groups = []
     for pair, tag in (
         *((pair, "mirrored, stay") for pair in report.mirrored),
         *((pair, "different photos, stay") for pair in report.bursts),
     ):
-        said = _proof(pair.tier, pair.distance, pair.evidence)
+        said = _proof(pair.tier, pair.evidence)
         one, other = (
             Shown(name, places.staying(name), lines) for name, lines in ((pair.one, ()), (pair.other, (said,)))
         )
@@ -151,35 +160,40 @@ def _look_alikes(report: CleanReport, places: _Places) -> list[Group]:
     return groups
 
 
-def _proof(tier: str, distance: int, evidence: PairEvidence | None) -> str:
+def _proof(tier: str, evidence: PairEvidence | None) -> str:
+    """The comparison in words; the CSV has its numbers."""
+    words = _TIERS.get(tier, tier)
     if evidence is None:
-        return tier
-    numbers = f"detail {evidence.detail:.3f}, worst face block {evidence.face_block:.2f}, colour {evidence.colour:.2f}"
-    return f"{tier}: {numbers}; {distance} of 64 bits"
+        return words
+    alike = (max(0.0, number) for number in (evidence.detail, evidence.face_block, evidence.colour))
+    detail, face, colour = (f"{number:.0%}" for number in alike)
+    return f"{words}: the details agree to {detail}, anywhere in the face to {face} or more, the colours to {colour}"
 
 
-def _certainty(report: CleanReport) -> str:
+def _certainty(report: Findings) -> list[Block]:
+    """Where the line was drawn between copies and other pictures, and how sure that is."""
     t = report.thresholds
     if t is None:
-        return ""
+        return []
     rows: list[tuple[str, object]] = [
-        ("pairs within the radius", t.candidates),
-        ("pairs compared by their pixels", t.compared),
-        ("smallest correlation of detail", t.detail),
-        ("smallest agreement of the worst block of the face", t.face_block),
-        ("smallest agreement of the seventh worst block", t.broad_block),
-        ("smallest correlation of colour", t.colour),
+        ("pairs of pictures that look alike at a glance", t.candidates),
+        ("of these, compared pixel by pixel", t.compared),
+        ("details had to agree to at least", f"{t.detail:.1%}"),
+        ("in every part of the face to at least", f"{t.face_block:.1%}"),
+        ("in nearly every part of the picture to at least", f"{t.broad_block:.1%}"),
+        ("colours to at least", f"{t.colour:.1%}"),
         ("wrong removals expected in this run", t.expected_false),
+        ("test copies made of your pictures that would be found", f"{t.recall:.1%}" if t.recall >= 0 else None),
     ]
-    rows += [("share of copies made for a test that are found", t.recall)] if t.recall >= 0 else []
-    return f"<h2>What decided</h2>{html_table(rows)}"
+    return [Heading("What decided"), Facts(rows, measured=True)]
 
 
-def _list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    shown = [tuple(printable(text) for text in row) for row in rows[:_ROWS]]
-    more = f"<p>and {len(rows) - _ROWS:,} more, in report.csv</p>" if len(rows) > _ROWS else ""
-    table = html_table(shown, header=header) + more
-    heading = f"{html.escape(title)} ({len(rows):,})"
-    if len(rows) <= _OPEN:
-        return f"<h2>{heading}</h2>{table}"
-    return f"<h2>{heading}</h2><details><summary>show the list</summary>{table}</details>"
+def _distances(report: Findings) -> list[Block]:
+    """How far apart pictures are."""
+    if not any(report.histogram):
+        return []
+    title = "Pairs of pictures by how different they look: bits that differ between their perceptual hashes"
+    edges = tuple(map(float, range(len(report.histogram) + 1)))
+    looked = report.thresholds
+    marks = () if looked is None else ((float(looked.radius) + 1, "compared pixel by pixel up to here"),)
+    return [Histogram(title, edges, {"pairs": report.histogram}, marks, "0: alike, 32: nothing in common")]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from faceaug.clean.findings import Findings, SetAside
 from faceaug.errors import printable
 from faceaug.presentation import argument, text_table
 from faceaug.storage.walk import LINK
-
-if TYPE_CHECKING:
-    from faceaug.clean.report import CleanReport, SetAside
 
 _MOVED = 10  # pictures named in a list of what was moved or renamed; -v shows all
 _NOTICED = 3  # entries shown of a list of what was only noticed
@@ -21,7 +18,7 @@ _ORDER = ("mirrored", "same photo", "unreadable", "same pixels", "same bytes")
 _Lines = tuple[str, Sequence[str], int]  # heading, lines, how many are shown at most
 
 
-def summary_of(report: CleanReport, *, verbose: bool) -> str:
+def summary_of(report: Findings, *, verbose: bool) -> str:
     """The summary of a report; with ``verbose`` every entry of every list."""
     lines = [printable(report.headline())]
     for heading, entries, most in _sections(report):
@@ -30,17 +27,25 @@ def summary_of(report: CleanReport, *, verbose: bool) -> str:
             lines += [f"{heading}: {len(entries):,}", *(f"  {entry}" for entry in shown)]
             lines += [f"  ... and {len(entries) - most:,} more (-v shows all)"] if len(shown) < len(entries) else []
     lines += list(_table_lines(report))
-    lines += [text_table(report.sizes())] if report.finds or report.out else []
+    lines += [text_table(sizes_of(report))] if report.finds or report.out else []
     return "\n".join([*lines, *_ways_on(report)])
 
 
-def labels(report: CleanReport) -> tuple[str, str, str]:
+def labels(report: Findings) -> tuple[str, str, str]:
     """What the numbers of pictures before, of those that leave and of those that stay are called."""
     if report.dry_run:
         return "pictures", "to leave out" if report.out else "to set aside", "would stay"
     if report.out:
         return "pictures", "left out", "in the copy"
     return "pictures before", "set aside", "pictures now"
+
+
+def sizes_of(report: Findings) -> list[tuple[str, int]]:
+    """Pictures before, set aside (by kind, where there are several), and left."""
+    before, gone, after = labels(report)
+    kinds = [(f"  {kind}", count) for kind, count in report.kinds().items()]
+    found = [(before, report.original), (gone, len(report.set_aside))]
+    return [*found, *(kinds if len(kinds) > 1 else ()), (after, report.cleaned)]
 
 
 def grouped(rows: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -51,7 +56,7 @@ def grouped(rows: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(", ".join(names), count) for count, names in tables.items() if count]
 
 
-def _sections(report: CleanReport) -> Iterator[_Lines]:
+def _sections(report: Findings) -> Iterator[_Lines]:
     verb = f"{'would be ' * report.dry_run}{'left out' if report.out else 'set aside'}"
     repaired = "names to repair" if report.dry_run else "names repaired"
     yield repaired, _pairs([(rename.old, f"-> {printable(rename.new)}") for rename in report.renames]), _MOVED
@@ -89,7 +94,7 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{name:<{width}}  {text}" for name, (_, text) in zip(names, rows, strict=True)]
 
 
-def _table_lines(report: CleanReport) -> Iterator[str]:
+def _table_lines(report: Findings) -> Iterator[str]:
     have = "would have" if report.dry_run else "have"
     found = grouped(report.rows_without_file)
     yield from (f"{tables}: {count:,} rows {have} no picture" for tables, count in found)
@@ -97,7 +102,7 @@ def _table_lines(report: CleanReport) -> Iterator[str]:
         yield "  (tables are never changed in place; --out DIR writes a copy whose tables fit)"
 
 
-def _ways_on(report: CleanReport) -> Iterator[str]:
+def _ways_on(report: Findings) -> Iterator[str]:
     if report.page:
         yield f"report: {printable(report.page)}"
     if report.run is not None:

@@ -5,7 +5,6 @@ Everything comes from the bundled model, so it runs with nothing but the wheel a
 
 from __future__ import annotations
 
-import html
 import json
 import time
 from collections.abc import Callable
@@ -25,9 +24,11 @@ from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.draws import permutation
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
-from faceaug.presentation import Fact, Presentation, html_table
+from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.reports.shell import grid, html_image, html_page
+from faceaug.reports.render import render_page
+from faceaug.reports.sections import Block, Code, Faces, Facts, Heading, Link, Paragraph, Picture, Verbatim
+from faceaug.reports.shell import grid
 from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
 from faceaug.synthesize import SyntheticFaceSource
@@ -38,6 +39,7 @@ T = TypeVar("T")
 DEFAULT_OUT = "faceaug-demo"
 MARKER = "demo.json"
 FACES = 240  # pictures in the messy folder
+_SHOWN = 60  # of them on the page
 _LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
 
 
@@ -155,39 +157,31 @@ class _Story:
         return folder, faces
 
     def _write_pages(self, mess: Path, faces: list[Image8], cleaned: CleanReport, expanded: ExpandReport) -> None:
-        folder, side = FaceFolder(mess), faces[0].shape[0]
         augmented, synthetic = self._expanded_faces()
-        sheets = {
-            "faces": (grid(faces[:60], columns=15, enlarge=1), "The faces of the messy folder, all generated."),
-            "operations": (preview_sheet(folder, seed=self.seed), "Every augmentation, stronger to the right."),
-            "augmented": (
-                grid(augmented, columns=15, enlarge=1),
-                "Augmented copies as the expanded folder holds them.",
-            ),
-            "synthetic": (grid(synthetic, columns=15, enlarge=1), "Synthetic faces added to it."),
+        operations = preview_sheet(FaceFolder(mess), seed=self.seed)
+        sheets: dict[str, Faces | Picture] = {
+            "faces": Faces(faces[:_SHOWN], "The faces of the messy folder, all generated."),
+            "operations": Picture(operations, "Every augmentation, stronger to the right."),
+            "augmented": Faces(augmented, "Augmented copies as the expanded folder holds them."),
+            "synthetic": Faces(synthetic, "Synthetic faces added to it."),
         }
-        for name, (sheet, _) in sheets.items():
-            write_bytes(self.out / f"{name}.png", encode_png(sheet))
-        write_bytes(
-            self.out / "clean.html", cleaned.to_html(progress=self.progress).encode("utf-8", "backslashreplace")
-        )
-        pictures = "".join(
-            f"<figure>{html_image(sheet, alt=text)}<figcaption>{html.escape(text)}</figcaption></figure>"
-            for sheet, text in sheets.values()
-        )
-        body = (
-            "<p>No face here belongs to anybody: all were made by the bundled model "
-            f"<code>{default_model()}</code> ({words_of((side, side))} pixels).</p><h2>Sizes</h2>"
-            + html_table(_sizes(cleaned, expanded))
-            + "<h2>What cleaning did</h2>"
-            + f"<pre>{html.escape(cleaned.summary(verbose=True))}</pre><p><a href='clean.html'>Full report</a>, and "
-            "<code>faceaug undo faces</code> puts everything back.</p>"
-            + "<h2>Pictures</h2>"
-            + pictures
-            + "<h2>Time</h2>"
-            + html_table([(name, f"{value:.1f} s") for name, value in self.seconds.items()])
-        )
-        write_bytes(self.out / "report.html", html_page("faceaug demo", body).encode("utf-8", "backslashreplace"))
+        for name, sheet in sheets.items():
+            image = sheet.image if isinstance(sheet, Picture) else grid(sheet.images, columns=15)
+            write_bytes(self.out / f"{name}.png", encode_png(image))
+        blocks = [
+            *_blocks(cleaned, expanded, faces[0].shape[0]),
+            *sheets.values(),
+            Heading("Time"),
+            Facts(self._times(), measured=True),
+        ]
+        for name, page in (
+            ("clean.html", cleaned.to_html(progress=self.progress)),
+            ("report.html", render_page("faceaug demo", blocks)),
+        ):
+            write_bytes(self.out / name, page.encode("utf-8", "backslashreplace"))
+
+    def _times(self) -> list[tuple[str, str]]:
+        return [(name, f"{value:.1f} s") for name, value in self.seconds.items()]
 
     def _expanded_faces(self) -> tuple[list[Image8], list[Image8]]:
         folder = FaceFolder(self.out / "expanded")
@@ -209,6 +203,21 @@ class _Story:
             return step()
         finally:
             self.seconds[name] = time.monotonic() - began
+
+
+def _blocks(cleaned: CleanReport, expanded: ExpandReport, side: int) -> list[Block]:
+    """The story in words and numbers."""
+    made_by = ("No face here belongs to anybody: all were made by the bundled model ", Code(str(default_model())))
+    undo = (Link("Full report", "clean.html"), ", and ", Code("faceaug undo faces"), " puts everything back.")
+    return [
+        Paragraph((*made_by, f" ({words_of((side, side))} pixels).")),
+        Heading("Sizes"),
+        Facts(_sizes(cleaned, expanded)),
+        Heading("What cleaning did"),
+        Verbatim(cleaned.summary(verbose=True)),
+        Paragraph(undo),
+        Heading("Pictures"),
+    ]
 
 
 def _one_epoch(dataset: ExpandedDataset, progress: Progress) -> tuple[int, tuple[int, ...]]:

@@ -11,13 +11,12 @@ from faceaug.errors import ArgumentError
 from faceaug.evaluate import evaluate_memorisation, evaluate_source, evaluate_usefulness
 from faceaug.evaluate.arms import Recipes
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR
-from faceaug.evaluate.gain_page import usefulness_section
-from faceaug.evaluate.page import evaluation_section
 from faceaug.evaluate.report import EvaluationReport
 from faceaug.evaluate.usefulness_report import UsefulnessReport
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show
-from faceaug.reports.shell import html_page
+from faceaug.reports.render import render_page
+from faceaug.reports.sections import Block, Heading
 
 Report = EvaluationReport | UsefulnessReport
 
@@ -52,13 +51,10 @@ class Assessment(Presentation):
 
     def to_html(self) -> str:
         """One self-contained page."""
-        sections = (
-            f"<h2>Usefulness</h2>{usefulness_section(part)}"
-            if isinstance(part, UsefulnessReport)
-            else evaluation_section(part)
-            for part in self.parts.values()
-        )
-        return html_page(f"Evaluation of {self.model}", "".join(sections))
+        blocks: list[Block] = []
+        for name, part in self.parts.items():
+            blocks += [*([Heading(name.capitalize())] if len(self.parts) > 1 else ()), *part.blocks()]
+        return render_page(f"Evaluation of {self.model}", blocks)
 
 
 def assess(

@@ -19,8 +19,8 @@ from faceaug.mix.mixture import Mixture
 from faceaug.mix.pictures import small_picture
 from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
-from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
+from faceaug.reports.sections import Heading, Notes, Paragraph
 
 _UNSEEN = 5_000  # real faces of the control
 _LEARNT, _SHOWN = 5_000, 2_000  # faces whose features are compared: training, and generated or unseen
@@ -63,22 +63,22 @@ def audit(dataset: Mixture, progress: Progress = SILENT) -> Appendix:
         "unseen_copies": search.unseen_copies if len(unseen) else None, "compared": search.compared,
     }  # fmt: skip
     control = f" (of {len(unseen):,} unseen real faces: {search.unseen_copies})" if len(unseen) else ""
-    lines = [f"copies of the {len(training):,} training faces, by the verifier of clean: {len(search.copies)}{control}"]
+    lines = [f"copies of the {len(training):,} training faces, found as by clean: {len(search.copies)}{control}"]
     try:
         found = _authenticity(faces, training, unseen, progress)
     except ArgumentError as error:  # the extra with the network is not installed
         lines.append(f"authenticity was not measured: {error}")
     else:
         document |= found
-        lines += [f"{name.replace('_', ' ')}: {value:.1%}" for name, value in found.items()]
+        words = {"authenticity": "authenticity", "unseen_authenticity": "authenticity of unseen real faces"}
+        lines += [f"{words[name]}: {value:.1%}" for name, value in found.items()]
     text = (
-        "<p>A face is a copy if it, or its mirror image, lies within 6 bits of a training face by perceptual hash and "
-        "comparing the pixels then says one photo. Authenticity is the share of faces that are farther from their "
-        "nearest training face, by features of a network, than that one is from its own nearest neighbour; faces the "
-        "model has never seen are the control. Neither proves that no person can be recognised.</p>"
+        "A face is a copy if it, or its mirror image, looks like a training face at a glance (at most 6 of 64 bits of "
+        "their perceptual hashes differ) and the pixels then show one photo. Authenticity is the share of faces that "
+        "are farther from their nearest training face, by features of a network, than that one is from its own nearest "
+        "neighbour; faces the model has never seen are the control. Neither proves that no person can be recognised."
     )
-    page = f"<h2>Memorisation</h2>{text}{html_table([(line,) for line in lines])}"
-    return Appendix("memorisation", document, tuple(lines), page)
+    return Appendix("memorisation", document, tuple(lines), (Heading("Memorisation"), Paragraph(text), Notes(lines)))
 
 
 def _authenticity(

@@ -1,20 +1,30 @@
-"""The evaluation as one self-contained HTML page with pictures."""
+"""The findings of an evaluation as blocks of a report."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.image import Image8
-from faceaug.evaluate.report import EvaluationReport, Pictures
-from faceaug.presentation import html_table
-from faceaug.reports.shell import contact_sheet, grid, html_image, html_page
+from faceaug.evaluate.findings import Findings
+from faceaug.reports.plots import Histogram
+from faceaug.reports.sections import (
+    Block,
+    Details,
+    Faces,
+    Facts,
+    Heading,
+    Listing,
+    Notes,
+    Pairs,
+    Paragraph,
+    Strong,
+    Table,
+)
 
-_COLUMNS = 8
-_WIDTH, _HEIGHT, _BINS = 640, 160, 48
+_BINS = 48
 _TERMS = (
     ("{frechet}, {kernel}", "distance between the two sets of faces; 0 is alike, the controls show what is reachable"),
     ("precision", "share of the faces that look like reference faces"),
@@ -24,69 +34,64 @@ _TERMS = (
 )
 
 
-def evaluation_page(report: EvaluationReport) -> str:
-    """The whole page."""
-    return html_page(f"Evaluation of {report.subject.model}", evaluation_section(report))
-
-
-def evaluation_section(report: EvaluationReport) -> str:
-    """What the page says, without its shell."""
-    s, pictures = report.subject, report.pictures
-    unseen = f", and the unseen rows {s.against}" if s.against else ""
-    intro = (
-        f"<p>{s.n:,} faces of <code>{html.escape(s.model)}</code> (seed {s.seed}, sha256 <code>{s.sha256[:16]}</code>) "
-        f"beside the real faces in <code>{html.escape(s.folder)}</code>, rows {s.partition}{unseen}, cut by "
-        f"{s.crop} to {s.size} x {s.size} pixels. Features: {html.escape(s.extractor)}, {s.dimension:,} numbers.</p>"
-        "<p><strong>This page shows real faces of the folder above.</strong> Its terms are theirs.</p>"
-    )
-    parts = [intro, _notes(report.notes)]
+def evaluation_blocks(report: Findings) -> list[Block]:
+    """What the page of an evaluation shows."""
+    warning = Paragraph((Strong("This page shows real faces of the folder below."), " Its terms are theirs."))
+    blocks: list[Block] = [warning, _subject(report), Notes(report.notes)]
     if report.figures:
-        parts += ["<h2>Figures</h2>", _table(report), _terms(report), _sheets(pictures)]
-    parts += [_attributes(report), _memorisation(report), _unreadable(report.unreadable)]
-    return "".join(parts)
+        blocks += [Heading("Figures"), _table(report), _terms(report), *_faces(report)]
+    blocks += [*_attributes(report), *_memorisation(report)]
+    return blocks + ([Heading("Left out"), Notes(report.unreadable)] if report.unreadable else [])
 
 
-def _notes(notes: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in notes) + "</ul>" if notes else ""
+def _subject(report: Findings) -> Facts:
+    s = report.subject
+    unseen = f"; unseen by the model: {s.against}" if s.against else ""
+    return Facts(
+        [
+            ("model", s.model),
+            ("its weights (SHA-256)", s.sha256[:16]),
+            ("generated faces", f"{s.n:,}, seed {s.seed}"),
+            ("real faces", s.folder),
+            ("rows", f"{s.partition}{unseen}"),
+            ("cut", f"{s.crop}, to {s.size} x {s.size} pixels"),
+            ("compared by", f"{s.extractor}, {s.dimension:,} numbers for each face"),
+        ]
+    )
 
 
-def _table(report: EvaluationReport) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in report.heading())
-    rows = []
-    for figures in report.figures:
-        cells = report.cells(figures)
-        texts = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells[:2])
-        numbers = "".join(f'<td class="n">{html.escape(c.replace("+-", "±"))}</td>' for c in cells[2:])
-        title = html.escape(report.subject.figure(figures), quote=True)
-        rows.append(f'<tr title="{title}">{texts}{numbers}</tr>')
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+def _table(report: Findings) -> Table:
+    rows = [tuple(cell.replace("+-", "±") for cell in report.cells(figures)) for figures in report.figures]
+    return Table(report.heading(), rows, texts=2)
 
 
-def _terms(report: EvaluationReport) -> str:
+def _terms(report: Findings) -> Details:
     s = report.subject
     rows = [(name.format(frechet=s.frechet_name, kernel=s.kernel_name), meaning) for name, meaning in _TERMS]
-    return f"<details><summary>What the columns say</summary>{html_table(rows)}</details>"
-
-
-def _sheets(pictures: Pictures) -> str:
-    factor = max(1, 96 // pictures.random[0].shape[0])
-    columns = max(1, min(16, 960 // (pictures.random[0].shape[1] * factor)))
-    return (
-        "<h2>Faces</h2>"
-        + _figure(
-            grid(pictures.random, columns=columns, enlarge=factor), f"{len(pictures.random)} faces, drawn at random."
-        )
-        + _figure(
-            grid(pictures.worst, columns=_COLUMNS, enlarge=factor),
-            f"The {len(pictures.worst)} least realistic: farthest from where training faces are dense.",
-        )
+    names = [s.figure(figures) for figures in report.figures]
+    return Details(
+        "What the columns say",
+        [
+            Facts(rows),
+            Paragraph("To quote a figure, give its row's whole name: everything in it changes the value."),
+            Notes(names),
+        ],
     )
 
 
-def _attributes(report: EvaluationReport) -> str:
+def _faces(report: Findings) -> list[Block]:
+    random, worst = report.pictures.random, report.pictures.worst
+    return [
+        Heading("Faces"),
+        Faces(random, f"{len(random)} faces, drawn at random."),
+        Faces(worst, f"The {len(worst)} least realistic: farthest from where training faces are dense."),
+    ]
+
+
+def _attributes(report: Findings) -> list[Block]:
     """How often each attribute is seen, and how far it is obeyed."""
     if report.attributes is None:
-        return ""
+        return []
     shown, obeyed = report.attributes.distribution, report.attributes.agreement
     scores = {} if obeyed is None else {o.attribute: (o.present, o.absent, o.score) for o in obeyed.obeyed}
     header: tuple[str, ...] = ("attribute", "seen in generated", "in real faces")
@@ -101,78 +106,46 @@ def _attributes(report: EvaluationReport) -> str:
     text = f"As {shown.judge} sees them; the largest difference first."
     if scores:
         text += " A score is the mean of both shares over the same of real faces: 1 is as clear as there."
-    table = f"<details><summary>All attributes</summary><p>{text}</p>{html_table(rows, header=header)}</details>"
-    return f"<h2>Attributes</h2>{_notes(report.attributes.lines())}{table}"
+    table = Details("All attributes", [Paragraph(text), Table(header, rows, texts=1)])
+    return [Heading("Attributes"), Notes(report.attributes.lines()), table]
 
 
-def _memorisation(report: EvaluationReport) -> str:
+def _memorisation(report: Findings) -> list[Block]:
     pictures = report.pictures
-    parts = ["<h2>Memorisation</h2>", _notes(report.memorisation_lines())]
-    parts.append(_histogram(pictures.distances, pictures.unseen_distances))
-    parts.append(_pairs(pictures.closest, "generated", "The generated faces that are closest to a training face."))
-    if pictures.unseen_closest:
-        parts.append(
-            _pairs(pictures.unseen_closest, "unseen", "Control: the unseen real faces that are closest to one.")
-        )
-    if report.memorisation.copies:
-        rows = [(f"face {k}", name, "mirrored" if mirrored else "") for k, name, mirrored in report.memorisation.copies]
-        parts.append("<h3>Copies of training faces</h3>")
-        strips = [picture for pair in pictures.copies for picture in pair]
-        factor = max(1, 96 // strips[0].shape[0])
-        parts.append(
-            _figure(grid(strips, columns=_COLUMNS, enlarge=factor), "Pairs: generated, and the training face it shows.")
-        )
-        parts.append(html_table(rows[:200], header=("generated", "training picture", "")))
-    return "".join(parts)
-
-
-def _pairs(pairs: Sequence[tuple[Image8, Image8, float]], of: str, text: str) -> str:
-    sheets = []
-    for start in range(0, len(pairs), _COLUMNS):
-        part = pairs[start : start + _COLUMNS]
-        rows = [(of, [pair[0] for pair in part]), ("training", [pair[1] for pair in part])]
-        sheets.append(html_image(contact_sheet(rows, columns=[f"{d:.3f}" for *_, d in part]), alt=text))
-    return f"<figure>{''.join(sheets)}<figcaption>{text} Above each pair its distance.</figcaption></figure>"
-
-
-def _figure(sheet: Image8, text: str) -> str:
-    return f"<figure>{html_image(sheet, alt=text)}<figcaption>{text}</figcaption></figure>"
-
-
-def _histogram(generated: NDArray[np.float64], unseen: NDArray[np.float64]) -> str:
-    """Distances to the nearest training face, as two lines."""
-    both = np.concatenate([generated, unseen])
-    low, high = 0.0, float(np.quantile(both, 0.995)) or 1.0
-    lines = [("generated", generated, "#d1495b"), ("unseen real", unseen, "#30638e")]
-    shares = [
-        (name, np.histogram(np.minimum(values, high), _BINS, (low, high))[0] / max(len(values), 1), colour)
-        for name, values, colour in lines
-        if len(values)
+    blocks: list[Block] = [
+        Heading("Memorisation"),
+        Notes(report.memorisation_lines()),
+        _distances(pictures.distances, pictures.unseen_distances),
+        _pairs(pictures.closest, "The generated faces that are closest to a training face, and below each that face."),
+        _pairs(
+            pictures.unseen_closest,
+            "Control: the unseen real faces that are closest to a training face, and below each that face.",
+        ),
     ]
-    top = max(float(share.max()) for _, share, _ in shares)
-    drawn = "".join(
-        f'<path d="{_steps(share / top)}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        f'<text x="8" y="{18 + 18 * k}" fill="{colour}" font-size="14">{name}</text>'
-        for k, (name, share, colour) in enumerate(shares)
-    )
-    axis = (
-        f'<line x1="0" y1="{_HEIGHT}" x2="{_WIDTH}" y2="{_HEIGHT}" stroke="currentColor" opacity=".4"/>'
-        f'<text x="0" y="{_HEIGHT + 16}" fill="currentColor" font-size="12">0</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" fill="currentColor" font-size="12" text-anchor="end">{high:.3g}</text>'
-    )
-    text = "How far faces are from their nearest training face: share of the faces by distance of features."
-    return (
-        f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT + 20}" width="{_WIDTH}" role="img" aria-label="{text}" '
-        f'style="max-width:100%">{drawn}{axis}</svg><figcaption>{text} The last step holds all beyond.</figcaption>'
-        "</figure>"
+    if report.memorisation.copies:
+        rows = [(f"face {k}", name, "yes" if mirrored else "no") for k, name, mirrored in report.memorisation.copies]
+        shown = "Generated faces, and below each the training face it shows."
+        header = ("generated", "training picture", "mirrored")
+        blocks.append(Listing("Copies of training faces", header, rows, "the report as JSON"))
+        blocks.append(Pairs([(*pair, "") for pair in pictures.copies], shown))
+    return blocks
+
+
+def _pairs(pairs: Sequence[tuple[Image8, Image8, float]], text: str) -> Pairs:
+    return Pairs(
+        [(one, other, f"{distance:.3f}") for one, other, distance in pairs], f"{text} The number is their distance."
     )
 
 
-def _steps(heights: NDArray[np.float64]) -> str:
-    width = _WIDTH / len(heights)
-    moves = (f"V{_HEIGHT - 4 - (_HEIGHT - 12) * h:.1f}H{(k + 1) * width:.1f}" for k, h in enumerate(heights))
-    return f"M0 {_HEIGHT - 4}" + "".join(moves)
-
-
-def _unreadable(lines: Sequence[str]) -> str:
-    return "<h2>Left out</h2>" + _notes(lines) if lines else ""
+def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64]) -> Histogram:
+    """Distances to the nearest training face, beside those of faces that are new for certain."""
+    high = float(np.quantile(np.concatenate([generated, unseen]), 0.995)) or 1.0
+    edges = np.linspace(0, high, _BINS + 1)
+    series = {"generated": generated, "unseen real": unseen}
+    counts = {
+        name: np.histogram(np.minimum(values, high), edges)[0].tolist()
+        for name, values in series.items()
+        if len(values)
+    }
+    title = "How far faces are from their nearest training face: share of the faces. The last step holds all beyond."
+    return Histogram(title, edges.tolist(), counts, unit="distance; 0 is the same face", shares=True)

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceaug.evaluate.intervals import Estimate
+from faceaug.mix.report import REASON_WORDS
 from faceaug.presentation import Fact, Presentation
+from faceaug.reports.plots import Intervals, Span
+from faceaug.reports.render import render_page
+from faceaug.reports.sections import Block, Code, Notes, Paragraph, Strong, Table
 from faceaug.reports.shell import table_cell
 
 _COUNT = re.compile(r"(\d[\d,]*) faces")
@@ -196,9 +200,50 @@ class UsefulnessReport(Presentation):
 
     def to_html(self) -> str:
         """One self-contained page with a plot. It shows no faces."""
-        from faceaug.evaluate.gain_page import usefulness_page
+        return render_page(f"Usefulness of {self.model}", self.blocks())
 
-        return usefulness_page(self)
+    def blocks(self) -> list[Block]:
+        """What the page shows."""
+        question = ("Does adding faces of ", Code(self.model), " to real ones make a classifier better?")
+        answered = (
+            f"The same small network was taught by four sets of faces, {self.seeds} times each, with {self.images:,} "
+            f"faces shown each time. {self.taught:,} real faces are in all sets, {self.held:,} more set the "
+            f"thresholds, and {self.unseen:,} that nothing has learnt from were asked about. Steps, rates, loss and "
+            "balanced draws are the same; only the faces differ. The real faces: "
+        )
+        rows = [
+            (arm.arm, *arm.faces, arm.balanced_accuracy.percent(), arm.minority_recall.percent()) for arm in self.arms
+        ]
+        header = ("faces shown", "real", "copies", "generated", "balanced accuracy", "recall of the rarer side")
+        return [
+            Notes([(Strong(f"{line[:1].upper()}{line[1:]}."),) for line in self.verdict()]),
+            Paragraph(question),
+            Paragraph((answered, Code(self.folder), ".")),
+            Table(header, rows, texts=1),
+            self._plot(),
+            Paragraph(self._terms()),
+            Notes(self.notes),
+        ]
+
+    def _plot(self) -> Intervals:
+        """A row for every attribute, a line for every arm: balanced accuracy with its interval."""
+        rows = [("mean", [_span(arm.balanced_accuracy) for arm in self.arms])]
+        rows += [
+            (name, [_span(arm.attributes[k].balanced_accuracy) for arm in self.arms])
+            for k, name in enumerate(self.attributes)
+        ]
+        title = "Balanced accuracy on unseen faces, by what the classifier was shown; lines are 95 % intervals."
+        return Intervals(title, [arm.arm for arm in self.arms], rows)
+
+    def _terms(self) -> str:
+        left_out = ", ".join(f"{count:,} {REASON_WORDS[name]}" for name, count in self.rejected.items() if count)
+        return (
+            "Balanced accuracy is the mean of the shares recognised of faces with and without an attribute; 50 % is "
+            "guessing. In brackets, and as lines, the 95 % intervals over other unseen faces and other seeds "
+            "(bootstrap); the draw of real faces itself is one."
+            + (f" Labels of generated faces: {self.labels}." if self.labels else "")
+            + (f" Generated faces that were left out and replaced: {left_out}." if left_out else "")
+        )
 
 
 def seen_faces(training: Mapping[str, Any]) -> int | None:
@@ -207,6 +252,10 @@ def seen_faces(training: Mapping[str, Any]) -> int | None:
         return int(training["faces"]) + int(training.get("faces_held_back", 0))
     found = _COUNT.search(str(training.get("data", "")))
     return int(found[1].replace(",", "")) if found else None
+
+
+def _span(estimate: Estimate) -> Span:
+    return estimate.low, estimate.value, estimate.high
 
 
 def _effect(what: str, gain: Estimate, figure: str = "it") -> str:

@@ -14,6 +14,7 @@ from faceaug.mix.registration import Framing, why_unlike
 from faceaug.mix.shares import TELLING, Share
 from faceaug.mix.synthetic import MANY
 from faceaug.presentation import Fact, Presentation, argument, text_table
+from faceaug.reports.sections import Block
 
 REASON_WORDS = {
     "flat": "flat",
@@ -34,13 +35,13 @@ class Appendix:
         name: key in the JSON.
         document: plain values.
         lines: for the summary.
-        page: HTML for the report, escaped.
+        blocks: for the page.
     """
 
     name: str
     document: dict[str, Any]
     lines: tuple[str, ...]
-    page: str
+    blocks: tuple[Block, ...]
 
 
 SIZE_WORDS = {"original": "in the folder", "real": "real, used"}

@@ -6,6 +6,8 @@ import base64
 import html
 import re
 from collections.abc import Sequence
+from functools import cache
+from importlib import resources
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -63,22 +65,42 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def html_page(title: str, body: str) -> str:
+def html_page(title: str, body: str, *, script: bool = False) -> str:
     """A whole self-contained page around a body: works offline, light and dark, prints well.
 
     Args:
         title: plain text; escaped here.
         body: HTML, escaped by its maker.
+        script: put ``report.js`` into it, which draws galleries and unfolds what is printed.
     """
-    return _SHELL.format(title=html.escape(title), body=body)
+    moving = f"<script>\n{_asset('report.js')}</script>\n" if script else ""
+    name = html.escape(title)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{name}</title>\n<style>\n{_asset('report.css')}</style></head>\n"
+        f"<body><h1>{name}</h1>\n{body}\n{moving}</body></html>\n"
+    )
 
 
-def html_image(image: Image8, *, alt: str, lossless: bool = True) -> str:
-    """An ``<img>`` with the picture inside it, so that the page is one file."""
+def html_image(image: Image8, *, alt: str, lossless: bool = True, enlarge: int = 1) -> str:
+    """An ``<img>`` with the picture inside it, so that the page is one file.
+
+    Args:
+        image: uint8 (height, width, 3).
+        alt: plain text for readers who do not see it; escaped here.
+        lossless: PNG; else JPEG.
+        enlarge: show every pixel so many times as wide and as high.
+    """
     data, kind = (encode_png(image), "png") if lossless else (encode_jpeg(image, quality=85), "jpeg")
-    height, width = image.shape[:2]
+    height, width = (side * enlarge for side in image.shape[:2])
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img src="{source}" alt="{html.escape(alt, quote=True)}" width="{width}" height="{height}" loading="lazy">'
+    return f'<img src="{source}" alt="{html.escape(alt, quote=True)}" width="{width}" height="{height}">'
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 def _fitted(image: Image8, cell: int) -> Image.Image:
@@ -90,27 +112,6 @@ def _fitted(image: Image8, cell: int) -> Image.Image:
         return picture.resize((size[0], size[1]), Image.Resampling.NEAREST)
     size = tuple(max(1, round(side * min(scale, 1.0))) for side in picture.size)
     return picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-
-
-_SHELL = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8884; --soft: #8881; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin-top: 2.2rem; }}
-table {{ border-collapse: collapse; margin: .8rem 0; }}
-th, td {{ text-align: left; padding: .25rem .8rem; border-bottom: 1px solid var(--line); vertical-align: top; }}
-td.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
-img {{ max-width: 100%; height: auto; image-rendering: pixelated; }}
-code, pre {{ background: var(--soft); border-radius: 3px; padding: .1rem .3rem; }}
-pre {{ padding: .6rem; overflow-x: auto; }}
-figure {{ margin: 1rem 0; }} figcaption {{ opacity: .75; font-size: .9rem; }}
-</style></head>
-<body><h1>{title}</h1>
-{body}
-</body></html>
-"""
 
 
 def table_cell(value: object) -> object:

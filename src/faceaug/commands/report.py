@@ -1,0 +1,63 @@
+"""`--report PATH`: which files there can be, and how one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from faceaug.commands.options import FOLDER, in_a_folder
+from faceaug.errors import printable
+from faceaug.storage.files import explained, write_bytes, write_json
+
+
+class _Found(Protocol):
+    def to_json(self) -> dict[str, Any]: ...
+
+    def to_csv(self) -> bytes: ...
+
+
+def _write_page(path: Path, _: _Found, page: Callable[[], str]) -> None:
+    write_bytes(path, page().encode("utf-8", "backslashreplace"))
+
+
+def _write_document(path: Path, report: _Found, _: Callable[[], str]) -> None:
+    write_json(path, report.to_json())
+
+
+def _write_table(path: Path, report: _Found, _: Callable[[], str]) -> None:
+    write_bytes(path, report.to_csv())
+
+
+_WRITERS = {".html": _write_page, ".json": _write_document, ".csv": _write_table}
+*_FIRST, _LAST = _WRITERS
+ENDINGS = f"{', '.join(_FIRST)} or {_LAST}"
+
+
+def _checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Find out before the work, not after it, that a report cannot be written."""
+    path = in_a_folder(context, option, path)
+    if path is None or path.suffix in _WRITERS:
+        return path
+    small = path.suffix.lower()
+    other = path.with_suffix(small if small in _WRITERS else ".html")
+    raise click.BadParameter(f"{printable(path)}: expected a name that ends in {ENDINGS}, such as {printable(other)}")
+
+
+report_option = click.option(
+    "--report", type=FOLDER, callback=_checked, help=f"Also write the report here ({ENDINGS})."
+)  # fmt: skip
+
+
+def write_report(path: Path, report: _Found, page: Callable[[], str]) -> None:
+    """Write a report in the form that the ending of its name says.
+
+    Args:
+        path: with one of the endings that ``report_option`` takes.
+        report: what was found.
+        page: makes the HTML; called for that ending alone.
+    """
+    with explained(path):
+        _WRITERS[path.suffix](path, report, page)

@@ -1,0 +1,212 @@
+"""Draws the blocks of any report as one HTML page. It knows no report; a report knows no HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+
+from faceaug.data.image import Image8
+from faceaug.errors import printable
+from faceaug.presentation import html_table
+from faceaug.progress import SILENT, Progress
+from faceaug.reports.gallery import groups_html
+from faceaug.reports.plots import Bars, Histogram, Intervals, bars_html, histogram_html, intervals_html
+from faceaug.reports.sections import (
+    Block,
+    Code,
+    Details,
+    Faces,
+    Facts,
+    Gallery,
+    Heading,
+    Link,
+    Listing,
+    Notes,
+    Pairs,
+    Paragraph,
+    Picture,
+    Piece,
+    Table,
+    Text,
+    Verbatim,
+)
+from faceaug.reports.shell import html_image, html_page
+
+_ROWS = 2_000  # of one listing on the page
+_OPEN = 25  # rows up to which a listing is shown without a click
+_LEAST = 64  # pixels: smaller faces are enlarged
+_LOSSLESS = 128  # pixels of the longer side; larger pictures are packed as JPEG
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What is needed besides a block: processes that make thumbnails, and who sees how far they are."""
+
+    workers: int | None
+    progress: Progress
+
+
+def render_page(title: str, blocks: Sequence[Block], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
+    """A self-contained HTML page: works offline, in light and dark, on narrow screens and on paper.
+
+    Args:
+        title: of the page.
+        blocks: in reading order, at most one ``Gallery`` among them.
+        workers: processes that make the thumbnails of a gallery; see ``open_executor``.
+        progress: shows how many thumbnails are made.
+
+    Raises:
+        ValueError: there is more than one gallery.
+    """
+    every = list(_unfolded(blocks))
+    if sum(isinstance(block, Gallery) for block in every) > 1:
+        raise ValueError("a page has room for one gallery; put all groups into it")
+    body = _joined(blocks, _Means(workers, progress))
+    moving = any(isinstance(block, Gallery | Details | Listing) for block in every)
+    return html_page(printable(title), body, script=moving)
+
+
+def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Details):
+            yield from _unfolded(block.blocks)
+
+
+def _joined(blocks: Sequence[Block], means: _Means) -> str:
+    return "\n".join(_html(block, means) for block in blocks)
+
+
+@singledispatch
+def _html(block: Block, means: _Means) -> str:  # noqa: ARG001 - the signature of all that are registered
+    raise TypeError(f"{type(block).__name__}: no block of a report")
+
+
+@_html.register
+def _(block: Heading, _: _Means) -> str:
+    return f"<h{block.level}>{_escaped(block.text)}</h{block.level}>"
+
+
+@_html.register
+def _(block: Paragraph, _: _Means) -> str:
+    return f"<p>{_text(block.text)}</p>"
+
+
+@_html.register
+def _(block: Notes, _: _Means) -> str:
+    return f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in block.lines)}</ul>" if block.lines else ""
+
+
+@_html.register
+def _(block: Verbatim, _: _Means) -> str:
+    lines = "\n".join(map(_escaped, block.text.split("\n")))
+    return f'<pre tabindex="0">{lines}</pre>'
+
+
+@_html.register
+def _(block: Facts, _: _Means) -> str:
+    rows = [row for row in block.rows if row[1] is not None and row[1] != ""]
+    return _scroller(html_table(rows, labelled=True, texts=1 if block.measured else None)) if rows else ""
+
+
+@_html.register
+def _(block: Table, _: _Means) -> str:
+    return _scroller(html_table(block.rows, header=block.header, labelled=True, texts=block.texts))
+
+
+@_html.register
+def _(block: Listing, means: _Means) -> str:
+    table = _html(Table(block.header, block.rows[:_ROWS]), means)
+    if len(block.rows) > _ROWS:
+        table += f"<p>and {len(block.rows) - _ROWS:,} more, in {_escaped(block.whole)}</p>"
+    heading = f"<h2>{_escaped(block.title)} ({len(block.rows):,})</h2>"
+    return heading + (table if len(block.rows) <= _OPEN else _folded("show the list", table))
+
+
+@_html.register
+def _(block: Picture, _: _Means) -> str:
+    image = html_image(block.image, alt=printable(block.text))
+    return f"<figure>{_scroller(image)}{_caption(block.text)}</figure>"
+
+
+@_html.register
+def _(block: Faces, _: _Means) -> str:
+    if not block.images:
+        return ""
+    images = "".join(_face(image, "") for image in block.images)
+    sheet = f'<div class="faces-sheet" role="img" aria-label="{_escaped(block.text)}">{images}</div>'
+    return f"<figure>{sheet}{_caption(block.text)}</figure>"
+
+
+@_html.register
+def _(block: Pairs, _: _Means) -> str:
+    if not block.pairs:
+        return ""
+    pairs = "".join(
+        f"<figure>{_face(above, 'above')}{_face(below, 'below')}{_caption(text)}</figure>"
+        for above, below, text in block.pairs
+    )
+    return f'<figure><div class="faces-pairs">{pairs}</div>{_caption(block.text)}</figure>'
+
+
+@_html.register
+def _(block: Gallery, means: _Means) -> str:
+    return groups_html(block.groups, workers=means.workers, progress=means.progress)
+
+
+@_html.register
+def _(block: Details, means: _Means) -> str:
+    return _folded(block.summary, _joined(block.blocks, means))
+
+
+@_html.register
+def _(block: Histogram, _: _Means) -> str:
+    return histogram_html(block)
+
+
+@_html.register
+def _(block: Bars, _: _Means) -> str:
+    return bars_html(block)
+
+
+@_html.register
+def _(block: Intervals, _: _Means) -> str:
+    return intervals_html(block)
+
+
+def _text(text: Text) -> str:
+    if isinstance(text, str):
+        return _escaped(text)
+    return "".join(map(_piece, text))
+
+
+def _piece(piece: Piece) -> str:
+    if isinstance(piece, str):
+        return _escaped(piece)
+    if isinstance(piece, Link):
+        return f'<a href="{_escaped(piece.file)}">{_escaped(piece.text)}</a>'
+    tag = "code" if isinstance(piece, Code) else "strong"
+    return f"<{tag}>{_escaped(piece.text)}</{tag}>"
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{_escaped(summary)}</summary>{content}</details>"
+
+
+def _scroller(content: str) -> str:
+    return f'<div class="scroll" tabindex="0">{content}</div>'  # with a tab stop, so that arrow keys scroll it
+
+
+def _face(image: Image8, alt: str) -> str:
+    longest = max(image.shape[:2])
+    return html_image(image, alt=alt, lossless=longest <= _LOSSLESS, enlarge=max(1, -(-_LEAST // longest)))
+
+
+def _caption(text: str) -> str:
+    return f"<figcaption>{_escaped(text)}</figcaption>" if text else ""
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))

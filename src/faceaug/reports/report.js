@@ -1,0 +1,114 @@
+'use strict';
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const make = (tag, text, kind) => {
+    const element = document.createElement(tag);
+    if (text) element.textContent = text;
+    if (kind) element.className = kind;
+    return element;
+  };
+
+  // On paper nothing can be unfolded.
+  let opened = [];
+  addEventListener('beforeprint', () => {
+    opened = [...document.querySelectorAll('details:not([open])')];
+    opened.forEach((details) => { details.open = true; });
+  });
+  addEventListener('afterprint', () => opened.forEach((details) => { details.open = false; }));
+
+  if (!byId('groups')) return;
+
+  // Groups of pictures: an index, and the groups themselves in chunks of text that are read when they are shown.
+  const PRINTED = 500; // groups; more would make a document that no printer wants
+  const data = (id) => JSON.parse(byId(id).textContent);
+  const index = data('faces-index');
+  const chunks = new Map();
+  let found = [], at = 0, tag = -1;
+
+  const chunk = (k) => {
+    if (chunks.size > 60) chunks.clear();
+    if (!chunks.has(k)) chunks.set(k, data(`faces-${k}`));
+    return chunks.get(k);
+  };
+  const group = (i) => chunk(Math.floor(i / index.size))[i % index.size];
+
+  const figure = ([name, picture, lines, stays, mark]) => {
+    const made = make('figure', '', stays ? 'stays' : '');
+    let shown = make('div', 'no picture', 'none');
+    if (picture) {
+      shown = make('img');
+      shown.alt = name;
+      shown.title = index.below + name;
+      shown.decoding = 'sync';
+      shown.src = `data:image/webp;base64,${picture}`;
+    }
+    const words = make('figcaption');
+    words.append(make('b', mark), ` ${name}`);
+    lines.forEach((line) => words.append(make('br'), line));
+    made.append(shown, words);
+    return made;
+  };
+  const draw = ([tags, pictures]) => {
+    const card = make('div', '', 'group'), row = make('div', '', 'group-row');
+    tags.forEach((text) => card.append(make('span', text, 'tag')));
+    pictures.forEach((picture) => row.append(figure(picture)));
+    card.append(row);
+    card.onclick = (event) => { if (event.target.tagName === 'IMG') card.classList.toggle('large'); };
+    return card;
+  };
+  const list = (part) => byId('groups-list').replaceChildren(...part.map((i) => draw(group(i))));
+  const number = (n) => n.toLocaleString('en');
+
+  const show = () => {
+    const last = Math.max(0, Math.ceil(found.length / index.size) - 1);
+    at = Math.min(Math.max(at, 0), last);
+    const first = at * index.size, part = found.slice(first, first + index.size);
+    list(part);
+    byId('groups-at').textContent = found.length
+      ? `${number(first + 1)} to ${number(first + part.length)} of ${number(found.length)}` : 'nothing found';
+    byId('groups-back').disabled = !at;
+    byId('groups-next').disabled = at >= last;
+  };
+  const pick = () => {
+    const words = byId('groups-find').value.toLowerCase().trim();
+    found = [];
+    index.groups.forEach(([bits, , names], i) => {
+      if ((tag < 0 || bits >> tag & 1) && names.includes(words)) found.push(i);
+    });
+    if (byId('groups-sort').value === '1') found.sort((a, b) => index.groups[b][1] - index.groups[a][1] || a - b);
+    at = 0;
+    show();
+  };
+  const turn = (step) => {
+    at += step;
+    show();
+    byId('groups').scrollIntoView();
+  };
+
+  ['all', ...index.tags].forEach((name, k) => {
+    const count = k ? index.groups.filter(([bits]) => bits >> (k - 1) & 1).length : index.groups.length;
+    const button = make('button', `${name} (${number(count)})`);
+    button.setAttribute('aria-pressed', !k);
+    button.onclick = () => {
+      tag = k - 1;
+      [...byId('groups-tags').children].forEach((other) => other.setAttribute('aria-pressed', other === button));
+      pick();
+    };
+    byId('groups-tags').append(button);
+  });
+  byId('groups-find').oninput = pick;
+  byId('groups-sort').onchange = pick;
+  byId('groups-back').onclick = () => turn(-1);
+  byId('groups-next').onclick = () => turn(1);
+  addEventListener('keydown', (event) => {
+    if (event.target.closest('input, select, pre, .scroll')) return; // they have a use for arrows themselves
+    if (event.key === 'ArrowLeft' && !byId('groups-back').disabled) turn(-1);
+    if (event.key === 'ArrowRight' && !byId('groups-next').disabled) turn(1);
+  });
+  addEventListener('beforeprint', () => {
+    list(found.slice(0, PRINTED));
+    if (found.length > PRINTED) byId('groups-list').append(make('p', `and ${number(found.length - PRINTED)} more groups`));
+  });
+  addEventListener('afterprint', show);
+  pick();
+})();
