@@ -54,7 +54,7 @@ def experiment(usable: Usable, **options: Any) -> Experiment:
     folder, source = usable
     given = {"attributes": ["Male"], "fraction": 1.0, "partition": None, "against": None, "seed": 0} | options
     recipes = given.pop("recipes", RECIPES)
-    return prepare(given.pop("source", source), folder, recipes, say=lambda *_: None, **given)
+    return prepare(given.pop("source", source), folder, recipes, **given)
 
 
 def test_every_arm_is_measured_with_intervals_on_faces_nothing_has_seen(report: UsefulnessReport) -> None:
@@ -181,7 +181,6 @@ def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_p
     with pytest.raises(RefusedError, match="no rows are left to ask about"):
         prepare(
             usable[1], FaceFolder(flat), RECIPES, attributes=None, fraction=1.0, partition=None, against=None, seed=0,
-            say=lambda *_: None,
         )  # fmt: skip
     with pytest.raises(ArgumentError, match="seeds 0"):
         evaluate_usefulness(usable[1], flat, seeds=0)

@@ -35,6 +35,7 @@ from faceaug.progress import Progress, Show, open_progress
 from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
+from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.weights import default_model
 
 REAL = 25_000
@@ -154,8 +155,9 @@ def _prepared(
     chosen = choose_real(folder, source, partition=partition, against=against, real=real, seed=seed, progress=shown)
     generated = np.empty((n, 3, source.config.size, source.config.size), np.uint8)
     with shown.phase("generating", n, "faces") as phase:
-        for block in source.blocks(n):
-            generated[phase.done : phase.done + len(block)] = block.numpy()
+        for start in range(0, n, BLOCK):
+            block = source.generate(min(BLOCK, n - start), start=start)
+            generated[start : start + len(block)] = block.numpy()
             phase.advance(len(block))
     return _Evaluation(source, folder, eye, chosen, generated, seed, shown)
 

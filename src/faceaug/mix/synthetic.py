@@ -303,9 +303,11 @@ class _Waiting:
 def _generate(
     source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int, phase: Phase
 ) -> NDArray[np.uint8]:
-    found = []
-    for block in source.blocks(n, attributes=asked, start=start):
-        found.append(block.numpy())
+    found, stop = [], start + n
+    for block in range(start - start % BLOCK, stop, BLOCK):
+        low, high = max(start, block), min(stop, block + BLOCK)
+        rows = None if asked is None else asked[low - start : high - start]
+        found.append(source.generate(high - low, attributes=rows, start=low).numpy())
         phase.reach(phase.done)  # none is accepted yet, but the work goes on
     return np.concatenate(found)
 

@@ -25,6 +25,7 @@ from faceaug.serve.bucket import fetch_from_bucket
 from faceaug.serve.engine import Engine, Loader
 from faceaug.serve.faces import Answer, FaceService, failure, problem
 from faceaug.serve.limits import SECURITY_HEADERS
+from faceaug.serve.log import log_to_stderr
 from faceaug.serve.query import MAX_QUERY
 from faceaug.synthesize import load_model
 from faceaug.synthesize.weights import BUNDLED, default_model
@@ -118,6 +119,7 @@ def service() -> FaceService:
 
 @lru_cache(maxsize=1)
 def _service() -> FaceService:
+    log_to_stderr()
     name, loader = _chosen(os.environ.get("FACEAUG_MODEL", ""), os.environ.get("FACEAUG_MODEL_SHA256", ""))
     return FaceService(Engine({name: loader}, threads=0 if os.environ.get("OMP_NUM_THREADS") else 1))
 

@@ -18,6 +18,7 @@ from faceaug.serve.app import checked_root, create_app
 from faceaug.serve.connection import HEAD, PATIENCE, connect
 from faceaug.serve.engine import Engine, Loader
 from faceaug.serve.limits import Connections
+from faceaug.serve.log import log_to_stderr
 from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
 from faceaug.synthesize.weights import BUNDLED, default_model
@@ -92,6 +93,7 @@ def run_server(
         ArgumentError, WeightsError: a model is unknown or damaged, or a root path or a host's name can be none.
         RefusedError: the address is in use.
     """
+    log_to_stderr()
     engine = Engine(offered(models), precision=precision, threads=torch_threads())
     start = "" if models else default_model(attributes=True)  # switches make the better page
     app = create_app(engine, rate=rate, host=host, start=start, root_path=root_path, allowed=allowed_hosts)

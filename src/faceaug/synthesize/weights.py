@@ -108,8 +108,8 @@ def default_model(*, attributes: object = None, size: int | None = None) -> str:
     obedient = [model for model in models if model[1].attributes] if attributes else []
     offered = sorted(obedient or models, key=lambda model: model[1].size)  # stable: the first of equals
     if size is None:
-        names = [name for name, _ in offered]
-        return DEFAULT_MODEL if DEFAULT_MODEL in names else names[-1]
+        largest = max(offered, key=lambda model: model[1].size)[0]  # the first of equals
+        return DEFAULT_MODEL if DEFAULT_MODEL in dict(offered) else largest
     for name, config in offered:
         if config.size >= size:
             return name
