@@ -84,7 +84,7 @@ def test_a_generator_of_noise_measures_far_from_everything(folder: Path, report:
         def generate(self, n: int, *_: object, **__: object) -> Tensor:
             return torch.from_numpy(stream(1).integers(0, 256, (n, 3, 32, 32), np.uint8))
 
-    found = evaluate(folder, source=Noise())
+    found = evaluate(folder, source=Noise("dcgan-32"))
     assert found.figures[0].frechet > 5 * report.figures[0].frechet
     assert found.figures[0].kernel.mean > 10 * abs(report.figures[0].kernel.mean)
     assert found.figures[0].recall == 0
