@@ -164,5 +164,5 @@ def test_a_page_elsewhere_shows_faces_of_the_function_and_reads_them_where_it_is
         with running_function(tmp_path, environment, port=port):
             chromium.get(page)
             WebDriverWait(chromium, 120).until(lambda driver: driver.title != "wait")
-            assert chromium.title == ("32 7" if named else "32 refused")
+            assert chromium.title == ("64 7" if named else "64 refused")
     chromium.get_log("browser")
