@@ -37,6 +37,7 @@ def test_bars_say_their_shares_in_words_too() -> None:
     rows = (Bar("Male", (0.4, 0.5), "40% → 50%", 0.5), Bar("Bald", (math.nan, 0.1), "10%"))
     drawn = bars_html(Bars("shares", ("before", "now"), rows, mark="wanted"))
     assert 'aria-label="before 40.0%, now 50.0%, wanted 50.0%"' in drawn
+    assert 'aria-label="before unknown, now 10.0%"' in drawn
     assert "40% → 50%" in drawn
     assert drawn.count("<rect") == 3  # an unknown share has no bar
     assert drawn.count('<line class="wanted"') == 1

@@ -52,8 +52,8 @@ class Assessment(Presentation):
     def to_html(self) -> str:
         """One self-contained page."""
         blocks: list[Block] = []
-        for name, part in self.parts.items():
-            blocks += [*([Heading(name.capitalize())] if len(self.parts) > 1 else ()), *part.blocks()]
+        for part in self.parts.values():  # that of memorisation has headings of its own
+            blocks += [*([Heading("Usefulness")] if isinstance(part, UsefulnessReport) else ()), *part.blocks()]
         return render_page(f"Evaluation of {self.model}", blocks)
 
 

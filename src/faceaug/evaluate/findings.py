@@ -194,6 +194,6 @@ class Findings:
         among = f"; of unseen real faces: {m.search.unseen_copies}" if control else ""
         lines.append(
             f"copies of training faces: {len(m.copies)} of {self.subject.n:,}{among} "
-            f"({m.search.candidates:,} pairs within {m.search.radius} bits, {m.search.compared:,} compared)"
+            f"({m.search.candidates:,} pairs look alike at a glance, {m.search.compared:,} compared pixel by pixel)"
         )
         return lines

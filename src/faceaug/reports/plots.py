@@ -133,7 +133,7 @@ def bars_html(plot: Bars) -> str:
             if not math.isnan(value)
         ]
         parts += [_rule(row.mark, height, kind="wanted")] if row.mark is not None else []
-        said = ", ".join(f"{name} {value:.1%}" for name, value in zip(plot.series, row.values, strict=True))
+        said = ", ".join(f"{name} {_share(value)}" for name, value in zip(plot.series, row.values, strict=True))
         said += f", {plot.mark} {row.mark:.1%}" if row.mark is not None else ""
         lines.append(_row(row.name, height, parts, said, row.text, bold=row.mark is not None))
     marks = [("wanted", plot.mark)] if any(row.mark is not None for row in plot.rows) else []
@@ -146,9 +146,9 @@ def intervals_html(plot: Intervals) -> str:
     if not every:
         return _figure(plot.title, (), f"<p>{_escaped(plot.nothing)}</p>")
     step = 0.05 if max(every) - min(every) <= 0.3 else 0.1
-    low, high = step * math.floor(min(every) / step), step * math.ceil(max(every) / step)
+    low, high = step * math.floor(min(every) / step + 1e-9), step * math.ceil(max(every) / step - 1e-9)
     high = high if high > low else low + step
-    ticks = [((low + step * k) - low) / (high - low) for k in range(round((high - low) / step) + 1)]
+    ticks = [step * k / (high - low) for k in range(round((high - low) / step) + 1)]
     lines = []
     for name, spans in plot.rows:
         height = _THICK * len(spans) + 6
@@ -260,6 +260,10 @@ def _tick(share: float, text: str, y: int) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+
+def _share(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.1%}"
 
 
 def _short(number: int) -> str:
