@@ -4,9 +4,9 @@
 
 SRC is the ``src`` folder of the version to compare with, of a second checkout; what runs this script is the other.
 Every picture is written with one augmented copy and without synthetic faces, so that as little as possible is computed
-for a file. Both versions wait in a process each, everything imported, and write in turn, with one process, to the same disk, which
-is synced before each run. Shared processors make single runs differ: medians with the smallest and the largest are given, of
-the time and of the share by which one run took longer than its neighbour.
+for a file. Both versions wait in a process each, everything imported, and write in turn, with one process, to the same
+disk, which is synced before each run. Shared processors make single runs differ: medians with the smallest and the
+largest are given, of the time and of the share by which one run took longer than its neighbour.
 """
 
 from __future__ import annotations
