@@ -4,9 +4,9 @@
 
 SRC is the ``src`` folder of the version to compare with, of a second checkout; what runs this script is the other.
 Every picture is written with one augmented copy and without synthetic faces, so that as little as possible is computed
-for a file. Both are started afresh in turn and write to the same disk, which is synced before each run; time is that of
-the whole command. Shared processors make single runs differ: medians with the smallest and the largest are given, of
-the time and of the share by which one run took longer than its neighbour.
+for a file. Both versions wait in a process each, everything imported, and write in turn, with one process, to the same
+disk, which is synced before each run. Shared processors make single runs differ: medians with the smallest and the
+largest are given, of the time and of the share by which one run took longer than its neighbour.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,18 +27,37 @@ from machine import facts
 import faceaug
 from faceaug.data.folder import FaceFolder
 
-
-def expand(source: Path, folder: Path, work: Path) -> tuple[float, float]:
-    """One run with the package below ``source``: seconds, and seconds of processor time."""
-    out = work / "out"
-    command = [sys.executable, "-m", "faceaug", "expand", str(folder), "--out", str(out), "--copies", "1"]
-    environment = os.environ | {"PYTHONPATH": str(source)}
+SERVANT = """
+import json, os, shutil, sys, time
+from faceaug import expand_dataset
+folder, out = sys.argv[1], sys.argv[2]
+for _ in sys.stdin:
     os.sync()
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([*command, "--synthetic", "0", "-q"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    began, busy = time.perf_counter(), os.times()
+    expand_dataset(folder, copies=1, synthetic=0, seed=0, progress=False).save(out, workers=1, progress=False)
+    seconds, now = time.perf_counter() - began, os.times()
+    print(json.dumps([seconds, now.user + now.system - busy.user - busy.system]), flush=True)
     shutil.rmtree(out)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+"""
+
+
+class Version:
+    """One version in a process of its own, which has imported all it needs and writes when it is told to."""
+
+    def __init__(self, source: Path, folder: Path, out: Path) -> None:
+        command = [sys.executable, "-W", "ignore", "-c", SERVANT, str(folder), str(out)]
+        environment = os.environ | {"PYTHONPATH": str(source)}
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+    def run(self) -> tuple[float, float]:
+        """Seconds, and seconds of processor time."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print("go", file=self.process.stdin, flush=True)
+        seconds, busy = json.loads(self.process.stdout.readline())
+        return seconds, busy
 
 
 def part_of(folder: Path, pictures: int, place: Path) -> Path:
@@ -66,12 +83,19 @@ def measure(folder: Path, before: Path, runs: int, pictures: int) -> dict[str, A
     busy: dict[str, list[float]] = {name: [] for name in versions}
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as work:
         chosen = part_of(folder, pictures, Path(work) / "faces") if pictures else folder
+        waiting = {
+            name: Version(source, chosen.absolute(), Path(work).absolute() / name) for name, source in versions.items()
+        }
+        for version in waiting.values():  # the first run fills caches
+            version.run()
         for run in range(runs):
             for name in sorted(versions, reverse=run % 2 == 0):
-                taken, used = expand(versions[name], chosen, Path(work))
+                taken, used = waiting[name].run()
                 seconds[name].append(taken)
                 busy[name].append(used)
                 print(f"{name}: {taken:.1f} s, {used:.1f} s of processors", file=sys.stderr)
+        for version in waiting.values():
+            version.process.communicate()
     pairs = zip(seconds["after"], seconds["before"], strict=True)
     return {
         "figure": "time of expand with durable outputs over that without",

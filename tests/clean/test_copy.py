@@ -15,11 +15,12 @@ from faceaug.clean.copy import MARKER, build_copy, plan_copy
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import read_image
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError
+from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import finish_output
 from faceaug.storage.moves import Move
 from faceaug.storage.walk import list_folder
 from tests.clean.tables import attributes, number, write_tables
-from tests.clean.zoo import OLD, age_folders, good, jpeg, tree, write
+from tests.clean.zoo import OLD, age_folders, contents, good, jpeg, tree, write
 
 
 def faces(root: Path, *, kaggle: bool = False, names: int = 12) -> Path:
@@ -168,6 +169,27 @@ def test_a_stopped_copy_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: py
     assert report.earlier == (4 if link == "copy" else 3)
     check_rows(out)
     assert not list(out.rglob("*.partial"))
+
+
+def test_a_stopped_copy_is_compared_by_its_bytes(tmp_path: Path) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    build(root, out)
+    whole = contents(out)
+    damaged = out / "img_align_celeba" / "000002.jpg"
+    facts = damaged.stat()
+    damaged.write_bytes(b"\0" * facts.st_size)  # size and time are right, as a power cut may leave them
+    os.utime(damaged, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    report = build(root, out)
+    assert report.earlier == report.pictures + report.others - 1
+    assert contents(out) == whole
+
+
+def test_a_copy_is_synced_before_it_is_called_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = faces(tmp_path / "celeba"), tmp_path / "out"
+    synced: list[Path] = []
+    monkeypatch.setattr(GroupSync, "sync", lambda _, paths: synced.extend(paths))
+    build(root, out)
+    assert set(out.rglob("*.jpg")) == {path for path in synced if path.suffix == ".jpg"}
 
 
 def test_a_finished_copy_or_another_run_is_not_written_over(tmp_path: Path) -> None:

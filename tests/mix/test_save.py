@@ -4,6 +4,7 @@ import csv
 import gc
 import hashlib
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -21,6 +22,7 @@ from faceaug.data.image import encode_png
 from faceaug.data.manifest import COLUMNS
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row
+from faceaug.mix.ledger import Ledger
 from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
@@ -188,6 +190,76 @@ def test_a_torn_line_of_an_interrupted_save_is_written_again(
     (out / "metadata.csv.partial").write_text('["000000.png", "real"')
     dataset.save(out)
     assert content(out) == content(saved)
+
+
+def stopped_at_the_end(dataset: ExpandedDataset, out: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Write everything but the table, the report and the marker."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.save(out, **options)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 400, None])
+def test_files_that_are_not_as_they_were_written_are_written_again(
+    dataset: ExpandedDataset, saved: Path, tmp_path: Path, damage: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    stopped_at_the_end(dataset, out, monkeypatch)
+    for index in (0, 50, 83, 87):
+        path = out / f"{index:06d}.png"
+        if damage is None:
+            path.unlink()
+        else:
+            path.write_bytes(damage)
+    ledger = out / "metadata.csv.partial"
+    ledger.write_bytes(ledger.read_bytes() + b"\0" * 300 + b"\n")
+    dataset.save(out)
+    assert content(out) == content(saved)
+
+
+def test_shards_that_are_not_as_they_were_written_are_written_again(
+    dataset: ExpandedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset.save(tmp_path / "whole", format="webdataset")
+    stopped_at_the_end(dataset, tmp_path / "out", monkeypatch, format="webdataset")
+    (tmp_path / "out" / "000000.tar").write_bytes(b"")
+    dataset.save(tmp_path / "out", format="webdataset")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_a_stopped_run_is_not_continued_with_other_tables_or_pictures(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "celeba"
+    shutil.copytree(celeba_folder, folder)
+    out = tmp_path / "out"
+
+    def again() -> ExpandedDataset:
+        return expand_dataset(folder, copies=1, synthetic=0)
+
+    stopped_at_the_end(again(), out, monkeypatch)
+    before = content(out)
+    table = folder / "list_attr_celeba.txt"
+    text = table.read_text()
+    lines = text.splitlines()
+    lines[2] = lines[2].replace(" 1", " -1") if " 1" in lines[2] else lines[2].replace("-1", " 1")
+    table.write_text("\n".join(lines) + "\n")
+    with pytest.raises(RefusedError, match="was stopped .*its tables changed since"):
+        again().save(out)
+    table.write_text(text)
+    first = folder / "img_align_celeba" / "000001.png"
+    facts = first.stat()
+    os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns + 10**9))
+    with pytest.raises(RefusedError, match="its pictures changed since"):
+        again().save(out)
+    assert content(out) == before
+    os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    again().save(out)
 
 
 def test_a_run_with_other_arguments_is_not_continued(celeba_folder: Path, tmp_path: Path) -> None:

@@ -39,9 +39,8 @@ def test_fields_come_with_their_types_and_unknown_names_are_left_out() -> None:
     "change",
     [
         {"name": None}, {"name": 7}, {"name": ["a"]}, {"name": "\ud800"}, {"count": True}, {"count": 1.0},
-        {"count": "1"}, {"count": 2**63}, {"share": "1"}, {"share": float("nan")}, {"share": 10**400},
-        {"kind": "c"}, {"kind": ["a"]},
-        {"names": "text"}, {"names": [1]}, {"names": {"a": 1}},
+        {"count": "1"}, {"count": 2**63}, {"share": "1"}, {"share": float("nan")}, {"share": 10**400}, {"kind": "c"},
+        {"kind": ["a"]}, {"names": "text"}, {"names": [1]}, {"names": {"a": 1}},
     ],
 )  # fmt: skip
 def test_values_of_other_types_are_refused_by_name(change: dict[str, object]) -> None:

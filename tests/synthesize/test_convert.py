@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,30 @@ def test_onnx_without_its_extra_says_what_to_install(tmp_path: Path, monkeypatch
     with pytest.raises(ArgumentError, match=r"pip install 'faceaug\[onnx\]'"):
         export_onnx(load_model("dcgan-32"), tmp_path / "faces.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(1).expand(2**31, 1),  # 8 GiB declared, 4 bytes stored
+        torch.zeros(1).expand(2**40, 1),
+        torch.eye(4).to_sparse(),
+        torch.empty(4, 4, device="meta"),
+    ],
+    ids=["8 GiB", "4 TiB", "sparse", "meta"],
+)
+def test_a_file_may_declare_no_more_than_it_holds(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save({"fc.weight": tensor}, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError, match="fc.weight: sparse, quantized, or declared larger than what the file holds"):
+        import_state_dict(tmp_path / "odd.pth", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_that_unpacks_to_far_more_than_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceaug.synthesize.convert._LARGEST", 2**16)
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data/0", bytes(2**20))
+    with pytest.raises(WeightsError, match="unpacks to 1,048,576 bytes"):
+        import_state_dict(tmp_path / "bomb.pth", tmp_path / "out")

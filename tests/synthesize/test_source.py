@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,31 @@ def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatc
     names = sorted(p.name for p in whole.iterdir())
     assert names == sorted(p.name for p in cut.iterdir())
     assert all((whole / n).read_bytes() == (cut / n).read_bytes() for n in names)
+
+
+@pytest.mark.parametrize("format", ["png", "webdataset"])
+def test_files_that_are_not_as_they_were_written_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Any
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    source = SyntheticFaceSource("dcgan-32", seed=1)
+    source.save(whole, 70, format=format)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("faceaug.data.manifest.ManifestWriter.finish", stop)
+        patch.setattr("faceaug.synthesize.saving.remove_output", stop)
+        with pytest.raises(KeyboardInterrupt):
+            source.save(cut, 70, format=format)
+    if format == "png":
+        for k in (0, 1, 33, 69):
+            (cut / f"{k:06d}.png").write_bytes(b"")
+    else:
+        (cut / "000000.tar").write_bytes((cut / "000000.tar").read_bytes()[:-512] + bytes([1]) * 512)
+    source.save(cut, 70, format=format)
+    assert {p.name: p.read_bytes() for p in cut.iterdir()} == {p.name: p.read_bytes() for p in whole.iterdir()}
 
 
 def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:
