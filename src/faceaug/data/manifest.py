@@ -1,7 +1,8 @@
 """metadata.csv: what each file of a synthetic or expanded folder is and how it was made.
 
 The Hugging Face imagefolder layout, so ``datasets.load_dataset("imagefolder", data_dir=...)`` reads it; ``FaceFolder``
-reads all of it back.
+reads all of it back. ``datasets`` 5.2 takes the type of a column from the first 10,000 rows, so every column has values
+of its type in every row, or is empty in all rows of one origin that come last.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +18,39 @@ import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
+from faceaug.data.metadata import CLASS
 from faceaug.storage.durable import Tally, whole_lines
 from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
 from faceaug.storage.schema import parse_json
 
 METADATA = "metadata.csv"
 DATASET = "dataset.json"
+CARD = "README.md"
+# Without it ``datasets`` takes the one JSON file beside one shard for the data.
+SHARDS_CARD = b"""---
+configs:
+- config_name: default
+  data_files: "*.tar"
+---
+"""
+NOTHING = "none"  # a text that pandas does not take for a missing value
+# What pandas takes for one, and for a truth; see ``is_plain_text``.
+_MISSING = (
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "None",
+)
+_NO_TEXT = frozenset((*_MISSING, "n/a", "null", "true", "True", "TRUE", "false", "False", "FALSE"))
 COLUMNS: tuple[str, ...] = (
     "file_name", "origin", "source_file", "model", "seed", "key", "operations", "weight", "partition", "identity",
     "label", *LANDMARKS, *ATTRIBUTES, "sha256",
@@ -37,10 +65,10 @@ class Row:
         file_name: path below the folder, with "/".
         target: attributes, landmarks and so on; see ``faceaug.data.folder.make_target``.
         source_file: the real picture it was made from, relative to the folder it came from; empty for synthetic ones.
-        model: of a synthetic face.
+        model: of a synthetic face; "none" in the table for others.
         seed: of the run.
         key: number of the item in the run (augmented) or of the face in the model's stream (synthetic).
-        operations: what was done, as JSON; empty if nothing.
+        operations: what was done, as JSON; an empty list in the table if nothing.
         sha256: of the file's bytes.
         requested: attributes a synthetic face was asked for, by name; columns ``requested_...`` of the writer's.
     """
@@ -104,8 +132,8 @@ class ManifestWriter:
         """Write ``metadata.csv`` once the disk has all files, and drop the partial one."""
         self.close()
         text = io.StringIO()
+        text.write(csv_head(named=False, requested=self._requested))
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((*COLUMNS, *(f"requested_{name}" for name in self._requested)))
         writer.writerows(line for line in self._lines if not isinstance(line, str))
         write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"))
         remove_output(self._partial)
@@ -129,8 +157,9 @@ def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
     target = row.target
     points = np.asarray(target["landmarks"], np.float32).reshape(-1)
     return [
-        row.file_name, ORIGINS[int(target["origin"])], row.source_file, row.model, row.seed, row.key, row.operations,
-        _short(float(target["weight"])), int(target["partition"]), int(target["identity"]), int(target["label"]),
+        row.file_name, ORIGINS[int(target["origin"])], row.source_file, row.model or NOTHING, row.seed, row.key,
+        row.operations or "[]", _short(float(target["weight"])), int(target["partition"]), int(target["identity"]),
+        int(target["label"]),
         *("" if np.isnan(p) else _short(p) for p in points),
         *np.asarray(target["attributes"]).tolist(),
         row.sha256,
@@ -139,11 +168,22 @@ def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
 
 
 def csv_line(row: Row, *, label: str | None = None, requested: tuple[str, ...] = ()) -> str:
-    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where it has one."""
-    cells = _cells(row, requested)
-    if label is not None:
-        cells[COLUMNS.index("label")] = label
-    return csv_text([cells])
+    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where labels have names."""
+    return csv_text([[*_cells(row, requested), *(() if label is None else (label,))]])
+
+
+def csv_head(*, named: bool, requested: Sequence[str] = ()) -> str:
+    """The first line of ``metadata.csv``; ``named``: whether labels have names."""
+    return csv_text([[*COLUMNS, *(f"requested_{name}" for name in requested), *((CLASS,) if named else ())]])
+
+
+def is_plain_text(cell: str) -> bool:
+    """Whether a cell stays a text in whatever reads a CSV file by itself: no number, truth or missing value."""
+    try:
+        float(cell)  # also nan and inf
+    except ValueError:
+        return cell not in _NO_TEXT
+    return False
 
 
 class _Echo:
@@ -162,6 +202,6 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
 
 
 def _short(number: float | np.float32) -> str:
-    """The shortest text without an exponent that reads back as the same float32."""
+    """The shortest text without an exponent that reads back as the same float32; with a point, so that it is no int."""
     text = str(np.float32(number))  # a third of the time of format_float_positional
-    return np.format_float_positional(np.float32(number), trim="-") if "e" in text else text.removesuffix(".0")
+    return np.format_float_positional(np.float32(number), trim="0") if "e" in text else text

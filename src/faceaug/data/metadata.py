@@ -22,6 +22,8 @@ from faceaug.data.tables import read_text, text_lines
 from faceaug.errors import AnnotationError, printable, some
 from faceaug.storage.schema import parse_json
 
+CLASS = "class"  # the column with the names of labels that are numbers
+_MOST_CLASSES = 1_000_000
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that is there names the face
 _OURS = ("source_file", "model", "seed", "key", "operations", "sha256")  # columns of folders that faceaug wrote
@@ -138,7 +140,7 @@ def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]
 
 
 def join_rows(
-    path: Path, rows: list[dict[str, Any]], names: list[str]
+    path: Path, rows: list[dict[str, Any]], names: list[str], *, classes: tuple[str, ...] = ()
 ) -> tuple[Annotations, list[str], tuple[str, ...]]:
     """Join rows of metadata to pictures by their path in the folder.
 
@@ -146,10 +148,12 @@ def join_rows(
         path: what errors and notes call the table.
         rows: as read by ``read_metadata``.
         names: picture paths below the folder, in the order wanted.
+        classes: names of the labels, where they are known already.
 
     Returns:
         (annotations, notes, classes). Where labels are texts, ``classes`` holds them sorted and the
-        labels are their positions; where they are whole numbers, ``classes`` is empty.
+        labels are their positions; where they are whole numbers, ``classes`` has the names that a
+        column ``class`` gives them, or is empty.
 
     Raises:
         AnnotationError: see ``join_metadata``.
@@ -161,11 +165,12 @@ def join_rows(
     known = unknown(len(names))
     at = np.array([place[row["file_name"]] for row in rows], dtype=np.int64)
     columns = _Columns(path, rows)
-    classes = _class_names(columns, rows)
+    numbered = _numbered_classes(columns, classes)
+    classes = numbered or _class_names(columns, rows, classes)
     for name, target, parse in (
         ("celeb_id", known.identity, _count),
         ("identity", known.identity, _count),
-        ("label", known.label, _lookup(classes) if classes else _count),
+        ("label", known.label, _lookup(classes) if classes and not numbered else _count),
         ("origin", known.origin, _origin),
         ("weight", known.weight, _weight),
     ):
@@ -177,7 +182,8 @@ def join_rows(
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
     notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
-    return replace(known, columns=columns.others(at, len(names))), notes, classes
+    apart = {CLASS} if numbered else set()
+    return replace(known, columns=columns.others(at, len(names), apart=apart)), notes, classes
 
 
 def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> list[str]:
@@ -219,9 +225,9 @@ class _Columns:
         words = {cell.lower() for cell in cells if isinstance(cell, str) and cell}
         return "split" if words and words <= SPLITS.keys() else "partition"
 
-    def others(self, at: NDArray[np.int64], n: int) -> dict[str, tuple[Any, ...]]:
+    def others(self, at: NDArray[np.int64], n: int, *, apart: set[str]) -> dict[str, tuple[Any, ...]]:
         """The columns faceaug does not know, over n pictures."""
-        known = {*_EXPECTED, *ATTRIBUTES, *_OURS, "file_name", "celeb_id", self.partition()}
+        known = {*apart, *_EXPECTED, *ATTRIBUTES, *_OURS, "file_name", "celeb_id", self.partition()}
         found: dict[str, tuple[Any, ...]] = {}
         for name in sorted(self._names - known):
             if not name.startswith("requested_"):
@@ -277,8 +283,32 @@ def _typed(cells: list[Any]) -> list[Any]:
     return [None if isinstance(cell, str) and cell == "" else cell for cell in cells]
 
 
-def _class_names(columns: _Columns, rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The names that labels are; none where they are numbers.
+def _numbered_classes(columns: _Columns, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of labels that are numbers: those given, else what ``class`` says if that is one to one."""
+    labels, names = columns.cells("label"), columns.cells(CLASS)
+    if not labels or not all(map(_is_plain_number, labels)):
+        return ()
+    numbers = list(map(int, labels))
+    if not names:
+        return classes if max(numbers) < len(classes) else ()
+    pairs = {(number, str(name)) for number, name in zip(numbers, names, strict=True) if number >= 0}
+    told = dict(pairs)
+    if not told or "" in told.values() or not len(pairs) == len(told) == len(set(told.values())):
+        return ()
+    if all(number < len(classes) and classes[number] == name for number, name in told.items()):
+        return classes
+    most = max(told)
+    return tuple(told.get(number, str(number)) for number in range(most + 1)) if most < _MOST_CLASSES else ()
+
+
+def _is_plain_number(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return cell == "-1" or _PLAIN_WHOLE.fullmatch(cell) is not None
+    return isinstance(cell, int) and not isinstance(cell, bool)
+
+
+def _class_names(columns: _Columns, rows: list[dict[str, Any]], known: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that labels are, in the order known; none where they are numbers.
 
     Numbers are names where they cannot be counted with (007), or where every row's label is its folder's name.
     """
@@ -286,10 +316,11 @@ def _class_names(columns: _Columns, rows: list[dict[str, Any]]) -> tuple[str, ..
     texts = [cell for cell in cells if isinstance(cell, str)]
     padded = any(map(_PADDED.fullmatch, texts))
     if texts and len(texts) == len(cells) and (padded or all(map(_is_folder, rows))):
-        return tuple(sorted(set(texts)))
+        return known if set(texts) <= set(known) else tuple(sorted(set(texts)))
     if all(not isinstance(cell, str) or _NUMBER.fullmatch(cell.strip()) for cell in cells):
         return ()
-    return tuple(sorted({str(cell) for cell in cells}))
+    found = {str(cell) for cell in cells}
+    return known if found <= set(known) else tuple(sorted(found))
 
 
 def _is_folder(row: dict[str, Any]) -> bool:

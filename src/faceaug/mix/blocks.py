@@ -23,7 +23,7 @@ from faceaug.data.annotations import ATTRIBUTES, Annotations
 from faceaug.data.crop import crop_face
 from faceaug.data.folder import make_target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
-from faceaug.data.manifest import Row, csv_line
+from faceaug.data.manifest import NOTHING, Row, csv_line
 from faceaug.errors import ImageError
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
 from faceaug.mix.ledger import FRAMINGS, Written
@@ -49,6 +49,7 @@ class Style:
         seed: of the draws.
         epoch: of the draws.
         classes: names of the labels; empty where they are numbers.
+        named: whether the table has a column with the names of labels.
         folders: whether each class has a folder of its own, as in the folder the faces came from.
         requested: attributes with a column ``requested_...``.
         side: of the pictures whose hashes are wanted of real ones, pixels; 0 for none.
@@ -62,6 +63,7 @@ class Style:
     seed: int
     epoch: int
     classes: tuple[str, ...]
+    named: bool
     folders: bool
     requested: tuple[str, ...]
     side: int
@@ -195,7 +197,7 @@ class _Shard:
 
     def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
         data = encode_item(item, "png", _text(facts))
-        known = _json_facts(item, facts, _label_text(self._style, int(item.target["label"])))
+        known = _json_facts(item, facts, self._style)
         for ending, content in (("png", data), ("json", json.dumps(known).encode())):
             member = tarfile.TarInfo(f"{index:09d}.{ending}")
             member.size = len(content)
@@ -215,15 +217,27 @@ def _digest(item: Item, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32] if item.target["origin"] == REAL else ""
 
 
-def _json_facts(item: Item, facts: dict[str, Any], label: str | None) -> dict[str, Any]:
+def _json_facts(item: Item, facts: dict[str, Any], style: Style) -> dict[str, Any]:
+    """What is known of an item: every key with one type in every sample.
+
+    ``datasets`` 5.2 takes the types of a set of shards from its first five samples. Attributes and landmarks are
+    therefore JSON texts, empty where nothing is known: a list that is empty, or null, has no type.
+    """
     target = item.target
-    attributes = {name: int(v) for name, v in zip(ATTRIBUTES, target["attributes"], strict=True) if v}
+    signs = np.asarray(target["attributes"]).tolist()
     points = np.asarray(target["landmarks"], np.float64)
     known = {name: int(target[name]) for name in ("origin", "partition", "identity", "label", "source")}
-    return facts | known | {
-        "synthetic": known["origin"] == SYNTHETIC, "weight": float(target["weight"]), "attributes": attributes,
-        "landmarks": None if np.isnan(points).any() else points.round(4).tolist(), "class": label,
+    name = style.classes[known["label"]] if style.classes and known["label"] >= 0 else ""
+    return _NOTHING | facts | known | {
+        "synthetic": known["origin"] == SYNTHETIC, "weight": float(target["weight"]), "class": name,
+        "attributes": json.dumps(dict(zip(ATTRIBUTES, signs, strict=True))) if any(signs) else "",
+        "landmarks": "" if np.isnan(points).any() else json.dumps(points.round(4).tolist()),
+        "requested": json.dumps(facts["requested"]) if facts.get("requested") else "",
+        "operations": facts.get("operations") or "[]",
     }  # fmt: skip
+
+
+_NOTHING = {"source_file": "", "model": "", "seed": 0, "key": 0}
 
 
 def _text(facts: dict[str, Any]) -> dict[str, str] | None:
@@ -231,10 +245,10 @@ def _text(facts: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _label_text(style: Style, label: int) -> str | None:
-    """What stands in the table for a label: its class's name; None for its number."""
-    if not style.classes:
+    """The name of a label; None where the table has no names."""
+    if not style.named:
         return None
-    return style.classes[label] if label >= 0 else ""
+    return style.classes[label] if label >= 0 else NOTHING
 
 
 def _read(block: Block, place: int) -> Image8 | ImageError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.data.manifest import COLUMNS, METADATA, csv_text
+from faceaug.data.manifest import METADATA, csv_head
 from faceaug.storage.durable import Tally, whole_lines
 from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
 from faceaug.storage.schema import parse_json
@@ -79,16 +79,17 @@ class Ledger:
         """Stop here; another may go on."""
         self._tally.close()
 
-    def finish(self, requested: Sequence[str], *, table: bool) -> None:
+    def finish(self, requested: Sequence[str], *, table: bool, named: bool = False) -> None:
         """Write ``metadata.csv`` in the order of the items, once the disk has all their files.
 
         Args:
             requested: attributes with a column ``requested_...``.
             table: whether there is a table; shards hold their facts themselves.
+            named: whether labels have names.
         """
         self.close()
         if table:
-            head = csv_text([(*COLUMNS, *(f"requested_{name}" for name in requested))])
+            head = csv_head(named=named, requested=requested)
             lines = (item.line for item in sorted(self.items, key=lambda item: item.index))
             text = head + "".join(lines)
             write_bytes(self._folder / METADATA, text.encode("utf-8", "backslashreplace"))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.crop import words_of
 from faceaug.data.image import load_cv2
-from faceaug.data.manifest import DATASET
+from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, is_plain_text
 from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
@@ -34,6 +34,7 @@ from faceaug.storage.files import check_free_space, explained, finish_output, wr
 from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
+_TABLE = 2  # how rows are written: one folder has one kind
 _BLOCK = 64  # real pictures, or synthetic faces, of one task
 _SHARD = 1000  # items of one tar file
 _FEW = 400  # items that are written sooner than processes have started
@@ -81,14 +82,16 @@ def save_dataset(
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
             framed = _framed(dataset, ledger.items)
             repeated = _repeated(dataset, ledger.items)
-            ledger.finish(requested, table=format != "webdataset")
+            ledger.finish(requested, table=format != "webdataset", named=saver.style.named)
         found = appendix(dataset, shown) if appendix else None
         report = _report(dataset, out, left_out, framed, saver.files, began, found, repeated)
+        if format == "webdataset":
+            write_bytes(out / CARD, SHARDS_CARD)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         ledger.remove()
         document = {
             "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
-            "versions": _versions(),
+            "classes": list(dataset.real.classes), "versions": _versions(),
         }  # fmt: skip
         if report.appendix is not None:
             document |= {report.appendix.name: report.appendix.document}
@@ -112,6 +115,7 @@ class _Saver:
         self.style = Style(
             out=str(out), format=format, digits=max(6, len(str(len(dataset) - 1))), frame=dataset.frame,
             recipe=dataset.recipe, seed=dataset.seed, epoch=dataset.epoch, classes=real.classes,
+            named=format != "webdataset" and bool(real.classes) and all(map(is_plain_text, real.classes)),
             folders=real.in_class_folders and not self._shards, requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
         )  # fmt: skip
@@ -302,8 +306,9 @@ def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
     for values in known.take(dataset.plan.used).arrays().values():
         tables.update(np.ascontiguousarray(values).tobytes())
     return {
-        "command": "expand", "folder": str(dataset.real.root or ""), "format": format, "epoch": dataset.epoch,
-        **dataset.made_with, "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
+        "command": "expand", "table": _TABLE, "folder": str(dataset.real.root or ""), "format": format,
+        "epoch": dataset.epoch, **dataset.made_with,
+        "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
         "tables_sha256": tables.hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),

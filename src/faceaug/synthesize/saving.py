@@ -20,7 +20,7 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
-from faceaug.data.manifest import DATASET, ManifestWriter, Row
+from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, ManifestWriter, Row
 from faceaug.errors import ArgumentError
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
@@ -123,6 +123,8 @@ def save_faces(
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
     with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, progress)
+        if format == "webdataset":
+            write_bytes(out / CARD, SHARDS_CARD)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 

@@ -18,7 +18,7 @@ from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata, side
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
-OWN_FILES = ("dataset.json", "report.html")  # beside the metadata of a folder that faceaug wrote
+OWN_FILES = ("dataset.json", "report.html", "README.md")  # beside the metadata of a folder that faceaug wrote
 
 
 def metadata_tables(place: Place) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def read(place: Place) -> Reading:
     aside = side_pictures(rows)
     names = tuple(name for name in place.pictures if name not in aside)
     source = place.file(tables[0]) if len(tables) == 1 else place.root
-    known, notes, classes = join_rows(source, rows, list(names))
+    known, notes, classes = join_rows(source, rows, list(names), classes=own_classes(place))
     if aside:
         notes.append(f"{len(aside)} pictures in other columns are not taken for faces ({some(sorted(aside))})")
     if known.columns:
@@ -71,11 +71,20 @@ def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
 
 def own_files(place: Place) -> list[str]:
     """The files beside the pictures of a folder that faceaug wrote; StyleGAN's dataset.json is another one."""
+    return [name for name in OWN_FILES if name in place.tables.get(name, ())] if _own_document(place) else []
+
+
+def own_classes(place: Place) -> tuple[str, ...]:
+    """The names of the labels in a folder that faceaug wrote, in their order, with those that have no picture."""
+    found = _own_document(place).get("classes")
+    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
+
+
+def _own_document(place: Place) -> dict[str, Any]:
     if "dataset.json" not in place.tables.get("dataset.json", ()):
-        return []
+        return {}
     try:
         found = json.loads(read_text(place.file("dataset.json")))
     except (AnnotationError, ValueError, RecursionError):
-        return []
-    ours = isinstance(found, dict) and isinstance(found.get("run"), dict)
-    return [name for name in OWN_FILES if ours and name in place.tables.get(name, ())]
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}

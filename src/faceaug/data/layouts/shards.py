@@ -15,7 +15,7 @@ from typing import Any
 
 from faceaug.data.annotations import LANDMARKS
 from faceaug.data.containers import kind_of
-from faceaug.data.layouts.imagefolder import own_files
+from faceaug.data.layouts.imagefolder import own_classes, own_files
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
@@ -51,7 +51,7 @@ def read(place: Place) -> Reading:
             used.add(name)
             rows.setdefault(picture, {"file_name": picture}).update(_facts(place, name, ending))
     names = tuple(sorted(samples.values()))
-    known, notes, classes = join_rows(place.root, list(rows.values()), list(names))
+    known, notes, classes = join_rows(place.root, list(rows.values()), list(names), classes=own_classes(place))
     levels = find_levels(place)
     said = [levels.part[name.rpartition("/")[0]] for name in names]
     silent = known.partition == -1
@@ -94,15 +94,25 @@ def _facts(place: Place, name: str, ending: str) -> dict[str, Any]:
 def _flat(found: dict[str, Any]) -> dict[str, Any]:
     """Faceaug's facts as columns of a table."""
     facts = {key: value for key, value in found.items() if value is not None and key != "file_name"}
-    attributes, points = facts.pop("attributes", None), facts.pop("landmarks", None)
+    attributes, points = (_unpacked(facts.pop(name, None)) for name in ("attributes", "landmarks"))
     if isinstance(attributes, dict):
         facts |= attributes
     if isinstance(points, list) and len(points) == 5 and all(isinstance(p, list) and len(p) == 2 for p in points):
         facts |= dict(zip(LANDMARKS, (number for point in points for number in point), strict=True))
     if isinstance(facts.get("origin"), int):
         facts["origin"] = ("real", "augmented", "synthetic")[min(2, max(0, facts["origin"]))]
-    if isinstance(facts.get("class"), str) and facts["class"]:
+    if facts.get("class") and not isinstance(facts.get("label"), int):
         facts["label"] = facts.pop("class")
-    for name in ("source", "requested", "synthetic", "class"):
+    for name in ("source", "requested", "synthetic"):
         facts.pop(name, None)
     return facts
+
+
+def _unpacked(fact: Any) -> Any:
+    """A fact that is written as a JSON text; others as they are."""
+    if not isinstance(fact, str) or fact[:1] not in {"{", "["}:
+        return fact
+    try:
+        return json.loads(fact)
+    except (ValueError, RecursionError):
+        return fact
