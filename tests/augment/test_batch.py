@@ -91,8 +91,8 @@ def test_a_collated_batch_of_a_loader_is_one_sample() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"landmarks": FIVE}, "landmarks of 5 beside a batch of 4 pictures: expected one for each"),
-        ({"mask": np.zeros((3, 218, 178))}, "mask of 3 beside a batch of 4"),
+        ({"landmarks": FIVE}, "landmarks: 5 for a batch of 4 pictures; expected one per picture"),
+        ({"mask": np.zeros((3, 218, 178))}, "mask: 3 for a batch of 4"),
         ({"landmarks": np.zeros((4, 7, 2))}, "picture 0 of the batch: 7 landmarks under a mirror"),
         ({"boxes": np.zeros((4, 4))}, r"picture 0 of the batch: boxes of shape \(4,\)"),
     ],

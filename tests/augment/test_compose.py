@@ -111,7 +111,7 @@ def test_a_compose_may_act_seldom() -> None:
     ("make", "message"),
     [
         (lambda: Compose(Rotate()), "Compose of a Rotate: expected a list of transforms"),
-        (lambda: Compose([Rotate]), r"Compose with a Rotate: .*write Rotate\(...\) with brackets"),
+        (lambda: Compose([Rotate]), r"Compose with a Rotate: .*write Rotate\(...\) with parentheses"),
         (lambda: Compose([str.upper]), "expected faceaug or torchvision.transforms.v2 transforms"),
         (lambda: Compose([], seed=-1), "seed -1: expected an integer"),
         (lambda: OneOf([]), "OneOf of nothing"),

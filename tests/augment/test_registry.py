@@ -50,7 +50,7 @@ def test_a_transform_of_ones_own_survives_a_recipe() -> None:
 def test_what_a_recipe_cannot_hold_is_logged_and_refused_with_the_reason() -> None:
     text = Compose([Hidden(3)]).to_json()
     assert "Hidden" in text
-    with pytest.raises(ArgumentError, match="Hidden was written for the log only, .* not the fields of a dataclass"):
+    with pytest.raises(ArgumentError, match="Hidden is in the log only, .* not dataclass fields"):
         Compose.from_json(text)
 
 
@@ -90,4 +90,4 @@ except ArgumentError as error:
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "unknown transform 'Darker'" in said
-    assert "once the module that defines it is imported" in said
+    assert "once the module that defines them is imported" in said

@@ -261,7 +261,7 @@ def test_a_step_that_drops_rows_by_itself_is_refused() -> None:
         def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
             return tv_tensors.wrap(inpt[:2], like=inpt) if isinstance(inpt, tv_tensors.KeyPoints) else inpt
 
-    with pytest.raises(ArgumentError, match="Drop removes landmarks, and which ones cannot be known"):
+    with pytest.raises(ArgumentError, match="Drop removes landmarks, and it cannot be told which"):
         Compose([Drop()])(spot(30, 30), landmarks=FIVE)
 
 
@@ -305,7 +305,7 @@ def test_blended_copies_of_a_picture_are_refused_where_anything_is_known() -> No
     compose = Compose([v2.AugMix()])
     assert compose(spot(30, 30), key=1).shape == (HEIGHT, WIDTH, 3)
     for known in ({"landmarks": FIVE}, {"mask": MASK}, {"boxes": [[1, 2, 3, 4]]}):
-        with pytest.raises(ArgumentError, match="AugMix lays copies of the picture"):
+        with pytest.raises(ArgumentError, match="AugMix blends copies of the picture"):
             compose(spot(30, 30), key=1, **known)
     assert np.isnan(compose(spot(30, 30), landmarks=np.full((5, 2), np.nan))["landmarks"]).all()
 
@@ -426,6 +426,13 @@ def test_a_step_that_moves_the_picture_alone_is_refused_where_anything_is_known(
         Compose([Alone(lambda image: functional.resize(image, [45, 35]))])(Image.fromarray(spot(30, 30)), **known)
 
 
+@pytest.mark.parametrize("degrees", [0.02, 0.06, 0.09, 0.3])
+def test_a_rotation_by_a_fraction_of_a_degree_moves_landmarks_and_is_not_refused(degrees: float) -> None:
+    moved = Compose([v2.RandomRotation((degrees, degrees))])(spot(30, 30), landmarks=FIVE)
+    expected = Compose([Rotate((degrees, degrees))])(spot(30, 30), landmarks=FIVE)
+    assert np.allclose(moved["landmarks"], expected["landmarks"], atol=1e-4)
+
+
 def test_a_step_that_goes_down_and_up_again_moves_nothing() -> None:
     coarse = Alone(lambda image: functional.resize(functional.resize(image, [45, 35]), [HEIGHT, WIDTH]))
     moved = Compose([coarse])(spot(30, 30), landmarks=FIVE)
@@ -435,7 +442,7 @@ def test_a_step_that_goes_down_and_up_again_moves_nothing() -> None:
 def test_a_function_made_for_pictures_is_refused_where_it_would_change_landmarks() -> None:
     halved = v2.Lambda(lambda x: x / 2)
     assert Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), halved])(spot(30, 30)).max() <= 0.5
-    with pytest.raises(ArgumentError, match="Lambda gives landmarks back as Tensor, not as KeyPoints: it was made for"):
+    with pytest.raises(ArgumentError, match="Lambda gives landmarks back as Tensor, not as KeyPoints: it is meant for"):
         Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), halved])(spot(30, 30), landmarks=FIVE)
     named = v2.Lambda(lambda x: 255 - x, tv_tensors.Image)
     assert np.array_equal(Compose([named])(spot(30, 30), landmarks=FIVE)["landmarks"], FIVE)

@@ -154,7 +154,7 @@ def test_our_transforms_go_on_after_a_conversion_to_unit_floats() -> None:
 
 def test_our_transforms_after_a_normalisation_are_refused() -> None:
     compose = Compose([v2.ToImage(), v2.ToDtype(torch.float32), v2.Normalize([0.5] * 3, [0.2] * 3), Rotate()])
-    with pytest.raises(ArgumentError, match=r"after one that made the picture torch.float32: put conversions"):
+    with pytest.raises(ArgumentError, match=r"follows one that made the picture torch.float32: put conversions"):
         compose(picture(1))
 
 

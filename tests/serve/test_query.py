@@ -27,11 +27,11 @@ def test_every_parameter_is_read() -> None:
 
 
 def test_attributes_without_a_model_ask_the_one_that_takes_them() -> None:
-    def model(query: str, obedient: str = "two") -> str:
-        return parse_query(query, models=MODELS, obedient=obedient).model
+    def model(query: str, conditional: str = "two") -> str:
+        return parse_query(query, models=MODELS, conditional=conditional).model
 
     assert [model(""), model("attributes=Male:1"), model("attributes=Male:1&model=one")] == ["one", "two", "one"]
-    assert model("attributes=Male:1", obedient="elsewhere") == "one"
+    assert model("attributes=Male:1", conditional="elsewhere") == "one"
 
 
 def test_a_walk_is_one_row_of_steps() -> None:

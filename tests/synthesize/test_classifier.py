@@ -133,7 +133,7 @@ def test_a_config_that_contradicts_itself_is_refused(small: Path, change: dict[s
 
 
 def test_a_generator_is_no_classifier() -> None:
-    with pytest.raises(WeightsError, match="no attribute classifier"):
+    with pytest.raises(WeightsError, match="not an attribute classifier"):
         load_classifier(Path(module.__file__).with_name("models") / "dcgan-32")
 
 

@@ -74,5 +74,5 @@ def test_a_hub_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.Monke
         raise OSError("no route")
 
     monkeypatch.setattr(hub, "snapshot_download", fail)
-    with pytest.raises(FaceAugError, match="the hub does not give it"):
+    with pytest.raises(FaceAugError, match="the hub refused the download"):
         SyntheticFaceSource.from_pretrained("owner/model", download=True)

@@ -117,7 +117,7 @@ def test_what_choosing_costs_is_counted() -> None:
 
 def test_attributes_that_are_never_seen_are_given_up_with_how_often_each_is_there() -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING | {"Bald": 1})
-    with pytest.raises(FaceAugError, match=r"only 0 of 4,\d+ of its faces have those asked for.*Bald"):
+    with pytest.raises(FaceAugError, match=r"only 0 of 4,\d+ of its faces have the requested ones.*Bald"):
         source.generate(1)
 
 
@@ -142,7 +142,7 @@ def test_where_seconds_matter_attributes_can_be_refused_instead() -> None:
 def test_a_model_cut_in_another_way_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Brightness, "config", replace(Brightness.config, crop="square"))
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING)
-    with pytest.warns(UserWarning, match="crop center178, the classifier that chooses with square"):
+    with pytest.warns(UserWarning, match="crop center178, the selecting classifier with square"):
         source.generate(1)
 
 

@@ -1,9 +1,9 @@
-"""Edits by eye: the numbers a face is made from are moved until a classifier sees the change, and little else.
+"""Guided edits: optimise a face's inputs until the classifier sees the change, and little else changes.
 
-Told of another value of one attribute, a generator often changes too little: the latent vector and the 39 others speak
-against it. So the vector and what is told are descended together towards a face in which the classifier sees the new
-value, every other attribute as before, and which differs in few pixels. The generator stays as it is: what comes out is
-a face it makes of other numbers, never a picture painted over to please the classifier.
+Given another value of one attribute, a generator often changes too little: the latent vector and the 39 other
+attributes contradict it. So latent vector and attributes are optimised together towards a face in which the classifier
+sees the new value, every other attribute stays, and few pixels differ. The generator stays unchanged: the result is a
+face that it makes from other inputs, never a picture painted over to please the classifier.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from faceaug.synthesize.render import generate
 from faceaug.synthesize.weights import AnyGenerator
 
 STEPS = 40
-# Mirrored or not, pixels to the right, pixels down; in turn. What shows from one place only is no attribute.
+# Mirrored or not, pixels right, pixels down; used in turn. A feature visible in only one view is no attribute.
 VIEWS = ((False, 0, 0), (True, 2, -1), (False, -2, -2), (True, -1, 2), (False, 1, 1))
-# Faces edited at once, so that none depends on its company: in float32 a product of matrices rounds differently by the
-# row, and forty steps later that is a grey level or two. Matrix instructions treat rows alike; see ``render.BLOCK``.
+# Batch sizes of edits, fixed so that no face depends on its batch: in float32 matrix products round differently by row,
+# which amounts to a grey level or two after forty steps. Matrix instructions treat rows alike; see ``render.BLOCK``.
 _BLOCK, _FAST_BLOCK = 1, 8
-# Of Adam, with a memory for few steps; a latent number is about 1. The rate falls to a tenth: at full rate every number
-# trembles by it to the end, and a face with it.
+# Adam's settings, with short memory; a latent number is about 1. The rate decays to a tenth: at full rate every number
+# jitters by the rate to the end, and the face with it.
 _RATE, _LAST, _BETAS = 0.06, 0.1, (0.8, 0.95)
 _SUREST, _LEAST_SURE = 4.0, 1.5  # logits; see ``sureness``
-# What one unit weighs: of what the logit of the new value lacks; of the other attributes' probabilities, squared and
-# summed; of the mean difference of the pixels, in -1..1; of the squared way of the latent vector.
+# Weights of the loss terms: shortfall of the new value's logit, squared changes of the other probabilities, mean
+# absolute pixel difference (in -1..1), squared distance of the latent vector.
 _MISSING, _OTHERS, _PIXELS, _AWAY = 7.0, 6.5, 45.0, 0.02
 
 
 class Guide:
-    """Makes edits show.
+    """Optimises edits until the classifier sees them.
 
     Args:
-        generator: obeys attributes, in evaluation mode.
-        classifier: looks at the faces; on the generator's device.
+        generator: conditional generator in evaluation mode.
+        classifier: judges the faces; on the generator's device.
         fast: compute in bfloat16, for processors with matrix instructions.
     """
 
@@ -46,15 +46,15 @@ class Guide:
         self._sure = sureness(torch.as_tensor(classifier.balanced_accuracy)).tolist()
 
     def __call__(self, latents: Tensor, edited: Tensor, column: int) -> Tensor:
-        """Move edited latents until the edit shows.
+        """Optimise edited latents until the edit is visible.
 
         Args:
-            latents: float32 (n, z_size + 40), of the faces as they are.
-            edited: the same with another value of one attribute; its sign is what shall be seen.
-            column: of that attribute, 0..39.
+            latents: float32 (n, z_size + 40), of the original faces.
+            edited: the same with another value of one attribute; its sign is the value to be seen.
+            column: index of that attribute, 0..39.
 
         Returns:
-            float32 (n, z_size + 40) on the CPU; a face's numbers do not depend on the faces beside it.
+            float32 (n, z_size + 40) on the CPU; a face's result does not depend on the other faces.
         """
         size = _FAST_BLOCK if self._fast else _BLOCK
         pairs = zip(torch.split(latents, size), torch.split(edited, size), strict=True)
@@ -98,16 +98,16 @@ class Guide:
 
 
 def sureness(accuracy: Tensor) -> Tensor:
-    """Logit of the new value at which the classifier is as sure of an edit as it usually is of a real face.
+    """Target logit of an edit: the confidence that the classifier usually has for real faces.
 
-    A logarithm of odds that is normal, equally wide with and without an attribute, and right in a share b of both is
-    2 q(b)^2 on average, q being the quantile of the normal distribution: 0.3 for Oval_Face, 3.6 for Smiling, 6.9 for
-    Male, where the medians over real faces are 0.2, 3.6 and 5.5. With one margin for all, an edit stops where a face is
-    only just a man's; another network then does not see one. Kept between 1.5 and 4: below, chance decides; above,
-    more is changed than the attribute.
+    If log odds are normal, equally wide with and without an attribute, and right in a share b of both, their mean is
+    2 q(b)^2, where q is the quantile function of the normal distribution: 0.3 for Oval_Face, 3.6 for Smiling, 6.9 for
+    Male, where the medians over real faces are 0.2, 3.6 and 5.5. With one margin for all, an edit would stop where a
+    face is only just male, and another network would not see it. Clamped to 1.5..4: below, chance decides; above, more
+    than the attribute changes.
 
     Args:
-        accuracy: float (a,), balanced accuracy of the classifier for each attribute, above 0.5.
+        accuracy: float (a,), the classifier's balanced accuracy for each attribute, above 0.5.
 
     Returns:
         float (a,).
@@ -117,7 +117,7 @@ def sureness(accuracy: Tensor) -> Tensor:
 
 
 def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
-    """Faces of 64 pixels moved by some, and mirrored before; edges are drawn out: float (n, 3, H, W) in and out."""
+    """Shift faces, mirrored first if wanted, by replicating edges: float (n, 3, H, W) -> the same."""
     faces = faces.flip(3) if mirrored else faces
     edge, (height, width) = max(abs(right), abs(down)), faces.shape[2:]
     wide = F.pad(faces, (edge, edge, edge, edge), mode="replicate") if edge else faces
@@ -125,7 +125,7 @@ def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
 
 
 def _filled(latents: Tensor, size: int) -> Tensor:
-    """At most so many latents as so many, with zeros in the empty places."""
+    """Pad a batch of latents with zeros to a fixed size."""
     full = latents.new_zeros(size, latents.shape[1])
     full[: len(latents)] = latents
     return full
