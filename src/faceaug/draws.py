@@ -85,7 +85,9 @@ class Words:
     __slots__ = ("_epoch", "_index", "_packed", "_seed")
 
     def __init__(self, seed: Seed | Callable[[], Seed], epoch: int = 0, index: int = 0) -> None:
-        self._seed, self._epoch, self._index = seed, epoch, index
+        self._seed = seed
+        self._epoch = epoch
+        self._index = index
         self._packed = b""
 
     @property
@@ -118,7 +120,8 @@ class Dice:
     __slots__ = ("_blocks", "_left", "_slot", "_words")
 
     def __init__(self, words: Words, slot: bytes) -> None:
-        self._words, self._slot = words, slot
+        self._words = words
+        self._slot = slot
         self._blocks = 0
         self._left: list[int] = []
 

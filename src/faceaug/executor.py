@@ -61,7 +61,8 @@ class ProcessExecutor:
     """
 
     def __init__(self, workers: int, *, chunk: int = _CHUNK) -> None:
-        self.workers, self.chunk = workers, chunk
+        self.workers = workers
+        self.chunk = chunk
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> ProcessExecutor:

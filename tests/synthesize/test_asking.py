@@ -16,7 +16,7 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.synthesize.asking import Wish, named_attributes, parse_attributes
+from faceaug.synthesize.asking import AttributeRequest, named_attributes, parse_attributes
 from faceaug.synthesize.render import between
 from faceaug.synthesize.toggles import toggle_sheet, write_toggles
 from faceaug.synthesize.weights import DEFAULT_MODEL, default_model
@@ -52,18 +52,18 @@ def test_what_is_not_asked_is_that_of_a_real_row_that_fits(conditional_model: Pa
     rows = load_model(conditional_model).rows
     assert rows is not None
     fitting = {row.tobytes() for row in rows if row[GLASSES] == 1}
-    found = Wish(parse_attributes({"Eyeglasses": 1}), rows, 0).rows(0, 100)
+    found = AttributeRequest(parse_attributes({"Eyeglasses": 1}), rows, 0).rows(0, 100)
     assert {row.tobytes() for row in found} <= fitting
     assert len({row.tobytes() for row in found}) > len(fitting) / 2
     strange = dict.fromkeys(ATTRIBUTES, 1)  # nobody has all forty
-    assert (Wish(parse_attributes(strange), rows, 0).rows(0, 5) == 1).all()
+    assert (AttributeRequest(parse_attributes(strange), rows, 0).rows(0, 5) == 1).all()
 
 
 def test_what_a_face_is_told_depends_on_seed_and_number_alone(conditional_model: Path) -> None:
     rows = load_model(conditional_model).rows
-    wish = Wish(parse_attributes(WANTED), rows, 5)
+    wish = AttributeRequest(parse_attributes(WANTED), rows, 5)
     assert (wish.rows(0, 30)[20:] == wish.rows(20, 10)).all()
-    assert (wish.rows(0, 30) != Wish(wish.asked, rows, 6).rows(0, 30)).any()
+    assert (wish.rows(0, 30) != AttributeRequest(wish.asked, rows, 6).rows(0, 30)).any()
 
 
 def test_free_faces_are_told_nothing_but_what_was_asked(conditional_model: Path) -> None:

@@ -10,7 +10,7 @@ from faceaug import SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.classifier import load_classifier
-from faceaug.synthesize.editing import sureness
+from faceaug.synthesize.editing import target_logits
 from faceaug.synthesize.source import BLOCK
 
 WEAK = ("High_Cheekbones", "Young", "Bags_Under_Eyes", "Big_Lips")  # what the generator alone seldom changes
@@ -51,7 +51,7 @@ def test_an_edit_goes_as_far_as_the_classifier_is_sure_of_real_faces(source: Syn
 
 
 def test_a_classifier_that_guesses_is_content_sooner_and_one_that_knows_has_a_limit() -> None:
-    rising = sureness(torch.tensor([0.5, 0.6, 0.85, 0.91, 0.97, 1.0])).tolist()
+    rising = target_logits(torch.tensor([0.5, 0.6, 0.85, 0.91, 0.97, 1.0])).tolist()
     assert rising == sorted(rising)
     # Two normal distributions that 91 % of both sides tell apart: means 2 x 1.341 standard deviations apart.
     assert rising[3] == pytest.approx(2 * 1.3408**2, abs=0.01)

@@ -110,7 +110,7 @@ def test_what_choosing_costs_is_counted() -> None:
     assert report.looked_at > 64
     assert report.acceptance == 64 / report.looked_at
     assert report.passed == {"Smiling": 64, "Eyeglasses": report.looked_at}
-    assert f"chosen by the classifier: 64 of {report.looked_at:,} faces looked at" in report.line()
+    assert f"selected by the classifier: 64 of {report.looked_at:,} candidates" in report.line()
     assert report.to_json()["asked"] == {"Smiling": 1, "Eyeglasses": 1}
     assert source.attribute_rows(2)[:, ATTRIBUTES.index("Smiling")].tolist() == [1, 1]
 
@@ -149,7 +149,7 @@ def test_a_model_cut_in_another_way_is_a_warning(monkeypatch: pytest.MonkeyPatch
 def test_files_say_what_the_faces_were_chosen_by_and_what_it_cost(tmp_path: Path) -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING)
     report = source.save(tmp_path / "out", 70)
-    assert "chosen by the classifier: 128 of" in report.summary()
+    assert "selected by the classifier: 128 of" in report.summary()
     assert report.to_json()["selection"][0]["kept"] == 128  # whole blocks are looked for
     with (tmp_path / "out" / "metadata.csv").open() as handle:
         rows = list(csv.DictReader(handle))

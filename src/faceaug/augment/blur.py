@@ -162,7 +162,8 @@ def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
     steep = abs(y) > abs(x)
     along, across = (abs(y), x * math.copysign(1, y)) if steep else (abs(x), y * math.copysign(1, x))
     half = max(length * along / 2, 1e-6)
-    slope, reach = across / along, math.ceil(half - 0.5)
+    slope = across / along
+    reach = math.ceil(half - 0.5)
     side = math.ceil(abs(slope) * half - 1e-3)
     kernel = np.zeros((2 * reach + 1, 2 * side + 1))
     for step in range(-reach, reach + 1):

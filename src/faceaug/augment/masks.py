@@ -59,6 +59,7 @@ def fitted(mask: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def _overlap(has: int, wants: int) -> tuple[slice, slice]:
-    start, count = abs(wants - has) // 2, min(has, wants)
+    start = abs(wants - has) // 2
+    count = min(has, wants)
     inner = slice(start, start + count)
     return (inner, slice(0, count)) if wants > has else (slice(0, count), inner)

@@ -64,7 +64,8 @@ def _wide() -> bool:
 
 
 def _fetched(motion: Map, image: Picture, flags: int, border: int, fill: Any) -> NDArray[Any]:
-    cv2, matrix = load_cv2(), motion.matrix
+    cv2 = load_cv2()
+    matrix = motion.matrix
     width_height = (motion.out[1], motion.out[0])
     if matrix is None:
         grid = motion.source_grid()
@@ -125,7 +126,8 @@ def _codes() -> dict[str, int]:
 
 
 def _cv2_sampling(sampling: Sampling, *, unit: bool) -> tuple[int, int, tuple[float, ...]]:
-    codes, fill = _codes(), sampling.fill
+    codes = _codes()
+    fill = sampling.fill
     colour: tuple[float, ...] = (fill,) * 4 if isinstance(fill, int) else fill
     if unit:
         colour = tuple(channel / 255 for channel in colour)

@@ -21,7 +21,8 @@ def register(kind: type[Any]) -> None:
     Raises:
         ArgumentError: another module has a transform of this name.
     """
-    name, module = kind.__name__, _module(kind)
+    name = kind.__name__
+    module = _module(kind)
     before = _known.get(name)
     if before is not None and _module(before) != module:
         raise ArgumentError(

@@ -14,7 +14,7 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map, Points, Sampling
 from faceaug.augment.pictures import Picture, Restore, is_pil, is_tensor, is_tv, open_picture
 from faceaug.augment.pixels import render, render_mask
-from faceaug.augment.targets import Target, check_attributes, known_target, open_target
+from faceaug.augment.targets import OpenTarget, check_attributes, known_target, open_target
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
 
@@ -55,7 +55,8 @@ class Sample:
     __slots__ = ("_pending", "_sampling", "attributes", "boxes", "images", "masks", "mirrored", "points", "restores")
 
     def __init__(self, images: list[Any], restores: list[Restore]) -> None:
-        self.images, self.restores = images, restores
+        self.images = images
+        self.restores = restores
         self.points: list[Points] = []
         self.boxes: list[NDArray[np.float64]] = []
         self.masks: list[NDArray[Any]] = []
@@ -91,7 +92,8 @@ class Sample:
 
     def settle(self) -> None:
         """Carry out all queued moves with one resampling."""
-        motion, sampling = self._pending, self._sampling or _PLAIN
+        motion = self._pending
+        sampling = self._sampling or _PLAIN
         self._pending = self._sampling = None
         if motion is None:
             return
@@ -176,7 +178,7 @@ class OpenTree:
 
     sample: Sample
     tree: Any
-    roles: list[tuple[str, Target | None]]
+    roles: list[tuple[str, OpenTarget | None]]
 
     def close(self, sides: Sides) -> Any:
         """The same structure with the changed values."""
@@ -254,7 +256,7 @@ class _Results:
             "attributes": iter(sample.attributes),
         }
 
-    def next(self, role: str, target: Target | None) -> Any:
+    def next(self, role: str, target: OpenTarget | None) -> Any:
         if role == "other":
             return SAME
         if role == "visible":
@@ -262,7 +264,7 @@ class _Results:
         value = next(self._left[role])
         return value if target is None else target.close(value, self._canvas)
 
-    def visible_of_all(self, targets: list[Target | None]) -> Any:
+    def visible_of_all(self, targets: list[OpenTarget | None]) -> Any:
         """Visibility of a single picture's landmarks, else of its boxes, in the same kind of array."""
         like = next(
             (target for target in targets if target is not None and target.role in {"landmarks", "boxes"}), None
@@ -293,7 +295,7 @@ class _Results:
 SAME = object()  # marker: leave this leaf as it is
 
 
-def _take(sample: Sample, kind: str, value: Any) -> Target | None:
+def _take(sample: Sample, kind: str, value: Any) -> OpenTarget | None:
     if kind in {"image", "other"}:
         return None
     target = open_target(kind, value, sample.size)

@@ -15,6 +15,7 @@ Imports torchvision; only ``torchvision.py`` in this package imports this module
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -26,7 +27,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from faceaug.augment.pictures import is_pil
-from faceaug.augment.tracked import OURS, TrackedMask, recorded, replayed
+from faceaug.augment.tracked import TRACKED, TrackedMask, recorded, replayed
 from faceaug.augment.transform import Transform, any_seed
 from faceaug.augment.work import Work, refuse
 from faceaug.draws import Words
@@ -64,7 +65,7 @@ def as_step(transform: Any) -> Step:
     if isinstance(transform, _OF_MANY):
         raise ArgumentError(f"{name} makes several pictures of one, with different landmarks: apply it after faceaug")
     if isinstance(transform, Transform):
-        return _Ours(transform)
+        return _FaceaugStep(transform)
     if isinstance(transform, torch.nn.Sequential):
         return as_step(v2.Compose(list(transform)))
     if isinstance(transform, _CONTAINERS) and type(transform).forward in {kind.forward for kind in _CONTAINERS}:
@@ -74,8 +75,12 @@ def as_step(transform: Any) -> Step:
     if name in _CONVERSIONS:
         return _Conversion(transform)
     if not isinstance(transform, v2.Transform):
-        return _ForPictures(transform)
-    return _Augmenter(_taught(transform)) if isinstance(transform, _PICTURE_ALONE) else _Usual(_taught(transform))
+        return _PlainFunction(transform)
+    return (
+        _PictureOnly(_with_tracked_classes(transform))
+        if isinstance(transform, _PICTURE_ALONE)
+        else _AnyTransform(_with_tracked_classes(transform))
+    )
 
 
 def parts(transform: Any) -> tuple[Any, ...]:
@@ -92,7 +97,7 @@ def _container(transform: Any) -> Step:
     return step
 
 
-def _taught(transform: Any) -> Any:
+def _with_tracked_classes(transform: Any) -> Any:
     """Extend settings by class (``fill=``, ``dtype=``) to our classes, and leave masks unfilled.
 
     Unless told otherwise, torchvision fills masks with the colour for pictures, a label nobody chose.
@@ -100,7 +105,7 @@ def _taught(transform: Any) -> Any:
     changed: dict[str, dict[Any, Any]] = {}
     for name, value in vars(transform).items():
         if isinstance(value, dict):
-            more = {ours: value[kind] for kind, ours in OURS.items() if kind in value}
+            more = {ours: value[kind] for kind, ours in TRACKED.items() if kind in value}
             if name == "_fill" and value.keys() == {"others"}:
                 more[TrackedMask] = None
             if more:
@@ -113,7 +118,7 @@ def _taught(transform: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ours:
+class _FaceaugStep:
     """A faceaug transform inside a torchvision container."""
 
     transform: Transform
@@ -162,7 +167,7 @@ class _Conversion:
 
 
 @dataclass(frozen=True, slots=True)
-class _ForPictures:
+class _PlainFunction:
     """A plain function; it gets the pictures one by one."""
 
     transform: Any
@@ -177,38 +182,47 @@ class _ForPictures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Augmenter:
-    """A transform that moves the picture alone through torchvision functions; they are replayed on the targets."""
+class _V2Step(ABC):
+    """A v2 transform; without targets it simply gets the pictures."""
 
     transform: Any
 
     def __call__(self, work: Work) -> Work:
-        if not work.is_known:
+        if work.is_known:
+            self._move_all(work)
+        else:
             work.put(self.transform({"images": work.pictures()})["images"])
-            return work
+        return work
+
+    @abstractmethod
+    def _move_all(self, work: Work) -> None:
+        """Transform pictures and targets alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PictureOnly(_V2Step):
+    """A transform that moves the picture alone through torchvision functions; they are replayed on the targets."""
+
+    def _move_all(self, work: Work) -> None:
         name = type(self.transform).__name__
         if isinstance(self.transform, v2.AugMix):
             refuse(name, "blends copies of the picture that were moved differently")
-        known, given = work.known(), work.pictures()
+        known = work.known()
+        given = work.pictures()
         pil = is_pil(given[0])
         with recorded() as calls:
             made = self.transform({"images": [work.watched(functional.to_image(given[0])) if pil else given[0]]})
         work.put([functional.to_pil_image(made["images"][0]) if pil else made["images"][0]])
         work.take({kind: [replayed(one, calls) for one in some] for kind, some in known.items()}, name)
-        return work
 
 
 @dataclass(frozen=True, slots=True)
-class _Usual:
+class _AnyTransform(_V2Step):
     """Any other v2 transform, torchvision's or the user's."""
 
-    transform: Any
-
-    def __call__(self, work: Work) -> Work:
-        if not work.is_known:
-            work.put(self.transform({"images": work.pictures()})["images"])
-            return work
-        name, before = type(self.transform).__name__, work.size
+    def _move_all(self, work: Work) -> None:
+        name = type(self.transform).__name__
+        before = work.size
         tree = {"images": work.pictures(), **work.known()}
         with recorded() as calls:
             after = self.transform(tree)
@@ -220,4 +234,3 @@ class _Usual:
         moved = work.take(after, name, loosely=bool(getattr(self.transform, "expand", False)))
         if calls and not moved:
             work.check_unmoved(name, before, calls)
-        return work

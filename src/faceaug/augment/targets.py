@@ -16,7 +16,7 @@ _SHAPES = {"landmarks": "(n, 2)", "boxes": "(n, 4)", "mask": "(..., height, widt
 
 
 @dataclass
-class Target:
+class OpenTarget:
     """One target of a picture.
 
     Attributes:
@@ -67,11 +67,11 @@ def known_target(role: str, value: Any) -> bool:
     return True
 
 
-def open_target(role: str, value: Any, size: Size) -> Target:
+def open_target(role: str, value: Any, size: Size) -> OpenTarget:
     """Copy a target into a plain array.
 
     Args:
-        role: see ``Target``.
+        role: see ``OpenTarget``.
         value: array-like, tensor or tv_tensor.
         size: (height, width) of the picture, for masks.
 
@@ -79,7 +79,7 @@ def open_target(role: str, value: Any, size: Size) -> Target:
         ArgumentError: the shape does not fit the role.
     """
     if is_tv(value, "BoundingBoxes"):
-        return Target(role, _open_boxes(value), value)
+        return OpenTarget(role, _open_boxes(value), value)
     array = np.array(value.detach().cpu().numpy() if is_tensor(value) else value)
     if role in {"landmarks", "boxes"}:
         width = 2 if role == "landmarks" else 4
@@ -92,7 +92,7 @@ def open_target(role: str, value: Any, size: Size) -> Target:
         raise ArgumentError(f"mask of shape {array.shape}: expected {_SHAPES[role]} with the picture's {size}")
     elif role == "attributes" and array.dtype.kind not in "iufb":
         raise ArgumentError(f"attributes of dtype {array.dtype}: expected 40 numbers, -1 or +1")
-    return Target(role, array, value)
+    return OpenTarget(role, array, value)
 
 
 def check_attributes(value: Any) -> None:

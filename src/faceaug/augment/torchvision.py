@@ -33,6 +33,15 @@ def torch_seeded(seed: int) -> Iterator[None]:
 
     Args:
         seed: 0..2**63-1.
+
+    Example:
+        >>> import torch
+        >>> from faceaug.augment import torch_seeded
+        >>> with torch_seeded(7):
+        ...     first = torch.rand(3)
+        >>> with torch_seeded(7):
+        ...     bool((torch.rand(3) == first).all())
+        True
     """
     import torch
 

@@ -186,8 +186,8 @@ class Twist(Warp):
     Example:
         >>> import numpy as np
         >>> from faceaug import Twist
-        >>> Twist(20).params(0, (64, 64))
-        [{'name': 'Twist', 'degrees': 1}]
+        >>> Twist((20, 20)).params(0, (64, 64))
+        [{'name': 'Twist', 'degrees': 20.0}]
     """
 
     degrees: Amount = 20.0
@@ -254,14 +254,7 @@ class Elastic(Warp):
 
 @dataclass(frozen=True, kw_only=True)
 class _Flip(Transform):
-    """Mirror along one axis.
-
-    Attributes:
-        p: probability of acting, 0..1; 0.5 by default, unlike the other transforms.
-        swap: pairs of landmarks to exchange, for other numbers than 5 and 68; () where no landmark has a side.
-        label_swap: pairs of mask labels to exchange: "celebamask-hq" (its own label order), "face-parsing" (the order
-            of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels unchanged.
-    """
+    """Mirror along one axis."""
 
     _axis: ClassVar[int]  # flip code of cv2.flip: 1 mirrors left and right, 0 top and bottom
 

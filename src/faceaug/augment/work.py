@@ -83,7 +83,8 @@ class Work:
 
     def put(self, made: list[Any]) -> None:
         """Store the pictures that a transform returned."""
-        self._pictures, self._size = [self.watched(made[0]), *made[1:]], None
+        self._pictures = [self.watched(made[0]), *made[1:]]
+        self._size = None
 
     def start(self) -> None:
         """Start again from the sample after changes made elsewhere."""
@@ -92,7 +93,9 @@ class Work:
 
     def finish(self) -> Sample:
         """Return the sample with the original picture types, as far as the transforms allow."""
-        sample, made, self._pictures = self.sample, self._pictures, None
+        sample = self.sample
+        made = self._pictures
+        self._pictures = None
         for k, picture in enumerate(made or ()):
             before = sample.images[k]
             plain = picture.as_subclass(torch.Tensor) if is_tensor(picture) else picture
@@ -108,7 +111,8 @@ class Work:
     def convert(self, transform: Callable[[Any], Any]) -> None:
         """Let a transform change the type of the pictures permanently."""
         self.finish()
-        sample, self._size = self.sample, None
+        sample = self.sample
+        self._size = None
         for k, image in enumerate(sample.images):
             made = transform(sample.restores[k](image) if isinstance(image, np.ndarray) else image)
             if isinstance(made, np.ndarray) or is_pil(made) or (is_tensor(made) and made.dtype == torch.uint8):
@@ -129,7 +133,8 @@ class Work:
     def known(self) -> dict[str, list[Any]]:
         """Landmarks, boxes and masks as tv_tensors; the same objects until something moves."""
         if self._known is None:
-            sample, size = self.sample, self.size
+            sample = self.sample
+            size = self.size
             self._rows = {"points": np.concatenate([*sample.points, _WITNESS * (size[1], size[0])])}
             if sample.boxes:
                 self._rows["boxes"] = np.concatenate(sample.boxes)
@@ -155,7 +160,9 @@ class Work:
         Raises:
             ArgumentError: a target was dropped or changed its type, or belongs to a picture of another size.
         """
-        given, size, sample = self.known(), self.size, self.sample
+        given = self.known()
+        size = self.size
+        sample = self.sample
         if all(after[kind][k] is one for kind, some in given.items() for k, one in enumerate(some)) and all(
             np.array_equal(self._lent[kind], rows, equal_nan=True) for kind, rows in self._rows.items()
         ):
@@ -212,7 +219,9 @@ class _Check:
     """
 
     def __init__(self, name: str, size: Size, loosely: bool) -> None:
-        self._name, self._size, self._loosely = name, size, loosely
+        self._name = name
+        self._size = size
+        self._loosely = loosely
 
     def rows(self, moved: Any, before: NDArray[np.float64], what: str) -> NDArray[np.float64]:
         """Check landmarks or boxes; float64."""

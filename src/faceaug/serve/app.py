@@ -85,7 +85,10 @@ class _Application:
     """Entry point of all requests: refuses invalid ones, adds security headers, hides internal errors."""
 
     def __init__(self, views: _Views, host: str, allowed: tuple[str, ...], root: str) -> None:
-        self._views, self._host, self._allowed, self._root = views, host, allowed, root
+        self._views = views
+        self._host = host
+        self._allowed = allowed
+        self._root = root
         self._paths: dict[str, View] = {
             "/api/faces": views.faces,
             "/": views.page,
@@ -97,7 +100,7 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
         elif scope["type"] != "http":
             await send(_CLOSED)
         else:
@@ -105,7 +108,7 @@ class _Application:
             await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         loading = asyncio.create_task(self._views.load())
         await send({"type": "lifespan.startup.complete"})
@@ -124,7 +127,7 @@ class _Application:
             return Answer(308, b"", {"Location": f"{there}?{query}" if (query := _query(scope)) else there})
         view = self._paths.get(path)
         if view is None:
-            return _NOWHERE
+            return _NOT_FOUND
         try:
             return await view(scope, receive)
         except Exception:  # noqa: BLE001 - the traceback goes to the log, one line to the client
@@ -149,12 +152,15 @@ class _Application:
         if len(scope["query_string"]) > MAX_QUERY:
             return problem(414, f"the query is longer than {MAX_QUERY} bytes", parameter="query")
         host = headers.get(b"host", b"").decode("latin-1")
-        return None if host_is_ours(host, self._host, self._allowed) else _elsewhere(host, self._allowed)
+        return None if host_is_ours(host, self._host, self._allowed) else _wrong_host(host, self._allowed)
 
 
 class _Views:
     def __init__(self, service: FaceService, limit: RateLimit, start: str) -> None:
-        self._service, self._engine, self._limit, self._start = service, service.engine, limit, start
+        self._service = service
+        self._engine = service.engine
+        self._limit = limit
+        self._start = start
         # Read once: requests look up names here, never on the disk.
         self._static = {name: (PAGE / name).read_bytes() for name in STATIC}
         self._page = Template((PAGE / "index.html").read_text("utf-8"))
@@ -196,27 +202,27 @@ class _Views:
         if asked and asked.digest not in {"", self._service.digest(asked.model)}:
             notices.append(f"{asked.model} has changed since this link was made, so these are other faces.")
         text = self._page.substitute(_fields(meta, asked, error or " ".join(notices), self._start))
-        return Answer(400 if error else 200, text.encode(), _kind("text/html; charset=utf-8"))
+        return Answer(400 if error else 200, text.encode(), _typed("text/html; charset=utf-8"))
 
     async def meta(self, *_: object) -> Answer:
         document = await asyncio.to_thread(self._service.meta)
-        return Answer(200, json.dumps(document).encode(), _kind("application/json"))
+        return Answer(200, json.dumps(document).encode(), _typed("application/json"))
 
     async def health(self, *_: object) -> Answer:
-        return Answer(200, b'{"status": "alive"}', _kind("application/json"))
+        return Answer(200, b'{"status": "alive"}', _typed("application/json"))
 
     async def ready(self, *_: object) -> Answer:
         if self._engine.ready:
-            return Answer(200, b'{"status": "ready"}', _kind("application/json"))
+            return Answer(200, b'{"status": "ready"}', _typed("application/json"))
         return problem(503, "the model is not loaded", headers={"Retry-After": "1"})
 
     async def static(self, name: str, *_: object) -> Answer:
-        return Answer(200, self._static[name], _kind(STATIC[name]))
+        return Answer(200, self._static[name], _typed(STATIC[name]))
 
 
 _PLACE = '<span class="face blank"></span>'  # placeholder for a face
 _FAILURE = problem(500, "internal server error; see the server's log")
-_NOWHERE = problem(404, "not found; the page is at / and the faces at /api/faces")
+_NOT_FOUND = problem(404, "not found; the page is at / and the faces at /api/faces")
 _CLOSED: dict[str, Any] = {"type": "websocket.close", "code": 1000}
 _FIXED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
@@ -235,26 +241,26 @@ async def _done(work: Future[Answer], seconds: float, receive: Receive) -> bool:
     """
     loop = asyncio.get_running_loop()
     finished = loop.create_future()
-    watch: list[asyncio.Task[None]] = []
+    checks: list[asyncio.Task[None]] = []
 
     def end(_: object = None) -> None:
         if not finished.done():
             finished.set_result(None)
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         end()
 
     limit = loop.call_later(seconds, end)
-    look = loop.call_later(SOON, lambda: watch.append(loop.create_task(gone())))
+    check = loop.call_later(SOON, lambda: checks.append(loop.create_task(disconnected())))
     work.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
     try:
         await finished
     finally:
         limit.cancel()
-        look.cancel()
-        for task in watch:
+        check.cancel()
+        for task in checks:
             task.cancel()
         if not work.done():
             work.cancel()
@@ -266,13 +272,14 @@ def _query(scope: Scope) -> str:
     return raw.decode("latin-1")
 
 
-def _kind(media: str) -> dict[str, str]:
+def _typed(media: str) -> dict[str, str]:
     return {"Content-Type": media, "Cache-Control": "no-cache"}
 
 
-def _elsewhere(host: str, allowed: tuple[str, ...]) -> Answer:
+def _wrong_host(host: str, allowed: tuple[str, ...]) -> Answer:
     """Answer a request for another host, with advice on how to allow it."""
-    name, names = shown(host_name(host), 80), " and ".join(("127.0.0.1", "localhost", *allowed))
+    name = shown(host_name(host), 80)
+    names = " and ".join(("127.0.0.1", "localhost", *allowed))
     cure = f"start it with --allow-host {name} if a proxy you trust forwards requests under that name"
     cure += "" if allowed else ", or with --host 0.0.0.0 to accept everyone"
     return problem(421, f"this server only answers to {names}, but the request names {name}: {cure}")

@@ -38,15 +38,16 @@ def connect(connections: Connections) -> Callable[..., asyncio.Protocol]:
     return partial(_Connection, connections)
 
 
-class _Patient:
+class _LingeringTransport:
     """A transport for uvicorn that applies back-pressure and closes gracefully.
 
     uvicorn closes a connection immediately after refusing a body. The client may still be sending, and its system
     discards an answer that is followed by a reset. So incoming data is read and discarded for a moment.
     """
 
-    def __init__(self, transport: asyncio.Transport, body_comes: Callable[[], bool]) -> None:
-        self._transport, self._body_comes = transport, body_comes
+    def __init__(self, transport: asyncio.Transport, body_pending: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._body_pending = body_pending
         self.lingers = False
         self._paused = self._full = False
 
@@ -81,7 +82,7 @@ class _Patient:
     def close(self) -> None:
         if self.is_closing():
             return
-        if self._body_comes():
+        if self._body_pending():
             self.lingers = True
             try:
                 self._transport.get_extra_info("socket").getpeername()
@@ -119,7 +120,7 @@ class _Connection(asyncio.Protocol):
         inner: Any = AutoHTTPProtocol(**given)
         self._inner = inner
         inner.send_400_response = lambda _: self._refuse(_UNREADABLE)  # uvicorn's answer lacks our headers
-        self._go_on = inner.on_response_complete
+        self._completed = inner.on_response_complete
         inner.on_response_complete = self._answered
         self._connections = connections
         self._transport: asyncio.Transport | None = None
@@ -132,7 +133,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._patient = _Patient(self._transport, self._body_comes)
+        self._lingering = _LingeringTransport(self._transport, self._body_pending)
         peer = self._transport.get_extra_info("peername")
         self._client = str(peer[0]) if peer else ""
         self._served = asyncio.get_running_loop().time()
@@ -142,8 +143,8 @@ class _Connection(asyncio.Protocol):
             self._drop()
             return
         if not self._refused:
-            self._inner.connection_made(self._patient)
-        self._look()
+            self._inner.connection_made(self._lingering)
+        self._check_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
@@ -154,7 +155,7 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._patient.lingers:
+        if self._lingering.lingers:
             return
         if self._refused:
             self._refuse(_FULL)
@@ -167,24 +168,25 @@ class _Connection(asyncio.Protocol):
 
         One read may hold thousands of small requests, and each takes a hundred times its length in memory.
         """
-        while self._held and self._takes_more():
-            piece, before = bytes(self._held[:PIECE]), self._inner.cycle
+        while self._held and self._accepts_more():
+            piece = bytes(self._held[:PIECE])
+            before = self._inner.cycle
             del self._held[:PIECE]
             self._inner.data_received(piece)
             # Data behind a request in progress is the next head, with the same length limit.
             found = self._inner.cycle is not before
-            self._head = 0 if self._body_comes() else unfinished(piece, self._head, complete=found)
+            self._head = 0 if self._body_pending() else unfinished(piece, self._head, complete=found)
             if self._head > HEAD:
                 self._held.clear()
                 self._refuse(_TOO_LONG)
-        self._patient.fill(bool(self._held))
+        self._lingering.fill(bool(self._held))
 
-    def _takes_more(self) -> bool:
+    def _accepts_more(self) -> bool:
         waiting = getattr(self._inner, "pipeline", None)  # h11 has none, it takes one request at a time
-        return self._transport is not None and not waiting and not self._patient.is_closing()
+        return self._transport is not None and not waiting and not self._lingering.is_closing()
 
     def _answered(self) -> None:
-        self._go_on()
+        self._completed()
         if self._held:
             asyncio.get_running_loop().call_soon(self._feed)
 
@@ -200,7 +202,7 @@ class _Connection(asyncio.Protocol):
         if not self._refused:
             self._inner.resume_writing()
 
-    def _body_comes(self) -> bool:
+    def _body_pending(self) -> bool:
         cycle = self._inner.cycle
         return cycle is not None and bool(cycle.more_body)
 
@@ -216,7 +218,7 @@ class _Connection(asyncio.Protocol):
             self.connection_lost(None)
             transport.abort()
 
-    def _look(self) -> None:
+    def _check_time(self) -> None:
         """Check every second whether the client has exceeded its time."""
         if self._transport is None:
             return
@@ -224,8 +226,9 @@ class _Connection(asyncio.Protocol):
         cycle = None if self._refused else self._inner.cycle
         working = cycle is not self._cycle or (cycle is not None and not cycle.response_complete)
         if working and not self._transport.get_write_buffer_size():
-            self._cycle, self._served = cycle, loop.time()
-        elif loop.time() - self._served > (SHORT if self._refused or self._patient.lingers else PATIENCE):
+            self._cycle = cycle
+            self._served = loop.time()
+        elif loop.time() - self._served > (SHORT if self._refused or self._lingering.lingers else PATIENCE):
             self._drop()
             return
-        loop.call_later(SHORT, self._look)
+        loop.call_later(SHORT, self._check_time)

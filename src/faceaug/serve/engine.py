@@ -86,7 +86,8 @@ class Engine:
             raise ArgumentError(f"{len(models)} models, queue {queue}: expected at least one of each")
         self.names = tuple(models)
         self.passes = 0  # forward passes so far; fewer than requests if passes are shared
-        self._loaders, self._queue = dict(models), queue
+        self._loaders = dict(models)
+        self._queue = queue
         self.precision: RenderPrecision = precision
         self._loaded: dict[str, Model] = {}
         self._renderers: dict[str, Renderer] = {}
@@ -95,8 +96,9 @@ class Engine:
         self._loading = threading.Lock()
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
-        self._asking: Counter[str] = Counter()  # unfinished requests per client
-        self._unfinished, self._open = 0, True
+        self._unfinished_of: Counter[str] = Counter()  # unfinished requests per client
+        self._unfinished = 0
+        self._open = True
         # Pictures are compressed outside the interpreter lock, during the next pass.
         self._threads = os.cpu_count() or 1
         self._encoders = ThreadPoolExecutor(self._threads, thread_name_prefix="faceaug-encode")
@@ -147,10 +149,10 @@ class Engine:
                 raise Busy("the server is stopping")
             if self._unfinished >= self._queue:
                 raise Busy(f"{self._queue} requests are already waiting")
-            if client and 2 * self._asking[client] >= max(self._queue, 2):
-                raise Busy(f"{self._asking[client]} of your requests are already waiting")
+            if client and 2 * self._unfinished_of[client] >= max(self._queue, 2):
+                raise Busy(f"{self._unfinished_of[client]} of your requests are already waiting")
             self._unfinished += 1
-            self._asking[client] += 1
+            self._unfinished_of[client] += 1
             self._waiting.append(job)
             self._changed.notify()
         job.future.add_done_callback(lambda _: self._done(client))
@@ -167,9 +169,9 @@ class Engine:
     def _done(self, client: str) -> None:
         with self._changed:
             self._unfinished -= 1
-            self._asking[client] -= 1
-            if not self._asking[client]:
-                del self._asking[client]
+            self._unfinished_of[client] -= 1
+            if not self._unfinished_of[client]:
+                del self._unfinished_of[client]
 
     def _work(self) -> None:
         while batch := self._next_batch():
@@ -187,7 +189,7 @@ class Engine:
             batch: list[_Job] = []
             left: deque[_Job] = deque()
             room = _SHARED
-            for job in _in_turn(self._waiting):
+            for job in _round_robin(self._waiting):
                 fits = not batch or (job.request.model == batch[0].request.model and job.request.n <= room)
                 (batch if fits else left).append(job)
                 room -= job.request.n if fits else 0
@@ -241,7 +243,7 @@ class Engine:
         return between(first, last, asked.n, model.config.latent, z_size=model.config.z_size)
 
 
-def _in_turn(waiting: Iterable[_Job]) -> list[_Job]:
+def _round_robin(waiting: Iterable[_Job]) -> list[_Job]:
     """Order round-robin: the first request of every client, then the second of every client, and so on."""
     before: Counter[str] = Counter()
     turns = []

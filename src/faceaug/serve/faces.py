@@ -28,8 +28,8 @@ from faceaug.synthesize.weights import default_model
 MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
 FOREVER = "public, max-age=31536000, immutable"
-ASK_AGAIN = "public, no-cache"  # may be cached, but is revalidated by its ETag before use
-_DRAWN = 1  # increased when the same seed and model start to give other faces
+REVALIDATE = "public, no-cache"  # may be cached, but is revalidated by its ETag before use
+_GENERATION = 1  # increased when the same seed and model start to give other faces
 RETRY_AFTER = 1  # seconds
 CHOSEN_SEEDS = 10**9  # chosen seeds are short enough to be typed
 _LOG = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class FaceService:
         self._conditional = default_model(attributes=True)
         self._models: list[dict[str, Any]] = []
         self._digests: dict[str, str] = {}
-        self._chance = random.Random()  # noqa: S311 - a seed is no secret, and the system's generator is slow
+        self._random = random.Random()  # noqa: S311 - a seed is no secret, and the system's generator is slow
 
     def ask(self, query: str, *, if_none_match: str = "", client: str = "") -> Future[Answer]:
         """Start answering a query; returns at once and never raises.
@@ -91,7 +91,7 @@ class FaceService:
         answer: Future[Answer] = Future()
         try:
             asked = self.parse(query)
-            seed = self._chance.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
+            seed = self._random.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
             named = replace(asked, seed=seed)
             # Never load a model here: the caller may be an event loop.
             if self.engine.holds(named.model):
@@ -115,7 +115,7 @@ class FaceService:
         """Hash of everything that determines a model's faces: config, weights and precision, not the card. Loads it."""
         found = self._digests.get(name)
         if found is None:
-            facts = [asdict(self.engine.model(name).config), self.engine.precision, _DRAWN]
+            facts = [asdict(self.engine.model(name).config), self.engine.precision, _GENERATION]
             found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:DIGEST]
             self._digests[name] = found
         return found
@@ -162,7 +162,7 @@ class FaceService:
         if asked.seed is None:  # the same query gives another answer next time
             return headers | {"Cache-Control": "no-store"}
         # Without a digest, the URL may give other faces tomorrow, from another model of the same name.
-        return headers | {"ETag": self._etag(named), "Cache-Control": FOREVER if asked.digest else ASK_AGAIN}
+        return headers | {"ETag": self._etag(named), "Cache-Control": FOREVER if asked.digest else REVALIDATE}
 
     def _etag(self, named: FaceRequest) -> str:
         """Identical for identical bytes: request, model, and all software involved."""
@@ -238,7 +238,8 @@ def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dic
 
 def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more: dict[str, str]) -> bytes:
     """A ZIP of an imagefolder that FaceFolder and Hugging Face datasets read: one PNG per face, and metadata.csv."""
-    buffer, table = io.BytesIO(), io.StringIO()
+    buffer = io.BytesIO()
+    table = io.StringIO()
     requested = {f"requested_{name}": sign for name, sign in named.attributes}
     walk = ["step", "to_seed", "to_key"] if named.to is not None else []
     columns = ["file_name", "origin", "model", "seed", "key", *walk, *requested, "sha256"]
@@ -246,7 +247,8 @@ def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more:
     writer.writeheader()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for k, face in enumerate(faces):
-            name, facts = f"{k:06d}.png", _facts(named, config, k) | more
+            name = f"{k:06d}.png"
+            facts = _facts(named, config, k) | more
             data = encode_png(face, text=facts)
             digest = hashlib.sha256(data).hexdigest()
             writer.writerow(facts | requested | {"file_name": name, "origin": "synthetic", "sha256": digest})

@@ -60,7 +60,8 @@ def generate(request: Request) -> FlaskAnswer:
         preflight = request.method == "OPTIONS" and "Access-Control-Allow-Origin" in shared
         answer = Answer(204, b"", _PREFLIGHT) if preflight else _answer(request)
     except ArgumentError as error:
-        shared, answer = {}, failure(error)
+        shared = {}
+        answer = failure(error)
     return answer.body, answer.status, SECURITY_HEADERS | _EMBEDDED | shared | answer.headers
 
 

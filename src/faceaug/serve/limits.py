@@ -57,7 +57,8 @@ class RateLimit:
     def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 <= rate < math.inf:
             raise ArgumentError(f"rate {rate}: expected requests per second, 0 for no limit")
-        self._rate, self._clock = rate, clock
+        self._rate = rate
+        self._clock = clock
         self._burst = max(1.0, rate * BURST_SECONDS)
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
@@ -91,7 +92,9 @@ class Connections:
     """
 
     def __init__(self, *, each: int = 100, served: int = 400, refused: int = 550) -> None:
-        self._each, self._served, self._refused = each, served, refused
+        self._each = each
+        self._served = served
+        self._refused = refused
         self._clients: Counter[str] = Counter()
         self._waiting = 0
 

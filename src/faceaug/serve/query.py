@@ -35,7 +35,7 @@ PARAMETERS = (
     "unasked",
 )
 # Tracking parameters that sites and newsletters append to shared links; they do not change the request.
-_LINK_MARKS = re.compile(
+_TRACKING = re.compile(
     r"utm_\w+|mtm_\w+|pk_\w+|hsa_\w+|fbclid|gclid|dclid|msclkid|yclid|ttclid|twclid|gbraid|wbraid|gad_\w+|igshid?|li_fat_id"
     r"|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|srsltid|s_kwcid|epik|vero_id|oly_\w+_id|ref|ref_src",
     re.ASCII | re.IGNORECASE,
@@ -60,7 +60,8 @@ class ParameterError(ArgumentError):
 
     def __init__(self, parameter: str, reason: str) -> None:
         super().__init__(f"{parameter}: {reason}")
-        self.parameter, self.reason = parameter, reason
+        self.parameter = parameter
+        self.reason = reason
 
 
 class OtherModelError(ParameterError):
@@ -130,8 +131,10 @@ def parse_query(query: str, *, models: tuple[str, ...], conditional: str = "") -
     """
     given = read_fields(query)
     take = _Fields(given)
-    steps, n = take.number("steps", 2, MAX_FACES), take.number("n", 1, MAX_FACES)
-    to, to_face = take.number("to", 0, MAX_SEED), take.number("to_face", 0, MAX_FACE)
+    steps = take.number("steps", 2, MAX_FACES)
+    n = take.number("n", 1, MAX_FACES)
+    to = take.number("to", 0, MAX_SEED)
+    to_face = take.number("to_face", 0, MAX_FACE)
     if to is None:
         for name, value in (("steps", steps), ("to_face", to_face)):
             if value is not None:
@@ -140,7 +143,8 @@ def parse_query(query: str, *, models: tuple[str, ...], conditional: str = "") -
                 )
     elif n is not None:
         raise ParameterError("n", "a walk (to=) takes steps=, not n=")
-    seed, attributes = take.number("seed", 0, MAX_SEED), take.attributes()
+    seed = take.number("seed", 0, MAX_SEED)
+    attributes = take.attributes()
     model = conditional if attributes and conditional in models else models[0]
     request = FaceRequest(
         n=(n or 1) if to is None else (steps or DEFAULT_STEPS),
@@ -165,7 +169,7 @@ def own_part(query: str) -> tuple[str, tuple[str, ...]]:
     For the page: people share its URL, and whatever other sites append must not break it.
     """
     parts = [(part, unquote_plus(part.partition("=")[0])) for part in query.split("&") if part]
-    strange = sorted({shown(name) for _, name in parts if name not in PARAMETERS and not _LINK_MARKS.fullmatch(name)})
+    strange = sorted({shown(name) for _, name in parts if name not in PARAMETERS and not _TRACKING.fullmatch(name)})
     return "&".join(part for part, name in parts if name in PARAMETERS), tuple(strange)
 
 
@@ -179,7 +183,7 @@ def read_fields(query: str) -> dict[str, str]:
         raise ParameterError("query", "expected name=value pairs joined by &, percent-encoded UTF-8") from None
     fields: dict[str, str] = {}
     for name, value in pairs:
-        if _LINK_MARKS.fullmatch(name):
+        if _TRACKING.fullmatch(name):
             continue
         if name in fields:
             raise ParameterError(shown(name), "given more than once")

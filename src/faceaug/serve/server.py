@@ -51,11 +51,11 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        door = socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
         # Event loops do not configure foreign sockets. Head and body are written separately, and without TCP_NODELAY
         # the system would delay bodies until clients acknowledge the heads, 40 ms. Connections inherit the option.
-        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return door
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise RefusedError(f"cannot listen on {host}, port {port} ({error.strerror}); try another --port") from error
 
@@ -97,7 +97,7 @@ def run_server(
     app = create_app(engine, rate=rate, host=host, start=start, root_path=root_path, allowed=allowed_hosts)
     for name in engine.names:
         engine.model(name)  # report a broken model now, not to the first client
-    door = listen(host, port)
+    listener = listen(host, port)
     config = uvicorn.Config(
         app,
         http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
@@ -111,14 +111,14 @@ def run_server(
         timeout_keep_alive=int(PATIENCE),
         timeout_graceful_shutdown=GRACE,
     )
-    with door, _lasting():
+    with listener, _garbage_frozen():
         shown = f"[{host}]" if ":" in host else host
-        on_listening(f"http://{shown}:{door.getsockname()[1]}{checked_root(root_path)}/")
-        uvicorn.Server(config).run(sockets=[door])
+        on_listening(f"http://{shown}:{listener.getsockname()[1]}{checked_root(root_path)}/")
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextmanager
-def _lasting() -> Iterator[None]:
+def _garbage_frozen() -> Iterator[None]:
     """Freeze existing objects: garbage collection over torch and the models took a tenth of the time."""
     gc.collect()
     gc.freeze()

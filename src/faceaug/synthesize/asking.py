@@ -73,7 +73,7 @@ def check_strength(strength: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wish:
+class AttributeRequest:
     """The attributes requested of all faces of a source.
 
     Attributes:

@@ -63,7 +63,8 @@ class AttributeNetwork(nn.Module):
         super().__init__()
         self.outputs = outputs
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 4, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
-        made, channels = [], stem
+        made = []
+        channels = stem
         for width, count in zip(widths, blocks, strict=True):
             for k in range(count):
                 made.append(Block(channels, width, 1 if k else 2))

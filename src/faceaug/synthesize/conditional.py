@@ -25,8 +25,7 @@ from faceaug.synthesize.networks import (
     Discriminator,
     Norm,
     check_widths,
-    divide_by_spectral_norm,
-    initialize,
+    initialize_both,
     widths,
 )
 
@@ -49,7 +48,9 @@ class FilmGenerator(nn.Module):
         super().__init__()
         if conv_dim % (4 if size <= 64 else 16):
             raise ArgumentError(f"g_conv_dim {conv_dim}: expected a multiple of 4, or of 16 above 64 pixels")
-        self.z_size, self.conv_dim, self.size = z_size, conv_dim, size
+        self.z_size = z_size
+        self.conv_dim = conv_dim
+        self.size = size
         self.depth = len(widths(conv_dim, size)) - 1
         entering = [2 * conv_dim, conv_dim, conv_dim, conv_dim // 2, conv_dim // 4][: self.depth]
         leaving = [4 * width for width in entering[1:]] + [entering[-1]]
@@ -138,10 +139,7 @@ def build_conditional(
             d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev, contrast=d_contrast
         )
         generator = FilmGenerator(z_size, g_conv_dim, size, embedding=embedding)
-    initialize(discriminator, seed, "discriminator")
-    initialize(generator, seed, "generator")
+    initialize_both(discriminator, generator, seed, d_norm)
     with torch.no_grad():  # scale the embedding of a full row like the latent vector
         generator.embed.weight.div_(generator.embed.weight.std() * math.sqrt(len(ATTRIBUTES)))
-    if d_norm == "spectral":
-        divide_by_spectral_norm(discriminator, seed)
     return discriminator, generator

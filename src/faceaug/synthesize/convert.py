@@ -58,7 +58,8 @@ def import_state_dict(
         WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
         RefusedError: ``out`` is not empty.
     """
-    source, folder = Path(path), Path(out)
+    source = Path(path)
+    folder = Path(out)
     tensors = read_tensors(source)
     z_size, conv_dim, size = _shape_of(tensors, source)
     facts = {"imported_from": source.name}

@@ -25,10 +25,10 @@ _BLOCK, _FAST_BLOCK = 1, 8
 # Adam's settings, with short memory; a latent number is about 1. The rate decays to a tenth: at full rate every number
 # jitters by the rate to the end, and the face with it.
 _RATE, _LAST, _BETAS = 0.06, 0.1, (0.8, 0.95)
-_SUREST, _LEAST_SURE = 4.0, 1.5  # logits; see ``sureness``
+_MOST_SURE, _LEAST_SURE = 4.0, 1.5  # logits; see ``target_logits``
 # Weights of the loss terms: shortfall of the new value's logit, squared changes of the other probabilities, mean
 # absolute pixel difference (in -1..1), squared distance of the latent vector.
-_MISSING, _OTHERS, _PIXELS, _AWAY = 7.0, 6.5, 45.0, 0.02
+_MISSING, _OTHERS, _PIXELS, _DISTANCE = 7.0, 6.5, 45.0, 0.02
 
 
 class Guide:
@@ -41,9 +41,11 @@ class Guide:
     """
 
     def __init__(self, generator: AnyGenerator, classifier: AttributeClassifier, *, fast: bool) -> None:
-        self._generator, self._classifier, self._fast = generator, classifier, fast
+        self._generator = generator
+        self._classifier = classifier
+        self._fast = fast
         self._z_size = generator.z_size
-        self._sure = sureness(torch.as_tensor(classifier.balanced_accuracy)).tolist()
+        self._targets = target_logits(torch.as_tensor(classifier.balanced_accuracy)).tolist()
 
     def __call__(self, latents: Tensor, edited: Tensor, column: int) -> Tensor:
         """Optimise edited latents until the edit is visible.
@@ -58,7 +60,7 @@ class Guide:
         """
         size = _FAST_BLOCK if self._fast else _BLOCK
         pairs = zip(torch.split(latents, size), torch.split(edited, size), strict=True)
-        return torch.cat([self._block(_filled(a, size), _filled(b, size), column)[: len(a)] for a, b in pairs])
+        return torch.cat([self._block(_padded(a, size), _padded(b, size), column)[: len(a)] for a, b in pairs])
 
     def _block(self, latents: Tensor, edited: Tensor, column: int) -> Tensor:
         device = next(self._generator.parameters()).device
@@ -67,28 +69,28 @@ class Guide:
         others = [k for k in range(len(self._classifier.attributes)) if k != column]
         with torch.no_grad():
             before = self._faces(latents)
-            likely = [self._names(seen_from(before, *view))[:, others].sigmoid() for view in VIEWS]
-        way = torch.zeros_like(edited, requires_grad=True)
-        optimizer = torch.optim.Adam([way], lr=_RATE, betas=_BETAS)
+            likely = [self._logits(shifted(before, *view))[:, others].sigmoid() for view in VIEWS]
+        offset = torch.zeros_like(edited, requires_grad=True)
+        optimizer = torch.optim.Adam([offset], lr=_RATE, betas=_BETAS)
         for step in range(STEPS):
             optimizer.param_groups[0]["lr"] = _RATE * (1 - (1 - _LAST) * step / STEPS)
             view = step % len(VIEWS)
-            faces = self._faces(edited + way)
-            names = self._names(seen_from(faces, *VIEWS[view]))
-            missing = F.relu(self._sure[column] - wanted * names[:, column])
+            faces = self._faces(edited + offset)
+            names = self._logits(shifted(faces, *VIEWS[view]))
+            missing = F.relu(self._targets[column] - wanted * names[:, column])
             changed = (names[:, others].sigmoid() - likely[view]).square().sum(1)
             pixels = (faces - before).abs().mean((1, 2, 3))
-            away = way[:, : self._z_size].square().sum(1)
-            loss = _MISSING * missing + _OTHERS * changed + _PIXELS * pixels + _AWAY * away
-            (way.grad,) = torch.autograd.grad(loss.sum(), way)
+            distance = offset[:, : self._z_size].square().sum(1)
+            loss = _MISSING * missing + _OTHERS * changed + _PIXELS * pixels + _DISTANCE * distance
+            (offset.grad,) = torch.autograd.grad(loss.sum(), offset)
             optimizer.step()
-        return (edited + way.detach()).cpu()
+        return (edited + offset.detach()).cpu()
 
     def _faces(self, latents: Tensor) -> Tensor:
         with self._computing(latents):
             return generate(self._generator, latents, self._z_size).float()
 
-    def _names(self, faces: Tensor) -> Tensor:
+    def _logits(self, faces: Tensor) -> Tensor:
         with self._computing(faces):
             seen: Tensor = self._classifier.network(as_wide(faces).contiguous(memory_format=torch.channels_last))
         return seen.float()
@@ -97,7 +99,7 @@ class Guide:
         return torch.autocast(numbers.device.type, torch.bfloat16, enabled=self._fast)
 
 
-def sureness(accuracy: Tensor) -> Tensor:
+def target_logits(accuracy: Tensor) -> Tensor:
     """Target logit of an edit: the confidence that the classifier usually has for real faces.
 
     If log odds are normal, equally wide with and without an attribute, and right in a share b of both, their mean is
@@ -113,10 +115,10 @@ def sureness(accuracy: Tensor) -> Tensor:
         float (a,).
     """
     apart: Tensor = torch.special.ndtri(accuracy)  # the logit's mean over its standard deviation
-    return (2 * apart.square()).clamp(_LEAST_SURE, _SUREST)
+    return (2 * apart.square()).clamp(_LEAST_SURE, _MOST_SURE)
 
 
-def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
+def shifted(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
     """Shift faces, mirrored first if wanted, by replicating edges: float (n, 3, H, W) -> the same."""
     faces = faces.flip(3) if mirrored else faces
     edge, (height, width) = max(abs(right), abs(down)), faces.shape[2:]
@@ -124,7 +126,7 @@ def seen_from(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
     return wide[:, :, edge - down : edge - down + height, edge - right : edge - right + width]
 
 
-def _filled(latents: Tensor, size: int) -> Tensor:
+def _padded(latents: Tensor, size: int) -> Tensor:
     """Pad a batch of latents with zeros to a fixed size."""
     full = latents.new_zeros(size, latents.shape[1])
     full[: len(latents)] = latents

@@ -20,7 +20,7 @@ def feature_statistics(values: NDArray[np.floating]) -> Statistics:
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
-    """|difference of means|^2 + trace(A + B - 2 (A B)^1/2).
+    """Frechet distance: |difference of means|^2 + trace(A + B - 2 (A B)^1/2).
 
     The trace of the root equals that of (A^1/2 B A^1/2)^1/2, a symmetric matrix: its eigenvalues are real and, up to
     rounding, non-negative, even for singular covariances. The root of A B itself need not exist then.

@@ -48,7 +48,9 @@ def onnx_graph(model: Model) -> Any:
     """
     from onnx import TensorProto, helper
 
-    generator, config, build = fold_batch_norm(model.generator), model.config, _Builder()
+    generator = fold_batch_norm(model.generator)
+    config = model.config
+    build = _Builder()
     inputs = [("latents", [config.z_size])]
     if isinstance(generator, FilmGenerator):
         inputs.append(("attributes", [len(config.attributes)]))

@@ -98,6 +98,12 @@ class Discriminator(nn.Module):
         contrast: show the last layer the mean and the standard deviation of each face's pixels, and give the first
             convolution a bias. Without it, batch norm removes contrast from every batch, so a difference in contrast
             between real and generated faces goes unnoticed and the generator's colours fade during training.
+
+    Example:
+        >>> import torch
+        >>> from faceaug.synthesize import Discriminator
+        >>> Discriminator(8, size=64)(torch.zeros(4, 3, 64, 64)).shape
+        torch.Size([4, 1])
     """
 
     def __init__(
@@ -111,7 +117,8 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.conv_dim = conv_dim
-        self.minibatch_stddev, self.contrast = minibatch_stddev, contrast
+        self.minibatch_stddev = minibatch_stddev
+        self.contrast = contrast
         channels = [3, *widths(conv_dim, size)]
         self.depth = len(channels) - 1
         for k in range(1, self.depth + 1):
@@ -160,6 +167,12 @@ class Generator(nn.Module):
         z_size: length of the latent vector.
         conv_dim: channels before the last layer.
         size: height and width of the faces, 32, 64, 128 or 256 pixels.
+
+    Example:
+        >>> import torch
+        >>> from faceaug.synthesize import Generator
+        >>> Generator(100, 8)(torch.zeros(4, 100)).shape
+        torch.Size([4, 3, 32, 32])
     """
 
     def __init__(self, z_size: int, conv_dim: int, size: int = SIZE) -> None:
@@ -225,10 +238,7 @@ def build_network(
             d_conv_dim, size, norm=d_norm, minibatch_stddev=minibatch_stddev, contrast=d_contrast
         )
         generator = Generator(z_size, g_conv_dim, size)
-    initialize(discriminator, seed, "discriminator")
-    initialize(generator, seed, "generator")
-    if d_norm == "spectral":
-        divide_by_spectral_norm(discriminator, seed)
+    initialize_both(discriminator, generator, seed, d_norm)
     return discriminator, generator
 
 
@@ -247,7 +257,8 @@ def divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):  # torch draws its own start vector, which is replaced
             spectral_norm(module)
         parametrized: Any = module.parametrizations
-        norm, matrix = parametrized.weight[0], parametrized.weight.original.detach().flatten(1)
+        norm = parametrized.weight[0]
+        matrix = parametrized.weight.original.detach().flatten(1)
         start = stream(seed, slot=f"init/spectral/{name}").standard_normal(len(matrix), "f4")
         u = F.normalize(torch.from_numpy(start), dim=0)
         for _ in range(_POWER_STEPS):
@@ -255,6 +266,14 @@ def divide_by_spectral_norm(network: nn.Module, seed: int) -> None:
             u = F.normalize(matrix @ v, dim=0)
         norm._u.copy_(u)
         norm._v.copy_(v)
+
+
+def initialize_both(discriminator: nn.Module, generator: nn.Module, seed: int, d_norm: Norm) -> None:
+    """Initialise both networks from the meta device; add the discriminator's spectral norm if it has one."""
+    initialize(discriminator, seed, "discriminator")
+    initialize(generator, seed, "generator")
+    if d_norm == "spectral":
+        divide_by_spectral_norm(discriminator, seed)
 
 
 def initialize(network: nn.Module, seed: int, slot: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.weights import AnyGenerator
 
@@ -58,7 +61,8 @@ class Renderer:
     def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
-        self._device, self._dtype = device, torch.float32
+        self._device = device
+        self._dtype = torch.float32
         self._z_size = generator.z_size
         # Servers make a renderer for every request, and nn.Module.to visits every parameter even if none has to move.
         there = next(generator.parameters()).device == device
@@ -115,6 +119,21 @@ def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:
     z, attributes = latents[:, :z_size], latents[:, z_size:]
     faces: Tensor = network(z, attributes) if attributes.shape[1] else network(z)
     return faces
+
+
+def draw_latents(seed: int, numbers: Iterable[int], z_size: int, latent: str) -> Tensor:
+    """Draw the latent vectors of faces of a stream: float32 (n, z_size).
+
+    Args:
+        seed: of the stream.
+        numbers: of the faces.
+        z_size: length of a vector.
+        latent: "normal" or "uniform".
+    """
+    draws = [stream(seed, index=k, slot="face/latent") for k in numbers]
+    if latent == "uniform":
+        return torch.from_numpy(np.stack([draw.random((z_size,), "f4") * 2 - 1 for draw in draws]))
+    return torch.from_numpy(np.stack([draw.standard_normal((z_size,), "f4") for draw in draws]))
 
 
 def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:

@@ -40,7 +40,7 @@ _BYTES_PER_FACE = {
 }  # on disk, rounded up generously, file system block included
 
 
-class Faces(Protocol):
+class NumberedFaces(Protocol):
     """A numbered stream of faces that can be written: a ``SyntheticFaceSource`` or anything like it."""
 
     seed: int
@@ -63,7 +63,7 @@ class Faces(Protocol):
         """Cost of the selection so far."""
 
     def pictures(self, start: int, n: int) -> list[Image8]:
-        """Faces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
+        """NumberedFaces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
 
     def target(self, k: int) -> Target:
         """Target of face ``k``."""
@@ -99,7 +99,7 @@ class SynthesisReport(Presentation):
             ("files", self.files),
             ("model", self.model),
             ("seed", self.seed),
-            ("faces looked at", chosen or None),
+            ("candidates", chosen or None),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class SynthesisReport(Presentation):
 
 
 def save_faces(
-    source: Faces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
+    source: NumberedFaces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
 ) -> SynthesisReport:
     """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
     if count < 1:
@@ -131,7 +131,7 @@ def save_faces(
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 
 
-def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
+def encode_face(source: NumberedFaces, face: Image8, k: int, ending: str) -> bytes:
     """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
     if ending == "jpg":
         return encode_jpeg(face)
@@ -143,7 +143,7 @@ def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
     return encode_png(face, text=text, quick=True)
 
 
-def _write_files(source: Faces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
+def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
     with (
         closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
         progress.phase("generating", count, "faces", start=manifest.done) as phase,
@@ -159,7 +159,7 @@ def _write_files(source: Faces, folder: Path, count: int, progress: Progress, *,
     return count
 
 
-def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
+def _made_ahead(source: NumberedFaces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
     """Yield encoded faces ``start`` to ``count - 1`` in batches; the next batch is generated while one is written.
 
     Generation rarely waits for the interpreter lock. More writer threads would not help: a folder takes one file at a
@@ -181,11 +181,12 @@ def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[
 
         coming = begin()
         while coming is not None:
-            files, coming = coming.result(), begin()
+            files = coming.result()
+            coming = begin()
             yield files
 
 
-def _row(source: Faces, name: str, k: int, digest: str) -> Row:
+def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
     return Row(
         file_name=name,
         target=source.target(k),
@@ -197,7 +198,7 @@ def _row(source: Faces, name: str, k: int, digest: str) -> Row:
     )
 
 
-def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -> int:
+def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Progress) -> int:
     spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
     missing = [(k, span) for k, span in enumerate(spans) if not (folder / f"{k:06d}.tar").is_file()]
     done = count - sum(len(span) for _, span in missing)
@@ -213,7 +214,7 @@ def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -
     return len(spans)
 
 
-def _add_sample(tar: tarfile.TarFile, source: Faces, k: int, face: Image8) -> None:
+def _add_sample(tar: tarfile.TarFile, source: NumberedFaces, k: int, face: Image8) -> None:
     facts: dict[str, Any] = {"synthetic": True, "seed": source.seed, "key": k} | source.provenance()
     told = np.asarray(source.target(k)["attributes"])
     if told.any():

@@ -59,8 +59,8 @@ class SelectionReport(Presentation):
         """See ``Presentation``."""
         asked = ", ".join(f"{'with' if value > 0 else 'without'} {name}" for name, value in self.asked.items())
         return [
-            ("asked for", asked),
-            ("faces looked at", self.looked_at),
+            ("requested", asked),
+            ("candidates", self.looked_at),
             ("kept", self.kept),
             ("share kept", f"{self.acceptance:.2%}"),
             ("seconds", round(self.seconds, 1)),
@@ -80,7 +80,7 @@ class SelectionReport(Presentation):
     def line(self) -> str:
         """The report as one line of text."""
         return (
-            f"chosen by the classifier: {self.kept:,} of {self.looked_at:,} faces looked at ({self.acceptance:.1%}; "
+            f"selected by the classifier: {self.kept:,} of {self.looked_at:,} candidates ({self.acceptance:.1%}; "
             f"{self.shares()}) in {self.seconds:.1f} s"
         )
 
@@ -107,12 +107,14 @@ class Selection:
 
     def __init__(self, make: Make, classifier: AttributeClassifier, asked: Mapping[str, int], *, model: str) -> None:
         self.asked = dict(asked)
-        if strange := sorted(set(self.asked) - set(classifier.attributes)):
+        if unknown := sorted(set(self.asked) - set(classifier.attributes)):
             raise ArgumentError(
-                f"attribute {strange[0]!r}: model {model} takes no attributes, and classifier {classifier.config.name} "
+                f"attribute {unknown[0]!r}: model {model} takes no attributes, and classifier {classifier.config.name} "
                 f"does not know this one; it knows {', '.join(classifier.attributes)}"
             )
-        self._make, self._classifier, self._model = make, classifier, model
+        self._make = make
+        self._classifier = classifier
+        self._model = model
         self._columns = [classifier.attributes.index(name) for name in self.asked]
         self._signs = np.array(list(self.asked.values()))
         self._looked_at = self._kept = 0
@@ -138,7 +140,8 @@ class Selection:
     def _search(self, number: int) -> NDArray[np.int64]:
         began = time.monotonic()
         places: list[int] = []
-        looked_at, passed = 0, np.zeros(len(self.asked), np.int64)
+        looked_at = 0
+        passed = np.zeros(len(self.asked), np.int64)
         while len(places) < BLOCK:
             if looked_at >= EFFORT * BLOCK or (looked_at >= _HOPELESS and not places):
                 shares = SelectionReport(self.asked, looked_at, len(places), self._by_name(passed), 0.0).shares()
@@ -170,7 +173,7 @@ class Selection:
         return dict(zip(self.asked, passed.tolist(), strict=True))
 
 
-class Chooser:
+class Selector:
     """Selects faces of a stream, each by its own request; the classifier is loaded when first needed.
 
     Args:
@@ -179,20 +182,21 @@ class Chooser:
     """
 
     def __init__(self, make: Make, config: ModelConfig) -> None:
-        self._make, self._config = make, config
+        self._make = make
+        self._config = config
         self._classifier: AttributeClassifier | None = None
         self._selections: dict[bytes, Selection] = {}
 
-    def numbers(self, wishes: NDArray[np.int8], start: int) -> list[int]:
+    def numbers(self, requests: NDArray[np.int8], start: int) -> list[int]:
         """Stream positions of faces ``start`` and following.
 
         Args:
-            wishes: int8 (n, 40), the request of each; with an empty request, face k is face k of the stream.
+            requests: int8 (n, 40), the request of each; with an empty request, face k is face k of the stream.
             start: number of the first face.
         """
         found = []
-        for k, wish in enumerate(wishes, start=start):
-            found.append(int(self._selection(wish).block(k // BLOCK)[k % BLOCK]) if wish.any() else k)
+        for k, request in enumerate(requests, start=start):
+            found.append(int(self._selection(request).block(k // BLOCK)[k % BLOCK]) if request.any() else k)
         return found
 
     @property
@@ -202,18 +206,18 @@ class Chooser:
 
     def provenance(self) -> dict[str, Any]:
         """What selected faces depend on, as JSON data."""
-        config = self._eye().config
+        config = self._loaded_classifier().config
         return {"classifier": config.name, "classifier_sha256": config.sha256}
 
-    def _selection(self, wish: NDArray[np.int8]) -> Selection:
-        found = self._selections.get(wish.tobytes())
+    def _selection(self, request: NDArray[np.int8]) -> Selection:
+        found = self._selections.get(request.tobytes())
         if found is None:
-            asked = {ATTRIBUTES[column]: int(wish[column]) for column in np.flatnonzero(wish)}
-            found = Selection(self._make, self._eye(), asked, model=self._config.name)
-            self._selections[wish.tobytes()] = found
+            asked = {ATTRIBUTES[column]: int(request[column]) for column in np.flatnonzero(request)}
+            found = Selection(self._make, self._loaded_classifier(), asked, model=self._config.name)
+            self._selections[request.tobytes()] = found
         return found
 
-    def _eye(self) -> AttributeClassifier:
+    def _loaded_classifier(self) -> AttributeClassifier:
         if self._classifier is None:
             self._classifier = load_classifier()
             crops = (self._config.crop, self._classifier.config.crop)

@@ -11,37 +11,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.data.annotations import ATTRIBUTES, attribute_index, unknown
-from faceaug.data.folder import Target, make_target
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_png
-from faceaug.draws import check_seed, stream
+from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.progress import Show, open_progress
 from faceaug.reports.shell import grid
 from faceaug.storage.files import explained, write_bytes
-from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
+from faceaug.synthesize.asking import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
-from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
-from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
-from faceaug.synthesize.selection import Chooser, SelectionReport
+from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, draw_latents, to_uint8, truncate
+from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces
+from faceaug.synthesize.selection import SelectionReport, Selector
+from faceaug.synthesize.target import synthetic_target
 from faceaug.synthesize.weights import Model, default_model, load_model
 
-__all__ = [
-    "BLOCK",
-    "FILE_FORMATS",
-    "SYNTHETIC",
-    "FileFormat",
-    "SynthesisReport",
-    "SyntheticFaceSource",
-    "synthetic_target",
-    "to_uint8",
-]
+__all__ = ["BLOCK", "SynthesisReport", "SyntheticFaceSource", "synthetic_target", "to_uint8"]
 
-SYNTHETIC = 2  # in target["origin"]
 Asked = Mapping[str, int] | NDArray[np.integer[Any]]
 
 
@@ -104,14 +95,16 @@ class SyntheticFaceSource:
         self.seed = check_seed(seed)
         self.device = torch.device("cpu" if device is None else device)
         chooses = choose and not self.config.attributes
-        self._chooser = Chooser(self._stream, self.config) if chooses else None
+        self._selector = Selector(self._stream, self.config) if chooses else None
         self._check_attributes(attributes)
         self.asked = {name: int(value) for name, value in (attributes or {}).items() if value}
-        self.strength, self.unasked = check_strength(strength), unasked
+        self.strength = check_strength(strength)
+        self.unasked = unasked
         self._n = n
-        self.truncation, self.precision = truncation, precision
+        self.truncation = truncation
+        self.precision = precision
         self._model = loaded
-        self._wish = self._wish_for(attributes)
+        self._request = self._request_for(attributes)
         self._renderer = Renderer(loaded.generator, precision, self.device)
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # reports a wrong value early
@@ -123,7 +116,7 @@ class SyntheticFaceSource:
     @property
     def chooses(self) -> bool:
         """Whether faces are selected by the classifier because the model takes no attributes."""
-        return self._chooser is not None
+        return self._selector is not None
 
     def __len__(self) -> int:
         return self._n
@@ -183,29 +176,25 @@ class SyntheticFaceSource:
         between. For ``attributes`` see ``generate``.
         """
         rows = self._checked(attributes, n)
-        wish = self._wish_for(attributes) if isinstance(attributes, Mapping) else self._wish
-        told = wish.rows(start, n) if rows is None else rows
+        request = self._request_for(attributes) if isinstance(attributes, Mapping) else self._request
+        given = request.rows(start, n) if rows is None else rows
         if not self.config.attributes:
-            return self._noise(range(start, start + n) if self._chooser is None else self._chooser.numbers(told, start))
+            return self._noise(
+                range(start, start + n) if self._selector is None else self._selector.numbers(given, start)
+            )
         z = self._noise(range(start, start + n))
-        exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else wish.asked != 0
-        levels = told.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
+        exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else request.asked != 0
+        levels = given.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
         return torch.cat([z, torch.from_numpy(levels)], 1)
 
     @property
     def selection(self) -> tuple[SelectionReport, ...]:
         """Cost of selecting faces so far, for each request; empty if the model takes attributes."""
-        return () if self._chooser is None else self._chooser.reports
+        return () if self._selector is None else self._selector.reports
 
     def _noise(self, numbers: Iterable[int]) -> Tensor:
         """Latent vectors of faces of the stream: float32 (n, z_size)."""
-        shape = (self.config.z_size,)
-        draws = [stream(self.seed, index=k, slot="face/latent") for k in numbers]
-        if self.config.latent == "uniform":
-            found = np.stack([draw.random(shape, "f4") * 2 - 1 for draw in draws])
-        else:
-            found = np.stack([draw.standard_normal(shape, "f4") for draw in draws])
-        z = torch.from_numpy(found)
+        z = draw_latents(self.seed, numbers, self.config.z_size, self.config.latent)
         return z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
 
     def _stream(self, n: int, start: int) -> Tensor:
@@ -217,7 +206,7 @@ class SyntheticFaceSource:
 
         For a model that takes no attributes, those that the faces were selected for.
         """
-        return self._wish.rows(start, n)
+        return self._request.rows(start, n)
 
     def target(self, k: int) -> Target:
         """Target of face k; its attributes are those it was given."""
@@ -266,9 +255,10 @@ class SyntheticFaceSource:
             numbers = [faces] if isinstance(faces, int) else list(faces)
             latents = torch.cat([self.latents(1, start=k) for k in numbers])
         index = attribute_index(attribute)
-        changed, column = latents.clone(), self.config.z_size + index
-        told = changed[:, column]
-        wanted = torch.where(told > 0, -1.0, 1.0) if value is None else torch.full_like(told, float(value))
+        changed = latents.clone()
+        column = self.config.z_size + index
+        given = changed[:, column]
+        wanted = torch.where(given > 0, -1.0, 1.0) if value is None else torch.full_like(given, float(value))
         changed[:, column] = wanted * self.strength
         if not guided or value == 0:
             return changed
@@ -376,8 +366,8 @@ class SyntheticFaceSource:
             found["truncation"] = self.truncation
         if self.config.attributes:
             found |= {"attributes": self.asked, "strength": self.strength, "unasked": self.unasked}
-        elif self.asked and self._chooser is not None:
-            found |= {"attributes": self.asked} | self._chooser.provenance()
+        elif self.asked and self._selector is not None:
+            found |= {"attributes": self.asked} | self._selector.provenance()
         return found if self.precision == "fp32" else found | {"precision": self.precision}
 
     def pictures(self, start: int, n: int) -> list[Image8]:
@@ -389,9 +379,9 @@ class SyntheticFaceSource:
             self._block = (block, self._renderer.block(self.latents(BLOCK, start=block * BLOCK)))
         return self._block[1]
 
-    def _wish_for(self, attributes: Mapping[str, int] | None) -> Wish:
+    def _request_for(self, attributes: Mapping[str, int] | None) -> AttributeRequest:
         typical = self._model.rows if self.config.attributes and self.unasked != "free" else None
-        return Wish(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
+        return AttributeRequest(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
 
     def _checked(self, attributes: Asked | None, n: int) -> NDArray[np.int8] | None:
         """Check attributes; return rows unchanged, and None for names or nothing."""
@@ -406,19 +396,5 @@ class SyntheticFaceSource:
 
     def _check_attributes(self, attributes: Mapping[str, int] | None) -> None:
         parse_attributes(attributes)
-        if attributes and not self.config.attributes and self._chooser is None:
+        if attributes and not self.config.attributes and self._selector is None:
             raise ArgumentError(f"model {self.config.name} takes no attributes; request faces without them")
-
-
-def synthetic_target(index: int, attributes: NDArray[np.int8] | None = None) -> Target:
-    """Target of a synthetic face: origin 2, training partition (never validation or test), the rest unknown.
-
-    Args:
-        index: number of the face.
-        attributes: int8 (40,), attributes given to the generator, if it takes any.
-    """
-    nobody = unknown(1)
-    nobody.origin[0], nobody.partition[0] = SYNTHETIC, 0
-    if attributes is not None:
-        nobody.attributes[0] = attributes
-    return make_target(nobody, 0) | {"index": index}
