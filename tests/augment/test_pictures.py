@@ -1,4 +1,4 @@
-"""Every type of picture comes back as it came."""
+"""Every picture type is restored."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_tensor_gives_a_contiguous_tensor_and_a_tv_image_a_tv_image() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_unit_floats_come_back_as_they_came(channels: int) -> None:
+def test_unit_floats_keep_their_type_and_range(channels: int) -> None:
     array = np.random.default_rng(0).random((30, 20, channels), np.float32)
     tensor = torch.from_numpy(array.transpose(2, 0, 1).copy())
     expected = TRANSFORM(array, key=5)
@@ -151,7 +151,7 @@ def in_mode(mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
-def test_pil_pictures_of_these_modes_come_back_in_them(mode: str) -> None:
+def test_pil_pictures_keep_their_mode(mode: str) -> None:
     given = in_mode(mode)
     for steps in ([HorizontalFlip(p=1)], [v2.RandomHorizontalFlip(1.0)], [HorizontalFlip(p=1), v2.Identity()]):
         mirrored = Compose(steps)(given)
@@ -165,7 +165,7 @@ def test_pil_pictures_of_these_modes_come_back_in_them(mode: str) -> None:
     assert middle.std() > whole.std() / 5  # not cut to black or white
 
 
-def test_sixteen_bits_keep_what_eight_would_lose() -> None:
+def test_sixteen_bit_pictures_keep_levels_that_eight_bits_would_lose() -> None:
     levels = np.arange(218 * 178, dtype=np.uint16).reshape(218, 178)
     turned = Rotate((180, 180))(Image.fromarray(levels))
     assert np.array_equal(np.asarray(turned), levels[::-1, ::-1])

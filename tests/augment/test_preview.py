@@ -1,4 +1,4 @@
-"""The sheet that shows what the augmentations do."""
+"""The contact sheet of augmentations."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_landmarks_that_leave_the_frame_lose_their_visibility_in_a_sample_too() 
     assert moved["visible"].tolist() == [False, True]
 
 
-def test_any_nesting_comes_back_as_it_was() -> None:
+def test_any_nesting_is_preserved() -> None:
     pair = namedtuple("pair", "image label")
     sample = OrderedDict(a=[pair(picture(1), "x"), (1, None)], landmarks=None, attributes=["free", "words"])
     moved = FLIP(sample)

@@ -65,7 +65,7 @@ def test_a_whole_sample_shares_one_draw_inside_a_v2_compose() -> None:
     assert moved["label"] == 4
 
 
-def test_a_pair_of_picture_and_label_goes_through_a_v2_compose() -> None:
+def test_a_pair_of_picture_and_label_passes_through_a_v2_compose() -> None:
     image, label = v2.Compose([Rotate(), HorizontalFlip()])(Image.fromarray(picture(1)), 3)
     assert isinstance(image, Image.Image)
     assert label == 3
@@ -84,7 +84,7 @@ def test_v2_transforms_work_inside_our_compose_by_key() -> None:
     assert (copy(image, key=5) == result).all()
 
 
-def test_torch_s_own_generator_is_as_it_was_after_a_keyed_call() -> None:
+def test_a_keyed_call_leaves_torch_s_generator_unchanged() -> None:
     before = torch.get_rng_state()
     Compose([v2.ColorJitter(0.5), v2.RandomHorizontalFlip()])(picture(1), key=5)
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Keys: the same key gives the same result, anywhere; no key asks torch's generator once."""
+"""Keys: the same key gives the same result everywhere; a call without a key draws from torch once."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_wrong_key_is_refused(key: object) -> None:
         Rotate()(picture(1), key=key)
 
 
-def test_parameters_are_asked_for_a_real_size() -> None:
+def test_params_needs_a_valid_size() -> None:
     with pytest.raises(ArgumentError, match="expected \\(height, width\\)"):
         Rotate().params(1, (0, 4))
 

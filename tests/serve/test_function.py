@@ -110,7 +110,7 @@ def test_no_origin_is_named_unless_it_is_and_any_may_be() -> None:
 
 
 @pytest.mark.parametrize("text", ["shop.example", "https://shop.example/path", "https://*.example", "null", "https://"])
-def test_what_is_no_origin_is_refused(text: str) -> None:
+def test_an_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(ArgumentError, match="is no origin"):
         allowed_origins(text)
 

@@ -1,4 +1,4 @@
-"""Edits that a classifier looks at; on the bundled model, which has something to edit."""
+"""Guided edits, on the bundled conditional model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_guided_edit_shows_more_often_and_keeps_the_other_attributes(source: S
     assert np.mean(moved[True]) < 0.1
 
 
-def test_an_edit_goes_as_far_as_the_classifier_is_sure_of_real_faces(source: SyntheticFaceSource) -> None:
+def test_an_edit_reaches_the_confidence_that_the_classifier_has_for_real_faces(source: SyntheticFaceSource) -> None:
     classifier = load_classifier()
     sure = {}
     for name in ("Smiling", "Oval_Face"):
@@ -84,7 +84,7 @@ def test_an_edit_can_be_edited_further(source: SyntheticFaceSource) -> None:
     assert (both[:, columns] > 0).mean() >= 0.75
 
 
-def test_as_it_happens_asks_nobody(source: SyntheticFaceSource) -> None:
+def test_value_zero_needs_no_classifier(source: SyntheticFaceSource) -> None:
     assert torch.equal(source.edit(0, "Smiling", 0), source.edit(0, "Smiling", 0, guided=False))
 
 

@@ -171,9 +171,8 @@ class OneOf(Transform):
         weights = self.weights or [1.0] * len(self.transforms)
         edges = list(accumulate(weights))
         choice = bisect.bisect_right(edges, dice.random() * edges[-1])
-        choice = min(
-            choice, max(k for k, weight in enumerate(weights) if weight > 0)
-        )  # rounding may pass the last edge
+        # Rounding may pass the last edge.
+        choice = min(choice, max(k for k, weight in enumerate(weights) if weight > 0))
         return {"choice": choice, "of": self.transforms[choice].draw(dice, size)}
 
     def apply(self, sample: Sample, params: Params) -> None:

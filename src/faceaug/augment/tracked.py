@@ -25,9 +25,8 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map
 from faceaug.augment.motions import MOTIONS, Arguments
 
-Call: TypeAlias = tuple[
-    Callable[..., Any], tuple[Any, ...], dict[str, Any]
-]  # function, arguments after the first, keyword arguments
+# Function, arguments after the first, keyword arguments.
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class TrackedPoints(tv_tensors.KeyPoints):  # type: ignore[misc]

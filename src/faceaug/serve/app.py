@@ -292,9 +292,8 @@ def _fields(meta: Mapping[str, Any], asked: FaceRequest | None, error: str, star
     n = asked.n if asked else GRID
     seed = "" if asked is None or asked.seed is None else str(asked.seed)
     wishes = ",".join(f"{name}:{sign}" for name, sign in asked.attributes) if asked else ""
-    drawn = seed or str(
-        secrets.randbelow(CHOSEN_SEEDS)
-    )  # without JavaScript, picture and downloads must show the same faces
+    # Without JavaScript, picture and downloads must show the same faces.
+    drawn = seed or str(secrets.randbelow(CHOSEN_SEEDS))
     query = f"n={n}&model={chosen}&seed={drawn}"
     query += f"&attributes={wishes}&unasked={UNASKED}" if wishes else ""
     query += f"&digest={model['digest']}"

@@ -208,9 +208,8 @@ class Engine:
         pictures = list(faces.permute(0, 2, 3, 1).contiguous().numpy())
         self.passes += 1
         made = [(job, [pictures.pop(0) for _ in latents]) for job, latents in asked]
-        share = -(
-            -len(made) // self._threads
-        )  # several requests per task: handing one over costs as much as a small picture
+        # Several requests per task: handing one over costs as much as a small picture.
+        share = -(-len(made) // self._threads)
         for start in range(0, len(made), share):
             self._encoders.submit(_finish, made[start : start + share])
 

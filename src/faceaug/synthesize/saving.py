@@ -32,12 +32,8 @@ FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 _AT_ONCE = 8 * BLOCK  # faces generated before their files are written
 _SHARD = 1000  # faces per tar file
-_BYTES_PER_FACE = {
-    32: 8192,
-    64: 16384,
-    128: 49152,
-    256: 163840,
-}  # on disk, rounded up generously, file system block included
+# On disk, rounded up generously, file system block included.
+_BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}
 
 
 class NumberedFaces(Protocol):

@@ -156,9 +156,8 @@ class SyntheticFaceSource:
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(start, first), min(stop, first + BLOCK)
-            if isinstance(
-                attributes, np.ndarray
-            ):  # the rest of the block stays empty, because those faces are discarded
+            # The rest of the block stays empty, because those faces are discarded.
+            if isinstance(attributes, np.ndarray):
                 rows = np.zeros((BLOCK, len(ATTRIBUTES)), np.int8)
                 rows[low - first : high - first] = attributes[low - start : high - start]
                 faces = self._renderer.block(self.latents(BLOCK, start=first, attributes=rows))
