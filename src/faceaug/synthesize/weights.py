@@ -118,7 +118,7 @@ def default_model(*, attributes: object = None, size: int | None = None) -> str:
     offered = sorted(obedient or models, key=lambda model: model[1].size)  # stable: the first of equals
     if size is None:
         names = [name for name, _ in offered]
-        return DEFAULT_MODEL if DEFAULT_MODEL in names else names[-1]
+        return DEFAULT_MODEL if DEFAULT_MODEL in names else max(offered, key=lambda model: model[1].size)[0]
     for name, config in offered:
         if config.size >= size:
             return name
