@@ -295,7 +295,7 @@ def test_foreign_parameters_in_a_link_do_no_harm(client: TestClient) -> None:
     assert page.text == client.get("/?seed=7&n=9").text
     odd = client.get("/?sed=7&%3Cb%3E=1&n=9")  # a stranger's, or ours and mistyped: it is told
     assert odd.status_code == 200
-    assert "ignored: &lt;b&gt;, sed." in odd.text
+    assert "Ignored unknown parameters: &lt;b&gt;, sed." in odd.text
     assert 'value="9"' in odd.text
 
 
