@@ -479,7 +479,10 @@ class TestOutputsInTheWay:
         (("synth", "--out", "OUT", "--n", "0"), "n 0: expected at least 1 face"),
         (("synth", "--out", "OUT", "--n", "many"), "'many' is not a valid integer"),
         (("synth", "--out", "OUT", "--with", "Glasses"), "unknown attribute 'Glasses'; the attributes are 5_"),
-        (("synth", "--out", "OUT", "--with", "Male", "--without", "Male"), "attribute Male: asked for and asked to be"),
+        (
+            ("synth", "--out", "OUT", "--with", "Male", "--without", "Male"),
+            "attribute Male: requested both with and without",
+        ),
         (("synth", "--out", "OUT", "--strength", "9"), "Invalid value for '--strength'"),
         (
             ("synth", "--out", "OUT", "--model", "dcgan-32", "--toggles", "OUT.png"),

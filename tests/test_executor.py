@@ -46,7 +46,7 @@ def test_a_killed_worker_is_one_clear_error_and_no_hang() -> None:
     assert time.monotonic() - began < 20
 
 
-def test_an_error_of_a_task_arrives_as_it_is() -> None:
+def test_an_error_in_a_task_reaches_the_caller_unchanged() -> None:
     with ProcessExecutor(2) as executor:
         with pytest.raises(ImageError, match=r"a\.jpg: is empty"):
             list(executor.map(fail, range(3)))

@@ -18,19 +18,46 @@ from __future__ import annotations
 
 
 class FaceAugError(Exception):
-    """Base of the tree above."""
+    """Base of all errors that faceaug raises on purpose.
+
+    Example:
+        >>> import faceaug
+        >>> try:
+        ...     faceaug.Rotate(-20)
+        ... except faceaug.FaceAugError as error:
+        ...     error.exit_code
+        2
+    """
 
     exit_code = 1
 
 
 class ArgumentError(FaceAugError, ValueError):
-    """An option, path, attribute or model name that cannot be used."""
+    """An option, path, attribute or model name that cannot be used.
+
+    Example:
+        >>> import faceaug
+        >>> faceaug.Rotate(20, p=2)
+        Traceback (most recent call last):
+        faceaug.errors.ArgumentError: p=2: expected a probability from 0 (never) to 1 (always)
+    """
 
     exit_code = 2
 
 
 class RefusedError(FaceAugError):
-    """The work was not begun, and nothing was changed."""
+    """The work was not started, and nothing was changed.
+
+    Example:
+        >>> import faceaug
+        >>> from pathlib import Path
+        >>> _ = Path("notes.txt").write_text("Keep me.")
+        >>> try:
+        ...     faceaug.SyntheticFaceSource("dcgan-32").save(".", 2)
+        ... except faceaug.RefusedError:
+        ...     Path("notes.txt").read_text()
+        'Keep me.'
+    """
 
     exit_code = 3
 
@@ -41,6 +68,17 @@ class ImageError(FaceAugError):
     Attributes:
         name: the file, as the caller named it.
         reason: what is wrong with it, without the name.
+
+    Example:
+        >>> import faceaug
+        >>> from pathlib import Path
+        >>> Path("faces").mkdir()
+        >>> _ = Path("faces/torn.jpg").write_bytes(bytes(9))
+        >>> try:
+        ...     faceaug.FaceFolder("faces")[0]
+        ... except faceaug.ImageError as error:
+        ...     Path(error.name).name
+        'torn.jpg'
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -54,19 +92,56 @@ class ImageError(FaceAugError):
 
 
 class AnnotationError(FaceAugError):
-    """A table that contradicts itself or the pictures it describes."""
+    r"""A table that contradicts itself or the pictures it describes.
+
+    Example:
+        >>> import faceaug
+        >>> from pathlib import Path
+        >>> Path("faces").mkdir()
+        >>> _ = Path("faces/one.jpg").write_bytes(bytes(9))
+        >>> _ = Path("faces/metadata.csv").write_text("file_name,Smiling\none.jpg,1\none.jpg,-1\n")
+        >>> try:
+        ...     faceaug.FaceFolder("faces")
+        ... except faceaug.AnnotationError as error:
+        ...     error.exit_code
+        1
+    """
 
 
 class WeightsError(FaceAugError):
-    """A model folder that is damaged, altered or of another shape than its config says."""
+    """A model folder that is damaged or altered, or does not match its config.
+
+    Example:
+        >>> import faceaug
+        >>> from pathlib import Path
+        >>> _ = faceaug.SyntheticFaceSource("dcgan-32").save_pretrained("mine")
+        >>> _ = Path("mine/model.safetensors").write_bytes(b"damaged")
+        >>> try:
+        ...     faceaug.SyntheticFaceSource("mine")
+        ... except faceaug.WeightsError as error:
+        ...     error.exit_code
+        1
+    """
 
 
 class JournalError(FaceAugError):
-    """The folder is not as the journal left it."""
+    """The folder is not as the journal left it.
+
+    Example:
+        >>> import faceaug
+        >>> faceaug.JournalError.exit_code
+        1
+    """
 
 
-class Interrupted(FaceAugError):  # noqa: N818 - an event, not a mistake
-    """A signal asked the run to stop; what was done is kept and can be continued."""
+class Interrupted(FaceAugError):  # noqa: N818 - an event, not an error
+    """A signal stopped the run; finished work is kept and can be continued.
+
+    Example:
+        >>> import faceaug
+        >>> faceaug.Interrupted.exit_code
+        130
+    """
 
     exit_code = 130
 

@@ -1,6 +1,6 @@
-"""``map(function, tasks)`` with results in task order: in this process, or in several.
+"""Executors: ``map(function, tasks)`` with results in task order, in this process or in several.
 
-A cluster engine joins in by offering the same method.
+A cluster engine takes part by offering the same method.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from faceaug.errors import ArgumentError, FaceAugError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_CHUNK = 64  # tasks sent to a worker at once: a message costs about as much as decoding one small picture
-_FEW = 400  # tasks of a millisecond or two that are done sooner than worker processes have started
-_AHEAD = 4  # chunks per worker on their way, so that memory does not grow with the number of tasks
+_CHUNK = 64  # tasks per message: sending one costs about as much as decoding a small picture
+_FEW = 400  # tasks of a millisecond or two that finish before worker processes would have started
+_AHEAD = 4  # chunks in flight per worker, so that memory stays constant whatever the number of tasks
 
 
 class Executor(Protocol):
-    """Something that applies a function to many tasks."""
+    """Applies a function to many tasks."""
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """Apply ``function`` to every task and yield the results in the order of the tasks.
 
         Args:
-            function: from the top level of a module, with arguments and results that can be pickled.
+            function: defined at the top level of a module; arguments and results must be picklable.
             tasks: consumed as needed.
         """
         ...
 
 
 class SerialExecutor:
-    """Works in this process."""
+    """Runs tasks in this process."""
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """See ``Executor``."""
@@ -51,17 +51,18 @@ class SerialExecutor:
 
 
 class ProcessExecutor:
-    """Works in freshly started processes (never forked: OpenCV's and torch's threads do not survive a fork).
+    """Runs tasks in freshly started processes (never forked: OpenCV's and torch's threads do not survive a fork).
 
-    They start with the first task and serve every ``map`` until the end of the ``with`` block.
+    The processes start with the first task and serve every ``map`` until the end of the ``with`` block.
 
     Args:
         workers: number of processes, >= 1.
-        chunk: tasks sent to one of them at once; 1 for tasks that are much work each.
+        chunk: tasks per message; 1 for expensive tasks.
     """
 
     def __init__(self, workers: int, *, chunk: int = _CHUNK) -> None:
-        self.workers, self.chunk = workers, chunk
+        self.workers = workers
+        self.chunk = chunk
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> ProcessExecutor:
@@ -74,7 +75,7 @@ class ProcessExecutor:
 
     @property
     def started(self) -> bool:
-        """Whether the processes are there already."""
+        """Whether the processes have been started."""
         return self._pool is not None
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -95,7 +96,7 @@ class ProcessExecutor:
                 "a worker process died: it was killed, or the machine ran out of memory. Nothing was changed; run "
                 "again, with fewer workers if memory is short"
             ) from error
-        finally:  # whoever stopped listening, or the error of a task: the rest need not be done
+        finally:  # the caller stopped iterating, or a task failed: drop the rest
             for future in under_way:
                 future.cancel()
 
@@ -117,10 +118,10 @@ class ProcessExecutor:
 
 @contextmanager
 def open_executor(workers: int | None, *, chunk: int = _CHUNK) -> Iterator[Executor]:
-    """An executor for a number of workers.
+    """Open an executor with a given number of workers.
 
     Args:
-        workers: processes; 0 or 1 works in this process; None takes one per processor this process may use.
+        workers: processes; 0 or 1 runs in this process; None takes one per available processor.
         chunk: see ``ProcessExecutor``.
 
     Raises:
@@ -136,16 +137,16 @@ def open_executor(workers: int | None, *, chunk: int = _CHUNK) -> Iterator[Execu
         yield executor
 
 
-Crew: TypeAlias = Callable[[int], Executor]  # number of tasks -> what does them
+Crew: TypeAlias = Callable[[int], Executor]  # number of tasks -> the executor to run them
 
 
 @contextmanager
 def open_crew(workers: int | None) -> Iterator[Crew]:
-    """Executors for jobs of known length that share one set of worker processes.
+    """Open executors for jobs of known length; they share one set of worker processes.
 
     Args:
-        workers: see ``open_executor``; None works in this process as long as that is done sooner than worker
-            processes have started.
+        workers: see ``open_executor``; with None, jobs that finish before worker processes would have started run in
+            this process.
     """
     with open_executor(workers) as executor:
 
@@ -158,7 +159,7 @@ def open_crew(workers: int | None) -> Iterator[Crew]:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Number of processors available to this process."""
     with suppress(AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -175,10 +176,11 @@ def _run_chunk(function: Callable[[Task], Result], chunk: list[Task]) -> list[Re
 
 @contextmanager
 def _without_main(function: Callable[[Task], Result]) -> Iterator[None]:
-    """Start workers without running the user's script again in each of them.
+    """Keep new workers from running the user's script again.
 
-    A new process imports the main module, so that a script that calls us at its top level, without the
-    ``if __name__ == "__main__"`` line, would start itself over and over. Our functions live in modules of their own.
+    A new process imports the main module, so a script that calls us at its top level, without
+    ``if __name__ == "__main__"``, would start itself over and over. Our functions live in importable modules, so
+    workers need no main module.
     """
     if getattr(function, "__module__", "__main__") == "__main__":
         yield
@@ -192,20 +194,20 @@ def _without_main(function: Callable[[Task], Result]) -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """In a worker: one thread, quiet, deaf to Ctrl-C (the parent decides), gone when the parent is gone."""
+    """Set up a worker: one thread, no output, Ctrl-C ignored (the parent decides); it exits when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
-    # libjpeg complains about damaged files on the terminal itself; what is wrong is told by the result.
+    # libjpeg prints warnings about damaged files; the result already reports the damage.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     os.close(silence)
     from faceaug.data.image import load_cv2
 
-    with suppress(FaceAugError):  # without OpenCV the first decode says what is missing, which this could not
+    with suppress(FaceAugError):  # without OpenCV the first decode reports what is missing; here nobody would hear it
         load_cv2().setNumThreads(1)
 
 

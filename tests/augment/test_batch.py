@@ -1,4 +1,4 @@
-"""Batches: every picture by a draw of its own, and everything in the kind in which it came."""
+"""Batches: every picture has its own draw and keeps its type."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_batch_without_a_key_takes_one_number_from_torch() -> None:
     assert torch.rand(()) == after
 
 
-def test_arrays_and_tv_tensors_and_floats_come_back_as_they_were() -> None:
+def test_arrays_tv_tensors_and_floats_keep_their_type_in_a_batch() -> None:
     arrays = batch().permute(0, 2, 3, 1).numpy()
     assert np.array_equal(COMPOSE(arrays, key=3), COMPOSE(batch(), key=3).permute(0, 2, 3, 1))
     assert type(COMPOSE(tv_tensors.Image(batch()), key=3)) is tv_tensors.Image
@@ -91,8 +91,8 @@ def test_a_collated_batch_of_a_loader_is_one_sample() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"landmarks": FIVE}, "landmarks of 5 beside a batch of 4 pictures: expected one for each"),
-        ({"mask": np.zeros((3, 218, 178))}, "mask of 3 beside a batch of 4"),
+        ({"landmarks": FIVE}, "landmarks: 5 for a batch of 4 pictures; expected one per picture"),
+        ({"mask": np.zeros((3, 218, 178))}, "mask: 3 for a batch of 4"),
         ({"landmarks": np.zeros((4, 7, 2))}, "picture 0 of the batch: 7 landmarks under a mirror"),
         ({"boxes": np.zeros((4, 4))}, r"picture 0 of the batch: boxes of shape \(4,\)"),
     ],
@@ -113,11 +113,11 @@ def test_pictures_of_a_batch_that_come_out_in_different_sizes_are_refused() -> N
     assert fitted.shape == (4, 3, 64, 64)
 
 
-def test_a_mask_of_four_axes_beside_one_picture_is_no_batch() -> None:
+def test_a_four_dimensional_mask_with_one_picture_is_not_a_batch() -> None:
     moved = HorizontalFlip(p=1)({"image": picture(1), "mask": np.zeros((1, 2, 218, 178), np.uint8)})
     assert moved["image"].shape == (218, 178, 3)
 
 
-def test_what_was_drawn_for_one_picture_is_not_replayed_on_a_batch() -> None:
+def test_parameters_of_one_picture_are_not_replayed_on_a_batch() -> None:
     with pytest.raises(ArgumentError, match="a batch of pictures"):
         Rotate().render(batch(), Rotate().params(1, (218, 178)))

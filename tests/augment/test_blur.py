@@ -40,9 +40,7 @@ def test_no_blur_changes_nothing() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(length=st.floats(0, 60), angle=st.floats(-360, 360))
-def test_a_line_kernel_weighs_one_and_is_centred_as_long_as_asked_and_lies_at_its_angle(
-    length: float, angle: float
-) -> None:
+def test_a_line_kernel_sums_to_one_and_has_the_requested_centre_length_and_angle(length: float, angle: float) -> None:
     kernel = line_kernel(length, angle).astype(float)
     (rows, columns) = kernel.shape
     y, x = np.mgrid[:rows, :columns]

@@ -1,4 +1,4 @@
-"""Compose and OneOf: draws of their own, one resample, replay."""
+"""Compose and OneOf: independent draws, one resampling, replay."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_two_transforms_of_one_class_draw_apart() -> None:
     assert first["degrees"] != second["degrees"]
 
 
-def test_the_seed_goes_with_integer_keys() -> None:
+def test_the_seed_completes_integer_keys() -> None:
     image = picture(1)
     a, b = Compose([Rotate()], seed=1), Compose([Rotate()], seed=2)
     assert (a(image, key=3) != b(image, key=3)).any()
@@ -111,7 +111,7 @@ def test_a_compose_may_act_seldom() -> None:
     ("make", "message"),
     [
         (lambda: Compose(Rotate()), "Compose of a Rotate: expected a list of transforms"),
-        (lambda: Compose([Rotate]), r"Compose with a Rotate: .*write Rotate\(...\) with brackets"),
+        (lambda: Compose([Rotate]), r"Compose with a Rotate: .*write Rotate\(...\) with parentheses"),
         (lambda: Compose([str.upper]), "expected faceaug or torchvision.transforms.v2 transforms"),
         (lambda: Compose([], seed=-1), "seed -1: expected an integer"),
         (lambda: OneOf([]), "OneOf of nothing"),

@@ -1,4 +1,4 @@
-"""The warps without a matrix: they go back exactly, and never fold."""
+"""The warps without a matrix: exact inverses, and no folds."""
 
 from __future__ import annotations
 

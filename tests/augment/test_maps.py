@@ -1,4 +1,4 @@
-"""The one map: how parts combine, and what is copied instead of resampled."""
+"""The map: how parts compose, and which maps copy pixels instead of resampling."""
 
 from __future__ import annotations
 

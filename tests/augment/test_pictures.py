@@ -1,4 +1,4 @@
-"""Every type of picture comes back as it came."""
+"""Every picture type is restored."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_tensor_gives_a_contiguous_tensor_and_a_tv_image_a_tv_image() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_unit_floats_come_back_as_they_came(channels: int) -> None:
+def test_unit_floats_keep_their_type_and_range(channels: int) -> None:
     array = np.random.default_rng(0).random((30, 20, channels), np.float32)
     tensor = torch.from_numpy(array.transpose(2, 0, 1).copy())
     expected = TRANSFORM(array, key=5)
@@ -85,16 +85,19 @@ def test_the_input_is_never_changed_and_may_be_read_only_or_a_view() -> None:
 CASES = [
     (
         picture(1).astype(np.float32),
-        "from 0 to 255: expected float32 in 0..1; divide by 255, or give uint8",
+        "from 0 to 255: expected float32 in 0..1; divide by 255, or pass uint8",
     ),
-    (picture(1).astype(np.float32) / 127 - 1, "augment first, and normalise after (v2.Normalize at the end)"),
-    (np.full((9, 9, 3), np.nan, np.float32), "243 values are NaN or infinite; repair them first (np.nan_to_num)"),
+    (picture(1).astype(np.float32) / 127 - 1, "augment first and normalise afterwards (v2.Normalize at the end)"),
+    (np.full((9, 9, 3), np.nan, np.float32), "243 values are NaN or infinite and would spread; repair them first (np"),
     (np.full((9, 9), np.inf, np.float32), "81 values are NaN or infinite"),
     (
         picture(1).astype(np.int32),
-        "a int32 array (218, 178, 3): expected uint8, or float32 in 0..1; use x.astype(",
+        "an array (218, 178, 3) of dtype int32: expected uint8, or float32 in 0..1; use x.astype(",
     ),
-    (picture(1) / 255, "a float64 array (218, 178, 3): expected uint8, or float32 in 0..1; use x.astype(np.float32)"),
+    (
+        picture(1) / 255,
+        "an array (218, 178, 3) of dtype float64: expected uint8, or float32 in 0..1; use x.astype(np.float32)",
+    ),
     (np.zeros((9, 9), np.bool_), "use x.astype(np.uint8), if in 0..255"),
     (picture(1).transpose(2, 0, 1), "it looks like (channels, height, width): use x.transpose(1, 2, 0)"),
     (np.zeros((0, 5, 3), np.uint8), "an empty array, (0, 5, 3)"),
@@ -102,7 +105,7 @@ CASES = [
     (np.zeros((5, 5, 2), np.uint8), "1, 3 or 4 channels"),
     (
         torch.full((3, 8, 9), 9.0),
-        "a torch.float32 tensor (3, 8, 9) with values from 9 to 9: expected float32",
+        "a tensor (3, 8, 9) of dtype torch.float32 with values from 9 to 9: expected float32",
     ),
     (torch.full((3, 8, 9), torch.nan), "216 values are NaN or infinite"),
     (
@@ -148,7 +151,7 @@ def in_mode(mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
-def test_pil_pictures_of_these_modes_come_back_in_them(mode: str) -> None:
+def test_pil_pictures_keep_their_mode(mode: str) -> None:
     given = in_mode(mode)
     for steps in ([HorizontalFlip(p=1)], [v2.RandomHorizontalFlip(1.0)], [HorizontalFlip(p=1), v2.Identity()]):
         mirrored = Compose(steps)(given)
@@ -162,7 +165,7 @@ def test_pil_pictures_of_these_modes_come_back_in_them(mode: str) -> None:
     assert middle.std() > whole.std() / 5  # not cut to black or white
 
 
-def test_sixteen_bits_keep_what_eight_would_lose() -> None:
+def test_sixteen_bit_pictures_keep_levels_that_eight_bits_would_lose() -> None:
     levels = np.arange(218 * 178, dtype=np.uint16).reshape(218, 178)
     turned = Rotate((180, 180))(Image.fromarray(levels))
     assert np.array_equal(np.asarray(turned), levels[::-1, ::-1])
@@ -173,9 +176,12 @@ def test_sixteen_bits_keep_what_eight_would_lose() -> None:
 @pytest.mark.parametrize(
     ("mode", "advice"),
     [
-        ("P", "numbers of colours cannot be mixed; use .convert('RGB'), or .convert('RGBA') where one is transparent"),
-        ("I", "its range is not known"),
-        ("HSV", "hues cannot be mixed; use .convert('RGB')"),
+        (
+            "P",
+            "palette indices cannot be interpolated; use .convert('RGB')",
+        ),
+        ("I", "its range is unknown"),
+        ("HSV", "hues cannot be interpolated; use .convert('RGB')"),
         ("RGBX", "use .convert('RGB')"),
     ],
 )

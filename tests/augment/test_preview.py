@@ -1,4 +1,4 @@
-"""The sheet that shows what the augmentations do."""
+"""The contact sheet of augmentations."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_sheet_is_written_and_replaced_but_nothing_else_is(folder: Path, tmp_p
     assert read_image(out).shape[:2] == size
     assert write_preview(folder, out, seed=2) == size
     (tmp_path / "mine.png").write_bytes(b"a user's file")
-    with pytest.raises(RefusedError, match="exists and is no sheet of faceaug"):
+    with pytest.raises(RefusedError, match="exists and is not a faceaug contact sheet"):
         write_preview(folder, tmp_path / "mine.png")
     with pytest.raises(RefusedError, match="would become one of its pictures"):
         write_preview(folder, folder / "sheet.png")

@@ -1,4 +1,4 @@
-"""What holds for every map, whatever was drawn."""
+"""Properties of every map, for any drawn parameters."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def some_points(key: int, size: tuple[int, int], count: int = 20) -> NDArray[np.
 
 @settings(max_examples=60, deadline=None)
 @given(steps=CHAINS, key=KEYS, size=st.tuples(SIDES, SIDES))
-def test_a_composed_map_moves_points_as_its_parts_do_one_after_another(
+def test_a_composed_map_moves_points_like_its_parts_in_sequence(
     steps: list[Transform], key: int, size: tuple[int, int]
 ) -> None:
     points = some_points(key, size)
@@ -218,7 +218,7 @@ def test_an_expanded_turn_keeps_every_pixel_in_the_frame(degrees: float, height:
     assert -1e-5 <= turned["image"].shape[1] - across < 1 + 1e-5
 
 
-def test_what_follows_an_expanding_turn_works_in_the_larger_frame() -> None:
+def test_a_transform_after_an_expanding_rotation_uses_the_larger_frame() -> None:
     image = picture(1)
     chain = Compose([Rotate((30, 30), expand=True), HorizontalFlip(p=1), Elastic(4), Twist(20)], swap=())
     moved = chain(image, key=3, landmarks=FIVE, mask=image[..., 0], boxes=np.array([[60, 100, 120, 160.0]]))

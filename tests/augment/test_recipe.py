@@ -80,7 +80,7 @@ def test_a_recipe_file_is_read(tmp_path: Path) -> None:
 def test_a_torchvision_transform_is_logged_but_not_rebuilt() -> None:
     text = Compose([Rotate(), v2.ColorJitter(0.5)]).to_json()
     assert "ColorJitter(brightness=" in text
-    with pytest.raises(ArgumentError, match="ColorJitter is torchvision's"):
+    with pytest.raises(ArgumentError, match="ColorJitter is a torchvision transform"):
         Compose.from_json(text)
 
 
@@ -98,7 +98,7 @@ def test_a_torchvision_transform_is_logged_but_not_rebuilt() -> None:
         ('[[transform]]\nname = "Rotate"\ndegrees = -3', "a strength is not negative"),
         ('[[transform]]\nname = "Rotate"\ntransforms = 1', "Rotate has no option 'transforms'"),
         ("[[transform]]\ndegrees = 3", 'transform 1: expected a mapping with a name, such as name = "Rotate"'),
-        ('[transform]\nname = "Rotate"', "transform: expected a list; in TOML write it in double brackets"),
+        ('[transform]\nname = "Rotate"', "transform: expected a list; in TOML, write "),
         ("transform = [3]", "transform 1: expected a mapping with a name"),
         ("seed = 3", "a recipe lists transforms"),
         ("seed = -1\ntransform = []", "seed -1: expected an integer"),

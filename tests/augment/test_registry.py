@@ -47,10 +47,10 @@ def test_a_transform_of_ones_own_survives_a_recipe() -> None:
     assert np.array_equal(read(image, key=4), recipe(image, key=4))
 
 
-def test_what_a_recipe_cannot_hold_is_logged_and_refused_with_the_reason() -> None:
+def test_a_step_that_a_recipe_cannot_hold_is_logged_and_refused_with_the_reason() -> None:
     text = Compose([Hidden(3)]).to_json()
     assert "Hidden" in text
-    with pytest.raises(ArgumentError, match="Hidden was written for the log only, .* not the fields of a dataclass"):
+    with pytest.raises(ArgumentError, match="Hidden is in the log only, .* not dataclass fields"):
         Compose.from_json(text)
 
 
@@ -80,7 +80,7 @@ def test_the_name_of_a_transform_elsewhere_is_refused(name: str) -> None:
     assert transforms()["Rotate"] is Rotate
 
 
-def test_a_recipe_with_an_unknown_class_says_what_to_import() -> None:
+def test_a_recipe_with_an_unknown_class_names_the_import_as_the_remedy() -> None:
     program = """
 from faceaug import ArgumentError, Compose
 try:
@@ -90,4 +90,4 @@ except ArgumentError as error:
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "unknown transform 'Darker'" in said
-    assert "once the module that defines it is imported" in said
+    assert "once the module that defines them is imported" in said

@@ -1,4 +1,4 @@
-"""A picture and what is known about it change together."""
+"""A picture and its targets change together."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_landmarks_that_leave_the_frame_lose_their_visibility_in_a_sample_too() 
     assert moved["visible"].tolist() == [False, True]
 
 
-def test_any_nesting_comes_back_as_it_was() -> None:
+def test_any_nesting_is_preserved() -> None:
     pair = namedtuple("pair", "image label")
     sample = OrderedDict(a=[pair(picture(1), "x"), (1, None)], landmarks=None, attributes=["free", "words"])
     moved = FLIP(sample)
@@ -166,11 +166,11 @@ def test_a_sample_that_cannot_be_moved_together_is_refused() -> None:
         FLIP({"landmarks": FIVE})
     with pytest.raises(ArgumentError, match=r"different sizes in one sample, \(218, 178\) and \(9, 8\)"):
         FLIP((picture(1), np.zeros((9, 8, 3), np.uint8)))
-    with pytest.raises(ArgumentError, match="give targets beside one picture, or inside the sample"):
+    with pytest.raises(ArgumentError, match="give targets as arguments or inside the sample"):
         FLIP((picture(1), 3), landmarks=FIVE)
     with pytest.raises(ArgumentError, match="landmarks of shape"):
         FLIP((picture(1), {"landmarks": np.zeros(10)}))
-    with pytest.raises(ArgumentError, match=r"a torch.float32 tensor"):
+    with pytest.raises(ArgumentError, match=r"of dtype torch.float32"):
         FLIP((torch.full((3, 8, 8), 2.0), 1))
     with pytest.raises(ArgumentError, match="rotated boxes are not moved"):
         FLIP(picture(1), boxes=tv_tensors.BoundingBoxes([[5, 5, 2, 2, 30.0]], format="XYWHR", canvas_size=(218, 178)))

@@ -1,4 +1,4 @@
-"""Landmarks, boxes, masks and labels through every kind of v2 step: what is known stays where the pixels are."""
+"""Landmarks, boxes, masks and labels through every kind of v2 step: targets follow the pixels."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_landmarks_stay_on_the_light_they_mark(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in GEOMETRIC if "nearest" not in name and "down" not in name])
-def test_landmarks_are_where_the_picture_shows_what_was_under_them(name: str) -> None:
+def test_landmarks_follow_the_pixels_under_them(name: str) -> None:
     rows, columns = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     ramps = np.stack([columns / WIDTH, rows / HEIGHT, rows * 0], axis=2)
     compose = Compose([GEOMETRIC[name]], swap=())
@@ -224,7 +224,7 @@ class Corner(v2.Transform):
 
 @pytest.mark.skipif(not hasattr(v2, "SanitizeKeyPoints"), reason="torchvision before 0.24 sanitizes no landmarks")
 @pytest.mark.parametrize("together", [True, False])
-def test_sanitized_landmarks_are_unknown_and_all_rows_come_back(together: bool) -> None:
+def test_sanitized_landmarks_become_nan_and_all_rows_return(together: bool) -> None:
     steps = [Corner(), v2.SanitizeKeyPoints(), v2.RandomHorizontalFlip(1.0), v2.Pad(20)]
     compose = Compose([v2.Compose(steps)] if together else steps)
     moved = compose(spot(30, 30), landmarks=FIVE, boxes=[[2, 2, 9, 9], [50, 60, 69, 80]])
@@ -261,7 +261,7 @@ def test_a_step_that_drops_rows_by_itself_is_refused() -> None:
         def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
             return tv_tensors.wrap(inpt[:2], like=inpt) if isinstance(inpt, tv_tensors.KeyPoints) else inpt
 
-    with pytest.raises(ArgumentError, match="Drop removes landmarks, and which ones cannot be known"):
+    with pytest.raises(ArgumentError, match="Drop removes landmarks, and it cannot be told which"):
         Compose([Drop()])(spot(30, 30), landmarks=FIVE)
 
 
@@ -278,7 +278,7 @@ def test_boxes_are_not_clipped_and_turn_as_our_own() -> None:
 
 @pytest.mark.parametrize("kind", [v2.RandAugment, v2.TrivialAugmentWide, v2.AutoAugment])
 @pytest.mark.parametrize("pil", [True, False])
-def test_what_moves_the_picture_alone_moves_the_rest_too(kind: Any, pil: bool) -> None:
+def test_a_transform_of_the_picture_alone_moves_the_targets_too(kind: Any, pil: bool) -> None:
     compose, places = Compose([kind()], swap=()), 0
     for key in range(30):
         x, y = SPOTS[key % 5]
@@ -305,7 +305,7 @@ def test_blended_copies_of_a_picture_are_refused_where_anything_is_known() -> No
     compose = Compose([v2.AugMix()])
     assert compose(spot(30, 30), key=1).shape == (HEIGHT, WIDTH, 3)
     for known in ({"landmarks": FIVE}, {"mask": MASK}, {"boxes": [[1, 2, 3, 4]]}):
-        with pytest.raises(ArgumentError, match="AugMix lays copies of the picture"):
+        with pytest.raises(ArgumentError, match="AugMix blends copies of the picture"):
             compose(spot(30, 30), key=1, **known)
     assert np.isnan(compose(spot(30, 30), landmarks=np.full((5, 2), np.nan))["landmarks"]).all()
 
@@ -426,7 +426,14 @@ def test_a_step_that_moves_the_picture_alone_is_refused_where_anything_is_known(
         Compose([Alone(lambda image: functional.resize(image, [45, 35]))])(Image.fromarray(spot(30, 30)), **known)
 
 
-def test_a_step_that_goes_down_and_up_again_moves_nothing() -> None:
+@pytest.mark.parametrize("degrees", [0.02, 0.06, 0.09, 0.3])
+def test_a_rotation_by_a_fraction_of_a_degree_moves_landmarks_and_is_not_refused(degrees: float) -> None:
+    moved = Compose([v2.RandomRotation((degrees, degrees))])(spot(30, 30), landmarks=FIVE)
+    expected = Compose([Rotate((degrees, degrees))])(spot(30, 30), landmarks=FIVE)
+    assert np.allclose(moved["landmarks"], expected["landmarks"], atol=1e-4)
+
+
+def test_a_step_that_shrinks_and_enlarges_again_moves_nothing() -> None:
     coarse = Alone(lambda image: functional.resize(functional.resize(image, [45, 35]), [HEIGHT, WIDTH]))
     moved = Compose([coarse])(spot(30, 30), landmarks=FIVE)
     assert np.array_equal(moved["landmarks"], FIVE)
@@ -435,7 +442,7 @@ def test_a_step_that_goes_down_and_up_again_moves_nothing() -> None:
 def test_a_function_made_for_pictures_is_refused_where_it_would_change_landmarks() -> None:
     halved = v2.Lambda(lambda x: x / 2)
     assert Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), halved])(spot(30, 30)).max() <= 0.5
-    with pytest.raises(ArgumentError, match="Lambda gives landmarks back as Tensor, not as KeyPoints: it was made for"):
+    with pytest.raises(ArgumentError, match="Lambda gives landmarks back as Tensor, not as KeyPoints: it is meant for"):
         Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), halved])(spot(30, 30), landmarks=FIVE)
     named = v2.Lambda(lambda x: 255 - x, tv_tensors.Image)
     assert np.array_equal(Compose([named])(spot(30, 30), landmarks=FIVE)["landmarks"], FIVE)
@@ -469,7 +476,7 @@ def test_masks_of_any_dtype_and_shape_keep_their_labels(name: str, dtype: str) -
     assert ((moved > 0) == (expected > 0)).all()
 
 
-def test_types_come_back_and_several_pictures_move_together() -> None:
+def test_types_are_kept_and_several_pictures_move_together() -> None:
     floats = spot(30, 30).astype(np.float32) / 255
     step = Compose([v2.RandomHorizontalFlip(1.0), v2.ColorJitter(0.1)])
     assert type(step(floats)) is np.ndarray

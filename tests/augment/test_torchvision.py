@@ -65,7 +65,7 @@ def test_a_whole_sample_shares_one_draw_inside_a_v2_compose() -> None:
     assert moved["label"] == 4
 
 
-def test_a_pair_of_picture_and_label_goes_through_a_v2_compose() -> None:
+def test_a_pair_of_picture_and_label_passes_through_a_v2_compose() -> None:
     image, label = v2.Compose([Rotate(), HorizontalFlip()])(Image.fromarray(picture(1)), 3)
     assert isinstance(image, Image.Image)
     assert label == 3
@@ -84,7 +84,7 @@ def test_v2_transforms_work_inside_our_compose_by_key() -> None:
     assert (copy(image, key=5) == result).all()
 
 
-def test_torch_s_own_generator_is_as_it_was_after_a_keyed_call() -> None:
+def test_a_keyed_call_leaves_torch_s_generator_unchanged() -> None:
     before = torch.get_rng_state()
     Compose([v2.ColorJitter(0.5), v2.RandomHorizontalFlip()])(picture(1), key=5)
     assert torch.equal(torch.get_rng_state(), before)
@@ -154,7 +154,7 @@ def test_our_transforms_go_on_after_a_conversion_to_unit_floats() -> None:
 
 def test_our_transforms_after_a_normalisation_are_refused() -> None:
     compose = Compose([v2.ToImage(), v2.ToDtype(torch.float32), v2.Normalize([0.5] * 3, [0.2] * 3), Rotate()])
-    with pytest.raises(ArgumentError, match=r"after one that made the picture torch.float32: put conversions"):
+    with pytest.raises(ArgumentError, match=r"follows one that made the picture torch.float32: put conversions"):
         compose(picture(1))
 
 

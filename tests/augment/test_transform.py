@@ -1,4 +1,4 @@
-"""Keys: the same key gives the same result, anywhere; no key asks torch's generator once."""
+"""Keys: the same key gives the same result everywhere; a call without a key draws from torch once."""
 
 from __future__ import annotations
 
@@ -87,17 +87,17 @@ def test_without_a_key_one_number_is_taken_whatever_the_transform() -> None:
 
 @pytest.mark.parametrize("key", [-1, "a", 1.5, (1, 2), (1, 2, -3), (1, 2, 2**63), True])
 def test_a_wrong_key_is_refused(key: object) -> None:
-    with pytest.raises(ArgumentError, match=r"expected an index or \(seed, epoch, index\)"):
+    with pytest.raises(ArgumentError, match=r"expected an index, \(seed, epoch, index\) or"):
         Rotate()(picture(1), key=key)
 
 
-def test_parameters_are_asked_for_a_real_size() -> None:
+def test_params_needs_a_valid_size() -> None:
     with pytest.raises(ArgumentError, match="expected \\(height, width\\)"):
         Rotate().params(1, (0, 4))
 
 
 def test_parameters_of_another_transform_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="are of 'Rotate', not of Twist"):
+    with pytest.raises(ArgumentError, match="belong to 'Rotate', not to Twist"):
         Twist().render(picture(1), Rotate().params(1, (218, 178)))
 
 

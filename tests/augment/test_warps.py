@@ -1,4 +1,4 @@
-"""The geometric transforms: exact where they can be, as torchvision and scipy have them elsewhere."""
+"""The geometric transforms: exact where possible, else compared with torchvision and scipy."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_twist_leaves_everything_beyond_its_radius() -> None:
     assert (moved["image"][:40] == image[:40]).all()
 
 
-def test_an_elastic_moves_its_farthest_pixel_as_far_as_asked() -> None:
+def test_the_largest_displacement_of_an_elastic_is_the_requested_one() -> None:
     transform = Elastic((5, 5))
     for key in range(5):
         grid = transform.motion(transform.params(key, (218, 178))[0], (218, 178)).source_grid()
@@ -134,7 +134,7 @@ def test_a_strong_elastic_is_capped_and_says_so_in_its_parameters() -> None:
     assert Elastic((50, 50)).params(1, (64, 64))[0]["pixels"] < 8
 
 
-def test_one_number_is_a_range_and_a_pair_is_taken_as_it_is() -> None:
+def test_a_number_becomes_a_range_and_a_pair_is_the_range_itself() -> None:
     assert Rotate(20).degrees == (-20, 20)
     assert Twist((5, 9)).degrees == (5, 9)
     assert Stretch(1.25).x == (0.8, 1.25) == Stretch(0.8).y
@@ -197,7 +197,7 @@ def test_68_landmarks_are_exchanged_as_in_300_w() -> None:
     assert np.allclose(HorizontalFlip(p=1)(picture(1), landmarks=moved)["landmarks"], points)
 
 
-def test_other_landmarks_need_to_be_told_their_sides_under_a_mirror() -> None:
+def test_other_numbers_of_landmarks_need_swap_under_a_mirror() -> None:
     points = np.zeros((7, 2))
     with pytest.raises(ArgumentError, match=r"7 landmarks under a mirror.*swap=\[\(0, 1\)"):
         HorizontalFlip(p=1)(picture(1), landmarks=points)
@@ -253,7 +253,7 @@ def test_a_landmark_outside_the_frame_is_kept_but_not_visible() -> None:
     assert (moved["landmarks"] == points).all()
 
 
-def test_boxes_are_edges_and_become_the_hull_of_what_they_held() -> None:
+def test_boxes_are_edges_and_become_the_bounding_box_of_their_moved_outline() -> None:
     image, box = picture(1), np.array([[10, 20, 60, 80]], np.float32)
     assert HorizontalFlip(p=1)(image, boxes=box)["boxes"].tolist() == [[118, 20, 168, 80]]
     whole = np.array([[0, 0, 178, 218]])
@@ -307,7 +307,7 @@ def test_wrap_repeats_the_picture() -> None:
         (lambda: Rotate(20, p=1.5), r"p=1.5: expected a probability from 0"),
         (lambda: Rotate(20, border="mirror"), r"border='mirror': expected one of 'reflect', 'edge'"),
         (lambda: Rotate(20, interpolation=1), r"interpolation=1: expected one of 'linear'"),
-        (lambda: Rotate(20, fill=300), r"fill=300: expected whole numbers from 0 to 255"),
+        (lambda: Rotate(20, fill=300), r"fill=300: expected integers from 0 to 255"),
         (lambda: Stretch(0), r"x=0: a factor is positive"),
         (lambda: Stretch(1, y=(0, 2)), r"y=\(0, 2\): expected between 0.05 and 20"),
         (lambda: Perspective(0.3), r"amount=0.3: expected between 0 and 0.2499"),
@@ -315,7 +315,7 @@ def test_wrap_repeats_the_picture() -> None:
         (lambda: Elastic(3, grid=0), r"grid=0: expected a whole number of cells from 1 to 32"),
         (lambda: Twist(200), r"degrees=200: expected between -180 and 180"),
         (lambda: Twist(20, radius=0), r"radius=0: expected one number of pixels above 0"),
-        (lambda: HorizontalFlip(swap=[(0, 1), (1, 2)]), r"each landmark number occurs once"),
+        (lambda: HorizontalFlip(swap=[(0, 1), (1, 2)]), r"each landmark number may occur once"),
         (lambda: Rotate(20, expand=1), r"expand=1: expected True or False"),
         (lambda: HorizontalFlip(label_swap="celeba"), r"known names are 'celebamask-hq', 'face-parsing'"),
         (lambda: HorizontalFlip(label_swap=3), r"label_swap=3: expected a name or pairs of labels"),

@@ -231,7 +231,7 @@ def test_copies_and_counts_are_as_asked(celeba_folder: Path) -> None:
         ({"crop": "tight"}, "crop 'tight': expected one of center178"),
         ({"seed": -1}, "seed -1: expected an integer"),
         ({"recipe": "no-such.toml"}, "no-such.toml: the recipe cannot be read"),
-        ({"recipe": Rotate}, r"write Rotate\(\.\.\.\) with brackets"),
+        ({"recipe": Rotate}, r"write Rotate\(\.\.\.\) with parentheses"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(celeba_folder: Path, options: dict[str, Any], expected: str) -> None:
@@ -322,11 +322,11 @@ class TestSizes:
             ({"source": "dcgan-32", "size": 33}, "faces of dcgan-32 have 32x32 pixels, and the pictures 33x33"),
             (
                 {"size": 65},
-                r"have 64x64 pixels \(faces-64\), and 65 were asked for. The ways out: size=64 \(--size 64\)",
+                r"have 64x64 pixels \(faces-64\), but 65 were requested. The ways out: size=64 \(--size 64\)",
             ),
             ({"size": (40, 48)}, "pictures of 40x48 pixels with generated faces, which are square: say size=48"),
             ({"crop": "none"}, r"crop='square' \(--crop square\)"),
-            ({"size": 65, "only_synthetic": True, "copies": 0}, "65 were asked for"),
+            ({"size": 65, "only_synthetic": True, "copies": 0}, "65 were requested"),
         ],
     )
     def test_synthetic_faces_asked_for_and_too_small_are_an_error(

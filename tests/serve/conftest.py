@@ -48,7 +48,7 @@ def service(engine: Engine) -> FaceService:
 
 
 @pytest.fixture
-def obedient(conditional_model: Path) -> Iterator[Engine]:
+def conditional_engine(conditional_model: Path) -> Iterator[Engine]:
     """An engine whose first model takes no attributes, and whose second does; it has learnt nothing yet."""
     made = Engine({"dcgan-32": partial(load_model, "dcgan-32"), DEFAULT_MODEL: partial(load_model, conditional_model)})
     yield made

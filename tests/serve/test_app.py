@@ -52,7 +52,7 @@ def test_head_has_the_headers_of_get_and_no_body(client: TestClient) -> None:
         assert head.headers[name] == get.headers[name]
 
 
-def test_what_the_browser_holds_is_not_sent_again(client: TestClient) -> None:
+def test_a_cached_answer_is_not_sent_again(client: TestClient) -> None:
     tag = client.get("/api/faces?seed=7").headers["etag"]
     again = client.get("/api/faces?seed=7", headers={"If-None-Match": tag})
     assert (again.status_code, again.content) == (304, b"")
@@ -134,7 +134,7 @@ def test_the_page_works_as_a_form_without_script(client: TestClient) -> None:
     assert "<script>alert" not in wrong.text
 
 
-def test_the_page_says_what_the_faces_are_and_their_licence(client: TestClient) -> None:
+def test_the_page_states_that_faces_are_synthetic_and_their_licence(client: TestClient) -> None:
     page = client.get("/").text
     assert "Every face here is synthetic" in page
     assert "LicenseRef-CelebA-NonCommercial" in page
@@ -161,8 +161,8 @@ def test_meta_lists_the_models(client: TestClient) -> None:
     assert meta["max_faces"] == 64
 
 
-def test_attributes_are_offered_for_a_model_that_takes_them(obedient: Engine) -> None:
-    with TestClient(create_app(obedient, start=DEFAULT_MODEL)) as client:
+def test_attributes_are_offered_for_a_model_that_takes_them(conditional_engine: Engine) -> None:
+    with TestClient(create_app(conditional_engine, start=DEFAULT_MODEL)) as client:
         assert [model["attributes"][:1] for model in client.get("/api/meta").json()["models"]] == [
             [],
             ["5_o_Clock_Shadow"],
@@ -228,7 +228,7 @@ def test_a_foreign_host_is_refused() -> None:
         assert client.get("/").status_code == 421
 
 
-def test_a_refused_host_is_told_how_it_would_be_answered(conditional_model: Path) -> None:
+def test_a_refused_host_gets_advice_on_how_to_be_allowed(conditional_model: Path) -> None:
     engine = Engine({"x": partial(load_model, conditional_model)})
     with TestClient(create_app(engine, host="127.0.0.1"), base_url="http://x-8000.app.example") as client:
         line = client.get("/").json()["error"]
@@ -254,13 +254,13 @@ def test_named_hosts_are_answered_and_no_others_wherever_it_listens(header: str,
 @pytest.mark.parametrize(
     "name", ["https://faces.example", "faces.example:80", "faces.example/x", "", "*.", "a b", "*x"]
 )
-def test_what_is_no_host_is_refused_at_the_start(name: str) -> None:
-    with pytest.raises(ArgumentError, match="expected the name of a host"):
+def test_an_invalid_host_name_is_refused_at_the_start(name: str) -> None:
+    with pytest.raises(ArgumentError, match="expected a host name"):
         allowed_hosts([name])
 
 
 @pytest.mark.parametrize("root", ["/faces", "faces/", "/a/b~1/"])
-def test_a_root_path_may_be_kept_or_taken_off_by_whoever_is_in_front(root: str) -> None:
+def test_a_proxy_may_keep_or_strip_the_root_path(root: str) -> None:
     path = "/" + root.strip("/")
     with TestClient(create_app(bundled(), root_path=root), base_url="http://127.0.0.1") as client:
         page = client.get(f"{path}?n=2", follow_redirects=False)
@@ -282,12 +282,12 @@ def test_as_a_part_of_another_application_it_lies_below_its_path() -> None:
 
 
 @pytest.mark.parametrize("root", ["/a b", "/a?b", "//x//y", "/..", "/a/../b", "/<script>", "http://x/"])
-def test_what_is_no_path_is_refused_at_the_start(root: str) -> None:
-    with pytest.raises(ArgumentError, match="expected the path of an address"):
+def test_an_invalid_root_path_is_refused_at_the_start(root: str) -> None:
+    with pytest.raises(ArgumentError, match="expected a URL path"):
         create_app(Engine({"x": load_model}), root_path=root)
 
 
-def test_what_others_hang_onto_a_link_does_no_harm(client: TestClient) -> None:
+def test_foreign_parameters_in_a_link_do_no_harm(client: TestClient) -> None:
     marks = "utm_source=mail&utm_medium=x&utm_source=again&fbclid=IwAR0&gclid=1&mc_cid=2"
     assert client.get(f"/api/faces?{marks}&seed=7").content == client.get("/api/faces?seed=7").content
     page = client.get(f"/?{marks}&seed=7&n=9")
@@ -295,7 +295,7 @@ def test_what_others_hang_onto_a_link_does_no_harm(client: TestClient) -> None:
     assert page.text == client.get("/?seed=7&n=9").text
     odd = client.get("/?sed=7&%3Cb%3E=1&n=9")  # a stranger's, or ours and mistyped: it is told
     assert odd.status_code == 200
-    assert "ignored: &lt;b&gt;, sed." in odd.text
+    assert "Ignored unknown parameters: &lt;b&gt;, sed." in odd.text
     assert 'value="9"' in odd.text
 
 
@@ -350,5 +350,5 @@ def test_a_failure_is_one_line_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr("faceaug.serve.faces.FaceService.meta", bad)
         answer = client.get("/api/meta")
         assert answer.status_code == 500
-        assert json.loads(answer.text)["error"] == "the server failed; its log says why"
+        assert json.loads(answer.text)["error"] == "internal server error; see the server's log"
         assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -151,7 +151,7 @@ def test_every_control_has_a_name(page: Page) -> None:
     assert unnamed == []
 
 
-def test_a_wrong_seed_is_named_beside_the_button(page: Page) -> None:
+def test_a_wrong_seed_is_reported_below_the_button(page: Page) -> None:
     page.run("document.getElementById('seed').removeAttribute('pattern')")
     page.find("#seed").send_keys("99999999999999999999"[:19])
     page.find("#generate").click()
@@ -395,7 +395,7 @@ def test_a_link_opens_the_same_faces_with_their_switches(switched: Page) -> None
     assert again.find("input[data-wish=Bald][value='1']").is_selected()
 
 
-def test_switches_are_remembered_beside_a_model_that_takes_none(switched: Page) -> None:
+def test_switches_are_remembered_while_a_model_without_attributes_is_selected(switched: Page) -> None:
     glasses, _ = ask_for(switched, "Eyeglasses", "1")
     switched.find("#keep").click()
     switched.change(lambda: switched.find("#model option:first-child").click())

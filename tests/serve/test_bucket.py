@@ -37,7 +37,7 @@ def test_a_model_is_loaded_from_a_bucket(bucket: str) -> None:
 
 
 def test_another_model_than_the_one_agreed_on_is_refused(bucket: str) -> None:
-    with pytest.raises(WeightsError, match="altered, or another model"):
+    with pytest.raises(WeightsError, match="altered or another model"):
         fetch_from_bucket(bucket, sha256="0" * 64)
     data = bytearray(fsspec.filesystem("memory").cat("/bucket/faces/model.safetensors"))
     data[-1] ^= 1
@@ -161,10 +161,10 @@ def test_a_model_changed_in_the_bucket_makes_no_faces(storage: Storage, tmp_path
     with running_function(tmp_path, environment(storage)) as function:
         status, body, _ = fetch(f"{function.url}?seed=1")
         assert status == 500
-        assert json.loads(body)["error"] == "the faces could not be made; the server's log says why"
+        assert json.loads(body)["error"] == "the faces could not be generated; see the server's log"
         assert b"gs:" not in body
         log = function.log.read_text()
-        assert ("damaged or altered" if change == "weights" else "altered, or another model") in log
+        assert ("damaged or altered" if change == "weights" else "altered or another model") in log
         if change == "weights":  # the right one is back: no restart is needed
             storage.upload("models/mine/model.safetensors", (folder / "model.safetensors").read_bytes())
             assert fetch(f"{function.url}?seed=1")[0] == 200

@@ -39,7 +39,7 @@ def test_requests_that_wait_share_passes_and_no_pass_exceeds_its_bound() -> None
     engine.close()
 
 
-def test_one_request_too_many_is_told_to_come_again_and_later_ones_are_served() -> None:
+def test_one_request_too_many_gets_retry_after_and_later_ones_are_served() -> None:
     held = Held()
     engine = Engine({"held": held}, queue=5)
     service = FaceService(engine)
@@ -104,7 +104,7 @@ def test_other_attributes_do_not_need_another_pass(conditional_model: Path) -> N
     engine.close()
 
 
-def test_attributes_that_cannot_be_had_harm_nobody_else_in_the_pass() -> None:
+def test_unsupported_attributes_do_not_affect_other_requests_in_the_pass() -> None:
     gate = Held()
     engine = Engine({"held": gate})
     service = FaceService(engine)
@@ -142,7 +142,7 @@ def test_clients_take_turns_and_one_has_at_most_half_the_queue() -> None:
     assert order.index("honest") <= 2  # behind the one or two that were taken before it came
 
 
-def test_who_is_nobody_in_particular_may_have_the_whole_queue() -> None:
+def test_anonymous_requests_may_fill_the_whole_queue() -> None:
     gate = Held()
     engine = Engine({"held": gate}, queue=6)
     service = FaceService(engine)
@@ -152,7 +152,7 @@ def test_who_is_nobody_in_particular_may_have_the_whole_queue() -> None:
     engine.close()
 
 
-def test_a_failing_pass_is_told_to_those_who_wait_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_pass_is_reported_to_the_waiting_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
     def bad(*_: object) -> None:
         raise RuntimeError("out of memory")
 
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again_by_the_next_request() -> N
     engine.close()
 
 
-def test_closing_finishes_what_waits_and_takes_no_more() -> None:
+def test_closing_finishes_waiting_requests_and_accepts_no_more() -> None:
     held = Held()
     engine = Engine({"held": held})
     service = FaceService(engine)

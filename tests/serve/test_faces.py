@@ -73,7 +73,7 @@ def test_the_same_seed_is_the_same_bytes_alone_and_in_company(service: FaceServi
         }
 
 
-def test_without_a_seed_one_is_chosen_told_and_never_cached(service: FaceService) -> None:
+def test_without_a_seed_one_is_chosen_and_reported_and_the_answer_is_never_cached(service: FaceService) -> None:
     first, second = asked(service, "n=2"), asked(service, "n=2")
     assert first[2]["X-Faceaug-Seed"] != second[2]["X-Faceaug-Seed"]
     assert first[1] != second[1]
@@ -82,7 +82,7 @@ def test_without_a_seed_one_is_chosen_told_and_never_cached(service: FaceService
     assert asked(service, f"n=2&seed={first[2]['X-Faceaug-Seed']}")[1] == first[1]
 
 
-def test_with_a_seed_the_answer_may_be_kept_and_asked_for_again(service: FaceService, engine: Engine) -> None:
+def test_with_a_seed_the_answer_may_be_cached_and_revalidated(service: FaceService, engine: Engine) -> None:
     _, body, headers = asked(service, "n=2&seed=5")
     assert headers["Cache-Control"] == "public, no-cache"
     before = engine.passes
@@ -184,8 +184,8 @@ def test_a_model_without_attributes_says_so(service: FaceService) -> None:
     assert "takes no attributes" in json.loads(asked(service, "attributes=Smiling:1")[1])["error"]
 
 
-def test_who_asks_for_attributes_gets_a_model_that_takes_them(obedient: Engine) -> None:
-    service = FaceService(obedient)
+def test_a_request_with_attributes_gets_a_model_that_takes_them(conditional_engine: Engine) -> None:
+    service = FaceService(conditional_engine)
     plain, smiling, both = (
         asked(service, f"seed=3&attributes={wish}") for wish in ("", "Smiling:1", "Male:-1,Smiling:1")
     )
@@ -202,10 +202,10 @@ def test_who_asks_for_attributes_gets_a_model_that_takes_them(obedient: Engine) 
 
 @pytest.mark.parametrize("unasked", OTHERS)
 def test_faces_with_attributes_are_those_of_the_source(
-    obedient: Engine, conditional_model: Path, unasked: Others
+    conditional_engine: Engine, conditional_model: Path, unasked: Others
 ) -> None:
     query = f"n=5&seed=7&face=2&attributes=Eyeglasses:1,Male:-1&unasked={unasked}"
-    status, body, _ = asked(FaceService(obedient), query)
+    status, body, _ = asked(FaceService(conditional_engine), query)
     wanted = {"Eyeglasses": 1, "Male": -1}
     source = SyntheticFaceSource(conditional_model, seed=7, attributes=wanted, unasked=unasked)
     assert status == 200
@@ -214,8 +214,8 @@ def test_faces_with_attributes_are_those_of_the_source(
     assert unasked in UNASKED
 
 
-def test_a_walk_with_attributes_keeps_them(obedient: Engine) -> None:
-    service, wish = FaceService(obedient), "&attributes=Eyeglasses:1&unasked=kept"
+def test_a_walk_with_attributes_keeps_them(conditional_engine: Engine) -> None:
+    service, wish = FaceService(conditional_engine), "&attributes=Eyeglasses:1&unasked=kept"
     way = tiles(asked(service, f"seed=7&to=9&steps=5{wish}")[1], 5, 1)
     ends = [pixels(asked(service, f"seed={seed}{wish}")[1]) for seed in (7, 9)]
     assert np.array_equal(way[0], ends[0])
@@ -252,7 +252,7 @@ def test_who_gave_up_waiting_is_no_error_and_no_work(caplog: pytest.LogCaptureFi
     assert caplog.text == ""
 
 
-def test_what_is_offered_is_described(service: FaceService) -> None:
+def test_meta_describes_the_service(service: FaceService) -> None:
     meta = service.meta()
     assert [model["name"] for model in meta["models"]] == ["dcgan-32", "dcgan-32-report"]
     first = meta["models"][0]

@@ -11,7 +11,7 @@ from faceaug.serve.query import FORMATS, MAX_QUERY, own_part
 MODELS = ("one", "two")
 
 
-def test_nothing_asked_is_one_png_face_of_the_first_model_with_any_seed() -> None:
+def test_an_empty_query_is_one_png_face_of_the_first_model_with_any_seed() -> None:
     assert parse_query("", models=MODELS) == FaceRequest(
         n=1, seed=None, face=0, to=None, to_face=0, attributes=(), unasked="typical", model="one", format="png"
     )
@@ -27,11 +27,11 @@ def test_every_parameter_is_read() -> None:
 
 
 def test_attributes_without_a_model_ask_the_one_that_takes_them() -> None:
-    def model(query: str, obedient: str = "two") -> str:
-        return parse_query(query, models=MODELS, obedient=obedient).model
+    def model(query: str, conditional: str = "two") -> str:
+        return parse_query(query, models=MODELS, conditional=conditional).model
 
     assert [model(""), model("attributes=Male:1"), model("attributes=Male:1&model=one")] == ["one", "two", "one"]
-    assert model("attributes=Male:1", obedient="elsewhere") == "one"
+    assert model("attributes=Male:1", conditional="elsewhere") == "one"
 
 
 def test_a_walk_is_one_row_of_steps() -> None:
@@ -71,7 +71,7 @@ def test_faces_make_a_square(n: int, grid: tuple[int, int]) -> None:
         ("seed=%ff", "query"), ("&".join(f"a{k}=1" for k in range(40)), "query"), ("x" * (MAX_QUERY + 1), "query"),
     ],
 )  # fmt: skip
-def test_whatever_cannot_be_used_is_named(query: str, parameter: str) -> None:
+def test_an_unusable_parameter_is_named(query: str, parameter: str) -> None:
     with pytest.raises(ParameterError) as found:
         parse_query(query, models=MODELS)
     assert found.value.parameter == parameter
@@ -85,7 +85,7 @@ def test_marks_that_links_collect_count_as_not_given(mark: str) -> None:
     assert parse_query(f"{mark}=1&n=5&{mark}=2", models=MODELS) == parse_query("n=5", models=MODELS)
 
 
-def test_the_page_s_own_part_of_a_query_is_left_as_it_was() -> None:
+def test_the_page_s_own_parameters_of_a_query_are_unchanged() -> None:
     own = "n=5&attributes=Male%3A1&seed="
     assert own_part(own) == (own, ())
     assert own_part(f"utm_source=a&{own}&fbclid=b&N=1&%C3%A4=2&&=3") == (own, ("N", "\\xe4", "nothing"))

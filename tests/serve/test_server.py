@@ -275,7 +275,7 @@ def test_a_port_in_use_is_refused() -> None:
 def test_models_are_offered_by_name_never_by_path(tmp_path: Path) -> None:
     assert list(offered(())) == ["faces-64", "dcgan-32", "dcgan-32-report"]  # the default first
     assert list(offered((tmp_path / "mine", "dcgan-32"))) == ["mine", "dcgan-32"]
-    with pytest.raises(ArgumentError, match="offered already"):
+    with pytest.raises(ArgumentError, match="already named"):
         offered((tmp_path / "mine", tmp_path / "other" / "mine"))
 
 

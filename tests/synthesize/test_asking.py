@@ -16,7 +16,7 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.synthesize.asking import Wish, named_attributes, parse_attributes
+from faceaug.synthesize.asking import AttributeRequest, named_attributes, parse_attributes
 from faceaug.synthesize.render import between
 from faceaug.synthesize.toggles import toggle_sheet, write_toggles
 from faceaug.synthesize.weights import DEFAULT_MODEL, default_model
@@ -39,40 +39,40 @@ def test_names_become_a_row_and_back() -> None:
 
 @pytest.mark.parametrize("value", [2, -2, 0.5, "yes", None])
 def test_other_values_are_refused(value: Any) -> None:
-    with pytest.raises(ArgumentError, match="attribute Male: .* is asked for; expected 1"):
+    with pytest.raises(ArgumentError, match="attribute Male: value .*; expected 1"):
         parse_attributes({"Male": value})
 
 
 def test_an_attribute_cannot_be_there_and_not_there() -> None:
-    with pytest.raises(ArgumentError, match="attribute Male: asked for and asked to be absent"):
+    with pytest.raises(ArgumentError, match="attribute Male: requested both with and without"):
         named_attributes(["Male", "Young"], ["Male"])
 
 
-def test_what_is_not_asked_is_that_of_a_real_row_that_fits(conditional_model: Path) -> None:
+def test_unspecified_attributes_come_from_a_matching_real_row(conditional_model: Path) -> None:
     rows = load_model(conditional_model).rows
     assert rows is not None
     fitting = {row.tobytes() for row in rows if row[GLASSES] == 1}
-    found = Wish(parse_attributes({"Eyeglasses": 1}), rows, 0).rows(0, 100)
+    found = AttributeRequest(parse_attributes({"Eyeglasses": 1}), rows, 0).rows(0, 100)
     assert {row.tobytes() for row in found} <= fitting
     assert len({row.tobytes() for row in found}) > len(fitting) / 2
     strange = dict.fromkeys(ATTRIBUTES, 1)  # nobody has all forty
-    assert (Wish(parse_attributes(strange), rows, 0).rows(0, 5) == 1).all()
+    assert (AttributeRequest(parse_attributes(strange), rows, 0).rows(0, 5) == 1).all()
 
 
-def test_what_a_face_is_told_depends_on_seed_and_number_alone(conditional_model: Path) -> None:
+def test_the_attributes_of_a_face_depend_only_on_seed_and_number(conditional_model: Path) -> None:
     rows = load_model(conditional_model).rows
-    wish = Wish(parse_attributes(WANTED), rows, 5)
+    wish = AttributeRequest(parse_attributes(WANTED), rows, 5)
     assert (wish.rows(0, 30)[20:] == wish.rows(20, 10)).all()
-    assert (wish.rows(0, 30) != Wish(wish.asked, rows, 6).rows(0, 30)).any()
+    assert (wish.rows(0, 30) != AttributeRequest(wish.asked, rows, 6).rows(0, 30)).any()
 
 
-def test_free_faces_are_told_nothing_but_what_was_asked(conditional_model: Path) -> None:
+def test_free_faces_are_given_only_the_requested_attributes(conditional_model: Path) -> None:
     free = SyntheticFaceSource(conditional_model, attributes=WANTED, unasked="free")
     assert (free.attribute_rows(5) == parse_attributes(WANTED)).all()
     assert not SyntheticFaceSource(conditional_model, unasked="free").attribute_rows(5).any()
 
 
-def test_kept_attributes_are_those_the_face_has_where_nothing_is_asked(conditional_model: Path) -> None:
+def test_kept_attributes_are_those_of_the_face_without_any_request(conditional_model: Path) -> None:
     kept = SyntheticFaceSource(conditional_model, seed=4, attributes=WANTED, unasked="kept")
     plain = SyntheticFaceSource(conditional_model, seed=4).attribute_rows(50)
     rows = kept.attribute_rows(50)
@@ -86,7 +86,7 @@ def test_kept_attributes_are_those_the_face_has_where_nothing_is_asked(condition
     )
 
 
-def test_the_target_says_what_the_face_was_told(source: SyntheticFaceSource) -> None:
+def test_the_target_holds_the_attributes_given_to_the_face(source: SyntheticFaceSource) -> None:
     rows = source.attribute_rows(200)
     assert (rows[:, GLASSES] == 1).all()
     assert (rows[:, MALE] == -1).all()
@@ -99,9 +99,7 @@ def test_the_target_says_what_the_face_was_told(source: SyntheticFaceSource) -> 
 
 @given(start=st.integers(0, 130), n=st.integers(1, 70))
 @settings(max_examples=15, deadline=None)
-def test_face_k_with_its_row_does_not_depend_on_how_it_was_asked_for(
-    conditional_model: Path, start: int, n: int
-) -> None:
+def test_face_k_with_its_row_does_not_depend_on_the_call(conditional_model: Path, start: int, n: int) -> None:
     source = SyntheticFaceSource(conditional_model, seed=3)
     rows = np.random.default_rng(1).integers(-1, 2, (200, 40))
     whole = source.generate(200, attributes=rows)
@@ -123,11 +121,11 @@ def test_names_rows_and_the_source_s_own_attributes_are_three_ways_to_the_same_f
 def test_rows_of_another_shape_or_with_other_numbers_are_refused(source: SyntheticFaceSource) -> None:
     with pytest.raises(ArgumentError, match=r"attributes of shape \(3, 40\): expected .*\(4, 40\)"):
         source.generate(4, attributes=np.zeros((3, 40), np.int8))
-    with pytest.raises(ArgumentError, match="-1, 0 and 1 only"):
+    with pytest.raises(ArgumentError, match="only the numbers -1, 0 and 1"):
         source.generate(1, attributes=np.full((1, 40), 2))
 
 
-def test_strength_exaggerates_what_was_asked_and_nothing_else(conditional_model: Path) -> None:
+def test_strength_exaggerates_only_the_requested_attributes(conditional_model: Path) -> None:
     neutral, strong = (
         SyntheticFaceSource(conditional_model, seed=3, attributes=WANTED, strength=s).latents(8)[:, 12:]
         for s in (1.0, 2.0)
@@ -174,7 +172,7 @@ def test_bf16_is_the_same_face_but_for_some_levels(source: SyntheticFaceSource, 
     assert (fast.float() - source.generate(64).float()).abs().mean() < 2
 
 
-def test_files_say_what_was_asked_for(source: SyntheticFaceSource, tmp_path: Path) -> None:
+def test_files_record_the_requested_attributes(source: SyntheticFaceSource, tmp_path: Path) -> None:
     source.save(tmp_path / "out", 5)
     with (tmp_path / "out" / "metadata.csv").open() as handle:
         rows = list(csv.DictReader(handle))
@@ -223,11 +221,11 @@ def test_the_default_model_is_the_smallest_that_is_large_enough() -> None:
     assert [default_model(size=size) for size in (8, 32, 33, 64)] == ["dcgan-32", "dcgan-32", "faces-64", "faces-64"]
     assert default_model(attributes={"Male": 1}, size=32) == "faces-64"
     assert SyntheticFaceSource(seed=1).config.name == load_model().config.name == "faces-64"
-    with pytest.raises(ArgumentError, match=r"largest faces a bundled model makes have 64x64 pixels .* 65 were asked"):
+    with pytest.raises(ArgumentError, match=r"largest faces of a bundled model have 64x64 pixels .* 65 were requested"):
         default_model(size=65)
 
 
-def test_where_no_bundled_model_obeys_attributes_faces_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_conditional_bundled_model_faces_are_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     from faceaug.synthesize import weights
 
     monkeypatch.setattr(weights, "BUNDLED", {"dcgan-32": "", "dcgan-32-report": ""})

@@ -28,7 +28,7 @@ def test_every_bundled_model_is_there_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BUNDLED))
-def test_the_card_of_a_bundled_model_says_what_was_measured_of_these_weights(name: str) -> None:
+def test_the_card_of_a_bundled_model_states_the_figures_of_these_weights(name: str) -> None:
     metrics = json.loads((BUNDLED_FOLDER / name / "metrics.json").read_bytes())
     assert (metrics["model"], metrics["sha256"]) == (name, read_config(BUNDLED_FOLDER / name).sha256)
     assert metrics["n"] >= 10_000
@@ -43,7 +43,7 @@ def test_the_card_of_a_bundled_model_says_what_was_measured_of_these_weights(nam
 
 
 @pytest.mark.parametrize("name", sorted(SUMS))
-def test_a_bundled_model_is_what_was_reviewed_and_says_under_which_terms(name: str) -> None:
+def test_a_bundled_model_is_the_reviewed_one_and_states_its_terms(name: str) -> None:
     folder = BUNDLED_FOLDER / name
     assert hashlib.sha256((folder / "config.json").read_bytes()).hexdigest() == SUMS[name]
     config = json.loads((folder / "config.json").read_bytes())
@@ -53,7 +53,7 @@ def test_a_bundled_model_is_what_was_reviewed_and_says_under_which_terms(name: s
     assert "non-commercial" in (folder / "README.md").read_text()
 
 
-def test_what_is_shipped_is_code_a_page_and_models_and_fits_into_the_wheel() -> None:
+def test_the_wheel_holds_code_a_page_and_models_and_is_small_enough() -> None:
     files = shipped()
     kinds = {".py", ".typed", ".md", ".json", ".safetensors", ".css", ".js", ".svg", ".html"}
     assert {path.suffix or path.name for path in files} <= kinds | {"py.typed"}

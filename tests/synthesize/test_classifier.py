@@ -61,7 +61,7 @@ def test_the_network_stays_within_its_size() -> None:
     assert sum(p.numel() for p in build_attribute_network(40, seed=0).parameters()) <= 2_500_000
 
 
-def test_a_classifier_says_what_its_network_says(small: Path) -> None:
+def test_a_classifier_returns_the_logits_of_its_network(small: Path) -> None:
     faces = pictures(70)
     with torch.no_grad():
         expected = network()(as_input(torch.from_numpy(faces))).numpy()
@@ -80,7 +80,7 @@ def test_tensors_and_arrays_are_answered_alike(small: Path) -> None:
     np.testing.assert_array_equal(classifier.logits(torch.from_numpy(faces)), classifier.logits(faces))
 
 
-def test_what_a_face_shows_does_not_depend_on_its_company(small: Path) -> None:
+def test_the_attributes_of_a_face_do_not_depend_on_the_batch(small: Path) -> None:
     classifier, faces = load_classifier(small), pictures(100)
     whole = classifier.logits(faces)
     np.testing.assert_array_equal(classifier.logits(faces[77:78])[0], whole[77])
@@ -96,7 +96,7 @@ def test_faces_of_any_size_are_taken(small: Path, side: int) -> None:
     "faces",
     [np.zeros((2, 3, 8, 8), np.uint8), np.zeros((2, 64, 64, 3), np.uint8), np.zeros((2, 3, 64, 64), np.float32)],
 )
-def test_what_is_no_face_is_refused(small: Path, faces: NDArray[Any]) -> None:
+def test_arrays_that_are_no_faces_are_refused(small: Path, faces: NDArray[Any]) -> None:
     with pytest.raises(ArgumentError, match=r"expected uint8 \(n, 3, H, W\), at least 16"):
         load_classifier(small).logits(faces)
 
@@ -133,11 +133,11 @@ def test_a_config_that_contradicts_itself_is_refused(small: Path, change: dict[s
 
 
 def test_a_generator_is_no_classifier() -> None:
-    with pytest.raises(WeightsError, match="no attribute classifier"):
+    with pytest.raises(WeightsError, match="not an attribute classifier"):
         load_classifier(Path(module.__file__).with_name("models") / "dcgan-32")
 
 
-def test_an_unknown_classifier_is_an_error_that_says_what_there_is() -> None:
+def test_an_unknown_classifier_is_an_error_that_lists_the_valid_names() -> None:
     with pytest.raises(ArgumentError, match="nonsense: neither a bundled model"):
         load_classifier("nonsense")
 
@@ -163,7 +163,7 @@ def test_the_bundled_classifier_is_checked_against_the_code_not_against_its_own_
         load_classifier("attributes-64")
 
 
-def test_the_card_of_the_bundled_classifier_says_what_its_metrics_say() -> None:
+def test_the_card_of_the_bundled_classifier_matches_its_metrics() -> None:
     folder = module.BUNDLED_FOLDER / "attributes-64"
     metrics = json.loads((folder / "metrics.json").read_text())
     card = (folder / "README.md").read_text()

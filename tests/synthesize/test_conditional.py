@@ -45,7 +45,7 @@ def test_attributes_change_the_face_and_dont_care_adds_nothing() -> None:
     assert not torch.allclose(generator(z, asked), plain, atol=1e-4)
 
 
-def test_the_discriminator_s_verdict_depends_on_what_was_asked_and_the_names_do_not() -> None:
+def test_the_discriminator_s_verdict_depends_on_the_attributes_and_its_predictions_do_not() -> None:
     discriminator, _ = build_conditional(4, 8, 5, size=32)
     discriminator.eval()
     face = torch.randn(1, 3, 32, 32)

@@ -98,7 +98,7 @@ def test_onnx_makes_the_same_faces(tmp_path: Path) -> None:
     assert (pixels.int() - source.generate(5).int()).abs().max() <= 1
 
 
-def test_onnx_of_a_model_that_obeys_attributes_has_them_as_its_second_input(
+def test_onnx_of_a_conditional_model_has_attributes_as_its_second_input(
     conditional_model: Path, tmp_path: Path
 ) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -1,4 +1,4 @@
-"""Edits that a classifier looks at; on the bundled model, which has something to edit."""
+"""Guided edits, on the bundled conditional model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faceaug import SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.classifier import load_classifier
-from faceaug.synthesize.editing import sureness
+from faceaug.synthesize.editing import target_logits
 from faceaug.synthesize.source import BLOCK
 
 WEAK = ("High_Cheekbones", "Young", "Bags_Under_Eyes", "Big_Lips")  # what the generator alone seldom changes
@@ -40,7 +40,7 @@ def test_a_guided_edit_shows_more_often_and_keeps_the_other_attributes(source: S
     assert np.mean(moved[True]) < 0.1
 
 
-def test_an_edit_goes_as_far_as_the_classifier_is_sure_of_real_faces(source: SyntheticFaceSource) -> None:
+def test_an_edit_reaches_the_confidence_that_the_classifier_has_for_real_faces(source: SyntheticFaceSource) -> None:
     classifier = load_classifier()
     sure = {}
     for name in ("Smiling", "Oval_Face"):
@@ -51,7 +51,7 @@ def test_an_edit_goes_as_far_as_the_classifier_is_sure_of_real_faces(source: Syn
 
 
 def test_a_classifier_that_guesses_is_content_sooner_and_one_that_knows_has_a_limit() -> None:
-    rising = sureness(torch.tensor([0.5, 0.6, 0.85, 0.91, 0.97, 1.0])).tolist()
+    rising = target_logits(torch.tensor([0.5, 0.6, 0.85, 0.91, 0.97, 1.0])).tolist()
     assert rising == sorted(rising)
     # Two normal distributions that 91 % of both sides tell apart: means 2 x 1.341 standard deviations apart.
     assert rising[3] == pytest.approx(2 * 1.3408**2, abs=0.01)
@@ -84,7 +84,7 @@ def test_an_edit_can_be_edited_further(source: SyntheticFaceSource) -> None:
     assert (both[:, columns] > 0).mean() >= 0.75
 
 
-def test_as_it_happens_asks_nobody(source: SyntheticFaceSource) -> None:
+def test_value_zero_needs_no_classifier(source: SyntheticFaceSource) -> None:
     assert torch.equal(source.edit(0, "Smiling", 0), source.edit(0, "Smiling", 0, guided=False))
 
 

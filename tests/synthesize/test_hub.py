@@ -41,14 +41,14 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
         SyntheticFaceSource.from_pretrained("owner/model")
 
 
-def test_the_hub_is_not_asked_unless_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_only_contacted_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ArgumentError, match="not in the local cache of the Hugging Face hub.*download=True"):
         SyntheticFaceSource.from_pretrained("owner/model")
 
 
-def test_what_the_cache_holds_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = pytest.importorskip("huggingface_hub")
     blobs, asked = tmp_path / "blobs", []
     SyntheticFaceSource("dcgan-32").save_pretrained(blobs)
@@ -74,5 +74,5 @@ def test_a_hub_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.Monke
         raise OSError("no route")
 
     monkeypatch.setattr(hub, "snapshot_download", fail)
-    with pytest.raises(FaceAugError, match="the hub does not give it"):
+    with pytest.raises(FaceAugError, match="the hub refused the download"):
         SyntheticFaceSource.from_pretrained("owner/model", download=True)

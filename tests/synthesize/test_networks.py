@@ -22,12 +22,12 @@ GENERATOR_KEYS = [
 ]  # fmt: skip
 
 
-def test_both_networks_print_as_the_document_prints_them() -> None:
+def test_both_networks_print_as_in_the_project_report() -> None:
     discriminator, generator = build_network(64, 64, 100)
     assert f"{discriminator}\n\n{generator}\n" == GOLDEN.read_text()
 
 
-def test_the_state_dict_has_the_documents_names_in_order() -> None:
+def test_the_state_dict_has_the_names_of_the_project_report_in_order() -> None:
     discriminator, generator = build_network(64, 64, 100)
     assert list(generator.state_dict()) == GENERATOR_KEYS
     assert [k for k in discriminator.state_dict() if k.endswith("weight")] == [
@@ -35,8 +35,8 @@ def test_the_state_dict_has_the_documents_names_in_order() -> None:
     ]  # fmt: skip
 
 
-def test_a_state_dict_of_the_document_loads_unchanged() -> None:
-    """The document's network, written out with plain torch modules, computes the same from the same weights."""
+def test_a_state_dict_of_the_project_report_loads_unchanged() -> None:
+    """The network of the project report (INSAT 2023) in plain torch modules computes the same with the same weights."""
     original = nn.ModuleDict(
         {
             "fc": nn.Linear(100, 4096),
@@ -98,7 +98,7 @@ def test_a_width_below_one_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("contrast", [False, True])
-def test_faded_faces_are_told_from_others_by_a_discriminator_that_sees_contrast(contrast: bool) -> None:
+def test_a_discriminator_with_contrast_distinguishes_faded_faces(contrast: bool) -> None:
     """Batch norm divides the contrast of a batch out: without the option nothing is left of it."""
     discriminator, _ = build_network(16, 4, 4, d_contrast=contrast)
     with torch.no_grad():

@@ -74,7 +74,7 @@ def test_both_ways_to_ask_and_every_part_give_the_same_faces() -> None:
     assert torch.equal(again.generate(130, attributes=rows), faces)
 
 
-def test_faces_of_nobody_in_particular_are_those_of_the_stream() -> None:
+def test_faces_without_a_request_are_those_of_the_stream() -> None:
     rows = np.zeros((70, 40), np.int8)
     rows[::2, ATTRIBUTES.index("Smiling")] = 1
     source = SyntheticFaceSource("dcgan-32", seed=3)
@@ -101,7 +101,7 @@ def test_workers_choose_alike() -> None:
     assert torch.equal(pickle.loads(pickle.dumps(source)).generate(5), source.generate(5))
 
 
-def test_what_choosing_costs_is_counted() -> None:
+def test_the_cost_of_selection_is_counted() -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING | {"Eyeglasses": 1})
     assert source.selection == ()
     source.generate(64)
@@ -110,14 +110,14 @@ def test_what_choosing_costs_is_counted() -> None:
     assert report.looked_at > 64
     assert report.acceptance == 64 / report.looked_at
     assert report.passed == {"Smiling": 64, "Eyeglasses": report.looked_at}
-    assert f"chosen by the classifier: 64 of {report.looked_at:,} faces looked at" in report.line()
+    assert f"selected by the classifier: 64 of {report.looked_at:,} candidates" in report.line()
     assert report.to_json()["asked"] == {"Smiling": 1, "Eyeglasses": 1}
     assert source.attribute_rows(2)[:, ATTRIBUTES.index("Smiling")].tolist() == [1, 1]
 
 
-def test_attributes_that_are_never_seen_are_given_up_with_how_often_each_is_there() -> None:
+def test_the_search_for_missing_attributes_ends_with_the_frequency_of_each() -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING | {"Bald": 1})
-    with pytest.raises(FaceAugError, match=r"only 0 of 4,\d+ of its faces have those asked for.*Bald"):
+    with pytest.raises(FaceAugError, match=r"only 0 of 4,\d+ of its faces have the requested ones.*Bald"):
         source.generate(1)
 
 
@@ -142,14 +142,14 @@ def test_where_seconds_matter_attributes_can_be_refused_instead() -> None:
 def test_a_model_cut_in_another_way_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Brightness, "config", replace(Brightness.config, crop="square"))
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING)
-    with pytest.warns(UserWarning, match="crop center178, the classifier that chooses with square"):
+    with pytest.warns(UserWarning, match="crop center178, the selecting classifier with square"):
         source.generate(1)
 
 
-def test_files_say_what_the_faces_were_chosen_by_and_what_it_cost(tmp_path: Path) -> None:
+def test_files_record_the_classifier_and_the_cost_of_selection(tmp_path: Path) -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3, attributes=SMILING)
     report = source.save(tmp_path / "out", 70)
-    assert "chosen by the classifier: 128 of" in report.summary()
+    assert "selected by the classifier: 128 of" in report.summary()
     assert report.to_json()["selection"][0]["kept"] == 128  # whole blocks are looked for
     with (tmp_path / "out" / "metadata.csv").open() as handle:
         rows = list(csv.DictReader(handle))

@@ -34,7 +34,7 @@ def test_faces_are_uint8_pictures_that_differ(source: SyntheticFaceSource) -> No
 
 @given(start=st.integers(0, 200), n=st.integers(1, 130))
 @settings(max_examples=25, deadline=None)
-def test_face_k_does_not_depend_on_how_it_was_asked_for(start: int, n: int) -> None:
+def test_face_k_does_not_depend_on_the_call(start: int, n: int) -> None:
     source = SyntheticFaceSource("dcgan-32", seed=3)
     assert torch.equal(
         source.generate(n, start=start), SyntheticFaceSource("dcgan-32", seed=3).generate(start + n)[start:]
@@ -87,7 +87,7 @@ def test_generating_leaves_the_global_random_state_alone() -> None:
     assert np.array_equal(before[1], np.random.get_state()[1])
 
 
-def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(
+def test_saved_files_carry_their_provenance_and_read_back_pixel_for_pixel(
     source: SyntheticFaceSource, tmp_path: Path
 ) -> None:
     report = source.save(tmp_path / "out", 70)
@@ -109,7 +109,7 @@ def test_saved_files_say_what_they_are_and_read_back_pixel_for_pixel(
     assert table[1].endswith(digest)
 
 
-def test_an_interrupted_save_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_save_continues_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     source = SyntheticFaceSource("dcgan-32", seed=1)
     source.save(whole, 600)

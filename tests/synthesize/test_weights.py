@@ -37,7 +37,7 @@ def test_every_bundled_model_loads_and_says_its_licence_crop_and_data() -> None:
         assert "24,152" in card
 
 
-def test_a_model_comes_back_as_it_was_saved_to_half_precision(tmp_path: Path) -> None:
+def test_a_saved_model_is_loaded_with_half_precision_accuracy(tmp_path: Path) -> None:
     _, generator = build_network(8, 8, 10)
     written = save_model(tmp_path / "m", generator, ModelConfig(name="m", z_size=10, conv_dim=8, training={}))
     model = load_model(tmp_path / "m")
@@ -65,7 +65,7 @@ def test_a_bundled_model_is_checked_against_the_code_not_against_its_own_config(
     folder = tmp_path / "models" / name
     _, generator = build_network(64, 64, 100, seed=5)
     save_model(folder, generator, ModelConfig(name=name, training={}))  # a whole, well-formed other model
-    with pytest.raises(WeightsError, match="altered, or another model"):
+    with pytest.raises(WeightsError, match="altered or another model"):
         load_model(name)
 
 

@@ -1,4 +1,4 @@
-"""Picture -> picture: augmentations that keep landmarks, boxes, masks and attributes true.
+"""Picture augmentation that moves landmarks, boxes, masks and attributes together with the pixels.
 
 ::
 
@@ -6,7 +6,7 @@
     GaussianBlur MotionBlur                                                 in place
     Compose OneOf                                                           and torchvision.transforms.v2, both ways
 
-Nothing here imports torch before a tensor or a torchvision transform is given.
+Nothing here imports torch before it is given a tensor or a torchvision transform.
 """
 
 from faceaug.augment.blur import GaussianBlur, MotionBlur

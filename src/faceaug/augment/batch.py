@@ -1,4 +1,4 @@
-"""Batches of pictures: taken apart, each picture changed by numbers of its own, and put together again."""
+"""Batches: split into pictures, transform each with its own random numbers, and stack again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faceaug.errors import ArgumentError
 
 
 def batch_size(tree: Any) -> int | None:
-    """How many pictures lie in a batch, or None for a single picture or a sample of one.
+    """Number of pictures in a batch, or None for a single picture or sample.
 
     Args:
-        tree: a batch (n, height, width, channels) as an array or (n, channels, height, width) as a tensor, or a dict,
-            list or tuple with one in it.
+        tree: an array (n, height, width, channels), a tensor (n, channels, height, width), or a dict, list or tuple
+            that contains one.
     """
     if not isinstance(tree, (dict, list, tuple)):
         return len(tree) if getattr(tree, "ndim", 0) == 4 else None
@@ -31,19 +31,20 @@ def batch_size(tree: Any) -> int | None:
 
 
 def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[..., Any]) -> Any:
-    """Change every picture of a batch with what is known about it.
+    """Transform every picture of a batch together with its targets.
 
     Args:
         tree: see ``batch_size``.
-        count: of its pictures.
+        count: number of pictures.
         named: targets by name, each (n, ...).
-        change: takes the number of a picture, what ``tree`` is for it and its targets by name; returns both changed.
+        change: called with the position of a picture, its part of ``tree`` and its targets by name; returns both
+            changed.
 
     Returns:
-        What ``change`` returns for one picture, stacked.
+        The results of ``change``, stacked.
 
     Raises:
-        ArgumentError: a target has another length, or the results differ in size.
+        ArgumentError: a target has another length than the batch, or the results differ in size.
     """
     for name, value in named.items():
         _check_length(name, value, count)
@@ -55,7 +56,7 @@ def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[
             return _stacked(made, "pictures")
         return {name: _stacked([one[name] for one in made], name) for name in made[0]}
     if named:
-        raise ArgumentError(f"{', '.join(named)}: give targets beside one batch, or inside the sample, not both")
+        raise ArgumentError(f"{', '.join(named)}: give targets as arguments or inside the sample, not both")
     leaves = list(leaves_of(tree))
     kinds = kinds_of(leaves)
     for kind, (name, value) in zip(kinds, leaves, strict=True):
@@ -73,7 +74,7 @@ def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[
 
 
 def _sample(tree: Any, leaves: list[tuple[str, Any]], kinds: list[str], k: int) -> Any:
-    """What a batch says about its picture ``k``."""
+    """Picture ``k`` of a batch, with its targets."""
     pairs = zip(kinds, leaves, strict=True)
     return rebuilt(tree, iter([SAME if kind == "other" else _one(value, k) for kind, (_, value) in pairs]))
 
@@ -81,14 +82,14 @@ def _sample(tree: Any, leaves: list[tuple[str, Any]], kinds: list[str], k: int) 
 def _check_length(name: str, value: Any, count: int) -> None:
     found = len(value) if hasattr(value, "__len__") else None
     if is_tv(value, "BoundingBoxes"):
-        raise ArgumentError("tv_tensors.BoundingBoxes beside a batch: torchvision has none for several pictures")
+        raise ArgumentError("tv_tensors.BoundingBoxes with a batch: torchvision's boxes belong to one picture")
     if found != count:
-        raise ArgumentError(f"{name} of {found} beside a batch of {count} pictures: expected one for each")
+        raise ArgumentError(f"{name}: {found} for a batch of {count} pictures; expected one per picture")
 
 
 def _one(batch: Any, k: int) -> Any:
     one = batch[k]
-    if is_tensor(batch) and type(one) is not type(batch):  # a tv_tensor loses its class by indexing
+    if is_tensor(batch) and type(one) is not type(batch):  # indexing a tv_tensor returns a plain tensor
         from torchvision import tv_tensors
 
         return tv_tensors.wrap(one, like=batch)
@@ -101,7 +102,7 @@ def _stacked(parts: list[Any], name: str) -> Any:
     if len(shapes) > 1:
         sizes = ", ".join(map(str, sorted(shapes)))
         raise ArgumentError(
-            f"{name} of a batch come out in different sizes, {sizes}: end with v2.Resize, or give one at a time"
+            f"{name} of a batch come out in different sizes, {sizes}: end with v2.Resize, or transform one at a time"
         )
     if is_tensor(first):
         import torch

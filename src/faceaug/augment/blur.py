@@ -1,4 +1,4 @@
-"""The blurs: out of focus (Gaussian) and in motion (a line). Nothing moves, so targets stay where they are."""
+"""Blurs: out of focus (Gaussian) and in motion (along a line). Nothing moves, so targets keep their places."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from faceaug.augment.transform import Params, Transform
 from faceaug.data.image import load_cv2
 from faceaug.draws import Dice
 
-_SNAP = 0.2  # px beside a pixel's centre that a line may pass and still count as in it: a weight less to add
-_DIRECT = 121  # weights up to which OpenCV filters directly
+_SNAP = 0.2  # px; a line this close to a pixel's centre gets one weight instead of two
+_DIRECT = 121  # kernel weights up to which OpenCV filters directly
 _BLOCK = 11
-_LARGEST = 256.0  # px; wider than any face picture the kernel would only cost time
+_LARGEST = 256.0  # px; on face pictures a wider kernel only costs time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Blur(Transform):
     """A transform that softens pixels.
 
     Attributes:
-        blurry_from: sets CelebA's attribute ``Blurry`` to +1 when the blur is at least this wide: its standard
-            deviation as a share of the shorter side. 0.0125 is 2.2 pixels in a photo 178 wide. None never sets it.
+        blurry_from: set CelebA's attribute ``Blurry`` to +1 from this width on: the blur's standard deviation as a
+            share of the shorter side. 0.0125 is 2.2 pixels in a picture 178 pixels wide. None never sets it.
     """
 
     blurry_from: float | None = 0.0125
@@ -42,14 +42,14 @@ class Blur(Transform):
 
     @abstractmethod
     def blur(self, image: Picture, params: Params) -> Picture:
-        """The blur that was drawn, of one picture."""
+        """Blur one picture with the drawn parameters."""
 
     @abstractmethod
     def width(self, params: Params) -> float:
-        """The standard deviation of what was drawn, pixels, along its longest direction."""
+        """Standard deviation of the drawn blur along its longest direction, pixels."""
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Blur the pictures, and say so in the attributes."""
+        """Blur the pictures and set ``Blurry`` where the blur is wide enough."""
         sample.filter(lambda image: self.blur(image, params))
         width = self.width(params)
         if self.blurry_from is not None and width > 0 and width >= self.blurry_from * min(sample.size):
@@ -58,10 +58,17 @@ class Blur(Transform):
 
 @dataclass(frozen=True)
 class GaussianBlur(Blur):
-    """Convolve with a Gaussian: weight(d) ~ exp(-d**2 / (2 sigma**2)) out to 3 sigma; outside, the picture mirrored.
+    """Convolve with a Gaussian, weight(d) ~ exp(-d**2 / (2 sigma**2)) out to 3 sigma, on a mirrored border.
 
     Attributes:
-        sigma: pixels, up to 256; a number a draws from (0, a). 0 changes nothing.
+        sigma: pixels, up to 256; a number a means the range (0, a). 0 changes nothing.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import GaussianBlur
+        >>> face = np.zeros((64, 64, 3), np.uint8)
+        >>> GaussianBlur(1.5)(face, key=0).shape
+        (64, 64, 3)
     """
 
     sigma: Amount = 1.5
@@ -74,7 +81,7 @@ class GaussianBlur(Blur):
         return {"sigma": uniform(dice, self.sigma)}
 
     def width(self, params: Params) -> float:
-        """Sigma itself."""
+        """Sigma."""
         return float(params["sigma"])
 
     def blur(self, image: Picture, params: Params) -> Picture:
@@ -83,7 +90,7 @@ class GaussianBlur(Blur):
         if sigma <= 0:
             return image
         cv2 = load_cv2()
-        # In float, as cv2.GaussianBlur takes half as long again over bytes.
+        # A float kernel: cv2.GaussianBlur takes half as long again on bytes.
         kernel = gauss_kernel(sigma)
         blurred: Picture = cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
         return blurred if blurred.ndim == image.ndim else blurred[..., None]
@@ -94,9 +101,17 @@ class MotionBlur(Blur):
     """Average along a line, as if the camera moved evenly while the shutter was open.
 
     Attributes:
-        length: the way it moved, pixels, up to 256, fractions allowed; a number a draws from (0, a). 0 changes nothing.
-        angle: direction of the line, degrees, 0 is horizontal, positive counter-clockwise; a number a draws from
-            (-a, a); 90 is every direction.
+        length: length of the movement, pixels, up to 256, fractions allowed; a number a means the range (0, a). 0
+            changes nothing.
+        angle: direction of the line, degrees, 0 is horizontal, positive counter-clockwise; a number a means the range
+            (-a, a); 90 covers every direction.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import MotionBlur
+        >>> face = np.zeros((64, 64, 3), np.uint8)
+        >>> MotionBlur(9, angle=20)(face, key=0).shape
+        (64, 64, 3)
     """
 
     length: Amount = 9.0
@@ -111,18 +126,18 @@ class MotionBlur(Blur):
         return {"length": uniform(dice, self.length), "angle": uniform(dice, self.angle)}
 
     def width(self, params: Params) -> float:
-        """A line of length L has a standard deviation of L / sqrt(12)."""
+        """Standard deviation of a line of length L: L / sqrt(12)."""
         return float(params["length"]) / math.sqrt(12)
 
     def blur(self, image: Picture, params: Params) -> Picture:
-        """Convolve with the line; outside, the picture mirrored."""
+        """Convolve with the line, on a mirrored border."""
         if params["length"] <= 0:
             return image
         return convolved(image, line_kernel(params["length"], params["angle"]))
 
 
 def gauss_kernel(sigma: float) -> NDArray[np.float32]:
-    """Weights exp(-d**2 / (2 sigma**2)) at whole distances: float32 (side,), side odd, sum 1."""
+    """Gaussian weights exp(-d**2 / (2 sigma**2)) at integer distances: float32 (side,), side odd, sum 1."""
     reach = max(1, math.ceil(3 * sigma - 0.5))
     scale = -0.5 / max(sigma, 1e-3) ** 2
     half = [math.exp(d * d * scale) for d in range(reach + 1)]
@@ -131,10 +146,10 @@ def gauss_kernel(sigma: float) -> NDArray[np.float32]:
 
 
 def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """An anti-aliased line through the centre of a kernel.
+    """Kernel of an anti-aliased line through its centre.
 
-    Along its main direction each column (or row) has the share of the line that lies in it; across, the share is
-    split between the two nearest pixels in proportion. The kernel is symmetric about its centre, so nothing shifts.
+    Along the main direction each column (or row) holds the share of the line that crosses it; across, that share is
+    split linearly between the two nearest pixels. The kernel is symmetric about its centre, so nothing shifts.
 
     Args:
         length: pixels, >= 0.
@@ -147,7 +162,8 @@ def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
     steep = abs(y) > abs(x)
     along, across = (abs(y), x * math.copysign(1, y)) if steep else (abs(x), y * math.copysign(1, x))
     half = max(length * along / 2, 1e-6)
-    slope, reach = across / along, math.ceil(half - 0.5)
+    slope = across / along
+    reach = math.ceil(half - 0.5)
     side = math.ceil(abs(slope) * half - 1e-3)
     kernel = np.zeros((2 * reach + 1, 2 * side + 1))
     for step in range(-reach, reach + 1):
@@ -165,7 +181,7 @@ def line_kernel(length: float, angle: float) -> NDArray[np.float32]:
 
 
 def convolved(image: Picture, kernel: NDArray[np.float32]) -> Picture:
-    """The picture filtered with a kernel of mostly zeros; outside, it is mirrored.
+    """Filter a picture with a mostly empty kernel, on a mirrored border.
 
     Args:
         image: uint8 or float32, (height, width) or (height, width, channels).
@@ -178,7 +194,7 @@ def convolved(image: Picture, kernel: NDArray[np.float32]) -> Picture:
     if kernel.size <= _DIRECT:
         out: Picture = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
         return out if out.ndim == image.ndim else out[..., None]
-    # A larger kernel OpenCV takes by Fourier transform, ten times as slow as the few weights of a line: in pieces.
+    # OpenCV filters larger kernels by Fourier transform, ten times as slow as the few weights of a line: use pieces.
     rows, columns = kernel.shape
     down, across = rows // 2, columns // 2
     framed = cv2.copyMakeBorder(image, down, down, across, across, cv2.BORDER_REFLECT_101)
@@ -192,7 +208,7 @@ def convolved(image: Picture, kernel: NDArray[np.float32]) -> Picture:
 
 
 def _pieces(kernel: NDArray[np.float32]) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """The kernel cut into small blocks that hold all its weights: (top, left, block)."""
+    """Cut a kernel into small blocks that cover all its non-zero weights: (top, left, block)."""
     for top in range(0, kernel.shape[0], _BLOCK):
         for left in range(0, kernel.shape[1], _BLOCK):
             block = kernel[top : top + _BLOCK, left : left + _BLOCK]

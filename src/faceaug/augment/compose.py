@@ -1,4 +1,4 @@
-"""Combinations: one after another, and one of several."""
+"""Combining transforms: one after another (``Compose``), one of several (``OneOf``), and recipes."""
 
 from __future__ import annotations
 
@@ -26,21 +26,30 @@ from faceaug.storage.schema import parse_json
 
 @dataclass(frozen=True)
 class Compose(Transform):
-    """Transforms one after another.
+    """Applies transforms one after another.
 
-    Neighbouring geometric transforms with the same border, fill and interpolation are resampled once, as one map;
-    flips fit any neighbour. A blur, a torchvision transform or another border ends such a run. Each transform has a
-    random stream of its own, named by its class and its number among those of that class, so that adding one never
+    Consecutive geometric transforms with the same border, fill and interpolation become one map and are resampled once;
+    flips merge with any of them. A blur, a torchvision transform or another border ends such a run. Each transform has
+    its own random stream, named by its class and its position among the transforms of that class, so adding one never
     changes what another draws.
 
     Attributes:
-        transforms: faceaug transforms, and transforms of ``torchvision.transforms.v2``; the latter draw from torch's
-            global generator, which is set from the key for them and put back after.
-        seed: goes with integer keys: key 7 is (seed, 0, 7).
-        swap: pairs of landmarks that change places under a mirror, for other counts than 5 and 68; () where none has
-            a side. None: what the flips in it say.
-        label_swap: labels that change places in masks under a mirror, see ``HorizontalFlip``. None: what the flips in
-            it say.
+        transforms: faceaug transforms and transforms of ``torchvision.transforms.v2``; the latter draw from torch's
+            global generator, which is seeded from the key and restored afterwards.
+        seed: completes integer keys: key 7 means (seed, 0, 7).
+        swap: pairs of landmarks to exchange under a mirror, for other numbers than 5 and 68; () where no landmark has a
+            side. None uses the ``swap`` of the flips in it.
+        label_swap: mask labels to exchange under a mirror, see ``HorizontalFlip``. None uses that of the flips in it.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Compose, HorizontalFlip, Rotate
+        >>> augment = Compose([HorizontalFlip(), Rotate(12)], seed=1)
+        >>> face = np.zeros((64, 48, 3), np.uint8)
+        >>> augment(face, key=0).shape
+        (64, 48, 3)
+        >>> [step["name"] for step in augment.params(0, (64, 48))]
+        ['Rotate']
     """
 
     transforms: Sequence[Any] = ()
@@ -48,7 +57,7 @@ class Compose(Transform):
     swap: Swap | None = field(default=None, kw_only=True)
     label_swap: LabelSwap | str | None = field(default=None, kw_only=True)
     _sides: ClassVar[Sides]
-    _slots: ClassVar[tuple[tuple[bytes, Transform], ...]]  # the transforms with their streams; set on each instance
+    _slots: ClassVar[tuple[tuple[bytes, Transform], ...]]  # stream names and transforms; set on each instance
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,30 +75,32 @@ class Compose(Transform):
 
     @property
     def sides(self) -> Sides:
-        """Its own ``swap`` and ``label_swap``, else the first ones in it."""
+        """``swap`` and ``label_swap``, its own or else the first found in its transforms."""
         return self._sides
 
     def _words(self, key: Key) -> Words:
         return checked_key(key, seed=self.seed)
 
     def _plan(self, words: Words, size: Size) -> list[Params]:
-        if self.p < 1 and Dice(words, b"augment/Compose/p").random() >= self.p:
-            return []
-        plan = []
+        return self._numbered(words, size) if self._acts(words) else []
+
+    def _act(self, sample: Sample, words: Words) -> None:
+        if self._acts(words):
+            for _, transform, drawn in self._drawn(words, sample.size):
+                transform.apply(sample, drawn)
+
+    def _acts(self, words: Words) -> bool:
+        return self.p >= 1 or Dice(words, b"augment/Compose/p").random() < self.p
+
+    def _drawn(self, words: Words, size: Size) -> Iterator[tuple[int, Transform, Params]]:
+        """Draw for each transform; yield the position, the transform and its parameters for those that act."""
         for number, (slot, transform) in enumerate(self._slots):
             drawn = transform.draw(Dice(words, slot), size)
             if drawn is not None:
-                plan.append({"step": number, **drawn})
-        return plan
+                yield number, transform, drawn
 
-    def _act(self, sample: Sample, words: Words) -> None:
-        if self.p < 1 and Dice(words, b"augment/Compose/p").random() >= self.p:
-            return
-        size = sample.size
-        for slot, transform in self._slots:
-            drawn = transform.draw(Dice(words, slot), size)
-            if drawn is not None:
-                transform.apply(sample, drawn)
+    def _numbered(self, words: Words, size: Size) -> list[Params]:
+        return [{"step": number, **drawn} for number, _, drawn in self._drawn(words, size)]
 
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for drawn in params:
@@ -102,21 +113,15 @@ class Compose(Transform):
             self.transforms[step].apply(sample, drawn)
 
     def _draw(self, dice: Dice, size: Size) -> Params:
-        inner = Words(dice.integer(MAX_SEED))
-        plan = []
-        for number, (slot, transform) in enumerate(self._slots):
-            drawn = transform.draw(Dice(inner, slot), size)
-            if drawn is not None:
-                plan.append({"step": number, **drawn})
-        return {"steps": plan}
+        return {"steps": self._numbered(Words(dice.integer(MAX_SEED)), size)}
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Apply what was drawn for a Compose inside another."""
+        """Apply the steps that were drawn."""
         self._perform(sample, params["steps"])
 
     @classmethod
     def from_json(cls, text: str) -> Compose:
-        """The Compose that ``to_json`` described.
+        """Read the Compose that ``to_json`` wrote.
 
         Raises:
             ArgumentError: not JSON, or an unknown name or option; the message lists the valid ones.
@@ -130,12 +135,19 @@ class Compose(Transform):
 
 @dataclass(frozen=True)
 class OneOf(Transform):
-    """Exactly one of several transforms, when it acts.
+    """Applies exactly one of several transforms.
 
     Attributes:
-        transforms: what to choose from; as in ``Compose``. The chosen one still acts by its own ``p``.
-        p: how often it acts, 0..1.
-        weights: how likely each is, relative to the others; None for equally.
+        transforms: to choose from, as in ``Compose``. The chosen one still acts with its own probability ``p``.
+        p: probability of acting, 0..1.
+        weights: relative probability of each transform; None makes them equal.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Elastic, GaussianBlur, OneOf
+        >>> face = np.zeros((64, 64, 3), np.uint8)
+        >>> OneOf([Elastic(2), GaussianBlur(1.5)], p=0.3)(face, key=0).shape
+        (64, 64, 3)
     """
 
     transforms: Sequence[Any] = ()
@@ -152,18 +164,19 @@ class OneOf(Transform):
 
     @property
     def sides(self) -> Sides:
-        """The first ``swap`` and ``label_swap`` in it."""
+        """The first ``swap`` and the first ``label_swap`` of its transforms."""
         return first_sides(self.transforms)
 
     def _draw(self, dice: Dice, size: Size) -> Params:
         weights = self.weights or [1.0] * len(self.transforms)
         edges = list(accumulate(weights))
         choice = bisect.bisect_right(edges, dice.random() * edges[-1])
-        choice = min(choice, max(k for k, weight in enumerate(weights) if weight > 0))  # rounding at the last edge
+        # Rounding may pass the last edge.
+        choice = min(choice, max(k for k, weight in enumerate(weights) if weight > 0))
         return {"choice": choice, "of": self.transforms[choice].draw(dice, size)}
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Apply the chosen one."""
+        """Apply the chosen transform."""
         choice, drawn = params["choice"], params["of"]
         if drawn is None:
             return
@@ -175,7 +188,7 @@ class OneOf(Transform):
 
 
 def _slots(transforms: Sequence[Transform]) -> Iterator[tuple[bytes, Transform]]:
-    """Each transform with the name of its random stream: its class, and its number among those of its class."""
+    """Pair each transform with its stream name: its class and its position among the transforms of that class."""
     seen: Counter[str] = Counter()
     for transform in transforms:
         yield slot_name(transform, seen[transform.name]), transform
@@ -195,7 +208,9 @@ def _adopted(transform: Any, owner: str) -> Transform:
         return TorchvisionStep(transform)
     named = transform.__name__ if isinstance(transform, type) else type(transform).__name__
     advice = (
-        f"write {named}(...) with brackets" if isinstance(transform, type) else "torchvision's are from transforms.v2"
+        f"write {named}(...) with parentheses"
+        if isinstance(transform, type)
+        else "torchvision's must come from transforms.v2"
     )
     raise ArgumentError(f"{owner} with a {named}: expected faceaug or torchvision.transforms.v2 transforms; {advice}")
 
@@ -218,7 +233,7 @@ _NESTED = ("Compose", "OneOf")
 
 
 def build(recipe: Any) -> Compose:
-    """The Compose that a recipe describes: a mapping with ``transform``, a list of mappings, or ``preset``, or both.
+    """Build the Compose of a recipe: a mapping with ``transform``, ``preset`` or both, or a list of mappings.
 
     Raises:
         ArgumentError: an unknown name or option; the message lists the valid ones.
@@ -229,7 +244,7 @@ def build(recipe: Any) -> Compose:
         recipe = {**others, "transform": [first, *_listed(others.get("transform", []))]}
     if not isinstance(recipe, dict) or not recipe.keys() & {"transform", "name"}:
         raise ArgumentError(
-            'a recipe lists transforms: in TOML a [[transform]] with name = "Rotate" for each; or preset = "light"'
+            'a recipe lists transforms: in TOML, one [[transform]] with name = "Rotate" each; or preset = "light"'
         )
     made = _build({"name": "Compose", **recipe}, "recipe")
     return made if isinstance(made, Compose) else Compose([made])
@@ -241,16 +256,16 @@ def _build(entry: Any, where: str) -> Transform:
     name = entry["name"]
     known = transforms()
     if "torchvision" in entry:
-        raise ArgumentError(f"{where}: {name} is torchvision's; a recipe file holds transforms of faceaug and your own")
+        raise ArgumentError(f"{where}: {name} is a torchvision transform; a recipe may hold faceaug's and your own")
     if "text" in entry:
         raise ArgumentError(
-            f"{where}: {name} was written for the log only, because its options are not the fields of a dataclass; "
-            "make it one, without an __init__ of its own"
+            f"{where}: {name} is in the log only, because its options are not dataclass fields; "
+            "make the class a dataclass without an __init__ of its own"
         )
     if name not in known:
         raise ArgumentError(
-            f"{where}: unknown transform {name!r}{_meant(name, known)}; known: {', '.join(known)}. One of your own is "
-            "known once the module that defines it is imported"
+            f"{where}: unknown transform {name!r}{_meant(name, known)}; known: {', '.join(known)}. Your own "
+            "transforms are known once the module that defines them is imported"
         )
     valid = [option.name for option in fields(known[name]) if option.name != "transforms"]
     valid += ["transform"] if name in _NESTED else []
@@ -267,7 +282,7 @@ def _build(entry: Any, where: str) -> Transform:
 
 def _listed(value: Any, where: str = "recipe") -> list[Any]:
     if not isinstance(value, list):
-        raise ArgumentError(f"{where}: transform: expected a list; in TOML write it in double brackets")
+        raise ArgumentError(f"{where}: transform: expected a list; in TOML, write [[transform]]")
     return value
 
 

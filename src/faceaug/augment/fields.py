@@ -1,4 +1,4 @@
-"""The two warps that no matrix can describe: a swirl, and a smooth random field."""
+"""The two warps that are no matrix: a swirl and a smooth random field."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from faceaug.draws import Dice, Words
 
 Reals: TypeAlias = NDArray[np.floating[Any]]
 
-# A displacement that changes by less than 1 from any pixel to the next cannot take two places to one (Banach), nor
-# can its bilinear interpolants, whose slopes are means of its slopes; the rest is margin for rounding.
+# A displacement whose slope stays below 1 is injective (Banach), and so are its bilinear interpolants, whose slopes are
+# averages of its own; the rest is margin for rounding.
 _STEEPEST = 0.9
 _CONVERGED = 1e-10  # px
-# Seen to fold between pixels: 180 degrees up to a radius of 20 px, 150 up to 12.5, 120 up to 7, 90 up to 3.
+# Folds between pixels were observed at 180 degrees up to a radius of 20 px, 150 up to 12.5, 120 up to 7, 90 up to 3.
 _PIXELS_PER_RADIAN = 7.0
-_STEPS = 32  # per cell, between which the spline is taken straight: within thousandths of a pixel
-_DENSE = 96  # nodes in the frame of the lattice that scattered places are looked up in: within hundredths of a pixel
+_STEPS = 32  # per cell; linear between them, the spline is off by thousandths of a pixel
+_DENSE = 96  # lattice nodes in the frame for scattered points; off by hundredths of a pixel
 _PROBES = 4  # per cell, to find the largest displacement and slope
 
 
 class Swirl:
-    """A turn about the centre that fades out: angle(r) = angle * (1 - (r / radius)**2)**2, 0 beyond the radius.
+    """Rotation about the centre that fades out: angle(r) = angle * (1 - (r / radius)**2)**2, 0 beyond the radius.
 
-    The profile and its slope are zero at the radius, so no ring shows. Every circle keeps its radius: the map cannot
-    fold, and its inverse is the swirl the other way.
+    The profile and its slope vanish at the radius, so no ring shows. Every circle keeps its radius: the map cannot
+    fold, and its inverse is the opposite swirl.
 
     Args:
-        angle: at the centre, radians; positive turns counter-clockwise as seen.
+        angle: at the centre, radians; positive is counter-clockwise as seen.
         radius: pixels, > 0.
         centre: x and y.
     """
@@ -46,18 +46,18 @@ class Swirl:
 
     @staticmethod
     def steepest(radius: float) -> float:
-        """The largest angle, radians, at which the bilinear function between pixels of such a swirl does not fold."""
+        """Largest angle, radians, at which bilinear interpolation of the swirl between pixels does not fold."""
         return min(math.pi, radius / _PIXELS_PER_RADIAN)
 
     @property
     def bend(self) -> float:
-        """From the second derivative of r exp(i angle(r)), largest between the middle and the rim."""
+        """Bound from the second derivative of r exp(i angle(r)), which is largest between centre and rim."""
         angle = abs(self.angle)
         return (4 * angle + 1.5 * angle * angle) / self.radius
 
     @property
     def stretch(self) -> float:
-        """The shear between neighbouring circles is at most the angle."""
+        """Bound from the shear between neighbouring circles, at most the angle."""
         angle = abs(self.angle)
         return (angle + math.sqrt(angle * angle + 4)) / 2
 
@@ -81,15 +81,15 @@ class Swirl:
 class RandomField:
     """A smooth random displacement: uniform cubic B-splines over a grid of drawn vectors.
 
-    Lee, Wolberg & Shin 1997, "Scattered data interpolation with multilevel B-splines". The field is scaled so that the
-    farthest moved place in the frame moves ``pixels``; less where the map could fold otherwise. One cell outside the
-    frame the field ends, and goes on as at that end.
+    Lee, Wolberg & Shin 1997, "Scattered data interpolation with multilevel B-splines". The field is scaled so that its
+    largest displacement in the frame is ``pixels``, or less where the map could fold. The field ends one cell outside
+    the frame and is constant beyond.
 
     Args:
         size: (height, width) of the picture.
         pixels: the largest displacement wanted, >= 0.
-        cells: of the grid, per axis.
-        key: the field's own random key, 0..2**53-1.
+        cells: grid cells per axis.
+        key: random key of the field, 0..2**53-1.
     """
 
     mirrors = False
@@ -100,21 +100,21 @@ class RandomField:
         self._vectors, across, down = _unit_field(cells, key)
         self._slopes = across * cells / size[1], down * cells / size[0]
         self.limit = min(pixels, _STEEPEST / math.hypot(*self._slopes))
-        """The displacement actually reached, pixels."""
+        """The largest displacement actually used, pixels."""
 
     @property
     def bend(self) -> float:
-        """The slope turns about twice as fast per cell as it is steep."""
+        """Estimate: per cell the slope changes by about twice its size."""
         return 2.5 * max(self._slopes) * self.limit * self.cells / min(self.size)
 
     @property
     def detail(self) -> float:
-        """A cell."""
+        """The size of a cell."""
         return min(self.size) / self.cells
 
     def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where the output positions come from: displaced by the field."""
-        if x.ndim == 2 and x.shape[0] == 1 and y.shape[1] == 1:  # a grid: each axis by itself
+        """Displace output positions by the field."""
+        if x.ndim == 2 and x.shape[0] == 1 and y.shape[1] == 1:  # a grid: the axes separate
             vectors = self._vectors.astype(x.dtype) * x.dtype.type(self.limit)
             shift = self._weights(y[:, 0], 0) @ vectors @ self._weights(x[0], 1).T
             return x + shift[0], y + shift[1]
@@ -126,9 +126,9 @@ class RandomField:
         return x + moved.real, y + moved.imag
 
     def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where the source positions go: the one place whose displacement leads back here."""
+        """Solve for the position whose displacement leads back to the source position."""
         at_x, at_y, step = x, y, 1e-4
-        for _ in range(8):  # Newton, the slopes by differences
+        for _ in range(8):  # Newton's method with slopes by finite differences
             near_x, near_y = np.stack([at_x, at_x + step, at_x]), np.stack([at_y, at_y, at_y + step])
             u, v = self.backward(near_x, near_y)
             miss_x, miss_y = u[0] - x, v[0] - y
@@ -138,14 +138,14 @@ class RandomField:
             determinant = a * d - b * c
             at_x, at_y = at_x - (d * miss_x - b * miss_y) / determinant, at_y - (a * miss_y - c * miss_x) / determinant
         at_x, at_y = x, y
-        for _ in range(200):  # where Newton cycles, the contraction still arrives: 0.9**200 < 1e-9
+        for _ in range(200):  # where Newton cycles, fixed-point iteration still converges: 0.9**200 < 1e-9
             u, v = self.backward(at_x, at_y)
             at_x, at_y = x - (u - at_x), y - (v - at_y)
         return at_x, at_y
 
     @cached_property
     def _lattice(self) -> Lattice:
-        """The displacement from one cell before the frame to one behind, dense enough to be taken bilinear."""
+        """The displacement as a lattice from one cell before the frame to one behind, dense enough for bilinear use."""
         (height, width), steps = self.size, max(4, _DENSE // self.cells)
         table = _table(self.cells, steps)[:-1]
         x, y = table @ (self._vectors.astype(np.float32) * np.float32(self.limit)) @ table.T
@@ -155,7 +155,7 @@ class RandomField:
         return Lattice(nodes, origin, (width / (self.cells * steps), height / (self.cells * steps)))
 
     def _weights(self, places: Reals, axis: int) -> Reals:
-        """The share of each drawn vector at places along one side: (n, cells + 5)."""
+        """B-spline weights of the drawn vectors at positions along one side: (n, cells + 5)."""
         table, scale = _table(self.cells, _STEPS), _STEPS * self.cells / self.size[axis]
         at = np.minimum(np.maximum(places * scale + (0.5 * scale + _STEPS), 0), (self.cells + 2) * _STEPS)
         step = at.astype(np.intp)
@@ -167,11 +167,11 @@ class RandomField:
 
 @lru_cache(maxsize=16)
 def _unit_field(cells: int, key: int) -> tuple[Reals, float, float]:
-    """The drawn field, scaled so that its largest displacement in the frame is 1.
+    """Draw the field and scale it to a largest displacement of 1 within the frame.
 
     Returns:
-        The control vectors (2, cells + 5, cells + 5), x and y by row and column, and the field's largest change
-        across and down, per cell.
+        The control vectors (2, cells + 5, cells + 5), x and y by row and column, and the field's largest slope across
+        and down, per cell.
     """
     side, probe = cells + 5, _table(cells, _PROBES)[:-1]
     vectors = Dice(Words(key), b"augment/field").array(2 * side * side).reshape(2, side, side) * 2 - 1
@@ -182,13 +182,13 @@ def _unit_field(cells: int, key: int) -> tuple[Reals, float, float]:
 
 
 def _largest(vectors: Reals) -> float:
-    """The largest length among vectors (2, ...)."""
+    """Largest length of vectors (2, ...)."""
     return math.sqrt(float((vectors[0] ** 2 + vectors[1] ** 2).max()))
 
 
 @lru_cache(maxsize=64)
 def _table(cells: int, steps: int) -> NDArray[np.float32]:
-    """Uniform cubic B-splines from -1 to cells + 1, some steps per cell, the last twice: float32 (nodes, cells + 5)."""
+    """Tabulate uniform cubic B-splines from -1 to cells + 1, last row repeated: float32 (nodes, cells + 5)."""
     places = np.arange((cells + 2) * steps + 1) / steps  # 0 is one cell before the frame
     cell = np.minimum(places.astype(np.int64), cells + 1)
     t = (places - cell)[:, None]

@@ -1,4 +1,4 @@
-"""Label maps with sides: under a mirror a left eye is a right eye, in the picture and in its name."""
+"""Label maps with left and right: a mirror turns the left eye into the right eye, so the labels are exchanged too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED: dict[str, LabelSwap] = {"celebamask-hq": CELEBAMASK_HQ, "face-parsing": F
 
 
 def checked_label_swap(value: Any) -> LabelSwap | None:
-    """Pairs of labels as tuples, from a name or from pairs; ArgumentError for anything else."""
+    """Normalise a name or pairs of labels to pairs as tuples; ArgumentError for anything else."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -37,11 +37,11 @@ def checked_label_swap(value: Any) -> LabelSwap | None:
 
 
 def swapped_labels(mask: NDArray[Any], pairs: LabelSwap) -> NDArray[Any]:
-    """The mask with the labels of each pair exchanged, same dtype.
+    """Exchange the labels of each pair in a mask; the dtype stays.
 
     Args:
-        mask: label map of any shape; whole numbers.
-        pairs: labels that change places.
+        mask: label map of any shape; integers.
+        pairs: labels to exchange.
     """
     if mask.dtype == np.uint8:
         table = np.arange(256, dtype=np.uint8)

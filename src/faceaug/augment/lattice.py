@@ -1,6 +1,6 @@
-"""A map known at the nodes of a regular lattice and bilinear between them: what pixels and points share.
+"""Maps sampled on a regular lattice and bilinear in between: the form that pixels and points share.
 
-Positions are x, y in pixel indices; (x, y) pairs travel as complex numbers x + iy, which halves the work.
+Positions are x, y in pixel indices; pairs (x, y) are stored as complex numbers x + iy, which halves the work.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Reals: TypeAlias = NDArray[np.floating[Any]]
 Evaluate: TypeAlias = Callable[[Reals, Reals], tuple[Reals, Reals]]
 
 _CONVERGED = 1e-8  # px
-_BLAS_ALONE = 2**18  # multiplications up to which OpenBLAS works in one thread
-_GUESSES = 12  # nodes per axis that are tried as the start of a search
+_BLAS_ALONE = 2**18  # multiplications up to which OpenBLAS uses one thread
+_GUESSES = 12  # nodes per axis tried as starting points of a search
 
 
 class Lattice:
-    """A map of the plane, bilinear in each cell; outside it goes on by the shape of the outermost cell.
+    """A map of the plane, bilinear in each cell and extrapolated from the outermost cells.
 
     Args:
-        nodes: complex (rows, columns), where each node is taken.
+        nodes: complex (rows, columns), image of each node.
         origin: x and y of the first node.
-        spacing: between nodes, x and y, pixels.
+        spacing: distance between nodes, x and y, pixels.
     """
 
     def __init__(self, nodes: Complexes, origin: tuple[float, float], spacing: tuple[float, float]) -> None:
@@ -43,7 +43,7 @@ class Lattice:
         self._ends = (columns - 2, rows - 2)
 
     def at(self, points: Complexes) -> tuple[Complexes, Complexes, Complexes]:
-        """Where points are taken, and the derivatives of that along x and y: complex (n,) each."""
+        """Map points; also return the derivatives along x and y: complex (n,) each."""
         (x0, y0), (dx, dy), columns = self._origin, self._spacing, self.nodes.shape[1]
         u, v = (points.real - x0) / dx, (points.imag - y0) / dy
         column = np.minimum(np.maximum(u.astype(np.int64), 0), self._ends[0])
@@ -57,7 +57,7 @@ class Lattice:
         return corner + u * along_x + v * below, along_x / dx, along_y / dy
 
     def values(self, x: Reals, y: Reals) -> Complexes:
-        """As ``at``, the first of the three alone; for many points, inside, of any shape."""
+        """Map many points inside the lattice, of any shape, without derivatives."""
         (x0, y0), (dx, dy), columns = self._origin, self._spacing, self.nodes.shape[1]
         u, v = (x - x0) * (1 / dx), (y - y0) * (1 / dy)
         column = np.minimum(u.astype(np.intp), self._ends[0])
@@ -71,14 +71,14 @@ class Lattice:
         return moved
 
     def solve(self, wanted: Complexes, start: Complexes | None = None) -> tuple[Complexes, NDArray[np.bool_]]:
-        """The points that are taken to ``wanted``, by Newton's method on the bilinear cells.
+        """Find the points mapped to ``wanted`` by Newton's method on the bilinear cells.
 
         Args:
             wanted: complex (n,).
-            start: complex (n,), near the solutions; None to look for starts among the nodes.
+            start: complex (n,), near the solutions; None searches the nodes for starting points.
 
         Returns:
-            (points, found): complex (n,), and which of them are solutions.
+            (points, found): complex (n,), and a mask of those that are solutions.
         """
         found = self._nearest(wanted) if start is None else np.array(start, np.complex128)
         best, least = found, np.full(len(found), np.inf)
@@ -89,7 +89,7 @@ class Lattice:
             best, least = np.where(miss < least, found, best), np.fmin(miss, least)
             if not (least >= _CONVERGED).any():
                 break
-            # Two real equations for the step (s, t): s along_x + t along_y = error.
+            # Two real equations in the step (s, t): s along_x + t along_y = error.
             determinant = along_x.real * along_y.imag - along_x.imag * along_y.real
             determinant = np.where(determinant == 0, 1e-12, determinant)
             s = error.real * along_y.imag - error.imag * along_y.real
@@ -98,9 +98,9 @@ class Lattice:
         return best, least < 1e-6
 
     def folds(self) -> bool:
-        """Whether any cell is turned inside out: whether two places are taken to one."""
+        """Whether any cell is turned inside out, so that two positions are mapped to one."""
         x, y = np.diff(self.nodes, axis=1), np.diff(self.nodes, axis=0)
-        # A bilinear cell keeps its orientation if it does so at its four corners.
+        # A bilinear cell keeps its orientation if its four corners do.
         signs = [(a.real * b.imag - a.imag * b.real) for a in (x[:-1], x[1:]) for b in (y[:, :-1], y[:, 1:])]
         return not (min(s.min() for s in signs) > 0 or max(s.max() for s in signs) < 0)
 
@@ -116,16 +116,16 @@ class Lattice:
 
 
 def picture_lattice(size: Size, stride: int, evaluate: Evaluate, *, each: int) -> Lattice:
-    """A map of a picture's pixels as a lattice.
+    """Sample a map on a lattice over a picture.
 
     Args:
         size: (height, width) of the picture.
-        stride: distance of the nodes, pixels.
+        stride: distance between nodes, pixels.
         evaluate: the map; takes x (1, columns) and y (rows, 1).
-        each: from one node where the map is evaluated to the next; the others lie on a cubic spline through these.
+        each: evaluate the map at every ``each``-th node; a cubic spline through these gives the others.
 
     Returns:
-        The lattice, from before the first to beyond the last edge of the picture; nodes complex64.
+        A lattice that reaches beyond the edges of the picture; nodes complex64.
     """
     down, across = (_axis(side, stride, each) for side in size)
     x, y = evaluate(across.places[None], down.places[:, None])
@@ -141,13 +141,13 @@ def picture_lattice(size: Size, stride: int, evaluate: Evaluate, *, each: int) -
 class _Axis:
     """One side of a picture's lattice.
 
-    Its nodes are the centres that ``cv2.resize`` gives to an enlargement by the stride, so that this computes exactly
+    The nodes are the centres that ``cv2.resize`` assumes when it enlarges by the stride, so that it computes exactly
     the bilinear function between them.
 
     Attributes:
         count: number of nodes.
-        places: where the map is evaluated, float32.
-        spline: takes values at ``places`` to values at the nodes, float32 (count, len(places)).
+        places: positions where the map is evaluated, float32.
+        spline: matrix from values at ``places`` to values at the nodes, float32 (count, len(places)).
     """
 
     count: int
@@ -165,10 +165,10 @@ def _axis(side: int, stride: int, each: int) -> _Axis:
 
 
 def _spline(known: int, wanted: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The cubic spline through values at 0, 1, .. as a matrix: float32 (wanted, known).
+    """Matrix of the cubic spline through values at 0, 1, ..: float32 (wanted, known).
 
-    Its second derivatives follow from the values (de Boor 1978, "A practical guide to splines", chapter IV); at the
-    ends the third derivative goes on ("not a knot"), so that cubics come back exactly.
+    Its second derivatives follow from the values (de Boor 1978, "A practical guide to splines", chapter IV). The
+    not-a-knot end conditions reproduce cubics exactly.
     """
     left, right = np.zeros((known, known)), np.zeros((known, known))
     for row in range(1, known - 1):
@@ -184,7 +184,7 @@ def _spline(known: int, wanted: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _product(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A @ b, in blocks of rows so small that no BLAS starts its threads, which DataLoader workers would suffer from."""
+    """A @ b in blocks of rows small enough that no BLAS starts threads, which would slow DataLoader workers down."""
     rows = max(1, _BLAS_ALONE // (b.size or 1))
     if rows >= len(a):
         whole: NDArray[np.float32] = a @ b
@@ -193,7 +193,7 @@ def _product(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float
 
 
 def enlarged(nodes: NDArray[np.complex64], size: Size, stride: int) -> NDArray[np.float32]:
-    """The bilinear function between a picture's nodes at every pixel: float32 (height, width, 2), x and y."""
+    """Interpolate a lattice bilinearly at every pixel: float32 (height, width, 2), x and y."""
     rows, columns = nodes.shape
     pairs = nodes.view(np.float32).reshape(rows, columns, 2)
     cv2 = load_cv2()

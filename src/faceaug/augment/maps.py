@@ -1,16 +1,16 @@
-"""One geometric map: composed, then used for pixels, points, boxes and masks alike.
+"""Geometric maps: composed once, then used for pixels, points, boxes and masks alike.
 
-A map is the chain of everything geometric that happens to a picture between two resamplings. Pixels are fetched
-through it backwards (which source position does this output pixel show?), points move forwards through the very
-same function, so that a landmark stays on the pixel it marks.
+A map is the chain of all geometric changes between two resamplings. Pixels are fetched through it backwards (which
+source position does this output pixel show?) and points move forwards through the very same function, so a landmark
+stays on the pixel it marks.
 
 Coordinates are x, y in pixel indices: the centre of the first pixel is (0, 0), as in CelebA's tables. The frame
-reaches from -0.5 to width - 0.5. Boxes are given by their edges, which lie half a pixel further: 0 to width.
+reaches from -0.5 to width - 0.5. Boxes are given by edges, half a pixel further: 0 to width.
 
-* Matrices multiply. A product that only permutes pixels (flips, turns by 90 degrees) copies them exactly.
-* A chain with a warp in it is evaluated at the nodes of a lattice, 1 to 8 pixels apart, as its bends need, and is
-  bilinear between them. Points are solved on that interpolant, not on the formula behind it: what counts is where
-  the pixels went.
+* Matrices multiply. A product that only permutes pixels (flips, quarter turns) copies them exactly.
+* A chain with a warp in it is evaluated on a lattice with nodes 1 to 8 pixels apart, depending on its curvature, and
+  is bilinear in between. Points are solved on that interpolant instead of the exact formula, because the pixels
+  follow the interpolant.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from numpy.typing import NDArray
 
 from faceaug.augment.lattice import Complexes, Lattice, Reals, Size, enlarged, picture_lattice
 
-Points: TypeAlias = NDArray[np.float64]  # (n, 2), x and y, pixel index
+Points: TypeAlias = NDArray[np.float64]  # (n, 2), x and y in pixel indices
 Nine: TypeAlias = tuple[float, float, float, float, float, float, float, float, float]  # 3 x 3, row by row
-Permutation: TypeAlias = tuple[bool, bool, bool]  # of pixels: exchange the axes, then reverse rows, reverse columns
+Permutation: TypeAlias = tuple[bool, bool, bool]  # exchange the axes, then reverse rows, then reverse columns
 Border: TypeAlias = Literal["reflect", "edge", "constant", "wrap"]
 Interpolation: TypeAlias = Literal["linear", "cubic", "nearest"]
 BORDERS: tuple[str, ...] = ("reflect", "edge", "constant", "wrap")
 INTERPOLATIONS: tuple[str, ...] = ("linear", "cubic", "nearest")
 
-_TOLERANCE = 0.025  # px by which the lattice may leave the formula; points follow the lattice
-_PER_DETAIL = 4  # evaluations in the least thing that is bent, for a spline to follow it
+_TOLERANCE = 0.025  # px; largest error of the lattice against the formula; points follow the lattice
+_PER_DETAIL = 4  # evaluations per smallest detail, enough for a spline to follow it
 _COARSEST = 256.0  # px
 _WIDEST = 8  # px between nodes
-_GENTLE = 0.2  # change of the slope from node to node up to which no lattice was ever seen to fold
-_HORIZON = 1e-3  # depth below which a projective map is stopped from turning inside out
-_STEPS = np.linspace(0, 1, 9)  # places per side of a box: between them a warp bends an edge by less than matters
+_GENTLE = 0.2  # slope change between nodes up to which no lattice was observed to fold
+_HORIZON = 1e-3  # depth below which a projective map is clamped, lest it turn inside out
+_STEPS = np.linspace(0, 1, 9)  # samples per side of a box; between them a warp bends an edge negligibly
 _OUTLINE = np.stack(
     [
         np.concatenate([_STEPS, _STEPS, np.zeros(9), np.ones(9)]),
@@ -50,13 +50,13 @@ _OUTLINE = np.stack(
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How pixels are fetched.
+    """How pixels are sampled.
 
     Attributes:
-        border: what lies outside: "reflect" the picture mirrored at its outermost pixels, "edge" the nearest pixel,
-            "constant" the fill, "wrap" the picture repeated.
-        fill: colour of "constant", 0..255; one number, or one per channel.
-        interpolation: between pixels; masks always take the nearest.
+        border: what lies outside the picture: "reflect" the picture mirrored about its outermost pixels, "edge" the
+            nearest pixel, "constant" the fill, "wrap" the picture repeated.
+        fill: colour for "constant", 0..255; one number, or one per channel.
+        interpolation: between pixels; masks always use "nearest".
     """
 
     border: Border = "reflect"
@@ -65,7 +65,7 @@ class Sampling:
 
 
 class Part(Protocol):
-    """One invertible step of a map, defined on the whole plane. Its coordinate arrays broadcast."""
+    """One invertible step of a map, defined on the whole plane; coordinate arrays broadcast."""
 
     @property
     def mirrors(self) -> bool:
@@ -73,15 +73,15 @@ class Part(Protocol):
 
     @property
     def detail(self) -> float:
-        """The size of the least thing that it bends, pixels; 0 where its second derivative jumps."""
+        """Size of its smallest detail, pixels; 0 where its second derivative jumps."""
 
     @property
     def bend(self) -> float:
-        """About the largest second derivative of ``backward``, 1 / pixel; 0 where straight lines stay straight."""
+        """Approximate largest second derivative of ``backward``, 1 / pixel; 0 for affine maps."""
 
     @property
     def stretch(self) -> float:
-        """About the largest first derivative of ``backward``."""
+        """Approximate largest first derivative of ``backward``."""
 
     def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
         """Where the output positions come from."""
@@ -93,10 +93,10 @@ class Part(Protocol):
 class Matrix:
     """An affine or projective step.
 
-    Plain numbers: for nine of them NumPy costs more than the arithmetic, and this is on the way of every picture.
+    Plain floats: for nine numbers NumPy's overhead exceeds the arithmetic, and every picture passes here.
 
     Args:
-        values: takes homogeneous source positions to output positions, row by row.
+        values: maps homogeneous source positions to output positions, row by row.
     """
 
     __slots__ = ("values",)
@@ -112,7 +112,7 @@ class Matrix:
 
     @property
     def inverse(self) -> Nine:
-        """The matrix that leads back."""
+        """The inverse matrix."""
         a, b, c, d, e, f, g, h, i = self.values
         scale = 1 / _determinant(self.values)
         return (
@@ -128,7 +128,7 @@ class Matrix:
 
     @property
     def bend(self) -> float:
-        """2 |gradient of the depth|, for the slope it bends."""
+        """2 |gradient of the depth| times the slope."""
         back = self.inverse
         return 2 * math.hypot(back[6], back[7]) / abs(back[8]) * self.stretch
 
@@ -139,7 +139,7 @@ class Matrix:
         return (math.hypot(a + d, b - c) + math.hypot(a - d, b + c)) / 2 / abs(i)
 
     def times(self, first: Matrix) -> Matrix:
-        """The product: ``first``, then this."""
+        """The product: apply ``first``, then this."""
         a, b, c, d, e, f, g, h, i = self.values
         p, q, r, s, t, u, v, w, z = first.values
         return Matrix((
@@ -149,7 +149,7 @@ class Matrix:
         ))  # fmt: skip
 
     def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where the output positions come from; beyond the horizon far away."""
+        """Map output positions to source positions; positions beyond the horizon land far away."""
         a, b, c, d, e, f, g, h, i = self.inverse
         if self.is_affine:
             return (a / i) * x + ((b / i) * y + c / i), (d / i) * x + ((e / i) * y + f / i)
@@ -157,21 +157,21 @@ class Matrix:
         return (a * x + (b * y + c)) * share, (d * x + (e * y + f)) * share
 
     def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where the source positions go; NaN for a point beyond the horizon."""
+        """Map source positions to output positions; NaN beyond the horizon."""
         a, b, c, d, e, f, g, h, i = self.values
         depth = g * x + (h * y + i)
-        # Every matrix is made with positive depth in the frame, and products and inverses keep that.
+        # All matrices are built with positive depth in the frame; products and inverses preserve it.
         depth = np.where(depth > 1e-9, depth, np.nan)
         return (a * x + (b * y + c)) / depth, (d * x + (e * y + f)) / depth
 
 
 class Map:
-    """A chain of parts, in the order in which they happen.
+    """A chain of parts in order of application.
 
     Args:
-        size: (height, width) of the picture before.
-        parts: what happens; neighbouring matrices are already multiplied.
-        out: (height, width) after; None for the same.
+        size: (height, width) of the input picture.
+        parts: the steps; adjacent matrices are already multiplied.
+        out: (height, width) of the output; None means the same.
     """
 
     __slots__ = ("_interpolant", "_permutation", "out", "parts", "size")
@@ -181,10 +181,10 @@ class Map:
         self.parts = parts
         self.out = out or size
         self._interpolant: tuple[Lattice, int] | None = None
-        self._permutation: Permutation | bool | None = False  # not yet known
+        self._permutation: Permutation | bool | None = False  # False: not computed yet
 
     def then(self, other: Map) -> Map:
-        """This map and after it the other one, as one map."""
+        """Compose with another map that is applied after this one."""
         parts = self.parts
         for part in other.parts:
             last = parts[-1] if parts else None
@@ -196,7 +196,7 @@ class Map:
 
     @property
     def mirrors(self) -> bool:
-        """Whether the whole chain exchanges left and right: true for one flip, false for two."""
+        """Whether the whole chain mirrors: true for one flip, false for two."""
         mirrored = False
         for part in self.parts:
             mirrored ^= part.mirrors
@@ -204,7 +204,7 @@ class Map:
 
     @property
     def matrix(self) -> Matrix | None:
-        """The chain as one matrix, or None where there is a warp in it."""
+        """The chain as one matrix, or None if it contains a warp."""
         if not self.parts:
             return Matrix((1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
         only = self.parts[0]
@@ -212,7 +212,7 @@ class Map:
 
     @property
     def permutation(self) -> Permutation | None:
-        """The chain as a change of places among pixels, or None where they have to be resampled."""
+        """The chain as a permutation of pixels, or None where it needs resampling."""
         if isinstance(self._permutation, bool):
             matrix = self.matrix
             self._permutation = None if matrix is None else _permutation(matrix, self.size, self.out)
@@ -220,17 +220,17 @@ class Map:
         return self._permutation
 
     def sources(self, points: Points) -> Points:
-        """Where output positions come from, by the formulas: (n, 2) -> (n, 2)."""
+        """Map output positions to source positions by the exact formulas: (n, 2) -> (n, 2)."""
         return np.stack(self._backward(points[:, 0], points[:, 1]), axis=1)
 
     def move(self, points: Points) -> Points:
-        """Where source positions go, on the interpolant that the pixels use.
+        """Map source positions to output positions on the interpolant that the pixels use.
 
         Args:
             points: float64 (n, 2). NaN stays NaN.
 
         Returns:
-            float64 (n, 2); also outside the frame, where the formulas decide.
+            float64 (n, 2); outside the frame the exact formulas are used.
         """
         if not len(points) or not self.parts:
             return points.copy()
@@ -244,13 +244,13 @@ class Map:
         return np.stack([moved.real, moved.imag], axis=1)
 
     def move_boxes(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The upright box around each moved box.
+        """Map boxes to the upright bounding boxes of their moved outlines.
 
         Args:
             boxes: float64 (n, 4), edges x1, y1, x2, y2. NaN stays NaN.
 
         Returns:
-            float64 (n, 4), the hull of the moved outlines; not clipped to the frame.
+            float64 (n, 4), not clipped to the frame.
         """
         low, span = boxes[:, None, :2] - 0.5, boxes[:, None, 2:] - boxes[:, None, :2]
         outline = low + span * _OUTLINE
@@ -258,7 +258,7 @@ class Map:
         return np.concatenate([moved.min(axis=1), moved.max(axis=1)], axis=1)
 
     def source_grid(self) -> NDArray[np.float32]:
-        """Where every output pixel comes from, on the interpolant: float32 (height, width, 2), x and y."""
+        """Source position of every output pixel on the interpolant: float32 (height, width, 2), x and y."""
         if self.matrix is None:
             lattice, stride = self.interpolant()
             return enlarged(lattice.nodes, self.out, stride)
@@ -269,7 +269,7 @@ class Map:
         return grid
 
     def interpolant(self) -> tuple[Lattice, int]:
-        """The function that pixels and points share where there is a warp, and its nodes' distance in pixels."""
+        """The interpolant that pixels and points share where there is a warp, with its node distance in pixels."""
         if self._interpolant is None:
             stride, bend = self._stride()
             lattice = self._lattice(stride)
@@ -284,7 +284,7 @@ class Map:
         return picture_lattice(self.out, stride, self._backward, each=each)
 
     def _stride(self) -> tuple[int, float]:
-        """The distance of nodes at which the bilinear function keeps within the tolerance, and the bend."""
+        """Node distance that keeps the bilinear error within the tolerance, and the curvature."""
         bend, slope = 0.0, 1.0
         for part in reversed(self.parts):
             bend = part.bend * slope * slope + part.stretch * bend
@@ -293,7 +293,7 @@ class Map:
         return max(1, min(_WIDEST, int(wanted))), bend
 
     def _detail(self) -> float:
-        """The least size of what the parts bend, pixels of the result."""
+        """Smallest detail of all parts, output pixels."""
         least, slope = _COARSEST, 1.0
         for part in reversed(self.parts):
             least = min(least, part.detail / max(slope, 1.0))
@@ -301,7 +301,7 @@ class Map:
         return least
 
     def _solved(self, wanted: Complexes) -> Complexes:
-        """The places on the lattice that show ``wanted``; those outside the frame by the formulas."""
+        """Find the lattice positions that show ``wanted``; outside the frame use the formulas."""
         lattice, _ = self.interpolant()
         moved, found = lattice.solve(wanted)
         found &= self._framed(moved)
@@ -312,7 +312,7 @@ class Map:
         for part in self.parts:
             x, y = part.forward(x, y)
         formula = x + 1j * y
-        # Strong warps lead the search astray: from the formula's answer it is a matter of hundredths of a pixel.
+        # Strong warps mislead the search; starting from the formula's answer, it is hundredths of a pixel away.
         near = np.flatnonzero(self._framed(formula, margin=1.0))
         if len(near):
             again, found = lattice.solve(wanted[rest[near]], formula[near])

@@ -1,4 +1,4 @@
-"""Masks of any dtype in ones that torchvision moves without harm."""
+"""Masks of any dtype, packed into dtypes that torchvision moves losslessly."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from faceaug.augment.lattice import Size
 
 _HARMLESS = {np.dtype(name) for name in ("bool", "uint8", "int8", "int16", "float16", "float32", "float64")}
-_EXACT = 2**24  # torchvision moves whole numbers as float32, which knows no odd ones beyond
+_EXACT = 2**24  # torchvision moves integers as float32, which is exact up to here
 
 
 @dataclass(frozen=True, slots=True)
 class PackedMask:
-    """A mask on its way through torchvision.
+    """A mask packed for torchvision.
 
     Attributes:
-        codes: what goes there, contiguous.
-        labels: what each code stands for; None where the codes are the labels.
-        dtype: of the mask.
+        codes: the packed mask, contiguous.
+        labels: label of each code; None where the codes are the labels.
+        dtype: dtype of the original mask.
     """
 
     codes: NDArray[Any]
@@ -29,14 +29,14 @@ class PackedMask:
     dtype: np.dtype[Any]
 
     def unpacked(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """The mask of moved codes; another dtype that the transform chose stays."""
+        """Unpack moved codes; a dtype changed by the transform is kept."""
         if self.labels is not None:
             return self.labels[codes.astype(np.int64)]
         return codes.astype(self.dtype) if codes.dtype == self.codes.dtype else codes
 
 
 def packed(mask: NDArray[Any]) -> PackedMask:
-    """A mask as torchvision can move it: 0, which fills what comes from outside, stays 0."""
+    """Pack a mask for torchvision; 0, the fill for outside pixels, stays 0."""
     if mask.dtype in _HARMLESS:
         return PackedMask(np.ascontiguousarray(mask), None, mask.dtype)
     low, high = (int(mask.min()), int(mask.max())) if mask.size else (0, 0)
@@ -51,7 +51,7 @@ def packed(mask: NDArray[Any]) -> PackedMask:
 
 
 def fitted(mask: NDArray[Any], size: Size) -> NDArray[Any]:
-    """A mask (..., height, width) cut or filled up with 0 to (height, width), about its middle."""
+    """Crop or zero-pad a mask (..., height, width) about its centre to (height, width)."""
     out = np.zeros((*mask.shape[:-2], *size), mask.dtype)
     (to_y, from_y), (to_x, from_x) = (_overlap(has, wants) for has, wants in zip(mask.shape[-2:], size, strict=True))
     out[..., to_y, to_x] = mask[..., from_y, from_x]
@@ -59,6 +59,7 @@ def fitted(mask: NDArray[Any], size: Size) -> NDArray[Any]:
 
 
 def _overlap(has: int, wants: int) -> tuple[slice, slice]:
-    start, count = abs(wants - has) // 2, min(has, wants)
+    start = abs(wants - has) // 2
+    count = min(has, wants)
     inner = slice(start, start + count)
     return (inner, slice(0, count)) if wants > has else (slice(0, count), inner)

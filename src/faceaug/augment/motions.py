@@ -1,9 +1,9 @@
-"""Where each geometric function of ``torchvision.transforms.v2.functional`` takes the pixels of a picture, as a map.
+"""Maps of the geometric functions of ``torchvision.transforms.v2.functional``.
 
-torchvision moves ``KeyPoints`` by rules that differ from those of its pictures, and from function to function: as
-pixel edges in resize, rotate, affine and perspective, as pixel indices in flips, by whole pixels in elastic. What
-counts here is where the pixels of a picture go, so the maps follow the kernels for pictures, which have not changed
-since v1. Those use coordinates of pixel edges; ours lie half a pixel lower.
+torchvision moves ``KeyPoints`` by other rules than pictures, and the rules differ between functions: pixel edges in
+resize, rotate, affine and perspective, pixel indices in flips, whole pixels in elastic. Here the pixels of the picture
+decide, so the maps follow torchvision's picture kernels, which have not changed since v1. Those use coordinates of
+pixel edges; ours are half a pixel lower.
 """
 
 from __future__ import annotations
@@ -19,52 +19,52 @@ from numpy.typing import NDArray
 from faceaug.augment.lattice import Reals, Size
 from faceaug.augment.maps import Map, Matrix, Nine
 
-Arguments: TypeAlias = dict[str, Any]  # of the function, by name
+Arguments: TypeAlias = dict[str, Any]  # arguments of the function by name
 _IDENTITY: Nine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def horizontal_flip(size: Size, _: Arguments) -> Map:
-    """The columns in reverse."""
+    """Reverse the columns."""
     return Map(size, (Matrix((-1.0, 0.0, size[1] - 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)),))
 
 
 def vertical_flip(size: Size, _: Arguments) -> Map:
-    """The rows in reverse."""
+    """Reverse the rows."""
     return Map(size, (Matrix((1.0, 0.0, 0.0, 0.0, -1.0, size[0] - 1.0, 0.0, 0.0, 1.0)),))
 
 
 def resize(size: Size, given: Arguments) -> Map:
-    """Stretched so that the edges of the picture stay its edges."""
+    """Scale the picture so that its edges stay its edges."""
     return _scaled(size, resized(size, given["size"], given["max_size"]))
 
 
 def crop(size: Size, given: Arguments) -> Map:
-    """A rectangle, perhaps beyond the picture."""
+    """Cut out a rectangle, which may exceed the picture."""
     return _shifted(size, -given["left"], -given["top"], (given["height"], given["width"]))
 
 
 def pad(size: Size, given: Arguments) -> Map:
-    """A margin on each side; negative ones cut."""
+    """Add a margin on each side; negative margins crop."""
     sides = np.ravel(given["padding"]).tolist()
     left, top, right, bottom = sides * (4 // len(sides))
     return _shifted(size, left, top, (size[0] + top + bottom, size[1] + left + right))
 
 
 def center_crop(size: Size, given: Arguments) -> Map:
-    """The middle; a picture that is too small is padded first, the odd pixel to the right and below."""
+    """Cut out the centre; a picture that is too small is padded first, odd pixels right and below."""
     wanted = _pair(given["output_size"])
     left, top = (_middle(has, wants) for has, wants in zip(size[::-1], wanted[::-1], strict=True))
     return _shifted(size, left, top, wanted)
 
 
 def resized_crop(size: Size, given: Arguments) -> Map:
-    """A rectangle, then stretched."""
+    """Cut out a rectangle and scale it."""
     part = crop(size, given)
     return part.then(_scaled(part.out, resized(part.out, given["size"], None)))
 
 
 def rotate(size: Size, given: Arguments) -> Map:
-    """Counter-clockwise about the centre; a frame that grows keeps the centre of the picture in its own."""
+    """Rotate counter-clockwise about the centre; an expanded frame keeps the centre of the picture."""
     radians = math.radians(given["angle"] % 360)
     cosine, sine = math.cos(radians), math.sin(radians)
     out = _expanded(size, cosine, sine) if given["expand"] else size
@@ -72,7 +72,7 @@ def rotate(size: Size, given: Arguments) -> Map:
 
 
 def affine(size: Size, given: Arguments) -> Map:
-    """Sheared along y, then x, scaled, turned clockwise about the centre, and shifted."""
+    """Shear along y, then along x, scale, rotate clockwise about the centre, translate."""
     shear = np.ravel(given["shear"]).tolist()
     sides = [*shear, 0.0] if np.ndim(given["shear"]) == 0 else shear * (2 // len(shear))
     angle, (across, down) = math.radians(given["angle"]), map(math.radians, sides)
@@ -84,38 +84,47 @@ def affine(size: Size, given: Arguments) -> Map:
 
 
 def perspective(size: Size, given: Arguments) -> Map:
-    """The homography that the corners, or its eight coefficients from the result to the picture, tell."""
+    """The homography given by corners or by its eight coefficients from output to input."""
     back = given["coefficients"]
     if back is None:
         back = _homography(given["endpoints"], given["startpoints"])
     inverse = Matrix(_half_lower((*map(float, back), 1.0))).inverse
     height, width = size
     depth = inverse[6] * (width - 1) / 2 + inverse[7] * (height - 1) / 2 + inverse[8]
-    a, b, c, d, e, f, g, h, i = (value / depth for value in inverse)  # positive in the middle, as ``Matrix`` wants it
+    a, b, c, d, e, f, g, h, i = (value / depth for value in inverse)  # positive at the centre, as ``Matrix`` expects
     return Map(size, (Matrix((a, b, c, d, e, f, g, h, i)),))
 
 
 def elastic(size: Size, given: Arguments) -> Map:
-    """Every pixel of the result fetched from a place of its own."""
+    """Fetch every output pixel from a position of its own."""
     return _elastic(size, given["displacement"])
 
 
 MOTIONS: dict[str, Callable[[Size, Arguments], Map]] = {
     function.__name__: function
     for function in (
-        horizontal_flip, vertical_flip, resize, crop, pad, center_crop, resized_crop, rotate, affine, perspective,
+        horizontal_flip,
+        vertical_flip,
+        resize,
+        crop,
+        pad,
+        center_crop,
+        resized_crop,
+        rotate,
+        affine,
+        perspective,
         elastic,
     )
-}  # fmt: skip
+}
 
 
 def resized(size: Size, wanted: Any, longest: int | None) -> Size:
-    """The (height, width) that torchvision's ``resize`` gives a picture.
+    """Output (height, width) of torchvision's ``resize``.
 
     Args:
-        size: (height, width) before.
-        wanted: one number for the shorter side, or both; None with ``longest`` for the longer side.
-        longest: above it the picture becomes smaller.
+        size: (height, width) of the input.
+        wanted: length of the shorter side, or both sides; None uses ``longest`` alone.
+        longest: upper limit of the longer side.
     """
     sides = [] if wanted is None else np.ravel(wanted).tolist()
     if len(sides) == 2:
@@ -128,27 +137,27 @@ def resized(size: Size, wanted: Any, longest: int | None) -> Size:
 
 
 class _Displacement:
-    """The backward map of ``elastic``, known at every pixel of the result.
+    """The backward map of ``elastic``, given at every output pixel.
 
     Args:
         offsets: float64 (height, width, 2), x and y, pixels.
     """
 
     mirrors = False
-    detail, bend, stretch = 1.0, 1e6, 1.0  # a lattice with a node at every pixel
+    detail, bend, stretch = 1.0, 1e6, 1.0  # forces a lattice node at every pixel
 
     def __init__(self, offsets: NDArray[np.float64]) -> None:
         self._offsets = offsets
 
     def backward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where the output positions come from; beyond the frame as at its rim."""
+        """Map output positions to source positions; beyond the frame with the offset at its edge."""
         height, width, _ = self._offsets.shape
         column, row = np.clip(np.rint(x), 0, width - 1), np.clip(np.rint(y), 0, height - 1)
         offset = self._offsets[row.astype(int), column.astype(int)]
         return x + offset[..., 0], y + offset[..., 1]
 
     def forward(self, x: Reals, y: Reals) -> tuple[Reals, Reals]:
-        """Where source positions beyond the result go, to a pixel or so: nobody sees them."""
+        """Map source positions approximately, to about a pixel: only positions outside the output come here."""
         to_x, to_y = x, y
         for _ in range(8):
             from_x, from_y = self.backward(to_x, to_y)
@@ -156,7 +165,7 @@ class _Displacement:
         return to_x, to_y
 
 
-@lru_cache(maxsize=1)  # landmarks and boxes of one picture ask one after another
+@lru_cache(maxsize=1)  # the landmarks and the boxes of a picture use the same map
 def _elastic(size: Size, displacement: Any) -> Map:
     height, width = size
     shares = displacement.detach().cpu().numpy().astype(np.float64).reshape(height, width, 2)
@@ -164,7 +173,7 @@ def _elastic(size: Size, displacement: Any) -> Map:
 
 
 def _about(size: Size, out: Size, center: Sequence[float] | None, linear: Sequence[float], shift: Any) -> Map:
-    """A linear map about a point given in edges, None for the middle; the middle of ``out`` is where that was."""
+    """Linear map about a point in edge coordinates, None for the centre, which goes to the centre of ``out``."""
     (a, b, c, d), (height, width) = linear, size
     x, y = (0.0, 0.0) if center is None else (center[0] - width / 2, center[1] - height / 2)
     from_x, from_y = (width - 1) / 2 + x, (height - 1) / 2 + y
@@ -174,7 +183,7 @@ def _about(size: Size, out: Size, center: Sequence[float] | None, linear: Sequen
 
 
 def _expanded(size: Size, cosine: float, sine: float) -> Size:
-    """The frame of a turned picture: how far its corners reach, by whole pixels on both sides of the old frame."""
+    """Frame of a rotated picture: extent of its corners, rounded outwards to whole pixels on both sides."""
     height, width = size
     across = (abs(width * cosine) + abs(height * sine)) / 2
     down = (abs(width * sine) + abs(height * cosine)) / 2
@@ -187,7 +196,7 @@ def _reach(middle: float, half: float) -> int:
 
 
 def _homography(sources: Any, targets: Any) -> NDArray[np.float64]:
-    """The eight coefficients that take four points to four others."""
+    """The eight homography coefficients that map four points to four others."""
     rows, wanted = [], []
     for (x, y), (u, v) in zip(sources, targets, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -197,7 +206,7 @@ def _homography(sources: Any, targets: Any) -> NDArray[np.float64]:
 
 
 def _half_lower(edges: Sequence[float]) -> Nine:
-    """A matrix on coordinates of edges as one on pixel indices."""
+    """Convert a matrix on edge coordinates to one on pixel indices."""
     shift = Matrix((1.0, 0.0, 0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0))
     a, b, c, d, e, f, g, h, i = edges
     return Matrix(shift.inverse).times(Matrix((a, b, c, d, e, f, g, h, i))).times(shift).values

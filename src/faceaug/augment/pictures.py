@@ -1,4 +1,4 @@
-"""The types a picture may have: taken as an HWC array of bytes or unit floats, given back as they came."""
+"""Picture types: opened as HWC arrays of uint8 or unit floats, and restored to the type they came in."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ Restore: TypeAlias = Callable[[Picture], Any]
 _MODES = ("RGB", "RGBA", "L")
 _REWRITTEN = {"1": "L", "LA": "RGBA"}
 _OTHERS = "1, LA, CMYK, YCbCr, I;16, F"
-_SIXTEEN = 65535  # levels of I;16, each of which float32 tells apart
+_SIXTEEN = 65535  # levels of I;16; float32 represents each exactly
 _CONVERT = "use .convert('RGB')"
 _ADVICE = {
-    "P": "numbers of colours cannot be mixed; use .convert('RGB'), or .convert('RGBA') where one is transparent",
-    "PA": "numbers of colours cannot be mixed; use .convert('RGBA')",
-    "I": "its range is not known; use np.asarray(x).astype(np.float32) divided by its largest value",
-    "HSV": "hues cannot be mixed; use .convert('RGB')",
+    "P": "palette indices cannot be interpolated; use .convert('RGB'), or .convert('RGBA') with a transparent colour",
+    "PA": "palette indices cannot be interpolated; use .convert('RGBA')",
+    "I": "its range is unknown; use np.asarray(x).astype(np.float32) divided by its largest value",
+    "HSV": "hues cannot be interpolated; use .convert('RGB')",
 }
 _CHANNELS = (1, 3, 4)
-_BEYOND = 1e-3  # floats that were resized or decoded leave 0..1 by a little
+_BEYOND = 1e-3  # resized or decoded floats leave 0..1 slightly
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is a torch tensor; never imports torch."""
+    """Whether a value is a torch tensor; never imports torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
 
 def is_tv(value: object, name: str) -> bool:
-    """Whether it is that class of ``torchvision.tv_tensors``; never imports torchvision."""
+    """Whether a value is of a class of ``torchvision.tv_tensors``; never imports torchvision."""
     tv_tensors = sys.modules.get("torchvision.tv_tensors")
     return tv_tensors is not None and hasattr(tv_tensors, name) and isinstance(value, getattr(tv_tensors, name))
 
 
 def is_pil(value: object) -> bool:
-    """Whether it is a PIL picture."""
+    """Whether a value is a PIL picture."""
     return isinstance(value, Image.Image)
 
 
 def open_picture(x: Any) -> tuple[Picture, Restore]:
-    """Take a picture as an array.
+    """Open a picture as an array.
 
     Args:
         x: an array (height, width) or (height, width, 1|3|4), a tensor (1|3|4, height, width), plain or
@@ -57,8 +57,8 @@ def open_picture(x: Any) -> tuple[Picture, Restore]:
             YCbCr, I;16, and F in 0..1).
 
     Returns:
-        (array, restore): uint8 or float32 (height, width) or (height, width, channels), and the function that makes
-        such an array what ``x`` was: type, device, tv_tensor class.
+        (array, restore): uint8 or float32 (height, width) or (height, width, channels), and the function that restores
+        the type of ``x``: class, device, tv_tensor class.
 
     Raises:
         ArgumentError: anything else; the message says what to do.
@@ -85,9 +85,9 @@ def _open_pil(x: Image.Image) -> tuple[Picture, Restore]:
     mode = x.mode
     if mode in _MODES:
         return np.asarray(x), Image.fromarray
-    if mode in _REWRITTEN:  # PIL makes no arrays of these, or of fewer channels than are worked on here
+    if mode in _REWRITTEN:  # PIL makes no array of these, or one without colour channels
         return np.asarray(x.convert(_REWRITTEN[mode])), partial(_rewritten, mode)
-    if mode in {"CMYK", "YCbCr"}:  # channels that may be mixed one by one
+    if mode in {"CMYK", "YCbCr"}:  # channels can be interpolated separately
         return np.asarray(x), partial(_of_mode, mode)
     if mode.startswith("I;16"):
         return np.asarray(x).astype(np.float32) / _SIXTEEN, _sixteen_bits
@@ -99,7 +99,7 @@ def _open_pil(x: Image.Image) -> tuple[Picture, Restore]:
 
 def _rewritten(mode: str, array: Picture) -> Image.Image:
     picture = Image.fromarray(array)
-    # Without a threshold PIL would scatter dots over what was grey in between.
+    # Threshold, because PIL dithers grey levels into dots by default.
     return picture.convert(mode, dither=Image.Dither.NONE) if mode == "1" else picture.convert(mode)
 
 
@@ -122,12 +122,12 @@ def _checked_array(x: Picture) -> Picture:
         )
         raise ArgumentError(f"an array {x.shape}: expected (height, width, channels); {advice}")
     if x.dtype != np.uint8:
-        _check_values(x, x.dtype.name, f"a {x.dtype} array {x.shape}", cast="x.astype(np.{})")
+        _check_values(x, x.dtype.name, f"an array {x.shape} of dtype {x.dtype}", cast="x.astype(np.{})")
     return x
 
 
 def _check_values(x: Picture, dtype: str, found: str, *, cast: str) -> None:
-    """Raise ArgumentError unless it is float32 in 0..1: values in another range are silently destroyed elsewhere."""
+    """Raise ArgumentError unless float32 in 0..1; other libraries silently destroy values in another range."""
     if dtype != "float32":
         kind = np.dtype(dtype).kind if dtype != "bfloat16" else "f"
         fix = f"{cast.format('float32')} of values in 0..1" if kind == "f" else f"{cast.format('uint8')}, if in 0..255"
@@ -137,11 +137,11 @@ def _check_values(x: Picture, dtype: str, found: str, *, cast: str) -> None:
         return
     if not np.isfinite(x).all():
         count = int(x.size - np.isfinite(x).sum())
-        fix = f"{count} values are NaN or infinite; repair them first (np.nan_to_num), they would spread"
+        fix = f"{count} values are NaN or infinite and would spread; repair them first (np.nan_to_num)"
     elif low >= -_BEYOND and high <= 255:
-        fix = "divide by 255, or give uint8"
+        fix = "divide by 255, or pass uint8"
     else:
-        fix = "augment first, and normalise after (v2.Normalize at the end)"
+        fix = "augment first and normalise afterwards (v2.Normalize at the end)"
     raise ArgumentError(f"{found} with values from {low:.4g} to {high:.4g}: expected float32 in 0..1; {fix}")
 
 
@@ -150,7 +150,7 @@ def _open_tensor(x: Any) -> tuple[Picture, Restore]:
 
     shape = tuple(x.shape)
     if x.ndim == 4:
-        raise ArgumentError(f"a batch of pictures, {shape}, where one is expected, (3, height, width)")
+        raise ArgumentError(f"a batch of pictures {shape}: expected one picture (3, height, width)")
     if x.ndim != 3 or x.numel() == 0:
         what = "an empty tensor" if x.numel() == 0 else f"a tensor with {x.ndim} axes"
         raise ArgumentError(f"{what}, {shape}: expected one picture (3, height, width)")
@@ -162,10 +162,10 @@ def _open_tensor(x: Any) -> tuple[Picture, Restore]:
         raise ArgumentError(f"a tensor {shape}: expected (channels, height, width); {advice}")
     dtype = str(x.dtype).removeprefix("torch.")
     if dtype not in {"uint8", "float32"}:
-        _check_values(np.empty(0), dtype, f"a {x.dtype} tensor {shape}", cast="x.to(torch.{})")
+        _check_values(np.empty(0), dtype, f"a tensor {shape} of dtype {x.dtype}", cast="x.to(torch.{})")
     planes = x.detach().as_subclass(torch.Tensor).cpu().contiguous().numpy()
     if dtype == "float32":
-        _check_values(planes, dtype, f"a {x.dtype} tensor {shape}", cast="x.to(torch.{})")
+        _check_values(planes, dtype, f"a tensor {shape} of dtype {x.dtype}", cast="x.to(torch.{})")
     tv_class = type(x) if is_tv(x, "Image") else None
 
     def restore(array: Picture) -> Any:
@@ -176,13 +176,13 @@ def _open_tensor(x: Any) -> tuple[Picture, Restore]:
 
 
 def interleaved(planes: Picture) -> Picture:
-    """(channels, height, width) as (height, width, channels), contiguous."""
-    merged: Picture = load_cv2().merge(list(planes))  # several times as fast as copying a transposed view
+    """Convert (channels, height, width) to contiguous (height, width, channels)."""
+    merged: Picture = load_cv2().merge(list(planes))  # several times faster than copying a transposed view
     return merged if merged.ndim == 3 else merged[..., None]
 
 
 def planar(image: Picture) -> Picture:
-    """(height, width, channels) as (channels, height, width), contiguous."""
+    """Convert (height, width, channels) to contiguous (channels, height, width)."""
     out = np.empty((image.shape[2], *image.shape[:2]), image.dtype)
     if image.shape[2] == 1:
         out[0] = image[..., 0]

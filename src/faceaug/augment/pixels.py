@@ -1,4 +1,4 @@
-"""Resampling through a map: pixels are copied where they only change places, and fetched once where they move."""
+"""Resampling through a map: permuted pixels are copied, moved pixels are interpolated once."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from faceaug.augment.pictures import Picture
 from faceaug.data.image import load_cv2
 
 _CV2_TYPES = ("uint8", "bool", "int16", "uint16", "float32")
-_FAR = 30_000  # px; OpenCV keeps positions in 16 bits, and the border rules repeat long before
+_FAR = 30_000  # px; OpenCV stores positions in 16 bits, and borders repeat long before
 
 
 def render(motion: Map, image: Picture, sampling: Sampling) -> Picture:
     """Resample a picture once.
 
     Args:
-        motion: where the pixels come from.
+        motion: the map.
         image: uint8, or float32 in 0..1; (height, width) or (height, width, 1..4).
-        sampling: how they are fetched.
+        sampling: interpolation and border.
 
     Returns:
-        A new array of ``motion.out``; the picture itself when nothing moves.
+        A new array of size ``motion.out``; the picture itself when nothing moves.
     """
     if motion.permutation is not None:
         return _permuted(motion.permutation, image, axes=(0, 1))
     flags, border, fill = _cv2_sampling(sampling, unit=image.dtype != np.uint8)
     out = _resampled(motion, image, flags, border, fill)
     if flags == _codes()["cubic"] and image.dtype != np.uint8:
-        np.clip(out, 0, 1, out=out)  # cubic weights overshoot; bytes saturate by themselves
+        np.clip(out, 0, 1, out=out)  # cubic weights overshoot; uint8 saturates anyway
     return out if out.ndim == image.ndim else out[..., None]  # OpenCV drops a single channel
 
 
 def render_mask(motion: Map, mask: NDArray[Any], border: Border) -> NDArray[Any]:
-    """Resample a mask of any dtype, (..., height, width), by the nearest pixel; "constant" fills with 0."""
+    """Resample a mask of any dtype, (..., height, width), by nearest neighbour; "constant" fills with 0."""
     if motion.permutation is not None:
         return _permuted(motion.permutation, mask, axes=(mask.ndim - 2, mask.ndim - 1))
     if mask.ndim == 2 and mask.dtype.name in _CV2_TYPES:
@@ -59,16 +59,17 @@ def _resampled(motion: Map, image: Picture, flags: int, border: int, fill: Any) 
 
 @lru_cache(maxsize=1)
 def _wide() -> bool:
-    """Whether four channels are warped faster than three: by OpenCV 5 in two thirds of the time, to the same bytes."""
+    """Whether four channels warp faster than three: OpenCV 5 needs two thirds of the time for the same bytes."""
     return int(load_cv2().__version__.split(".")[0]) >= 5
 
 
 def _fetched(motion: Map, image: Picture, flags: int, border: int, fill: Any) -> NDArray[Any]:
-    cv2, matrix = load_cv2(), motion.matrix
+    cv2 = load_cv2()
+    matrix = motion.matrix
     width_height = (motion.out[1], motion.out[0])
     if matrix is None:
         grid = motion.source_grid()
-        if flags == cv2.INTER_NEAREST:  # rounded by us, as OpenCV's versions do not agree about halves
+        if flags == cv2.INTER_NEAREST:  # rounded here, because OpenCV versions disagree about halves
             grid = np.rint(grid)
         out: NDArray[Any] = cv2.remap(image, grid, None, flags, borderMode=border, borderValue=fill)
         return out
@@ -114,14 +115,19 @@ def _permuted(change: Permutation, image: NDArray[Any], *, axes: tuple[int, int]
 def _codes() -> dict[str, int]:
     cv2 = load_cv2()
     return {
-        "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST,
-        "reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT,
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "nearest": cv2.INTER_NEAREST,
+        "reflect": cv2.BORDER_REFLECT_101,
+        "edge": cv2.BORDER_REPLICATE,
+        "constant": cv2.BORDER_CONSTANT,
         "wrap": cv2.BORDER_WRAP,
-    }  # fmt: skip
+    }
 
 
 def _cv2_sampling(sampling: Sampling, *, unit: bool) -> tuple[int, int, tuple[float, ...]]:
-    codes, fill = _codes(), sampling.fill
+    codes = _codes()
+    fill = sampling.fill
     colour: tuple[float, ...] = (fill,) * 4 if isinstance(fill, int) else fill
     if unit:
         colour = tuple(channel / 255 for channel in colour)
@@ -129,7 +135,7 @@ def _cv2_sampling(sampling: Sampling, *, unit: bool) -> tuple[int, int, tuple[fl
 
 
 def _folded(index: NDArray[np.int64], side: int, border: Border) -> NDArray[np.int64]:
-    """Indices outside 0..side-1 led back inside as the border says."""
+    """Fold indices outside 0..side-1 back inside according to the border."""
     if border == "wrap":
         return index % side
     if border == "reflect" and side > 1:

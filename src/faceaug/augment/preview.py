@@ -1,4 +1,4 @@
-"""What the augmentations do to one's own faces, on one sheet."""
+"""Contact sheet of all augmentations on the user's own faces."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from faceaug.reports.shell import contact_sheet
 from faceaug.storage.files import explained, write_bytes
 
 Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
-# One colour per CelebA landmark, so that a swap of left and right can be seen.
+# One colour per CelebA landmark shows whether left and right were swapped.
 _COLOURS = ((255, 64, 64), (64, 128, 255), (255, 220, 0), (255, 64, 255), (0, 220, 160))
 _RECIPE_ROWS = 3
-_SMALLEST = 128  # px; smaller pictures are enlarged before dots are drawn on them
+_SMALLEST = 128  # px; smaller pictures are enlarged before landmarks are drawn
 _MADE_BY = b"faceaug preview"
 
 
@@ -38,21 +38,28 @@ def preview_sheet(
     seed: int = 0,
     cell: int = 128,
 ) -> Image8:
-    """A contact sheet of every augmentation: one row per operation, one column per strength.
+    """Draw a contact sheet of all augmentations: one row per operation, one column per strength.
 
     Args:
-        faces: a folder, a ``FaceFolder``, or a list of pictures or (picture, target or landmarks). Every row takes
-            another face; unreadable pictures are passed over.
-        strengths: shares of each operation's usual range, 0..1; flips act from one half on.
-        recipe: drawn in the last rows, once per column; None for the preset "light".
-        seed: decides which faces are shown, the bend of the elastic, the slant and the recipe's draws.
+        faces: a folder, a ``FaceFolder``, or a list of pictures or (picture, target or landmarks). Every row shows
+            another face; unreadable pictures are skipped.
+        strengths: shares of each operation's usual range, 0..1; flips act from 0.5 on.
+        recipe: shown in the last rows, drawn anew in each column; None shows the preset "light".
+        seed: chooses the faces and all draws.
         cell: side of a picture on the sheet, pixels.
 
     Returns:
-        uint8 (height, width, 3): the sheet, landmarks drawn where they are known.
+        uint8 (height, width, 3): the sheet, with known landmarks drawn.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug.augment import preview_sheet
+        >>> face = np.zeros((64, 64, 3), np.uint8)
+        >>> preview_sheet([face], strengths=(0, 1), cell=32).dtype
+        dtype('uint8')
 
     Raises:
-        ArgumentError: no faces, a strength outside 0..1.
+        ArgumentError: no faces, or a strength outside 0..1.
         RefusedError: no picture of the folder can be read.
     """
     if not strengths or not all(0 <= strength <= 1 for strength in strengths):
@@ -75,26 +82,40 @@ def preview_sheet(
 
 
 def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | None = None, seed: int = 0) -> Size:
-    """Write ``preview_sheet`` of a folder as one PNG.
+    """Write the ``preview_sheet`` of a folder as a PNG.
 
     Args:
-        folder: with faces.
-        out: the PNG to write; a sheet that faceaug wrote there before is replaced.
-        recipe: shown in the last rows; None for the preset "light".
-        seed: which faces are shown, and the draws.
+        folder: folder of faces.
+        out: the PNG to write; an earlier sheet of faceaug is replaced.
+        recipe: shown in the last rows; None shows the preset "light".
+        seed: chooses the faces and all draws.
 
     Returns:
         (height, width) of the sheet, pixels.
 
     Raises:
-        RefusedError: ``out`` lies in the folder, or holds something else.
+        RefusedError: ``out`` lies inside the folder, or exists and is no sheet of faceaug.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug.augment import write_preview
+        >>> Path("faces").mkdir()
+        >>> Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("faces/one.png")
+        >>> height, width = write_preview("faces", "sheet.png")
+        >>> Path("sheet.png").is_file()
+        True
     """
-    folder, out = Path(folder), Path(out)
+    folder = Path(folder)
+    out = Path(out)
     source = FaceFolder(folder)
     if out.resolve().is_relative_to(folder.resolve()):
-        raise RefusedError(f"{printable(out)}: lies in the folder it shows and would become one of its pictures")
+        raise RefusedError(
+            f"{printable(out)}: lies inside the folder and would become one of its pictures; write it elsewhere"
+        )
     if out.is_dir() or (out.exists() and _MADE_BY not in out.read_bytes()[:4096]):
-        raise RefusedError(f"{printable(out)}: exists and is no sheet of faceaug; give another name")
+        raise RefusedError(f"{printable(out)}: exists and is not a faceaug contact sheet; choose another name")
     sheet = preview_sheet(source, recipe=recipe, seed=seed)
     with explained(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +124,7 @@ def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | No
 
 
 def _operations() -> dict[str, Callable[[float, int], Transform]]:
-    """Label -> the operation at a strength, for pictures with a given shorter side; the ranges of the docs."""
+    """Operations by label, each a function of strength and the picture's shorter side; ranges as in the docs."""
     return {
         "Rotate 20\N{DEGREE SIGN}": lambda s, _: Rotate((20 * s,) * 2),
         "Rotate -20\N{DEGREE SIGN}": lambda s, _: Rotate((-20 * s,) * 2),
@@ -120,8 +141,9 @@ def _operations() -> dict[str, Callable[[float, int], Transform]]:
 
 
 def _faces(source: Any, seed: int) -> Iterator[Face]:
-    """Faces in an order of their own, again and again; unreadable ones are passed over."""
-    order, readable = permutation(len(source), seed, slot="preview"), 0
+    """Cycle through the faces in random order; skip unreadable ones."""
+    order = permutation(len(source), seed, slot="preview")
+    readable = 0
     while True:
         for index in order:
             try:
@@ -153,7 +175,7 @@ def _shown(transform: Transform, face: Face, key: int) -> Image8:
 
 
 def _dotted(image: Image8, points: NDArray[np.float32], numbers: NDArray[np.int64]) -> Image8:
-    """Landmarks as dots with a dark rim, on a copy; a small picture is enlarged first by whole pixels."""
+    """Draw landmarks as dots with a dark rim on a copy; enlarge a small picture by whole pixels first."""
     cv2 = load_cv2()
     times = max(1, -(-_SMALLEST // max(image.shape[:2])))
     drawn = image.repeat(times, 0).repeat(times, 1)

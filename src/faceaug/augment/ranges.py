@@ -1,4 +1,4 @@
-"""What a strength may be: a number, or a pair that is the range itself; checked where the transform is made."""
+"""Strengths: a number or a (low, high) pair, checked when a transform is created."""
 
 from __future__ import annotations
 
@@ -15,56 +15,58 @@ Range: TypeAlias = tuple[float, float]
 
 
 def symmetric(name: str, value: Amount, *, unit: str, limit: float = math.inf) -> Range:
-    """``a`` means (-a, a); a pair is the range itself."""
+    """Range of a symmetric strength: ``a`` means (-a, a); a pair is the range itself."""
     return _ranged(name, value, lambda a: (-a, a), unit=unit, low=-limit, high=limit)
 
 
 def upto(name: str, value: Amount, *, unit: str, limit: float = math.inf) -> Range:
-    """``a`` means (0, a); a pair is the range itself, never negative."""
+    """Range of a non-negative strength: ``a`` means (0, a); a pair is the range itself."""
     return _ranged(name, value, lambda a: (0.0, a), unit=unit, low=0.0, high=limit)
 
 
 def factor(name: str, value: Amount) -> Range:
-    """``f`` means (1/f, f); a pair is the range itself, always positive."""
+    """Range of a positive factor: ``f`` means (1/f, f); a pair is the range itself."""
     if isinstance(value, (int, float)) and value <= 0:
         raise ArgumentError(f"{name}={value!r}: a factor is positive; 1.15 stretches by 1/1.15 to 1.15, 1 does nothing")
     return _ranged(name, value, lambda f: (min(f, 1 / f), max(f, 1 / f)), unit="factor", low=0.05, high=20.0)
 
 
 def probability(value: float) -> float:
-    """A probability, 0..1."""
+    """Check a probability, 0..1."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise ArgumentError(f"p={value!r}: expected a probability from 0 (never) to 1 (always)")
     return float(value)
 
 
 def one_of(name: str, value: str, valid: tuple[str, ...]) -> str:
-    """One of a few words."""
+    """Check that a word is one of the valid ones."""
     if value not in valid:
         raise ArgumentError(f"{name}={value!r}: expected one of {', '.join(map(repr, valid))}")
     return value
 
 
 def ends(value: Amount) -> Range:
-    """The range of a field that ``symmetric``, ``upto`` or ``factor`` has set."""
+    """The range in a field set by ``symmetric``, ``upto`` or ``factor``."""
     return value if isinstance(value, tuple) else (value, value)
 
 
 def uniform(dice: Dice, value: Amount) -> float:
-    """A number between the ends of a range; exactly the end where both are equal."""
+    """Draw uniformly between the ends of a range; exactly the end where both are equal."""
     low, high = ends(value)
     return low + (high - low) * dice.random()
 
 
 def set_field(instance: object, name: str, value: Any) -> None:
-    """Store a checked value in a frozen dataclass, from its ``__post_init__``."""
+    """Set a field of a frozen dataclass from its ``__post_init__``."""
     object.__setattr__(instance, name, value)
 
 
 def _ranged(name: str, value: Any, of_number: Any, *, unit: str, low: float, high: float) -> Range:
     if _is_number(value):
         if value < 0:
-            raise ArgumentError(f"{name}={value!r}: a strength is not negative; a range is a pair, ({value!r}, 0)")
+            raise ArgumentError(
+                f"{name}={value!r}: a strength is not negative; write a range as a pair, ({value!r}, 0)"
+            )
         start, stop = of_number(float(value))
     elif isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_number, value)):
         start, stop = float(value[0]), float(value[1])

@@ -1,4 +1,4 @@
-"""Recipes: a Compose as JSON or TOML and back, and ready ones by name."""
+"""Recipes: a Compose written to and read from JSON or TOML, and presets by name."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ from faceaug.storage.schema import parse_json
 
 @dataclass(frozen=True)
 class Preset(Transform):
-    """A ready recipe whose pixel strengths follow the picture: alike for faces of 32 and of 512 pixels.
+    """A ready recipe whose pixel strengths scale with the picture, so that it fits faces of 32 and of 512 pixels alike.
 
-    * "light": every face stays a natural one; what expanded datasets use. Flip, turn, stretch and slant always (the
-      flip for every second face), one gentle warp for three in ten, one slight blur for two in ten.
-    * "document": each operation once, by the flip of a coin, at its usual strength: what augmentation usually means.
-    * "strong": more of all of it, warps for six in ten and blurs for four in ten; for few faces and long training.
+    * "light": keeps every face natural; the default for expanded datasets. Always flip (with probability 0.5), rotate,
+      stretch and perspective; a gentle warp with probability 0.3, a slight blur with probability 0.2.
+    * "document": each operation with probability 0.5 at its usual strength, as in the project report (INSAT 2023; see
+      docs/train.md): what augmentation usually means.
+    * "strong": stronger versions, warps with probability 0.6 and blurs with 0.4; for few faces and long training.
 
     Attributes:
         preset: one of ``PRESETS``.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug.augment import Preset
+        >>> Preset("strong")(np.zeros((64, 64, 3), np.uint8), key=0).shape
+        (64, 64, 3)
     """
 
     preset: str = "light"
@@ -40,39 +47,49 @@ class Preset(Transform):
         one_of("preset", self.preset, PRESETS)
 
     def compose(self, size: Size) -> Compose:
-        """The Compose that it is for pictures of (height, width)."""
+        """The preset as a Compose for pictures of (height, width)."""
         return _preset(self.preset, min(size))
 
     def _draw(self, dice: Dice, size: Size) -> Params:
         return self.compose(size).draw(dice, size) or {}
 
     def draw(self, dice: Dice, size: Size) -> Params | None:
-        """Decide everything random; the steps are those of ``compose``."""
+        """Draw all random numbers; the steps are those of ``compose``."""
         drawn = super().draw(dice, size)
         return drawn and {**drawn, "name": self.name, "side": min(size)}
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Apply what was drawn."""
+        """Apply the drawn steps."""
         _preset(self.preset, params["side"]).apply(sample, params)
 
 
 def default_recipe(size: int | Size, *, seed: int = 0) -> Compose:
-    """The Compose that makes the augmented copies of an expanded dataset: the preset "light" for one size.
+    """The default recipe for augmented copies in an expanded dataset: the preset "light" for one picture size.
 
     Args:
-        size: of the pictures: (height, width), or the side of square ones; pixels.
-        seed: goes with integer keys, see ``Compose``.
+        size: picture size: (height, width), or the side of square pictures; pixels.
+        seed: completes integer keys, see ``Compose``.
+
+    Example:
+        >>> from faceaug.augment import default_recipe
+        >>> [transform.name for transform in default_recipe(64).transforms][:2]
+        ['HorizontalFlip', 'Rotate']
     """
     return preset("light", size, seed=seed)
 
 
 def preset(name: str, size: int | Size, *, seed: int = 0) -> Compose:
-    """A preset for pictures of one size, as a Compose to look into or to change; see ``Preset``.
+    """Build a preset for one picture size as a Compose, to inspect or change it; see ``Preset``.
 
     Args:
         name: one of ``PRESETS``.
-        size: of the pictures: (height, width), or the side of square ones; pixels.
-        seed: goes with integer keys, see ``Compose``.
+        size: picture size: (height, width), or the side of square pictures; pixels.
+        seed: completes integer keys, see ``Compose``.
+
+    Example:
+        >>> from faceaug.augment import preset
+        >>> len(preset("document", (218, 178)).transforms)
+        8
     """
     sides = (size,) if isinstance(size, int) else tuple(size)
     if len(sides) > 2 or min(sides, default=0) < 1:
@@ -142,10 +159,17 @@ def load_recipe(path: Path | str) -> Compose:
         name = "GaussianBlur"
         sigma = [0.5, 1.5]
 
-    A preset takes one line, ``preset = "strong"``, or stands among others as the transform "Preset".
+    A preset takes one line, ``preset = "strong"``, or is a step among others named "Preset".
 
     Raises:
-        ArgumentError: no such file, not TOML, or an unknown name or option; the message lists the valid ones.
+        ArgumentError: no such file, not TOML or JSON, or an unknown name or option; the message lists the valid ones.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from faceaug.augment import load_recipe
+        >>> _ = Path("recipe.toml").write_text('preset = "strong"')
+        >>> load_recipe("recipe.toml").to_json()
+        '{"name": "Compose", "p": 1.0, "transform": [{"name": "Preset", "p": 1.0, "preset": "strong"}], "seed": 0}'
     """
     path = Path(path)
     try:
@@ -153,7 +177,7 @@ def load_recipe(path: Path | str) -> Compose:
         recipe = parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise ArgumentError(f"{printable(path)}: the recipe cannot be read ({error.strerror})") from error
-    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError and TOMLDecodeError alike
+    except ValueError as error:  # UnicodeDecodeError, JSONDecodeError or TOMLDecodeError
         raise ArgumentError(f"{printable(path)}: the recipe cannot be parsed ({error})") from error
     try:
         return build(recipe)

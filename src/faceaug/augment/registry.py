@@ -1,6 +1,6 @@
-"""Every transform by its name, so that recipes can be written and read back, a user's own transforms included.
+"""Registry of transforms by name, the user's own included, so that recipes can be written and read back.
 
-A class registers itself when it is defined. It knows no transform, so that every transform can know it.
+A class registers itself when it is defined. This module imports no transform, so every transform can import it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ _known: dict[str, type[Any]] = {}
 
 
 def register(kind: type[Any]) -> None:
-    """Make a transform known under the name of its class.
+    """Register a transform under its class name.
 
-    A class of the same module replaces an earlier one of its name, as when a notebook cell runs again.
+    A class replaces an earlier one of the same name and module, as when a notebook cell runs again.
 
     Raises:
         ArgumentError: another module has a transform of this name.
     """
-    name, module = kind.__name__, _module(kind)
+    name = kind.__name__
+    module = _module(kind)
     before = _known.get(name)
     if before is not None and _module(before) != module:
         raise ArgumentError(
@@ -32,12 +33,12 @@ def register(kind: type[Any]) -> None:
 
 
 def transforms() -> dict[str, type[Any]]:
-    """The transforms that a recipe can name, in alphabetical order; bases without ``apply`` are none."""
+    """Transforms that a recipe can name, in alphabetical order; abstract base classes are left out."""
     return {
         name: kind for name, kind in sorted(_known.items()) if not (name.startswith("_") or inspect.isabstract(kind))
     }
 
 
 def _module(kind: type[Any]) -> str:
-    # In a worker process the user's script has another name.
+    # Worker processes import the user's script under another name.
     return "__main__" if kind.__module__ == "__mp_main__" else kind.__module__

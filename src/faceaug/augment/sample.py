@@ -1,4 +1,4 @@
-"""A picture with what is known about it: taken apart, moved together, put back as it came."""
+"""Samples: pictures with targets, taken apart, transformed together, and restored to the form they came in."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map, Points, Sampling
 from faceaug.augment.pictures import Picture, Restore, is_pil, is_tensor, is_tv, open_picture
 from faceaug.augment.pixels import render, render_mask
-from faceaug.augment.targets import Target, check_attributes, known_target, open_target
+from faceaug.augment.targets import OpenTarget, check_attributes, known_target, open_target
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
 
 Swap: TypeAlias = tuple[tuple[int, int], ...]
-Sides: TypeAlias = tuple[Swap | None, LabelSwap | None]  # what a mirror exchanges: landmarks, mask labels
+Sides: TypeAlias = tuple[Swap | None, LabelSwap | None]  # pairs exchanged by a mirror: landmarks, mask labels
 NAMES = ("landmarks", "boxes", "mask", "attributes", "visible")
 
 # CelebA: lefteye, righteye, nose, leftmouth, rightmouth.
@@ -37,25 +37,26 @@ _BLURRY = ATTRIBUTES.index("Blurry")
 
 
 class Sample:
-    """What transforms work on: pictures of one size and their targets, all as arrays.
+    """The working form of a sample: pictures of one size and their targets, all as arrays.
 
-    Geometric changes wait until something needs the pixels, so that neighbours are resampled once.
+    Geometric changes are queued until the pixels are needed, so that consecutive ones are resampled once.
 
     Attributes:
         images: uint8, or float32 in 0..1, (height, width) or (height, width, channels) each; a picture that a
-            torchvision transform has made something else is kept as that until it is asked for.
-        restores: one function per image that gives it back its type.
+            torchvision transform turned into something else stays that until it is needed.
+        restores: one function per image that restores its type.
         points: float64 (n, 2) each.
         boxes: float64 (n, 4) each, edges.
         masks: (..., height, width) each, any dtype.
         attributes: (40,) each.
-        mirrored: whether left and right are exchanged by now; known where there are points or masks.
+        mirrored: whether left and right are exchanged so far; kept where there are points or masks.
     """
 
     __slots__ = ("_pending", "_sampling", "attributes", "boxes", "images", "masks", "mirrored", "points", "restores")
 
     def __init__(self, images: list[Any], restores: list[Restore]) -> None:
-        self.images, self.restores = images, restores
+        self.images = images
+        self.restores = restores
         self.points: list[Points] = []
         self.boxes: list[NDArray[np.float64]] = []
         self.masks: list[NDArray[Any]] = []
@@ -66,32 +67,33 @@ class Sample:
 
     @property
     def size(self) -> Size:
-        """(height, width) of the pictures now."""
+        """Current (height, width) of the pictures."""
         if self._pending is not None:
             return self._pending.out
         shape = self.array(0).shape
         return shape[0], shape[1]
 
     def warp(self, motion: Map, sampling: Sampling | None) -> None:
-        """Move everything; ``sampling`` None fits any neighbour (a flip fetches nothing from outside)."""
+        """Queue a move; ``sampling`` None merges with any other (a flip fetches nothing from outside)."""
         if self._sampling is not None and sampling is not None and sampling != self._sampling:
             self.settle()
         self._pending = motion if self._pending is None else self._pending.then(motion)
         self._sampling = sampling or self._sampling
 
     def filter(self, function: Callable[[Picture], Picture]) -> None:
-        """Change the pixels where they are."""
+        """Apply a function to the pixels, moves first."""
         self.settle()
         self.images = [function(self.array(k)) for k in range(len(self.images))]
 
     def mark_blurry(self) -> None:
-        """Set the attribute ``Blurry``."""
+        """Set the attribute ``Blurry`` to 1."""
         for row in self.attributes:
             row[_BLURRY] = 1
 
     def settle(self) -> None:
-        """Carry out the moves that wait: one resample."""
-        motion, sampling = self._pending, self._sampling or _PLAIN
+        """Carry out all queued moves with one resampling."""
+        motion = self._pending
+        sampling = self._sampling or _PLAIN
         self._pending = self._sampling = None
         if motion is None:
             return
@@ -106,10 +108,10 @@ class Sample:
             self.mirrored ^= motion.mirrors
 
     def array(self, k: int) -> Picture:
-        """Picture ``k``; one that a torchvision transform made a float tensor is opened as that.
+        """Picture ``k`` as an array; one that a torchvision transform made a float tensor is opened again.
 
         Raises:
-            ArgumentError: its values or its type are none that can be moved.
+            ArgumentError: its type or values cannot be moved.
         """
         image = self.images[k]
         if isinstance(image, np.ndarray):
@@ -118,13 +120,13 @@ class Sample:
             self.images[k], self.restores[k] = open_picture(image)
         except ArgumentError as error:
             raise ArgumentError(
-                f"a faceaug transform comes after one that made the picture {getattr(image, 'dtype', type(image))}: "
+                f"a faceaug transform follows one that made the picture {getattr(image, 'dtype', type(image))}: "
                 f"put conversions (v2.ToDtype, v2.Normalize) at the end ({error})"
             ) from error
         return self.array(k)
 
     def exchange(self, sides: Sides) -> None:
-        """Give landmarks and labels that have a side their other names, if the sample is mirrored by now."""
+        """Exchange left and right landmarks and labels if the sample is mirrored."""
         if not self.mirrored:
             return
         self.points = [_swapped(points, sides[0]) for points in self.points]
@@ -137,16 +139,16 @@ _NOTHING: dict[str, Any] = {}
 
 
 class Opened(Protocol):
-    """A sample taken apart, with the way back."""
+    """A sample taken apart, and the way back."""
 
     sample: Sample
 
     def close(self, sides: Sides) -> Any:
-        """Settle, exchange left and right under a mirror, and put everything back in its place and type."""
+        """Carry out queued moves, exchange left and right under a mirror, and restore every part's place and type."""
 
 
 class OpenPicture:
-    """One picture, perhaps with targets by name."""
+    """One picture, optionally with targets by name."""
 
     __slots__ = ("_targets", "sample")
 
@@ -156,7 +158,7 @@ class OpenPicture:
         self._targets = named and {name: _take(self.sample, name, value) for name, value in named.items()}
 
     def close(self, sides: Sides) -> Any:
-        """The picture, or a dict with it, the targets and ``visible``."""
+        """The picture, or a dict of picture, targets and ``visible``."""
         sample = self.sample
         sample.settle()
         if not self._targets:
@@ -172,14 +174,14 @@ class OpenPicture:
 
 @dataclass(slots=True)
 class OpenTree:
-    """A dict, list or tuple with pictures and targets in it."""
+    """A dict, list or tuple that contains pictures and targets."""
 
     sample: Sample
     tree: Any
-    roles: list[tuple[str, Target | None]]
+    roles: list[tuple[str, OpenTarget | None]]
 
     def close(self, sides: Sides) -> Any:
-        """The same structure with everything that changed."""
+        """The same structure with the changed values."""
         self.sample.settle()
         self.sample.exchange(sides)
         results = _Results(self.sample)
@@ -187,11 +189,11 @@ class OpenTree:
 
 
 def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> Opened:
-    """Take a picture, or a whole sample, apart.
+    """Take a picture or a whole sample apart.
 
     Args:
-        x: a picture, or a dict, list or tuple with at least one picture in it.
-        landmarks: only beside a single picture, as the three below; None for none.
+        x: a picture, or a dict, list or tuple that contains at least one.
+        landmarks: only with a single picture, as the three below; None for none.
         boxes: see ``Transform``.
         mask: see ``Transform``.
         attributes: see ``Transform``.
@@ -205,7 +207,7 @@ def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: An
     given = {name: value for name, value in named.items() if value is not None}
     if isinstance(x, (dict, list, tuple)):
         if given:
-            raise ArgumentError(f"{', '.join(given)}: give targets beside one picture, or inside the sample, not both")
+            raise ArgumentError(f"{', '.join(given)}: give targets as arguments or inside the sample, not both")
         return _open_tree(x)
     check_attributes(attributes)
     return OpenPicture(x, given)
@@ -220,7 +222,7 @@ def _open_tree(tree: Any) -> OpenTree:
             array, restore = open_picture(value)
             if sample.images and array.shape[:2] != sample.images[0].shape[:2]:
                 sizes = f"{sample.images[0].shape[:2]} and {array.shape[:2]}"
-                raise ArgumentError(f"pictures of different sizes in one sample, {sizes}: they cannot share one draw")
+                raise ArgumentError(f"pictures of different sizes in one sample, {sizes}: one draw cannot move both")
             sample.images.append(array)
             sample.restores.append(restore)
     roles = [(kind, _take(sample, kind, value)) for kind, (_, value) in zip(kinds, leaves, strict=True)]
@@ -228,7 +230,7 @@ def _open_tree(tree: Any) -> OpenTree:
 
 
 def checked_swap(swap: Any) -> Swap | None:
-    """Pairs of landmarks as tuples, or ArgumentError."""
+    """Normalise pairs of landmarks to tuples; ArgumentError for anything else."""
     if swap is None:
         return None
     try:
@@ -237,12 +239,12 @@ def checked_swap(swap: Any) -> Swap | None:
         raise ArgumentError(f"swap={swap!r}: expected pairs of landmark numbers, [(0, 1), (3, 4)]") from None
     flat = [number for pair in pairs for number in pair]
     if len(set(flat)) != len(flat) or min(flat, default=0) < 0:
-        raise ArgumentError(f"swap={swap!r}: each landmark number occurs once, counted from 0")
+        raise ArgumentError(f"swap={swap!r}: each landmark number may occur once, counted from 0")
     return pairs
 
 
 class _Results:
-    """The changed values of a sample, handed out in the order in which they were taken."""
+    """Returns the changed values of a sample in the order in which they were taken."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -254,7 +256,7 @@ class _Results:
             "attributes": iter(sample.attributes),
         }
 
-    def next(self, role: str, target: Target | None) -> Any:
+    def next(self, role: str, target: OpenTarget | None) -> Any:
         if role == "other":
             return SAME
         if role == "visible":
@@ -262,14 +264,14 @@ class _Results:
         value = next(self._left[role])
         return value if target is None else target.close(value, self._canvas)
 
-    def visible_of_all(self, targets: list[Target | None]) -> Any:
-        """For a single picture: of its landmarks, or of its boxes, in the kind of array that these came in."""
+    def visible_of_all(self, targets: list[OpenTarget | None]) -> Any:
+        """Visibility of a single picture's landmarks, else of its boxes, in the same kind of array."""
         like = next(
             (target for target in targets if target is not None and target.role in {"landmarks", "boxes"}), None
         )
         count = len(like.array) if like is not None else 0
         visible = self._visible(count)
-        return visible if like is None else like.beside(visible)
+        return visible if like is None else like.like_source(visible)
 
     @property
     def _canvas(self) -> Size | None:
@@ -290,10 +292,10 @@ class _Results:
         return np.zeros(count, np.bool_)
 
 
-SAME = object()  # leave this leaf as it is
+SAME = object()  # marker: leave this leaf as it is
 
 
-def _take(sample: Sample, kind: str, value: Any) -> Target | None:
+def _take(sample: Sample, kind: str, value: Any) -> OpenTarget | None:
     if kind in {"image", "other"}:
         return None
     target = open_target(kind, value, sample.size)
@@ -308,7 +310,7 @@ def _restored(image: Any, restore: Restore) -> Any:
 
 
 def kinds_of(leaves: list[tuple[str, Any]]) -> list[str]:
-    """What each leaf is. A plain tensor is a picture only where nothing else is, as in torchvision v2."""
+    """Role of each leaf. A plain tensor is a picture only where nothing else is, as in torchvision v2."""
     kinds = [_kind(name, value) for name, value in leaves]
     if "image" not in kinds:
         candidates = [k for k, (_, value) in enumerate(leaves) if kinds[k] == "other" and _is_stack(value)]
@@ -337,7 +339,7 @@ def _is_stack(value: Any) -> bool:
 
 
 def leaves_of(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """(name in the nearest dict, value) of everything in nested dicts, lists and tuples."""
+    """Yield (name in the nearest dict, value) for every leaf of nested dicts, lists and tuples."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from leaves_of(value, key if isinstance(key, str) else "")
@@ -349,7 +351,7 @@ def leaves_of(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def rebuilt(tree: Any, values: Iterator[Any], name: str = "") -> Any:
-    """The structure of ``leaves_of`` with other values, in that order; ``SAME`` leaves one as it is."""
+    """Rebuild the structure of ``leaves_of`` with other values in the same order; ``SAME`` keeps a leaf."""
     if isinstance(tree, dict):
         pairs = ((key, rebuilt(value, values, key if isinstance(key, str) else "")) for key, value in tree.items())
         return dict(pairs) if type(tree) is dict else _like_dict(tree, pairs)
@@ -371,7 +373,7 @@ def _swapped(points: Points, swap: Swap | None) -> Points:
     pairs = swap if swap is not None else _USUAL.get(count)
     if pairs is None:
         raise ArgumentError(
-            f"{count} landmarks under a mirror: which are left and right is known for 5 (CelebA) and 68 (iBUG) "
+            f"{count} landmarks under a mirror: left and right are known for 5 (CelebA) and 68 (iBUG) landmarks "
             "only; give swap=[(0, 1), ...] to the flip or the Compose, or swap=() where no landmark has a side"
         )
     order = np.arange(count)

@@ -1,19 +1,21 @@
-"""Transforms of torchvision v2 as functions on a sample at work: what they do to the picture is true of the rest too.
+"""Steps: torchvision v2 transforms as functions that transform a sample with all its targets.
 
-Containers (``v2.Compose``, ``RandomApply``, ``RandomChoice``, ``RandomOrder``) are copied with their parts replaced,
-and hand the sample on as if it were a picture. Every part is looked after by itself:
+Containers (``v2.Compose``, ``RandomApply``, ``RandomChoice``, ``RandomOrder``) are copied with their transforms
+replaced by steps; they pass the sample on as if it were a picture. Every other transform becomes a step of its own:
 
-* Landmarks and boxes go as the classes of ``tracked``, three more points, the witness, with them: they tell a mirror.
-* What removes rows (``Sanitize...``) sets them to NaN instead, as n come back, always.
-* What moves the picture alone (``RandAugment`` and its like) is written down and done to the rest.
-* What comes back as something else, in part, or for a picture of another size is refused with the reason.
+* Landmarks and boxes are passed as the classes of ``tracked``, with three more points, the witness, that reveal a
+  mirror.
+* Transforms that remove rows (``Sanitize...``) set them to NaN instead, because n rows must come back.
+* Transforms that move the picture alone (``RandAugment`` and its like) are recorded and replayed on the targets.
+* A transform that returns another type, drops rows or disagrees about the size is refused with the reason.
 
-Imports torchvision: only ``torchvision.py`` here imports it, once there is a v2 transform.
+Imports torchvision; only ``torchvision.py`` in this package imports this module, once there is a v2 transform.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -25,7 +27,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from faceaug.augment.pictures import is_pil
-from faceaug.augment.tracked import OURS, TrackedMask, recorded, replayed
+from faceaug.augment.tracked import TRACKED, TrackedMask, recorded, replayed
 from faceaug.augment.transform import Transform, any_seed
 from faceaug.augment.work import Work, refuse
 from faceaug.draws import Words
@@ -33,11 +35,11 @@ from faceaug.errors import ArgumentError
 
 Step: TypeAlias = Callable[[Work], Work]
 
-# These are there to change the type of the picture; after any other it goes back to the type it had.
+# Conversions: their result keeps its type. After any other transform the original type is restored.
 _CONVERSIONS = ("ToImage", "ToPILImage", "PILToTensor", "ToPureTensor", "ToTensor")
 _CONTAINERS = (v2.Compose, v2.RandomApply, v2.RandomChoice, v2.RandomOrder)
 _PICTURE_ALONE = (v2.AutoAugment, v2.RandAugment, v2.TrivialAugmentWide, v2.AugMix)
-_SANITIZERS = tuple(  # that for landmarks is there since torchvision 0.24
+_SANITIZERS = tuple(  # SanitizeKeyPoints exists since torchvision 0.24
     getattr(v2, name) for name in ("SanitizeBoundingBoxes", "SanitizeKeyPoints") if hasattr(v2, name)
 )
 _OF_BATCHES = (v2.MixUp, v2.CutMix)
@@ -45,25 +47,25 @@ _OF_MANY = (v2.FiveCrop, v2.TenCrop)
 
 
 def as_step(transform: Any) -> Step:
-    """A v2 transform, or what stands in a v2 container, as a function that changes a sample at work and returns it.
+    """Turn a v2 transform, or a member of a v2 container, into a step.
 
     Args:
-        transform: of ``torchvision.transforms.v2`` or derived from it; a transform of ours; or any callable, which is
-            given the pictures.
+        transform: a transform of ``torchvision.transforms.v2`` or derived from it, a faceaug transform, or any callable
+            on pictures.
 
     Raises:
-        ArgumentError: it needs a batch, or makes several pictures of one.
+        ArgumentError: the transform needs a batch, or makes several pictures of one.
     """
     name = type(transform).__name__
     if isinstance(transform, _OF_BATCHES):
         raise ArgumentError(
-            f"{name} mixes the pictures of a batch, and here there is one picture: apply it to the batches of the "
+            f"{name} mixes the pictures of a batch, but here there is only one picture: apply it to the batches of the "
             "DataLoader"
         )
     if isinstance(transform, _OF_MANY):
-        raise ArgumentError(f"{name} makes several pictures of one, whose landmarks differ: apply it after this")
+        raise ArgumentError(f"{name} makes several pictures of one, with different landmarks: apply it after faceaug")
     if isinstance(transform, Transform):
-        return _Ours(transform)
+        return _FaceaugStep(transform)
     if isinstance(transform, torch.nn.Sequential):
         return as_step(v2.Compose(list(transform)))
     if isinstance(transform, _CONTAINERS) and type(transform).forward in {kind.forward for kind in _CONTAINERS}:
@@ -73,12 +75,16 @@ def as_step(transform: Any) -> Step:
     if name in _CONVERSIONS:
         return _Conversion(transform)
     if not isinstance(transform, v2.Transform):
-        return _ForPictures(transform)
-    return _Augmenter(_taught(transform)) if isinstance(transform, _PICTURE_ALONE) else _Usual(_taught(transform))
+        return _PlainFunction(transform)
+    return (
+        _PictureOnly(_with_tracked_classes(transform))
+        if isinstance(transform, _PICTURE_ALONE)
+        else _AnyTransform(_with_tracked_classes(transform))
+    )
 
 
 def parts(transform: Any) -> tuple[Any, ...]:
-    """The transforms inside a container, those of containers in it included; itself otherwise."""
+    """Flatten nested containers into their transforms; any other transform is returned alone."""
     inner = getattr(transform, "transforms", None) if isinstance(transform, _CONTAINERS) else None
     return (transform,) if inner is None else tuple(part for each in inner for part in parts(each))
 
@@ -91,15 +97,15 @@ def _container(transform: Any) -> Step:
     return step
 
 
-def _taught(transform: Any) -> Any:
-    """A transform whose settings by class (``fill=``, ``dtype=``) hold for our classes too, and spare masks.
+def _with_tracked_classes(transform: Any) -> Any:
+    """Extend settings by class (``fill=``, ``dtype=``) to our classes, and leave masks unfilled.
 
-    Without a word about masks, torchvision fills them with the colour for pictures, which is a label nobody gave.
+    Unless told otherwise, torchvision fills masks with the colour for pictures, a label nobody chose.
     """
     changed: dict[str, dict[Any, Any]] = {}
     for name, value in vars(transform).items():
         if isinstance(value, dict):
-            more = {ours: value[kind] for kind, ours in OURS.items() if kind in value}
+            more = {ours: value[kind] for kind, ours in TRACKED.items() if kind in value}
             if name == "_fill" and value.keys() == {"others"}:
                 more[TrackedMask] = None
             if more:
@@ -112,8 +118,8 @@ def _taught(transform: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ours:
-    """A transform of ours inside a container of torchvision's."""
+class _FaceaugStep:
+    """A faceaug transform inside a torchvision container."""
 
     transform: Transform
 
@@ -125,7 +131,7 @@ class _Ours:
 
 @dataclass(frozen=True, slots=True)
 class _Sanitizer:
-    """What removes boxes or landmarks: sets them to NaN."""
+    """A transform that removes boxes or landmarks; here they become NaN."""
 
     transform: Any
 
@@ -151,7 +157,7 @@ class _Sanitizer:
 
 @dataclass(frozen=True, slots=True)
 class _Conversion:
-    """What changes the type of pictures: it is given them as they came."""
+    """A transform that changes the type of pictures; it gets them in their original type."""
 
     transform: Any
 
@@ -161,8 +167,8 @@ class _Conversion:
 
 
 @dataclass(frozen=True, slots=True)
-class _ForPictures:
-    """A plain function: it is given the pictures, one by one."""
+class _PlainFunction:
+    """A plain function; it gets the pictures one by one."""
 
     transform: Any
 
@@ -176,45 +182,55 @@ class _ForPictures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Augmenter:
-    """What moves the picture alone, by torchvision's functions: they are done to the rest too."""
+class _V2Step(ABC):
+    """A v2 transform; without targets it simply gets the pictures."""
 
     transform: Any
 
     def __call__(self, work: Work) -> Work:
-        if not work.is_known:
+        if work.is_known:
+            self._move_all(work)
+        else:
             work.put(self.transform({"images": work.pictures()})["images"])
-            return work
+        return work
+
+    @abstractmethod
+    def _move_all(self, work: Work) -> None:
+        """Transform pictures and targets alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PictureOnly(_V2Step):
+    """A transform that moves the picture alone through torchvision functions; they are replayed on the targets."""
+
+    def _move_all(self, work: Work) -> None:
         name = type(self.transform).__name__
         if isinstance(self.transform, v2.AugMix):
-            refuse(name, "lays copies of the picture, each moved in a way of its own, over one another")
-        known, given = work.known(), work.pictures()
+            refuse(name, "blends copies of the picture that were moved differently")
+        known = work.known()
+        given = work.pictures()
         pil = is_pil(given[0])
         with recorded() as calls:
             made = self.transform({"images": [work.watched(functional.to_image(given[0])) if pil else given[0]]})
         work.put([functional.to_pil_image(made["images"][0]) if pil else made["images"][0]])
         work.take({kind: [replayed(one, calls) for one in some] for kind, some in known.items()}, name)
-        return work
 
 
 @dataclass(frozen=True, slots=True)
-class _Usual:
-    """Any other v2 transform, torchvision's or somebody's own."""
+class _AnyTransform(_V2Step):
+    """Any other v2 transform, torchvision's or the user's."""
 
-    transform: Any
-
-    def __call__(self, work: Work) -> Work:
-        if not work.is_known:
-            work.put(self.transform({"images": work.pictures()})["images"])
-            return work
-        name, before = type(self.transform).__name__, work.size
+    def _move_all(self, work: Work) -> None:
+        name = type(self.transform).__name__
+        before = work.size
         tree = {"images": work.pictures(), **work.known()}
         with recorded() as calls:
             after = self.transform(tree)
         if not isinstance(after, dict) or after.keys() != tree.keys():
-            refuse(name, f"made a {type(after).__name__} of the dict of pictures, landmarks, boxes and masks")
+            refuse(
+                name, f"returned a {type(after).__name__} instead of the dict of pictures, landmarks, boxes and masks"
+            )
         work.put(after["images"])
         moved = work.take(after, name, loosely=bool(getattr(self.transform, "expand", False)))
         if calls and not moved:
             work.check_unmoved(name, before, calls)
-        return work

@@ -1,4 +1,4 @@
-"""Targets of a picture: taken as plain arrays, given back in the kind they came in."""
+"""Targets of a picture: opened as plain arrays, restored to the type they came in."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SHAPES = {"landmarks": "(n, 2)", "boxes": "(n, 4)", "mask": "(..., height, widt
 
 
 @dataclass
-class Target:
-    """One target.
+class OpenTarget:
+    """One target of a picture.
 
     Attributes:
         role: "landmarks", "boxes", "mask", "attributes" or "visible".
-        array: a copy to work on; landmarks and boxes as float64.
-        source: what was given.
+        array: working copy; landmarks and boxes as float64.
+        source: the value that was given.
     """
 
     role: str
@@ -30,16 +30,16 @@ class Target:
     source: Any
 
     def close(self, array: NDArray[Any], canvas: Size | None) -> Any:
-        """The changed array in the type, dtype, device and tv_tensor class of what was given."""
+        """Restore a changed array to the type, dtype, device and tv_tensor class of the source."""
         source = self.source
         if not is_tensor(source):
             return np.asarray(array).astype(_result_dtype(self.role, source), copy=False)
         if is_tv(source, "BoundingBoxes"):
             return _close_boxes(array, source, canvas)
-        tensor = self.beside(array)
+        tensor = self.like_source(array)
         wanted = source.dtype
         if self.role in {"landmarks", "boxes"} and not wanted.is_floating_point:
-            tensor = tensor.float()  # whole pixels would round away what the map says
+            tensor = tensor.float()  # integers would round the positions
         else:
             tensor = tensor.to(wanted)
         if is_tv(source, "KeyPoints"):
@@ -48,8 +48,8 @@ class Target:
             return tv_tensors.KeyPoints(tensor, canvas_size=canvas or source.canvas_size)
         return type(source)(tensor) if is_tv(source, "Mask") else tensor
 
-    def beside(self, array: NDArray[Any]) -> Any:
-        """An array of another meaning in the same kind: a tensor on that device beside tensors."""
+    def like_source(self, array: NDArray[Any]) -> Any:
+        """Convert another array to the source's kind: a tensor on its device where the source is a tensor."""
         if not is_tensor(self.source):
             return array
         import torch
@@ -58,7 +58,7 @@ class Target:
 
 
 def known_target(role: str, value: Any) -> bool:
-    """Whether a value under a target's name is that target; labels of other kinds under "attributes" pass."""
+    """Whether a value under a target's name is that target; other label formats under "attributes" pass unchanged."""
     if role == "visible":
         return np.ndim(value) == 1 if not is_tensor(value) else value.ndim == 1
     if role == "attributes":
@@ -67,19 +67,19 @@ def known_target(role: str, value: Any) -> bool:
     return True
 
 
-def open_target(role: str, value: Any, size: Size) -> Target:
-    """Take a target as an array of its own.
+def open_target(role: str, value: Any, size: Size) -> OpenTarget:
+    """Copy a target into a plain array.
 
     Args:
-        role: see ``Target``.
+        role: see ``OpenTarget``.
         value: array-like, tensor or tv_tensor.
         size: (height, width) of the picture, for masks.
 
     Raises:
-        ArgumentError: the shape is not that of its role.
+        ArgumentError: the shape does not fit the role.
     """
     if is_tv(value, "BoundingBoxes"):
-        return Target(role, _open_boxes(value), value)
+        return OpenTarget(role, _open_boxes(value), value)
     array = np.array(value.detach().cpu().numpy() if is_tensor(value) else value)
     if role in {"landmarks", "boxes"}:
         width = 2 if role == "landmarks" else 4
@@ -92,11 +92,11 @@ def open_target(role: str, value: Any, size: Size) -> Target:
         raise ArgumentError(f"mask of shape {array.shape}: expected {_SHAPES[role]} with the picture's {size}")
     elif role == "attributes" and array.dtype.kind not in "iufb":
         raise ArgumentError(f"attributes of dtype {array.dtype}: expected 40 numbers, -1 or +1")
-    return Target(role, array, value)
+    return OpenTarget(role, array, value)
 
 
 def check_attributes(value: Any) -> None:
-    """Raise ArgumentError unless it is one row of CelebA's forty."""
+    """Raise ArgumentError unless None or one row of CelebA's forty attributes."""
     if value is not None and not known_target("attributes", value):
         shape = getattr(value, "shape", None)
         found = f"shape {tuple(shape)}" if shape is not None else type(value).__name__

@@ -1,6 +1,6 @@
-"""The way to torchvision.transforms.v2: its transforms as steps of a Compose, by one key.
+"""Adapter for torchvision.transforms.v2: its transforms as seeded steps of a Compose.
 
-The other direction needs no adapter: a faceaug transform is a callable that takes what ``v2.Compose`` hands on.
+The other direction needs no adapter: a faceaug transform is a callable that takes what ``v2.Compose`` passes on.
 """
 
 from __future__ import annotations
@@ -22,17 +22,26 @@ from faceaug.draws import MAX_SEED, Dice
 
 
 def is_v2(transform: object) -> bool:
-    """Whether it is a torchvision v2 transform; never imports torchvision."""
+    """Whether a value is a torchvision v2 transform; never imports torchvision."""
     v2 = sys.modules.get("torchvision.transforms.v2")
     return v2 is not None and isinstance(transform, v2.Transform)
 
 
 @contextmanager
 def torch_seeded(seed: int) -> Iterator[None]:
-    """Run a block with torch's global (CPU) generator at a given seed, and put its state back after.
+    """Seed torch's global (CPU) generator for a block and restore its state afterwards.
 
     Args:
         seed: 0..2**63-1.
+
+    Example:
+        >>> import torch
+        >>> from faceaug.augment import torch_seeded
+        >>> with torch_seeded(7):
+        ...     first = torch.rand(3)
+        >>> with torch_seeded(7):
+        ...     bool((torch.rand(3) == first).all())
+        True
     """
     import torch
 
@@ -46,7 +55,7 @@ def torch_seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def globally_seeded(seed: int) -> Iterator[None]:
-    """Run a block with torch's (CPU), NumPy's and Python's global generators at a given seed, and put them back after.
+    """Seed the global generators of torch (CPU), NumPy and Python for a block and restore them afterwards.
 
     Args:
         seed: 0..2**63-1.
@@ -66,9 +75,9 @@ def globally_seeded(seed: int) -> Iterator[None]:
 class TorchvisionStep(Transform, in_recipes=False):
     """A torchvision v2 transform inside a faceaug Compose.
 
-    It sees tv_tensors (PIL pictures stay PIL), draws by the key, and may change the size of the picture, or make it
-    float at the end of the Compose. What is known goes where the pixels go, see ``steps``; landmarks and labels swap
-    when it mirrors, which torchvision itself does not do.
+    It receives tv_tensors (PIL pictures stay PIL), draws from the key, and may change the size of the picture, or make
+    it float at the end of the Compose. Targets follow the pixels, see ``steps``; landmarks and labels swap under a
+    mirror, which torchvision itself does not do.
 
     Attributes:
         transform: the torchvision transform.
@@ -79,14 +88,14 @@ class TorchvisionStep(Transform, in_recipes=False):
     _step: ClassVar[Any]  # (work) -> work; set on each instance
 
     def __post_init__(self) -> None:
-        from faceaug.augment.steps import as_step  # imports torchvision, which is there by now
+        from faceaug.augment.steps import as_step  # imports torchvision, which the transform already loaded
 
         super().__post_init__()
         set_field(self, "_step", as_step(self.transform))
 
     @property
     def sides(self) -> Sides:
-        """Those of the first of our transforms inside it."""
+        """Sides of the faceaug transforms inside it."""
         from faceaug.augment.steps import parts
 
         return first_sides([part for part in parts(self.transform) if isinstance(part, Transform)])
@@ -100,7 +109,7 @@ class TorchvisionStep(Transform, in_recipes=False):
         return {"torch_seed": dice.integer(MAX_SEED)}
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Run it on the pixels and targets as they are now."""
+        """Run the torchvision transform on the current pixels and targets."""
         from faceaug.augment.work import Work
 
         work = Work(sample)

@@ -1,11 +1,10 @@
-"""Landmarks and boxes that torchvision's functions move exactly as they move the picture.
+"""Landmark and box classes that torchvision's functions move exactly as they move the picture.
 
-``torchvision.transforms.v2.functional`` looks up what to do by the class of what it is given, and lets others register
-functions for classes of their own (``register_kernel``). The classes here are ``KeyPoints`` and ``BoundingBoxes`` to
-every transform that asks, torchvision's and anybody's, but go by the maps of ``motions``. Whatever the version of
-torchvision does to plain ``KeyPoints`` does not matter then.
+``torchvision.transforms.v2.functional`` dispatches on the class of its input and lets others register kernels for
+their own classes (``register_kernel``). The classes here are ``KeyPoints`` and ``BoundingBoxes`` to every transform
+that checks, but are moved by the maps of ``motions``, whatever the installed torchvision does to plain ``KeyPoints``.
 
-Imports torchvision: only ``torchvision.py`` here imports it, once there is a v2 transform.
+Imports torchvision; only ``torchvision.py`` in this package imports this module, once there is a v2 transform.
 """
 
 from __future__ import annotations
@@ -26,52 +25,54 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map
 from faceaug.augment.motions import MOTIONS, Arguments
 
-Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # function, arguments without the first
+# Function, arguments after the first, keyword arguments.
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class TrackedPoints(tv_tensors.KeyPoints):  # type: ignore[misc]
     """``KeyPoints`` in pixel indices, float64, NaN where unknown.
 
     Attributes:
-        rows: the very memory of the tensor as an array, where ``of`` has made it; the way there through torch is long.
+        rows: the tensor's memory as an array, set by ``of``; converting through torch is slow.
     """
 
     rows: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedPoints:
-        """Without a copy; the constructor of ``KeyPoints`` takes ten times as long."""
+        """Wrap rows without a copy, ten times as fast as the constructor of ``KeyPoints``."""
         made: TrackedPoints = torch.from_numpy(rows).as_subclass(cls)
-        made.canvas_size, made.rows = size, rows
+        made.canvas_size = size
+        made.rows = rows
         return made
 
 
 class TrackedBoxes(tv_tensors.BoundingBoxes):  # type: ignore[misc]
-    """``BoundingBoxes`` that become the hull of what was moved and are never clipped.
+    """``BoundingBoxes`` that become the bounding box of their moved outline and are never clipped.
 
     Attributes:
-        rows: as of ``TrackedPoints``.
+        rows: see ``TrackedPoints``.
     """
 
     rows: NDArray[np.float64] | None = None
 
     @classmethod
     def of(cls, rows: NDArray[np.float64], size: Size) -> TrackedBoxes:
-        """From edges x1, y1, x2, y2."""
+        """Wrap edges x1, y1, x2, y2 without a copy."""
         made: TrackedBoxes = cls(torch.from_numpy(rows), format="XYXY", canvas_size=size)
         made.rows = rows
         return made
 
 
 class TrackedMask(tv_tensors.Mask):  # type: ignore[misc]
-    """A ``Mask`` that is resized as the picture is: torchvision lets it lag behind by up to half a pixel."""
+    """A ``Mask`` that is resized exactly as the picture; torchvision's own is off by up to half a pixel."""
 
 
 class TrackedImage(tv_tensors.Image):  # type: ignore[misc]
-    """An ``Image`` that writes down which geometric functions it goes through, while ``recorded`` says so."""
+    """An ``Image`` that records the geometric functions it passes through inside ``recorded``."""
 
 
-OURS = {
+TRACKED = {
     tv_tensors.Image: TrackedImage,
     tv_tensors.KeyPoints: TrackedPoints,
     tv_tensors.BoundingBoxes: TrackedBoxes,
@@ -86,19 +87,19 @@ class _Record(threading.local):
 _RECORD = _Record()
 
 
-class recorded:  # noqa: N801  # a context manager; one by a generator takes three times as long
-    """The geometric functions that ``TrackedImage``s of this thread go through in a ``with``, in order."""
+class recorded:  # noqa: N801  # a context manager; a generator-based one takes three times as long
+    """Record, in order, the geometric functions that ``TrackedImage``s of this thread pass through."""
 
     __slots__ = ("_before",)
 
     def __enter__(self) -> list[Call]:
-        """Start a list."""
+        """Start recording."""
         calls: list[Call] = []
         self._before, _RECORD.calls = _RECORD.calls, calls
         return calls
 
     def __exit__(self, *_: object) -> None:
-        """Go on with the list before."""
+        """Resume the enclosing recording."""
         _RECORD.calls = self._before
 
 
@@ -139,7 +140,7 @@ def _image(function: Callable[..., Any], image: TrackedImage, *args: Any, **name
 
 
 def _resized_mask(mask: TrackedMask, size: Any, max_size: int | None = None, **_: Any) -> TrackedMask:
-    """By the pixel nearest to the centre; plain ``nearest`` takes the one nearest to the upper left corner."""
+    """Resize by the pixel nearest to the centre; torchvision's ``nearest`` takes the upper left one."""
     stack = tv_tensors.Image(mask.as_subclass(torch.Tensor).reshape(-1, *mask.shape[-2:]))
     exact = functional.InterpolationMode.NEAREST_EXACT
     made = functional.resize(stack, size, interpolation=exact, max_size=max_size)
@@ -151,7 +152,7 @@ def _resized_part(mask: TrackedMask, top: int, left: int, height: int, width: in
 
 
 def _register(name: str) -> None:
-    """What is not registered, ``gaussian_blur`` and the like, passes landmarks through, and rightly so."""
+    """Register our kernels for one function; others, such as ``gaussian_blur``, rightly leave targets as they are."""
     function = getattr(functional, name)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     names = [parameter.name for parameter in parameters]

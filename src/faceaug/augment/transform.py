@@ -1,7 +1,7 @@
-"""What every transform is: draw the numbers first, apply them second.
+"""The base of all transforms: draw random numbers first, apply them second.
 
-``draw`` makes plain data from a random stream, ``apply`` uses it without any randomness; calling a transform does one
-after the other. What was drawn can be logged as JSON and replayed with ``render``.
+``draw`` returns plain data from a random stream, ``apply`` uses it without randomness; calling a transform does one
+after the other. Drawn data can be logged as JSON and replayed with ``render``.
 """
 
 from __future__ import annotations
@@ -26,50 +26,67 @@ from faceaug.augment.sample import Sample, Sides, open_sample
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
-Params: TypeAlias = dict[str, Any]  # JSON: "name" of the transform and the numbers it drew
+Params: TypeAlias = dict[str, Any]  # JSON data: "name" of the transform and its drawn numbers
 Key: TypeAlias = int | tuple[int, int, int] | tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(ABC):
-    """One random change of a picture and of what is known about it.
+    """One random change of a picture and its targets.
 
-    Calling it gives back the type it got: arrays (height, width, 1|3|4) or (height, width), PIL pictures (L, RGB,
-    RGBA; also 1, LA, CMYK, YCbCr, I;16 and F), tensors (1|3|4, height, width), ``tv_tensors.Image``; uint8, or
-    float32 in 0..1. A dict, list, tuple or several arguments (as inside ``torchvision.transforms.v2.Compose``) are one
-    sample: every picture, ``KeyPoints``, ``BoundingBoxes`` and ``Mask`` in it, and the values under the names
-    "landmarks", "boxes", "mask", "attributes" and "visible" change together, by one draw; anything else passes.
+    A call returns the type it was given: arrays (height, width, 1|3|4) or (height, width), PIL pictures (L, RGB, RGBA;
+    also 1, LA, CMYK, YCbCr, I;16 and F), tensors (1|3|4, height, width), ``tv_tensors.Image``; uint8, or float32 in
+    0..1. A dict, list, tuple or several arguments (as inside ``torchvision.transforms.v2.Compose``) form one sample:
+    every picture, ``KeyPoints``, ``BoundingBoxes`` and ``Mask`` in it, and the values named "landmarks", "boxes",
+    "mask", "attributes" and "visible", change together with one draw; everything else passes unchanged.
 
     A batch, as an array (n, height, width, 1|3|4) or a tensor (n, 1|3|4, height, width), alone or in a sample, comes
-    back as one: every picture by a draw of its own, with its part of the targets, (n, ...) each.
+    back as a batch: every picture with its own draw and its part of the targets, (n, ...) each.
 
     Args of the call:
         x: a picture, a sample or a batch.
-        key: what decides the draw: an index >= 0, or (seed, epoch, index). The same key gives the same result in any
-            process. Picture b of a batch is drawn as (seed, epoch, index, b) alone would be. None takes one number
-            from torch's global generator where torch is imported, so worker seeding and ``torch.manual_seed`` act as
-            usual, and else from the operating system.
-        landmarks: (n, 2), x and y, pixel index. n come back, in the same order; under a mirror the left and right
-            ones of 5 or 68 change places.
-        boxes: (n, 4), edges x1, y1, x2, y2; the hull of each moved box comes back, not clipped.
-        mask: (..., height, width), any dtype; takes the nearest pixel. Under a mirror, labels change places as
-            ``label_swap`` of the flip or the Compose says.
+        key: determines the draw: an index >= 0, or (seed, epoch, index). The same key gives the same result in any
+            process. Picture b of a batch is drawn with the key (seed, epoch, index, b). With None, one number is taken
+            from torch's global generator if torch is imported, so that worker seeding and ``torch.manual_seed`` work as
+            usual, and otherwise from the operating system.
+        landmarks: (n, 2), x and y in pixel indices. n come back in the same order; under a mirror the left and right
+            ones of 5 or 68 landmarks are exchanged.
+        boxes: (n, 4), edges x1, y1, x2, y2; returns the bounding box of each moved box, not clipped.
+        mask: (..., height, width), any dtype; moved by nearest neighbour. Under a mirror, labels are exchanged
+            according to ``label_swap`` of the flip or the Compose.
         attributes: (40,), in CelebA's order.
 
-    Returns of the call: the picture, or with any of these targets a dict of ``image``, them and ``visible``: bool (n,),
-        which landmarks (or, without landmarks, boxes) are known and in the frame.
+    Returns of the call: the picture, or with targets a dict of ``image``, the targets and ``visible``, bool (n,): which
+        landmarks (or else boxes) are known and inside the frame.
 
     Raises of the call:
-        ArgumentError: a picture of another dtype, range or layout, or an empty one; targets of the wrong shape.
+        ArgumentError: a picture of another dtype, range or layout, or an empty one; targets of a wrong shape.
 
     Attributes:
-        p: how often it acts, 0..1.
+        p: probability of acting, 0..1.
+
+    Example:
+        A transform of your own draws in ``_draw`` and works in ``apply``; as a dataclass it can be named in recipes.
+
+        >>> from dataclasses import dataclass
+        >>> import numpy as np
+        >>> from faceaug.augment import Transform
+        >>> @dataclass(frozen=True)
+        ... class Darken(Transform):
+        ...     most: float = 0.5
+        ...     def _draw(self, dice, size):
+        ...         return {"factor": 1 - self.most * dice.random()}
+        ...     def apply(self, sample, params):
+        ...         sample.filter(lambda image: (image * params["factor"]).astype(image.dtype))
+        >>> face = np.full((64, 64, 3), 200, np.uint8)
+        >>> int(Darken()(face, key=0).max()) < 200
+        True
     """
 
     p: float = 1.0
 
     def __init_subclass__(cls, *, in_recipes: bool = True, **kwargs: Any) -> None:
-        """Make the class known to recipes, unless ``in_recipes=False``; see ``faceaug.augment.registry``."""
+        """Register the class for recipes, unless ``in_recipes=False``; see ``faceaug.augment.registry``."""
         super().__init_subclass__(**kwargs)
         if in_recipes:
             register(cls)
@@ -79,23 +96,23 @@ class Transform(ABC):
 
     @property
     def name(self) -> str:
-        """How parameters and recipes call it."""
+        """Name in parameters and recipes."""
         return type(self).__name__
 
     @property
     def sides(self) -> Sides:
-        """Landmarks and mask labels that a mirror exchanges; None: 5 and 68 landmarks as is usual, no labels."""
+        """Landmarks and mask labels exchanged by a mirror; None: the defaults for 5 and 68 landmarks, no labels."""
         return None, None
 
     def draw(self, dice: Dice, size: Size) -> Params | None:
-        """Decide everything random.
+        """Draw all random numbers.
 
         Args:
             dice: the random numbers of this decision.
             size: (height, width) of the picture.
 
         Returns:
-            JSON data for ``apply``, or None when the transform does not act.
+            JSON data for ``apply``, or None if the transform does not act.
         """
         if self.p < 1 and dice.random() >= self.p:
             return None
@@ -103,14 +120,14 @@ class Transform(ABC):
 
     @abstractmethod
     def _draw(self, dice: Dice, size: Size) -> Params:
-        """The numbers alone, for a transform that acts."""
+        """Draw the numbers of a transform that acts."""
 
     @abstractmethod
     def apply(self, sample: Sample, params: Params) -> None:
-        """Change a sample by what was drawn; no randomness."""
+        """Apply drawn parameters to a sample, without randomness."""
 
     def params(self, key: Key, size: Size) -> list[Params]:
-        """What a call with this key draws for a picture of this size, as JSON data for ``render``.
+        """Parameters that a call with this key draws for a picture of this size, as JSON data for ``render``.
 
         Args:
             key: an index, or (seed, epoch, index).
@@ -130,21 +147,21 @@ class Transform(ABC):
         mask: Any = None,
         attributes: Any = None,
     ) -> Any:
-        """Replay what was drawn.
+        """Replay drawn parameters.
 
         Args:
             x: a picture or a sample, see the class.
-            params: from ``params`` of this transform or an equal one, straight or through JSON.
+            params: from ``params`` of an equal transform, directly or through JSON.
             landmarks: see the class.
             boxes: see the class.
             mask: see the class.
             attributes: see the class.
 
         Returns:
-            What the call returned.
+            The result of the original call.
 
         Raises:
-            ArgumentError: the parameters belong to another transform.
+            ArgumentError: the parameters were drawn by another transform.
         """
         opened = open_sample(x, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
         self._perform(opened.sample, params)
@@ -161,6 +178,10 @@ class Transform(ABC):
         attributes: Any = None,
     ) -> Any:
         """Draw and apply; see the class."""
+        if not more and landmarks is boxes is mask is attributes is None:
+            done = self._bare(x, key)
+            if done is not None:
+                return done
         tree = (x, *more) if more else x
         words = self._words(key) if key is not None else Words(any_seed)
         count = batch_size(tree)
@@ -172,8 +193,12 @@ class Transform(ABC):
         self._act(opened.sample, words)
         return opened.close(self.sides)
 
+    def _bare(self, x: Any, key: Key | None) -> Any:  # noqa: ARG002
+        """A shortcut for one value without targets; None takes the usual way."""
+        return None
+
     def _change_one(self, words: Words, position: int, tree: Any, named: dict[str, Any]) -> Any:
-        """Draw for one picture of a batch and apply it."""
+        """Draw and apply for one picture of a batch."""
         given = {"landmarks": None, "boxes": None, "mask": None, "attributes": None, **named}
         try:
             opened = open_sample(tree, **given)
@@ -183,7 +208,7 @@ class Transform(ABC):
             raise ArgumentError(f"picture {position} of the batch: {error}") from error
 
     def to_json(self) -> str:
-        """The recipe as JSON, for logs and ``Compose.from_json``; see ``describe``."""
+        """Write the recipe as JSON, for logs and ``Compose.from_json``; see ``describe``."""
         return json.dumps(describe(self))
 
     def _words(self, key: Key) -> Words:
@@ -194,7 +219,7 @@ class Transform(ABC):
         return [] if drawn is None else [drawn]
 
     def _act(self, sample: Sample, words: Words) -> None:
-        """``_plan`` and ``_perform`` in one, without the checks that parameters from outside need."""
+        """``_plan`` and ``_perform`` in one, without the checks for external parameters."""
         drawn = self.draw(Dice(words, slot_name(self, 0)), sample.size)
         if drawn is not None:
             self.apply(sample, drawn)
@@ -202,15 +227,15 @@ class Transform(ABC):
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for step in params:
             if step.get("name") != self.name:
-                raise ArgumentError(f"the parameters are of {step.get('name')!r}, not of {self.name}")
+                raise ArgumentError(f"the parameters belong to {step.get('name')!r}, not to {self.name}")
             self.apply(sample, step)
 
 
 def describe(transform: Transform) -> dict[str, Any]:
-    """A transform as JSON data: its name and every option.
+    """Describe a transform as JSON data: its name and all options.
 
-    Of what a recipe cannot name, such as a step of torchvision or a class whose ``__init__`` hides its options, the
-    text, for logs.
+    A transform that a recipe cannot name, such as a torchvision step or a class whose ``__init__`` hides its options,
+    is described by its text, for logs.
     """
     kind = type(transform)
     if kind is not transforms().get(transform.name) or "__init__" in vars(kind).keys() - _generated(kind):
@@ -228,27 +253,27 @@ def describe(transform: Transform) -> dict[str, Any]:
 
 
 def _generated(kind: type[Transform]) -> set[str]:
-    """Methods that ``dataclass`` wrote for a class."""
+    """Methods that ``dataclass`` generated for a class."""
     own = vars(kind).get("__dataclass_params__")
     return {"__init__"} if own is not None and own.init else set()
 
 
 def first_sides(transforms: Iterable[Transform]) -> Sides:
-    """The first landmarks and the first labels that any of them says are exchanged under a mirror."""
+    """The first landmark pairs and the first label pairs that any transform names for a mirror."""
     known = [transform.sides for transform in transforms]
     landmarks = next((swap for swap, _ in known if swap is not None), None)
     return landmarks, next((labels for _, labels in known if labels is not None), None)
 
 
 def checked_key(key: Key, *, seed: int) -> Words:
-    """A key as the words of its dice; an int is an index under the given seed."""
-    if type(key) is int and 0 <= key <= MAX_SEED:  # most calls
+    """Check a key and convert it to words; an int is an index under the given seed."""
+    if type(key) is int and 0 <= key <= MAX_SEED:  # the usual case
         return Words(seed, 0, key)
     words = (seed, 0, key) if isinstance(key, (int, np.integer)) else key
     usual = isinstance(words, (tuple, list)) and len(words) in {3, 4}
     if not usual or not all(_is_word(word) for word in words):
         raise ArgumentError(
-            f"key {key!r}: expected an index or (seed, epoch, index), perhaps with the position in a batch, integers "
+            f"key {key!r}: expected an index, (seed, epoch, index) or (seed, epoch, index, position), integers "
             "from 0 to 2**63-1"
         )
     found = Words(check_seed(words[0]), int(words[1]), int(words[2]))
@@ -256,7 +281,7 @@ def checked_key(key: Key, *, seed: int) -> Words:
 
 
 def slot_name(transform: Transform, number: int) -> bytes:
-    """What a transform's random numbers are called: its class, and its number among those of its class."""
+    """Stream name of a transform: its class and its position among the transforms of that class."""
     return _slot_name(transform.name, number)
 
 
@@ -266,17 +291,17 @@ def _slot_name(name: str, number: int) -> bytes:
 
 
 def any_seed() -> int:
-    """A seed nobody chose: from torch's global generator where torch is imported, else from the system."""
+    """Draw a seed from torch's global generator if torch is imported, else from the operating system."""
     torch = sys.modules.get("torch")
     if torch is None:
         return secrets.randbelow(MAX_SEED)
     if _NUMBER.place is None:
         _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
-    return int(_NUMBER.place.random_())  # a third of the time of ``torch.randint``, which a flip would feel
+    return int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
 
 
 class _Number(threading.local):
-    place: Any = None  # of each thread: a tensor to draw into
+    place: Any = None  # one tensor per thread to draw into
 
 
 _NUMBER = _Number()

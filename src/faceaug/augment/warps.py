@@ -1,4 +1,4 @@
-"""The geometric transforms: each is one map, and neighbours in a Compose become one map together."""
+"""Geometric transforms: each is one map, and consecutive ones in a Compose are merged into one."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from faceaug.data.image import load_cv2
 from faceaug.draws import MAX_SEED, Dice
 from faceaug.errors import ArgumentError
 
-Corners: TypeAlias = Sequence[Sequence[float]]  # four of (x, y): top left, top right, bottom right, bottom left
+Corners: TypeAlias = Sequence[Sequence[float]]  # four points (x, y): top left, top right, bottom right, bottom left
 
-_NEAREST_HORIZON = 0.2  # depth of the frame's corners relative to its centre; at 0 the picture turns inside out
+_NEAREST_HORIZON = 0.2  # least depth of the frame's corners relative to its centre; at 0 the picture turns inside out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warp(Transform):
-    """A transform that moves pixels.
+    """Base of the transforms that move pixels.
 
     Attributes:
-        border: what fills the places that come from outside: "reflect" (the picture mirrored), "edge", "constant" or
+        border: how positions outside the picture are filled: "reflect" (the picture mirrored), "edge", "constant" or
             "wrap".
-        fill: colour of "constant", 0..255: a number or one per channel. Masks take 0.
+        fill: colour for "constant", 0..255: a number or one per channel. Masks are filled with 0.
         interpolation: "linear", "cubic" or "nearest".
     """
 
     border: Border = "reflect"
     fill: int | Sequence[int] = 0
     interpolation: Interpolation = "linear"
-    _sampling: ClassVar[Sampling]  # the three above; set on each instance
+    _sampling: ClassVar[Sampling]  # the three options above; set on each instance
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,32 +49,40 @@ class Warp(Transform):
         one_of("interpolation", self.interpolation, INTERPOLATIONS)
         channels = [self.fill] if isinstance(self.fill, (int, np.integer)) else list(self.fill)
         if not all(isinstance(c, (int, np.integer)) and 0 <= c <= 255 for c in channels) or not 1 <= len(channels) <= 4:
-            raise ArgumentError(f"fill={self.fill!r}: expected whole numbers from 0 to 255, one or one per channel")
+            raise ArgumentError(f"fill={self.fill!r}: expected integers from 0 to 255, one or one per channel")
         fill = tuple(map(int, channels)) if len(channels) > 1 else int(channels[0])
         set_field(self, "fill", fill)
         set_field(self, "_sampling", Sampling(self.border, fill, self.interpolation))
 
     @abstractmethod
     def motion(self, params: Params, size: Size) -> Map:
-        """The map of what was drawn, for pictures of (height, width)."""
+        """The map of the drawn parameters for pictures of (height, width)."""
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Move the sample; neighbouring moves are resampled once."""
+        """Move the sample; consecutive moves are resampled once."""
         sample.warp(self.motion(params, sample.size), self._sampling)
 
 
 @dataclass(frozen=True)
 class Rotate(Warp):
-    """Turn the picture about its centre; the frame stays, so corners leave it, or grows with ``expand``.
+    """Rotate about the centre; the frame stays, so corners leave it, or grows with ``expand``.
 
     A source position at offset (dx, dy) from the centre ((width - 1) / 2, (height - 1) / 2) goes to
     (dx cos a + dy sin a, dy cos a - dx sin a). Half turns, and quarter turns of square or expanded pictures, copy
     pixels exactly.
 
     Attributes:
-        degrees: positive is counter-clockwise; a number a draws from (-a, a).
-        expand: make the frame large enough to hold the whole turned picture: ``ceil(width |cos a| + height |sin a|)``
-            across, ``ceil(width |sin a| + height |cos a|)`` down. Results then differ in size.
+        degrees: positive is counter-clockwise; a number a means the range (-a, a).
+        expand: enlarge the frame to hold the whole rotated picture: ``ceil(width |cos a| + height |sin a|)`` across,
+            ``ceil(width |sin a| + height |cos a|)`` down. The output size then varies.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Rotate
+        >>> face, landmarks = np.zeros((64, 64, 3), np.uint8), np.array([[20.0, 30.0]])
+        >>> turned = Rotate((90, 90))(face, landmarks=landmarks)
+        >>> turned["landmarks"].round(3)
+        array([[30., 43.]])
     """
 
     degrees: Amount = 20.0
@@ -90,7 +98,7 @@ class Rotate(Warp):
         return {"degrees": uniform(dice, self.degrees)}
 
     def motion(self, params: Params, size: Size) -> Map:
-        """A turn about the centre."""
+        """A rotation about the centre."""
         cosine, sine = _cos_sin(params["degrees"])
         return _about_centre(
             cosine, sine, -sine, cosine, size, _turned_size(cosine, sine, size) if self.expand else size
@@ -99,12 +107,18 @@ class Rotate(Warp):
 
 @dataclass(frozen=True)
 class Stretch(Warp):
-    """Stretch or squeeze about the centre: (dx, dy) goes to (x dx, y dy).
+    """Stretch or squeeze about the centre: offset (dx, dy) goes to (x dx, y dy).
 
     Attributes:
-        x: factor across; a number f draws from (1/f, f), evenly on a logarithmic scale, so that a squeeze is as
+        x: horizontal factor; a number f means the range (1/f, f), uniform in the logarithm, so that a squeeze is as
             likely as the stretch that undoes it.
-        y: factor down; None for the range of x, drawn apart from it.
+        y: vertical factor; None draws another factor from the range of x.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Stretch
+        >>> Stretch(x=1.15, y=1)(np.zeros((64, 64, 3), np.uint8), key=0).shape
+        (64, 64, 3)
     """
 
     x: Amount = 1.15
@@ -126,12 +140,18 @@ class Stretch(Warp):
 
 @dataclass(frozen=True)
 class Perspective(Warp):
-    """See the picture at a slant: each corner moves on its own, and the homography through the four is applied.
+    """Change the perspective: move each corner at random and apply the homography of the four.
 
     Attributes:
-        amount: how far a corner moves at most, in either direction, as a share of the width and height, below 0.25
-            (at which three corners could be in line); a number a draws from (0, a). Drawn corners that would bring
-            the horizon near the frame are moved less.
+        amount: largest movement of a corner along each axis, as a share of width and height, below 0.25 (where three
+            corners could be collinear); a number a means the range (0, a). Corners that would bring the horizon near
+            the frame are moved less.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Perspective
+        >>> Perspective(0.08)(np.zeros((64, 64, 3), np.uint8), key=0).shape
+        (64, 64, 3)
     """
 
     amount: Amount = 0.08
@@ -148,20 +168,26 @@ class Perspective(Warp):
         return {"corners": moves}
 
     def motion(self, params: Params, size: Size) -> Map:
-        """The homography of the drawn corners: top left, top right, bottom right, bottom left."""
+        """The homography of the drawn corners."""
         return Map(size, (Matrix(_homography(params["corners"], size)),))
 
 
 @dataclass(frozen=True)
 class Twist(Warp):
-    """Swirl about the centre: the turn is greatest there and fades to nothing at the radius.
+    """Swirl about the centre: the rotation is strongest there and fades to nothing at the radius.
 
-    angle(r) = degrees * (1 - (r / radius)**2)**2. Nothing beyond the radius moves. Where the radius is but a few
-    pixels, the angle is capped so that the map between pixels cannot fold; see ``faceaug.augment.fields.Swirl``.
+    angle(r) = degrees * (1 - (r / radius)**2)**2. Nothing beyond the radius moves. For a radius of a few pixels the
+    angle is capped so that the map cannot fold between pixels; see ``faceaug.augment.fields.Swirl``.
 
     Attributes:
-        degrees: at the centre, positive counter-clockwise, up to 180; a number a draws from (-a, a).
-        radius: pixels; None for half the shorter side.
+        degrees: angle at the centre, positive is counter-clockwise, up to 180; a number a means the range (-a, a).
+        radius: pixels; None means half the shorter side.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Twist
+        >>> Twist((20, 20)).params(0, (64, 64))
+        [{'name': 'Twist', 'degrees': 20.0}]
     """
 
     degrees: Amount = 20.0
@@ -183,7 +209,7 @@ class Twist(Warp):
     def motion(self, params: Params, size: Size) -> Map:
         """A swirl about the centre."""
         radius = self._radius(size)
-        limit = Swirl.steepest(radius)  # again: a transform before it may have changed the size
+        limit = Swirl.steepest(radius)  # again, because an earlier transform may have changed the size
         angle = min(max(math.radians(params["degrees"]), -limit), limit)
         return Map(size, (Swirl(angle, radius, _centre(size)),))
 
@@ -193,13 +219,19 @@ class Twist(Warp):
 
 @dataclass(frozen=True)
 class Elastic(Warp):
-    """Bend the picture like rubber: a smooth random displacement (cubic B-splines over a coarse grid).
+    """Bend the picture elastically: a smooth random displacement (cubic B-splines on a coarse grid).
 
     The strength is capped so that the map cannot fold; see ``faceaug.augment.fields.RandomField``.
 
     Attributes:
-        pixels: how far the farthest moved pixel moves; a number a draws from (0, a).
-        grid: cells per axis: few make broad bends, many make ripples; 1..32.
+        pixels: largest displacement; a number a means the range (0, a).
+        grid: cells per axis, 1..32: few make broad bends, many make ripples.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import Elastic
+        >>> Elastic(6, grid=4)(np.zeros((64, 64, 3), np.uint8), key=0).shape
+        (64, 64, 3)
     """
 
     pixels: Amount = 6.0
@@ -216,13 +248,15 @@ class Elastic(Warp):
         return {"pixels": RandomField(size, wanted, self.grid, key).limit, "grid": self.grid, "field": key}
 
     def motion(self, params: Params, size: Size) -> Map:
-        """The displacement field that the drawn key stands for."""
+        """The displacement field of the drawn key."""
         return Map(size, (RandomField(size, params["pixels"], params["grid"], params["field"]),))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Flip(Transform):
-    _axis: ClassVar[int]  # as cv2.flip counts: 1 exchanges left and right, 0 top and bottom
+    """Mirror along one axis."""
+
+    _axis: ClassVar[int]  # flip code of cv2.flip: 1 mirrors left and right, 0 top and bottom
 
     p: float = 0.5
     swap: Swap | None = None
@@ -235,42 +269,29 @@ class _Flip(Transform):
 
     @property
     def sides(self) -> Sides:
-        """What was given as ``swap`` and ``label_swap``."""
+        """``swap`` and ``label_swap`` as given."""
         return self.swap, checked_label_swap(self.label_swap)
 
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {}
 
-    def __call__(
-        self,
-        x: Any,
-        *more: Any,
-        key: Key | None = None,
-        landmarks: Any = None,
-        boxes: Any = None,
-        mask: Any = None,
-        attributes: Any = None,
-    ) -> Any:
-        """Draw and apply; see ``Transform``."""
-        # A mirror takes a few microseconds, less than taking a sample apart: a bare picture goes the short way.
-        if (
-            type(x) is np.ndarray and x.dtype == np.uint8 and x.ndim == 3 and x.shape[2] == 3 and x.size
-            and not more and landmarks is boxes is mask is attributes is None
-        ):  # fmt: skip
-            if self.p < 1:
-                # A seed nobody chose is as good a number as any that is hashed from it.
-                drawn = any_seed() / MAX_SEED if key is None else Dice(self._words(key), slot_name(self, 0)).random()
-                if drawn >= self.p:
-                    return x
-            return load_cv2().flip(x, self._axis)
-        return super().__call__(x, *more, key=key, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
+    def _bare(self, x: Any, key: Key | None) -> Any:
+        # A mirror takes a few microseconds, less than opening a sample: a plain RGB array takes this shortcut.
+        if type(x) is not np.ndarray or x.dtype != np.uint8 or x.ndim != 3 or x.shape[2] != 3 or not x.size:
+            return None
+        if self.p < 1:
+            # A random seed is as good a number as one hashed from it.
+            drawn = any_seed() / MAX_SEED if key is None else Dice(self._words(key), slot_name(self, 0)).random()
+            if drawn >= self.p:
+                return x
+        return load_cv2().flip(x, self._axis)
 
-    @abstractmethod
-    def motion(self, params: Params, size: Size) -> Map:
+    def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
         """The mirror, for pictures of (height, width)."""
+        return _mirrored(size, self._axis)
 
     def apply(self, sample: Sample, params: Params) -> None:
-        """Mirror the sample; fits between any neighbours, because it fetches nothing from outside."""
+        """Mirror the sample; merges with any other move, because it fetches nothing from outside."""
         sample.warp(self.motion(params, sample.size), None)
 
 
@@ -279,35 +300,36 @@ class HorizontalFlip(_Flip):
     """Mirror left and right, exactly: pixel x goes to width - 1 - x.
 
     Attributes:
-        p: how often, 0..1; 0.5 by default, unlike the other transforms.
-        swap: pairs of landmarks that change places, for other counts than 5 and 68; () where none has a side.
-        label_swap: pairs of labels that change places in masks under a mirror: "celebamask-hq" (its own order of
-            labels), "face-parsing" (that of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels alone.
+        p: probability of acting, 0..1; 0.5 by default, unlike the other transforms.
+        swap: pairs of landmarks to exchange, for other numbers than 5 and 68; () where no landmark has a side.
+        label_swap: pairs of mask labels to exchange: "celebamask-hq" (its own label order), "face-parsing" (the order
+            of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels unchanged.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import HorizontalFlip
+        >>> HorizontalFlip(p=1)(np.array([[1, 2, 3]], np.uint8))
+        array([[3, 2, 1]], dtype=uint8)
     """
 
     _axis = 1
 
-    def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
-        """Pixel x -> width - 1 - x."""
-        return _mirrored(size, horizontal=True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class VerticalFlip(_Flip):
-    """Mirror top and bottom, exactly: pixel y goes to height - 1 - y. A mirror too: left and right landmarks swap.
+    """Mirror top and bottom, exactly: pixel y goes to height - 1 - y. It exchanges left and right landmarks too.
 
-    Attributes:
-        p: how often, 0..1; 0.5 by default, unlike the other transforms.
-        swap: pairs of landmarks that change places, for other counts than 5 and 68; () where none has a side.
-        label_swap: pairs of labels that change places in masks under a mirror: "celebamask-hq" (its own order of
-            labels), "face-parsing" (that of face-parsing.PyTorch) or [(a, b), ...]; None leaves labels alone.
+    Takes the options of ``HorizontalFlip``.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import VerticalFlip
+        >>> VerticalFlip(p=1)(np.array([[1], [2]], np.uint8))
+        array([[2],
+               [1]], dtype=uint8)
     """
 
     _axis = 0
-
-    def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
-        """Pixel y -> height - 1 - y."""
-        return _mirrored(size, horizontal=False)
 
 
 def _centre(size: Size) -> tuple[float, float]:
@@ -315,14 +337,14 @@ def _centre(size: Size) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=64)
-def _mirrored(size: Size, *, horizontal: bool) -> Map:
-    if horizontal:
+def _mirrored(size: Size, axis: int) -> Map:
+    if axis == 1:
         return Map(size, (Matrix((-1.0, 0.0, size[1] - 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)),))
     return Map(size, (Matrix((1.0, 0.0, 0.0, 0.0, -1.0, size[0] - 1.0, 0.0, 0.0, 1.0)),))
 
 
 def _about_centre(a: float, b: float, c: float, d: float, size: Size, out: Size) -> Map:
-    """The affine map [[a, b], [c, d]] that takes the centre of the picture to that of the result."""
+    """The affine map [[a, b], [c, d]] that maps the centre of the picture to the centre of the output."""
     (x, y), (u, v) = _centre(size), _centre(out)
     return Map(size, (Matrix((a, b, u - a * x - b * y, c, d, v - c * x - d * y, 0.0, 0.0, 1.0)),), out)
 
@@ -330,11 +352,11 @@ def _about_centre(a: float, b: float, c: float, d: float, size: Size, out: Size)
 def _turned_size(cosine: float, sine: float, size: Size) -> Size:
     height, width = size
     across, down = width * abs(cosine) + height * abs(sine), width * abs(sine) + height * abs(cosine)
-    return math.ceil(down - 1e-6), math.ceil(across - 1e-6)  # exact turns stay exact in spite of rounding
+    return math.ceil(down - 1e-6), math.ceil(across - 1e-6)  # ignore rounding errors of exact turns
 
 
 def _cos_sin(degrees: float) -> tuple[float, float]:
-    """Cosine and sine, exact for quarter turns, which then copy pixels instead of resampling them."""
+    """Cosine and sine; exact for quarter turns, which then copy pixels instead of resampling."""
     if degrees % 90 == 0:
         return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[int(degrees // 90) % 4]
     return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -347,9 +369,9 @@ def _log_uniform(dice: Dice, value: Amount) -> float:
 
 
 def _homography(moves: Corners, size: Size) -> Nine:
-    """The matrix that takes the outermost pixels to where ``moves`` (shares of the size) put them.
+    """The homography that moves the corner pixels by ``moves``, shares of the size.
 
-    Heckbert 1989, "Fundamentals of texture mapping and image warping", section 2.2.3: the square to any quadrangle.
+    Heckbert 1989, "Fundamentals of texture mapping and image warping", section 2.2.3: square to quadrangle.
     """
     right, bottom = max(size[1] - 1, 1), max(size[0] - 1, 1)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
@@ -368,6 +390,6 @@ def _homography(moves: Corners, size: Size) -> Nine:
 
 
 def _horizon(matrix: Nine) -> float:
-    """The least depth at the frame's corners, seen backwards, relative to its centre: 0 is the horizon."""
+    """Least depth of the backward map at the frame's corners relative to its centre; 0 is the horizon."""
     g, h, i = Matrix(matrix).inverse[6:]
     return min(g * x + h * y + i for x in (-0.05, 1.05) for y in (-0.05, 1.05)) / (0.5 * g + 0.5 * h + i)

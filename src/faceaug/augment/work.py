@@ -1,6 +1,6 @@
-"""A sample while torchvision's transforms work on it: pictures as tensors, what is known as classes of ``tracked``.
+"""A sample while torchvision transforms work on it: pictures as tensors, targets as the classes of ``tracked``.
 
-Imports torchvision: only ``torchvision.py`` here imports it, once there is a v2 transform.
+Imports torchvision; only ``torchvision.py`` in this package imports this module, once there is a v2 transform.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from faceaug.augment.tracked import Call, TrackedBoxes, TrackedImage, TrackedMas
 from faceaug.errors import ArgumentError
 
 _STILL = 0.01  # px
-# Around the centre, clockwise as seen; a mirror makes them counter-clockwise.
+_WITNESS_STILL = 0.001  # px; an affine map that moves the witness less than this moves no corner by ``_STILL``
+# A triangle around the centre, clockwise as seen; a mirror makes it counter-clockwise.
 _WITNESS = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.6]])
 _TRACKED: dict[str, Any] = {"points": TrackedPoints, "boxes": TrackedBoxes}
 
 
 class Work:
-    """A sample and what a transform is given of it.
+    """A sample in the form that torchvision transforms take.
 
-    Pictures stay tensors from one transform to the next; ``finish`` makes them what they were. All landmarks are one
-    set, as torchvision wants it, with three more points, the witness, that tell whether the picture was mirrored; so
-    are all boxes.
+    Pictures stay tensors from one transform to the next; ``finish`` restores their types. All landmarks are joined into
+    one set, as torchvision wants them, plus three points, the witness, that reveal whether the picture was mirrored;
+    all boxes are joined too.
 
     Attributes:
-        sample: with its landmarks, boxes and masks as they are now; with its pictures after ``finish``.
-        is_known: whether there is anything that has to go with the picture; landmarks nobody knows have not.
+        sample: current landmarks, boxes and masks; its pictures are current after ``finish``.
+        is_known: whether any target must follow the picture; landmarks that are all NaN do not count.
     """
 
     def __init__(self, sample: Sample) -> None:
@@ -52,12 +53,12 @@ class Work:
         self._size: Size | None = None
         self._known: dict[str, list[Any]] | None = None
         self._rows: dict[str, NDArray[np.float64]] = {}
-        self._lent: dict[str, NDArray[np.float64]] = {}  # copies, lest a transform change them where they are
+        self._lent: dict[str, NDArray[np.float64]] = {}  # copies, because a transform may work in place
         self._masks: list[PackedMask] = []
 
     @property
     def size(self) -> Size:
-        """(height, width) of the pictures now, whatever they are."""
+        """Current (height, width) of the pictures, whatever their type."""
         if self._size is None:
             image = self.sample.images[0] if self._pictures is None else self._pictures[0]
             if is_pil(image):
@@ -68,7 +69,7 @@ class Work:
         return self._size
 
     def pictures(self) -> list[Any]:
-        """The pictures as v2 takes them: PIL, or ``tv_tensors.Image``, the first one watched."""
+        """The pictures as v2 takes them: PIL or ``tv_tensors.Image``, the first one tracked."""
         if self._pictures is None:
             pairs = zip(self.sample.images, self.sample.restores, strict=True)
             self._pictures = [_as_v2(image, restore) for image, restore in pairs]
@@ -76,22 +77,25 @@ class Work:
         return self._pictures
 
     def watched(self, picture: Any) -> Any:
-        """A picture that tells what is done to it, where that matters."""
+        """Make a picture track the functions applied to it, where targets have to follow."""
         watch = self.is_known and isinstance(picture, torch.Tensor) and not isinstance(picture, TrackedImage)
         return picture.as_subclass(TrackedImage) if watch else picture
 
     def put(self, made: list[Any]) -> None:
-        """The pictures that a transform has made."""
-        self._pictures, self._size = [self.watched(made[0]), *made[1:]], None
+        """Store the pictures that a transform returned."""
+        self._pictures = [self.watched(made[0]), *made[1:]]
+        self._size = None
 
     def start(self) -> None:
-        """Take the sample as it is now, after somebody else's changes."""
+        """Start again from the sample after changes made elsewhere."""
         self.sample.settle()
         self._size = self._known = None
 
     def finish(self) -> Sample:
-        """The sample, its pictures what they were, as far as the transforms allow."""
-        sample, made, self._pictures = self.sample, self._pictures, None
+        """Return the sample with the original picture types, as far as the transforms allow."""
+        sample = self.sample
+        made = self._pictures
+        self._pictures = None
         for k, picture in enumerate(made or ()):
             before = sample.images[k]
             plain = picture.as_subclass(torch.Tensor) if is_tensor(picture) else picture
@@ -105,9 +109,10 @@ class Work:
         return sample
 
     def convert(self, transform: Callable[[Any], Any]) -> None:
-        """Let a transform change the type of the pictures, for good."""
+        """Let a transform change the type of the pictures permanently."""
         self.finish()
-        sample, self._size = self.sample, None
+        sample = self.sample
+        self._size = None
         for k, image in enumerate(sample.images):
             made = transform(sample.restores[k](image) if isinstance(image, np.ndarray) else image)
             if isinstance(made, np.ndarray) or is_pil(made) or (is_tensor(made) and made.dtype == torch.uint8):
@@ -116,19 +121,20 @@ class Work:
                 sample.images[k] = made
 
     def change_points(self) -> list[NDArray[np.float64]]:
-        """The landmarks, to be changed where they are."""
+        """The landmarks, to be changed in place."""
         self._known = None
         return self.sample.points
 
     def change_boxes(self) -> list[NDArray[np.float64]]:
-        """The boxes, to be changed where they are."""
+        """The boxes, to be changed in place."""
         self._known = None
         return self.sample.boxes
 
     def known(self) -> dict[str, list[Any]]:
-        """Landmarks, boxes and masks as tv_tensors; the same ones again while nothing has moved."""
+        """Landmarks, boxes and masks as tv_tensors; the same objects until something moves."""
         if self._known is None:
-            sample, size = self.sample, self.size
+            sample = self.sample
+            size = self.size
             self._rows = {"points": np.concatenate([*sample.points, _WITNESS * (size[1], size[0])])}
             if sample.boxes:
                 self._rows["boxes"] = np.concatenate(sample.boxes)
@@ -140,34 +146,38 @@ class Work:
         return self._known
 
     def take(self, after: dict[str, list[Any]], name: str, *, loosely: bool = False) -> bool:
-        """What came back of ``known``, beside the pictures of ``put``.
+        """Store the targets that a transform returned; ``put`` stores the pictures.
 
         Args:
-            after: as ``known``, moved.
+            after: the moved counterpart of ``known``.
             name: of the transform, for errors.
-            loosely: whether the frame may be a pixel off: PIL and tensors grow differently when turned, both about
-                the middle.
+            loosely: accept a frame that is a pixel off: expanded rotations of PIL pictures and of tensors differ by
+                that, both about the centre.
 
         Returns:
             Whether anything was moved.
 
         Raises:
-            ArgumentError: it is not what was given, or belongs to a picture of another size.
+            ArgumentError: a target was dropped or changed its type, or belongs to a picture of another size.
         """
-        given, size, sample = self.known(), self.size, self.sample
+        given = self.known()
+        size = self.size
+        sample = self.sample
         if all(after[kind][k] is one for kind, some in given.items() for k, one in enumerate(some)) and all(
             np.array_equal(self._lent[kind], rows, equal_nan=True) for kind, rows in self._rows.items()
         ):
             if given["points"][0].canvas_size != size:
-                _refuse_size(name, "what is known about it is not", size)
+                _refuse_size(name, "its landmarks, boxes and masks are not", size)
             return False
         check = _Check(name, size, loosely)
         points = check.rows(after["points"][0], self._rows["points"], "landmarks")
-        still = points.shape == self._rows["points"].shape and _is_still(points, self._rows["points"])
+        still = points.shape == self._rows["points"].shape and _is_still(
+            points[-3:], self._rows["points"][-3:], _WITNESS_STILL
+        )
         still = still and given["points"][0].canvas_size == size
         turn = _turn(points[-3:])
         if not abs(turn) > 0:
-            refuse(name, "leaves nothing by which to tell whether the picture was mirrored")
+            refuse(name, "collapses all points, so a mirror cannot be detected")
         sample.mirrored ^= turn < 0
         sample.points = _parted(points, sample.points)
         if "boxes" in given:
@@ -178,50 +188,52 @@ class Work:
         return not still
 
     def check_unmoved(self, name: str, before: Size, calls: list[Call]) -> None:
-        """Refuse what has moved the picture, but nothing else.
+        """Refuse a transform that moved the picture but not its targets.
 
         Args:
             name: of the transform, for the error.
-            before: (height, width) of the picture before it.
-            calls: what the picture has gone through.
+            before: (height, width) of the picture before the transform.
+            calls: functions that the picture passed through.
 
         Raises:
-            ArgumentError: it does not come out where it was.
+            ArgumentError: the picture was moved.
         """
         if self.size != before:
-            _refuse_size(name, "what is known about it is not", self.size)
+            _refuse_size(name, "its landmarks, boxes and masks are not", self.size)
         if not calls:
             return
         height, width = before
         corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [width - 1.0, height - 1.0], [0.0, height - 1.0]])
-        if not _is_still(as_rows(replayed(TrackedPoints.of(corners, before), calls)), corners):
+        if not _is_still(as_rows(replayed(TrackedPoints.of(corners, before), calls)), corners, _STILL):
             used = ", ".join(dict.fromkeys(function.__name__ for function, _, _ in calls))
             refuse(name, f"moves the picture ({used}) and leaves landmarks, boxes and masks where they were")
 
 
 class _Check:
-    """What came back from one transform, held against the picture.
+    """Checks what a transform returned against its picture.
 
     Args:
         name: of the transform.
-        size: (height, width) of the picture after it.
+        size: (height, width) of the picture after the transform.
         loosely: see ``Work.take``.
     """
 
     def __init__(self, name: str, size: Size, loosely: bool) -> None:
-        self._name, self._size, self._loosely = name, size, loosely
+        self._name = name
+        self._size = size
+        self._loosely = loosely
 
     def rows(self, moved: Any, before: NDArray[np.float64], what: str) -> NDArray[np.float64]:
-        """Landmarks or boxes, float64."""
+        """Check landmarks or boxes; float64."""
         kind = tv_tensors.BoundingBoxes if what == "boxes" else tv_tensors.KeyPoints
         if not isinstance(moved, kind):
             refuse(
                 self._name,
-                f"gives {what} back as {type(moved).__name__}, not as {kind.__name__}: it was made for pictures; name "
-                "what it is for, as in v2.Lambda(f, tv_tensors.Image, PIL.Image.Image)",
+                f"gives {what} back as {type(moved).__name__}, not as {kind.__name__}: it is meant for pictures; name "
+                "their types, as in v2.Lambda(f, tv_tensors.Image, PIL.Image.Image)",
             )
         if moved.shape != before.shape:
-            refuse(self._name, f"removes {what}, and which ones cannot be known; let it set them to NaN")
+            refuse(self._name, f"removes {what}, and it cannot be told which; set them to NaN instead")
         found = moved.canvas_size
         if kind is tv_tensors.BoundingBoxes and moved.format != tv_tensors.BoundingBoxFormat.XYXY:
             moved = functional.convert_bounding_box_format(moved, new_format="XYXY")
@@ -233,7 +245,7 @@ class _Check:
         return rows + np.tile(difference / 2, rows.shape[1] // 2)
 
     def mask(self, moved: Any, mask: PackedMask) -> NDArray[Any]:
-        """A mask with its own labels."""
+        """Check a mask and unpack its labels."""
         if not is_tensor(moved) or moved.ndim != mask.codes.ndim:
             shape = getattr(moved, "shape", "")
             refuse(self._name, f"gives a mask {mask.codes.shape} back as {type(moved).__name__} {shape}")
@@ -249,10 +261,10 @@ class _Check:
 
 
 def refuse(name: str, reason: str) -> NoReturn:
-    """Raise ArgumentError about a transform, with the ways out."""
+    """Raise ArgumentError about a transform, with advice."""
     raise ArgumentError(
-        f"{name} {reason}. A step of your own has to do to KeyPoints, BoundingBoxes and Mask what it does to the "
-        "picture, as torchvision.transforms.v2.functional does; or let it be applied to the picture alone, afterwards"
+        f"{name} {reason}. A step of your own must treat KeyPoints, BoundingBoxes and Mask as it treats the "
+        "picture, as torchvision.transforms.v2.functional does; or apply it to the picture alone, afterwards"
     )
 
 
@@ -262,7 +274,7 @@ def _refuse_size(name: str, reason: str, size: Size) -> NoReturn:
 
 def _as_v2(image: Any, restore: Callable[[Any], Any]) -> Any:
     if not isinstance(image, np.ndarray):
-        # v2 takes only the first of several plain tensors for a picture, and none beside a tv_tensors.Image.
+        # v2 treats only the first of several plain tensors as a picture, and none next to a tv_tensors.Image.
         return image.as_subclass(tv_tensors.Image) if type(image) is torch.Tensor else image
     if is_pil(restore(image[:1, :1])):
         return restore(image)
@@ -271,19 +283,19 @@ def _as_v2(image: Any, restore: Callable[[Any], Any]) -> Any:
 
 
 def _as_image(plain: Any, picture: Any) -> Any:
-    """A tensor as the class that a transform gave it, without our watch."""
+    """Restore the class that a transform gave a tensor, without tracking."""
     kind = tv_tensors.Image if isinstance(picture, TrackedImage) else type(picture)
     return plain if kind is torch.Tensor else plain.as_subclass(kind)
 
 
 def _as_array(picture: Any, before: Any) -> NDArray[Any] | None:
-    """A picture as an array again, or None for one that stays what the transform made of it, as floats often do."""
+    """A picture as an array again, or None for one that must stay as the transform left it, often floats."""
     if isinstance(picture, np.ndarray) or is_pil(picture) or (is_tensor(picture) and picture.dtype == torch.uint8):
         return open_picture(picture)[0]
     if is_tensor(picture) and picture.dtype == torch.float32 and getattr(before, "dtype", None) == np.float32:
         try:
             return open_picture(picture)[0]
-        except ArgumentError:  # normalised: no longer a picture to go on with, but the result that was asked for
+        except ArgumentError:  # normalised: a valid result, but no longer a picture that can be moved
             return None
     return None
 
@@ -293,8 +305,8 @@ def _parted(rows: NDArray[np.float64], like: list[NDArray[np.float64]]) -> list[
     return [rows[start:end] for start, end in pairwise(ends)]
 
 
-def _is_still(moved: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
-    return bool(np.abs(moved - before)[-3:].max() <= _STILL)
+def _is_still(moved: NDArray[np.float64], before: NDArray[np.float64], limit: float) -> bool:
+    return bool(np.abs(moved - before).max() <= limit)
 
 
 def _turn(triangle: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""Faces over HTTP: a page with a button, its API, and the same as a cloud function."""
+"""Faces over HTTP: a web page, its API, and the same API as a cloud function."""
 
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.faces import Answer, FaceService

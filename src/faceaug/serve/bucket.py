@@ -1,4 +1,4 @@
-"""A model from a bucket: fetched once, and only the one whose hash is known beforehand."""
+"""Models in cloud buckets: fetched once, and only with the expected hash."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def fetch_from_bucket(url: str, *, sha256: str) -> Model:
     """Load the model in a folder of a bucket.
 
     Args:
-        url: "gs://bucket/folder", or any other address fsspec knows, of a folder with config.json and
+        url: "gs://bucket/folder", or any other URL that fsspec knows, of a folder with config.json and
             model.safetensors.
         sha256: of config.json, 64 hexadecimal digits; that file holds the hash of the weights. Whoever may write into
             the bucket cannot change either.
 
     Raises:
-        ArgumentError: no such hash.
-        WeightsError: a file cannot be fetched, is too big, or is not the one with this hash; nothing is loaded.
+        ArgumentError: not a SHA-256 hash.
+        WeightsError: a file cannot be fetched, is too large or has another hash; nothing is loaded.
     """
     expected = sha256.strip().lower()
     if len(expected) != 64 or not set(expected) <= set("0123456789abcdef"):
@@ -45,7 +45,7 @@ def _read(url: str, limit: int) -> bytes:
     try:
         with fsspec.open(url, "rb") as handle:
             data: bytes = handle.read(limit + 1)
-    except Exception as error:  # every storage has errors of its own, with no common base
+    except Exception as error:  # storage backends have no common base class of errors
         raise WeightsError(f"{url}: cannot be fetched ({type(error).__name__}: {error})") from error
     if len(data) > limit:
         raise WeightsError(f"{url}: more than {limit} bytes")

@@ -1,4 +1,4 @@
-"""Connections: uvicorn's HTTP protocol with an end to its patience, a limit for heads, a share for each client."""
+"""Connections: uvicorn's HTTP protocol with timeouts, a limit for request heads, and a share for each client."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from faceaug.serve.faces import Answer, problem
 from faceaug.serve.limits import SECURITY_HEADERS, Connections
 
-PATIENCE = 5.0  # seconds for a client to send its request, and to take its answer
+PATIENCE = 5.0  # seconds for a client to send its request and to read its answer
 SHORT = 1.0  # seconds for a client that will be refused to send its request
-HEAD = 16 * 1024  # bytes of a request's line and headers
-PIECE = 4 * 1024  # bytes that uvicorn gets at a time
-_BLANK = re.compile(rb"\r?\n\r?\n")  # where a head ends
+HEAD = 16 * 1024  # bytes of a request line and headers
+PIECE = 4 * 1024  # bytes passed to uvicorn at a time
+_BLANK = re.compile(rb"\r?\n\r?\n")  # end of a head
 _PHRASES = {400: "Bad Request", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
 def raw(answer: Answer) -> bytes:
-    """An answer as it goes over the wire where no application is asked; the connection ends with it."""
+    """Serialise an answer that bypasses the application; it closes the connection."""
     headers = SECURITY_HEADERS | answer.headers | {"Content-Length": str(len(answer.body)), "Connection": "close"}
     lines = [f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + answer.body
@@ -34,19 +34,20 @@ _FULL = raw(problem(503, "too many connections; try again", headers={"Retry-Afte
 
 
 def connect(connections: Connections) -> Callable[..., asyncio.Protocol]:
-    """What uvicorn makes a protocol with for each connection, all with the same book of who is there."""
+    """Protocol factory for uvicorn; all connections share one register of clients."""
     return partial(_Connection, connections)
 
 
-class _Patient:
-    """A transport for uvicorn that reads no more than is wanted, and takes its time to close.
+class _LingeringTransport:
+    """A transport for uvicorn that applies back-pressure and closes gracefully.
 
-    uvicorn ends a connection at once after it has refused a body. The client may still be sending then, and its system
-    throws an answer away that is followed by a reset. So what comes is read and forgotten for a moment.
+    uvicorn closes a connection immediately after refusing a body. The client may still be sending, and its system
+    discards an answer that is followed by a reset. So incoming data is read and discarded for a moment.
     """
 
-    def __init__(self, transport: asyncio.Transport, body_comes: Callable[[], bool]) -> None:
-        self._transport, self._body_comes = transport, body_comes
+    def __init__(self, transport: asyncio.Transport, body_pending: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._body_pending = body_pending
         self.lingers = False
         self._paused = self._full = False
 
@@ -62,7 +63,7 @@ class _Patient:
         self._read()
 
     def fill(self, full: bool) -> None:
-        """While it is full nothing is read, whatever uvicorn wants."""
+        """Stop reading while the buffer is full, whatever uvicorn requests."""
         self._full = full
         self._read()
 
@@ -74,32 +75,32 @@ class _Patient:
         return self.lingers or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Nothing once the connection has ended: uvicorn tells the last of several requests on it only."""
+        """Write, unless the connection has ended: uvicorn informs only the last of several pipelined requests."""
         if not self._transport.is_closing():
             self._transport.write(data)
 
     def close(self) -> None:
         if self.is_closing():
             return
-        if self._body_comes():
+        if self._body_pending():
             self.lingers = True
             try:
                 self._transport.get_extra_info("socket").getpeername()
                 self._transport.write_eof()
                 self._transport.resume_reading()
-            except OSError:  # the client is gone already; uvloop would log what it raises instead of raising it
+            except OSError:  # the client has left; uvloop would log the error instead of raising it
                 self._transport.close()
         else:
             self._transport.close()
 
 
 def unfinished(data: bytes, before: int, *, complete: bool) -> int:
-    """Bytes of the last head that is not complete yet.
+    """Bytes of the last, incomplete head.
 
     Args:
-        data: what came now.
-        before: bytes of it that came earlier.
-        complete: whether a head was completed by these data; its end may lie across two pieces.
+        data: new data.
+        before: bytes of the head received earlier.
+        complete: whether a head was completed by this data; its end may span two pieces.
     """
     ends = [end.end() for end in _BLANK.finditer(data)]
     if ends:
@@ -108,30 +109,31 @@ def unfinished(data: bytes, before: int, *, complete: bool) -> int:
 
 
 class _Connection(asyncio.Protocol):
-    """Passes bytes on to uvicorn's protocol, and does what that leaves undone.
+    """Passes data on to uvicorn's protocol and adds the limits that uvicorn lacks.
 
-    uvicorn closes idle connections, but waits for ever for a request that arrives a byte at a time and for a client
-    that does not read its answer, reads heads of any length (with httptools), and lets one address take every place.
+    uvicorn closes idle connections, but waits indefinitely for a request that arrives byte by byte and for a client
+    that does not read its answer, accepts heads of any length (with httptools), and lets one address take every
+    connection.
     """
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         inner: Any = AutoHTTPProtocol(**given)
         self._inner = inner
-        inner.send_400_response = lambda _: self._refuse(_UNREADABLE)  # uvicorn's has none of our headers
-        self._go_on = inner.on_response_complete
+        inner.send_400_response = lambda _: self._refuse(_UNREADABLE)  # uvicorn's answer lacks our headers
+        self._completed = inner.on_response_complete
         inner.on_response_complete = self._answered
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._client = ""
-        self._served = 0.0  # when a request was last being worked on, and the client took what it was sent
+        self._served = 0.0  # time at which a request was last in progress and the client had read everything sent
         self._refused = False
-        self._cycle: Any = None  # the request seen at the last look
-        self._held = bytearray()  # what has come, and uvicorn has not been given yet
-        self._head = 0  # bytes of a head that is not complete yet
+        self._cycle: Any = None  # the request seen at the last check
+        self._held = bytearray()  # received data not yet passed to uvicorn
+        self._head = 0  # bytes of the current, incomplete head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._patient = _Patient(self._transport, self._body_comes)
+        self._lingering = _LingeringTransport(self._transport, self._body_pending)
         peer = self._transport.get_extra_info("peername")
         self._client = str(peer[0]) if peer else ""
         self._served = asyncio.get_running_loop().time()
@@ -141,8 +143,8 @@ class _Connection(asyncio.Protocol):
             self._drop()
             return
         if not self._refused:
-            self._inner.connection_made(self._patient)
-        self._look()
+            self._inner.connection_made(self._lingering)
+        self._check_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
@@ -153,7 +155,7 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._patient.lingers:
+        if self._lingering.lingers:
             return
         if self._refused:
             self._refuse(_FULL)
@@ -162,28 +164,29 @@ class _Connection(asyncio.Protocol):
         self._feed()
 
     def _feed(self) -> None:
-        """Hand on what has come, a piece at a time, until a request waits behind the one that is being worked on.
+        """Pass received data to uvicorn piece by piece, until a request waits behind the current one.
 
-        One read may hold thousands of small requests, and in memory each takes a hundred times its length.
+        One read may hold thousands of small requests, and each takes a hundred times its length in memory.
         """
-        while self._held and self._takes_more():
-            piece, before = bytes(self._held[:PIECE]), self._inner.cycle
+        while self._held and self._accepts_more():
+            piece = bytes(self._held[:PIECE])
+            before = self._inner.cycle
             del self._held[:PIECE]
             self._inner.data_received(piece)
-            # What comes behind a request that is being worked on is the next head, and may be no longer than others.
+            # Data behind a request in progress is the next head, with the same length limit.
             found = self._inner.cycle is not before
-            self._head = 0 if self._body_comes() else unfinished(piece, self._head, complete=found)
+            self._head = 0 if self._body_pending() else unfinished(piece, self._head, complete=found)
             if self._head > HEAD:
                 self._held.clear()
                 self._refuse(_TOO_LONG)
-        self._patient.fill(bool(self._held))
+        self._lingering.fill(bool(self._held))
 
-    def _takes_more(self) -> bool:
-        waiting = getattr(self._inner, "pipeline", None)  # with h11, which takes one at a time, there is none
-        return self._transport is not None and not waiting and not self._patient.is_closing()
+    def _accepts_more(self) -> bool:
+        waiting = getattr(self._inner, "pipeline", None)  # h11 has none, it takes one request at a time
+        return self._transport is not None and not waiting and not self._lingering.is_closing()
 
     def _answered(self) -> None:
-        self._go_on()
+        self._completed()
         if self._held:
             asyncio.get_running_loop().call_soon(self._feed)
 
@@ -199,7 +202,7 @@ class _Connection(asyncio.Protocol):
         if not self._refused:
             self._inner.resume_writing()
 
-    def _body_comes(self) -> bool:
+    def _body_pending(self) -> bool:
         cycle = self._inner.cycle
         return cycle is not None and bool(cycle.more_body)
 
@@ -209,22 +212,23 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _drop(self) -> None:
-        """End it now. uvicorn hears of it first: else it may answer into what is closed already."""
+        """Abort the connection. uvicorn is told first, or it might answer into a closed connection."""
         transport = self._transport
         if transport is not None:
             self.connection_lost(None)
             transport.abort()
 
-    def _look(self) -> None:
-        """Every second: has the client had its time?"""
+    def _check_time(self) -> None:
+        """Check every second whether the client has exceeded its time."""
         if self._transport is None:
             return
         loop = asyncio.get_running_loop()
         cycle = None if self._refused else self._inner.cycle
         working = cycle is not self._cycle or (cycle is not None and not cycle.response_complete)
         if working and not self._transport.get_write_buffer_size():
-            self._cycle, self._served = cycle, loop.time()
-        elif loop.time() - self._served > (SHORT if self._refused or self._patient.lingers else PATIENCE):
+            self._cycle = cycle
+            self._served = loop.time()
+        elif loop.time() - self._served > (SHORT if self._refused or self._lingering.lingers else PATIENCE):
             self._drop()
             return
-        loop.call_later(SHORT, self._look)
+        loop.call_later(SHORT, self._check_time)

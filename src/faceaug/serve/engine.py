@@ -1,8 +1,8 @@
-"""The one place that computes: models loaded once, one forward pass at a time, shared by all who wait for it.
+"""The inference engine: models loaded once, one forward pass at a time, shared by all waiting requests.
 
-Requests that arrive while a pass is under way go together into the next, up to 32 faces, whatever their seeds and
-attributes: eight faces cost little more than one. Where it changes no bit, a pass for few faces is a smaller one (see
-``faceaug.synthesize.render``). Both the web server and the cloud function hand their requests in here, from any number
+Requests that arrive during a pass are batched into the next, up to 32 faces, whatever their seeds and attributes: eight
+faces cost little more than one. Where it changes no bit, a small batch takes a smaller pass (see
+``faceaug.synthesize.render``). The web server and the cloud function both submit their requests here, from any number
 of threads.
 """
 
@@ -29,12 +29,19 @@ from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between
 
 Loader: TypeAlias = Callable[[], Model]
 Encode: TypeAlias = Callable[[list[Image8]], bytes]
-_SHARED = 32  # faces of several requests in one pass: while these answers are written, the next pass is under way
-QUEUE = 128  # requests that may be unfinished at a time
+_SHARED = 32  # faces of several requests in one pass; their answers are encoded during the next
+QUEUE = 128  # unfinished requests at a time
 
 
-class Busy(FaceAugError):  # noqa: N818 - a state, not a mistake
-    """Too many requests wait already, or the server is stopping: try again later."""
+class Busy(FaceAugError):  # noqa: N818 - a state, not an error
+    """Too many requests are waiting, or the server is stopping: try again later.
+
+    Example:
+        >>> from faceaug.serve import Busy
+        >>> raise Busy("the server is stopping")
+        Traceback (most recent call last):
+        faceaug.serve.engine.Busy: the server is stopping
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +54,24 @@ class _Job:
 
 
 class Engine:
-    """Makes the faces of requests.
+    """Generates the faces of requests.
 
     Args:
-        models: how to load each model, by the name it is offered under; the first is the default. A model is loaded
-            when first needed, once.
-        queue: requests that may be unfinished at a time; one more raises Busy.
-        precision: of the arithmetic; see ``SyntheticFaceSource``.
-        threads: of torch, for a pass, set for the whole process; 0 leaves them as they are. More than one make a pass
-            wait for the slowest of them, which costs more than they bring where other work runs beside it.
+        models: loaders by model name; the first model is the default. A model is loaded once, when first needed.
+        queue: unfinished requests at a time; one more raises Busy.
+        precision: see ``SyntheticFaceSource``.
+        threads: torch threads per pass, set for the whole process; 0 leaves the setting alone. With several threads a
+            pass waits for the slowest of them, which costs more than it gains when other work runs on the machine.
+
+    Example:
+        >>> from functools import partial
+        >>> from faceaug.serve import Engine, parse_query
+        >>> from faceaug.synthesize import load_model
+        >>> engine = Engine({"dcgan-32": partial(load_model, "dcgan-32")})
+        >>> request = parse_query("n=2&seed=7", models=engine.names)
+        >>> engine.submit(request, 7, lambda faces: b"face " * len(faces)).result()
+        b'face face '
+        >>> engine.close()
     """
 
     def __init__(
@@ -69,8 +85,9 @@ class Engine:
         if not models or queue < 1:
             raise ArgumentError(f"{len(models)} models, queue {queue}: expected at least one of each")
         self.names = tuple(models)
-        self.passes = 0  # forward passes so far; fewer than requests when requests share them
-        self._loaders, self._queue = dict(models), queue
+        self.passes = 0  # forward passes so far; fewer than requests if passes are shared
+        self._loaders = dict(models)
+        self._queue = queue
         self.precision: RenderPrecision = precision
         self._loaded: dict[str, Model] = {}
         self._renderers: dict[str, Renderer] = {}
@@ -79,9 +96,10 @@ class Engine:
         self._loading = threading.Lock()
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
-        self._asking: Counter[str] = Counter()  # unfinished requests of each client
-        self._unfinished, self._open = 0, True
-        # Compressing pictures goes on outside the interpreter lock, beside the next pass.
+        self._unfinished_of: Counter[str] = Counter()  # unfinished requests per client
+        self._unfinished = 0
+        self._open = True
+        # Pictures are compressed outside the interpreter lock, during the next pass.
         self._threads = os.cpu_count() or 1
         self._encoders = ThreadPoolExecutor(self._threads, thread_name_prefix="faceaug-encode")
         self._worker = threading.Thread(target=self._work, name="faceaug-forward", daemon=True)
@@ -89,18 +107,18 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether the default model is loaded and requests are taken."""
+        """Whether the default model is loaded and requests are accepted."""
         return self._open and self.holds(self.names[0])
 
     def holds(self, name: str) -> bool:
-        """Whether this model is loaded already."""
+        """Whether a model is loaded."""
         return name in self._loaded
 
     def model(self, name: str) -> Model:
-        """The model of this name, loaded if it is not yet.
+        """Return the model of this name, loading it if necessary.
 
         Raises:
-            FaceAugError: it cannot be loaded; the next call tries again.
+            FaceAugError: the model cannot be loaded; the next call tries again.
         """
         found = self._loaded.get(name)
         if found is None:
@@ -113,13 +131,14 @@ class Engine:
         """Queue a request; returns at once.
 
         Args:
-            request: what is wanted.
-            seed: the request's, or the one chosen for it.
-            encode: turns the faces, uint8 (H, W, 3) each, into the answer's bytes; called in another thread.
-            client: who asks. Clients take turns, and one client may have half the queue; "" is nobody in particular.
+            request: the request.
+            seed: its seed, or the one chosen for it.
+            encode: turns the faces, uint8 (H, W, 3) each, into the bytes of the answer; called in another thread.
+            client: client address. Clients take turns, and one client may fill half the queue; "" is anonymous.
 
         Returns:
-            The bytes, or a ParameterError for attributes the model does not take, or why the model cannot be loaded.
+            A future of the bytes, or of a ParameterError for attributes that the model does not take, or of the reason
+            why the model cannot be loaded.
 
         Raises:
             Busy: the queue or the client's half of it is full, or the engine is closed.
@@ -129,18 +148,18 @@ class Engine:
             if not self._open:
                 raise Busy("the server is stopping")
             if self._unfinished >= self._queue:
-                raise Busy(f"{self._queue} requests are waiting already")
-            if client and 2 * self._asking[client] >= max(self._queue, 2):
-                raise Busy(f"{self._asking[client]} requests of yours are waiting already")
+                raise Busy(f"{self._queue} requests are already waiting")
+            if client and 2 * self._unfinished_of[client] >= max(self._queue, 2):
+                raise Busy(f"{self._unfinished_of[client]} of your requests are already waiting")
             self._unfinished += 1
-            self._asking[client] += 1
+            self._unfinished_of[client] += 1
             self._waiting.append(job)
             self._changed.notify()
         job.future.add_done_callback(lambda _: self._done(client))
         return job.future
 
     def close(self) -> None:
-        """Take no more requests, finish those that wait, end the threads."""
+        """Accept no more requests, finish the waiting ones, and stop the threads."""
         with self._changed:
             self._open = False
             self._changed.notify()
@@ -150,27 +169,27 @@ class Engine:
     def _done(self, client: str) -> None:
         with self._changed:
             self._unfinished -= 1
-            self._asking[client] -= 1
-            if not self._asking[client]:
-                del self._asking[client]
+            self._unfinished_of[client] -= 1
+            if not self._unfinished_of[client]:
+                del self._unfinished_of[client]
 
     def _work(self) -> None:
         while batch := self._next_batch():
             try:
                 self._render(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told and the thread lives on
+            except Exception as error:  # noqa: BLE001 - report any error to the waiting requests and keep the thread alive
                 for job in batch:
                     if not job.future.done():
                         job.future.set_exception(error)
 
     def _next_batch(self) -> list[_Job]:
-        """Wait for requests; then the first, and with it all for the same model that fit into the same pass."""
+        """Wait for requests; return the first and all others for its model that fit into the same pass."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             batch: list[_Job] = []
             left: deque[_Job] = deque()
             room = _SHARED
-            for job in _in_turn(self._waiting):
+            for job in _round_robin(self._waiting):
                 fits = not batch or (job.request.model == batch[0].request.model and job.request.n <= room)
                 (batch if fits else left).append(job)
                 room -= job.request.n if fits else 0
@@ -189,7 +208,8 @@ class Engine:
         pictures = list(faces.permute(0, 2, 3, 1).contiguous().numpy())
         self.passes += 1
         made = [(job, [pictures.pop(0) for _ in latents]) for job, latents in asked]
-        share = -(-len(made) // self._threads)  # a few requests a task: handing over costs as much as a small picture
+        # Several requests per task: handing one over costs as much as a small picture.
+        share = -(-len(made) // self._threads)
         for start in range(0, len(made), share):
             self._encoders.submit(_finish, made[start : start + share])
 
@@ -205,13 +225,13 @@ class Engine:
     def _latents_or_refusal(self, model: Model, job: _Job) -> Tensor | None:
         try:
             return self._latents(model, job)
-        except ArgumentError as error:  # its own fault: the others in the pass must not hear of it
+        except ArgumentError as error:  # this request's own error, which must not affect the others in the pass
             job.future.set_exception(ParameterError("attributes", str(error)))
             return None
 
     def _latents(self, model: Model, job: _Job) -> Tensor:
         asked = job.request
-        # Choosing faces by the classifier takes seconds to minutes: not for the asking.
+        # Selecting faces by the classifier takes seconds to minutes, too long for a request.
         source = partial(
             SyntheticFaceSource, model, attributes=dict(asked.attributes), unasked=asked.unasked, choose=False
         )
@@ -222,19 +242,19 @@ class Engine:
         return between(first, last, asked.n, model.config.latent, z_size=model.config.z_size)
 
 
-def _in_turn(waiting: Iterable[_Job]) -> list[_Job]:
-    """The first of every client, then the second of every client that has two, and so on."""
+def _round_robin(waiting: Iterable[_Job]) -> list[_Job]:
+    """Order round-robin: the first request of every client, then the second of every client, and so on."""
     before: Counter[str] = Counter()
     turns = []
     for job in waiting:
         turns.append((before[job.client], job))
         before[job.client] += 1
-    return [job for _, job in sorted(turns, key=lambda turn: turn[0])]  # stable: else as they came
+    return [job for _, job in sorted(turns, key=lambda turn: turn[0])]  # stable: otherwise in order of arrival
 
 
 def _finish(made: list[tuple[_Job, list[Image8]]]) -> None:
     for job, faces in made:
         try:
             job.future.set_result(job.encode([np.ascontiguousarray(face) for face in faces]))
-        except Exception as error:  # noqa: BLE001 - whoever waits for the answer must hear of it
+        except Exception as error:  # noqa: BLE001 - the waiting request must get the error
             job.future.set_exception(error)

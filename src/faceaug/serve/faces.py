@@ -1,4 +1,4 @@
-"""Request -> faces -> response: what the page's API and the cloud function share. No web framework is needed."""
+"""From request to response: the logic shared by the page's API and the cloud function. Needs no web framework."""
 
 from __future__ import annotations
 
@@ -28,17 +28,23 @@ from faceaug.synthesize.weights import default_model
 MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
 FOREVER = "public, max-age=31536000, immutable"
-ASK_AGAIN = "public, no-cache"  # may be kept, and is asked for again, with its ETag, before it is used
-_DRAWN = 1  # raised when the same seed and model begin to give other faces
+REVALIDATE = "public, no-cache"  # may be cached, but is revalidated by its ETag before use
+_GENERATION = 1  # increased when the same seed and model start to give other faces
 RETRY_AFTER = 1  # seconds
-CHOSEN_SEEDS = 10**9  # a seed chosen for somebody should be short enough to be typed
+CHOSEN_SEEDS = 10**9  # chosen seeds are short enough to be typed
 _LOG = logging.getLogger(__name__)
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can say: the same faces are the same bytes
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP: the same faces give the same bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished response: status, headers without Content-Length, body."""
+    """A finished response: status, body, headers without Content-Length.
+
+    Example:
+        >>> from faceaug.serve import Answer
+        >>> Answer(200, b"ok").headers
+        {}
+    """
 
     status: int
     body: bytes
@@ -49,35 +55,45 @@ class FaceService:
     """Answers the queries of ``/api/faces``.
 
     Args:
-        engine: makes the faces; closed by whoever made it.
+        engine: generates the faces; its owner closes it.
+
+    Example:
+        >>> from functools import partial
+        >>> from faceaug.serve import Engine, FaceService
+        >>> from faceaug.synthesize import load_model
+        >>> engine = Engine({"dcgan-32": partial(load_model, "dcgan-32")})
+        >>> answer = FaceService(engine).ask("n=4&seed=7").result()
+        >>> answer.status, answer.headers["X-Faceaug-Grid"]
+        (200, '2x2')
+        >>> engine.close()
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._obedient = default_model(attributes=True)
+        self._conditional = default_model(attributes=True)
         self._models: list[dict[str, Any]] = []
         self._digests: dict[str, str] = {}
-        self._chance = random.Random()  # noqa: S311 - a seed is no secret, and asking the system takes a while
+        self._random = random.Random()  # noqa: S311 - a seed is no secret, and the system's generator is slow
 
     def ask(self, query: str, *, if_none_match: str = "", client: str = "") -> Future[Answer]:
-        """Begin to answer a query; returns at once and never raises.
+        """Start answering a query; returns at once and never raises.
 
         Args:
-            query: the part of the URL behind the question mark, percent-encoded.
-            if_none_match: the header of that name: answered with 304, and no face computed, where it holds.
-            client: who asks; see ``Engine.submit``.
+            query: the part of the URL after the question mark, percent-encoded.
+            if_none_match: the If-None-Match header; if it matches, the answer is 304 and no face is computed.
+            client: client address; see ``Engine.submit``.
 
         Returns:
-            200 with the faces, 304, 400 that names the parameter, 404 where the digest names another model, or 503
-            when too many wait. With seed and digest in the query the answer may be kept for ever: it depends on the
-            query alone. With a seed alone, it may be kept as long as its ETag holds.
+            200 with the faces, 304, 400 naming the parameter, 404 if the digest names another model, or 503 if too many
+            requests wait. With seed and digest in the query the answer may be cached forever: it depends on the query
+            alone. With a seed alone, it may be cached as long as its ETag matches.
         """
         answer: Future[Answer] = Future()
         try:
             asked = self.parse(query)
-            seed = self._chance.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
+            seed = self._random.randrange(CHOSEN_SEEDS) if asked.seed is None else asked.seed
             named = replace(asked, seed=seed)
-            # Never loads a model here: the caller may be an event loop.
+            # Never load a model here: the caller may be an event loop.
             if self.engine.holds(named.model):
                 self._same_model(named)
                 if asked.seed is not None and if_none_match and _holds(if_none_match, self._etag(named)):
@@ -92,20 +108,20 @@ class FaceService:
         return answer
 
     def parse(self, query: str) -> FaceRequest:
-        """See ``parse_query``; the models are the engine's."""
-        return parse_query(query, models=self.engine.names, obedient=self._obedient)
+        """Parse a query for the engine's models; see ``parse_query``."""
+        return parse_query(query, models=self.engine.names, conditional=self._conditional)
 
     def digest(self, name: str) -> str:
-        """Names what makes the faces of a model: its config and weights, not its card, and the arithmetic. Loads it."""
+        """Hash of everything that determines a model's faces: config, weights and precision, not the card. Loads it."""
         found = self._digests.get(name)
         if found is None:
-            facts = [asdict(self.engine.model(name).config), self.engine.precision, _DRAWN]
+            facts = [asdict(self.engine.model(name).config), self.engine.precision, _GENERATION]
             found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:DIGEST]
             self._digests[name] = found
         return found
 
     def meta(self) -> dict[str, Any]:
-        """What is offered: models with their size, licence, hash and attributes, formats and limits. Loads them all."""
+        """Describe the service: models with size, licence, hash and attributes, formats, limits. Loads all models."""
         self._models = self._models or [self._described(name) for name in self.engine.names]
         return {
             "models": self._models,
@@ -119,15 +135,18 @@ class FaceService:
     def _described(self, name: str) -> dict[str, Any]:
         config = self.engine.model(name).config
         return {
-            "name": name, "size": config.size, "license": config.license, "sha256": config.sha256,
+            "name": name,
+            "size": config.size,
+            "license": config.license,
+            "sha256": config.sha256,
             "digest": self.digest(name),
             "terms": TERMS.get(config.license, "see the model's card"),
             "attributes": list(config.attributes),
-        }  # fmt: skip
+        }
 
     def _settle(self, answer: Future[Answer], asked: FaceRequest, named: FaceRequest, work: Future[bytes]) -> None:
         if not answer.set_running_or_notify_cancel():
-            return  # nobody waits any more
+            return  # the request was cancelled
         error = work.exception()
         if error is not None:
             answer.set_result(failure(error))
@@ -140,24 +159,24 @@ class FaceService:
 
     def _caching(self, asked: FaceRequest, named: FaceRequest) -> dict[str, str]:
         headers = {"X-Faceaug-Seed": str(named.seed), "X-Faceaug-Digest": self.digest(named.model)}
-        if asked.seed is None:  # the next answer to the same query is another one
+        if asked.seed is None:  # the same query gives another answer next time
             return headers | {"Cache-Control": "no-store"}
-        # Without a digest the address may lead to other faces tomorrow, when there is another model of the same name.
-        return headers | {"ETag": self._etag(named), "Cache-Control": FOREVER if asked.digest else ASK_AGAIN}
+        # Without a digest, the URL may give other faces tomorrow, from another model of the same name.
+        return headers | {"ETag": self._etag(named), "Cache-Control": FOREVER if asked.digest else REVALIDATE}
 
     def _etag(self, named: FaceRequest) -> str:
-        """The same for the same bytes: the request, the model, and all software that has a part in them."""
+        """Identical for identical bytes: request, model, and all software involved."""
         facts = json.dumps([repr(replace(named, digest="")), self.digest(named.model), _software()])
         return f'"{hashlib.sha256(facts.encode()).hexdigest()[:32]}"'
 
     def _same_model(self, named: FaceRequest) -> None:
-        """Raise OtherModelError if the query names another model than the one that is here."""
+        """Raise OtherModelError if the query names another model than the loaded one."""
         if named.digest and named.digest != (here := self.digest(named.model)):
-            reason = f"{named.digest} is not the {named.model} that is here; that is {here}. Without digest= it answers"
+            reason = f"{named.digest} is another {named.model}; this server has {here}. Omit digest= to use it"
             raise OtherModelError("digest", reason)
 
     def _encode(self, named: FaceRequest, faces: Sequence[Image8]) -> bytes:
-        self._same_model(named)  # it may have been loaded only now
+        self._same_model(named)  # the model may have been loaded only now
         config = self.engine.model(named.model).config
         if named.format == "zip":
             return _zip(named, config, faces, self._arithmetic())
@@ -166,22 +185,22 @@ class FaceService:
         return encode_png(sprite, text=facts) if named.format == "png" else encode_webp(sprite, text=facts)
 
     def _arithmetic(self) -> dict[str, str]:
-        """What a picture says of the arithmetic: nothing where it is the reference."""
+        """Metadata about the arithmetic; empty for the reference precision."""
         return {} if self.engine.precision == "fp32" else {"precision": self.engine.precision}
 
 
 def failure(error: BaseException) -> Answer:
-    """The answer to a request that failed: JSON that names the parameter where it is the caller's fault, no trace."""
+    """Answer a failed request with JSON that names the parameter at fault, without a traceback."""
     if isinstance(error, ParameterError):
         return problem(404 if isinstance(error, OtherModelError) else 400, error.reason, parameter=error.parameter)
     if isinstance(error, Busy):
         return problem(503, f"{error}; try again in a second", headers={"Retry-After": str(RETRY_AFTER)})
     _LOG.error("a request failed", exc_info=error)
-    return problem(500, "the faces could not be made; the server's log says why")
+    return problem(500, "the faces could not be generated; see the server's log")
 
 
 def problem(status: int, message: str, *, parameter: str = "", headers: dict[str, str] | None = None) -> Answer:
-    """A JSON answer that says what is wrong."""
+    """Build a JSON answer about a problem."""
     document = {"error": message, "status": status} | ({"parameter": parameter} if parameter else {})
     fixed = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return Answer(status, json.dumps(document).encode(), fixed | (headers or {}))
@@ -198,7 +217,7 @@ def _holds(if_none_match: str, etag: str) -> bool:
 
 
 def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dict[str, str]:
-    """What a picture says of itself."""
+    """Metadata of a picture."""
     facts = {
         "synthetic": "true",
         "model": config.name,
@@ -218,8 +237,9 @@ def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dic
 
 
 def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more: dict[str, str]) -> bytes:
-    """A folder that FaceFolder and Hugging Face's imagefolder read: a PNG for each face, and metadata.csv."""
-    buffer, table = io.BytesIO(), io.StringIO()
+    """A ZIP of an imagefolder that FaceFolder and Hugging Face datasets read: one PNG per face, and metadata.csv."""
+    buffer = io.BytesIO()
+    table = io.StringIO()
     requested = {f"requested_{name}": sign for name, sign in named.attributes}
     walk = ["step", "to_seed", "to_key"] if named.to is not None else []
     columns = ["file_name", "origin", "model", "seed", "key", *walk, *requested, "sha256"]
@@ -227,7 +247,8 @@ def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more:
     writer.writeheader()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for k, face in enumerate(faces):
-            name, facts = f"{k:06d}.png", _facts(named, config, k) | more
+            name = f"{k:06d}.png"
+            facts = _facts(named, config, k) | more
             data = encode_png(face, text=facts)
             digest = hashlib.sha256(data).hexdigest()
             writer.writerow(facts | requested | {"file_name": name, "origin": "synthetic", "sha256": digest})

@@ -1,13 +1,14 @@
-"""The same faces as a cloud function, for functions-framework: Google's Cloud Run functions and whatever runs it.
+"""The API as a cloud function for functions-framework, as in Google's Cloud Run functions.
 
-The function answers the query of ``/api/faces`` on ``/``. Two variables of the environment choose the model:
+The function answers the query of ``/api/faces`` on ``/``. Two environment variables choose the model:
 
-* ``FACEAUG_MODEL``: a bundled name (the default is faces-64, in the wheel), a model folder, or "gs://bucket/folder".
-* ``FACEAUG_MODEL_SHA256``: of its config.json; must be given for a bucket.
+* ``FACEAUG_MODEL``: a bundled name (default: faces-64), a model folder, or "gs://bucket/folder".
+* ``FACEAUG_MODEL_SHA256``: hash of its config.json; required for a bucket.
 
-Any page may show the faces in an ``<img>``: they are no secrets. A third variable says which pages may also read them:
+Any page may show the faces in an ``<img>``, since they are no secret. A third variable lists the pages that may also
+read them:
 
-* ``FACEAUG_ALLOW_ORIGINS``: origins with commas between them, as "https://shop.example", or "*" for all; none if empty.
+* ``FACEAUG_ALLOW_ORIGINS``: comma-separated origins, such as "https://shop.example", or "*" for all; empty for none.
 """
 
 from __future__ import annotations
@@ -34,21 +35,22 @@ if TYPE_CHECKING:
     from flask import Request
 
 FlaskAnswer: TypeAlias = tuple[bytes, int, dict[str, str]]
-WAIT = 60.0  # seconds; the model may have to be fetched first
-# Without this no page elsewhere could even show a picture. The page of ``faceaug serve`` keeps the stricter header.
+WAIT = 60.0  # seconds; the model may have to be downloaded first
+# Without this, other sites could not even show a picture. The page of ``faceaug serve`` keeps the stricter header.
 _EMBEDDED = {"Cross-Origin-Resource-Policy": "cross-origin"}
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "If-None-Match",
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "If-None-Match",
     "Access-Control-Max-Age": "86400",
-}  # fmt: skip
+}
 _MAKING = threading.Lock()
 
 
 def generate(request: Request) -> FlaskAnswer:
-    """Answer one request; the entry point to name when deploying.
+    """Answer one request; the entry point to deploy.
 
     Args:
-        request: what functions-framework hands over. Its path and body are not looked at.
+        request: the request from functions-framework; path and body are ignored.
 
     Returns:
         Body, status and headers, as Flask takes them.
@@ -59,19 +61,20 @@ def generate(request: Request) -> FlaskAnswer:
         preflight = request.method == "OPTIONS" and "Access-Control-Allow-Origin" in shared
         answer = Answer(204, b"", _PREFLIGHT) if preflight else _answer(request)
     except ArgumentError as error:
-        shared, answer = {}, failure(error)
+        shared = {}
+        answer = failure(error)
     return answer.body, answer.status, SECURITY_HEADERS | _EMBEDDED | shared | answer.headers
 
 
 @lru_cache(maxsize=1)
 def allowed_origins(text: str) -> frozenset[str]:
-    """The origins whose pages may read the answers.
+    """Parse the origins whose pages may read the answers.
 
     Args:
-        text: with commas between them; a slash at the end does no harm.
+        text: comma-separated; a trailing slash is ignored.
 
     Raises:
-        ArgumentError: one of them is no origin.
+        ArgumentError: an invalid origin.
     """
     origins = frozenset(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
     for origin in sorted(origins):
@@ -83,10 +86,10 @@ def allowed_origins(text: str) -> frozenset[str]:
 
 
 def _sharing(origin: str, origins: frozenset[str]) -> dict[str, str]:
-    """The headers that let a page of this origin read the answer, where it may."""
+    """CORS headers that let a page of an allowed origin read the answer."""
     if not origins:
         return {}
-    vary = {"Vary": "Origin"}  # a cache must not give one origin the answer to another
+    vary = {"Vary": "Origin"}  # caches must not mix answers to different origins
     if not origin or not {origin.lower(), "*"} & origins:
         return vary
     return vary | {
@@ -99,7 +102,7 @@ def _answer(request: Request) -> Answer:
     if request.method not in {"GET", "HEAD"}:
         return problem(405, "only GET and HEAD", headers={"Allow": "GET, HEAD"})
     if request.content_length:
-        return problem(413, "a request here has no body")
+        return problem(413, "requests must not have a body")
     if len(request.query_string) > MAX_QUERY:
         return problem(414, f"the query is longer than {MAX_QUERY} bytes", parameter="query")
     held = request.headers.get("If-None-Match", "")
@@ -111,8 +114,8 @@ def _answer(request: Request) -> Answer:
 
 
 def service() -> FaceService:
-    """The service of this process, made from the environment at the first request; the model follows with its faces."""
-    # Frameworks call from many threads, and there must never be two.
+    """The service of this process, configured from the environment at the first request; the model loads with it."""
+    # Frameworks call from many threads; there must be only one service.
     with _MAKING:
         return _service()
 
@@ -125,7 +128,7 @@ def _service() -> FaceService:
 
 
 def _chosen(model: str, sha256: str) -> tuple[str, Loader]:
-    """The name a model is offered under, and how to load it."""
+    """Public name of a model, and its loader."""
     if "://" in model:
         return model.rstrip("/").rpartition("/")[2], partial(fetch_from_bucket, model, sha256=sha256)
     if model in BUNDLED or not model:

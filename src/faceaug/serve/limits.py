@@ -1,4 +1,4 @@
-"""What keeps one client from taking the server from the others, and the headers every answer carries."""
+"""Limits that protect the server from a single client, and the security headers of every answer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from typing import Literal, TypeAlias
 
 from faceaug.errors import ArgumentError
 
-# Everything comes from this server, nothing is inline, nobody may frame the page.
+# Everything is loaded from this server, nothing is inline, and no page may frame this one.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob:", "connect-src 'self'",
-        "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
     )
-)  # fmt: skip
+)
 SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -30,8 +36,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-BURST_SECONDS = 2.0  # how much of its rate a client may use at once
-_CLIENTS = 10_000  # remembered; the one not seen for longest is forgotten first
+BURST_SECONDS = 2.0  # burst size: seconds of its rate that a client may use at once
+_CLIENTS = 10_000  # tracked clients; the least recently seen one is dropped first
 
 
 @dataclass(slots=True)
@@ -41,22 +47,23 @@ class _Bucket:
 
 
 class RateLimit:
-    """So many requests a second for each client address, with short bursts (a token bucket).
+    """Rate limit per client address, with short bursts (a token bucket).
 
     Args:
         rate: requests per second; 0 is no limit.
-        clock: seconds that never go back.
+        clock: monotonic time in seconds.
     """
 
     def __init__(self, rate: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not 0 <= rate < math.inf:
             raise ArgumentError(f"rate {rate}: expected requests per second, 0 for no limit")
-        self._rate, self._clock = rate, clock
+        self._rate = rate
+        self._clock = clock
         self._burst = max(1.0, rate * BURST_SECONDS)
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def wait(self, client: str) -> int:
-        """0 if this client's request may pass now, else the whole seconds after which the next may."""
+        """Seconds until this client may send its next request, rounded up; 0 lets this one pass."""
         if not self._rate:
             return 0
         now = self._clock()
@@ -76,21 +83,23 @@ Place: TypeAlias = Literal["served", "refused", "dropped"]
 
 
 class Connections:
-    """Who may connect: so many in all, and so many from one address.
+    """Limits the number of connections in total and per address.
 
     Args:
-        each: from one address that are served at a time.
-        served: in all. With ``refused`` below the 1,024 files that a process may have open on most systems.
-        refused: beyond those, that get an answer which says so; more are dropped without one.
+        each: connections served at a time per address.
+        served: connections served in total. Together with ``refused`` below the usual limit of 1,024 open files.
+        refused: further connections that get an answer saying so; beyond that they are dropped without one.
     """
 
     def __init__(self, *, each: int = 100, served: int = 400, refused: int = 550) -> None:
-        self._each, self._served, self._refused = each, served, refused
+        self._each = each
+        self._served = served
+        self._refused = refused
         self._clients: Counter[str] = Counter()
         self._waiting = 0
 
     def enter(self, client: str) -> Place:
-        """A connection from this address begins; the caller says ``leave`` when it has ended, whatever came of it."""
+        """Register a new connection of this address; the caller must call ``leave`` at its end, whatever the result."""
         if self._clients[client] < self._each and self._clients.total() < self._served:
             self._clients[client] += 1
             return "served"
@@ -98,7 +107,7 @@ class Connections:
         return "refused" if self._waiting <= self._refused else "dropped"
 
     def leave(self, client: str, *, refused: bool) -> None:
-        """A connection has ended; ``refused`` where it was not served."""
+        """Unregister a connection; ``refused`` if it was not served."""
         if refused:
             self._waiting -= 1
             return
@@ -109,7 +118,7 @@ class Connections:
 
 @lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine seen from itself."""
+    """Whether a host name or address is a loopback address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -117,15 +126,15 @@ def is_loopback(host: str) -> bool:
 
 
 def host_is_ours(header: str, bound: str, allowed: tuple[str, ...] = ()) -> bool:
-    """Whether a Host header may have been meant for a server bound to this address.
+    """Whether a Host header is acceptable for a server bound to this address.
 
-    A page elsewhere can give its own name this machine's address and read what a loopback server answers (DNS
-    rebinding). Its requests carry its name, so a server bound to loopback answers only to names of loopback.
+    Another site can point its own name at this machine's address and read what a loopback server answers (DNS
+    rebinding). Its requests carry its own name, so a server bound to loopback answers only to loopback names.
 
     Args:
         header: the Host header, with or without a port.
-        bound: the address that the server listens on.
-        allowed: see ``allowed_hosts``. With any, other names than these and loopback's are refused at every address.
+        bound: address that the server listens on.
+        allowed: see ``allowed_hosts``. If given, only these and loopback names are accepted, at every address.
     """
     if not allowed and not is_loopback(bound):
         return True
@@ -134,23 +143,23 @@ def host_is_ours(header: str, bound: str, allowed: tuple[str, ...] = ()) -> bool
 
 
 def host_name(header: str) -> str:
-    """A Host header without its port, in lower case."""
+    """Strip the port from a Host header; lower case."""
     name, _, port = header.rpartition(":")
     return (name if name and (not port or port.isdigit()) else header).lower().removesuffix(".")
 
 
 def allowed_hosts(names: Iterable[str]) -> tuple[str, ...]:
-    """Names that the server may be called by: a host without scheme, port or path, "*.example.org", or "*" for any.
+    """Check names accepted in the Host header: a host without scheme, port or path, "*.example.org", or "*" for any.
 
     Raises:
-        ArgumentError: one of them is none of these.
+        ArgumentError: an invalid name.
     """
     found = tuple(name.strip().lower() for name in names)
     for name in found:
         if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", name):
             raise ArgumentError(
-                f"--allow-host {name}: expected the name of a host, as faces.example.org, without https://, port and "
-                "path; *.example.org for all below it"
+                f"--allow-host {name}: expected a host name such as faces.example.org, without https://, port or "
+                "path; *.example.org allows all its subdomains"
             )
     return found
 

@@ -1,4 +1,4 @@
-"""What a request asks for: the query, read strictly. Nothing here touches a disk, a model or a socket."""
+"""Query parsing, strict. Nothing here touches a disk, a model or a socket."""
 
 from __future__ import annotations
 
@@ -17,15 +17,25 @@ Others: TypeAlias = Literal["typical", "kept", "free"]  # see ``SyntheticFaceSou
 FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
 OTHERS: tuple[Others, ...] = get_args(Others)
 MAX_FACES = 64
-MAX_QUERY = 2048  # bytes; the longest meaningful query, all forty attributes, has under 1,100
+MAX_QUERY = 2048  # bytes; the longest useful query, with all forty attributes, is shorter than 1,100
 MAX_FACE = 2**31 - 1
 DEFAULT_STEPS = 33
-DIGEST = 16  # hexadecimal digits that name a model in an address
+DIGEST = 16  # hexadecimal digits of a model digest in a URL
 PARAMETERS = (
-    "attributes", "digest", "face", "format", "model", "n", "seed", "steps", "to", "to_face", "unasked",
-)  # fmt: skip
-# What networks and newsletters hang onto links that people share; the address means the same without it.
-_LINK_MARKS = re.compile(
+    "attributes",
+    "digest",
+    "face",
+    "format",
+    "model",
+    "n",
+    "seed",
+    "steps",
+    "to",
+    "to_face",
+    "unasked",
+)
+# Tracking parameters that sites and newsletters append to shared links; they do not change the request.
+_TRACKING = re.compile(
     r"utm_\w+|mtm_\w+|pk_\w+|hsa_\w+|fbclid|gclid|dclid|msclkid|yclid|ttclid|twclid|gbraid|wbraid|gad_\w+|igshid?|li_fat_id"
     r"|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|srsltid|s_kwcid|epik|vero_id|oly_\w+_id|ref|ref_src",
     re.ASCII | re.IGNORECASE,
@@ -33,20 +43,29 @@ _LINK_MARKS = re.compile(
 
 
 class ParameterError(ArgumentError):
-    """One parameter of a query cannot be used.
+    """One parameter of a query is invalid.
 
     Attributes:
-        parameter: its name, or "query" for the query as a whole.
+        parameter: its name, or "query" for the whole query.
         reason: what is wrong and what is expected.
+
+    Example:
+        >>> from faceaug.serve import ParameterError, parse_query
+        >>> try:
+        ...     parse_query("n=65", models=("faces-64",))
+        ... except ParameterError as error:
+        ...     error.parameter
+        'n'
     """
 
     def __init__(self, parameter: str, reason: str) -> None:
         super().__init__(f"{parameter}: {reason}")
-        self.parameter, self.reason = parameter, reason
+        self.parameter = parameter
+        self.reason = reason
 
 
 class OtherModelError(ParameterError):
-    """The address names a model that is no longer here under its name."""
+    """The URL's digest names a model that has been replaced by another of the same name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +73,22 @@ class FaceRequest:
     """A valid request.
 
     Attributes:
-        n: number of faces, 1..64; for a walk, of its steps.
-        seed: 0..2**63-1, or None: the service chooses one.
-        face: number of the first face in the sequence of the seed, from 0.
-        to: seed of the face a walk ends at, or None: faces, not a walk.
+        n: number of faces, 1..64; for a walk, number of steps.
+        seed: 0..2**63-1, or None if the service is to choose one.
+        face: number of the first face in the seed's sequence, from 0.
+        to: seed of the last face of a walk, or None for faces.
         to_face: number of that face in the sequence of ``to``.
-        attributes: what was asked for, by name in alphabetical order, each -1 or 1.
-        unasked: what the model is told of the other attributes.
-        model: one of the names the service offers.
-        format: "png" or "webp", one picture with all faces, or "zip", a picture for each and metadata.csv.
-        digest: names the model as it is, see ``FaceService.digest``; "" for whatever has its name.
+        attributes: requested attributes by name in alphabetical order, each -1 or 1.
+        unasked: values of the other attributes, see ``SyntheticFaceSource``.
+        model: name of an offered model.
+        format: "png" or "webp", one picture of all faces, or "zip", one picture per face and metadata.csv.
+        digest: hash of the expected model, see ``FaceService.digest``; "" accepts any model of that name.
+
+    Example:
+        >>> from faceaug.serve import parse_query
+        >>> request = parse_query("n=9&seed=7&attributes=Smiling:1", models=("faces-64",))
+        >>> request.attributes, request.columns
+        ((('Smiling', 1),), 3)
     """
 
     n: int
@@ -79,7 +104,7 @@ class FaceRequest:
 
     @property
     def columns(self) -> int:
-        """Faces in a row of the sprite: a walk is one row, faces make a square."""
+        """Columns of the sprite: a walk is one row, faces form a square."""
         return self.n if self.to is not None else next(c for c in range(1, MAX_FACES) if c * c >= self.n)
 
     @property
@@ -88,55 +113,68 @@ class FaceRequest:
         return -(-self.n // self.columns)
 
 
-def parse_query(query: str, *, models: tuple[str, ...], obedient: str = "") -> FaceRequest:
-    """Read the part of a URL behind the question mark.
+def parse_query(query: str, *, models: tuple[str, ...], conditional: str = "") -> FaceRequest:
+    """Parse the part of a URL after the question mark.
 
     Args:
-        query: percent-encoded, as it came. An empty value counts as not given, as forms send it.
-        models: the names on offer; the first is the default.
-        obedient: the default where attributes are asked for, if it is on offer.
+        query: percent-encoded. An empty value counts as missing, because forms send empty fields.
+        models: names of the offered models; the first is the default.
+        conditional: default model if attributes are requested and it is offered.
 
     Raises:
-        ParameterError: an unknown, repeated, unreadable or impossible parameter; names it.
+        ParameterError: an unknown, repeated, unreadable or impossible parameter, with its name.
+
+    Example:
+        >>> from faceaug.serve import parse_query
+        >>> parse_query("seed=7", models=("faces-64",)).n
+        1
     """
     given = read_fields(query)
     take = _Fields(given)
-    steps, n = take.number("steps", 2, MAX_FACES), take.number("n", 1, MAX_FACES)
-    to, to_face = take.number("to", 0, MAX_SEED), take.number("to_face", 0, MAX_FACE)
+    steps = take.number("steps", 2, MAX_FACES)
+    n = take.number("n", 1, MAX_FACES)
+    to = take.number("to", 0, MAX_SEED)
+    to_face = take.number("to_face", 0, MAX_FACE)
     if to is None:
         for name, value in (("steps", steps), ("to_face", to_face)):
             if value is not None:
-                raise ParameterError(name, "belongs to a walk between two faces; give the other face's seed as to=")
+                raise ParameterError(
+                    name, "only applies to a walk between two faces; give the other face's seed as to="
+                )
     elif n is not None:
-        raise ParameterError("n", "a walk (to=) has steps=, not n=")
-    seed, attributes = take.number("seed", 0, MAX_SEED), take.attributes()
-    model = obedient if attributes and obedient in models else models[0]
+        raise ParameterError("n", "a walk (to=) takes steps=, not n=")
+    seed = take.number("seed", 0, MAX_SEED)
+    attributes = take.attributes()
+    model = conditional if attributes and conditional in models else models[0]
     request = FaceRequest(
         n=(n or 1) if to is None else (steps or DEFAULT_STEPS),
-        seed=seed, face=take.number("face", 0, MAX_FACE) or 0, to=to, to_face=to_face or 0,
+        seed=seed,
+        face=take.number("face", 0, MAX_FACE) or 0,
+        to=to,
+        to_face=to_face or 0,
         attributes=attributes,
         unasked=cast("Others", take.choice("unasked", OTHERS, OTHERS[0])),
         model=take.choice("model", models, model),
         format=cast("AnswerFormat", take.choice("format", FORMATS, FORMATS[0])),
         digest=take.digest(),
-    )  # fmt: skip
+    )
     if unknown := sorted(set(given) - set(PARAMETERS)):
-        raise ParameterError(shown(unknown[0]), f"no such parameter; there are {', '.join(PARAMETERS)}")
+        raise ParameterError(shown(unknown[0]), f"unknown parameter; expected {', '.join(PARAMETERS)}")
     return request
 
 
 def own_part(query: str) -> tuple[str, tuple[str, ...]]:
-    """A query without parameters that are not ours, and their names, but for the marks that links collect.
+    """Split a query into our parameters and the names of foreign ones, tracking parameters excepted.
 
-    For the page, whose address people share, and which must not fail for what others have hung onto it.
+    For the page: people share its URL, and whatever other sites append must not break it.
     """
     parts = [(part, unquote_plus(part.partition("=")[0])) for part in query.split("&") if part]
-    strange = sorted({shown(name) for _, name in parts if name not in PARAMETERS and not _LINK_MARKS.fullmatch(name)})
+    strange = sorted({shown(name) for _, name in parts if name not in PARAMETERS and not _TRACKING.fullmatch(name)})
     return "&".join(part for part, name in parts if name in PARAMETERS), tuple(strange)
 
 
 def read_fields(query: str) -> dict[str, str]:
-    """The fields of a query, each given once and not empty, without the marks of links; raises ParameterError."""
+    """Fields of a query, each given once and non-empty, without tracking parameters; raises ParameterError."""
     if len(query) > MAX_QUERY:
         raise ParameterError("query", f"longer than {MAX_QUERY} characters")
     try:
@@ -145,7 +183,7 @@ def read_fields(query: str) -> dict[str, str]:
         raise ParameterError("query", "expected name=value pairs joined by &, percent-encoded UTF-8") from None
     fields: dict[str, str] = {}
     for name, value in pairs:
-        if _LINK_MARKS.fullmatch(name):
+        if _TRACKING.fullmatch(name):
             continue
         if name in fields:
             raise ParameterError(shown(name), "given more than once")
@@ -154,7 +192,7 @@ def read_fields(query: str) -> dict[str, str]:
 
 
 class _Fields:
-    """Takes typed values out of the fields."""
+    """Reads typed values from the fields of a query."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
@@ -166,9 +204,9 @@ class _Fields:
         text = self._text(name)
         if text is None:
             return None
-        # Only plain digits: int() also takes "1_0", " 7" and digits of other scripts, and is slow on long ones.
+        # Plain digits only: int() also accepts "1_0", " 7" and digits of other scripts, and is slow on long ones.
         if not re.fullmatch(r"[0-9]{1,19}", text) or not low <= int(text) <= high:
-            raise ParameterError(name, f"{shown(text)}: expected a whole number from {low} to {high}")
+            raise ParameterError(name, f"{shown(text)}: expected an integer from {low} to {high}")
         return int(text)
 
     def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
@@ -206,6 +244,6 @@ def _check_attribute(name: str) -> None:
 
 
 def shown(text: str, limit: int = 40) -> str:
-    """A stranger's text in a message: short, and nothing in it but printable ASCII."""
+    """Quote untrusted text in a message: shortened, printable ASCII only."""
     short = text if len(text) <= limit else text[:limit] + "..."
     return ascii(short)[1:-1] if short else "nothing"

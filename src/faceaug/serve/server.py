@@ -1,4 +1,4 @@
-"""`faceaug serve`: the application behind uvicorn, on a socket of its own, with time limits for slow clients."""
+"""`faceaug serve`: the application in uvicorn on its own socket, with time limits for slow clients."""
 
 from __future__ import annotations
 
@@ -23,46 +23,46 @@ from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
 from faceaug.synthesize.weights import BUNDLED, default_model
 
-GRACE = 10  # seconds for requests under way when the server is told to stop
+GRACE = 10  # seconds for pending requests when the server is told to stop
 
 
 def offered(models: Sequence[str | Path]) -> dict[str, Loader]:
-    """Models by the name a request gives: the ones named, or, with none named, all bundled ones, the default first.
+    """Loaders by public model name: the given models, or all bundled ones, the default first.
 
     Args:
-        models: bundled names, model folders or run folders; a folder is offered under its own name.
+        models: bundled names, model folders or run folders; a folder is offered under its name.
 
     Raises:
-        ArgumentError: two would have the same name.
+        ArgumentError: two models have the same name.
     """
     found: dict[str, Loader] = {}
     for model in models or sorted(BUNDLED, key=default_model().__ne__):
         name = str(model) if str(model) in BUNDLED else Path(model).resolve().name
         if name in found:
-            raise ArgumentError(f"--model {model}: a model named {name} is offered already; rename the folder")
+            raise ArgumentError(f"--model {model}: another model is already named {name}; rename the folder")
         found[name] = partial(load_model, model)
     return found
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Open a listening socket.
 
     Raises:
         RefusedError: the address cannot be used, or is in use.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        door = socket.create_server((host, port), family=family, backlog=1024)
-        # Event loops leave a socket made by others alone, and heads and bodies are written one after the other: the
-        # system would hold bodies back until clients have acknowledged the heads, 40 ms. Connections inherit this.
-        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return door
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        # Event loops do not configure foreign sockets. Head and body are written separately, and without TCP_NODELAY
+        # the system would delay bodies until clients acknowledge the heads, 40 ms. Connections inherit the option.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise RefusedError(f"cannot listen on {host}, port {port} ({error.strerror}); try another --port") from error
 
 
 def torch_threads() -> int:
-    """Threads for a process that serves: one, unless OMP_NUM_THREADS says otherwise (0: torch reads it itself)."""
+    """Number of torch threads for a server: one, unless OMP_NUM_THREADS is set (0: torch reads it)."""
     return 0 if os.environ.get("OMP_NUM_THREADS") else 1
 
 
@@ -77,43 +77,51 @@ def run_server(
     precision: RenderPrecision = "fp32",
     on_listening: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way; raises KeyboardInterrupt at the end.
+    """Serve until SIGINT or SIGTERM, then finish pending requests; raises KeyboardInterrupt at the end.
 
     Args:
-        models: see ``offered``; the first is the default. All are loaded before anything is served.
-        host: address to bind; anything but a loopback address lets others in.
-        port: 0 takes a free one.
-        rate: requests for faces per second and client address; 0 for no limit.
-        root_path: where a server in front of this one shows the page; see ``create_app``.
-        allowed_hosts: names that it is called by, and passes on; see ``create_app``.
-        precision: of the arithmetic; see ``SyntheticFaceSource``.
+        models: see ``offered``; the first is the default. All are loaded before serving starts.
+        host: address to bind; any but a loopback address lets other machines connect.
+        port: 0 chooses a free one.
+        rate: face requests per second and client address; 0 for no limit.
+        root_path: path prefix of a reverse proxy; see ``create_app``.
+        allowed_hosts: names accepted in the Host header; see ``create_app``.
+        precision: see ``SyntheticFaceSource``.
         on_listening: called with the page's URL once connections are accepted.
 
     Raises:
-        ArgumentError, WeightsError: a model is unknown or damaged, or a root path or a host's name can be none.
+        ArgumentError, WeightsError: an unknown or damaged model, or an invalid root path or host name.
         RefusedError: the address is in use.
     """
     log_to_stderr()
     engine = Engine(offered(models), precision=precision, threads=torch_threads())
-    start = "" if models else default_model(attributes=True)  # switches make the better page
+    start = "" if models else default_model(attributes=True)  # attribute switches make a better page
     app = create_app(engine, rate=rate, host=host, start=start, root_path=root_path, allowed=allowed_hosts)
     for name in engine.names:
-        engine.model(name)  # what is wrong with a model is said now, not to the first who asks for it
-    door = listen(host, port)
+        engine.model(name)  # report a broken model now, not to the first client
+    listener = listen(host, port)
     config = uvicorn.Config(
-        app, http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
-        lifespan="on", log_level=logging.ERROR, access_log=False, server_header=False, proxy_headers=False, ws="none",
-        h11_max_incomplete_event_size=HEAD, timeout_keep_alive=int(PATIENCE), timeout_graceful_shutdown=GRACE,
-    )  # fmt: skip
-    with door, _lasting():
+        app,
+        http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
+        lifespan="on",
+        log_level=logging.ERROR,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        h11_max_incomplete_event_size=HEAD,
+        timeout_keep_alive=int(PATIENCE),
+        timeout_graceful_shutdown=GRACE,
+    )
+    with listener, _garbage_frozen():
         shown = f"[{host}]" if ":" in host else host
-        on_listening(f"http://{shown}:{door.getsockname()[1]}{checked_root(root_path)}/")
-        uvicorn.Server(config).run(sockets=[door])
+        on_listening(f"http://{shown}:{listener.getsockname()[1]}{checked_root(root_path)}/")
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextmanager
-def _lasting() -> Iterator[None]:
-    """What there is by now stays: looking through torch and the models for garbage took a tenth of the time."""
+def _garbage_frozen() -> Iterator[None]:
+    """Freeze existing objects: garbage collection over torch and the models took a tenth of the time."""
     gc.collect()
     gc.freeze()
     try:

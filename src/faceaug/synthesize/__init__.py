@@ -1,4 +1,4 @@
-"""Faces of nobody from a pretrained generator."""
+"""Synthetic faces from pretrained generators."""
 
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.networks import Discriminator, Generator, build_network, conv, deconv

@@ -1,8 +1,8 @@
-"""The network that reads attributes from a face: four maps, each half as large, and a look at every place of the last.
+"""The network that recognises attributes: three stages of residual blocks and a position-dependent head.
 
-A residual network (He et al. 2016, "Deep residual learning for image recognition") of 1.6 million weights. At its end
-stands a depthwise convolution as large as the map instead of a mean over it (Chen et al. 2018, "MobileFaceNets",
-section 3.1): on aligned faces it matters where something is seen.
+A residual network (He et al. 2016, "Deep residual learning for image recognition") of 1.6 million weights. It ends in a
+depthwise convolution as large as the map instead of average pooling (Chen et al. 2018, "MobileFaceNets", section 3.1),
+because on aligned faces the position of a feature matters.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from faceaug.draws import stream
 
-SIDE = 64  # pixels: height and width of what the network looks at
+SIDE = 64  # pixels: height and width of the network's input
 STEM, WIDTHS, BLOCKS = 32, (64, 128, 256), (2, 2, 1)
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut: (n, channels, H, W) -> (n, width, H / stride, W / stride)."""
+    """Residual block of two convolutions: (n, channels, H, W) -> (n, width, H / stride, W / stride)."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -41,24 +41,30 @@ class Block(nn.Module):
 
 
 class AttributeNetwork(nn.Module):
-    """Float (n, 3, side, side) in -1..1 -> logits (n, outputs), high = yes.
+    """Attribute classifier: float (n, 3, side, side) in -1..1 -> logits (n, outputs), high = yes.
 
     Args:
-        outputs: how many attributes.
-        side: height and width of the faces, pixels; halved by the stem and by every width.
+        outputs: number of attributes.
+        side: height and width of the faces, pixels; the stem and each stage halve it.
         stem: channels of the first map.
-        widths: channels of the maps that follow.
-        blocks: how many blocks each has.
+        widths: channels of each stage.
+        blocks: number of blocks in each stage.
     """
 
     def __init__(
-        self, outputs: int, *, side: int = SIDE, stem: int = STEM, widths: Sequence[int] = WIDTHS,
+        self,
+        outputs: int,
+        *,
+        side: int = SIDE,
+        stem: int = STEM,
+        widths: Sequence[int] = WIDTHS,
         blocks: Sequence[int] = BLOCKS,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.outputs = outputs
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 4, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
-        made, channels = [], stem
+        made = []
+        channels = stem
         for width, count in zip(widths, blocks, strict=True):
             for k in range(count):
                 made.append(Block(channels, width, 1 if k else 2))
@@ -70,18 +76,18 @@ class AttributeNetwork(nn.Module):
         self.fc = nn.Linear(channels, outputs)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: float (n, last width)."""
+        """Input of the last layer: float (n, last width)."""
         return self.described(self.blocks(self.stem(x)))
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """What it makes of faces on the way: the stem's map, then every block's; the first has half of the side."""
+        """Intermediate maps: the stem's, then every block's; the first has half the side."""
         found = [self.stem(x)]
         for block in self.blocks:
             found.append(block(found[-1]))
         return found
 
     def described(self, last: Tensor) -> Tensor:
-        """The features in the last map, by default (n, 256, 4, 4)."""
+        """Features of the last map, by default (n, 256, 4, 4)."""
         features: Tensor = self.norm(self.places(last)).flatten(1)
         return features
 
@@ -90,7 +96,7 @@ class AttributeNetwork(nn.Module):
 
         Args:
             x: float (n, 3, side, side), -1 = black, 1 = white.
-            kept: factors of the features, float (n, last width): dropout (Srivastava et al. 2014), drawn by the caller.
+            kept: dropout factors of the features, float (n, last width) (Srivastava et al. 2014), drawn by the caller.
         """
         features = self.features(x)
         logits: Tensor = self.fc(features if kept is None else features * kept)
@@ -101,20 +107,25 @@ FEATURES = WIDTHS[-1]
 
 
 def build_attribute_network(
-    outputs: int, *, seed: int, side: int = SIDE, stem: int = STEM, widths: Sequence[int] = WIDTHS,
+    outputs: int,
+    *,
+    seed: int,
+    side: int = SIDE,
+    stem: int = STEM,
+    widths: Sequence[int] = WIDTHS,
     blocks: Sequence[int] = BLOCKS,
-) -> AttributeNetwork:  # fmt: skip
-    """A network with fresh weights (He et al. 2015), in training mode. Torch's random state is left alone.
+) -> AttributeNetwork:
+    """Build a network with fresh weights (He et al. 2015) in training mode, without touching torch's random state.
 
-    The second norm of every block begins at zero, so that a block begins as its shortcut (Goyal et al. 2017, 5.1).
+    The second norm of every block starts at zero, so that a block starts as its shortcut (Goyal et al. 2017, 5.1).
 
     Args:
-        outputs: see ``AttributeNetwork``, as for the others.
-        seed: of the weights.
-        side: see there.
-        stem: see there.
-        widths: see there.
-        blocks: see there.
+        outputs: see ``AttributeNetwork``.
+        seed: seed of the weights.
+        side: see ``AttributeNetwork``.
+        stem: see ``AttributeNetwork``.
+        widths: see ``AttributeNetwork``.
+        blocks: see ``AttributeNetwork``.
     """
     with torch.device("meta"):  # no memory, no random numbers: the weights are drawn below
         network = AttributeNetwork(outputs, side=side, stem=stem, widths=widths, blocks=blocks)
@@ -128,7 +139,7 @@ def build_attribute_network(
             elif isinstance(module, nn.Conv2d | nn.Linear):
                 shape = tuple(module.weight.shape)
                 numbers = stream(seed, slot=f"init/classifier/{name}").standard_normal(shape, "f4")
-                spread = 0.1 if module is network.fc else 1.0  # at first it knows nothing and says little
+                spread = 0.1 if module is network.fc else 1.0  # small initial logits
                 module.weight.copy_(torch.from_numpy(numbers) * (spread * math.sqrt(2 / math.prod(shape[1:]))))
                 if module.bias is not None:
                     module.bias.zero_()

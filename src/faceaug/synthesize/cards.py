@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was learnt from, what it is not for."""
+"""Model cards: what a generator is, what it was trained on, what it is not for."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ takes what was not asked for. Attributes are what annotators saw in pictures; th
 
 
 def model_card(config: ModelConfig, metrics: Mapping[str, Any] | None = None) -> str:
-    """The card of a model as Markdown with Hugging Face front-matter.
+    """Write the card of a generator as Markdown with Hugging Face front matter.
 
     Args:
-        config: of the model.
-        metrics: what ``EvaluationReport.to_json`` says of it, for a section with its figures.
+        config: config of the model.
+        metrics: the JSON of an ``EvaluationReport``, for a section of figures.
     """
     from_celeba = config.license == _CELEBA
     conditional = bool(config.attributes)
@@ -70,7 +70,7 @@ marked as synthetic.
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:
-    """The figures with their controls, as a section of a card."""
+    """The card's section of figures with their controls."""
     measures = ("precision", "recall", "density", "coverage")
     distances = [key for key in metrics["figures"][0] if key.startswith(("frechet", "kernel", "fid", "kid"))][:2]
     head = ("faces", "against", *(key.replace("_", " ") for key in distances), *measures)
@@ -96,5 +96,5 @@ Memorisation: a generated face is {m["median_distance"]:.3f} from its nearest tr
 
 
 def terms(license: str) -> str:
-    """What a card says of data and licence."""
+    """The card's section on data and licence."""
     return _CELEBA_TERMS if license == _CELEBA else _OWN_TERMS

@@ -1,4 +1,4 @@
-"""Which attributes a face shows: a small network learnt from real faces, beside the generators and loaded like them."""
+"""The attribute classifier: a small network trained on real faces, bundled and loaded like the generators."""
 
 from __future__ import annotations
 
@@ -39,25 +39,32 @@ DEFAULT_CLASSIFIER = "attributes-64"
 BUNDLED_CLASSIFIERS: dict[str, str] = {
     "attributes-64": "2236ad7064b6d4537af6af27db4250da044cd9e1ba3e898e8fbef3c874668eba",
 }
-LEAST_SIDE = 16  # pixels: below, nothing of a face is left
-_BLOCK = 64  # faces are always computed by so many, so that none depends on its company; see ``render.BLOCK``
+LEAST_SIDE = 16  # pixels: smaller faces are unrecognisable
+_BLOCK = 64  # batch size: always the same, so that results do not depend on the batch; see ``render.BLOCK``
 _MOST = 4096  # attributes
 
 
 class AttributeClassifier:
-    """Says which attributes faces show.
+    """Recognises the attributes of faces.
 
     Args:
-        config: of the model.
-        network: with its weights; thresholds are part of the last layer.
+        config: config of the model.
+        network: the network with its weights; thresholds are part of the last layer.
         device: where to compute; the CPU by default.
 
     Attributes:
-        config: see there.
-        attributes: names of the columns of its answers.
-        balanced_accuracy: float32 (a,), 0.5 is guessing; see ``ClassifierConfig``.
-        prevalence: float32 (a,), share of the training faces that have each attribute.
+        config: config of the model.
+        attributes: names of the output columns.
+        balanced_accuracy: float32 (a,), 0.5 is chance; see ``ClassifierConfig``.
+        prevalence: float32 (a,), share of training faces that have each attribute.
         network: float32 (n, 3, 64, 64) in -1..1 -> logits (n, a); in evaluation mode.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug.synthesize.classifier import load_classifier
+        >>> classifier = load_classifier()
+        >>> classifier.logits(np.zeros((2, 3, 64, 64), np.uint8)).shape
+        (2, 40)
     """
 
     def __init__(
@@ -71,13 +78,13 @@ class AttributeClassifier:
         self.network = _folded(network).to(self._device).to(memory_format=torch.channels_last)
 
     def logits(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
-        """How strongly faces show each attribute, as the logarithm of odds where both answers were equally frequent.
+        """Logits of each attribute, with thresholds that balance both kinds of error.
 
-        Above 0 means yes, at the threshold that balances both kinds of error; below means no. A face's numbers do not
-        depend on the faces beside it.
+        Above 0 means yes, below 0 no. They are log odds for attributes that occur in half of the faces. A face's logits
+        do not depend on the other faces in the call.
 
         Args:
-            faces: uint8 (n, 3, H, W), at least 16 pixels wide and high; cut as ``config.crop`` says.
+            faces: uint8 (n, 3, H, W), at least 16 pixels wide and high; cropped according to ``config.crop``.
 
         Returns:
             float32 (n, a).
@@ -88,12 +95,13 @@ class AttributeClassifier:
         return self._each(faces, self.network, len(self.attributes))
 
     def probabilities(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
-        """How probable each attribute is where it is as frequent as it was among the training faces.
+        """Probabilities of each attribute at the prevalence of the training faces.
 
-        What ``logits`` calls a rare attribute is more often than not a mistake; here above 0.5 means that it is not.
+        For a rare attribute a positive logit is wrong more often than not; a probability above 0.5 takes that into
+        account.
 
         Args:
-            faces: as for ``logits``.
+            faces: see ``logits``.
 
         Returns:
             float32 (n, a), 0 to 1.
@@ -101,12 +109,12 @@ class AttributeClassifier:
         return self.as_probabilities(self.logits(faces))
 
     def as_probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What ``probabilities`` says, from what ``logits`` said: float32 (n, a)."""
+        """Convert logits to probabilities, see ``probabilities``: float32 (n, a)."""
         prior = np.log(self.prevalence) - np.log1p(-self.prevalence)
         return sigmoid(logits + prior)
 
     def features(self, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float32]:
-        """What the last layer sees: float32 (n, 256). Near by are faces whose attributes look alike."""
+        """Input of the last layer: float32 (n, 256). Faces with similar attributes have similar features."""
         return self._each(faces, self.network.features, self.network.fc.in_features)
 
     @torch.inference_mode()
@@ -123,12 +131,12 @@ class AttributeClassifier:
 
 
 def as_input(faces: Tensor) -> Tensor:
-    """Faces as the network sees them: uint8 (n, 3, H, W) -> float32 (n, 3, 64, 64) in -1..1."""
+    """Convert faces to network input: uint8 (n, 3, H, W) -> float32 (n, 3, 64, 64) in -1..1."""
     return as_wide(faces.float().div_(127.5).sub_(1.0))
 
 
 def as_wide(faces: Tensor) -> Tensor:
-    """Faces of the width the network sees: float (n, 3, H, W) -> (n, 3, 64, 64), float32 where they were resized."""
+    """Resize faces to the network's input: float (n, 3, H, W) -> (n, 3, 64, 64), float32 if resized."""
     if faces.shape[2:] == (SIDE, SIDE):
         return faces
     return F.interpolate(faces.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
@@ -142,7 +150,7 @@ def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def load_classifier(
     classifier: str | Path | None = None, *, device: str | torch.device | None = None
 ) -> AttributeClassifier:
-    """Load a classifier.
+    """Load an attribute classifier.
 
     Args:
         classifier: a bundled name, a model folder or a trainer's run folder; None is ``attributes-64``.
@@ -150,7 +158,7 @@ def load_classifier(
 
     Raises:
         ArgumentError: no such model; the message lists the bundled names.
-        WeightsError: it is damaged, altered or not what its config says.
+        WeightsError: the model is damaged, altered or does not match its config.
     """
     folder = find_model(DEFAULT_CLASSIFIER if classifier is None else classifier, bundled=BUNDLED_CLASSIFIERS)
     if folder.parent == BUNDLED_FOLDER:
@@ -163,16 +171,15 @@ def load_classifier(
 
 
 def read_classifier_config(folder: Path) -> ClassifierConfig:
-    """Read and check a classifier's config.json; unknown keys are left alone."""
+    """Read and check a classifier's config.json; unknown keys are ignored."""
     path = folder / CONFIG
     try:
         found = parse_object(read_part(path.resolve()))
         if found.get("architecture") != CLASSIFIER_ARCHITECTURE or found.get("format") != CLASSIFIER_FORMAT:
             raise WeightsError(
                 f"{printable(path)}: format {found.get('format')}, architecture {found.get('architecture')!r}: "
-                f"expected format {CLASSIFIER_FORMAT}, architecture {CLASSIFIER_ARCHITECTURE!r}; this is no attribute "
-                "classifier, or a newer "
-                "faceaug may read it"
+                f"expected format {CLASSIFIER_FORMAT}, architecture {CLASSIFIER_ARCHITECTURE!r}; this is not an "
+                "attribute classifier, or a newer faceaug is needed to read it"
             )
         config = ClassifierConfig(**checked_fields(ClassifierConfig, found))
     except ValueError as error:
@@ -195,13 +202,13 @@ def _check(config: ClassifierConfig, path: Path) -> None:
 def save_classifier(
     folder: Path, network: AttributeNetwork, config: ClassifierConfig, metrics: dict[str, Any] | None = None
 ) -> ClassifierConfig:
-    """Write a classifier's folder: fp16 weights, config with their hash, card. Returns the config as written.
+    """Write a classifier folder: fp16 weights, config with their hash, card. Returns the written config.
 
     Args:
-        folder: made if it is not there.
-        network: thresholds must be part of its last layer.
-        config: of the model.
-        metrics: figures on unseen faces, for the card; also written as metrics.json.
+        folder: created if missing.
+        network: the network; thresholds must be part of its last layer.
+        config: config of the model.
+        metrics: figures on unseen faces for the card, also written as metrics.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(network)
@@ -218,7 +225,7 @@ METRICS = "metrics.json"
 
 
 def bundled_classifiers() -> list[ClassifierConfig]:
-    """The configs of the classifiers in this installation."""
+    """Configs of the bundled classifiers."""
     return [read_classifier_config(BUNDLED_FOLDER / name) for name in BUNDLED_CLASSIFIERS]
 
 
@@ -233,7 +240,7 @@ def _checked(faces: NDArray[np.uint8] | Tensor) -> Tensor:
 
 
 def _folded(network: AttributeNetwork) -> AttributeNetwork:
-    """The same function with fewer operations: every norm becomes part of the convolution before it."""
+    """Fold every norm into the convolution before it: the same function with fewer operations."""
     _fold(network.stem, "0", "1")
     for block in network.blocks:
         _fold(block, "conv1", "norm1")

@@ -1,4 +1,4 @@
-"""The card of an attribute classifier: how well it sees each attribute, and what it is not for."""
+"""Cards of attribute classifiers: how well they recognise each attribute, and what they are not for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from faceaug.synthesize.config import ClassifierConfig
 
 
 def classifier_card(config: ClassifierConfig, metrics: dict[str, Any] | None) -> str:
-    """The card as Markdown with Hugging Face front-matter.
+    """Write the card as Markdown with Hugging Face front matter.
 
     Args:
-        config: of the classifier.
-        metrics: as ``faceaug.train.classifier.measure`` gives them; None where it was not measured on unseen faces.
+        config: config of the classifier.
+        metrics: from ``faceaug.train.classifier.measure``; None if it was not measured on unseen faces.
     """
     facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in config.training.items())
     return f"""---

@@ -1,4 +1,4 @@
-"""What config.json says of a model: of a generator, and of a classifier of attributes."""
+"""The config.json of a model: of a generator, and of an attribute classifier."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """What is needed to build a generator and to put its faces beside real ones.
+    """Everything needed to build a generator and to compare its faces with real ones.
 
     Attributes:
-        name: of the model.
-        architecture: "dcgan", or "film-subpixel", which obeys attributes.
+        name: name of the model.
+        architecture: "dcgan", or "film-subpixel", which takes attributes.
         size: height and width of a face, pixels.
-        crop: how real pictures were cut before training; see ``faceaug.data.crop``.
+        crop: crop of the training pictures; see ``faceaug.data.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
-        attributes: names of those it obeys, in the order of its input; empty where it knows none.
-        embedding: numbers that stand for the attributes in the network.
+        attributes: names of the attributes it takes, in input order; empty if it takes none.
+        embedding: size of the attribute embedding.
         latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
         license: licence of the weights.
-        training: facts about the run that made them, for the card.
-        sha256: of the weights file.
-        format: version of this layout.
+        training: facts about the training run, for the card.
+        sha256: hash of the weights file.
+        format: version of the config format.
+
+    Example:
+        >>> from faceaug.synthesize import ModelConfig
+        >>> ModelConfig(name="mine", size=64, training={}).architecture
+        'dcgan'
     """
 
     name: str
@@ -55,21 +60,20 @@ CLASSIFIER_FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
-    """What is needed to build a classifier and to read its answers.
+    """Everything needed to build a classifier and to interpret its outputs.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         architecture: "attributes-resnet".
-        size: height and width of what it looks at, pixels; other faces are resized.
-        crop: how pictures were cut before training; see ``faceaug.data.crop``.
-        attributes: what its outputs mean, in order.
-        prevalence: share of the training faces that have each attribute, 0 to 1.
-        balanced_accuracy: mean of the shares of faces with and without each attribute that are recognised, on training
-            faces that were held back.
+        size: height and width of the network's input, pixels; other faces are resized.
+        crop: crop of the training pictures; see ``faceaug.data.crop``.
+        attributes: names of the outputs, in order.
+        prevalence: share of training faces that have each attribute, 0 to 1.
+        balanced_accuracy: mean recall of faces with and without each attribute, on held-out training faces.
         license: licence of the weights.
-        training: facts about the run that made them, for the card.
-        sha256: of the weights file.
-        format: version of this layout.
+        training: facts about the training run, for the card.
+        sha256: hash of the weights file.
+        format: version of the config format.
     """
 
     name: str

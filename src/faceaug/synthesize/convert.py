@@ -1,6 +1,6 @@
-"""Models from elsewhere, and models for elsewhere: a plain state dict in, ONNX out.
+"""Model conversion: import a plain state dict, export a model folder or ONNX.
 
-The only place that reads a pickle, through torch's reader that builds tensors and nothing else.
+The only place that reads a pickle, with torch's restricted reader, which builds tensors and nothing else.
 """
 
 from __future__ import annotations
@@ -31,38 +31,50 @@ _PREFIX = re.compile(r"^(module|generator|netG|G)\.")
 
 
 def import_state_dict(
-    path: str | Path, out: str | Path, *,
-    name: str | None = None, crop: Crop = "center178", latent: str = "normal", license: str = "unknown",
-) -> ModelConfig:  # fmt: skip
-    """Turn a ``.pth`` file with the generator's weights into a model folder.
+    path: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    crop: Crop = "center178",
+    latent: str = "normal",
+    license: str = "unknown",
+) -> ModelConfig:
+    """Convert a ``.pth`` file with generator weights into a model folder.
 
-    The file is read with ``weights_only=True``: it may hold tensors, never code. The names are those of
+    The file is read with ``weights_only=True``: it may hold tensors, never code. The names must be those of
     ``build_network``'s generator (``fc``, ``t_conv1.0`` ...); a prefix such as ``module.`` and one level of nesting are
-    taken off.
+    removed.
 
     Args:
-        path: what ``torch.save(generator.state_dict(), path)`` wrote.
+        path: file written by ``torch.save(generator.state_dict(), path)``.
         out: a new or empty folder.
-        name: of the model; the file's by default.
-        crop: how the pictures it learnt from were cut.
-        latent: what it was trained with: "normal", N(0, 1), or "uniform", U(-1, 1).
-        license: of the weights.
+        name: name of the model; the file's name by default.
+        crop: crop of the training pictures.
+        latent: distribution it was trained with: "normal", N(0, 1), or "uniform", U(-1, 1).
+        license: licence of the weights.
 
     Returns:
-        The config as written.
+        The written config.
 
     Raises:
-        WeightsError: the file is damaged, holds more than tensors, or is another network.
-        RefusedError: ``out`` holds something.
+        WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
+        RefusedError: ``out`` is not empty.
     """
-    source, folder = Path(path), Path(out)
+    source = Path(path)
+    folder = Path(out)
     tensors = read_tensors(source)
     z_size, conv_dim, size = _shape_of(tensors, source)
     facts = {"imported_from": source.name}
     config = ModelConfig(
-        name=name or source.stem, size=size, crop=crop, z_size=z_size, conv_dim=conv_dim, latent=latent,
-        license=license, training=facts,
-    )  # fmt: skip
+        name=name or source.stem,
+        size=size,
+        crop=crop,
+        z_size=z_size,
+        conv_dim=conv_dim,
+        latent=latent,
+        license=license,
+        training=facts,
+    )
     if latent not in {"normal", "uniform"}:
         raise ArgumentError(f"latent {latent!r}: expected normal or uniform")
     generator = build_generator(config, tensors, where=source)
@@ -72,7 +84,7 @@ def import_state_dict(
 
 
 def export_folder(model: Model, out: str | Path) -> ModelConfig:
-    """Write a model as a folder of its own: config, weights, card, as the Hugging Face hub takes it.
+    """Write a model as a separate folder in the layout of the Hugging Face hub: config, weights, card.
 
     Args:
         model: from ``load_model``.
@@ -88,7 +100,7 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.pth`` state dict by name; a prefix such as ``module.`` and one nesting are taken off.
+    """Read the tensors of a ``.pth`` state dict by name; remove a prefix such as ``module.`` and one level of nesting.
 
     Raises:
         ArgumentError: no such file.
@@ -135,32 +147,32 @@ def _refuse_bombs(path: Path) -> None:
 
 
 def _shape_of(tensors: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
-    """(z_size, conv_dim, size), from the shapes."""
+    """Infer (z_size, conv_dim, size) from the shapes."""
     depth = sum(re.fullmatch(r"t_conv\d+\.0\.weight", key) is not None for key in tensors)
     first, last = tensors.get("fc.weight"), tensors.get(f"t_conv{depth}.0.weight")
     if first is None or last is None or first.ndim != 2 or last.ndim != 4 or 4 * 2**depth not in SIZES:
         raise WeightsError(
-            f"{printable(path)}: not this package's generator: expected fc, t_conv1.0, t_conv1.1 ... as "
+            f"{printable(path)}: not a generator of faceaug: expected fc, t_conv1.0, t_conv1.1 ... as "
             "faceaug.build_network names them"
         )
     return first.shape[1], last.shape[0], 4 * 2**depth
 
 
 def export_onnx(model: Model, path: str | Path) -> float:
-    """Write a generator as ONNX and check it: float32 ``latents`` (n, z_size) -> ``faces`` (n, 3, H, W) in -1..1.
+    """Write a generator as ONNX and verify it: float32 ``latents`` (n, z_size) -> ``faces`` (n, 3, H, W) in -1..1.
 
-    A generator that obeys attributes has a second input, float32 ``attributes`` (n, 40).
-    Batch norm is folded. The file is run by onnxruntime next to the original before it gets its name.
+    A generator that takes attributes has a second input, float32 ``attributes`` (n, 40). Batch norm is folded. Before
+    the file gets its name, onnxruntime runs it next to the original.
 
     Args:
         model: from ``load_model``.
         path: the file to write.
 
     Returns:
-        The largest difference between both runtimes over 64 faces.
+        The largest difference between the runtimes over 64 faces.
 
     Raises:
-        ArgumentError: the extra is not installed.
+        ArgumentError: the extra ``onnx`` is not installed.
         FaceAugError: the difference is above 1e-4; nothing is written.
     """
     try:

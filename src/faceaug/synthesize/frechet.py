@@ -1,7 +1,7 @@
-"""The Frechet distance between two sets of features, each taken for a normal distribution.
+"""Frechet distance between two sets of features, each modelled as a normal distribution.
 
-Heusel et al. 2017, "GANs trained by a two time-scale update rule converge to a local Nash equilibrium". It is the FID
-only on the features of one Inception network; on others it goes by its own name.
+Heusel et al. 2017, "GANs trained by a two time-scale update rule converge to a local Nash equilibrium". It is called
+FID only on the features of one particular Inception network; on others we use another name.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ def feature_statistics(values: NDArray[np.floating]) -> Statistics:
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
-    """|difference of means|^2 + trace(A + B - 2 (A B)^1/2).
+    """Frechet distance: |difference of means|^2 + trace(A + B - 2 (A B)^1/2).
 
-    The trace of the root is that of (A^1/2 B A^1/2)^1/2, a symmetric matrix: its eigenvalues are real and, but for
-    rounding, not negative, also where a covariance has no full rank. The root of A B itself need not exist then.
+    The trace of the root equals that of (A^1/2 B A^1/2)^1/2, a symmetric matrix: its eigenvalues are real and, up to
+    rounding, non-negative, even for singular covariances. The root of A B itself need not exist then.
     """
     values, vectors = np.linalg.eigh(a[1])
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T

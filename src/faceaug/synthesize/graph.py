@@ -1,4 +1,4 @@
-"""A generator as an ONNX graph, written out by hand: a dozen kinds of node, and no exporter in between."""
+"""Generators as ONNX graphs, built by hand from a dozen node types instead of through an exporter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.render import fold_batch_norm
 from faceaug.synthesize.weights import Model
 
-_OPSET, _IR = 17, 8  # of 2022: what every runtime still in use reads
+_OPSET, _IR = 17, 8  # versions of 2022, which every runtime in use reads
 
 
 class _Builder:
-    """Collects nodes and weights; every method adds one node and returns the name of what it makes."""
+    """Collects nodes and weights; every method adds one and returns the name of its output."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -41,14 +41,16 @@ class _Builder:
 
 
 def onnx_graph(model: Model) -> Any:
-    """The network as an onnx.ModelProto, batch norm folded.
+    """Build the network as an onnx.ModelProto with batch norm folded.
 
-    float32 ``latents`` (n, z_size), and for a generator that obeys attributes ``attributes`` (n, 40), -> ``faces``
-    (n, 3, H, W) in -1..1.
+    Inputs: float32 ``latents`` (n, z_size) and, for a generator that takes attributes, ``attributes`` (n, 40). Output:
+    ``faces`` (n, 3, H, W) in -1..1.
     """
     from onnx import TensorProto, helper
 
-    generator, config, build = fold_batch_norm(model.generator), model.config, _Builder()
+    generator = fold_batch_norm(model.generator)
+    config = model.config
+    build = _Builder()
     inputs = [("latents", [config.z_size])]
     if isinstance(generator, FilmGenerator):
         inputs.append(("attributes", [len(config.attributes)]))

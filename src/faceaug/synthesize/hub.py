@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub: out of the local cache, and by network only when told to."""
+"""Models from the Hugging Face hub: from the local cache, and over the network only on request."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def fetch_model(model: str | Path, *, revision: str | None = None, download: bool = False) -> Model:
-    """Load a model by bundled name, folder or hub id, in this order.
+    """Load a model by bundled name, folder or hub id, tried in this order.
 
     Args:
-        model: see above; a hub id is "owner/name".
+        model: bundled name, folder or hub id "owner/name".
         revision: branch, tag or commit on the hub.
-        download: whether the hub may be asked for what the local cache lacks.
+        download: allow downloading what the local cache lacks.
 
     Raises:
-        ArgumentError: nothing of that name, or the extra is not installed; the message says what to do.
+        ArgumentError: no such model, or the extra ``hub`` is not installed; the message gives advice.
         FaceAugError: the hub could not be reached.
         WeightsError: the model is damaged.
     """
@@ -43,15 +43,15 @@ def _fetch(model: str, revision: str | None, *, download: bool) -> Path:
             "python -m pip install 'faceaug[hub]'"
         ) from error
     try:
-        # Only these three: a repository may hold anything, pickles too.
+        # Only these three files: a repository may hold anything, pickles included.
         place = snapshot_download(
             model, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD], local_files_only=not download
         )
     except LocalEntryNotFoundError as error:
         raise ArgumentError(
             f"model {printable(model)}: no such folder, and not in the local cache of the Hugging Face hub; "
-            "from_pretrained(..., download=True) or --download asks the hub"
+            "use from_pretrained(..., download=True) or --download to download it"
         ) from error
-    except (OSError, ValueError) as error:  # the hub's own errors are both
-        raise FaceAugError(f"model {printable(model)}: the hub does not give it ({error})") from error
+    except (OSError, ValueError) as error:  # the hub's own errors are subclasses of these
+        raise FaceAugError(f"model {printable(model)}: the hub refused the download ({error})") from error
     return Path(place)

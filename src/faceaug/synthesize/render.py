@@ -1,39 +1,42 @@
-"""From a latent vector to pixels, in blocks of one size, so that a face does not depend on its company."""
+"""Rendering: latent vectors to pixels, in blocks of a fixed size, so that a face does not depend on its batch."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.weights import AnyGenerator
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
-# Libraries round differently for different batch sizes and would make face 7 depend on how many were asked for.
-# So faces are always computed in these blocks: block b holds faces 64 b to 64 b + 63, whoever asks.
+# Libraries round differently for different batch sizes, so face 7 would depend on the number of faces requested.
+# Faces are therefore always computed in these blocks: block b holds faces 64 b to 64 b + 63.
 BLOCK = 64
-_PARTS = (1, 2, 4, 8, 16, 24, 32)  # smaller passes that ``Renderer.allow_parts`` tries
+_PARTS = (1, 2, 4, 8, 16, 24, 32)  # smaller pass sizes that ``Renderer.allow_parts`` tries
 
 
 def to_uint8(faces: Tensor) -> Tensor:
-    """Generator output as pixels: float (n, 3, H, W) in -1..1 -> uint8, rounded to the nearest level."""
+    """Convert generator output to pixels: float (n, 3, H, W) in -1..1 -> uint8, rounded to the nearest level."""
     return faces.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
 
 
 def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
-    """The same function with fewer operations: batch norm becomes part of the convolution before it.
+    """Fold batch norm into the convolutions before it: the same function with fewer operations.
 
     Args:
         generator: in evaluation mode.
 
     Returns:
-        A copy; its outputs differ by rounding only.
+        A copy whose outputs differ only by rounding.
     """
     folded = copy.deepcopy(generator)
     for name, block in list(folded.named_children()):
@@ -46,7 +49,7 @@ def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
 
 
 class Renderer:
-    """Makes pixels from latent vectors.
+    """Renders latent vectors to pixels.
 
     Args:
         generator: in evaluation mode; moved to ``device`` if it is elsewhere.
@@ -58,9 +61,10 @@ class Renderer:
     def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
-        self._device, self._dtype = device, torch.float32
+        self._device = device
+        self._dtype = torch.float32
         self._z_size = generator.z_size
-        # Servers make a renderer for every request, and nn.Module.to looks at every parameter even where all are there.
+        # Servers make a renderer for every request, and nn.Module.to visits every parameter even if none has to move.
         there = next(generator.parameters()).device == device
         self._network: nn.Module = generator if there else generator.to(device)
         self._sizes: tuple[int, ...] = (BLOCK,)
@@ -71,29 +75,29 @@ class Renderer:
 
     @torch.inference_mode()
     def block(self, latents: Tensor) -> Tensor:
-        """At most 64 faces, computed as 64: latents float32 (n, width) -> uint8 (n, 3, H, W) on the CPU.
+        """Render at most 64 faces, computed as 64: latents float32 (n, width) -> uint8 (n, 3, H, W) on the CPU.
 
-        For a generator that obeys attributes the latent vector is followed by them: width is z_size + 40.
+        A conditional generator takes the attributes behind the latent vector: width is then z_size + 40.
         """
         return torch.cat([to_uint8(self._pass(part)).cpu() for part in torch.split(latents, self._sizes[-1])])
 
     @torch.inference_mode()
     def allow_parts(self, latents: Tensor) -> tuple[int, ...]:
-        """From now on compute few faces in smaller passes, as far as this changes nothing.
+        """Compute few faces in smaller passes from now on, where that changes no bit.
 
-        How libraries round depends on shapes, threads and processor, not on the numbers. So each size is tried once,
-        and taken if every number comes out as in a pass of 64, to the last bit.
+        Rounding depends on shapes, threads and processor, not on the numbers. So each pass size is tried once, and used
+        if every number equals that of a pass of 64, to the last bit.
 
         Args:
-            latents: float32 (64, width), to try with; any but constant ones.
+            latents: float32 (64, width) to try, not constant.
 
         Returns:
-            The sizes of passes there are now.
+            The pass sizes in use.
         """
         self._sizes = (BLOCK,)
         whole = self._pass(latents)
         same = tuple(size for size in _PARTS if self._alike(whole, latents, size))
-        # Passes of 32 are also faster, two for one: their maps stay in the processor's cache.
+        # Two passes of 32 are also faster than one of 64: their maps stay in the processor's cache.
         self._sizes = same if _PARTS[-1] in same else (*same, BLOCK)
         return self._sizes
 
@@ -103,7 +107,7 @@ class Renderer:
         return all(torch.equal(self._pass(latents[end]), whole[end]) for end in ends)
 
     def _pass(self, latents: Tensor) -> Tensor:
-        """What the network makes of at most as many vectors as the largest pass has; empty places are filled up."""
+        """Run one pass over at most as many vectors as the largest pass holds, padded to a pass size."""
         size = next(size for size in self._sizes if size >= len(latents))
         full = latents.new_zeros(size, latents.shape[1])
         full[: len(latents)] = latents
@@ -111,21 +115,36 @@ class Renderer:
 
 
 def generate(network: nn.Module, latents: Tensor, z_size: int) -> Tensor:
-    """What a generator makes of latents, float (n, 3, H, W): attributes, where there are any, follow the vector."""
+    """Run a generator on latents, float (n, 3, H, W); attributes, if any, follow the latent vector."""
     z, attributes = latents[:, :z_size], latents[:, z_size:]
     faces: Tensor = network(z, attributes) if attributes.shape[1] else network(z)
     return faces
 
 
-def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
-    """Squeeze every number of latent vectors into -limit..limit, keeping order and shape of the distribution.
+def draw_latents(seed: int, numbers: Iterable[int], z_size: int, latent: str) -> Tensor:
+    """Draw the latent vectors of faces of a stream: float32 (n, z_size).
 
-    A normal number becomes the one at the same rank of the normal distribution cut off at the limit (the truncation
-    trick of Brock et al. 2019, without drawing again); a uniform one is scaled. Less limit, more ordinary faces.
+    Args:
+        seed: of the stream.
+        numbers: of the faces.
+        z_size: length of a vector.
+        latent: "normal" or "uniform".
+    """
+    draws = [stream(seed, index=k, slot="face/latent") for k in numbers]
+    if latent == "uniform":
+        return torch.from_numpy(np.stack([draw.random((z_size,), "f4") * 2 - 1 for draw in draws]))
+    return torch.from_numpy(np.stack([draw.standard_normal((z_size,), "f4") for draw in draws]))
+
+
+def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
+    """Squeeze latent numbers into -limit..limit, keeping the order and the shape of the distribution.
+
+    A normal number is mapped to the same quantile of the normal distribution truncated at the limit (the truncation
+    trick of Brock et al. 2019, without redrawing); a uniform one is scaled. A lower limit gives more ordinary faces.
 
     Args:
         latents: float32 (n, z_size).
-        limit: above 0; 2 changes little, 0.5 much.
+        limit: above 0; 2 changes little, 0.5 a lot.
         latent: "normal" or "uniform".
     """
     if not 0 < limit < math.inf:
@@ -139,10 +158,10 @@ def truncate(latents: Tensor, limit: float, latent: str) -> Tensor:
 
 
 def between(first: Tensor, second: Tensor, steps: int, latent: str, *, z_size: int | None = None) -> Tensor:
-    """Latent vectors on the way from one to another: float32 (width,) twice -> (steps, width), ends included.
+    """Interpolate between two latent vectors: float32 (width,) twice -> (steps, width), ends included.
 
-    Normal vectors go along the arc (Shoemake 1985, slerp): the straight way leads through shorter vectors than the
-    generator has ever seen. Attributes, which follow the first ``z_size`` numbers, go straight.
+    Normal vectors follow the arc (Shoemake 1985, slerp): the straight line leads through shorter vectors than the
+    generator was trained on. Attributes, which follow the first ``z_size`` numbers, are interpolated linearly.
     """
     if z_size is not None and len(first) > z_size:
         arc = between(first[:z_size], second[:z_size], steps, latent)
@@ -155,5 +174,5 @@ def between(first: Tensor, second: Tensor, steps: int, latent: str, *, z_size: i
         way = (1 - t) * a + t * b
     else:
         way = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-    way[0], way[-1] = a, b  # exactly, not but for rounding
+    way[0], way[-1] = a, b  # exact ends, without rounding
     return way.float()

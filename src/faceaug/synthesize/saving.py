@@ -42,25 +42,25 @@ from faceaug.synthesize.selection import SelectionReport
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
-_AT_ONCE = 8 * BLOCK  # faces made before their files are written
+_AT_ONCE = 8 * BLOCK  # faces generated before their files are written
 _SHARD = 1000  # faces per tar file
 _SHARDS = "shards" + PARTIAL  # tally of the tar files that are written
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
 
 
-class Faces(Protocol):
-    """What is written: a ``SyntheticFaceSource``, or anything else that numbers its faces."""
+class NumberedFaces(Protocol):
+    """A numbered stream of faces that can be written: a ``SyntheticFaceSource`` or anything like it."""
 
     seed: int
     truncation: float | None
 
     @property
     def config(self) -> ModelConfig:
-        """The model's."""
+        """Config of the model."""
 
     @property
     def asked(self) -> dict[str, int]:
-        """Attributes asked of every face, 1 or -1."""
+        """Attributes requested of every face, 1 or -1."""
 
     @property
     def chooses(self) -> bool:
@@ -68,21 +68,28 @@ class Faces(Protocol):
 
     @property
     def selection(self) -> tuple[SelectionReport, ...]:
-        """What the selection cost so far."""
+        """Cost of the selection so far."""
 
     def pictures(self, start: int, n: int) -> list[Image8]:
-        """Faces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
+        """NumberedFaces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
 
     def target(self, k: int) -> Target:
-        """The target of face ``k``."""
+        """Target of face ``k``."""
 
     def provenance(self) -> dict[str, Any]:
-        """What decides the faces."""
+        """Everything that determines the faces, as JSON data."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SynthesisReport(Presentation):
-    """What ``save`` wrote: where, how many faces, in which files, from which model and seed; what choosing cost."""
+    """Report of ``save``: folder, faces, files, model, seed and the cost of selection.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> report = SyntheticFaceSource("dcgan-32").save("extra", 2)
+        >>> print(report.summary())
+        2 faces from dcgan-32, seed 0, in extra
+    """
 
     out: Path
     faces: int
@@ -95,23 +102,27 @@ class SynthesisReport(Presentation):
         """See ``Presentation``."""
         chosen = sum(report.looked_at for report in self.selection)
         return [
-            ("folder", self.out), ("faces", self.faces), ("files", self.files), ("model", self.model),
-            ("seed", self.seed), ("faces looked at", chosen or None),
-        ]  # fmt: skip
+            ("folder", self.out),
+            ("faces", self.faces),
+            ("files", self.files),
+            ("model", self.model),
+            ("seed", self.seed),
+            ("candidates", chosen or None),
+        ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as JSON data."""
         facts = {"out": str(self.out), "faces": self.faces, "files": self.files, "model": self.model, "seed": self.seed}
         return facts | ({"selection": [chosen.to_json() for chosen in self.selection]} if self.selection else {})
 
     def summary(self) -> str:
-        """What people read."""
+        """The report as text."""
         first = f"{self.faces:,} faces from {self.model}, seed {self.seed}, in {self.out}"
         return "\n".join([first, *(chosen.line() for chosen in self.selection)])
 
 
 def save_faces(
-    source: Faces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
+    source: NumberedFaces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
 ) -> SynthesisReport:
     """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
     if count < 1:
@@ -129,8 +140,8 @@ def save_faces(
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
 
 
-def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
-    """Face k, uint8 (H, W, 3), as the bytes of a PNG that says what it is, or of a JPEG."""
+def encode_face(source: NumberedFaces, face: Image8, k: int, ending: str) -> bytes:
+    """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
     if ending == "jpg":
         return encode_jpeg(face)
     text = {"synthetic": "true", "model": source.config.name, "seed": str(source.seed), "key": str(k)}
@@ -141,7 +152,7 @@ def encode_face(source: Faces, face: Image8, k: int, ending: str) -> bytes:
     return encode_png(face, text=text, quick=True)
 
 
-def _write_files(source: Faces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
+def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
     with (
         closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
         progress.phase("generating", count, "faces", start=manifest.done - len(manifest.damaged)) as phase,
@@ -167,13 +178,13 @@ def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield found[0], found[-1] + 1
 
 
-def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
-    """Files of faces ``start`` to ``count - 1``, many at once; while some are written the next are made.
+def _made_ahead(source: NumberedFaces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
+    """Yield encoded faces ``start`` to ``count - 1`` in batches; the next batch is generated while one is written.
 
-    Making them waits little for the interpreter. More threads to write them do not help: a folder takes one file at a
+    Generation rarely waits for the interpreter lock. More writer threads would not help: a folder takes one file at a
     time.
     """
-    at_once = BLOCK if source.chooses and source.asked else _AT_ONCE  # a face that is chosen is work for many
+    at_once = BLOCK if source.chooses and source.asked else _AT_ONCE  # a selected face costs as much as many others
     firsts = range(start - start % at_once, count, at_once)
     spans = ((max(first, start), min(first + at_once, count)) for first in firsts)
 
@@ -189,18 +200,24 @@ def _made_ahead(source: Faces, start: int, count: int, ending: str) -> Iterator[
 
         coming = begin()
         while coming is not None:
-            files, coming = coming.result(), begin()
+            files = coming.result()
+            coming = begin()
             yield files
 
 
-def _row(source: Faces, name: str, k: int, digest: str) -> Row:
+def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
     return Row(
-        file_name=name, target=source.target(k), model=source.config.name, seed=source.seed, key=k, sha256=digest,
+        file_name=name,
+        target=source.target(k),
+        model=source.config.name,
+        seed=source.seed,
+        key=k,
+        sha256=digest,
         requested=source.asked,
-    )  # fmt: skip
+    )
 
 
-def _write_shards(source: Faces, folder: Path, count: int, progress: Progress) -> int:
+def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Progress) -> int:
     spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
     path = folder / _SHARDS
     known = [parse_json(line) for line in whole_lines(path, _is_shard)]
@@ -231,7 +248,7 @@ def _is_shard(line: str) -> bool:
     return isinstance(name, str) and "\0" not in name and isinstance(digest, str)
 
 
-def _add_sample(tar: tarfile.TarFile, source: Faces, k: int, face: Image8) -> None:
+def _add_sample(tar: tarfile.TarFile, source: NumberedFaces, k: int, face: Image8) -> None:
     facts: dict[str, Any] = {"synthetic": True, "seed": source.seed, "key": k} | source.provenance()
     told = np.asarray(source.target(k)["attributes"])
     if told.any():

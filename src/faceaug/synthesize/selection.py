@@ -1,8 +1,8 @@
-"""Faces with attributes from a generator that knows none: make faces, keep those in which the classifier sees them.
+"""Rejection sampling: faces with attributes from an unconditional generator, accepted by the classifier.
 
-Block b of the chosen faces is looked for among faces b * 2**18 onwards of the generator's stream, in order. So chosen
-face k depends on (model, seed, k, attributes) alone, and any block is found without those before it. It costs what it
-costs: a rare attribute needs many faces made for one that is kept, which the report tells, and there is a limit.
+Block b of the accepted faces is searched from face b * 2**18 of the generator's stream onwards. So accepted face k
+depends only on (model, seed, k, attributes), and a block is found without those before it. A rare attribute needs many
+candidates for each accepted face; the report counts them, and there is a limit.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 
 Make: TypeAlias = Callable[[int, int], Tensor]
-RANGE = 2**18  # faces of the stream that belong to one block of chosen ones
-EFFORT = 500  # faces looked at for one that is kept; beyond, the model cannot be said to make such faces
-CERTAINTY = 0.5  # least probability of every attribute asked for, at the frequencies of the training faces
+RANGE = 2**18  # faces of the stream reserved for one block of accepted faces
+EFFORT = 500  # candidates per accepted face; beyond this the model cannot make such faces
+CERTAINTY = 0.5  # least probability of each requested attribute at training prevalence
 _AT_ONCE = 4 * BLOCK
-_HOPELESS = 64 * BLOCK  # faces looked at without keeping one before giving up
+_HOPELESS = 64 * BLOCK  # candidates without a single acceptance before giving up
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SelectionReport(Presentation):
-    """What choosing cost so far.
+    """Cost of the selection so far.
 
     Attributes:
-        asked: attributes, 1 with and -1 without.
-        looked_at: faces made and shown to the classifier.
-        kept: of them.
-        passed: by attribute, how many of the faces looked at had it as asked.
-        seconds: spent making and looking.
+        asked: requested attributes, 1 with and -1 without.
+        looked_at: number of candidates shown to the classifier.
+        kept: number of accepted faces.
+        passed: number of candidates with each requested attribute, by name.
+        seconds: time spent generating and classifying.
     """
 
     asked: dict[str, int]
@@ -52,35 +52,40 @@ class SelectionReport(Presentation):
 
     @property
     def acceptance(self) -> float:
-        """Share of the faces looked at that were kept."""
+        """Share of candidates that were accepted."""
         return self.kept / max(self.looked_at, 1)
 
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
         asked = ", ".join(f"{'with' if value > 0 else 'without'} {name}" for name, value in self.asked.items())
         return [
-            ("asked for", asked), ("faces looked at", self.looked_at), ("kept", self.kept),
-            ("share kept", f"{self.acceptance:.2%}"), ("seconds", round(self.seconds, 1)),
-        ]  # fmt: skip
+            ("requested", asked),
+            ("candidates", self.looked_at),
+            ("kept", self.kept),
+            ("share kept", f"{self.acceptance:.2%}"),
+            ("seconds", round(self.seconds, 1)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as JSON data."""
         return {
-            "asked": self.asked, "looked_at": self.looked_at, "kept": self.kept,
+            "asked": self.asked,
+            "looked_at": self.looked_at,
+            "kept": self.kept,
             "acceptance": round(self.acceptance, 5),
             "acceptance_by_attribute": {k: round(v / max(self.looked_at, 1), 5) for k, v in self.passed.items()},
             "seconds": round(self.seconds, 2),
-        }  # fmt: skip
+        }
 
     def line(self) -> str:
-        """For people."""
+        """The report as one line of text."""
         return (
-            f"chosen by the classifier: {self.kept:,} of {self.looked_at:,} faces looked at ({self.acceptance:.1%}; "
+            f"selected by the classifier: {self.kept:,} of {self.looked_at:,} candidates ({self.acceptance:.1%}; "
             f"{self.shares()}) in {self.seconds:.1f} s"
         )
 
     def shares(self) -> str:
-        """How often each attribute was as asked, for people."""
+        """Share of candidates with each requested attribute, as text."""
         return ", ".join(
             f"{'with' if self.asked[name] > 0 else 'without'} {name} {count / max(self.looked_at, 1):.2%}"
             for name, count in self.passed.items()
@@ -88,13 +93,13 @@ class SelectionReport(Presentation):
 
 
 class Selection:
-    """Chooses faces of a stream by one wish.
+    """Selects faces of a stream for one request.
 
     Args:
-        make: faces ``start`` to ``start + n - 1`` of the stream: (n, start) -> uint8 (n, 3, H, W).
-        classifier: looks at them.
-        asked: attributes, 1 with and -1 without.
-        model: name, for messages.
+        make: generates faces ``start`` to ``start + n - 1`` of the stream: (n, start) -> uint8 (n, 3, H, W).
+        classifier: decides which faces are accepted.
+        asked: requested attributes, 1 with and -1 without.
+        model: name of the model, for messages.
 
     Raises:
         ArgumentError: the classifier does not know an attribute.
@@ -102,24 +107,26 @@ class Selection:
 
     def __init__(self, make: Make, classifier: AttributeClassifier, asked: Mapping[str, int], *, model: str) -> None:
         self.asked = dict(asked)
-        if strange := sorted(set(self.asked) - set(classifier.attributes)):
+        if unknown := sorted(set(self.asked) - set(classifier.attributes)):
             raise ArgumentError(
-                f"attribute {strange[0]!r}: model {model} takes no attributes, and classifier {classifier.config.name} "
-                f"cannot choose by this one; it knows {', '.join(classifier.attributes)}"
+                f"attribute {unknown[0]!r}: model {model} takes no attributes, and classifier {classifier.config.name} "
+                f"does not know this one; it knows {', '.join(classifier.attributes)}"
             )
-        self._make, self._classifier, self._model = make, classifier, model
+        self._make = make
+        self._classifier = classifier
+        self._model = model
         self._columns = [classifier.attributes.index(name) for name in self.asked]
         self._signs = np.array(list(self.asked.values()))
         self._looked_at = self._kept = 0
         self._passed = np.zeros(len(self.asked), np.int64)
         self._seconds = 0.0
-        self._last: tuple[int, NDArray[np.int64]] | None = None  # neighbours are usually asked for together
+        self._last: tuple[int, NDArray[np.int64]] | None = None  # neighbours are usually requested together
 
     def block(self, number: int) -> NDArray[np.int64]:
-        """Which faces of the stream are the chosen faces 64 ``number`` to 64 ``number`` + 63: int64 (64,).
+        """Stream positions of accepted faces 64 ``number`` to 64 ``number`` + 63: int64 (64,).
 
         Raises:
-            FaceAugError: the limit is reached; the message says how often each attribute is there.
+            FaceAugError: the limit is reached; the message states how frequent each attribute is.
         """
         if self._last is None or self._last[0] != number:
             self._last = (number, self._search(number))
@@ -127,19 +134,20 @@ class Selection:
 
     @property
     def report(self) -> SelectionReport:
-        """What choosing cost so far."""
+        """Cost of the selection so far."""
         return SelectionReport(self.asked, self._looked_at, self._kept, self._by_name(self._passed), self._seconds)
 
     def _search(self, number: int) -> NDArray[np.int64]:
         began = time.monotonic()
         places: list[int] = []
-        looked_at, passed = 0, np.zeros(len(self.asked), np.int64)
+        looked_at = 0
+        passed = np.zeros(len(self.asked), np.int64)
         while len(places) < BLOCK:
             if looked_at >= EFFORT * BLOCK or (looked_at >= _HOPELESS and not places):
                 shares = SelectionReport(self.asked, looked_at, len(places), self._by_name(passed), 0.0).shares()
                 raise FaceAugError(
                     f"model {self._model} takes no attributes, and only {len(places)} of {looked_at:,} of its faces "
-                    f"have those asked for ({shares}); ask for fewer, or take a model that obeys attributes"
+                    f"have the requested ones ({shares}); request fewer, or use a model that takes attributes"
                 )
             start = number * RANGE + looked_at
             as_asked = self._as_asked(self._make(_AT_ONCE, start))
@@ -156,7 +164,7 @@ class Selection:
         return np.array(places, np.int64)
 
     def _as_asked(self, faces: Tensor) -> NDArray[np.bool_]:
-        """Whether each face has each attribute as asked: bool (n, asked)."""
+        """Whether each face has each attribute as requested: bool (n, asked)."""
         probable = self._classifier.probabilities(faces)[:, self._columns]
         found: NDArray[np.bool_] = np.where(self._signs > 0, probable, 1 - probable) > CERTAINTY
         return found
@@ -165,57 +173,58 @@ class Selection:
         return dict(zip(self.asked, passed.tolist(), strict=True))
 
 
-class Chooser:
-    """Chooses faces of a stream, each by a wish of its own; the classifier is loaded when it is first needed.
+class Selector:
+    """Selects faces of a stream, each by its own request; the classifier is loaded when first needed.
 
     Args:
         make: see ``Selection``.
-        config: of the model.
+        config: config of the model.
     """
 
     def __init__(self, make: Make, config: ModelConfig) -> None:
-        self._make, self._config = make, config
+        self._make = make
+        self._config = config
         self._classifier: AttributeClassifier | None = None
         self._selections: dict[bytes, Selection] = {}
 
-    def numbers(self, wishes: NDArray[np.int8], start: int) -> list[int]:
-        """Which faces of the stream to show as faces ``start`` and following.
+    def numbers(self, requests: NDArray[np.int8], start: int) -> list[int]:
+        """Stream positions of faces ``start`` and following.
 
         Args:
-            wishes: int8 (n, 40), what each should have; where it is nothing, face k is face k of the stream.
-            start: the first.
+            requests: int8 (n, 40), the request of each; with an empty request, face k is face k of the stream.
+            start: number of the first face.
         """
         found = []
-        for k, wish in enumerate(wishes, start=start):
-            found.append(int(self._selection(wish).block(k // BLOCK)[k % BLOCK]) if wish.any() else k)
+        for k, request in enumerate(requests, start=start):
+            found.append(int(self._selection(request).block(k // BLOCK)[k % BLOCK]) if request.any() else k)
         return found
 
     @property
     def reports(self) -> tuple[SelectionReport, ...]:
-        """What choosing cost so far, for each wish."""
+        """Cost of the selection so far, for each request."""
         return tuple(selection.report for selection in self._selections.values())
 
     def provenance(self) -> dict[str, Any]:
-        """What chosen faces depend on, as JSON data."""
-        config = self._eye().config
+        """What selected faces depend on, as JSON data."""
+        config = self._loaded_classifier().config
         return {"classifier": config.name, "classifier_sha256": config.sha256}
 
-    def _selection(self, wish: NDArray[np.int8]) -> Selection:
-        found = self._selections.get(wish.tobytes())
+    def _selection(self, request: NDArray[np.int8]) -> Selection:
+        found = self._selections.get(request.tobytes())
         if found is None:
-            asked = {ATTRIBUTES[column]: int(wish[column]) for column in np.flatnonzero(wish)}
-            found = Selection(self._make, self._eye(), asked, model=self._config.name)
-            self._selections[wish.tobytes()] = found
+            asked = {ATTRIBUTES[column]: int(request[column]) for column in np.flatnonzero(request)}
+            found = Selection(self._make, self._loaded_classifier(), asked, model=self._config.name)
+            self._selections[request.tobytes()] = found
         return found
 
-    def _eye(self) -> AttributeClassifier:
+    def _loaded_classifier(self) -> AttributeClassifier:
         if self._classifier is None:
             self._classifier = load_classifier()
             crops = (self._config.crop, self._classifier.config.crop)
             if crops[0] != crops[1]:
                 warnings.warn(
-                    f"model {self._config.name} was taught with crop {crops[0]}, the classifier that chooses with "
-                    f"{crops[1]}: it may see less",
+                    f"model {self._config.name} was trained with crop {crops[0]}, the selecting classifier with "
+                    f"{crops[1]}: it may recognise less",
                     stacklevel=2,
                 )
         return self._classifier

@@ -1,4 +1,4 @@
-"""SyntheticFaceSource: faces of nobody, as a dataset and as files."""
+"""SyntheticFaceSource: synthetic faces as a dataset and as files."""
 
 from __future__ import annotations
 
@@ -11,62 +11,65 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from faceaug.data.annotations import ATTRIBUTES, attribute_index, unknown
-from faceaug.data.folder import Target, make_target
+from faceaug.data.annotations import ATTRIBUTES, attribute_index
+from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_png
-from faceaug.draws import check_seed, stream
+from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.progress import Show, open_progress
 from faceaug.reports.shell import grid
 from faceaug.storage.files import explained, write_bytes
-from faceaug.synthesize.asking import UNASKED, Unasked, Wish, check_rows, check_strength, parse_attributes
+from faceaug.synthesize.asking import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
-from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, to_uint8, truncate
-from faceaug.synthesize.saving import FILE_FORMATS, FileFormat, SynthesisReport, encode_face, save_faces
-from faceaug.synthesize.selection import Chooser, SelectionReport
+from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, draw_latents, to_uint8, truncate
+from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces
+from faceaug.synthesize.selection import SelectionReport, Selector
+from faceaug.synthesize.target import synthetic_target
 from faceaug.synthesize.weights import Model, default_model, load_model
 
-__all__ = [
-    "BLOCK", "FILE_FORMATS", "SYNTHETIC", "FileFormat", "SynthesisReport", "SyntheticFaceSource", "synthetic_target",
-    "to_uint8",
-]  # fmt: skip
+__all__ = ["BLOCK", "SynthesisReport", "SyntheticFaceSource", "synthetic_target", "to_uint8"]
 
-SYNTHETIC = 2  # in target["origin"]
 Asked = Mapping[str, int] | NDArray[np.integer[Any]]
 
 
 class SyntheticFaceSource:
-    """Faces from a pretrained generator: a map-style dataset of ``n`` faces.
+    """A map-style dataset of ``n`` faces from a pretrained generator.
 
-    Face k depends on (model, seed, k) and on what it is asked to have alone: not on how many are asked for, batch
-    size, workers, threads or order.
+    Face k depends only on (model, seed, k) and its requested attributes, not on the number of faces, batch size,
+    workers, threads or order.
 
     Args:
         model: a bundled name (``faceaug info`` lists them), a model folder, a trainer's run folder or a loaded
-            ``Model``; None is "faces-64", see ``faceaug.synthesize.weights.default_model``.
+            ``Model``; None means "faces-64", see ``faceaug.synthesize.weights.default_model``.
         n: length of the dataset; ``generate`` and ``save`` may go beyond it.
         seed: 0..2**63-1.
-        attributes: wanted attributes, {"Smiling": 1, "Male": -1}. Of a model that takes none, those faces of the stream
-            are chosen in which the bundled classifier sees them; ``selection`` tells what that cost.
-        strength: how strongly the wanted attributes are asked for: 1 is as taught, less is a hint, more exaggerates.
-        unasked: what such a model is told of the other attributes. "typical": those of a real face that has the wanted
-            ones, drawn anew for every face, so that the faces are as various as real ones; "kept": those that face k
-            has where nothing is asked, so that it changes in what is asked alone, fitting or not; "free": nothing.
-        device: where to compute. None is the CPU, whose faces are the reference; another device may differ from it
-            by a grey level.
-        truncation: squeeze the latent numbers into -truncation..truncation: more ordinary faces, less diverse. None
-            leaves them as they are. See ``faceaug.synthesize.render.truncate``.
-        precision: "fp32", the reference, or "bf16": three to four times as fast on processors with matrix
-            instructions, with pixels that differ by a grey level or two.
-        choose: False refuses attributes for a model that takes none.
+        attributes: requested attributes, {"Smiling": 1, "Male": -1}. For a model that takes none, the bundled
+            classifier selects faces of the stream that show them; ``selection`` reports the cost.
+        strength: strength of the requested attributes: 1 as in training, lower is a hint, higher exaggerates.
+        unasked: values of the other attributes for a model that takes them. "typical": those of a real face that has
+            the requested ones, drawn anew for every face, so that the faces are as diverse as real ones; "kept": those
+            that face k has without any request, fitting or not, so that only the requested ones change; "free":
+            unspecified.
+        device: where to compute. None is the CPU, whose faces are the reference; another device may differ by a grey
+            level.
+        truncation: squeeze latent numbers into -truncation..truncation: more ordinary, less diverse faces. None leaves
+            them unchanged. See ``faceaug.synthesize.render.truncate``.
+        precision: "fp32", the reference, or "bf16": three to four times as fast on processors with matrix instructions,
+            with pixels that differ by a grey level or two.
+        choose: False refuses attributes for a model that takes none instead of selecting faces.
 
-    Raises:
-        ArgumentError: unknown model or attribute, or n < 1.
-        WeightsError: the model is damaged.
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> source = SyntheticFaceSource("dcgan-32", n=100, seed=7)
+        >>> source.generate(2).shape
+        torch.Size([2, 3, 32, 32])
+        >>> face, target = source[5]
+        >>> int(target["origin"])  # synthetic
+        2
     """
 
     def __init__(
@@ -92,24 +95,28 @@ class SyntheticFaceSource:
         self.seed = check_seed(seed)
         self.device = torch.device("cpu" if device is None else device)
         chooses = choose and not self.config.attributes
-        self._chooser = Chooser(self._stream, self.config) if chooses else None
+        self._selector = Selector(self._stream, self.config) if chooses else None
         self._check_attributes(attributes)
         self.asked = {name: int(value) for name, value in (attributes or {}).items() if value}
-        self.strength, self.unasked = check_strength(strength), unasked
+        self.strength = check_strength(strength)
+        self.unasked = unasked
         self._n = n
-        self.truncation, self.precision = truncation, precision
+        self.truncation = truncation
+        self.precision = precision
         self._model = loaded
-        self._wish = self._wish_for(attributes)
+        self._request = self._request_for(attributes)
         self._renderer = Renderer(loaded.generator, precision, self.device)
         if truncation is not None:
-            truncate(torch.zeros(1, 1), truncation, self.config.latent)  # says now what is wrong with it
-        self._guide: Guide | None = None  # made at the first edit
-        self._block: tuple[int, Tensor] | None = None  # the last one computed: neighbours are usually asked together
+            truncate(torch.zeros(1, 1), truncation, self.config.latent)  # reports a wrong value early
+        self._guide: Guide | None = None  # created at the first edit
+        self._block: tuple[int, Tensor] | None = (
+            None  # the last one computed; neighbours are usually requested together
+        )
 
     @property
     def chooses(self) -> bool:
-        """Whether, of a model that takes no attributes, faces are chosen from the stream where some are asked for."""
-        return self._chooser is not None
+        """Whether faces are selected by the classifier because the model takes no attributes."""
+        return self._selector is not None
 
     def __len__(self) -> int:
         return self._n
@@ -120,7 +127,7 @@ class SyntheticFaceSource:
         return self._face_block(face // BLOCK)[face % BLOCK].clone(), self.target(face)
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Tensor, Target]]:
-        """Many faces, each block computed once; torch's DataLoader asks like this."""
+        """Many faces, each block computed once; torch's DataLoader calls this."""
         found: dict[int, tuple[Tensor, Target]] = {k: self[k] for k in sorted(set(indices))}
         return [found[k] for k in indices]
 
@@ -128,19 +135,18 @@ class SyntheticFaceSource:
         return f"SyntheticFaceSource({self.config.name!r}, n={self._n}, seed={self.seed})"
 
     def generate(self, n: int, attributes: Asked | None = None, start: int = 0) -> Tensor:
-        """Faces ``start`` to ``start + n - 1``: uint8 (n, 3, H, W) on the CPU.
+        """Generate faces ``start`` to ``start + n - 1``: uint8 (n, 3, H, W) on the CPU.
 
         Args:
-            n: how many.
-            attributes: what they should have, in place of the source's: by name for all of them, or as rows of numbers
-                -1, 0 and 1, (n, 40) in the order of ``faceaug.data.annotations.ATTRIBUTES``. Rows are taken as they
-                are: where they hold 0 the generator is told nothing.
-            start: the first.
+            n: number of faces.
+            attributes: replace the source's: by name for all faces, or as rows of -1, 0 and 1, (n, 40) in the order of
+                ``faceaug.data.annotations.ATTRIBUTES``. Rows are used as they are: 0 means unspecified.
+            start: number of the first face.
         """
         return torch.cat(list(self.blocks(n, start=start, attributes=attributes)))
 
     def blocks(self, n: int, *, start: int = 0, attributes: Asked | None = None) -> Iterator[Tensor]:
-        """The same faces, in pieces: uint8 (m, 3, H, W), m <= 64. For more faces than memory holds."""
+        """Generate the same faces in pieces, uint8 (m, 3, H, W), m <= 64, for more faces than memory holds."""
         if n < 1 or start < 0:
             raise ArgumentError(f"n {n}, start {start}: expected n >= 1 and start >= 0")
         rows = self._checked(attributes, n)
@@ -150,7 +156,8 @@ class SyntheticFaceSource:
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             first = block * BLOCK
             low, high = max(start, first), min(stop, first + BLOCK)
-            if isinstance(attributes, np.ndarray):  # the other places of the block stay empty: nobody sees those faces
+            # The rest of the block stays empty, because those faces are discarded.
+            if isinstance(attributes, np.ndarray):
                 rows = np.zeros((BLOCK, len(ATTRIBUTES)), np.int8)
                 rows[low - first : high - first] = attributes[low - start : high - start]
                 faces = self._renderer.block(self.latents(BLOCK, start=first, attributes=rows))
@@ -161,55 +168,51 @@ class SyntheticFaceSource:
             yield faces[low - first : high - first]
 
     def latents(self, n: int, *, start: int = 0, attributes: Asked | None = None) -> Tensor:
-        """What faces ``start`` to ``start + n - 1`` are made from: float32 (n, z_size), truncated if asked for.
+        """Inputs of faces ``start`` to ``start + n - 1``: float32 (n, z_size), truncated if requested.
 
-        For a model that obeys attributes, (n, z_size + 40): the latent vector is followed by what it is told of each
-        attribute, -1 no, 1 yes, 0 nothing. So ``render`` makes the same faces, and numbers can be changed in between.
-        ``attributes`` as in ``generate``.
+        For a model that takes attributes, (n, z_size + 40): the latent vector is followed by the attributes, -1
+        without, 1 with, 0 unspecified. ``render`` makes the same faces from them, so the numbers can be changed in
+        between. For ``attributes`` see ``generate``.
         """
         rows = self._checked(attributes, n)
-        wish = self._wish_for(attributes) if isinstance(attributes, Mapping) else self._wish
-        told = wish.rows(start, n) if rows is None else rows
+        request = self._request_for(attributes) if isinstance(attributes, Mapping) else self._request
+        given = request.rows(start, n) if rows is None else rows
         if not self.config.attributes:
-            return self._noise(range(start, start + n) if self._chooser is None else self._chooser.numbers(told, start))
+            return self._noise(
+                range(start, start + n) if self._selector is None else self._selector.numbers(given, start)
+            )
         z = self._noise(range(start, start + n))
-        exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else wish.asked != 0
-        levels = told.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
+        exaggerated = np.ones(len(ATTRIBUTES), np.bool_) if rows is not None else request.asked != 0
+        levels = given.astype(np.float32) * np.where(exaggerated, self.strength, 1.0).astype(np.float32)
         return torch.cat([z, torch.from_numpy(levels)], 1)
 
     @property
     def selection(self) -> tuple[SelectionReport, ...]:
-        """What choosing faces by their attributes has cost so far, for each wish; nothing if the model obeys them."""
-        return () if self._chooser is None else self._chooser.reports
+        """Cost of selecting faces so far, for each request; empty if the model takes attributes."""
+        return () if self._selector is None else self._selector.reports
 
     def _noise(self, numbers: Iterable[int]) -> Tensor:
-        """The latent vectors of some faces of the stream: float32 (n, z_size)."""
-        shape = (self.config.z_size,)
-        draws = [stream(self.seed, index=k, slot="face/latent") for k in numbers]
-        if self.config.latent == "uniform":
-            found = np.stack([draw.random(shape, "f4") * 2 - 1 for draw in draws])
-        else:
-            found = np.stack([draw.standard_normal(shape, "f4") for draw in draws])
-        z = torch.from_numpy(found)
+        """Latent vectors of faces of the stream: float32 (n, z_size)."""
+        z = draw_latents(self.seed, numbers, self.config.z_size, self.config.latent)
         return z if self.truncation is None else truncate(z, self.truncation, self.config.latent)
 
     def _stream(self, n: int, start: int) -> Tensor:
-        """Faces as they come, whatever is asked: uint8 (n, 3, H, W)."""
+        """Faces of the stream without any selection: uint8 (n, 3, H, W)."""
         return self.render(self._noise(range(start, start + n)))
 
     def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
-        """What faces ``start`` to ``start + n - 1`` are told to have: int8 (n, 40), 0 nothing; asked for or typical.
+        """Attributes given to faces ``start`` to ``start + n - 1``: int8 (n, 40), requested or typical, 0 unspecified.
 
-        Of a model that takes no attributes, what the faces were chosen for.
+        For a model that takes no attributes, those that the faces were selected for.
         """
-        return self._wish.rows(start, n)
+        return self._request.rows(start, n)
 
     def target(self, k: int) -> Target:
-        """The target of face k: its attributes are those it was told to have."""
+        """Target of face k; its attributes are those it was given."""
         return synthetic_target(k, self.attribute_rows(1, start=k)[0])
 
     def render(self, latents: Tensor) -> Tensor:
-        """Faces of any latents, as ``latents`` gives them: float (n, width) -> uint8 (n, 3, H, W) on the CPU."""
+        """Render any latents in the form of ``latents``: float (n, width) -> uint8 (n, 3, H, W) on the CPU."""
         checked = self._checked_latents(latents)
         return torch.cat([self._renderer.block(part) for part in torch.split(checked, BLOCK)])
 
@@ -222,26 +225,26 @@ class SyntheticFaceSource:
     def edit(
         self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
     ) -> Tensor:
-        """The same faces with one attribute changed and the rest kept: uint8 (n, 3, H, W).
+        """Change one attribute of faces and keep the rest: uint8 (n, 3, H, W).
 
         Args:
-            faces: the number of a face of the stream, several, or latents as ``latents`` gives them.
+            faces: the number of a face of the stream, several numbers, or latents in the form of ``latents``.
             attribute: its name.
-            value: 1 with, -1 without, 0 as it happens; None is the opposite of what each face is told (and 1 where it
-                is told nothing).
-            guided: the bundled classifier looks until it sees the change and the rest as before, see
-                ``faceaug.synthesize.editing``; a tenth of a second and more for each face. False tells the generator
-                of the new value and takes what comes, as does ``value=0``.
+            value: 1 with, -1 without, 0 unspecified; None means the opposite of each face's value (and 1 where it is
+                unspecified).
+            guided: optimise until the bundled classifier sees the change and little else, see
+                ``faceaug.synthesize.editing``; a tenth of a second or more per face. False passes the new value to the
+                generator and accepts the result, as does ``value=0``.
 
         Raises:
-            ArgumentError: an unknown attribute, or the model takes none.
+            ArgumentError: an unknown attribute, or a model without attributes.
         """
         return self.render(self.edited_latents(faces, attribute, value, guided=guided))
 
     def edited_latents(
         self, faces: int | Sequence[int] | Tensor, attribute: str, value: int | None = None, *, guided: bool = True
     ) -> Tensor:
-        """What ``edit`` makes its faces from, float32 (n, width) as ``latents`` gives them: to edit them further."""
+        """Inputs of the faces of ``edit``, float32 (n, width) in the form of ``latents``, for further edits."""
         if not self.config.attributes:
             raise ArgumentError(f"model {self.config.name} takes no attributes; edit needs a model that does")
         self._check_attributes({attribute: 1 if value is None else value})
@@ -251,9 +254,10 @@ class SyntheticFaceSource:
             numbers = [faces] if isinstance(faces, int) else list(faces)
             latents = torch.cat([self.latents(1, start=k) for k in numbers])
         index = attribute_index(attribute)
-        changed, column = latents.clone(), self.config.z_size + index
-        told = changed[:, column]
-        wanted = torch.where(told > 0, -1.0, 1.0) if value is None else torch.full_like(told, float(value))
+        changed = latents.clone()
+        column = self.config.z_size + index
+        given = changed[:, column]
+        wanted = torch.where(given > 0, -1.0, 1.0) if value is None else torch.full_like(given, float(value))
         changed[:, column] = wanted * self.strength
         if not guided or value == 0:
             return changed
@@ -263,7 +267,7 @@ class SyntheticFaceSource:
         return self._guide(latents, changed, index)
 
     def interpolate(self, first: int, second: int, steps: int = 9) -> Tensor:
-        """The way from face ``first`` to face ``second`` of the stream, both included: uint8 (steps, 3, H, W)."""
+        """Interpolate from face ``first`` to face ``second`` of the stream, both included: uint8 (steps, 3, H, W)."""
         if steps < 2 or min(first, second) < 0:
             raise ArgumentError(f"faces {first} and {second}, steps {steps}: expected faces from 0 and 2 steps or more")
         a, b = self.latents(1, start=first)[0], self.latents(1, start=second)[0]
@@ -271,17 +275,27 @@ class SyntheticFaceSource:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, *, revision: str | None = None, download: bool = False, n: int = 10_000, seed: int = 0,
-        attributes: Mapping[str, int] | None = None, strength: float = 1.0, unasked: Unasked = "typical",
-        device: str | torch.device | None = None, truncation: float | None = None, precision: RenderPrecision = "fp32",
-    ) -> SyntheticFaceSource:  # fmt: skip
-        """Open a model by name, by folder or by its id on the Hugging Face hub ("owner/name").
+        cls,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        download: bool = False,
+        n: int = 10_000,
+        seed: int = 0,
+        attributes: Mapping[str, int] | None = None,
+        strength: float = 1.0,
+        unasked: Unasked = "typical",
+        device: str | torch.device | None = None,
+        truncation: float | None = None,
+        precision: RenderPrecision = "fp32",
+    ) -> SyntheticFaceSource:
+        """Open a model by bundled name, folder or Hugging Face hub id ("owner/name").
 
         Args:
-            model: bundled names and folders are tried first. A hub id is looked up in the local cache.
+            model: bundled names and folders are tried first; a hub id is looked up in the local cache.
             revision: branch, tag or commit on the hub.
-            download: whether the hub may be asked for what the cache does not have. Nothing else here uses a network.
-            n: see the class, as for the others.
+            download: allow downloading what the cache lacks. Nothing else here uses a network.
+            n: see the class.
             seed: see the class.
             attributes: see the class.
             strength: see the class.
@@ -291,17 +305,24 @@ class SyntheticFaceSource:
             precision: see the class.
 
         Raises:
-            ArgumentError: nothing of that name; the message says how to download.
+            ArgumentError: no such model; the message says how to download it.
             WeightsError: the model is damaged.
         """
         found = fetch_model(model, revision=revision, download=download)
         return cls(
-            found, n=n, seed=seed, attributes=attributes, strength=strength, unasked=unasked, device=device,
-            truncation=truncation, precision=precision,
-        )  # fmt: skip
+            found,
+            n=n,
+            seed=seed,
+            attributes=attributes,
+            strength=strength,
+            unasked=unasked,
+            device=device,
+            truncation=truncation,
+            precision=precision,
+        )
 
     def save_pretrained(self, folder: str | Path) -> ModelConfig:
-        """Write the model as a folder that ``from_pretrained`` and the Hugging Face hub take: config, weights, card."""
+        """Write the model as a folder for ``from_pretrained`` and the Hugging Face hub: config, weights, card."""
         return export_folder(self._model, folder)
 
     def save(
@@ -315,37 +336,37 @@ class SyntheticFaceSource:
         """Write faces 0 to n-1 as files with ``metadata.csv`` and ``dataset.json``.
 
         Args:
-            out: a new or empty folder, or one holding an unfinished run of the same, which is continued.
-            n: how many; the length of the dataset by default.
-            format: "png" with text chunks that say synthetic, model and seed; "jpg"; or "webdataset", tar shards of
-                1,000 faces with a JSON beside each.
+            out: a new or empty folder, or one with an unfinished run of the same arguments, which is continued.
+            n: number of faces; the length of the dataset by default.
+            format: "png" with text chunks for synthetic, model and seed; "jpg"; or "webdataset", tar shards of 1,000
+                faces with a JSON file for each.
             progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
                 called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
         Raises:
-            RefusedError: ``out`` holds something else, cannot be written, or the disk is full.
+            RefusedError: ``out`` holds something else or cannot be written, or the disk is full.
         """
         count = self._n if n is None else n
         return save_faces(self, Path(out), count, format=format, progress=open_progress(progress))
 
     def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10) -> None:
-        """Write faces 0 to n-1 side by side, twice enlarged, as one PNG."""
+        """Write faces 0 to n-1 side by side, enlarged twice, as one PNG."""
         with explained(Path(path)):
             write_bytes(Path(path), encode_png(grid(self.pictures(0, n), columns=min(columns, n), enlarge=2)))
 
     def encode(self, face: Image8, k: int, ending: str) -> bytes:
-        """Face k, uint8 (H, W, 3), as the bytes of a PNG that says what it is, or of a JPEG."""
+        """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
         return encode_face(self, face, k, ending)
 
     def provenance(self) -> dict[str, Any]:
-        """What, beside seed and number, a face depends on: plain values."""
+        """Everything but seed and number that a face depends on, as JSON data."""
         found: dict[str, Any] = {"model": self.config.name, "model_sha256": self.config.sha256}
         if self.truncation is not None:
             found["truncation"] = self.truncation
         if self.config.attributes:
             found |= {"attributes": self.asked, "strength": self.strength, "unasked": self.unasked}
-        elif self.asked and self._chooser is not None:
-            found |= {"attributes": self.asked} | self._chooser.provenance()
+        elif self.asked and self._selector is not None:
+            found |= {"attributes": self.asked} | self._selector.provenance()
         return found if self.precision == "fp32" else found | {"precision": self.precision}
 
     def pictures(self, start: int, n: int) -> list[Image8]:
@@ -357,12 +378,12 @@ class SyntheticFaceSource:
             self._block = (block, self._renderer.block(self.latents(BLOCK, start=block * BLOCK)))
         return self._block[1]
 
-    def _wish_for(self, attributes: Mapping[str, int] | None) -> Wish:
+    def _request_for(self, attributes: Mapping[str, int] | None) -> AttributeRequest:
         typical = self._model.rows if self.config.attributes and self.unasked != "free" else None
-        return Wish(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
+        return AttributeRequest(parse_attributes(attributes), typical, self.seed, kept=self.unasked == "kept")
 
     def _checked(self, attributes: Asked | None, n: int) -> NDArray[np.int8] | None:
-        """Rows of attributes as they are; None for names, which are only checked, and for nothing."""
+        """Check attributes; return rows unchanged, and None for names or nothing."""
         if attributes is None or isinstance(attributes, Mapping):
             if attributes is not None:
                 self._check_attributes(attributes)
@@ -374,19 +395,5 @@ class SyntheticFaceSource:
 
     def _check_attributes(self, attributes: Mapping[str, int] | None) -> None:
         parse_attributes(attributes)
-        if attributes and not self.config.attributes and self._chooser is None:
-            raise ArgumentError(f"model {self.config.name} takes no attributes; ask for faces without them")
-
-
-def synthetic_target(index: int, attributes: NDArray[np.int8] | None = None) -> Target:
-    """The target of a synthetic face: origin 2, training partition (never validation or test), else unknown.
-
-    Args:
-        index: its number.
-        attributes: int8 (40,), what its generator was told, if it obeys attributes.
-    """
-    nobody = unknown(1)
-    nobody.origin[0], nobody.partition[0] = SYNTHETIC, 0
-    if attributes is not None:
-        nobody.attributes[0] = attributes
-    return make_target(nobody, 0) | {"index": index}
+        if attributes and not self.config.attributes and self._selector is None:
+            raise ArgumentError(f"model {self.config.name} takes no attributes; request faces without them")

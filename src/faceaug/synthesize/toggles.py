@@ -1,4 +1,4 @@
-"""The same faces with each attribute absent and present, on one sheet."""
+"""Contact sheet of the same faces with each attribute absent and present."""
 
 from __future__ import annotations
 
@@ -16,23 +16,34 @@ from faceaug.synthesize.source import SyntheticFaceSource
 
 
 def toggle_sheet(
-    source: SyntheticFaceSource, n: int = 6, *, attributes: Sequence[str] | None = None, cell: int = 64,
+    source: SyntheticFaceSource,
+    n: int = 6,
+    *,
+    attributes: Sequence[str] | None = None,
+    cell: int = 64,
     guided: bool = False,
-) -> Image8:  # fmt: skip
-    """The first n faces of a source, a row for each attribute: without it and with it, all else kept.
+) -> Image8:
+    """Draw the first n faces of a source, one row per attribute: without it and with it, all else kept.
 
     Args:
-        source: of a model that obeys attributes.
-        n: faces.
-        attributes: which; None is all forty.
+        source: source of a conditional model.
+        n: number of faces.
+        attributes: names; None means all forty.
         cell: side of a picture on the sheet, pixels.
-        guided: as in ``SyntheticFaceSource.edit``; without, the sheet shows what the generator does by itself, at once.
+        guided: see ``SyntheticFaceSource.edit``; False shows at once what the generator does by itself.
 
     Returns:
-        uint8 (height, width, 3); the first row shows the faces as they are.
+        uint8 (height, width, 3); the first row shows the unchanged faces.
 
     Raises:
-        ArgumentError: n below 1, an unknown attribute, or the model takes none.
+        ArgumentError: n below 1, an unknown attribute, or a model without attributes.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> from faceaug.synthesize import toggle_sheet
+        >>> source = SyntheticFaceSource("faces-64", seed=0)
+        >>> toggle_sheet(source, 1, attributes=["Smiling"], cell=32).dtype
+        dtype('uint8')
     """
     if n < 1:
         raise ArgumentError(f"n {n}: expected at least 1 face")
@@ -45,7 +56,7 @@ def toggle_sheet(
 
 
 def write_toggles(source: SyntheticFaceSource, path: Path | str, n: int = 6) -> None:
-    """Write ``toggle_sheet`` of a source as one PNG; the same errors, and FaceAugError if it cannot be written."""
+    """Write ``toggle_sheet`` of a source as a PNG; raises the same errors, and FaceAugError if it cannot be written."""
     sheet = toggle_sheet(source, n)
     with explained(Path(path)):
         write_bytes(Path(path), encode_png(sheet))

@@ -1,7 +1,7 @@
-"""Models on disk: a folder with config.json, model.safetensors and README.md. The only weight loader.
+"""Models on disk: folders with config.json, model.safetensors and README.md. The only weight loader.
 
-The same for bundled models, models from the trainer and models from elsewhere. The file's SHA-256 is checked before
-it is parsed, its shapes before anything is copied. There is no pickle anywhere.
+It loads bundled, trained and foreign models alike. The file's SHA-256 is checked before it is parsed, and shapes before
+anything is copied. There is no pickle anywhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from faceaug.synthesize.conditional import FilmGenerator
 from faceaug.synthesize.config import ARCHITECTURES, FORMAT, ModelConfig
 from faceaug.synthesize.networks import SIZES, Generator
 
-DEFAULT_MODEL = "faces-64"  # where neither a model nor a size is named
+DEFAULT_MODEL = "faces-64"  # default where neither model nor size is given
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of each config.json in the wheel, which holds that of the weights: a bundled model is what was reviewed.
@@ -49,10 +49,15 @@ class Model:
     """A loaded model.
 
     Attributes:
-        config: what it is.
+        config: config of the model.
         generator: in evaluation mode, float32.
-        rows: int8 (m, 40), attributes of faces like those it learnt from, for a generator that obeys attributes; the
-            rows of a table, -1, 0 or 1, without names and pictures. None where there are none.
+        rows: int8 (m, 40), attributes of faces like the training faces, for a conditional generator; table rows of -1,
+            0 or 1 without names or pictures. None if there are none.
+
+    Example:
+        >>> from faceaug.synthesize import load_model
+        >>> load_model("dcgan-32").config.size
+        32
     """
 
     config: ModelConfig
@@ -61,14 +66,19 @@ class Model:
 
 
 def load_model(model: str | Path | None = None) -> Model:
-    """Load a model.
+    """Load a generator.
 
     Args:
-        model: a bundled name, a model folder or a trainer's run folder; None is ``default_model()``.
+        model: a bundled name, a model folder or a trainer's run folder; None means ``default_model()``.
 
     Raises:
         ArgumentError: no such model; the message lists the bundled names.
-        WeightsError: the model is damaged, altered or not what its config says.
+        WeightsError: the model is damaged, altered or does not match its config.
+
+    Example:
+        >>> from faceaug.synthesize import load_model
+        >>> load_model("faces-64").config.attributes[:2]
+        ('5_o_Clock_Shadow', 'Arched_Eyebrows')
     """
     return load_folder(find_model(model))
 
@@ -87,18 +97,18 @@ def load_folder(folder: Path) -> Model:
 def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
     fits = rows.dtype == torch.int8 and rows.ndim == 2 and rows.shape[1] == len(ATTRIBUTES)
     if not fits or bool((rows.abs() > 1).any()):
-        raise WeightsError(f"{printable(where)}: {_ROWS} is no table of {len(ATTRIBUTES)} attributes")
+        raise WeightsError(f"{printable(where)}: {_ROWS} is not a table of {len(ATTRIBUTES)} attributes")
     return rows.numpy()
 
 
 def default_model(*, attributes: object = None, size: int | None = None) -> str:
-    """The bundled model to take where none is named.
+    """Choose the bundled model where none is given.
 
-    Without a size ``faces-64``; with one the smallest whose faces are at least as large; where attributes are asked
-    for, of those that obey attributes, if there are any.
+    Without a size this is ``faces-64``; with one, the smallest whose faces are at least as large. If attributes are
+    requested, conditional models are preferred.
 
     Args:
-        attributes: whatever is asked for; true where anything is.
+        attributes: requested attributes; only their truth value counts.
         size: side that the faces should have, pixels.
 
     Raises:
@@ -115,8 +125,8 @@ def default_model(*, attributes: object = None, size: int | None = None) -> str:
             return name
     name, config = offered[-1]
     raise ArgumentError(
-        f"the largest faces a bundled model makes have {config.size}x{config.size} pixels ({name}), and {size} were "
-        "asked for"
+        f"the largest faces of a bundled model have {config.size}x{config.size} pixels ({name}), but {size} were "
+        "requested"
     )
 
 
@@ -141,13 +151,13 @@ def check_pin(folder: Path, sha256: str) -> None:
             f"{CONFIG} decides too what its faces mean. Look at that file, then give its own SHA-256, {found}"
         )
     raise WeightsError(
-        f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered, or another model"
+        f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered or another model"
     )
 
 
 def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
-    """The tensors of a model folder, if the file's SHA-256 is the expected one; WeightsError if not."""
-    # The hub's cache is made of links; what they lead to is checked by its hash like anything else.
+    """Read the tensors of a model folder; WeightsError unless the file has the expected SHA-256."""
+    # The hub's cache consists of links; their targets are checked by hash like any file.
     data = read_part((folder / WEIGHTS).resolve())
     if hashlib.sha256(data).hexdigest() != expected:
         raise WeightsError(f"{printable(folder / WEIGHTS)}: damaged or altered: its SHA-256 is not the recorded one")
@@ -155,7 +165,7 @@ def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:
 
 
 def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) -> Path:
-    """The folder of a model: see ``load_model``; ``bundled`` are the names there are for its kind."""
+    """Find the folder of a model, see ``load_model``; ``bundled`` lists the bundled names of its kind."""
     name = default_model() if model is None else model
     if str(name) in bundled:
         return BUNDLED_FOLDER / str(name)
@@ -170,7 +180,7 @@ def find_model(model: str | Path | None, *, bundled: Collection[str] = BUNDLED) 
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read and check a model's config.json; unknown keys are left alone."""
+    """Read and check a model's config.json; unknown keys are ignored."""
     path = folder / CONFIG
     try:
         found = parse_object(read_part(path.resolve()))
@@ -198,7 +208,7 @@ def _told(value: object) -> str:
 
 
 def empty_generator(config: ModelConfig) -> AnyGenerator:
-    """The network a config describes, on torch's meta device: names and shapes without numbers."""
+    """Build the network of a config on torch's meta device: names and shapes without numbers."""
     with torch.device("meta"):
         if config.architecture == "dcgan":
             return Generator(config.z_size, config.conv_dim, config.size)
@@ -206,7 +216,7 @@ def empty_generator(config: ModelConfig) -> AnyGenerator:
 
 
 def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
-    """Parse a safetensors file's bytes; raises WeightsError if they are damaged."""
+    """Parse the bytes of a safetensors file; WeightsError if they are damaged."""
     try:
         return dict(parse_safetensors(data))
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -214,14 +224,14 @@ def parse_weights(data: bytes, where: Path) -> dict[str, Tensor]:
 
 
 def build_generator(config: ModelConfig, tensors: dict[str, Tensor], *, where: Path) -> AnyGenerator:
-    """A generator in evaluation mode with these weights, after checking every name and shape."""
+    """Build a generator with these weights in evaluation mode; every name and shape is checked."""
     generator = empty_generator(config)
     fill_network(generator, tensors, where=where)
     return generator
 
 
 def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path) -> None:
-    """Give a network these weights, in float32 and evaluation mode, after checking every name and shape."""
+    """Load weights into a network in float32 and evaluation mode; every name and shape is checked."""
     expected = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
@@ -232,20 +242,27 @@ def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path)
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     network.load_state_dict(full, assign=True)
     if not all(bool(torch.isfinite(t).all()) for t in full.values()):
-        raise WeightsError(f"{printable(where)}: holds numbers that are not finite")
+        raise WeightsError(f"{printable(where)}: contains NaN or infinite numbers")
     network.eval().requires_grad_(False)
 
 
 def save_model(
     folder: Path, generator: AnyGenerator, config: ModelConfig, rows: NDArray[np.int8] | None = None
 ) -> ModelConfig:
-    """Write a model folder: fp16 weights, config with their hash, card. Returns the config as written.
+    """Write a model folder: fp16 weights, config with their hash, card. Returns the written config.
 
     Args:
-        folder: made if it is not there.
-        generator: whose weights are written.
-        config: of the model; the hash in it is replaced.
+        folder: created if missing.
+        generator: the generator to write.
+        config: config of the model; its hash is replaced.
         rows: see ``Model``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from faceaug.synthesize import load_model, save_model
+        >>> model = load_model("dcgan-32")
+        >>> save_model(Path("my-model"), model.generator, model.config).name
+        'dcgan-32'
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
@@ -257,19 +274,19 @@ def save_model(
 
 
 def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None) -> bytes:
-    """The weights as a safetensors file, in half precision; ``more`` tensors are stored as they are."""
+    """Serialise weights as safetensors in half precision; ``more`` tensors keep their dtype."""
     tensors = {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
     return dump_safetensors(tensors | (more or {}), metadata={"format": "pt"})
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
-    """Half precision halves the wheel and costs less than one grey level; running statistics keep theirs."""
+    """Convert to half precision, which halves the wheel at less than a grey level; running statistics keep theirs."""
     tensor = tensor.detach().cpu().contiguous()
     return tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
 
 
 def read_part(path: Path) -> bytes:
-    """The bytes of one file of a model folder; WeightsError if it cannot be read."""
+    """Read one file of a model folder; WeightsError if it cannot be read."""
     try:
         return read_bytes(path, _LIMITS)
     except ImageError as error:
@@ -277,5 +294,11 @@ def read_part(path: Path) -> bytes:
 
 
 def bundled_models() -> list[ModelConfig]:
-    """The configs of the models in this installation."""
+    """Configs of the bundled generators.
+
+    Example:
+        >>> from faceaug.synthesize import bundled_models
+        >>> [config.name for config in bundled_models()]
+        ['dcgan-32', 'dcgan-32-report', 'faces-64']
+    """
     return [read_config(BUNDLED_FOLDER / name) for name in BUNDLED]

@@ -1,33 +1,33 @@
-// One request for the faces, one for the walk; dragging the slider only draws what is here already.
+// One request for the faces, one for the walk; dragging the slider draws pictures that are already loaded.
 const $ = (id) => document.getElementById(id);
 const meta = JSON.parse(document.body.dataset.meta);
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-const ENLARGE = 5; // a tile's canvas has this many pixels for one of the face's
+const ENLARGE = 5; // canvas pixels per face pixel in a tile
 const STEPS = 33;
-// What people try first; the others are folded away.
+// The most popular attributes; the others are collapsed.
 const FIRST = ["Smiling", "Male", "Young", "Eyeglasses", "Blond_Hair", "Black_Hair", "Bangs", "Heavy_Makeup"];
 
 const shown = { seed: "", n: 0, model: "", wishes: "", columns: 1, size: 1, faces: null, from: 0, to: 0, walk: null };
-const latest = { faces: null, walk: null }; // the request under way, ended when a newer one makes it useless
+const latest = { faces: null, walk: null }; // pending requests, aborted when a newer one replaces them
 const wishes = new Map(document.body.dataset.wishes.split(",").filter(Boolean).map((wish) => wish.split(":")));
 let sharp = false;
 let fading = 0;
 let presses = 0;
-let notice = $("status").textContent.trim(); // what the server said of the address, told with the first faces
+let notice = $("status").textContent.trim(); // the server's notice about the URL, shown with the first faces
 
 document.body.dataset.size = "m";
 
 function address(fields) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(fields)) if (value !== "") query.set(name, value);
-  return `api/faces?${query}`; // relative: the page may lie below any path
+  return `api/faces?${query}`; // relative: the page may be served below any path
 }
 
 async function picture(kind, url) {
   latest[kind]?.abort();
   const control = (latest[kind] = new AbortController());
   const answer = await fetch(url, { signal: control.signal }).catch((error) => {
-    throw error.name === "AbortError" ? error : new Error("the server does not answer; is it still running?");
+    throw error.name === "AbortError" ? error : new Error("the server does not respond; is it still running?");
   });
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
@@ -58,7 +58,7 @@ function complain(error) {
   say("", error.parameter ? `${error.parameter}: ${error.message}` : error.message);
 }
 
-// Opaque, it takes the place of what was there, so that the same face has the same pixels every time.
+// An opaque picture replaces the old one, so that the same face always has the same pixels.
 function draw(canvas, bitmap, share = 1) {
   const pen = canvas.getContext("2d");
   canvas.classList.remove("blank");
@@ -69,15 +69,15 @@ function draw(canvas, bitmap, share = 1) {
   pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
 }
 
-// Smoothing must not mix a face with its neighbours in the sprite, so every face is cut out first.
+// Cut out every face first: smoothing must not blend neighbours in the sprite.
 async function cut(bitmap, count, columns, side) {
   const whole = [...Array(count).keys()];
   return Promise.all(whole.map((k) => createImageBitmap(bitmap, (k % columns) * side, Math.floor(k / columns) * side, side, side)));
 }
 
-// What a request says beside its seed. A face that is asked to smile is otherwise left as it was.
+// Parameters of a request apart from its seed. A face keeps its other attributes when one is changed.
 function making(model, attributes) {
-  const { digest } = meta.models.find((one) => one.name === model); // names the weights: the answer can be kept
+  const { digest } = meta.models.find((one) => one.name === model); // the digest pins the weights, so the answer can be cached
   return { model, attributes, unasked: attributes && document.body.dataset.unasked, digest };
 }
 
@@ -140,7 +140,7 @@ function showFaces(before) {
   $("keep").disabled = false;
 }
 
-// The same faces, otherwise: one melts into the other.
+// The same faces with other attributes: cross-fade.
 function fade(before) {
   const began = performance.now();
   const frame = (now) => {
@@ -154,11 +154,11 @@ function fade(before) {
   frame(began);
 }
 
-// As many columns as fit, but no ragged last row where fewer would fill it.
+// As many columns as fit, or fewer if that fills the last row.
 function arrange() {
   const tile = Number.parseFloat(getComputedStyle($("grid")).getPropertyValue("--tile")) * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const fit = Math.max(1, Math.floor($("grid").clientWidth / (tile * 1.1)));
-  const n = $("grid").childElementCount; // faces, or where they will be
+  const n = $("grid").childElementCount; // faces or their placeholders
   const rows = Math.ceil(n / fit);
   $("grid").style.gridTemplateColumns = rows ? `repeat(${rows === 1 ? fit : Math.ceil(n / rows)}, minmax(0, 1fr))` : "";
 }
@@ -210,7 +210,7 @@ function step() {
   const first = Math.min(Math.floor(at), STEPS - 2);
   const canvas = $("walk");
   draw(canvas, shown.walk[first]);
-  draw(canvas, shown.walk[first + 1], at - first); // between two pictures of the strip, a blend
+  draw(canvas, shown.walk[first + 1], at - first); // blend two neighbouring pictures of the strip
   $("slider").setAttribute("aria-valuetext", `${Math.round(Number($("slider").value) / 10)} percent of the way`);
 }
 
@@ -247,7 +247,7 @@ function showModel() {
   $("license").textContent = model.license;
   $("terms").textContent = model.terms;
   const none = model.attributes.length === 0;
-  $("no-wishes").textContent = none ? `${model.name} learnt without attributes, so it cannot be asked for a smile or for glasses.` : "";
+  $("no-wishes").textContent = none ? `${model.name} was trained without attributes, so you cannot request a smile or glasses.` : "";
   $("no-wishes").hidden = !none;
   $("wishes").disabled = none;
   const first = FIRST.filter((name) => model.attributes.includes(name));
@@ -282,7 +282,7 @@ function toggle(name) {
   return group;
 }
 
-// Remembered beside the switches, for when another model is chosen and then this one again.
+// Also remembered outside the switches, for switching to another model and back.
 function wished() {
   for (const radio of document.querySelectorAll("[data-wish]:checked")) {
     if (radio.value) wishes.set(radio.dataset.wish, radio.value);
@@ -307,7 +307,7 @@ function walkGrid(event) {
   tiles[there].focus();
 }
 
-// The form's own names are what a browser without script would send, so these two groups get theirs here.
+// Named here, not in the HTML: without JavaScript the form must not send these two groups.
 for (const radio of document.querySelectorAll("[data-size], [data-pixels]")) {
   if (radio.type !== "radio") continue;
   radio.name = radio.dataset.size ? "shown-size" : "shown-pixels";
@@ -321,11 +321,11 @@ for (const radio of document.querySelectorAll("[data-size], [data-pixels]")) {
 $("controls").addEventListener("submit", (event) => {
   event.preventDefault();
   generate();
-  // On a small screen the faces lie below what was pressed.
+  // On a small screen the faces are below the button.
   if ($("faces").getBoundingClientRect().top > innerHeight * 0.8) $("faces").scrollIntoView({ behavior: calm ? "auto" : "smooth" });
 });
 new ResizeObserver(arrange).observe($("grid"));
-// On a phone the switches follow the faces, in the document too: the keyboard goes where the eye goes.
+// On a phone the switches come after the faces, in the DOM too, so that the tab order matches the layout.
 const narrow = matchMedia("(max-width: 53.99rem)");
 function place() {
   $("look").classList.toggle("card", narrow.matches);
