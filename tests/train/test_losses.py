@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceaug.train.config import LOSSES
 from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
+from faceaug.train.settings import LOSSES
 
 
 @pytest.fixture

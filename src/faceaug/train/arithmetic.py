@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from faceaug.train.config import Precision
+from faceaug.train.settings import Precision
 
 Network: TypeAlias = Callable[..., Any]
 

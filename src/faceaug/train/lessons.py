@@ -23,8 +23,8 @@ from faceaug.synthesize.classifier import as_input
 from faceaug.train.arithmetic import resolve_precision
 from faceaug.train.calibrate import area_under_curve
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
-from faceaug.train.config import PRECISIONS, Precision
 from faceaug.train.faces import ShowingOrder, fingerprint, load_faces
+from faceaug.train.settings import PRECISIONS, Precision
 from faceaug.train.views import apply_views, draw_views
 
 FEWEST = 20  # faces with, and without, an attribute: below, it cannot be learnt and is left out
