@@ -21,8 +21,9 @@ from safetensors.torch import save as dump_safetensors
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
+from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.train import TrainConfig, export_model, session, train_gan
+from faceaug.train import TrainConfig, export_model, generator_step, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 from faceaug.train.keeper import Keeper
 from faceaug.train.session import Session
@@ -337,7 +338,7 @@ def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -
 
 def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
     """Make the generator's loss NaN in some of its calls, counted from 1."""
-    real, calls = session.generator_loss, 0
+    real, calls = generator_step.generator_loss, 0
 
     def poisoned(*arguments: Any) -> torch.Tensor:
         nonlocal calls
@@ -345,7 +346,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
         loss: torch.Tensor = real(*arguments)
         return loss * (math.nan if calls in bad else 1)
 
-    monkeypatch.setattr(session, "generator_loss", poisoned)
+    monkeypatch.setattr(generator_step, "generator_loss", poisoned)
 
 
 def test_a_loss_that_is_no_number_is_skipped(
@@ -392,10 +393,10 @@ def test_a_run_that_was_killed_after_going_back_is_still_the_same_run(
 
 
 def die_at_48(attend: Any) -> Any:
-    def attending(keeper: Keeper) -> None:
+    def attending(keeper: Keeper, phase: Phase) -> None:
         if keeper.session.images == 48 and keeper.session.guard.rollbacks:
             raise MemoryError
-        attend(keeper)
+        attend(keeper, phase)
 
     return attending
 
