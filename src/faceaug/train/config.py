@@ -172,14 +172,15 @@ def preset(name: str, **changes: Any) -> TrainConfig:
     return replace(PRESETS[name], **known_fields(changes))
 
 
-def known_fields(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes.
+def known_fields(changes: dict[str, Any], kind: type[Any] = TrainConfig) -> dict[str, Any]:
+    """Return the changes if a config of this kind has all the fields.
 
     Raises:
         ArgumentError: a field is unknown; the message lists the fields.
     """
-    if strange := sorted(set(changes) - set(_field_names())):
-        raise ArgumentError(f"unknown field {strange[0]!r}; the fields are {', '.join(_field_names())}")
+    names = [field.name for field in fields(kind)]
+    if strange := sorted(set(changes) - set(names)):
+        raise ArgumentError(f"unknown field {strange[0]!r}; the fields are {', '.join(names)}")
     return changes
 
 
@@ -231,8 +232,8 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
     return replace(fitting, **known_fields(changes))
 
 
-def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """Parse fields from a command line, each as the type it has in ``TrainConfig``.
+def parse_settings(settings: tuple[str, ...], kind: type[Any] = TrainConfig) -> dict[str, Any]:
+    """Parse fields from a command line, each as the type it has in a config of this kind.
 
     Raises:
         ArgumentError: a setting is not NAME=VALUE, the field is unknown, or the value has another type; the message
@@ -244,11 +245,11 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
         {'r1': 0.5, 'loss': 'hinge'}
     """
     found: dict[str, Any] = {}
-    types = {field.name: str(field.type) for field in fields(TrainConfig)}
+    types = {field.name: str(field.type) for field in fields(kind)}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or name not in types:
-            raise ArgumentError(f"{setting!r}: expected NAME=VALUE with one of {', '.join(_field_names())}")
+            raise ArgumentError(f"{setting!r}: expected NAME=VALUE with one of {', '.join(types)}")
         try:
             found[name] = _parse(types[name], text)
         except ValueError:
@@ -267,7 +268,3 @@ def _parse(kind: str, text: str) -> Any:
     if kind == "int":
         return int(text.replace("_", ""))
     return float(text) if kind == "float" else text
-
-
-def _field_names() -> list[str]:
-    return [field.name for field in fields(TrainConfig)]

@@ -45,7 +45,7 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
         _upgrade(run)
     if not resume:
         return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
-    began_with = _began_with(run)
+    began_with = read_run(run)
     # A resumed run may have more images, and ``init`` need not be given again.
     free = {"images"} if init is not None else {"images", "init"}
     changed = [key for key in identity if key not in free and began_with.get(key) != identity[key]]
@@ -92,7 +92,7 @@ def read_config(run: Path) -> TrainConfig:
         RefusedError: there is no run, or it was written by a newer faceaug.
         FaceAugError: the file cannot be read.
     """
-    fields = {key: value for key, value in _began_with(run).items() if key != "init"}
+    fields = {key: value for key, value in read_run(run).items() if key != "init"}
     try:
         return TrainConfig.from_json(fields)
     except ArgumentError as error:
@@ -104,7 +104,7 @@ def began_from(run: Path) -> str | None:
 
     The description is the ``lineage`` of the model, or only its name if it no longer exists.
     """
-    init = _began_with(run).get("init")
+    init = read_run(run).get("init")
     if init is None:
         return None
     try:
@@ -135,7 +135,13 @@ def _upgrade(run: Path) -> None:
             write_json(run / RUN_FILE, document | {"run": full})
 
 
-def _began_with(run: Path) -> dict[str, Any]:
+def read_run(run: Path) -> dict[str, Any]:
+    """Read the fields that a run began with, and ``init``, the model it started from.
+
+    Raises:
+        RefusedError: there is no run.
+        FaceAugError: the file cannot be read.
+    """
     path = run / RUN_FILE
     if not path.is_file():
         raise RefusedError(f"{printable(run)}: no run to resume there")
