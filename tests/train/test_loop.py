@@ -83,7 +83,9 @@ def test_the_report_counts_and_the_callers_are_told(celeba_folder: Path, tmp_pat
         celeba_folder, tmp_path / "run", tiny(images=32), progress=lambda *state: seen.append(state)
     )  # fmt: skip
     assert (report.images, report.finished, report.faces, report.unreadable) == (32, True, 42, ())
+    assert list(dict.fromkeys(s[0] for s in seen)) == ["reading", "preparing", "training", "saving"]
     assert [s for s in seen if s[0] == "reading"][-1] == ("reading", 42, 42, "pictures")
+    assert [s for s in seen if s[0] == "saving"][-1] == ("saving", 3, 3, "parts")
     steps = [s[1:] for s in seen if s[0] == "training"]
     assert steps[0] == (0, 32, "images")
     assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
@@ -184,6 +186,22 @@ def test_minutes_save_and_return_unfinished(celeba_folder: Path, tmp_path: Path)
     assert not report.finished
     assert report.images == read_checkpoint(checkpoints(report.run)[-1]).images > 0
     assert report.seconds < 60
+
+
+def test_a_time_limit_includes_the_time_that_saving_takes(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = 3600.0
+
+    def as_if(keeper: Keeper) -> None:
+        keeper.saving = 2 * hours
+
+    monkeypatch.setattr(Keeper, "estimate_saving", as_if)
+    late = train_gan(celeba_folder, tmp_path / "late", tiny(), minutes=60, began=time.monotonic() - hours)
+    assert (late.added, late.finished) == (0, False)
+    assert late.seconds > hours
+    early = train_gan(celeba_folder, tmp_path / "early", tiny(), minutes=120)  # half of the time is for training anyway
+    assert early.finished
 
 
 def test_another_config_is_refused_on_resume_and_told_what_it_was(finished: Path, celeba_folder: Path) -> None:
