@@ -13,7 +13,6 @@ from faceaug.train.classifier import choose_classifier
 from faceaug.train.lessons import ClassifierTraining
 from faceaug.train.record import open_run
 
-
 LIMITS = ("--images", "99", "--minutes", "5")
 
 
@@ -30,7 +29,7 @@ def test_classifier_trains_one_with_the_settings_given(celeba_folder: Path, tmp_
 
     monkeypatch.setattr(module, "train_classifier", stop)
     with pytest.raises(RefusedError, match="seen enough"):
-        train(str(celeba_folder), "--out", str(tmp_path / "run"), "--classifier", *"--set dropout=0.3".split(), *LIMITS)
+        train(str(celeba_folder), "--out", str(tmp_path / "run"), "--classifier", *["--set", "dropout=0.3"], *LIMITS)
     (arguments, options) = seen[0]
     assert arguments == (celeba_folder, tmp_path / "run", ClassifierTraining(dropout=0.3, images=99))
     assert (options["resume"], options["minutes"], options["began"] > 0) == (False, 5, True)

@@ -208,10 +208,10 @@ def _pace(gone: int, rate: float, left: int, unit: str, limit: float) -> tuple[s
 
 
 def _time_left(estimate: float, limit: float) -> str:
-    """The smaller of the two; never 0 seconds of work that still goes on."""
+    """The smaller of the two; never 0 seconds while work goes on, and nothing once all is done."""
     if limit <= 0:
         return "stopping"
-    return f"{duration(max(min(estimate, limit), 1))} left" if estimate else "0 s left"
+    return f"{duration(max(min(estimate, limit), 1))} left" if estimate else ""
 
 
 def _worded(kind: Any, *, on_terminal: bool) -> Any:
