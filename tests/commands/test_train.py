@@ -41,6 +41,12 @@ def test_an_option_of_generators_is_refused_for_a_classifier(option: tuple[str, 
         train(str(tmp_path), "--out", str(tmp_path / "run"), "--classifier", *option)
 
 
+def test_several_processes_are_refused_for_a_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ArgumentError, match="trains in one process; start it without torchrun"):
+        train(str(tmp_path), "--out", str(tmp_path / "run"), "--classifier")
+
+
 def test_a_classifier_is_resumed_with_what_it_began_with(celeba_folder: Path, tmp_path: Path) -> None:
     from faceaug.data.folder import FaceFolder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def train_network(
         **session: minutes, began, partition and device, as ``train_gan`` takes them.
 
     Raises:
-        ArgumentError: an option does not apply to a classifier.
+        ArgumentError: an option does not apply to a classifier, or torchrun started several processes for one.
     """
     shown = open_progress(progress)
     given = {key: value for key, value in changes.items() if value is not None}
@@ -53,6 +54,8 @@ def train_network(
         options = given | {"preset": preset, "init": init, "tensorboard": tensorboard}
         if wrong := [option for name, option in _NOT_OF_A_CLASSIFIER.items() if options.get(name)]:
             raise ArgumentError(f"{wrong[0]}: does not apply to --classifier")
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise ArgumentError("--classifier: trains in one process; start it without torchrun")
         _import_torch(shown)
         from faceaug.train.classifier import choose_classifier, train_classifier
 
@@ -62,9 +65,7 @@ def train_network(
     from faceaug.train import choose_config, parse_settings, train_gan
 
     config = choose_config(preset, init, resume=run if resume else None, **parse_settings(settings) | given)
-    return train_gan(
-        folder, run, config, resume=resume, init=init, tensorboard=tensorboard, progress=shown, **session
-    )  # fmt: skip
+    return train_gan(folder, run, config, resume=resume, init=init, tensorboard=tensorboard, progress=shown, **session)
 
 
 def _import_torch(shown: Progress) -> None:

@@ -19,7 +19,8 @@ def area_under_curve(scores: Scores, labels: Labels) -> float:
         labels: int8 (n,), -1 no, 1 yes; 0, unknown, is ignored.
     """
     known = labels != 0
-    values, yes = scores[known], labels[known] > 0
+    values = scores[known]
+    yes = labels[known] > 0
     positive = int(yes.sum())
     if not 0 < positive < len(yes):
         return float("nan")

@@ -35,7 +35,7 @@ from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odd
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
 from faceaug.train.config import known_fields, parse_settings
 from faceaug.train.lessons import FEWEST, ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
-from faceaug.train.record import RUN_FILE, RunLog, open_run, read_run
+from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run, read_run
 from faceaug.train.schedule import passed
 from faceaug.train.signals import Signals
 from faceaug.train.words import session_words
@@ -208,7 +208,7 @@ def train_classifier(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     lessons = Lessons(config, shown, kept_back, device)
     deadline = math.inf if minutes is None else began + 60 * minutes
-    with Signals() as signals, explained(run):
+    with lock_run(run), Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images

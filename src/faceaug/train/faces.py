@@ -202,11 +202,13 @@ class ShowingOrder:
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed = n, seed
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._order = np.empty(0, np.int64)
+        self._epoch = -1
 
     def __call__(self, start: int, count: int) -> NDArray[np.int64]:
         """Indices of ``count`` faces from position ``start`` on, int64; a batch may span two epochs."""
-        pieces, stop = [], start + count
+        pieces = []
+        stop = start + count
         while start < stop:
             epoch, offset = divmod(start, self._n)
             pieces.append(self._of(epoch)[offset : offset + stop - start])
@@ -215,5 +217,6 @@ class ShowingOrder:
 
     def _of(self, epoch: int) -> NDArray[np.int64]:
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, permutation(self._n, self._seed, epoch=epoch, slot="train/order")
+            self._order = permutation(self._n, self._seed, epoch=epoch, slot="train/order")
+            self._epoch = epoch
         return self._order

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
-from faceaug.storage.state import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
@@ -31,7 +29,7 @@ from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, restore_newest
 from faceaug.train.monitor import Monitor
 from faceaug.train.processes import Processes, join_processes
-from faceaug.train.record import RUN_FILE, RunLog, open_run
+from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run
 from faceaug.train.samples import write_film
 from faceaug.train.session import Session
 from faceaug.train.signals import Signals
@@ -170,7 +168,7 @@ def train_gan(
         existed = run.exists()
         continues = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
         if processes.rank == 0:
-            lock.enter_context(_alone(run))
+            lock.enter_context(lock_run(run))
         try:
             faces = _load(folder, run, config, processes, partition=partition, begun=init is not None, shown=shown)
         except RefusedError:
@@ -290,17 +288,6 @@ def _load(
             "needs thousands of faces and memorises a few"
         )
     return with_attributes(faces, folder, required=not begun) if config.conditional else faces
-
-
-@contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """Lock the run folder; remove the lock file on normal exit."""
-    with locked(run, "train"):
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                (run / LOCK).unlink()
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any, Protocol, TextIO
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
+from faceaug.storage.state import LOCK, locked
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.weights import find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
@@ -55,6 +57,21 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
     with explained(run):
         write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
     return True
+
+
+@contextmanager
+def lock_run(run: Path) -> Iterator[None]:
+    """Lock the run folder; remove the lock file on normal exit.
+
+    Raises:
+        RefusedError: another process trains in this folder.
+    """
+    with locked(run, "train"):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (run / LOCK).unlink()
 
 
 def choose_config(
@@ -116,7 +133,8 @@ def began_from(run: Path) -> str | None:
 
 def lineage(model: ModelConfig) -> str:
     """Describe a model by its name, the images it was shown, and the models it was trained from."""
-    shown, before = model.training.get("images_shown"), model.training.get("began_from")
+    shown = model.training.get("images_shown")
+    before = model.training.get("began_from")
     found = f"{model.name}, {shown} images shown" if shown else model.name
     return f"{found}, which began from {before}" if before else found
 
