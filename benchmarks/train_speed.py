@@ -91,7 +91,7 @@ def main() -> None:
     precision = ""
     for name, changes in variants.items():
         session = Session(TrainConfig(batch=options.batch, size=size, **changes), faces, alone, start=None)
-        steps[name], precision = session.step, precision or session.precision
+        steps[name], precision = session.step, precision or session.networks.precision
     for step in steps.values():
         seconds(step, 2)
     times: dict[str, list[float]] = {name: [] for name in steps}

@@ -111,6 +111,26 @@ def test_work_that_stops_at_a_time_is_not_said_to_take_longer(clock: Clock, scre
     assert "150 images/s  40 s left" in screen.getvalue()
 
 
+def test_time_left_is_the_smaller_of_estimate_and_limit_and_never_zero_while_work_goes_on(clock: Clock) -> None:
+    with shown(None, clock).phase("training", 1000, "images", limit=60) as phase:
+        clock.now += 10
+        phase.reach(900)
+        assert describe(phase, clock.now).endswith("90 images/s, 1 s left")
+        clock.now += 49.9
+        phase.reach(910)
+        assert describe(phase, clock.now).endswith("15 images/s, 1 s left")
+        clock.now += 5
+        phase.reach(911)
+        assert describe(phase, clock.now).endswith("14 images/s, stopping")
+
+
+def test_a_phase_with_long_steps_is_shown_when_it_begins(clock: Clock, screen: Screen) -> None:
+    with shown(views.Bar(), clock).phase("saving", 3, "parts", at_once=True):
+        assert screen.getvalue().startswith("\rsaving:   0%|")
+        assert "| 0/3" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")
+
+
 def test_going_back_is_shown_too(clock: Clock, screen: Screen) -> None:
     with shown(views.Bar(), clock).phase("training", 1000, "images") as phase:
         for done in (800, 200):

@@ -208,11 +208,12 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
+@click.option("--classifier", is_flag=True, help="Train a classifier that reads attributes, not a generator.")
 @click.option(
-    "--preset", "name", help="Where the other numbers come from.  [default: dcgan-32, or what fits --init or --resume]"
+    "--preset", help="Start from these values of all fields.  [default: dcgan-32, or what fits --init or --resume]"
 )
 @click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Save and stop after so long.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included.")
 @click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
 @click.option("--init", metavar="MODEL", help="Start from this model's weights.")
 @click.option("--size", type=int, help="Side of the faces.  [default: the preset's]")
@@ -220,30 +221,31 @@ def expand(
     "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
 )
 @click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
-@click.option("--seed", type=int, help="Of weights, order and noise.  [default: 0]")
+@click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of TrainConfig (repeatable).")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable).")
 @click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
 @LAYOUT
 @common_options
 def train(
-    folder: Path, run: Path, name: str | None, minutes: float | None, resume: bool, init: str | None,
-    partition: str | None, settings: tuple[str, ...], device: str | None, tensorboard: bool, layout: str | None,
-    console: Console, **changes: Any,
+    folder: Path, run: Path, console: Console, *, classifier: bool, preset: str | None, settings: tuple[str, ...],
+    resume: bool, init: str | None, tensorboard: bool, minutes: float | None, partition: str | None,
+    device: str | None, layout: str | None, **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
 
-    Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train together.
+    With --classifier, train a network that reads attributes instead; the folder needs a table of them.
+
+    Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train a generator together.
     """
-    from faceaug.train import choose_config, parse_settings, train_gan
+    from faceaug.commands.train import train_network
 
     use_large_pages()
-    given = {key: value for key, value in changes.items() if value is not None}
-    config = choose_config(name, init, resume=run if resume else None, **parse_settings(settings) | given)
-    report = train_gan(
-        parsing.read_folder(folder, layout), run, config, resume=resume, init=init, minutes=minutes,
-        partition=partition, device=device, tensorboard=tensorboard, progress=console.progress,
+    report = train_network(
+        parsing.read_folder(folder, layout), run, classifier=classifier, preset=preset, settings=settings,
+        resume=resume, init=init, tensorboard=tensorboard, changes=changes, progress=console.progress,
+        minutes=minutes, began=console.began, partition=partition, device=device,
     )  # fmt: skip
     console.detail(report.unreadable)
     for note in report.notes[: None if console.verbose else 3]:

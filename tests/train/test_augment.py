@@ -7,7 +7,7 @@ import torch
 from faceaug.draws import stream
 from faceaug.train import TrainConfig
 from faceaug.train.augment import AdaptiveProbability, apply_operations, draw_operations
-from faceaug.train.config import OPERATIONS
+from faceaug.train.settings import OPERATIONS
 
 
 def faces(n: int = 6) -> torch.Tensor:

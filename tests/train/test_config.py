@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.train import PRESETS, TrainConfig, choose_config, parse_settings, preset
+from faceaug.train.record import open_run, read_config
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,31 @@ def test_a_config_of_the_first_release_means_what_it_meant() -> None:
     )  # fmt: skip
     with pytest.raises(ArgumentError, match="'telepathy' is unknown; a newer faceaug may know it"):
         TrainConfig.from_json(old | {"telepathy": 1})
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_the_config_file_of_a_run_of_0_1_0_is_read_as_that_release_trained(celeba_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((GOLDEN / "config-0.1.0.json").read_bytes())
+    config = read_config(tmp_path)
+    assert (config.size, config.crop, config.batch, config.seed) == (32, "square", 64, 7)
+    assert config == TrainConfig(crop="square", batch=64, seed=7)  # today's defaults are still those of 0.1.0
+    assert open_run(
+        tmp_path, FaceFolder(celeba_folder), config, resume=False, init=None
+    )  # goes on without --resume, too
+
+
+def test_the_config_file_of_a_run_from_before_the_groups_is_read_and_written_as_it_was(
+    celeba_folder: Path, tmp_path: Path
+) -> None:
+    written = json.loads((GOLDEN / "config-flat.json").read_bytes())["run"]
+    (tmp_path / "config.json").write_bytes((GOLDEN / "config-flat.json").read_bytes())
+    config = read_config(tmp_path)
+    assert len(written) == 55  # 54 fields and ``init``
+    assert config.to_json() | {"init": "runs/faces-64b"} == written
+    assert (config.teacher, config.toggle_weight, config.projected_on) == (4.0, 80.0, "efficientnet-lite1")
+    assert open_run(tmp_path, FaceFolder(celeba_folder), config, resume=False, init="runs/faces-64b")
 
 
 def test_a_config_survives_json() -> None:

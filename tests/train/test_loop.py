@@ -21,8 +21,9 @@ from safetensors.torch import save as dump_safetensors
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError, WeightsError
+from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.train import TrainConfig, export_model, session, train_gan
+from faceaug.train import TrainConfig, export_model, generator_step, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 from faceaug.train.keeper import Keeper
 from faceaug.train.session import Session
@@ -82,7 +83,9 @@ def test_the_report_counts_and_the_callers_are_told(celeba_folder: Path, tmp_pat
         celeba_folder, tmp_path / "run", tiny(images=32), progress=lambda *state: seen.append(state)
     )  # fmt: skip
     assert (report.images, report.finished, report.faces, report.unreadable) == (32, True, 42, ())
+    assert list(dict.fromkeys(s[0] for s in seen)) == ["reading", "preparing", "training", "saving"]
     assert [s for s in seen if s[0] == "reading"][-1] == ("reading", 42, 42, "pictures")
+    assert [s for s in seen if s[0] == "saving"][-1] == ("saving", 3, 3, "parts")
     steps = [s[1:] for s in seen if s[0] == "training"]
     assert steps[0] == (0, 32, "images")
     assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
@@ -183,6 +186,22 @@ def test_minutes_save_and_return_unfinished(celeba_folder: Path, tmp_path: Path)
     assert not report.finished
     assert report.images == read_checkpoint(checkpoints(report.run)[-1]).images > 0
     assert report.seconds < 60
+
+
+def test_a_time_limit_includes_the_time_that_saving_takes(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = 3600.0
+
+    def as_if(keeper: Keeper) -> None:
+        keeper.saving = 2 * hours
+
+    monkeypatch.setattr(Keeper, "estimate_saving", as_if)
+    late = train_gan(celeba_folder, tmp_path / "late", tiny(), minutes=60, began=time.monotonic() - hours)
+    assert (late.added, late.finished) == (0, False)
+    assert late.seconds > hours
+    early = train_gan(celeba_folder, tmp_path / "early", tiny(), minutes=120)  # half of the time is for training anyway
+    assert early.finished
 
 
 def test_another_config_is_refused_on_resume_and_told_what_it_was(finished: Path, celeba_folder: Path) -> None:
@@ -337,7 +356,7 @@ def test_init_of_another_width_is_refused(celeba_folder: Path, tmp_path: Path) -
 
 def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
     """Make the generator's loss NaN in some of its calls, counted from 1."""
-    real, calls = session.generator_loss, 0
+    real, calls = generator_step.generator_loss, 0
 
     def poisoned(*arguments: Any) -> torch.Tensor:
         nonlocal calls
@@ -345,7 +364,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: set[int]) -> None:
         loss: torch.Tensor = real(*arguments)
         return loss * (math.nan if calls in bad else 1)
 
-    monkeypatch.setattr(session, "generator_loss", poisoned)
+    monkeypatch.setattr(generator_step, "generator_loss", poisoned)
 
 
 def test_a_loss_that_is_no_number_is_skipped(
@@ -392,10 +411,10 @@ def test_a_run_that_was_killed_after_going_back_is_still_the_same_run(
 
 
 def die_at_48(attend: Any) -> Any:
-    def attending(keeper: Keeper) -> None:
+    def attending(keeper: Keeper, phase: Phase) -> None:
         if keeper.session.images == 48 and keeper.session.guard.rollbacks:
             raise MemoryError
-        attend(keeper)
+        attend(keeper, phase)
 
     return attending
 

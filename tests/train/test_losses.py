@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceaug.train.config import LOSSES
-from faceaug.train.losses import discriminator_loss, generator_loss, slope_penalty
+from faceaug.train.losses import discriminator_loss, generator_loss, gradient_penalty
+from faceaug.train.settings import LOSSES
 
 
 @pytest.fixture
@@ -64,18 +64,18 @@ def test_losses_stay_finite_for_logits_of_any_size_and_are_float32(loss: str) ->
 def test_the_penalty_is_half_the_squared_slope() -> None:
     weight = torch.linspace(-1, 1, 3 * 4 * 4)
     faces = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    linear = slope_penalty(lambda x: (x.flatten(1) @ weight)[:, None], faces)
+    linear = gradient_penalty(lambda x: (x.flatten(1) @ weight)[:, None], faces)
     assert linear.item() == pytest.approx(weight.square().sum().item() / 2, rel=1e-5)
-    square = slope_penalty(lambda x: x.flatten(1).square().sum(1, keepdim=True), faces)
+    square = gradient_penalty(lambda x: x.flatten(1).square().sum(1, keepdim=True), faces)
     assert square.item() == pytest.approx(2 * faces.square().sum().item() / 5, rel=1e-5)
 
 
 def test_the_penalty_teaches_the_discriminator_also_inside_autocast_and_in_full_precision() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(4 * 16, 1))
     faces = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    plain = slope_penalty(network, faces)
+    plain = gradient_penalty(network, faces)
     with torch.autocast("cpu", torch.bfloat16):
-        found = slope_penalty(network, faces.bfloat16().float())
+        found = gradient_penalty(network, faces.bfloat16().float())
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(plain.item(), rel=0.05)
     found.backward()

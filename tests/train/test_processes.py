@@ -227,6 +227,6 @@ def test_a_batch_that_cannot_be_shared_is_refused() -> None:
 
 
 def test_a_device_that_is_not_there_is_refused(celeba_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="device nowhere: not there"):
+    with pytest.raises(ArgumentError, match="device nowhere: not available"):
         train_gan(celeba_folder, tmp_path / "run", device="nowhere")
     assert not (tmp_path / "run").exists()

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from faceaug.draws import stream
-from faceaug.train import TrainConfig, projected, session as module
+from faceaug.train import TrainConfig, discriminator_step, generator_step, projected
+from faceaug.train.arithmetic import compiled_or_not, resolve_precision
 from faceaug.train.checkpoint import read_checkpoint, write_checkpoint
 from faceaug.train.faces import Faces, fingerprint
 from faceaug.train.processes import Processes
-from faceaug.train.session import Session, compiled_or_not, resolve_precision
+from faceaug.train.session import Session
 from faceaug.train.start import Start
 
 ALONE = Processes(0, 1, 0, torch.device("cpu"))
@@ -97,7 +98,7 @@ def test_every_weight_of_both_networks_is_taught(name: str) -> None:
     steps(session, 3)
     after = session.checkpoint().tensors
     for network in ("generator", "discriminator"):
-        for parameter, _ in session.networks()[network].named_parameters():
+        for parameter, _ in session.networks.named()[network].named_parameters():
             if (network, parameter) == ("discriminator", "fc.bias"):
                 continue  # the pulls of real and generated faces cancel in the hinge and relativistic losses
             assert not torch.equal(before[f"{network}/{parameter}"], after[f"{network}/{parameter}"]), parameter
@@ -108,7 +109,7 @@ def test_a_session_that_starts_from_another_goes_on_with_both_of_its_discriminat
 ) -> None:
     before = made(projected=50.0, seed=1)
     steps(before, 4)
-    generator: Any = before.average
+    generator: Any = before.networks.average
     config = TrainConfig(**(TINY | {"projected": 50.0}))
     monkeypatch.setattr(projected, "WARMUP", 10**9)
     after = Session(config, some_faces(), ALONE, start=Start(generator, before.checkpoint().tensors))
@@ -119,7 +120,7 @@ def test_a_session_that_starts_from_another_goes_on_with_both_of_its_discriminat
     deaf = Session(config, some_faces(), ALONE, start=Start(generator, of_the_first_alone(before)))
     after.step()
     deaf.step()
-    weights = (session.generator.get_parameter("fc.weight") for session in (after, deaf))
+    weights = (session.networks.generator.get_parameter("fc.weight") for session in (after, deaf))
     assert not torch.equal(*weights)  # the first heard of the second discriminator at once, the other does not yet
 
 
@@ -130,15 +131,15 @@ def of_the_first_alone(session: Session) -> dict[str, torch.Tensor]:
 
 def test_the_generator_of_a_larger_size_makes_larger_faces() -> None:
     session = made(size=64)
-    assert session.generator(torch.zeros(2, 6)).shape == (2, 3, 64, 64)
+    assert session.networks.generator(torch.zeros(2, 6)).shape == (2, 3, 64, 64)
 
 
 def test_spectral_norm_keeps_the_largest_singular_value_at_one() -> None:
     session = made(d_norm="spectral")
     steps(session, 5)
-    session.discriminator.eval()
+    session.networks.discriminator.eval()
     for name in ("conv1.0", "conv2.0", "conv3.0", "fc"):
-        weight = session.discriminator.get_submodule(name).weight.detach().flatten(1)
+        weight = session.networks.discriminator.get_submodule(name).weight.detach().flatten(1)
         assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1, abs=0.1)
 
 
@@ -152,7 +153,7 @@ def test_spectral_norm_takes_nothing_from_the_global_random_state() -> None:
 def test_the_deviation_map_gives_sameness_away() -> None:
     session = made(minibatch_stddev=True)
     alike = torch.ones(8, 3, 32, 32)
-    network = session.discriminator
+    network = session.networks.discriminator
     network.fc.weight.data[:, -16:] = 1000.0
     network.eval()
     varied = torch.from_numpy(stream(0).uniform(-1, 1, (8, 3, 32, 32)).astype("f4"))
@@ -162,12 +163,13 @@ def test_the_deviation_map_gives_sameness_away() -> None:
 def test_two_rates_are_two_rates_and_decay_together() -> None:
     session = made(learning_rate=1e-3, d_learning_rate=2e-3, decay="linear", images=80)
     steps(session, 6)
-    rates = [o.param_groups[0]["lr"] for o in (session.d_optimizer, session.g_optimizer)]
+    rates = [o.param_groups[0]["lr"] for o in (session.networks.d_optimizer, session.networks.g_optimizer)]
     assert rates == pytest.approx([1e-3, 0.5e-3])
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, which: str, at: set[int]) -> None:
     """Make a loss NaN in some of the steps, counted from 1."""
+    module: Any = discriminator_step if which == "discriminator_loss" else generator_step
     real, calls = getattr(module, which), 0
 
     def poisoned(*arguments: Any) -> torch.Tensor:
@@ -195,11 +197,11 @@ def test_a_step_that_is_not_finite_changes_nothing_but_the_count(monkeypatch: py
 def test_a_poisoned_generator_step_leaves_the_generator_and_its_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     session = made()
     steps(session, 1)
-    before = {k: v.clone() for k, v in session.generator.state_dict().items()}
+    before = {k: v.clone() for k, v in session.networks.generator.state_dict().items()}
     poison(monkeypatch, "generator_loss", {1})
     assert not session.step()
-    assert all(torch.equal(v, before[k]) for k, v in session.generator.state_dict().items())
-    assert all(p.requires_grad for p in session.discriminator.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in session.networks.generator.state_dict().items())
+    assert all(p.requires_grad for p in session.networks.discriminator.parameters())
     assert session.step()
 
 
@@ -207,7 +209,7 @@ def test_gradients_that_overflow_are_noticed_though_the_loss_is_finite() -> None
     session = made(optimizer="rmsprop")
     steps(session, 1)
     with torch.no_grad():
-        session.discriminator.fc.weight[0, 0] = 3e38
+        session.networks.discriminator.fc.weight[0, 0] = 3e38
     assert not session.step()
 
 
@@ -219,7 +221,7 @@ def test_skips_are_remembered_by_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -
     other.restore(session.checkpoint())
     assert (other.guard.skipped, other.guard.rollbacks) == (2, 1)
     steps(other, 1)
-    assert other.d_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+    assert other.networks.d_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
 
 
 def test_without_a_compiler_networks_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +230,7 @@ def test_without_a_compiler_networks_run_as_they_are(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch, "compile", fail)
     network = nn.Linear(2, 2)
-    with pytest.warns(UserWarning, match=r"not possible here \(no C\+\+ compiler\); the networks run as they are"):
+    with pytest.warns(UserWarning, match=r"not possible here \(no C\+\+ compiler\); continuing without it"):
         assert compiled_or_not(network) is network
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")

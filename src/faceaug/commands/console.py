@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -19,11 +20,16 @@ from faceaug.progress import aside
 
 
 class Console:
-    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON."""
+    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON.
+
+    Attributes:
+        began: ``time.monotonic()`` when the command began.
+    """
 
     def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
         # Of several processes that torchrun started, one speaks.
         silent = os.environ.get("RANK", "0") != "0"
+        self.began = time.monotonic()
         self.as_json, self.quiet, self.verbose = as_json and not silent, quiet or silent, verbose
 
     def say(self, text: str) -> None:

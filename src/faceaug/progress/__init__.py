@@ -41,9 +41,11 @@ class Progress:
         self._view, self._clock = view, clock
 
     @contextmanager
-    def phase(self, name: str, total: int, unit: str, *, start: int = 0, limit: float = inf) -> Iterator[Phase]:
+    def phase(
+        self, name: str, total: int, unit: str, *, start: int = 0, limit: float = inf, at_once: bool = False
+    ) -> Iterator[Phase]:
         """A phase of the work; see ``Phase``."""
-        phase = Phase(name, total, unit, start=start, limit=limit, view=self._view, clock=self._clock)
+        phase = Phase(name, total, unit, start=start, limit=limit, at_once=at_once, view=self._view, clock=self._clock)
         try:
             yield phase
         except BaseException:

@@ -36,6 +36,7 @@ class Phase:
         unit: what is counted, such as "pictures".
         start: how much an earlier run had done.
         limit: seconds after which the work stops, complete or not.
+        at_once: whether it is shown when it begins, for work with long steps; other phases once they last a while.
         done: how much is done in all.
         total: how much there is to do.
         words: further figures, such as losses.
@@ -43,10 +44,11 @@ class Phase:
     """
 
     def __init__(
-        self, name: str, total: int, unit: str, *, start: int, limit: float, view: View | None,
-        clock: Callable[[], float],
+        self, name: str, total: int, unit: str, *, start: int, limit: float, at_once: bool,
+        view: View | None, clock: Callable[[], float],
     ) -> None:  # fmt: skip
-        self.name, self.total, self.unit, self.start, self.limit = name, total, unit, start, limit
+        self.name, self.total, self.unit = name, total, unit
+        self.start, self.limit, self.at_once = start, limit, at_once
         self.done, self.words = start, ""
         self._view, self._clock = view, clock
         LOG.debug("%s: %s %s, from %s", name, total, unit, start)

@@ -82,9 +82,9 @@ class Bar:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def begin(self, phase: Phase, now: float) -> float:  # noqa: ARG002
+    def begin(self, phase: Phase, now: float) -> float:
         """See ``View``."""
-        return now + DELAY
+        return self.draw(phase, now) if phase.at_once else now + DELAY
 
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
@@ -121,9 +121,9 @@ class Widget:
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def begin(self, phase: Phase, now: float) -> float:  # noqa: ARG002
+    def begin(self, phase: Phase, now: float) -> float:
         """See ``View``."""
-        return now + DELAY
+        return self.draw(phase, now) if phase.at_once else now + DELAY
 
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
@@ -155,9 +155,9 @@ class Text:
     def __init__(self) -> None:
         self._line: Any = None
 
-    def begin(self, phase: Phase, now: float) -> float:  # noqa: ARG002
+    def begin(self, phase: Phase, now: float) -> float:
         """See ``View``."""
-        return now + DELAY
+        return self.draw(phase, now) if phase.at_once else now + DELAY
 
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
@@ -197,11 +197,21 @@ def duration(seconds: float) -> str:
 
 
 def _pace(gone: int, rate: float, left: int, unit: str, limit: float) -> tuple[str, str]:
-    """Speed and time left; empty while too little is done to estimate them: worker processes deliver in bursts."""
+    """Speed and time left; empty while too little is done to estimate them, because worker processes deliver in bursts.
+
+    ``limit`` is in seconds from now. Work that goes on beyond it, a last step, is "stopping".
+    """
     if rate <= 0 or gone < min(_TELLING, 0.01 * (gone + left)):
-        return "", ""
+        return "", "" if limit > 0 else "stopping"
     speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return f"{speed} {unit}/s", f"{duration(max(min(left / rate, limit), 0))} left"
+    return f"{speed} {unit}/s", _time_left(left / rate, limit)
+
+
+def _time_left(estimate: float, limit: float) -> str:
+    """The smaller of the two; never 0 seconds while work goes on, and nothing once all is done."""
+    if limit <= 0:
+        return "stopping"
+    return f"{duration(max(min(estimate, limit), 1))} left" if estimate else ""
 
 
 def _worded(kind: Any, *, on_terminal: bool) -> Any:

@@ -150,9 +150,7 @@ def check_pin(folder: Path, sha256: str) -> None:
             f"{printable(folder)}: {sha256} is the SHA-256 of {WEIGHTS} alone, by which faceaug 0.1.0 knew a model; "
             f"{CONFIG} decides too what its faces mean. Look at that file, then give its own SHA-256, {found}"
         )
-    raise WeightsError(
-        f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered or another model"
-    )
+    raise WeightsError(f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered or another model")
 
 
 def read_weights(folder: Path, expected: str) -> dict[str, Tensor]:

@@ -7,6 +7,14 @@ from faceaug.train.loop import TrainReport, train_gan
 from faceaug.train.record import choose_config
 
 __all__ = [
-    "PRESETS", "TrainConfig", "TrainReport", "blend_models", "choose_config", "export_model", "fine_tuning",
-    "parse_settings", "preset", "train_gan",
-]  # fmt: skip
+    "PRESETS",
+    "TrainConfig",
+    "TrainReport",
+    "blend_models",
+    "choose_config",
+    "export_model",
+    "fine_tuning",
+    "parse_settings",
+    "preset",
+    "train_gan",
+]

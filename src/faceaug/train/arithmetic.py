@@ -1,4 +1,4 @@
-"""How networks are computed: in which precision, compiled or as they are."""
+"""The precision of networks, and whether they are compiled."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from faceaug.train.config import Precision
+from faceaug.train.settings import Precision
 
 Network: TypeAlias = Callable[..., Any]
 
 
 def resolve_precision(wanted: Precision, device: torch.device | None = None) -> Precision:
-    """What "auto" means here: bf16 where the processor has matrix instructions for it, else fp32."""
+    """Resolve "auto": bf16 if the processor has matrix instructions for it, otherwise fp32."""
     if wanted != "auto":
         return wanted
     if device is not None and device.type == "cuda":
@@ -26,12 +26,12 @@ def resolve_precision(wanted: Precision, device: torch.device | None = None) -> 
 
 
 def compiled_or_not(network: nn.Module) -> Network:
-    """The network through torch.compile; as it is, with a warning, where nothing can be compiled."""
+    """Compile a network with torch.compile; without a working compiler, warn and return it unchanged."""
     try:
-        torch.compile(_doubled)(torch.ones(2))  # finds out now, and cheaply, whether there is a compiler
-    except Exception as error:  # noqa: BLE001 - a missing compiler shows as almost any error of torch's
+        torch.compile(_doubled)(torch.ones(2))  # a cheap test of the compiler, before it is needed
+    except Exception as error:  # noqa: BLE001 - torch reports a missing compiler by almost any error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        warnings.warn(f"compile: not possible here ({reason}); the networks run as they are", stacklevel=2)
+        warnings.warn(f"compile: not possible here ({reason}); continuing without it", stacklevel=2)
         return network
     return torch.compile(network)
 

@@ -1,7 +1,7 @@
-"""What the networks are told of the faces: the rows of an attribute table, more or less of each.
+"""What a conditional run learns from an attribute table: requests for the generator, and losses.
 
-A generator is asked for combinations that real faces have, and often for less than all of them, down to nothing: so one
-model is conditional, partly conditional and unconditional.
+Requests are rows of real faces, because combinations drawn attribute by attribute may not exist. Part of them leave
+attributes out, some or all, so that one model is conditional, partly conditional and unconditional.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from faceaug.draws import stream
 from faceaug.errors import RefusedError, printable
 from faceaug.train.config import TrainConfig
 from faceaug.train.faces import Faces
+from faceaug.train.processes import Processes
+from faceaug.train.settings import AttributeSettings
 
-Attributes: TypeAlias = NDArray[np.int8]  # (n, 40): -1 no, 1 yes, 0 unknown or not asked for
-_KEPT = 4096  # rows that go with a checkpoint: what is typical, not the table
-_HEAVIEST = 4.0  # a rare answer counts so often, and no more: its few examples are not the whole lesson
+Attributes: TypeAlias = NDArray[np.int8]  # (n, 40): -1 no, 1 yes, 0 unknown or not requested
+_KEPT = 4096  # rows in a checkpoint: a sample of the table, not the table
+_HEAVIEST = 4.0  # upper limit of a rare answer's weight, so that its few examples do not dominate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Requests:
-    """What a batch of faces is asked to have.
+    """The attributes requested for a batch of faces.
 
     Attributes:
-        asked: int8 (n, 40), what the generator is told and should be seen to obey.
-        judged: int8 (n, 40), what the discriminator is told: the same, or nothing where one attribute is toggled.
-        toggled: bool (n, 40), the attributes that are not those of the real row.
+        asked: int8 (n, 40), the generator's input, and the target of the attribute losses.
+        judged: int8 (n, 40), the discriminator's input: the same, or zeros where an attribute is flipped.
+        toggled: bool (n, 40), the flipped attributes, which differ from the real row.
     """
 
     asked: Attributes
@@ -44,99 +46,117 @@ class Requests:
 
 
 def with_attributes(faces: Faces, folder: FaceFolder, *, required: bool = True) -> Faces:
-    """The faces with their attributes, and both in the fingerprint.
+    """Return the faces with their attributes, both in the fingerprint.
 
     Args:
         faces: of the folder.
-        folder: whose tables are looked at.
-        required: whether something must be known; a model that has learnt attributes can do without.
+        folder: provides the attribute table.
+        required: whether an attribute must be known; a model that has learnt attributes already does not need one.
 
     Raises:
-        RefusedError: the folder's tables say nothing of attributes.
+        RefusedError: no attribute of any face is known.
     """
     settle(folder.annotations, ("attributes",))
     rows = np.ascontiguousarray(folder.annotations.attributes[faces.rows])
     if required and not rows.any():
         raise RefusedError(
-            f"{printable(folder.root)}: no attribute of any face is known; a model that obeys attributes learns them "
-            "from list_attr_celeba.txt or from columns in metadata.csv; choose a preset without attributes otherwise"
+            f"{printable(folder.root)}: no attribute of any face is known; a conditional model learns attributes "
+            "from list_attr_celeba.txt or from columns of metadata.csv; add one of them, or choose an unconditional "
+            "preset such as dcgan-64"
         )
     digest = hashlib.sha256(faces.fingerprint.encode() + rows.tobytes()).hexdigest()
     return replace(faces, attributes=rows, fingerprint=digest)
 
 
-def drop_some(rows: Attributes, config: TrainConfig, rng: np.random.Generator) -> Attributes:
-    """Rows with attributes left out: all of them, none, or each with a probability of the row's own."""
-    kind, share = rng.random((len(rows), 1)), rng.random((len(rows), 1))
+def drop_some(rows: Attributes, config: AttributeSettings, rng: np.random.Generator) -> Attributes:
+    """Leave attributes out: all of a row, none, or each with a probability drawn for the row."""
+    kind = rng.random((len(rows), 1))
+    share = rng.random((len(rows), 1))
     share = np.where(kind < config.drop_all, 1.0, np.where(kind < config.drop_all + config.drop_some, share, 0.0))
     return np.where(rng.random(rows.shape) < share, 0, rows).astype(np.int8)
 
 
 def toggleable(table: Attributes) -> NDArray[np.int64]:
-    """The columns that some face has and another has not: of the rest nobody can tell with from without."""
+    """Return the columns with both values: an attribute that all faces have, or none, cannot be learnt."""
     return np.flatnonzero((table == 1).any(axis=0) & (table == -1).any(axis=0))
 
 
 def draw_rows(table: Attributes, config: TrainConfig, step: int) -> Attributes:
-    """The rows that the generator's requests of a step are made from, int8 (batch, 40)."""
+    """Draw the rows that the generator's requests of a step are made from, int8 (batch, 40)."""
     rng = stream(config.seed, index=step, slot="train/attributes/rows")
     return table[rng.integers(len(table), size=config.batch)]
 
 
 def draw_requests(
-    rows: Attributes, config: TrainConfig, rng: np.random.Generator, *, columns: NDArray[np.int64]
+    rows: Attributes, config: AttributeSettings, rng: np.random.Generator, *, columns: NDArray[np.int64]
 ) -> Requests:
-    """What faces are asked to have: rows of real faces, less of some, and of some of them one attribute toggled.
+    """Make requests from rows of real faces: attributes are left out, and in some rows one is flipped.
 
-    A toggled attribute makes a face that no table may have, such as a bald woman: told of it, or of the 39 others that
-    speak against it, the discriminator would find the face false whatever it looks like. So it judges such faces as
-    faces alone, beside as many real ones of which it is told nothing either.
+    A flipped attribute can ask for a combination that no real face has, such as a bald woman. A discriminator that knew
+    the request would call every such face generated. It therefore judges these faces without attributes, along with
+    equally many real faces whose attributes are hidden as well.
 
     Args:
         rows: int8 (n, 40).
-        config: the shares.
-        rng: draws.
-        columns: which may be toggled.
+        config: shares of the requests that are changed.
+        rng: source of the draws.
+        columns: attributes that may be flipped.
     """
     asked = drop_some(rows, config, rng)
     chosen = np.flatnonzero(rng.random(len(rows)) < config.toggle * bool(len(columns)))
     column = rng.choice(columns, size=len(chosen)) if len(chosen) else chosen
     value = np.where(asked[chosen, column] == 0, rng.integers(2, size=len(chosen)) * 2 - 1, -asked[chosen, column])
-    judged, toggled = asked.copy(), np.zeros(rows.shape, np.bool_)
-    asked[chosen, column], judged[chosen], toggled[chosen, column] = value, 0, True
+    judged = asked.copy()
+    judged[chosen] = 0
+    asked[chosen, column] = value
+    toggled = np.zeros(rows.shape, np.bool_)
+    toggled[chosen, column] = True
     return Requests(asked, judged, toggled)
 
 
 def typical_rows(table: Attributes, seed: int) -> Attributes:
-    """At most 4,096 rows of a table, drawn once for a run."""
+    """Draw at most 4,096 rows of a table, the same for the whole run."""
     chosen = stream(seed, slot="train/attributes/typical").integers(len(table), size=min(len(table), _KEPT))
     return np.ascontiguousarray(table[chosen])
 
 
 def sample_rows(rows: Attributes, n: int, seed: int) -> Tensor:
-    """The attributes of a run's fixed latents: float32 (n, 40), whole rows of real faces."""
+    """Draw attributes for the fixed latents of a run: float32 (n, 40), whole rows of real faces."""
     chosen = stream(seed, slot="train/samples/attributes").integers(len(rows), size=n)
     return torch.from_numpy(rows[chosen].astype(np.float32))
 
 
 def answer_weights(table: Attributes) -> Tensor:
-    """How much an answer counts, float32 (2, 40), no and yes: rare answers more, as the root of their rarity."""
+    """Class weights of each attribute, float32 (2, 40), for no and yes: inverse square root of twice the frequency."""
     yes, no = ((table == value).sum(axis=0).astype(np.float64) for value in (1, -1))
     shares = np.stack([no, yes]) / np.maximum(yes + no, 1)
     return torch.from_numpy(np.minimum((0.5 / np.maximum(shares, 1e-9)) ** 0.5, _HEAVIEST).astype(np.float32))
 
 
 def attribute_loss(logits: Tensor, wanted: Tensor, weights: Tensor, instead: Tensor | None = None) -> Tensor:
-    """Weighted cross entropy of the attributes that are known or asked for: a scalar, float32.
+    """Weighted cross entropy of known or requested attributes: a scalar, float32.
 
     Args:
         logits: (n, 40), high = yes.
-        wanted: (n, 40), -1, 0 or 1; where it is 0 nothing counts.
+        wanted: (n, 40), -1, 0 or 1; attributes with 0 are ignored.
         weights: from ``answer_weights``.
-        instead: (n, 40), weights that hold instead where they are not 0.
+        instead: (n, 40), replaces ``weights`` where it is not 0.
     """
     counted = torch.where(wanted > 0, weights[1], weights[0]) * wanted.abs()
     if instead is not None:
         counted = torch.where(instead != 0, instead, counted)
     losses: Tensor = F.softplus(-wanted * logits.float())
     return (losses * counted).sum() / wanted.numel()
+
+
+@torch.no_grad()
+def agreement(logits: Tensor, wanted: Tensor, processes: Processes) -> float:
+    """Share of the known or requested attributes that logits get right, over all processes; NaN without any.
+
+    Args:
+        logits: (n, 40), high = yes.
+        wanted: (n, 40), -1, 0 or 1; attributes with 0 are ignored.
+        processes: all processes of the run.
+    """
+    right = ((logits * wanted) > 0).sum() / (wanted != 0).sum()
+    return float(processes.mean(right))

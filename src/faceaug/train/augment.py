@@ -1,8 +1,8 @@
-"""What both networks' faces go through before the discriminator sees them, so that it cannot learn few faces by heart.
+"""Augmentation of real and generated faces in front of the discriminator, against memorising a small dataset.
 
-The operations are those of Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN training"; that each
-happens with a probability p, and how p adapts, is Karras et al. 2020, "Training GANs with limited data". Gradients
-flow through all of them.
+The differentiable operations are those of Zhao et al. 2020, "Differentiable augmentation for data-efficient GAN
+training". Each is applied with a probability p, which adapts as in Karras et al. 2020, "Training GANs with limited
+data".
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from torch import Tensor
 
 from faceaug.train.config import TrainConfig
 
-_SHIFT = 0.125  # of the side, either way
+_SHIFT = 0.125  # of the side, in each direction
 _HOLE = 0.5  # of the side
-_INTERVAL = 4  # steps over which the discriminator's certainty is averaged; Karras et al. 2020
+_INTERVAL = 4  # steps between changes of p; Karras et al. 2020
 
 Draws = dict[str, NDArray[np.float32]]
 
 
 def draw_operations(rng: np.random.Generator, n: int, operations: tuple[str, ...], p: float) -> Draws:
-    """Draw what happens to each of n faces; every number is neutral where an operation does not happen.
+    """Draw the parameters of n faces; they are neutral where an operation is not applied.
 
     Returns:
-        "brightness" (added, 0 is none), "saturation" and "contrast" (factors, 1 is none), "shift" (n, 2: shares of
-        the side, down and right), "hole" (n, 2: place of the middle, 0 to 1) and "holed" (0 or 1); of the operations
-        asked for.
+        For the given operations: "brightness" (added), "saturation" and "contrast" (factors), "shift" (n, 2: shares of
+        the side, down and right), "hole" (n, 2: centre, 0 to 1) and "holed" (0 or 1).
     """
     found: Draws = {}
 
@@ -50,7 +49,7 @@ def draw_operations(rng: np.random.Generator, n: int, operations: tuple[str, ...
 
 
 def apply_operations(x: Tensor, draws: Draws) -> Tensor:
-    """Do what was drawn: float (n, 3, size, size) in about -1..1 -> the same shape."""
+    """Apply drawn parameters to faces: float (n, 3, size, size) in about -1..1 -> the same shape."""
     numbers = {name: torch.from_numpy(value).to(x.device) for name, value in draws.items()}
     if "brightness" in numbers:
         x = x + numbers["brightness"][:, None, None, None]
@@ -66,7 +65,7 @@ def apply_operations(x: Tensor, draws: Draws) -> Tensor:
 
 
 def _shift(x: Tensor, shift: Tensor) -> Tensor:
-    """Move each face by whole pixels; what comes in from outside is zero, mid grey."""
+    """Shift each face by whole pixels; the area that becomes free is zero, mid grey."""
     n, channels, height, width = x.shape
     reach = round(_SHIFT * height)
     moves = (shift * height).round().long() + reach  # 0 to 2 * reach
@@ -78,7 +77,7 @@ def _shift(x: Tensor, shift: Tensor) -> Tensor:
 
 
 def _holes(x: Tensor, middle: Tensor, holed: Tensor) -> Tensor:
-    """1 where a face stays and 0 in its hole: float (n, 1, H, W)."""
+    """0 inside the hole of a face, 1 elsewhere: float (n, 1, H, W)."""
     side = x.shape[2]
     places = torch.arange(side, device=x.device)
     first = (middle * (side + 1)).floor().long() - round(side * _HOLE) // 2
@@ -89,13 +88,13 @@ def _holes(x: Tensor, middle: Tensor, holed: Tensor) -> Tensor:
 
 @dataclass(slots=True)
 class AdaptiveProbability:
-    """How likely each operation is, and the evidence since it last changed.
+    """The probability of each operation, and the statistics since its last change.
 
     Attributes:
-        p: the probability now.
-        certainty: sum over steps of the mean sign of D(real); 1 a step means every real face is told apart.
-        steps: since the last change.
-        last: mean certainty before the last change, for the log.
+        p: current probability.
+        certainty: sum over steps of the mean sign of D(real); 1 per step means that D is right about all real faces.
+        steps: steps since the last change.
+        last: mean certainty at the last change, for the log.
     """
 
     p: float
@@ -104,7 +103,7 @@ class AdaptiveProbability:
     last: float = 0.0
 
     def observe(self, config: TrainConfig, mean_sign: float) -> None:
-        """Take the mean sign of the logits of the real faces of a step; every fourth changes p a little."""
+        """Record the mean sign of the real logits of a step; every fourth step moves p."""
         self.certainty += mean_sign
         self.steps += 1
         if self.steps < _INTERVAL:
@@ -114,4 +113,5 @@ class AdaptiveProbability:
             direction = 1 if self.last > config.augment_target else -1
             moved = self.p + direction * config.batch * self.steps / config.augment_images
             self.p = min(max(moved, 0.0), config.augment_limit)
-        self.certainty, self.steps = 0.0, 0
+        self.certainty = 0.0
+        self.steps = 0

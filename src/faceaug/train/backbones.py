@@ -1,7 +1,4 @@
-"""Networks that were taught elsewhere and stay as they are: what they see in a face, from edges to shapes.
-
-Each makes maps of four sizes of a face, every one half as high and wide as the one before.
-"""
+"""Frozen, pretrained networks as feature extractors: feature maps of four sizes, each half the size of the last."""
 
 from __future__ import annotations
 
@@ -20,26 +17,30 @@ BackboneName: TypeAlias = Literal["attributes-64", "efficientnet-lite1"]
 BACKBONES: tuple[BackboneName, ...] = get_args(BackboneName)
 Backbone: TypeAlias = Callable[[Tensor], list[Tensor]]  # float (n, 3, H, W) in -1..1 -> four maps (n, c, h, w)
 
-_CURE = "python -m pip install 'faceaug[train]', or do without it: projected=0"
-_LEAST_SIDE = 64  # pixels; smaller faces are enlarged, since the networks were taught with larger pictures
-# Standard deviation of the maps of real faces, 256 of CelebA at 32 pixels: divided by it, all count alike.
+_CURE = "python -m pip install 'faceaug[train]', or do without the projected discriminator: projected=0"
+_LEAST_SIDE = 64  # pixels; smaller faces are enlarged, because the networks were trained on larger pictures
+# Standard deviations of the maps of 256 CelebA faces at 32 pixels; division by them gives all maps the same scale.
 _SPREADS = (6.0, 11.0, 10.0, 9.0)
 
 
 def require_backbone(name: BackboneName) -> None:
-    """Raises ArgumentError where a network's package is not installed; what to do is said before anything is done."""
+    """Check that the package of a network is installed, before a run begins.
+
+    Raises:
+        ArgumentError: it is not; the message says what to install.
+    """
     if name != "attributes-64":
         find_efficientnet_lite(1, what="projected_on", cure=_CURE)
 
 
 def open_backbone(name: BackboneName, device: torch.device) -> Backbone:
-    """A network as a function of faces; gradients go through it, its weights never move.
+    """Open a network as a function of faces. Gradients flow through it; its weights are frozen.
 
-    Not as a module, which would become part of the one that looks through it, and be taught and saved with it.
+    A function, because a module would become a submodule of its user, and be trained and saved with it.
 
     Args:
-        name: "attributes-64", the bundled classifier, which was taught with CelebA; or "efficientnet-lite1", which was
-            taught with ImageNet and so knows of no particular faces.
+        name: "attributes-64", the bundled classifier, trained on CelebA; or "efficientnet-lite1", trained on ImageNet,
+            and therefore on no particular faces.
         device: where the faces are.
 
     Raises:
@@ -58,15 +59,15 @@ def _classifier(device: torch.device) -> Backbone:
     def look(faces: Tensor) -> list[Tensor]:
         maps = network.maps(as_wide(faces).contiguous(memory_format=torch.channels_last))
         sides = [m.shape[2] for m in maps]
-        return [maps[sides.index(side)] for side in dict.fromkeys(sides)]  # the first of every size
+        return [maps[sides.index(side)] for side in dict.fromkeys(sides)]  # the first map of each size
 
     return look
 
 
 class _EfficientNetMaps(nn.Module):
-    """EfficientNet-Lite1 without its end, batch norm folded into the convolutions: twice as fast as the whole.
+    """EfficientNet-Lite1 up to its fourth map size, with batch norm folded into the convolutions: twice as fast.
 
-    The last map of each of the first four sizes, divided by its spread.
+    The maps are the last of each of the first four sizes, divided by their standard deviations.
     """
 
     def __init__(self) -> None:
@@ -89,15 +90,16 @@ class _EfficientNetMaps(nn.Module):
 
 
 def _as_imagenet(faces: Tensor) -> Tensor:
-    """Faces in -1..1 as the network was taught to see pictures: enlarged if small, 0 = grey 127."""
-    side, x = max(_LEAST_SIDE, faces.shape[2]), faces.float()
+    """Convert faces from -1..1 to the network's input: enlarged if small, 0 = grey 127."""
+    side = max(_LEAST_SIDE, faces.shape[2])
+    x = faces.float()
     if x.shape[2] != side:
         x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
     return (x.mul(127.5 / STD) + (127.5 - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
 class _Block(nn.Module):
-    """An inverted bottleneck of the package's network, folded."""
+    """An inverted bottleneck of the package's network, with batch norm folded in."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -115,7 +117,7 @@ class _Block(nn.Module):
 
 
 def _folded(conv: Any, norm: nn.BatchNorm2d) -> list[nn.Module]:
-    """A convolution with the batch norm behind it in its weights; padding that is the same on all sides is its own."""
+    """Fold a batch norm into the convolution before it; equal padding on all sides becomes the convolution's own."""
     around = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
     both = fuse_conv_bn_eval(conv, norm)
     folded = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, groups=conv.groups)

@@ -1,8 +1,8 @@
-"""One model out of several that went on from the same one: the mean of their weights.
+"""The mean of the weights of several models that were trained from the same one.
 
-Runs that part late lie in one valley of the loss, and the mean of their weights lies deeper in it than any of them
-(Wortsman et al. 2022, "Model soups"); it costs nothing when faces are made. Models with different first weights lie in
-different valleys, and their mean makes no faces.
+Runs that branch late stay in one basin of the loss, and the mean of their weights is often better than any of them, at
+the same cost of generation (Wortsman et al. 2022, "Model soups"). Models with different initial weights lie in
+different basins, and their mean generates no faces.
 """
 
 from __future__ import annotations
@@ -24,32 +24,38 @@ from faceaug.train.record import lineage
 
 _SAME = ("architecture", "size", "crop", "z_size", "conv_dim", "attributes", "embedding", "latent")
 _OWN = ("data", "weights", "seed", "images_shown", "began_from")  # facts of one run alone
-_UNKNOWN = "unknown"  # licence: what a run says of its model
+_UNKNOWN = "unknown"  # the licence that a run gives its model
 
 
 def blend_models(
     shares: Mapping[str | Path, float], out: Path, *, name: str, data: str = "", seed: int = 0
 ) -> ModelConfig:
-    """Write the weighted mean of models as a model folder. Statistics of batch norm are measured anew.
+    """Write the weighted mean of models as a model folder, with new batch-norm statistics.
 
-    Its licence is that of its models, being made of their weights; where one says nothing, that of the others.
+    The licence is that of the models; models with an unknown licence take that of the others.
 
     Args:
-        shares: models, by name or folder, and what each weighs; 2 and 2 are the same as 0.5 and 0.5.
+        shares: weight of each model, by name or folder; 2 and 2 mean the same as 0.5 and 0.5.
         out: the model folder to write.
-        name: of the new model.
-        data: what the faces were, for the card; what the first model says by default.
-        seed: of the faces that measure the statistics.
+        name: name of the new model.
+        data: description of the training faces for the model card; by default that of the first model.
+        seed: seed of the latents that measure the statistics.
 
     Returns:
-        The config as written. ``training`` says what was blended, and what each of them had been shown.
+        The config as written. ``training`` lists the models and the images each was shown.
 
     Raises:
-        ArgumentError: fewer than two models, a share that is not above zero, or models of different layers or licences.
+        ArgumentError: there are fewer than two models, a share is not positive, or layers or licences differ.
         WeightsError: a model is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from faceaug.train import blend_models
+        >>> blend_models({"dcgan-32": 0.6, "mine": 0.4}, Path("blend"), name="blend").name  # doctest: +SKIP
+        'blend'
     """
     if len(shares) < 2 or not all(0 < share < math.inf for share in shares.values()):
-        raise ArgumentError("a blend takes two models or more, and a share above zero of each")
+        raise ArgumentError("a blend takes two models or more, each with a share above zero")
     models = [load_model(model) for model in shares]
     first, total = models[0], math.fsum(shares.values())
     for model, where in zip(models, shares, strict=True):
@@ -79,7 +85,7 @@ def blend_models(
 
 
 def _shared(trainings: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is true of how each of the models was trained, such as what it was taught by."""
+    """The training facts that all models share."""
     first, *others = trainings
     return {
         fact: value

@@ -1,7 +1,7 @@
-"""Checkpoints: safetensors for tensors, JSON for numbers, complete or absent, the last two kept.
+"""Checkpoints: tensors in safetensors, numbers in JSON, complete or absent; the last two are kept.
 
-No random state is stored because none exists: every draw depends on (seed, step), so a resumed run draws what an
-uninterrupted one would have.
+There is no random state to store: every draw depends on (seed, step), so a resumed run draws the same numbers as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ STATE, TENSORS = "state.json", "state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of a run after ``step`` steps.
+    """The state of a run.
 
     Attributes:
-        step: optimizer steps taken.
+        step: steps taken.
         images: real images shown.
         faces: fingerprint of the training faces.
         tensors: networks and optimizers, named "<part>/<name>".
-        numbers: everything else: what adapts, and what went wrong so far.
+        numbers: everything else, such as adaptive probabilities and rollbacks.
     """
 
     step: int
@@ -56,7 +56,7 @@ class _Facts:
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write one checkpoint folder durably, then drop all but the newest two."""
+    """Write a checkpoint folder durably, then remove all but the newest two."""
     final = run / f"checkpoint-{checkpoint.images:09d}"
     partial = final.with_name(final.name + ".partial")
     remove_output(partial)
@@ -78,18 +78,26 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> Path:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The complete checkpoint folders of a run, oldest first."""
+    """List the complete checkpoint folders of a run, oldest first."""
     found = [path for path in run.glob("checkpoint-*") if path.suffix != ".partial" and path.is_dir()]
     return sorted(found, key=lambda path: (len(path.name), path.name))  # by number, also beyond 999,999,999
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint; WeightsError if it is damaged."""
+    """Read a checkpoint.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
     return parse_checkpoint(checkpoint_bytes(folder), folder)
 
 
 def checkpoint_bytes(folder: Path) -> tuple[bytes, bytes]:
-    """The two files of a checkpoint as they are; WeightsError if one cannot be read."""
+    """Read the two files of a checkpoint without parsing them.
+
+    Raises:
+        WeightsError: a file cannot be read.
+    """
     try:
         return (folder / STATE).read_bytes(), (folder / TENSORS).read_bytes()
     except OSError as error:
@@ -99,7 +107,11 @@ def checkpoint_bytes(folder: Path) -> tuple[bytes, bytes]:
 
 
 def parse_checkpoint(files: tuple[bytes, bytes], folder: Path) -> Checkpoint:
-    """What ``checkpoint_bytes`` read from a folder; WeightsError if it is damaged."""
+    """Parse the two files that ``checkpoint_bytes`` read from a folder.
+
+    Raises:
+        WeightsError: they are damaged.
+    """
     state, data = files
     try:
         facts = _Facts(**checked_fields(_Facts, parse_object(state)))
@@ -114,26 +126,26 @@ def parse_checkpoint(files: tuple[bytes, bytes], folder: Path) -> Checkpoint:
 
 
 def _renamed(name: str) -> str:
-    """0.1.0 knew no optimizer but Adam."""
+    """The name of a tensor today: 0.1.0, which had only Adam, named optimizers after it."""
     head, slash, rest = name.partition("/")
     return f"{head[0]}_optimizer/{rest}" if slash and head in {"d_adam", "g_adam"} else name
 
 
 def optimizer_tensors(optimizer: Optimizer, prefix: str) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: "<prefix>/<parameter number>/<moment>"."""
+    """Return the state of an optimizer as tensors named "<prefix>/<parameter number>/<moment>"."""
     state = optimizer.state_dict()["state"]
     return {f"{prefix}/{number}/{name}": value for number, moments in state.items() for name, value in moments.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Put back what ``optimizer_tensors`` took: nothing, if that was before the first step."""
+    """Restore the state that ``optimizer_tensors`` returned; it is empty before the first step."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in named(tensors, prefix).items():
         number, name = key.split("/")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    # The fused Adam walks through memory and takes it for granted that moments lie there as their parameter does
-    # (channels last); a checkpoint holds them in plain order.
+    # The fused Adam requires moments in the memory format of their parameter (channels last), and a checkpoint holds
+    # them contiguous.
     for parameter, moments in optimizer.state.items():
         for name, value in moments.items():
             if value.shape == parameter.shape:
@@ -141,7 +153,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], prefix: 
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors of one part of a checkpoint, without the prefix."""
+    """Return the tensors of one part of a checkpoint, without the prefix.
+
+    Raises:
+        FaceAugError: the checkpoint has no such part.
+    """
     found = named(tensors, prefix)
     if not found:
         raise FaceAugError(f"the checkpoint has no {prefix}")
@@ -149,5 +165,5 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The same, and nothing where the checkpoint has no such part."""
+    """Return the tensors of one part of a checkpoint, without the prefix; empty if there is no such part."""
     return {name.removeprefix(f"{prefix}/"): t for name, t in tensors.items() if name.startswith(f"{prefix}/")}

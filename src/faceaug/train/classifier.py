@@ -1,9 +1,9 @@
-"""Train the network that reads attributes: one function that reads as what it does.
+"""Train a classifier that reads attributes from faces.
 
-As in the other loop, every step draws its numbers from (seed, step) and the state is saved whole: a run that was
-stopped and resumed is, on the same machine, the same run to the bit. A slice of the training faces is held back, by
-identity, to keep the best weights and to set thresholds. Faces of another partition are seen once, at the end, for the
-figures of the card; nothing is chosen by them.
+As in the loop for generators, every step draws its numbers from (seed, step), and a checkpoint holds the whole state.
+On the same machine, a run that was stopped and resumed therefore equals an uninterrupted run to the bit. Part of the
+training faces is held back, by identity, to select the best weights and to set thresholds. Faces of another partition
+are used once, at the end, for the figures of the model card; they influence no choice.
 """
 
 from __future__ import annotations
@@ -33,34 +33,36 @@ from faceaug.synthesize.classifier import AttributeClassifier, load_classifier, 
 from faceaug.synthesize.config import ClassifierConfig
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
-from faceaug.train.lessons import ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
-from faceaug.train.record import RUN_FILE, RunLog, open_run
+from faceaug.train.config import known_fields, parse_settings
+from faceaug.train.lessons import FEWEST, ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
+from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run, read_run
 from faceaug.train.schedule import passed
 from faceaug.train.signals import Signals
 from faceaug.train.words import session_words
 
 CLASSIFIER_PRESETS: dict[str, ClassifierTraining] = {"attributes-64": ClassifierTraining()}
-COARSE = 32  # pixels: the figures also say how well faces so small are read
-_ENOUGH = 10  # faces to measure on
+COARSE = 32  # pixels; the figures also cover faces reduced to this size
+_ENOUGH = 10  # faces needed to measure
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ClassifierReport(Presentation):
-    """How a run ended.
+    """The result of a session of training a classifier.
 
     Attributes:
         run: the run folder.
         model: the model folder in it, loadable by ``load_classifier``; None before the run is finished.
-        images: faces shown so far.
-        finished: whether that is all the config asks for.
-        faces: faces learnt from, without those held back.
-        held_back: faces that chose weights and thresholds.
-        attributes: what it learnt.
-        metrics: figures on unseen faces; None where there are none, or before the run is finished.
+        images: faces shown so far, in all sessions.
+        finished: whether ``images`` has reached the config's.
+        faces: number of training faces, without those held back.
+        held_back: number of faces that selected weights and thresholds.
+        attributes: the attributes that were learnt.
+        metrics: figures on unseen faces; None without such faces, or before the run is finished.
         unreadable: pictures left out, a line each.
-        seconds: of this session.
+        seconds: duration of this session.
         added: faces shown in this session; 0 if it ended before its first step.
-        minutes: time limit of this session; None if it had none.
+        minutes: time limit of this session; None for none.
+        notes: anything odd about the folder, a line each.
     """
 
     run: Path
@@ -75,31 +77,79 @@ class ClassifierReport(Presentation):
     seconds: float
     added: int
     minutes: float | None = None
+    notes: tuple[str, ...] = ()
 
     def facts(self) -> list[Fact]:
-        """See ``Presentation``."""
+        """The facts that a prompt or a notebook shows; see ``Presentation``."""
         return [
-            ("model", self.model), ("run", self.run), ("faces shown", self.images), ("in this session", self.added),
-            ("finished", self.finished), ("training faces", self.faces), ("held back", self.held_back),
-            ("attributes", len(self.attributes)), ("seconds", round(self.seconds, 1)),
-        ]  # fmt: skip
+            ("model", self.model),
+            ("run", self.run),
+            ("faces shown", self.images),
+            ("in this session", self.added),
+            ("finished", self.finished),
+            ("training faces", self.faces),
+            ("held back", self.held_back),
+            ("attributes", len(self.attributes)),
+            ("seconds", round(self.seconds, 1)),
+        ]
 
     def summary(self) -> str:
-        """What people read: how far the run is, whether this session added anything, and where the model is."""
+        """How far the run is, whether this session added anything, and where the model is."""
         words = session_words(
-            "faces", images=self.images, added=self.added, finished=self.finished, minutes=self.minutes,
+            "faces",
+            images=self.images,
+            added=self.added,
+            finished=self.finished,
+            minutes=self.minutes,
             seconds=self.seconds,
-        )  # fmt: skip
+        )
         return words if self.model is None else f"{words} Model: {self.model}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values."""
         return {
-            "run": str(self.run), "model": None if self.model is None else str(self.model), "images": self.images,
-            "finished": self.finished, "faces": self.faces, "held_back": self.held_back,
-            "attributes": list(self.attributes), "metrics": self.metrics, "unreadable": list(self.unreadable),
-            "seconds": round(self.seconds, 2), "added": self.added,
-        }  # fmt: skip
+            "run": str(self.run),
+            "model": None if self.model is None else str(self.model),
+            "images": self.images,
+            "finished": self.finished,
+            "faces": self.faces,
+            "held_back": self.held_back,
+            "attributes": list(self.attributes),
+            "metrics": self.metrics,
+            "unreadable": list(self.unreadable),
+            "seconds": round(self.seconds, 2),
+            "added": self.added,
+            "notes": list(self.notes),
+        }
+
+
+def choose_classifier(
+    *, resume: Path | None = None, settings: tuple[str, ...] = (), **changes: Any
+) -> ClassifierTraining:
+    """Choose a config for a classifier: that of the run to resume, otherwise the preset, with some fields changed.
+
+    Args:
+        resume: run folder to continue.
+        settings: fields from a command line, such as ``("dropout=0.3",)``.
+        **changes: fields with other values.
+
+    Raises:
+        ArgumentError: a field is unknown, or a value is invalid; the message lists the fields.
+        RefusedError: there is no run in ``resume``, or it is the run of a generator.
+
+    Example:
+        >>> from faceaug.train.classifier import choose_classifier
+        >>> choose_classifier(settings=("dropout=0.3",), seed=1).dropout
+        0.3
+    """
+    found = CLASSIFIER_PRESETS["attributes-64"].to_json()
+    if resume is not None:
+        began_with = read_run(resume)
+        if set(began_with) - {"init"} != set(found):
+            raise RefusedError(f"{printable(resume)}: the run trains a generator; resume it without --classifier")
+        found = {name: began_with[name] for name in found}
+    changes = parse_settings(settings, ClassifierTraining) | changes
+    return ClassifierTraining(**(found | known_fields(changes, ClassifierTraining)))
 
 
 def train_classifier(
@@ -109,6 +159,7 @@ def train_classifier(
     *,
     resume: bool = False,
     minutes: float | None = None,
+    began: float | None = None,
     partition: str | int | None = None,
     license: str = "unknown",
     data: str = "",
@@ -118,23 +169,35 @@ def train_classifier(
     """Train an attribute classifier on a folder of faces.
 
     Args:
-        folder: real faces with a table of attributes. Only rows of the wanted partition are learnt from.
-        out: run folder: config.json, checkpoint-*/, log.jsonl, and model/ when it is finished. New; an unfinished run
-            with the same arguments is continued.
+        folder: real faces with a table of attributes. Only rows of the partition are used for training.
+        out: run folder: config.json, checkpoint-*/, log.jsonl, and model/ when the run is finished. It must be new, or
+            hold an unfinished run with the same arguments, which is continued.
         config: see ``ClassifierTraining``.
-        resume: there must be a run in ``out``; continue its newest checkpoint.
-        minutes: save and return after so many minutes, finished or not.
-        partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
-        license: of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
-        data: what the faces were, for the card.
-        device: where to compute; None is the GPU where there is one, else the CPU.
+        resume: require a run in ``out`` and continue it from its newest checkpoint.
+        minutes: time limit: save and return then, finished or not.
+        began: ``time.monotonic()`` from which ``minutes`` counts; None for now.
+        partition: "train", "val", "test" or "all"; None for the train rows if a table has any, otherwise all rows.
+        license: license of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
+        data: description of the training faces, for the model card.
+        device: where to compute; None for the GPU if there is one, otherwise the CPU.
         progress: see ``train_gan``.
 
+    Returns:
+        The report of this session.
+
     Raises:
-        RefusedError: no readable faces, no attribute with enough faces on both sides, or ``out`` holds something else.
-        Interrupted: SIGINT or SIGTERM; everything is saved first.
+        RefusedError: there are no readable faces, no attribute has enough faces with and without it, or ``out`` holds
+            something else.
+        Interrupted: SIGINT or SIGTERM arrived; everything was saved first.
+
+    Example:
+        >>> from faceaug.train.classifier import train_classifier
+        >>> train_classifier("celeba", "reader").finished  # doctest: +SKIP
+        True
     """
-    folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
+    began = time.monotonic() if began is None else began
+    folder = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
+    run = Path(out)
     progress = open_progress(progress)
     rows, _ = select_rows(folder.annotations, partition)
     columns = _columns(folder, rows)
@@ -142,30 +205,43 @@ def train_classifier(
     open_run(run, folder, config, resume=resume, init=None)
     held = hold_back(labelled.identity, config.held_back, config.seed)
     shown, kept_back = (labelled.part(np.flatnonzero(which)) for which in (~held, held))
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    lessons = Lessons(config, shown, kept_back, place)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    lessons = Lessons(config, shown, kept_back, device)
     deadline = math.inf if minutes is None else began + 60 * minutes
-    with Signals() as signals, explained(run):
+    with lock_run(run), Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images
         limit = deadline - time.monotonic()
-        with progress.phase("training", config.images, "faces", start=lessons.images, limit=limit) as phase:
+        with progress.phase(
+            "training", config.images, "faces", start=lessons.images, limit=limit, at_once=True
+        ) as phase:
             _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
     if signals.received:
         raise Interrupted(
             f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; --resume continues"
         )
-    finished, metrics = lessons.images >= config.images, None
+    finished = lessons.images >= config.images
+    metrics = None
     if finished:
         facts = {"data": data or f"{folder.root.name}, see the run's log"}
         unseen = unseen_rows(folder, rows)
         metrics = _export(run, lessons, columns, facts, license, folder, unseen, progress)
     return ClassifierReport(
-        run, run / "model" if finished else None, lessons.images, finished, len(lessons.shown), len(lessons.held),
-        _names(columns), metrics, tuple(unreadable), time.monotonic() - began,
-        added=lessons.images - before, minutes=minutes,
-    )  # fmt: skip
+        run,
+        run / "model" if finished else None,
+        lessons.images,
+        finished,
+        len(lessons.shown),
+        len(lessons.held),
+        _names(columns),
+        metrics,
+        tuple(unreadable),
+        time.monotonic() - began,
+        added=lessons.images - before,
+        minutes=minutes,
+        notes=folder.notes,
+    )
 
 
 def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -173,8 +249,9 @@ def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     columns = learnable(folder.annotations.attributes[rows])
     if not len(columns):
         raise RefusedError(
-            f"{printable(folder.root)}: no attribute has enough faces with it and without it among {len(rows):,}; a "
-            "classifier needs a table of attributes (list_attr_celeba.txt, or columns in metadata.csv)"
+            f"{printable(folder.root)}: no attribute has at least {FEWEST} faces with it and {FEWEST} without it among "
+            f"{len(rows):,}; a classifier needs a table of attributes (list_attr_celeba.txt, or columns of "
+            "metadata.csv)"
         )
     return columns
 
@@ -200,12 +277,12 @@ def _learn(lessons: Lessons, run: Path, stopped: Callable[[], bool], phase: Phas
                 log.write(lessons.images, {"area_under_curve": lessons.look()})
                 write_checkpoint(run, lessons.checkpoint())
         if lessons.images < config.images:
-            # No look now: which weights are the best must not depend on when a run was stopped.
+            # No evaluation here: which weights are the best must not depend on when a run was stopped.
             write_checkpoint(run, lessons.checkpoint())
 
 
 def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of a partition that is not learnt from: the val rows, or the test rows where those were learnt from."""
+    """Rows of a partition that was not used for training: the val rows, or else the test rows."""
     known = folder.annotations
     for name in ("val", "test"):
         found = np.setdiff1d(np.flatnonzero((known.origin == 0) & (known.partition == PARTITIONS[name])), rows)
@@ -215,10 +292,16 @@ def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64
 
 
 def _export(
-    run: Path, lessons: Lessons, columns: NDArray[np.int64], facts: dict[str, Any], license: str, folder: FaceFolder,
-    unseen: NDArray[np.int64], progress: Progress,
-) -> dict[str, Any] | None:  # fmt: skip
-    """Write run/model: calibrated by the faces held back, measured on unseen ones."""
+    run: Path,
+    lessons: Lessons,
+    columns: NDArray[np.int64],
+    facts: dict[str, Any],
+    license: str,
+    folder: FaceFolder,
+    unseen: NDArray[np.int64],
+    progress: Progress,
+) -> dict[str, Any] | None:
+    """Write run/model, calibrated on the held-back faces and measured on unseen ones."""
     network, config = calibrated(
         lessons, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
     )
@@ -236,10 +319,10 @@ def _export(
 def calibrated(
     lessons: Lessons, *, name: str, attributes: tuple[str, ...], license: str, facts: dict[str, Any]
 ) -> tuple[AttributeNetwork, ClassifierConfig]:
-    """The best weights with thresholds in the last layer, and their config; both by the faces held back.
+    """Return the best weights, calibrated in the last layer, and their config; both from the held-back faces.
 
-    What the last layer says becomes the logarithm of odds (Platt 1999), less what it is before any face is seen: 0 is
-    where the shares recognised of faces with and without the attribute add up to most.
+    The logits become log-odds (Platt 1999) minus the log-odds of the attribute's prevalence, so that the threshold 0
+    maximises the balanced accuracy.
     """
     config, held = lessons.config, lessons.held
     scores = lessons.scores(held.pixels, best=True)
@@ -255,28 +338,36 @@ def calibrated(
             network.fc.bias[k] = network.fc.bias[k] * scale + shift
             accuracies.append(balanced_accuracy(scale * score + shift > 0, label))
     training = facts | {
-        "faces": len(lessons.shown), "faces_held_back": len(held), "faces_shown": lessons.images,
+        "faces": len(lessons.shown),
+        "faces_held_back": len(held),
+        "faces_shown": lessons.images,
         "optimizer": f"AdamW {config.learning_rate}, weight decay {config.weight_decay}, batch {config.batch}",
-        "seen_as": "mirrored, moved, turned, squeezed, lit otherwise, coarse, partly hidden", "seed": config.seed,
-    }  # fmt: skip
-    # Where a kind is missing among the faces held back, nothing is known: as good as a guess.
+        "seen_as": "mirrored, moved, turned, squeezed, lit otherwise, coarse, partly hidden",
+        "seed": config.seed,
+    }
+    # Without faces of both kinds among those held back the accuracy is unknown: chance is assumed.
     known = tuple(round(0.5 if math.isnan(a) else a, 4) for a in accuracies)
     return network, ClassifierConfig(
-        name=name, crop=config.crop, attributes=attributes, prevalence=tuple(round(float(p), 5) for p in prevalence),
-        balanced_accuracy=known, license=license, training=training,
-    )  # fmt: skip
+        name=name,
+        crop=config.crop,
+        attributes=attributes,
+        prevalence=tuple(round(float(p), 5) for p in prevalence),
+        balanced_accuracy=known,
+        license=license,
+        training=training,
+    )
 
 
 def measure(classifier: AttributeClassifier, faces: Labelled) -> dict[str, Any]:
-    """Figures for the card: accuracy, balanced accuracy and area under the curve, by attribute and size of the faces.
+    """Measure accuracy, balanced accuracy and area under the curve, by attribute and by size of the faces.
 
     Args:
-        classifier: what is measured.
-        faces: none of which it has seen; labels in the order of its attributes.
+        classifier: the classifier to measure.
+        faces: unseen faces, with labels in the order of its attributes.
 
     Returns:
-        "n", "prevalence" by attribute, and "sizes": by side in pixels, by figure, by attribute. Attributes that are
-        missing on one side are left out.
+        "n", "prevalence" by attribute, and "sizes": by side in pixels, by figure, by attribute. Attributes without
+        faces of both kinds are left out.
     """
     names = classifier.attributes
     shown = {str(classifier.config.size): faces.pixels, str(COARSE): _reduced(faces.pixels)}
@@ -297,7 +388,7 @@ def measure(classifier: AttributeClassifier, faces: Labelled) -> dict[str, Any]:
 
 
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Faces averaged down to 32 pixels: uint8 (n, 3, 32, 32)."""
+    """Reduce faces to 32 pixels by averaging: uint8 (n, 3, 32, 32)."""
     side = pixels.shape[2] // COARSE
     means: NDArray[np.float64] = pixels.reshape(len(pixels), 3, COARSE, side, COARSE, side).mean(axis=(3, 5))
     return np.rint(means).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""Convolutions whose weights are taught several times faster where their maps are small.
+"""Convolutions with a faster weight gradient for small maps.
 
-The slope of a convolution's weights is one matrix product: patches of its larger map, turned, times its smaller map.
-In bfloat16 on a CPU, oneDNN's own routine for it takes three to five times as long as the product where the smaller
-map is 4x4, and from 8x8 on it is the faster of the two (measured with 128 faces, 128 to 512 channels). Such layers
-hold most of a DCGAN's weights.
+The weight gradient of a convolution is one matrix product: transposed patches of its larger map times its smaller map.
+In bfloat16 on a CPU, oneDNN's own routine takes three to five times as long as this product if the smaller map is 4x4;
+from 8x8 on it is faster (measured with 128 faces, 128 to 512 channels). Most weights of a DCGAN are in layers with 4x4
+maps.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
-_LARGEST = 4 * 4  # places of the smaller map
+_LARGEST = 4 * 4  # positions of the smaller map
 
 
 def quicken(network: nn.Module) -> None:
-    """Let a network's convolutions use the product, in place; names and values of its weights stay as they are.
+    """Let a network's convolutions use the product, in place; names and values of the weights do not change.
 
-    It is used only on a CPU, under autocast to bfloat16, while the weights are taught; everything else, penalties on
-    slopes too, goes through torch's own convolution. The values differ by the order of the additions.
+    The product is used only on a CPU, under autocast to bfloat16, for trainable weights; everything else, including
+    gradient penalties, uses torch's own convolution. The results differ by the order of summation.
     """
     for module in network.modules():
         if type(module) is nn.Conv2d and _is_plain(module):
@@ -33,7 +33,7 @@ def quicken(network: nn.Module) -> None:
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution that knows the quicker way."""
+    """A convolution with the faster weight gradient."""
 
     def forward(self, input: Tensor) -> Tensor:
         """As ``nn.Conv2d``."""
@@ -47,7 +47,7 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """A transposed convolution that knows the quicker way."""
+    """A transposed convolution with the faster weight gradient."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """As ``nn.ConvTranspose2d``."""
@@ -67,9 +67,9 @@ def _is_plain(module: nn.Conv2d | nn.ConvTranspose2d) -> bool:
 
 
 def _pays(weight: Tensor, x: Tensor, places: list[int]) -> bool:
-    taught = torch.is_grad_enabled() and weight.requires_grad
+    trained = torch.is_grad_enabled() and weight.requires_grad
     bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return taught and bf16 and x.device.type == "cpu" and places[0] * places[1] <= _LARGEST
+    return trained and bf16 and x.device.type == "cpu" and places[0] * places[1] <= _LARGEST
 
 
 class _Shrink(torch.autograd.Function):
@@ -81,12 +81,12 @@ class _Shrink(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         back = None
         if ctx.needs_input_grad[0]:
-            back = conv2d_input(x.shape, weight, slope, ctx.stride, ctx.padding)  # type: ignore[no-untyped-call]
-        return back, weight_slope(x, slope, weight, stride=ctx.stride, padding=ctx.padding), None, None
+            back = conv2d_input(x.shape, weight, gradient, ctx.stride, ctx.padding)  # type: ignore[no-untyped-call]
+        return back, weight_gradient(x, gradient, weight, stride=ctx.stride, padding=ctx.padding), None, None
 
 
 class _Grow(torch.autograd.Function):
@@ -98,24 +98,24 @@ class _Grow(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        back = F.conv2d(slope, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
-        return back, weight_slope(slope, x, weight, stride=ctx.stride, padding=ctx.padding), None, None
+        back = F.conv2d(gradient, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
+        return back, weight_gradient(gradient, x, weight, stride=ctx.stride, padding=ctx.padding), None, None
 
 
-def weight_slope(large: Tensor, small: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
-    """Slope of the weights of a convolution from the larger map to the smaller one, as one matrix product.
+def weight_gradient(large: Tensor, small: Tensor, weight: Tensor, *, stride: int, padding: int) -> Tensor:
+    """Compute the weight gradient of a convolution from the larger map to the smaller one as one matrix product.
 
     Args:
-        large: (n, c, H, W), what the convolution sees; for a transposed one the slope of what it made.
-        small: (n, o, h, w), the slope of what it made; for a transposed one what it saw.
+        large: (n, c, H, W), the convolution's input; of a transposed one the gradient of its output.
+        small: (n, o, h, w), the gradient of its output; of a transposed one its input.
         weight: (o, c, k, k), for its shape.
         stride: of the convolution.
         padding: of the convolution.
 
     Returns:
-        (o, c, k, k).
+        The gradient, (o, c, k, k).
     """
     outputs, inputs, side, _ = weight.shape
     count, _, height, width = small.shape

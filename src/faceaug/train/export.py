@@ -1,4 +1,4 @@
-"""A run's weights as a model folder."""
+"""Export a run's newest checkpoint as a model folder."""
 
 from __future__ import annotations
 
@@ -34,19 +34,28 @@ def export_model(
     license: str = "unknown",
     data: str = "",
 ) -> ModelConfig:
-    """Write the newest checkpoint of a run as a model folder.
+    """Export the newest checkpoint of a run as a model folder.
 
     Args:
-        run: the trainer's folder.
+        run: the run folder.
         out: the model folder to write.
-        weights: the running average, or the weights as the last step left them; None is the average where the run
-            keeps one.
-        name: of the model; the run folder's by default.
-        data: what the faces were, for the card: name, part and number.
-        license: of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
+        weights: "average" for the EMA, "raw" for the weights after the last step; None for the EMA if the run has one.
+        name: name of the model; by default that of the run folder.
+        license: license of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
+        data: description of the training faces for the model card: name, part and number.
 
     Returns:
         The config as written.
+
+    Raises:
+        RefusedError: the run has no checkpoint yet, or was written by a newer faceaug.
+        WeightsError: the checkpoint is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from faceaug.train import export_model
+        >>> export_model(Path("run"), Path("my-faces"), name="my-faces").name  # doctest: +SKIP
+        'my-faces'
     """
     found = checkpoints(run)
     if not found:
@@ -55,10 +64,17 @@ def export_model(
     config = read_config(run)
     chosen = weights or ("average" if config.average_half_life else "raw")
     model = ModelConfig(
-        name=name or run.resolve().name, architecture=config.architecture, size=config.size, crop=config.crop,
-        z_size=config.z_size, conv_dim=config.g_conv_dim, license=license, training={},
-        attributes=ATTRIBUTES if config.conditional else (), embedding=EMBEDDING if config.conditional else 0,
-    )  # fmt: skip
+        name=name or run.resolve().name,
+        architecture=config.architecture,
+        size=config.size,
+        crop=config.crop,
+        z_size=config.z_size,
+        conv_dim=config.g_conv_dim,
+        license=license,
+        training={},
+        attributes=ATTRIBUTES if config.conditional else (),
+        embedding=EMBEDDING if config.conditional else 0,
+    )
     generator = empty_generator(model)
     generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
     stored = saved.tensors.get("attributes/rows")
@@ -75,7 +91,7 @@ def export_model(
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:
-    """What the card says of the training: what was used, and nothing of what was not."""
+    """The training facts of the model card; features that were off are left out."""
     rates = f"{config.learning_rate}"
     if config.d_learning_rate:
         rates += f" (discriminator {config.d_learning_rate})"
@@ -83,9 +99,12 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
         rates += f", {config.decay} to {config.end_rate} of it"
     betas = f" ({config.beta1}, {config.beta2})" if config.optimizer == "adam" else ""
     found: dict[str, Any] = {
-        "loss": config.loss, "batch": config.batch, "optimizer": f"{config.optimizer} {rates}{betas}",
-        "discriminator": f"width {config.d_conv_dim}, {config.d_norm} norm", "mirrored": config.flip,
-    }  # fmt: skip
+        "loss": config.loss,
+        "batch": config.batch,
+        "optimizer": f"{config.optimizer} {rates}{betas}",
+        "discriminator": f"width {config.d_conv_dim}, {config.d_norm} norm",
+        "mirrored": config.flip,
+    }
     if config.r1 or config.r2:
         found["penalties"] = f"R1 {config.r1}, R2 {config.r2}, every {config.penalty_every} steps"
     if config.matching:
@@ -103,25 +122,36 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
     return found
 
 
+def statistics_batches(size: int) -> tuple[int, int]:
+    """Number and size of the batches that measure batch-norm statistics: fewer where maps are larger."""
+    larger = max(size // SIZE, 1)  # larger maps have more pixels to measure, and cost more
+    return max(_STATISTICS_BATCHES // larger**2, 1), max(_BATCH // larger, 16)
+
+
 @torch.no_grad()
 def renew_statistics(generator: AnyGenerator, config: TrainConfig, rows: Attributes | None) -> None:
-    """Measure the batch-norm statistics anew.
+    """Recompute the batch-norm statistics of averaged weights.
 
-    An average of weights has activations that no step of the training had, so the statistics collected on the way
-    do not fit it (Izmailov et al. 2018, "Averaging weights leads to wider optima", section 3.2).
+    Averaged weights have activations that no training step had, so the running statistics do not fit them (Izmailov et
+    al. 2018, "Averaging weights leads to wider optima", section 3.2).
+
+    Args:
+        generator: gets new statistics.
+        config: seed, and shares of incomplete requests.
+        rows: int8 (n, 40), attributes to request; None for an unconditional generator.
     """
     norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
+        norm.momentum = None  # the mean over all batches
     generator.train()
-    larger = max(generator.size // SIZE, 1)  # larger maps have more pixels to measure, and cost more
-    for k in range(max(_STATISTICS_BATCHES // larger**2, 1)):
+    batches, batch = statistics_batches(generator.size)
+    for k in range(batches):
         draws = stream(config.seed, index=k, slot="export/statistics")
-        z = torch.from_numpy(draws.standard_normal((max(_BATCH // larger, 16), generator.z_size), "f4"))
+        z = torch.from_numpy(draws.standard_normal((batch, generator.z_size), "f4"))
         if rows is None:
             generator(z)
-        else:  # asked as in training, in part and in whole
+        else:  # complete and incomplete requests, as in training
             asked = drop_some(rows[draws.integers(len(rows), size=len(z))], config, draws)
             generator(z, torch.from_numpy(asked.astype(np.float32)))
     for norm in norms:

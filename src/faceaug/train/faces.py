@@ -1,4 +1,4 @@
-"""Real faces as one array, cut and sized once, and the order in which they are shown."""
+"""Real faces as one array, cropped and resized once, and the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.containers import file_of
-from faceaug.data.crop import Crop, crop_face, place
+from faceaug.data.crop import Crop, crop_face, place as placement
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
@@ -21,7 +21,7 @@ from faceaug.progress import SILENT, Progress
 from faceaug.storage.files import check_free_space, explained, publish_file, remove_output, write_json
 from faceaug.storage.schema import parse_json
 
-_CHUNK = 1024  # files in flight: bounds the decoded pictures in memory
+_CHUNK = 1024  # files in flight; limits the decoded pictures in memory
 PIXELS, FACTS = "faces.npy", "faces.json"
 
 
@@ -30,11 +30,11 @@ class Faces:
     """The faces of a run.
 
     Attributes:
-        pixels: uint8 (n, 3, size, size), a memory map: the system keeps in memory what is needed and there is room for.
+        pixels: uint8 (n, 3, size, size), a memory map, so that the faces need not fit in memory.
         unreadable: a line for each picture that was left out.
-        fingerprint: of the pixels, and of the attributes where there are any.
-        rows: int64 (n,), which pictures of the folder they are.
-        attributes: int8 (n, 40), -1 no, 1 yes, 0 unknown; None where they do not matter.
+        fingerprint: digest of the pixels, and of the attributes if there are any.
+        rows: int64 (n,), indices of the pictures in the folder.
+        attributes: int8 (n, 40), -1 no, 1 yes, 0 unknown; None for an unconditional run.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,18 +47,18 @@ class Faces:
 def map_faces(
     folder: FaceFolder, place: Path, *, crop: Crop, size: int, rows: NDArray[np.int64], progress: Progress = SILENT
 ) -> Faces:
-    """Decode, cut and size pictures once, into a file beside the run; later calls open it.
+    """Decode, crop and resize pictures once, into ``faces.npy``; later calls open this file.
 
     Args:
-        folder: where they lie.
-        place: where the file goes, ``faces.npy``. A folder of ours.
-        crop: which part is used.
+        folder: the pictures.
+        place: folder for the file, such as the run folder.
+        crop: the part of a picture to use.
         size: height and width of a face, pixels.
-        rows: which pictures, in this order.
-        progress: shows how many are read.
+        rows: indices of the pictures, in this order.
+        progress: shows how many pictures are read.
 
     Raises:
-        RefusedError: none is readable, all are the same, or the disk is full.
+        RefusedError: no picture is readable, all are the same, or the disk is full.
     """
     listing = _listing(folder, crop, size, rows)
     if (found := _mapped(place, listing, rows)) is not None:
@@ -81,12 +81,12 @@ def map_faces(
         write_json(place / FACTS, facts)
     opened = _mapped(place, listing, rows)
     if opened is None:
-        raise RefusedError(f"{printable(place / PIXELS)}: vanished while it was opened; run again")
+        raise RefusedError(f"{printable(place / PIXELS)}: disappeared while it was opened; run again")
     return opened
 
 
 def drop_faces(place: Path) -> None:
-    """Remove the file ``map_faces`` made."""
+    """Remove the files that ``map_faces`` wrote."""
     for name in (FACTS, PIXELS, PIXELS + ".partial"):
         remove_output(place / name)
 
@@ -100,11 +100,11 @@ def _mapped(place: Path, listing: str, rows: NDArray[np.int64]) -> Faces | None:
         kept = rows if facts["count"] == len(rows) else np.array(facts["rows"], np.int64)
         return Faces(pixels, tuple(facts["unreadable"]), facts["fingerprint"], kept)
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # torn or absent: it is made again
+        return None  # damaged or absent: it is written again
 
 
 def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64]) -> str:
-    """A digest of what would be decoded: names, sizes and times of change."""
+    """A digest of the files to decode: names, sizes and modification times."""
     digest = hashlib.sha256(f"{crop} {size}".encode())
     for row in rows.tolist():
         path = folder.path(row)
@@ -120,29 +120,29 @@ def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64])
 def _refuse_sameness(folder: FaceFolder, faces: NDArray[np.uint8]) -> None:
     if len(faces) > 1 and all((face == faces[0]).all() for face in faces[1:]):
         raise RefusedError(
-            f"{printable(folder.root)}: all {len(faces)} faces are the same picture (one colour, or copies): there is "
-            "nothing to learn; give a folder of different faces"
+            f"{printable(folder.root)}: all {len(faces)} faces are the same picture (one colour, or copies), so there "
+            "is nothing to learn; give a folder of different faces"
         )
 
 
 def load_faces(
     folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64], progress: Progress = SILENT
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    """Decode, cut and size pictures in memory.
+    """Decode, crop and resize pictures in memory.
 
     Args:
-        folder: where they lie.
-        crop: which part is used.
-        size: height and width of the result, pixels.
-        rows: which pictures, in this order.
-        progress: shows how many are read.
+        folder: the pictures.
+        crop: the part of a picture to use.
+        size: height and width of a face, pixels.
+        rows: indices of the pictures, in this order.
+        progress: shows how many pictures are read.
 
     Returns:
-        (faces, rows, problems): uint8 (n, 3, size, size) of the readable ones, int64 (n,) which those are, and a line
-        for each other one.
+        (faces, rows, problems): the readable pictures, uint8 (n, 3, size, size); their indices, int64 (n,); and a line
+        for each unreadable one.
 
     Raises:
-        RefusedError: none is readable.
+        RefusedError: no picture is readable.
     """
     faces = np.empty((len(rows), 3, size, size), np.uint8)
     kept, problems = _fill(faces, folder, crop=crop, size=size, rows=rows, progress=progress)
@@ -150,10 +150,15 @@ def load_faces(
 
 
 def _fill(
-    faces: NDArray[np.uint8], folder: FaceFolder, *, crop: Crop, size: int, rows: NDArray[np.int64],
+    faces: NDArray[np.uint8],
+    folder: FaceFolder,
+    *,
+    crop: Crop,
+    size: int,
+    rows: NDArray[np.int64],
     progress: Progress,
-) -> tuple[list[int], list[str]]:  # fmt: skip
-    """Write the readable pictures into ``faces``, from the first on; their rows, and a line for each other one."""
+) -> tuple[list[int], list[str]]:
+    """Write the readable pictures into ``faces``; return their indices, and a line for each unreadable one."""
     problems: list[str] = []
     padded: list[int] = []
 
@@ -162,13 +167,13 @@ def _fill(
             image = folder.read(row)
         except ImageError as error:
             return str(error)
-        if place(crop, (image.shape[1], image.shape[0]), (size, size)).padded:
+        if placement(crop, (image.shape[1], image.shape[0]), (size, size)).padded:
             padded.append(row)
         return crop_face(image, crop, (size, size)).transpose(2, 0, 1)
 
     kept: list[int] = []
     with ThreadPoolExecutor(2) as pool, progress.phase("reading", len(rows), "pictures") as phase:
-        for start in range(0, len(rows), _CHUNK):  # OpenCV decodes outside the interpreter lock
+        for start in range(0, len(rows), _CHUNK):  # OpenCV releases the interpreter lock while it decodes
             chunk = rows[start : start + _CHUNK].tolist()
             for row, result in phase.over(zip(chunk, pool.map(face, chunk), strict=True)):
                 if isinstance(result, str):
@@ -181,28 +186,30 @@ def _fill(
     if padded:
         warnings.warn(
             f"{printable(folder.root)}: {len(padded):,} of {len(kept):,} pictures are not square, such as "
-            f"{printable(folder.names[min(padded)])}, and crop {crop!r} cuts nothing: they were fitted in with black "
-            "edges, which a model learns like the rest of a face; crop 'square' (--crop square) cuts instead",
+            f"{printable(folder.names[min(padded)])}, and crop {crop!r} cuts nothing off: they got black borders, "
+            "which a model learns as part of a face; crop 'square' (--crop square) cuts them off instead",
             stacklevel=3,
         )
     return kept, problems
 
 
 def fingerprint(faces: NDArray[np.uint8]) -> str:
-    """SHA-256 of the faces: a resumed run must see the same ones."""
+    """SHA-256 of the faces, so that a resumed run can check that they are the same."""
     return hashlib.sha256(np.ascontiguousarray(faces).data).hexdigest()
 
 
 class ShowingOrder:
-    """Which face is shown when: every epoch a new permutation that depends on (seed, epoch) only."""
+    """The order in which faces are shown: a new permutation for each epoch, which depends on (seed, epoch) only."""
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed = n, seed
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._order = np.empty(0, np.int64)
+        self._epoch = -1
 
     def __call__(self, start: int, count: int) -> NDArray[np.int64]:
-        """Indices of the faces shown from position ``start`` on, int64 (count,); batches run across epochs."""
-        pieces, stop = [], start + count
+        """Indices of ``count`` faces from position ``start`` on, int64; a batch may span two epochs."""
+        pieces = []
+        stop = start + count
         while start < stop:
             epoch, offset = divmod(start, self._n)
             pieces.append(self._of(epoch)[offset : offset + stop - start])
@@ -211,5 +218,6 @@ class ShowingOrder:
 
     def _of(self, epoch: int) -> NDArray[np.int64]:
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, permutation(self._n, self._seed, epoch=epoch, slot="train/order")
+            self._order = permutation(self._n, self._seed, epoch=epoch, slot="train/order")
+            self._epoch = epoch
         return self._order

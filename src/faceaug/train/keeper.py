@@ -1,4 +1,4 @@
-"""What a run writes while it goes on: log, sheets, checkpoints, the model; and the way back when numbers run away."""
+"""What a run writes along the way: log, sample sheets, checkpoints, the model; and rollback after divergence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.progress import aside
 from faceaug.progress.phases import Phase
 from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
-from faceaug.train.export import export_model
+from faceaug.train.export import export_model, statistics_batches
 from faceaug.train.monitor import FAKES, Monitor
 from faceaug.train.processes import Processes
 from faceaug.train.record import RunLog
@@ -20,32 +20,39 @@ from faceaug.train.samples import fixed_faces, write_sheet
 from faceaug.train.schedule import passed
 from faceaug.train.session import Session
 
+_TRIAL = 64  # faces
+
 
 class Keeper:
-    """Writes the run folder; in processes other than the first it writes nothing.
+    """Writes the run folder. In processes other than the first it writes nothing.
 
     Args:
         run: the run folder.
-        session: whose state is kept.
-        processes: who takes part.
-        log: of the first process, else None.
-        phase: shows how many images were shown, and how it goes.
+        session: the run's state.
+        processes: all processes of the run.
+        log: of the first process; None in the others.
+        monitor: of the first process; None in the others.
+
+    Attributes:
+        saving: seconds that ``save`` takes, by the last time or an estimate; 0 if nothing is known.
     """
 
-    def __init__(self, run: Path, session: Session, processes: Processes, log: RunLog | None, phase: Phase) -> None:
+    def __init__(
+        self, run: Path, session: Session, processes: Processes, log: RunLog | None, monitor: Monitor | None
+    ) -> None:
         self.run, self.session, self.processes, self.log = run, session, processes, log
-        self._phase = phase
-        self._monitor = None if log is None else Monitor(session.faces.pixels, session.config.seed)
+        self.saving = 0.0
+        self._monitor = monitor
         self._clock = (time.monotonic(), session.images)
         self._proxy: float | None = None
         self._alarmed: set[str] = set()
 
-    def attend(self) -> None:
-        """After a step: write what is due."""
+    def attend(self, phase: Phase) -> None:
+        """Write what is due after a step, and show in ``phase`` how far the run is, with the newest losses."""
         config = self.session.config
-        self._phase.reach(self.session.images)
+        phase.reach(self.session.images)
         if self._due(config.log_every):
-            self._write_reading()
+            self._write_reading(phase)
         if self._due(config.monitor_every):
             self._look()
         if self._due(config.sample_every):
@@ -54,28 +61,39 @@ class Keeper:
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint, and the newest weights as a model."""
+        """Write a checkpoint, and export it as a model."""
         if self.log is not None:
+            began = time.monotonic()
             self.log.sync()
             write_checkpoint(self.run, self.session.checkpoint())
             export_model(self.run, self.run / "model")
+            self.saving = time.monotonic() - began
+
+    def estimate_saving(self) -> None:
+        """Estimate how long ``save`` takes: nearly all of it are the faces that measure batch-norm statistics."""
+        if self.log is not None:
+            began = time.monotonic()
+            self._fixed_faces(_TRIAL)  # of two networks
+            batches, size = statistics_batches(self.session.config.size)
+            self.saving = (time.monotonic() - began) * batches * size / (2 * _TRIAL)
 
     def write_samples(self) -> None:
-        """A sheet of the fixed latents."""
+        """Write a sheet of faces from the fixed latents."""
         if self.log is not None:
             write_sheet(self.run, self.session.images, *self._fixed_faces(32))
 
     def roll_back(self) -> None:
-        """Go back to the newest checkpoint, or to the start, at half the rate.
+        """Return to the newest checkpoint, or to the start, and halve the learning rates.
 
         Raises:
-            FaceAugError: that was done as often as the config allows.
+            FaceAugError: the config's number of rollbacks is used up.
         """
         session, config = self.session, self.session.config
-        failed_at, rollbacks = session.images, session.guard.rollbacks + 1
+        failed_at = session.images
+        rollbacks = session.guard.rollbacks + 1
         if rollbacks > config.rollbacks:
             raise FaceAugError(
-                f"{printable(self.run)}: the losses or slopes were not finite in {config.skips} steps in a row at "
+                f"{printable(self.run)}: the losses or gradients were not finite in {config.skips} steps in a row at "
                 f"{failed_at:,} images, after {config.rollbacks} returns to a checkpoint at a lower rate; the last "
                 "checkpoint is kept. Begin a new run with a lower learning rate or --precision fp32; "
                 f"--init {printable(self.run)} starts it from these weights"
@@ -85,7 +103,7 @@ class Keeper:
         session.guard.rollbacks = rollbacks
         self._clock = (time.monotonic(), session.images)
         if self.log is not None:
-            self.save()  # so that a run killed from here on remembers, and stays the same run
+            self.save()  # so that a run that is killed later remembers the rollback, and stays the same run
             self.log.cut(session.images)
             self.log.write(session.images, {"event": "rollback", "from": failed_at, "rate_share": 0.5**rollbacks})
             with aside():
@@ -97,17 +115,20 @@ class Keeper:
     def _due(self, every: int) -> bool:
         return passed(self.session.images, self.session.config.batch, every)
 
-    def _write_reading(self) -> None:
+    def _write_reading(self, phase: Phase) -> None:
+        session, readings = self.session, self.session.readings
         then, shown = self._clock
-        now, session, readings = time.monotonic(), self.session, self.session.readings
+        now = time.monotonic()
         rate = (session.images - shown) / max(now - then, 1e-9)
         self._clock = (now, session.images)
         if self.log is None:
             return
         facts = {
-            "d_loss": readings.d_loss, "g_loss": readings.g_loss,
-            "real_logit": readings.real_logit, "fake_logit": readings.fake_logit,
-        }  # fmt: skip
+            "d_loss": readings.d_loss,
+            "g_loss": readings.g_loss,
+            "real_logit": readings.real_logit,
+            "fake_logit": readings.fake_logit,
+        }
         if session.config.r1 or session.config.r2:
             facts["penalty"] = readings.penalty
         if session.config.operations:
@@ -122,7 +143,7 @@ class Keeper:
             facts["skipped"] = session.guard.skipped
         self.log.write(session.images, facts | {"images_per_s": round(rate, 1)})
         words = f"D {readings.d_loss:.2f}  G {readings.g_loss:.2f}"
-        self._phase.reach(session.images, words if self._proxy is None else f"{words}  proxy {self._proxy:.3f}")
+        phase.reach(session.images, words if self._proxy is None else f"{words}  proxy {self._proxy:.3f}")
 
     def _look(self) -> None:
         if self.log is None or self._monitor is None:
@@ -132,12 +153,14 @@ class Keeper:
         health = self._monitor.look(raw, averaged, certainty=session.augmenting.last, images=session.images)
         self._proxy = health.proxy
         facts = {
-            "proxy": health.proxy, "proxy_raw": health.proxy_raw, "diversity": health.diversity,
+            "proxy": health.proxy,
+            "proxy_raw": health.proxy_raw,
+            "diversity": health.diversity,
             "certainty": session.augmenting.last,
-        }  # fmt: skip
+        }
         self.log.write(session.images, facts | ({"alarms": list(health.alarms)} if health.alarms else {}))
         for alarm in health.alarms:
-            if alarm[:30] not in self._alarmed:  # once in a session; the log has every one
+            if alarm[:30] not in self._alarmed:  # warned of once in a session; the log has every occurrence
                 self._alarmed.add(alarm[:30])
                 with aside():
                     warnings.warn(f"at {session.images:,} images {alarm}", stacklevel=2)
@@ -145,20 +168,22 @@ class Keeper:
     def _fixed_faces(self, n: int) -> tuple[Tensor, Tensor]:
         session = self.session
         asked = session.sampled_attributes(n)
-        raw = fixed_faces(session.generator, session.config, n, session.device, asked)
-        return raw, fixed_faces(session.average, session.config, n, session.device, asked)
+        networks, device = session.networks, session.processes.device
+        raw = fixed_faces(networks.generator, session.config, n, device, asked)
+        return raw, fixed_faces(networks.average, session.config, n, device, asked)
 
 
 def restore_newest(run: Path, session: Session, processes: Processes) -> bool:
-    """Take over the newest checkpoint of the run, in every process; False if there is none.
+    """Restore the newest checkpoint of the run in every process; False if there is none.
 
     Raises:
-        RefusedError: it is of other faces.
-        WeightsError: it is damaged.
+        RefusedError: the checkpoint was made with other faces.
+        WeightsError: the checkpoint is damaged.
     """
     found = checkpoints(run) if processes.rank == 0 else []
     state, tensors = checkpoint_bytes(found[-1]) if found else (None, None)
-    state, tensors = processes.from_first(state), processes.from_first(tensors)
+    state = processes.from_first(state)
+    tensors = processes.from_first(tensors)
     if state is None or tensors is None:
         return False
     saved = parse_checkpoint((state, tensors), found[-1] if found else run)

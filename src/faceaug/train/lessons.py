@@ -1,4 +1,4 @@
-"""The moving parts of a classifier's training: its numbers, its faces, one step, and what is held back."""
+"""A classifier's training between two of its steps: config, labelled faces, one step, and the held-back faces."""
 
 from __future__ import annotations
 
@@ -23,44 +23,51 @@ from faceaug.synthesize.classifier import as_input
 from faceaug.train.arithmetic import resolve_precision
 from faceaug.train.calibrate import area_under_curve
 from faceaug.train.checkpoint import Checkpoint, optimizer_tensors, part, restore_optimizer
-from faceaug.train.config import PRECISIONS, Precision
 from faceaug.train.faces import ShowingOrder, fingerprint, load_faces
+from faceaug.train.settings import (
+    PRECISIONS,
+    Precision,
+    at_least,
+    check_fields,
+    half_open_share,
+    one_of,
+    open_share,
+)
 from faceaug.train.views import apply_views, draw_views
 
-FEWEST = 20  # faces with, and without, an attribute: below, it cannot be learnt and is left out
+FEWEST = 20  # faces with and without an attribute; with fewer, the attribute is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierTraining:
-    """Every number that decides how a run goes; lengths are counted in faces shown."""
+    """Everything that decides how the training of a classifier goes. Lengths are in faces shown.
 
-    crop: Crop = "center178"
-    images: int = 400_000
+    Raises:
+        ArgumentError: a value is outside its range; the message says what was expected.
+
+    Example:
+        >>> from faceaug.train.lessons import ClassifierTraining
+        >>> ClassifierTraining(images=100_000).batch
+        128
+    """
+
+    crop: Crop = one_of(CROPS, "center178")
+    images: int = at_least(1, 400_000)
     batch: int = 128
-    learning_rate: float = 2e-3  # the highest; it rises in a straight line and falls along a cosine to nothing
-    warmup: float = 0.08  # share of the run in which it rises
-    weight_decay: float = 0.03  # Loshchilov and Hutter 2019
-    dropout: float = 0.2  # of the features
-    smoothing: float = 0.02  # this much doubt about every label; Szegedy et al. 2016
-    held_back: float = 0.08  # share of the faces that choose the best weights and the thresholds
-    precision: Precision = "auto"
+    learning_rate: float = open_share(2e-3)  # maximum; a linear rise, then a cosine decay to zero
+    warmup: float = open_share(0.08)  # share of the run in which the rate rises
+    weight_decay: float = half_open_share(0.03)  # Loshchilov and Hutter 2019
+    dropout: float = half_open_share(0.2)  # of the features
+    smoothing: float = half_open_share(0.02)  # label smoothing; Szegedy et al. 2016
+    held_back: float = open_share(0.08)  # share of the faces for early stopping and thresholds
+    precision: Precision = one_of(PRECISIONS, "auto")
     seed: int = 0
-    checkpoint_every: int = 25_000
-    log_every: int = 5_000
+    checkpoint_every: int = at_least(1, 25_000)
+    log_every: int = at_least(1, 5_000)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if self.crop not in CROPS or self.precision not in PRECISIONS:
-            raise ArgumentError(f"crop {self.crop!r}, precision {self.precision!r}: one is unknown")
-        for name in ("images", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name} {getattr(self, name)}: expected at least 1")
-        for name in ("learning_rate", "warmup", "held_back"):
-            if not 0 < getattr(self, name) < 1:
-                raise ArgumentError(f"{name} {getattr(self, name)}: expected a number between 0 and 1")
-        for name in ("weight_decay", "dropout", "smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ArgumentError(f"{name} {getattr(self, name)}: expected from 0 to below 1")
+        check_fields(self)
         if self.batch < 2:
             raise ArgumentError(f"batch {self.batch}: batch norm needs at least 2")
 
@@ -87,32 +94,36 @@ class Labelled:
         return len(self.pixels)
 
     def part(self, rows: NDArray[np.int64]) -> Labelled:
-        """Some of them, in this order."""
+        """Select faces, in this order."""
         return Labelled(self.pixels[rows], self.labels[rows], self.identity[rows])
 
 
 def load_labelled(
-    folder: FaceFolder, rows: NDArray[np.int64], columns: NDArray[np.int64], *, crop: Crop,
+    folder: FaceFolder,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    *,
+    crop: Crop,
     progress: Progress = SILENT,
-) -> tuple[Labelled, list[str]]:  # fmt: skip
-    """Faces of a folder with some columns of their attributes, and a line for each picture that cannot be read."""
+) -> tuple[Labelled, list[str]]:
+    """Load faces of a folder with some columns of their attributes, and a line for each unreadable picture."""
     pixels, used, problems = load_faces(folder, crop=crop, size=SIDE, rows=rows, progress=progress)
     known = folder.annotations
     return Labelled(pixels, known.attributes[np.ix_(used, columns)], known.identity[used]), problems
 
 
 def learnable(labels: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Columns with enough faces on both sides: int64."""
+    """Return the columns with enough faces with and without the attribute: int64."""
     return np.flatnonzero(np.minimum((labels > 0).sum(axis=0), (labels < 0).sum(axis=0)) >= FEWEST)
 
 
 def hold_back(identity: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
-    """Which faces are held back: about this share, all faces of a person or none.
+    """Choose about this share of the faces to hold back, all faces of a person or none: bool (n,).
 
     Args:
-        identity: int64 (n,); -1, unknown, is a person of its own.
+        identity: int64 (n,); each face with -1, unknown, counts as a person of its own.
         share: between 0 and 1.
-        seed: decides who.
+        seed: decides which people are chosen.
     """
     people = np.where(identity < 0, identity.max(initial=0) + 1 + np.arange(len(identity)), identity)
     _, person = np.unique(people, return_inverse=True)
@@ -126,11 +137,11 @@ def hold_back(identity: NDArray[np.int64], share: float, seed: int) -> NDArray[n
 
 
 class Lessons:
-    """One run between two of its steps.
+    """The training of a classifier between two of its steps.
 
     Args:
         config: of the run.
-        shown: faces to learn from.
+        shown: faces to train on.
         held: faces held back.
         device: where to compute.
     """
@@ -148,13 +159,13 @@ class Lessons:
         self.loss = math.nan
 
     def _begin_with_odds(self) -> None:
-        """What is known before any face is seen need not be learnt: how frequent each attribute is."""
+        """Initialise the biases with the log-odds of each attribute, which then need not be learnt."""
         yes, no = (self.shown.labels > 0).sum(axis=0), (self.shown.labels < 0).sum(axis=0)
         with torch.no_grad():
             self.network.fc.bias.copy_(torch.from_numpy(np.log((yes + 1) / (no + 1)).astype("f4")))
 
     def step(self) -> None:
-        """Show one batch."""
+        """Train on one batch."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
@@ -175,7 +186,7 @@ class Lessons:
         self.loss = float(loss.detach())
 
     def look(self) -> float:
-        """Mean area under the curve on the faces held back; the best weights are kept."""
+        """Evaluate on the held-back faces: mean area under the ROC curve. The best weights are kept."""
         scores = self.scores(self.held.pixels)
         areas = [area_under_curve(s, y) for s, y in zip(scores.T, self.held.labels.T, strict=True)]
         area = float(np.nanmean(areas)) if not np.isnan(areas).all() else 0.0
@@ -185,7 +196,7 @@ class Lessons:
 
     @torch.inference_mode()
     def scores(self, pixels: NDArray[np.uint8], *, best: bool = False) -> NDArray[np.float32]:
-        """Logits of faces as the network sees them now, or as its best did: float32 (n, a)."""
+        """Logits of faces by the current weights, or by the best ones: float32 (n, a)."""
         network = (self.best if best else self.network).eval()
         found = []
         for start in range(0, len(pixels), 256):
@@ -210,7 +221,7 @@ class Lessons:
         return apply_views(faces, views).contiguous(memory_format=torch.channels_last), labels
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        # Norms and biases are not drawn to zero: they set scales, and cannot learn anything by heart.
+        # No weight decay for norms and biases: they only set scales and offsets, and cannot memorise faces.
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim == 1]
         groups = [{"params": matrices, "weight_decay": self.config.weight_decay}, {"params": others, "weight_decay": 0}]
@@ -226,7 +237,11 @@ class Lessons:
         return Checkpoint(self.steps, self.images, self._fingerprint(), tensors, numbers)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint; RefusedError if it is of other faces."""
+        """Continue from a checkpoint.
+
+        Raises:
+            RefusedError: the checkpoint was made with other faces.
+        """
         if saved.faces != self._fingerprint():
             raise RefusedError("the faces are not those the run began with; give the same folder, unchanged")
         self.network.load_state_dict(part(saved.tensors, "network"))

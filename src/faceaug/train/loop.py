@@ -1,7 +1,7 @@
-"""The training loop: one function that reads as what it does.
+"""The training loop.
 
-Every step draws its numbers from (seed, step) and the state is saved whole, so a run that was stopped and resumed
-is, on the same machine, the same run to the bit.
+Every step draws its numbers from (seed, step), and a checkpoint holds the whole state. On the same machine, a run that
+was stopped and resumed therefore equals an uninterrupted run to the bit.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,35 +22,35 @@ from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
-from faceaug.storage.locks import LOCK, locked
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, restore_newest
+from faceaug.train.monitor import Monitor
 from faceaug.train.processes import Processes, join_processes
-from faceaug.train.record import RUN_FILE, RunLog, open_run
+from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run
 from faceaug.train.samples import write_film
 from faceaug.train.session import Session
 from faceaug.train.signals import Signals
-from faceaug.train.start import load_start
+from faceaug.train.start import Start, load_start
 from faceaug.train.words import session_words
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TrainReport(Presentation):
-    """How a run ended.
+    """The result of a training session.
 
     Attributes:
         run: the run folder.
         model: the model folder in it, loadable by ``SyntheticFaceSource``.
-        images: real images shown so far.
-        finished: whether that is all the config asks for.
-        faces: training faces.
+        images: real images shown so far, in all sessions.
+        finished: whether ``images`` has reached the config's.
+        faces: number of training faces.
         unreadable: pictures left out, a line each.
-        seconds: of this session.
+        seconds: duration of this session.
         added: real images shown in this session; 0 if it ended before its first step.
-        minutes: time limit of this session; None if it had none.
+        minutes: time limit of this session; None for none.
         notes: anything odd about the folder, a line each.
     """
 
@@ -67,28 +66,43 @@ class TrainReport(Presentation):
     notes: tuple[str, ...] = ()
 
     def facts(self) -> list[Fact]:
-        """See ``Presentation``."""
+        """The facts that a prompt or a notebook shows; see ``Presentation``."""
         return [
-            ("model", self.model), ("images shown", self.images), ("in this session", self.added),
-            ("finished", self.finished), ("training faces", self.faces), ("unreadable", len(self.unreadable)),
-            ("seconds", round(self.seconds, 1)), ("notes", len(self.notes)),
-        ]  # fmt: skip
+            ("model", self.model),
+            ("images shown", self.images),
+            ("in this session", self.added),
+            ("finished", self.finished),
+            ("training faces", self.faces),
+            ("unreadable", len(self.unreadable)),
+            ("seconds", round(self.seconds, 1)),
+            ("notes", len(self.notes)),
+        ]
 
     def summary(self) -> str:
-        """What people read: how far the run is, whether this session added anything, and where the model is."""
+        """How far the run is, whether this session added anything, and where the model is."""
         words = session_words(
-            f"images of {self.faces:,} faces", images=self.images, added=self.added, finished=self.finished,
-            minutes=self.minutes, seconds=self.seconds,
-        )  # fmt: skip
+            f"images of {self.faces:,} faces",
+            images=self.images,
+            added=self.added,
+            finished=self.finished,
+            minutes=self.minutes,
+            seconds=self.seconds,
+        )
         return f"{words} Model: {self.model}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values."""
         return {
-            "run": str(self.run), "model": str(self.model), "images": self.images, "finished": self.finished,
-            "faces": self.faces, "unreadable": list(self.unreadable), "seconds": round(self.seconds, 2),
-            "added": self.added, "notes": list(self.notes),
-        }  # fmt: skip
+            "run": str(self.run),
+            "model": str(self.model),
+            "images": self.images,
+            "finished": self.finished,
+            "faces": self.faces,
+            "unreadable": list(self.unreadable),
+            "seconds": round(self.seconds, 2),
+            "added": self.added,
+            "notes": list(self.notes),
+        }
 
 
 def train_gan(
@@ -99,95 +113,148 @@ def train_gan(
     resume: bool = False,
     init: str | Path | None = None,
     minutes: float | None = None,
+    began: float | None = None,
     partition: str | int | None = None,
     device: str | torch.device | None = None,
     tensorboard: bool = False,
     progress: Show = None,
 ) -> TrainReport:
-    """Train a DCGAN on a folder of faces. Under torchrun, several processes train it together.
+    """Train a GAN on a folder of faces. Started by torchrun, several processes train it together.
 
     Args:
-        folder: real faces. Only rows of the wanted partition are seen.
-        out: run folder: config.json, checkpoint-*/, samples/, log.jsonl, model/. New; an unfinished run with the same
-            arguments is continued.
-        config: see ``TrainConfig`` and ``faceaug.train.config.PRESETS``.
-        resume: there must be a run in ``out``; continue its newest checkpoint. The config must be the one it began
-            with, except ``images``: a finished run can be made longer.
-        init: model whose generator is the start, instead of fresh weights; of a run folder also its discriminators,
-            if they have this config's shape, and the moments of its optimizers, if they are of the same kind.
-        minutes: save and return after so many minutes, finished or not.
-        partition: "train", "val", "test" or "all"; None is the train rows where a table has any, else all rows.
-        device: where to compute; None is the GPU where there is one, else the CPU. To the bit the same only on a CPU.
+        folder: real faces. Only rows of the partition are used.
+        out: run folder: config.json, checkpoint-*/, samples/, log.jsonl, model/. It must be new, or hold an unfinished
+            run with the same arguments, which is continued.
+        config: see ``TrainConfig`` and ``faceaug.train.PRESETS``.
+        resume: require a run in ``out`` and continue it from its newest checkpoint. The config must be the one that the
+            run began with, except for ``images``: a finished run can be made longer.
+        init: model whose generator the run starts from. A run folder also provides its discriminators, if their layers
+            fit this config, and the moments of its optimizers, if they are of the same kind.
+        minutes: time limit. Training stops early enough to save within it, finished or not.
+        began: ``time.monotonic()`` from which ``minutes`` counts; None for now.
+        partition: "train", "val", "test" or "all"; None for the train rows if a table has any, otherwise all rows.
+        device: where to compute; None for the GPU if there is one, otherwise the CPU. Only a CPU repeats to the bit.
         tensorboard: also write ``out``/tensorboard; needs the extra of that name.
-        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
-            called with (phase, done, total, words) after every step, and ``words`` are the newest losses. See
-            ``faceaug.progress.open_progress``. Of several processes the first one shows it.
+        progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere. A function is
+            called with (phase, done, total, words) after every step; while training, ``words`` are the newest losses.
+            See ``faceaug.progress.open_progress``. With several processes, the first one shows it.
+
+    Returns:
+        The report of this session.
 
     Raises:
-        ArgumentError: the config asks for a package that is not installed.
-        RefusedError: no readable faces, or ``out`` holds something else or another process trains there, or the faces
-            are not those it began with.
-        Interrupted: SIGINT or SIGTERM; everything is saved first.
-        FaceAugError: the numbers ran away again and again; the last checkpoint is kept.
+        ArgumentError: the config needs a package that is not installed.
+        RefusedError: there are no readable faces, ``out`` holds something else or is in use by another process, or the
+            faces are not those that the run began with.
+        Interrupted: SIGINT or SIGTERM arrived; everything was saved first.
+        FaceAugError: training diverged repeatedly; the last checkpoint is kept.
+
+    Example:
+        >>> from faceaug import TrainConfig, train_gan
+        >>> config = TrainConfig(images=128, batch=32, g_conv_dim=4, d_conv_dim=4)
+        >>> train_gan("celeba", "run", config).finished  # doctest: +SKIP
+        True
     """
+    began = time.monotonic() if began is None else began
+    deadline = math.inf if minutes is None else began + 60 * minutes
     if config.projected:
         require_backbone(config.projected_on)
-    folder, run, began = folder if isinstance(folder, FaceFolder) else FaceFolder(folder), Path(out), time.monotonic()
+    folder = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
+    run = Path(out)
     start = None if init is None else load_start(init, config)
     with join_processes(device) as processes, ExitStack() as lock:
         _check_shares(config, processes)
-        shown, existed = SILENT if processes.rank else open_progress(progress), run.exists()
-        goes_on = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
-        if processes.rank == 0:  # whose folder it is
-            lock.enter_context(_alone(run))
+        shown = SILENT if processes.rank else open_progress(progress)
+        existed = run.exists()
+        continues = processes.rank == 0 and open_run(run, folder, config, resume=resume, init=init)
+        if processes.rank == 0:
+            lock.enter_context(lock_run(run))
         try:
             faces = _load(folder, run, config, processes, partition=partition, begun=init is not None, shown=shown)
         except RefusedError:
-            if not goes_on:  # nothing was begun, so nothing remains
+            if not continues:  # a new run leaves nothing behind
                 lock.close()
                 _withdraw(run, existed=existed)
             raise
-        session = Session(config, faces, processes, start=start)
-        restore_newest(run, session, processes)
+        session, monitor = _prepare(run, config, faces, processes, start=start, shown=shown)
         before = session.images
-        deadline = math.inf if minutes is None else began + 60 * minutes
-        limit = deadline - time.monotonic()
-        with (
-            Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log,
-            shown.phase("training", config.images, "images", start=session.images, limit=limit) as phase,
-        ):  # fmt: skip
-            keeper = Keeper(run, session, processes, log, phase)
-            while session.images < config.images:
-                if processes.any(bool(signals.received) or time.monotonic() >= deadline):
-                    break
-                if not session.step() and session.guard.skipped >= config.skips:
-                    keeper.roll_back()
-                    continue
-                keeper.attend()
-            keeper.save()
-            keeper.write_samples()
-            _finish(run, session, processes)
+        with Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log:
+            keeper = Keeper(run, session, processes, log, monitor)
+            _train(keeper, signals, deadline, shown)
+            _save(keeper, shown)
     if signals.received:
         raise Interrupted(
             f"stopped by {signals.received} at {session.images:,} of {config.images:,} images; everything is saved, "
             "--resume continues"
         )
-    seconds, finished = time.monotonic() - began, session.images >= config.images
     return TrainReport(
-        run, run / "model", session.images, finished, len(faces.pixels), faces.unreadable, seconds,
-        added=max(session.images - before, 0), minutes=minutes, notes=folder.notes,
-    )  # fmt: skip
+        run,
+        run / "model",
+        session.images,
+        finished=session.images >= config.images,
+        faces=len(faces.pixels),
+        unreadable=faces.unreadable,
+        seconds=time.monotonic() - began,
+        added=max(session.images - before, 0),
+        minutes=minutes,
+        notes=folder.notes,
+    )
 
 
-def _finish(run: Path, session: Session, processes: Processes) -> None:
-    if session.images < session.config.images:
-        return
-    if processes.rank == 0:
-        write_film(run)
-        finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
-    processes.wait()
-    if processes.local_rank == 0:
-        drop_faces(run)
+def _prepare(
+    run: Path, config: TrainConfig, faces: Faces, processes: Processes, *, start: Start | None, shown: Progress
+) -> tuple[Session, Monitor | None]:
+    """Build the session, continue it from the newest checkpoint, and measure the real faces."""
+    with shown.phase("preparing", 3, "parts", at_once=True) as phase:
+        session = Session(config, faces, processes, start=start)
+        phase.advance()
+        restore_newest(run, session, processes)
+        phase.advance()
+        monitor = None if processes.rank else Monitor(faces.pixels, config.seed)
+        phase.advance()
+    session.measure(shown)
+    return session, monitor
+
+
+def _train(keeper: Keeper, signals: Signals, deadline: float, shown: Progress) -> None:
+    """Take steps until the run is finished, a signal arrives, or just enough time to save is left."""
+    session, processes = keeper.session, keeper.processes
+    config = session.config
+    began = time.monotonic()
+    if began < deadline < math.inf:
+        keeper.estimate_saving()
+    earliest = began + (deadline - began) / 2  # however long saving takes, half of the time is for training
+
+    def stop_at() -> float:
+        return max(deadline - keeper.saving, earliest)
+
+    limit = stop_at() - time.monotonic()
+    with shown.phase("training", config.images, "images", start=session.images, limit=limit, at_once=True) as phase:
+        while session.images < config.images:
+            if processes.any(bool(signals.received) or time.monotonic() >= stop_at()):
+                break
+            if not session.step() and session.guard.skipped >= config.skips:
+                keeper.roll_back()
+                continue
+            keeper.attend(phase)
+
+
+def _save(keeper: Keeper, shown: Progress) -> None:
+    """Write checkpoint, model and samples; of a finished run also the film, and remove the decoded faces."""
+    run, session, processes = keeper.run, keeper.session, keeper.processes
+    with shown.phase("saving", 3, "parts", at_once=True) as phase:
+        keeper.save()
+        phase.advance()
+        keeper.write_samples()
+        phase.advance()
+        if session.images >= session.config.images:
+            if processes.rank == 0:
+                write_film(run)
+                finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
+            processes.wait()
+            if processes.local_rank == 0:
+                drop_faces(run)
+        phase.advance()
 
 
 def _check_shares(config: TrainConfig, processes: Processes) -> None:
@@ -198,10 +265,16 @@ def _check_shares(config: TrainConfig, processes: Processes) -> None:
 
 
 def _load(
-    folder: FaceFolder, run: Path, config: TrainConfig, processes: Processes, *, partition: str | int | None,
-    begun: bool, shown: Progress,
-) -> Faces:  # fmt: skip
-    """The faces: decoded once on every machine, then opened by all its processes. ``begun``: from a model's weights."""
+    folder: FaceFolder,
+    run: Path,
+    config: TrainConfig,
+    processes: Processes,
+    *,
+    partition: str | int | None,
+    begun: bool,
+    shown: Progress,
+) -> Faces:
+    """Decode the faces once on each machine, and open them in every process. ``begun``: the run starts from a model."""
     rows, _ = select_rows(folder.annotations, partition)
     if processes.local_rank == 0:
         with explained(run):
@@ -212,20 +285,9 @@ def _load(
     if len(faces.pixels) < config.batch:
         raise RefusedError(
             f"{printable(folder.root)}: {len(faces.pixels)} faces are fewer than one batch of {config.batch}; a GAN "
-            "needs thousands, and learns fewer by heart"
+            "needs thousands of faces and memorises a few"
         )
     return with_attributes(faces, folder, required=not begun) if config.conditional else faces
-
-
-@contextmanager
-def _alone(run: Path) -> Iterator[None]:
-    """Nobody else trains in this folder; what says so goes with the end, unless that was a kill."""
-    with locked(run, "train"):
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                (run / LOCK).unlink()
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:

@@ -1,11 +1,11 @@
-"""What the two networks are taught.
+"""The adversarial losses and the gradient penalty.
 
 With real faces x, latents z, logits D and s = softplus, so that -log D = s(-D) and -log(1 - D) = s(D):
 
 ================  ===============================================  =================================
 loss              discriminator minimises the mean of              generator minimises the mean of
 ================  ===============================================  =================================
-minimax           1/2 s(-D(x)) + 1/2 s(D(G(z)))                    minus that
+minimax           1/2 s(-D(x)) + 1/2 s(D(G(z)))                    its negative
 non-saturating    s(-D(x)) + s(D(G(z)))                            s(-D(G(z)))
 hinge             max(0, 1 - D(x)) + max(0, 1 + D(G(z)))           -D(G(z))
 relativistic      s(D(G(z)) - D(x))                                s(D(x) - D(G(z)))
@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceaug.train.config import Loss
+from faceaug.train.settings import Loss
 
 
 def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def discriminator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> 
 
 
 def generator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """The generator's loss: a scalar, float32. Logits (n, 1), high = real; those of real faces without gradient."""
+    """The generator's loss: a scalar, float32. Logits (n, 1), high = real; the real ones carry no gradient."""
     real, fake = real_logits.float(), fake_logits.float()
     if loss == "minimax":
         return -discriminator_loss(loss, real, fake)
@@ -49,16 +49,17 @@ def generator_loss(loss: Loss, real_logits: Tensor, fake_logits: Tensor) -> Tens
     return F.softplus(-fake).mean()
 
 
-def slope_penalty(discriminator: Callable[[Tensor], Tensor], faces: Tensor) -> Tensor:
-    """Half the squared length of the discriminator's slope at given faces, averaged: a scalar, float32.
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], faces: Tensor) -> Tensor:
+    """Half the squared norm of the discriminator's gradient at given faces, averaged: a scalar, float32.
 
-    R1 at real faces, R2 at generated ones. Always in float32: bfloat16 has three digits, too few for a slope of slopes.
+    R1 at real faces, R2 at generated faces. Always in float32: the three digits of bfloat16 are too few for second
+    derivatives.
 
     Args:
         discriminator: float (n, 3, H, W) -> logits (n, 1).
-        faces: float (n, 3, H, W); gradients do not flow back into them.
+        faces: float (n, 3, H, W); detached, so no gradient flows back into the generator.
     """
     with torch.autocast(faces.device.type, enabled=False):
         faces = faces.detach().float().requires_grad_()
-        (slope,) = torch.autograd.grad(discriminator(faces).sum(), faces, create_graph=True)
-        return slope.square().sum(dim=(1, 2, 3)).mean() / 2
+        (gradient,) = torch.autograd.grad(discriminator(faces).sum(), faces, create_graph=True)
+        return gradient.square().sum(dim=(1, 2, 3)).mean() / 2

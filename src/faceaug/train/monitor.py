@@ -1,10 +1,10 @@
-"""Is it getting better, and is it still alive? Cheap answers while a run goes on, without any trained network.
+"""Fidelity and diversity during a run, measured cheaply and without a trained network.
 
-Faces are described by 64 grey levels of an 8x8 thumbnail and by how strongly 64 random filters answer, mean and spread:
-untrained convolutions tell textures and shapes apart well enough to compare one generator with itself. The distance is
-that of Heusel et al. 2017 in these features; it is a proxy, only ever compared within one run. Features keep their own
-scales, by which the thumbnail weighs most: with equal weights, filters that answer to noise would punish the smoothness
-of averaged weights, which trained judges prefer.
+The features of a face are 64 grey levels of an 8x8 thumbnail, and mean and standard deviation of the responses of 64
+random filters: untrained convolutions distinguish textures and shapes well enough to compare a generator with itself.
+The proxy is the Frechet distance (Heusel et al. 2017) in these features, to be compared within one run only. Features
+keep their own scales, so the thumbnail dominates: with equal weights, filters that respond to noise would penalise the
+smooth faces of the EMA, which trained judges prefer.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from faceaug.draws import permutation, stream
 from faceaug.synthesize.frechet import feature_statistics, frechet_distance
 
 REFERENCE, FAKES = 2048, 512
-_SIDE = 32  # larger faces are averaged down: the proxy looks at what every size has
-_SAMENESS = 0.4  # a batch this much less diverse than real faces is a collapse; healthy runs stay above 0.7
-_CERTAIN = 0.995  # mean sign of the logits of real faces: above, the discriminator is never wrong
-_FEW = 20_000  # images before which every run looks collapsed
+_SIDE = 32  # larger faces are reduced to it, so that the proxy means the same at every size
+_SAMENESS = 0.4  # diversity below it means collapse; healthy runs stay above 0.7
+_CERTAIN = 0.995  # mean sign of the real logits; above it, the discriminator is never wrong
+_FEW = 20_000  # images; before, every run looks collapsed
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What was seen.
+    """The result of one look at generated faces.
 
     Attributes:
-        proxy: distance of the averaged generator's faces to the real ones in random features, 0 is alike.
-        proxy_raw: the same of the weights as they are.
-        diversity: mean distance between two faces of the raw generator over that between two real ones; 1 is alike.
-        alarms: what the user should know; empty if all is well.
+        proxy: Frechet distance between faces of the EMA and real faces in random features; 0 is best.
+        proxy_raw: the same for the raw weights.
+        diversity: mean distance between two faces of the raw generator, divided by that between two real faces.
+        alarms: problems that the user should know of; empty if there are none.
     """
 
     proxy: float
@@ -45,11 +45,11 @@ class Health:
 
 
 class Monitor:
-    """Knows the real faces of a run.
+    """Compares generated faces with the real faces of a run.
 
     Args:
-        faces: uint8 (n, 3, size, size), all of them; at most 2,048 are looked at.
-        seed: of the run; decides which.
+        faces: uint8 (n, 3, size, size), all real faces; at most 2,048 are used.
+        seed: of the run; decides which faces are used.
     """
 
     def __init__(self, faces: NDArray[np.uint8], seed: int) -> None:
@@ -63,10 +63,10 @@ class Monitor:
         """Compare generated faces with real ones.
 
         Args:
-            raw: uint8 (n, 3, size, size) of the generator as it is.
-            averaged: uint8, the same latents through the averaged weights.
-            certainty: mean sign of the discriminator's logits of real faces, -1 to 1.
-            images: shown so far.
+            raw: uint8 (n, 3, size, size), faces of the raw weights.
+            averaged: uint8 (n, 3, size, size), faces of the EMA from the same latents.
+            certainty: mean sign of the real logits, -1 to 1.
+            images: images shown so far.
         """
         found = self._describe(raw)
         diversity = _mean_distance(found) / max(self._spread, 1e-9)
@@ -78,8 +78,8 @@ class Monitor:
             )
         if images >= _FEW and certainty > _CERTAIN:
             alarms.append(
-                "the discriminator is never wrong about real faces: the generator learns little from it; try augment, "
-                "r1, or a lower d_learning_rate"
+                "the discriminator is never wrong about real faces, so the generator learns little from it; try "
+                "augment, r1, or a lower d_learning_rate"
             )
         proxy, proxy_raw = (
             frechet_distance(feature_statistics(x), self._real) for x in (self._describe(averaged), found)
@@ -103,5 +103,5 @@ def _filters(shape: tuple[int, int, int, int]) -> Tensor:
 
 
 def _mean_distance(values: NDArray[np.float64]) -> float:
-    """Mean distance between neighbours in the list, which are strangers: n pairs say enough."""
+    """Mean distance between consecutive rows, which are unrelated faces: n pairs are enough."""
     return float(np.linalg.norm(values - np.roll(values, 1, axis=0), axis=1).mean())

@@ -1,7 +1,7 @@
-"""One process, or several that teach the same networks together, started by torchrun.
+"""Training in one process, or in several that torchrun started.
 
-``batch`` is the whole batch: every process takes its share of the same faces and the same noise, gradients are
-averaged, and batch norm measures the whole batch. So a step of two processes is, but for rounding, the step of one.
+``batch`` is the whole batch. Every process takes its share of the same faces and latents, gradients are averaged, and
+batch norm uses the statistics of the whole batch. Except for rounding, a step of two processes equals a step of one.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from faceaug.synthesize.networks import BatchNorm2d
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Who takes part.
+    """The processes of a run, as one of them sees it.
 
     Attributes:
-        rank: this process, from 0; process 0 writes the run folder.
-        count: how many.
-        local_rank: this process among those of its machine; 0 decodes the faces.
+        rank: number of this process, from 0; process 0 writes the run folder.
+        count: number of processes.
+        local_rank: number of this process on its machine; 0 decodes the faces.
         device: where this process computes.
     """
 
@@ -37,7 +37,7 @@ class Processes:
     device: torch.device
 
     def share(self, n: int) -> slice:
-        """The part of n items that is this process's."""
+        """This process's share of n items."""
         each = n // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -61,16 +61,18 @@ class Processes:
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in one of them."""
+        """Whether the flag is set in any process."""
         return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0) if self.count > 1 else flag
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.count > 1:
-            dist.all_reduce(torch.zeros((), device=self.device))  # gloo and nccl alike; nccl's barrier guesses a device
+            dist.all_reduce(
+                torch.zeros((), device=self.device)
+            )  # works with gloo and nccl; nccl's barrier guesses the device
 
     def from_first(self, data: bytes | None) -> bytes | None:
-        """What process 0 holds."""
+        """Broadcast the data of process 0."""
         if self.count == 1:
             return data
         length = torch.tensor(-1 if data is None else len(data), device=self.device)
@@ -86,15 +88,16 @@ class Processes:
 
 @contextmanager
 def join_processes(device: str | torch.device | None = None) -> Iterator[Processes]:
-    """Take part in what torchrun started; alone without it.
+    """Join the processes that torchrun started; without torchrun, this process alone.
 
     Args:
-        device: where to compute; None is this process's GPU where there is one, else the CPU.
+        device: where to compute; None for this process's GPU if there is one, otherwise the CPU.
 
     Raises:
-        ArgumentError: the device is not there.
+        ArgumentError: the device is not available.
     """
-    count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     found = _device(device, local_rank)
     if count == 1:
@@ -119,19 +122,19 @@ def _device(wanted: str | torch.device | None, local_rank: int) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ArgumentError(f"device {wanted}: not there ({error})") from error
+        raise ArgumentError(f"device {wanted}: not available ({error})") from error
     return device
 
 
 class SharedBatchNorm2d(BatchNorm2d):
-    """Batch norm over the batches of all processes. torch's SyncBatchNorm does the same on GPUs only."""
+    """Batch norm over the batches of all processes; torch's SyncBatchNorm works on GPUs only."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised maps, float (n, c, h, w)."""
         if not self.training:
             return super().forward(x)
         full = x.float()
-        # Shares are equal, so the mean of means is the mean; one exchange carries both moments.
+        # Shares are equal, so the mean of means is the mean. One all_reduce carries both moments.
         moments = torch.stack([full.mean(dim=(0, 2, 3)), full.square().mean(dim=(0, 2, 3))])
         mean, square = (all_reduce(moments) / dist.get_world_size()).unbind()  # type: ignore[no-untyped-call]
         variance = (square - mean.square()).clamp_min(0)
@@ -151,7 +154,7 @@ class SharedBatchNorm2d(BatchNorm2d):
 
 
 def share_batch_norm(network: nn.Module) -> None:
-    """Let every batch norm of a network measure the batches of all processes; names and weights stay."""
+    """Let every batch norm of a network use the batches of all processes; names and weights do not change."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):

@@ -1,10 +1,10 @@
-"""A second discriminator, which looks at features of a network that has learnt to see, in place of pixels.
+"""The projected discriminator: a second discriminator on features of a frozen, pretrained network.
 
-The first learns what real faces look like along with the generator, and with few faces it soon knows real batches from
-generated ones by their statistics alone, and says little else. Here the features, from edges to shapes, are given and
-stay; small heads on maps of four sizes learn which of them are real (after Sauer et al. 2021, "Projected GANs converge
-faster"). Weights of the heads are divided by their spectral norm, their loss is the hinge, and their rate does not
-decay, as there.
+The pixel discriminator learns its features along with the generator. With few faces it soon separates real from
+generated batches by their statistics alone, and its gradient says little else. The features of the projected
+discriminator, from edges to shapes, are fixed; only small heads on maps of four sizes are trained (after Sauer et al.
+2021, "Projected GANs converge faster"). As in that paper the heads have spectral norm, the hinge loss, and a constant
+learning rate.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from faceaug.train.backbones import open_backbone
 from faceaug.train.config import TrainConfig
 from faceaug.train.processes import Processes
 
-WARMUP = 10_000  # images by which the heads learn before the generator hears of them
+WARMUP = 10_000  # images for which the heads train before they enter the generator's loss
 _WIDTH = 64
-_SMALL = 8  # height of a map that a head does not halve
+_SMALL = 8  # side of a map that a head does not downsample
 _RATE, _BETAS = 2e-4, (0.0, 0.99)
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Heads on features that stay as they are. Its weights and its optimizer are part of a checkpoint.
+    """Trainable heads on frozen features. Weights and optimizer are part of a checkpoint.
 
     Args:
         config: of the run.
-        processes: who takes part.
+        processes: all processes of the run.
 
     Attributes:
         optimizer: of the heads.
-        taught: whether its heads come from another run, and so have something to say from the first image on.
+        pretrained: whether the heads come from another run and need no warm-up.
     """
 
-    taught = False
+    pretrained = False
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         super().__init__()
@@ -51,24 +51,24 @@ class ProjectedDiscriminator(nn.Module):
         self.optimizer = torch.optim.Adam(self.parameters(), lr=_RATE, betas=_BETAS, fused=True)
 
     def forward(self, faces: Tensor) -> list[Tensor]:
-        """What every head thinks of every place: float (n, 3, H, W) in -1..1 -> logits (n, 1, h, w), high = real."""
+        """Judge faces, float (n, 3, H, W) in -1..1: logits (n, 1, h, w) of each head, high = real."""
         return [head(m) for head, m in zip(self.heads, self._backbone(faces), strict=True)]
 
     def weight(self, images: int) -> float:
-        """Of its objection in the generator's loss after so many images: 0 while heads know nothing, then rising."""
-        since = images - (0 if self.taught else WARMUP)
+        """Weight of this loss in the generator's after ``images``: 0 in the warm-up, then a ramp."""
+        since = images - (0 if self.pretrained else WARMUP)
         if since < 0:
             return 0.0
         return self._config.projected * min((since + 1) / max(self._config.projected_ramp, 1), 1.0)
 
     def loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """What the heads minimise: a scalar, float32, 2 where they know nothing and 0 where they are sure."""
+        """The heads' hinge loss: a scalar, float32, 2 at chance and 0 at perfect separation."""
         pairs = zip(self(real), self(fake), strict=True)
         both = [F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in pairs]
         return torch.stack(both).mean()
 
-    def objection(self, fake: Tensor) -> Tensor:
-        """What the generator minimises: a scalar, float32."""
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        """The generator's loss: a scalar, float32."""
         return -torch.stack([logits.float().mean() for logits in self(fake)]).mean()
 
 

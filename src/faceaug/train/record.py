@@ -1,11 +1,12 @@
-"""The run folder: is it this run, what it has done, and the log."""
+"""The run folder: its config, whether it holds this run, and the log."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.durable import whole_lines
 from faceaug.storage.files import explained, prepare_output, write_bytes, write_json
+from faceaug.storage.locks import LOCK, locked
 from faceaug.storage.schema import parse_json
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.weights import find_model, read_config as read_model_config
@@ -24,32 +26,32 @@ RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
 
 
 class RunConfig(Protocol):
-    """What decides how a run goes, of whatever it trains."""
+    """The config of a run, of a generator or a classifier."""
 
     @property
     def images(self) -> int:
-        """When the run is done."""
+        """Length of the run, in images shown."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as a dict of plain values."""
 
 
 def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, init: str | Path | None) -> bool:
-    """Make the run folder, or check that the one there is this run.
+    """Create the run folder, or check that it holds this run.
 
     Returns:
-        Whether there is something to continue.
+        Whether there is a run to continue.
 
     Raises:
-        RefusedError: there is another run or something else, or with ``resume`` no run at all.
+        RefusedError: the folder holds another run or something else, or with ``resume`` no run at all.
     """
     identity = config.to_json() | {"init": None if init is None else str(init)}
     if (run / RUN_FILE).is_file():
         _upgrade(run)
     if not resume:
         return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
-    began_with = _began_with(run)
-    # It may go on for more images than it began with, and what its weights were at the start need not be said again.
+    began_with = read_run(run)
+    # A resumed run may have more images, and ``init`` need not be given again.
     free = {"images"} if init is not None else {"images", "init"}
     changed = [key for key in identity if key not in free and began_with.get(key) != identity[key]]
     if changed:
@@ -60,21 +62,41 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
     return True
 
 
+@contextmanager
+def lock_run(run: Path) -> Iterator[None]:
+    """Lock the run folder; remove the lock file on normal exit.
+
+    Raises:
+        RefusedError: another process trains in this folder.
+    """
+    with locked(run, "train"):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                (run / LOCK).unlink()
+
+
 def choose_config(
     name: str | None = None, init: str | Path | None = None, *, resume: Path | None = None, **changes: Any
 ) -> TrainConfig:
-    """The preset of that name. Without a name, what fits: the run to go on with, or the model to start from.
+    """Choose a config: a preset by name, otherwise the config of the run to resume or one that fits the model.
 
     Args:
-        name: of a preset; with neither name, run nor model it is the default preset.
+        name: name of a preset. Without name, ``resume`` and ``init`` it is the default preset.
         init: model to start from.
-        resume: run folder to go on with.
-        **changes: fields that are to be otherwise.
+        resume: run folder to continue.
+        **changes: fields with other values.
 
     Raises:
-        ArgumentError: unknown preset, field or model; the message lists those there are.
-        RefusedError: there is no run.
+        ArgumentError: the preset, a field or the model is unknown; the message lists the known ones.
+        RefusedError: there is no run in ``resume``.
         WeightsError: the model is damaged.
+
+    Example:
+        >>> from faceaug.train import choose_config
+        >>> choose_config(init="dcgan-32").size
+        32
     """
     if name is None and resume is not None:
         return replace(read_config(resume), **known_fields(changes))
@@ -84,12 +106,13 @@ def choose_config(
 
 
 def read_config(run: Path) -> TrainConfig:
-    """The config a run folder says it began with.
+    """Read the config that a run began with.
 
     Raises:
-        RefusedError: it was written by a newer faceaug.
+        RefusedError: there is no run, or it was written by a newer faceaug.
+        FaceAugError: the file cannot be read.
     """
-    fields = {key: value for key, value in _began_with(run).items() if key != "init"}
+    fields = {key: value for key, value in read_run(run).items() if key != "init"}
     try:
         return TrainConfig.from_json(fields)
     except ArgumentError as error:
@@ -97,11 +120,11 @@ def read_config(run: Path) -> TrainConfig:
 
 
 def began_from(run: Path) -> str | None:
-    """The model a run began from, what that had been shown, and what it began from itself; None if from fresh weights.
+    """Describe the model that a run started from; None if it started from fresh weights.
 
-    Only its name, if it is no longer there.
+    The description is the ``lineage`` of the model, or only its name if it no longer exists.
     """
-    init = _began_with(run).get("init")
+    init = read_run(run).get("init")
     if init is None:
         return None
     try:
@@ -112,27 +135,34 @@ def began_from(run: Path) -> str | None:
 
 
 def lineage(model: ModelConfig) -> str:
-    """A model's name, what it had been shown, and the models it began from."""
-    shown, before = model.training.get("images_shown"), model.training.get("began_from")
+    """Describe a model by its name, the images it was shown, and the models it was trained from."""
+    shown = model.training.get("images_shown")
+    before = model.training.get("began_from")
     found = f"{model.name}, {shown} images shown" if shown else model.name
     return f"{found}, which began from {before}" if before else found
 
 
 def _upgrade(run: Path) -> None:
-    """Say in the file of an older release what that release did, so that its run can be compared and go on."""
+    """Add the fields that an older release did not write, so that its run can be compared and continued."""
     try:
         document = parse_json((run / RUN_FILE).read_bytes())
         began_with = dict(document["run"])
         full = TrainConfig.from_json({k: v for k, v in began_with.items() if k != "init"}).to_json()
     except (OSError, ValueError, KeyError, TypeError):
-        return  # what is wrong with it is said where it is read
+        return  # reported when the file is read
     full["init"] = began_with.get("init")
     if full != began_with:
         with explained(run):
             write_json(run / RUN_FILE, document | {"run": full})
 
 
-def _began_with(run: Path) -> dict[str, Any]:
+def read_run(run: Path) -> dict[str, Any]:
+    """Read the fields that a run began with, and ``init``, the model it started from.
+
+    Raises:
+        RefusedError: there is no run.
+        FaceAugError: the file cannot be read.
+    """
     path = run / RUN_FILE
     if not path.is_file():
         raise RefusedError(f"{printable(run)}: no run to resume there")
@@ -144,15 +174,15 @@ def _began_with(run: Path) -> dict[str, Any]:
 
 
 class RunLog:
-    """``log.jsonl``: a line of JSON for every reading and every event; also TensorBoard's form, if wanted.
+    """``log.jsonl``: a line of JSON for every reading and event; optionally also a TensorBoard log.
 
     Args:
         run: the run folder.
-        images: where the run stands: later lines, which are about to be written again, are dropped, and a torn one.
+        images: images shown so far. Later lines are removed, since they will be written again, and an incomplete line.
         tensorboard: also write RUN/tensorboard.
 
     Raises:
-        ArgumentError: TensorBoard is wanted and not installed.
+        ArgumentError: TensorBoard is not installed.
     """
 
     def __init__(self, run: Path, images: int, *, tensorboard: bool) -> None:
@@ -162,7 +192,7 @@ class RunLog:
         self.cut(images)
 
     def cut(self, images: int) -> None:
-        """Keep the lines up to a checkpoint."""
+        """Remove the lines after a checkpoint."""
         if self._handle is not None:
             self._handle.close()
         lines = whole_lines(self._path, _is_reading)
@@ -171,7 +201,7 @@ class RunLog:
         self._handle = self._path.open("a")
 
     def write(self, images: int, facts: Mapping[str, Any]) -> None:
-        """Append one line; numbers that are not finite become null, which JSON has."""
+        """Append one line. Numbers that are not finite become null, since JSON has no NaN."""
         plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
         if self._handle is None:
             raise FaceAugError(f"{printable(self._path)}: the log is closed")

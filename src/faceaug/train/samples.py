@@ -1,4 +1,4 @@
-"""The same latents over and over: a sheet now and then, and a film of the sheets at the end."""
+"""Faces from fixed latents: sample sheets along the way, and an animation of the sheets at the end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from faceaug.synthesize.source import to_uint8
 from faceaug.train.config import TrainConfig
 
 FOLDER, FILM = "samples", "samples.png"
-_SAMPLES = 32  # faces per half of a sheet: raw weights above, averaged below
-_FRAMES = 48  # of the film, evenly spaced
+_SAMPLES = 32  # faces in each half of a sheet: raw weights above, EMA below
+_FRAMES = 48  # of the animation, evenly spaced
 _FRAME_MS, _LAST_MS = 250, 2000
 _BATCH = 64
 
@@ -27,9 +27,9 @@ _BATCH = 64
 def fixed_faces(
     network: nn.Module, config: TrainConfig, n: int, device: torch.device, attributes: Tensor | None = None
 ) -> Tensor:
-    """The first n faces of the run's fixed latents: uint8 (n, 3, size, size), batch norm by its running statistics.
+    """Generate the first n faces from the run's fixed latents: uint8 (n, 3, size, size).
 
-    With ``attributes``, float32 (n, 40), of a network that obeys them.
+    Batch norm uses its running statistics. A conditional network needs ``attributes``, float32 (n, 40).
     """
     z = stream(config.seed, slot="train/samples").standard_normal((n, config.z_size), "f4")
     training = network.training
@@ -42,7 +42,7 @@ def fixed_faces(
 
 
 def write_sheet(run: Path, images: int, raw: Tensor, averaged: Tensor) -> None:
-    """Raw weights in the upper half, averaged ones in the lower: uint8 (n, 3, size, size) each."""
+    """Write a sheet: faces of the raw weights above, of the EMA below, uint8 (n, 3, size, size) each."""
     faces = torch.cat([raw[:_SAMPLES], averaged[:_SAMPLES]])
     enlarge = 2 if faces.shape[2] <= 64 else 1
     sheet = grid(list(faces.permute(0, 2, 3, 1).numpy()), columns=16, enlarge=enlarge)
@@ -52,7 +52,7 @@ def write_sheet(run: Path, images: int, raw: Tensor, averaged: Tensor) -> None:
 
 
 def write_film(run: Path) -> None:
-    """All sheets of a run as one animated PNG, at most 48 of them; nothing if there are fewer than two."""
+    """Write at most 48 sheets of a run as one animated PNG; with fewer than two sheets, write nothing."""
     sheets = sorted((run / FOLDER).glob("*.png"), key=lambda path: (len(path.name), path.name))
     if len(sheets) > _FRAMES:
         sheets = [sheets[round(k * (len(sheets) - 1) / (_FRAMES - 1))] for k in range(_FRAMES)]

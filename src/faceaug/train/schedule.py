@@ -1,4 +1,4 @@
-"""Optimizers, and numbers that change over a run, each a pure function of the images shown."""
+"""Optimizers, and schedules as pure functions of the images shown."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import math
 import torch
 from torch import nn
 
-from faceaug.train.config import TrainConfig
+from faceaug.train.settings import OptimisationSettings
 
 
-def rate_share(config: TrainConfig, images: int) -> float:
-    """The share of both learning rates that is left after so many images, 1 down to ``end_rate``."""
+def rate_share(config: OptimisationSettings, images: int) -> float:
+    """Factor of both learning rates after ``images``, from 1 down to ``end_rate``."""
     if config.decay == "none":
         return 1.0
     end = config.images if config.decay_images is None else config.decay_images
-    way = min(max((images - config.decay_from) / max(end - config.decay_from, 1), 0.0), 1.0)
-    left = (1 + math.cos(math.pi * way)) / 2 if config.decay == "cosine" else 1 - way
+    progress = min(max((images - config.decay_from) / max(end - config.decay_from, 1), 0.0), 1.0)
+    left = (1 + math.cos(math.pi * progress)) / 2 if config.decay == "cosine" else 1 - progress
     return config.end_rate + (1 - config.end_rate) * left
 
 
-def average_keeps(config: TrainConfig, images: int) -> float:
-    """How much of itself the average of weights keeps in a step that ends at so many images, 0 to 1."""
+def average_keeps(config: OptimisationSettings, images: int) -> float:
+    """Decay of the EMA in a step that ends at ``images``, 0 to 1."""
     half_life = min(config.average_half_life, images * config.average_rampup)
     return float(0.5 ** (config.batch / max(half_life, 1e-8)))
 
@@ -31,8 +31,8 @@ def passed(images: int, batch: int, every: int) -> bool:
     return images // every != (images - batch) // every
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig, rate: float) -> torch.optim.Optimizer:
-    """The optimizer of one network."""
+def make_optimizer(network: nn.Module, config: OptimisationSettings, rate: float) -> torch.optim.Optimizer:
+    """Make the optimizer of one network."""
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(network.parameters(), lr=rate, alpha=config.beta2)
     if config.optimizer == "adagrad":

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish, not a death."""
+"""SIGINT and SIGTERM as requests to stop after the current step."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from types import FrameType
 
 
 class Signals:
-    """Notes SIGINT and SIGTERM instead of dying from them; the loop looks after each step.
+    """Records SIGINT and SIGTERM, so that the loop can save before it ends.
 
     Attributes:
-        received: name of the last one, empty if none came.
+        received: name of the last signal; empty if none arrived.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         self._before = {}
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python forbids handlers
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers in the main thread only
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)
         return self

@@ -1,4 +1,4 @@
-"""What a run starts from when it does not start from fresh weights."""
+"""Weights that a run starts from instead of fresh ones."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from faceaug.train.checkpoint import checkpoints, named, read_checkpoint, restor
 from faceaug.train.config import TrainConfig, fine_tuning
 from faceaug.train.record import read_config
 
-_LAYERS = ("architecture", "size", "z_size", "g_conv_dim")  # fields that decide a generator's layers
-_TEACHERS = {"discriminator": "d_optimizer", "projected": "p_optimizer"}  # each with what moves its weights
+_LAYERS = ("architecture", "size", "z_size", "g_conv_dim")  # fields that determine a generator's layers
+_DISCRIMINATORS = {"discriminator": "d_optimizer", "projected": "p_optimizer"}  # each with its optimizer
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Weights to begin with.
+    """Weights to start from.
 
     Attributes:
         generator: of a model.
-        taught: tensors of the run's checkpoint, by the names they have there; none for a model without its run.
+        trained: tensors of the run's checkpoint, by their names there; empty for a model without its run.
     """
 
     generator: AnyGenerator
-    taught: dict[str, Tensor] = field(default_factory=dict)
+    trained: dict[str, Tensor] = field(default_factory=dict)
 
     def put(self, networks: dict[str, nn.Module], optimizers: dict[str, Optimizer]) -> set[str]:
-        """Give them these weights and moments; a discriminator of another shape begins anew.
+        """Load these weights and moments; a discriminator with other layers keeps its fresh weights.
 
         Returns:
-            The discriminators that have been taught before.
+            The names of the discriminators that were loaded.
         """
         for name in ("generator", "average"):
             networks[name].load_state_dict(self.generator.state_dict())
-        if self.taught:
-            restore_optimizer(optimizers["g_optimizer"], self.taught, "g_optimizer")
-        known = set()
-        for name, optimizer in _TEACHERS.items():
-            weights = named(self.taught, name)
+        if self.trained:
+            restore_optimizer(optimizers["g_optimizer"], self.trained, "g_optimizer")
+        loaded = set()
+        for name, optimizer in _DISCRIMINATORS.items():
+            weights = named(self.trained, name)
             if weights and name in networks and _shapes(weights) == _shapes(networks[name].state_dict()):
                 networks[name].load_state_dict(weights)
-                restore_optimizer(optimizers[optimizer], self.taught, optimizer)
-                known.add(name)
-        return known
+                restore_optimizer(optimizers[optimizer], self.trained, optimizer)
+                loaded.add(name)
+        return loaded
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
@@ -56,14 +56,14 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def load_start(init: str | Path, config: TrainConfig) -> Start:
-    """Read a model, and what taught it if ``init`` is a run folder: discriminators, and the moments of all optimizers.
+    """Read a model; from a run folder also the discriminators and the moments of all optimizers.
 
-    With another kind of optimizer the moments mean nothing and stay behind.
+    The moments are left out if the config has another kind of optimizer.
 
     Raises:
-        ArgumentError: no such model, or its layers have other sizes than the config's.
+        ArgumentError: there is no such model, or its layers have other sizes than the config's.
         RefusedError: the run was written by a newer faceaug.
-        WeightsError: model or checkpoint is damaged.
+        WeightsError: the model or the checkpoint is damaged.
     """
     model = load_model(init)
     layers = {name: getattr(fine_tuning(model.config), name) for name in _LAYERS}
@@ -71,19 +71,19 @@ def load_start(init: str | Path, config: TrainConfig) -> Start:
         listed = ", ".join(f"{name}={value}" for name, value in other.items())
         raise ArgumentError(
             f"init {printable(init)}: its layers have other sizes than this config's; expected {listed} "
-            "(choose_config, or --init without --preset, takes what fits)"
+            "(choose_config, or --init without --preset, chooses a config that fits)"
         )
     kept = checkpoints(Path(init))
     if not kept:
         return Start(model.generator)
-    taught = read_checkpoint(kept[-1]).tensors
+    trained = read_checkpoint(kept[-1]).tensors
     if read_config(Path(init)).optimizer != config.optimizer:
-        taught = {name: tensor for name, tensor in taught.items() if "_optimizer/" not in name}
-    return Start(model.generator, taught)
+        trained = {name: tensor for name, tensor in trained.items() if "_optimizer/" not in name}
+    return Start(model.generator, trained)
 
 
 def generator_layers(network: nn.Module) -> list[nn.ModuleList]:
-    """A generator's layers from the latent vector on: the linear ones before the first map, then map by map."""
+    """List a generator's layers from the latents on: the linear ones before the first map, then one per map."""
     found: dict[str, nn.ModuleList] = {}
     for name, module in network.named_children():
         number = name.lstrip("abcdefghijklmnopqrstuvwxyz_")

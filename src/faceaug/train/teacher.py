@@ -1,8 +1,8 @@
-"""A second opinion on whether generated faces show what was asked for.
+"""A second judge of requested attributes: the bundled classifier.
 
-The discriminator's head learns along, from few faces at first, and a generator finds what pleases that one network: of
-what it saw in faces made for it, an independent judge saw a tenth less. The bundled classifier does not change, knows
-more faces, and what fools one of the two seldom fools the other.
+The discriminator's attribute head is trained along with the generator, which learns to please this one network: an
+independent judge found a tenth less of the requested attributes than the head did. The bundled classifier is frozen and
+has seen more faces, and a face that fools one of the two networks seldom fools the other.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from faceaug.train.config import TrainConfig
 from faceaug.train.processes import Processes
 from faceaug.train.views import coarse
 
-# Pixels a face is reduced to before it is enlarged again, equally often; 0 leaves it. The classifier was taught so too.
+# Resolutions, pixels, that faces are reduced to, equally often; 0 for none. The classifier was trained like this too.
 _SIDES = (0, 48, 32, 32)
 
 
 class Teacher:
-    """Names the attributes of generated faces, with gradients.
+    """Classifies generated faces, with gradients.
 
     Args:
         config: of the run.
-        processes: who takes part.
+        processes: all processes of the run.
+
+    Raises:
+        FaceAugError: the bundled classifier does not know CelebA's attributes.
     """
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
@@ -40,11 +43,12 @@ class Teacher:
         self._config, self._processes = config, processes
 
     def names(self, faces: Tensor, step: int) -> Tensor:
-        """Float (n, 3, H, W) in -1..1, this process's faces of a step -> logits (n, 40), high = yes.
+        """Classify this process's faces of a step, float (n, 3, H, W) in -1..1: logits (n, 40), high = yes.
 
-        Each face is shifted a little first: what is only seen from one place is no attribute. Then most lose detail.
+        Each face is shifted a little, and most are blurred, so that fine patterns alone do not please the classifier.
         """
-        batch, mine = self._config.batch, self._processes.share(self._config.batch)
+        batch = self._config.batch
+        mine = self._processes.share(batch)
         rng = stream(self._config.seed, index=step, slot="train/augment/teacher")
         draws = draw_operations(rng, batch, ("translation",), 1.0)
         sides = rng.choice(_SIDES, batch)[mine]
