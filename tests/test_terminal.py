@@ -172,7 +172,7 @@ def test_the_oldest_click_is_another_one_than_the_tests_have_anyway(old_zygote: 
 @pytest.mark.parametrize(
     ("command", "phase", "message"),
     [
-        ("clean", "reading", "faceaug: stopped by SIGINT; run again to go on"),
+        ("clean", "reading", "faceaug: stopped by SIGINT; run again to continue"),
         ("synth", "generating", "faceaug: interrupted; what was done is kept, the same command goes on"),
         ("expand", "writing", "faceaug: interrupted; what was done is kept, the same command goes on"),
         (

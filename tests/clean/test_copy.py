@@ -292,7 +292,7 @@ def test_names_that_the_disk_takes_for_one_are_told_and_nothing_is_written(
     for k, name in enumerate(["A.jpg", "a.jpg", "b.jpg"]):
         write(tmp_path / "faces" / name, jpeg(k))
     monkeypatch.setattr("faceaug.storage.names._Probe.merges", lambda *_: True)
-    with pytest.raises(RefusedError, match=r"A\.jpg and a\.jpg would be one.*Nothing was written"):
+    with pytest.raises(RefusedError, match=r"A\.jpg and a\.jpg would be the same file.*Nothing was written"):
         clean_folder(tmp_path / "faces", out=tmp_path / "out")
     assert os.listdir(tmp_path) == ["faces"]
 

@@ -25,7 +25,7 @@ def is_json(line: str) -> bool:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of syncing a group; the first only where the system has it."""
     if request.param == "file by file":
-        monkeypatch.setattr(durable, "_has_whole_sync", lambda _: False)
+        monkeypatch.setattr(durable, "_has_syncfs", lambda _: False)
     return str(request.param)
 
 
@@ -62,7 +62,7 @@ def test_a_tally_counts_files_only_once_they_and_their_folders_are_synced(
 
 
 def test_a_tally_writes_groups_while_work_goes_on(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable, "_PAUSE", 0.0)
+    monkeypatch.setattr(durable, "_INTERVAL", 0.0)
     tally = Tally(tmp_path / "tally", ["0\n"])
     for number in range(1, 4):
         (tmp_path / str(number)).touch()

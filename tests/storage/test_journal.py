@@ -108,10 +108,10 @@ def test_a_file_changed_since_the_plan_is_not_moved(tmp_path: Path) -> None:
     with open_journal(folder, beside=False, purpose="test") as journal:
         outcome = journal.apply(plan)
     assert {move.source.name: why for move, why in outcome.skipped} == {
-        "a": "has changed since it was looked at",
+        "a": "has changed since it was examined",
         "b": "is no longer there",
-        "c": "has changed since it was looked at",
-        "d": "the file kept in its stead, e, has changed since it was looked at",
+        "c": "has changed since it was examined",
+        "d": "the file kept instead, e, has changed since it was examined",
     }
     assert read(folder) == {"a": "edited", "c": "c", "d": "d", "e": "E"}
 
@@ -318,7 +318,7 @@ def test_a_file_that_vanished_from_a_stopped_run_is_an_error_once(tmp_path: Path
     assert (folder / "a").exists()
     (folder / "a").unlink()
     (folder / ".faceaug" / "set-aside" / "0001" / "a").unlink()
-    with pytest.raises(JournalError, match="neither of its places"):
+    with pytest.raises(JournalError, match="neither its old nor its new location"):
         perform(folder, {"b": None})
     assert perform(folder, {"b": None}).run == "0001"
 

@@ -19,16 +19,16 @@ class Folding(names_module._Probe):
         return one.lower() == other.lower()
 
     def refuses(self, part: str) -> str:
-        return "no legal name there" if ":" in part else ""
+        return "not a legal name there" if ":" in part else ""
 
 
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (["A.jpg", "a.jpg"], "A.jpg and a.jpg would be one"),
-        (["Smith/1.jpg", "smith/2.jpg"], "Smith and smith would be one"),
-        (["x/B.jpg", "x/b.JPG"], "x/B.jpg and x/b.JPG would be one"),
-        (["12:30.jpg"], r"12:30.jpg \(no legal name there\)"),
+        (["A.jpg", "a.jpg"], "A.jpg and a.jpg would be the same file"),
+        (["Smith/1.jpg", "smith/2.jpg"], "Smith and smith would be the same file"),
+        (["x/B.jpg", "x/b.JPG"], "x/B.jpg and x/b.JPG would be the same file"),
+        (["12:30.jpg"], r"12:30.jpg \(not a legal name there\)"),
     ],
 )
 def test_names_that_the_disk_cannot_hold_apart_are_told_before_anything_is_written(

@@ -79,7 +79,7 @@ def test_odd_values_with_a_right_checksum_are_a_journal_error_or_harmless(
     ],
 )
 def test_a_place_outside_the_folder_or_a_number_out_of_range_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(JournalError, match=f"line 2 is not as faceaug writes it: {name}"):
+    with pytest.raises(JournalError, match=f"line 2 is not a valid record: {name}"):
         read_history(text([JOURNAL[0], STEP | {name: value}, JOURNAL[3]]), where="here")
 
 

@@ -1,1 +1,1 @@
-"""What touches the disk: atomic writes, the directory walk, the journal and its moves."""
+"""Disk access: atomic writes, the directory walk, the journal and its moves."""

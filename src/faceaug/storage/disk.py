@@ -1,4 +1,4 @@
-"""The few calls with which the journal changes a disk, so that a test can make each of them fail."""
+"""The system calls with which the journal changes a disk, in one class so that tests can make each of them fail."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ _AT_FDCWD = -100
 
 
 class Disk:
-    """The real disk. Nothing but ``faceaug.storage.journal`` uses it."""
+    """The real disk. Used only by ``faceaug.storage.journal``."""
 
     def append(self, descriptor: int, data: bytes) -> None:
-        """Write all of ``data`` at the end of a file."""
+        """Append all of ``data`` to a file."""
         while data:
             data = data[os.write(descriptor, data) :]
 
     def sync(self, descriptor: int) -> None:
-        """Wait until the disk has a file's content."""
+        """Flush a file's content to the disk."""
         os.fsync(descriptor)
 
     def sync_folder(self, path: Path) -> None:
-        """Wait until the disk has a folder's names, where the file system can tell."""
+        """Flush a folder's entries to the disk, where the file system supports it."""
         try:
             sync_folder(path)
-        except PermissionError:  # a folder that may be written and not listed cannot be opened for this
+        except PermissionError:  # a folder that is writable but not readable cannot be opened for fsync
             os.sync()
 
     def make_folder(self, path: Path) -> None:
-        """Make one folder."""
+        """Create one folder."""
         path.mkdir()
 
     def rename_folder(self, start: Path, end: Path) -> None:
-        """Rename an empty folder of our own; what it replaces can only be another empty folder."""
-        os.rename(start, end)  # noqa: TID251 - our own folder, before anything lies in it
+        """Rename an empty folder of our own; it can replace only another empty folder."""
+        os.rename(start, end)  # noqa: TID251 - our own folder, still empty
 
     def link(self, start: Path, end: Path) -> None:
-        """Give a file a second name; fails where the name is taken."""
+        """Create a hard link; fails if the name is taken."""
         os.link(start, end, follow_symlinks=False)
 
     def unlink(self, path: Path) -> None:
-        """Drop the old name of a file that has a new one."""
-        os.unlink(path)  # noqa: TID251 - called by the journal only, for a file with another name
+        """Remove the old name of a file that has a new one."""
+        os.unlink(path)  # noqa: TID251 - called only by the journal, for a file that has another name
 
     def copy(self, start: Path, end: Path) -> None:
-        """Copy a file to another file system under a new name; returns when the disk has it."""
+        """Copy a file durably to a new name on another file system."""
         copy_whole(start, end)
 
     def rename(self, start: Path, end: Path) -> None:
@@ -70,13 +70,13 @@ class Disk:
             raise
 
     def set_mtime(self, path: Path, mtime_ns: int) -> None:
-        """Put a folder's time of change back, where the user may."""
+        """Restore a folder's modification time, if permitted."""
         with suppress(PermissionError, FileNotFoundError):
             os.utime(path, ns=(path.stat().st_atime_ns, mtime_ns))
 
 
 def _rename_noreplace(start: Path, end: Path) -> None:
-    """Linux's renameat2(2) with RENAME_NOREPLACE; OSError ENOSYS where there is none."""
+    """Call renameat2(2) of Linux with RENAME_NOREPLACE; OSError ENOSYS where it does not exist."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         raise OSError(errno.ENOSYS, "no renameat2")

@@ -1,7 +1,7 @@
-"""Waiting for the disk, for many files at once.
+"""Durable writes of many files: sync them in groups.
 
-A file that was written and renamed is safe from a crash of the program but not from a power cut: ext4 then leaves it
-empty. One ``fsync`` for each file takes several times as long as writing it, so files are synced in groups.
+A file that was written and renamed survives a crash of the program but not a power cut, after which ext4 leaves it
+empty. One ``fsync`` per file takes several times as long as writing it, so files are synced in groups.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from types import TracebackType
 
 from faceaug.storage.files import sync_folder, write_bytes
 
-_AT_ONCE = 16  # files synced at the same time: the disk then commits them together
-_PAUSE = 1.0  # seconds between the starts of two groups, at least; a power cut costs about that much work
+_CONCURRENT = 16  # files synced at the same time, so that the disk commits them together
+_INTERVAL = 1.0  # minimum seconds between the starts of two groups; a power cut loses about that much work
 
 
 class GroupSync:
     """Syncs groups of files below a folder. Use it as a context manager.
 
-    Linux syncs a whole file system in one call, which costs a fraction of a call for each file. That call does not
-    reach the disk below a FUSE file system, and other systems lack it: there, threads sync file by file.
+    Linux can sync a whole file system with one call (``syncfs``), which is much cheaper than one call per file. On
+    FUSE that call does not reach the disk, and other systems lack it; there, threads sync file by file.
 
     Args:
-        folder: it exists, on the file system of the files.
+        folder: an existing folder on the file system of the files.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Open from the start: the call reports only failures since then.
-        self._descriptor = os.open(folder, os.O_RDONLY) if _has_whole_sync(folder) else None
+        # Opened early because syncfs reports only failures that happened after the open.
+        self._descriptor = os.open(folder, os.O_RDONLY) if _has_syncfs(folder) else None
 
     def sync(self, paths: Iterable[Path]) -> None:
-        """Wait until the disk has these files, under these names, and the folders they lie in.
+        """Flush these files, their names and their parent folders to the disk.
 
         Args:
-            paths: files below the folder; links and folders among them are ignored.
+            paths: files below the folder; links and folders are ignored.
 
         Raises:
             OSError: the disk is full or fails.
@@ -49,7 +49,7 @@ class GroupSync:
             _sync_file_system(self._descriptor)
             return
         files = list(paths)
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
+        with ThreadPoolExecutor(_CONCURRENT) as threads:
             list(threads.map(_sync_file, files))
         parents = {parent for path in files for parent in path.parents if parent.is_relative_to(self._folder)}
         for parent in sorted(parents | {self._folder, self._folder.parent}, reverse=True):
@@ -65,13 +65,13 @@ class GroupSync:
 
 
 class Tally:
-    """A file with one line for each thing that is done; a line is written once the disk has the files it counts.
+    """A progress file with one line per finished item; a line is written only after its files are on the disk.
 
     Groups are synced in the background while the next files are written.
 
     Args:
-        path: of the tally, in the folder that is being filled.
-        lines: what it says so far, each with its line end; replaces what the file holds.
+        path: path of the tally, in the output folder.
+        lines: the initial lines, each with its line end; they replace the content of an existing file.
     """
 
     def __init__(self, path: Path, lines: Iterable[str]) -> None:
@@ -85,18 +85,18 @@ class Tally:
         self._handle = path.open("ab")
 
     def add(self, lines: Sequence[str], files: Iterable[Path]) -> None:
-        """Take lines and the files that they count, which are complete.
+        """Add lines and the completely written files that they stand for.
 
         Raises:
-            OSError: the disk is full or fails; also for an earlier group.
+            OSError: the disk is full or failed, for this or an earlier group.
         """
         self._lines += lines
         self._files += files
-        if monotonic() - self._began >= _PAUSE and (self._running is None or self._running.done()):
+        if monotonic() - self._began >= _INTERVAL and (self._running is None or self._running.done()):
             self._begin()
 
     def flush(self) -> None:
-        """Write everything that was added; wait for it.
+        """Write everything that was added and wait until it is on the disk.
 
         Raises:
             OSError: the disk is full or fails.
@@ -107,7 +107,7 @@ class Tally:
             self._finish()
 
     def close(self) -> None:
-        """Write everything and stop; another may go on. Does nothing the second time.
+        """Write everything and release the file, so that another tally may continue it. Calling it twice is harmless.
 
         Raises:
             OSError: the disk is full or fails.
@@ -126,14 +126,14 @@ class Tally:
         lines, self._lines = self._lines, []
         files, self._files = self._files, []
         self._began = monotonic()
-        self._running = self._thread.submit(self._settle, "".join(lines).encode(), files)
+        self._running = self._thread.submit(self._write_group, "".join(lines).encode(), files)
 
     def _finish(self) -> None:
         running, self._running = self._running, None
         if running is not None:
             running.result()
 
-    def _settle(self, text: bytes, files: list[Path]) -> None:
+    def _write_group(self, text: bytes, files: list[Path]) -> None:
         self._sync.sync(files)
         self._handle.write(text)
         self._handle.flush()
@@ -141,11 +141,11 @@ class Tally:
 
 
 def whole_lines(path: Path, is_whole: Callable[[str], bool]) -> list[str]:
-    """The lines of a tally up to the first that is torn or damaged, as a crash or a power cut leaves one.
+    """The lines of a tally before the first that is torn or damaged, as after a crash or a power cut.
 
     Args:
-        path: of the tally; it need not exist.
-        is_whole: whether a line, without its end, is one of those that were written.
+        path: path of the tally; it need not exist.
+        is_whole: whether a line (without its line end) is complete and valid.
     """
     text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
     found: list[str] = []
@@ -157,7 +157,7 @@ def whole_lines(path: Path, is_whole: Callable[[str], bool]) -> list[str]:
 
 
 def _sync_file(path: Path) -> None:
-    # Windows syncs only what may be written; elsewhere a copy of a read-only file has to be synced too.
+    # Windows can sync only a file opened for writing; elsewhere the copy of a read-only file must be synced too.
     descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -165,19 +165,19 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _has_whole_sync(folder: Path) -> bool:
+def _has_syncfs(folder: Path) -> bool:
     return sys.platform == "linux" and hasattr(ctypes.CDLL(None), "syncfs") and not _is_fuse(folder)
 
 
 def _sync_file_system(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)  # such a call lets other threads run
+    libc = ctypes.CDLL(None, use_errno=True)  # ctypes releases the GIL during the call
     if libc.syncfs(descriptor) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 
 
 def _is_fuse(folder: Path) -> bool:
-    """Whether a folder lies on a FUSE file system; one that cannot be looked up may be one."""
+    """Whether a folder lies on a FUSE file system; True if that cannot be determined."""
     device = folder.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:

@@ -1,6 +1,6 @@
-"""Finished-or-absent outputs: a file with its final name is complete.
+"""Atomic outputs: a file that has its final name is complete.
 
-Only for files faceaug itself makes. A user's file is moved by ``journal`` and by nothing else.
+Only for files that faceaug itself writes. Only ``journal`` moves a user's file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.schema import parse_json
 
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
-PARTIAL = ".partial"  # ending of a file being written; never listed as a picture
-OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is filled
-_LONGEST_NAME = 140  # bytes; where names are encrypted there is room for 143, elsewhere for 255
+PARTIAL = ".partial"  # suffix of a file being written; never listed as a picture
+OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is being filled
+_LONGEST_NAME = 140  # bytes; encrypted file systems allow 143, others 255
 _LONGEST_PATH = 4096  # bytes, on Linux
-_DIGEST, _SHOWN = "_sha256", 60  # ending of the names of digests in an identity; characters of a value in a message
+_DIGEST = "_sha256"  # suffix of the keys of digests in an identity
+_SHOWN = 60  # maximum characters of a value in a message
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -33,12 +34,12 @@ _NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errn
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a whole file or none of it, replacing what faceaug wrote there before.
+    """Write a file atomically, replacing an earlier one of faceaug's.
 
     Args:
         path: final name; its folder must exist.
-        data: all of the content.
-        durable: wait until the disk has it. Without, for one of many files, see ``faceaug.storage.durable``.
+        data: the whole content.
+        durable: wait until the file is on the disk. For many files pass False and use ``faceaug.storage.durable``.
     """
     partial = partial_path(path)
     try:
@@ -57,7 +58,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written before it gets its final name: beside it, or above it where the path has no room."""
+    """Temporary path of a file being written: in the same folder, or in a parent if the path would be too long."""
     name = path.name + PARTIAL
     if len(os.fsencode(name)) > _LONGEST_NAME:
         name = f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}{PARTIAL}"
@@ -68,14 +69,14 @@ def partial_path(path: Path) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document durably, readable by people: indented, keys in the order given."""
+    """Write a JSON document durably, indented, with its keys in the given order."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can tell."""
-    if sys.platform == "win32":  # has no such call for a folder
+    """Flush the entries of a folder to the disk, where the system supports it."""
+    if sys.platform == "win32":  # folders cannot be synced there
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -88,18 +89,18 @@ def sync_folder(path: Path) -> None:
 
 
 def has_digest(path: Path, sha256: str) -> bool:
-    """Whether there is a regular file under a name, with this SHA-256 (hex); links are not followed."""
+    """Whether a path is a regular file with this SHA-256 (hex); links are not followed."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         with open(os.open(path, flags), "rb") as handle:
             regular = stat.S_ISREG(os.fstat(handle.fileno()).st_mode)
             return regular and hashlib.file_digest(handle, "sha256").hexdigest() == sha256
-    except OSError:  # missing, a link, a folder or unreadable: it will be made again, or the error is raised then
+    except OSError:  # missing, a link, a folder or unreadable: the caller writes it again, which raises any real error
         return False
 
 
 def remove_output(path: Path) -> None:
-    """Remove a file or folder that faceaug itself wrote (an old checkpoint, a partial output)."""
+    """Remove a file or folder that faceaug itself wrote, such as an old checkpoint or a partial output."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -107,19 +108,19 @@ def remove_output(path: Path) -> None:
 
 
 def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
-    """Make an output folder ready, or refuse before anything is written.
+    """Prepare an output folder, or refuse before anything is written.
 
     Args:
-        out: the folder to write into; created when missing.
-        inside: a folder that ``out`` must not lie in (nor be), for commands that promise not to write there.
-        marker: name of the JSON file in ``out`` that says which run fills it.
-        identity: what the marker must hold for an unfinished run to be continued.
+        out: the folder to write into; created if missing.
+        inside: a folder that must neither be nor contain ``out``, for commands that promise not to write there.
+        marker: name of the JSON file in ``out`` that identifies the run.
+        identity: content of the marker; an unfinished run is continued only if it matches.
 
     Returns:
         True if ``out`` holds an unfinished run with the same identity, False if it is new.
 
     Raises:
-        RefusedError: ``out`` lies inside the folder, or holds something else, or cannot be written.
+        RefusedError: ``out`` lies inside the folder, holds something else, or cannot be written.
     """
     with explained(out):
         if is_continued(out, inside=inside, marker=marker, identity=identity):
@@ -131,7 +132,7 @@ def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identi
 
 
 def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
-    """What ``prepare_output`` would return or raise, without writing anything."""
+    """The result or error of ``prepare_output``, without writing anything."""
     if inside is not None and _lies_in(out, inside):
         raise RefusedError(f"{printable(out)} lies inside {printable(inside)}: choose an output folder outside it")
     state = out / marker
@@ -140,7 +141,7 @@ def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity
             raise RefusedError(f"{printable(out)} is a file: give the name of a new or empty folder")
         if state.exists():
             found = _read_marker(state)
-            # JSON knows no tuples: what is compared is what would be read back.
+            # JSON has no tuples, so compare with the identity as it would be read back.
             if found.get("run") == json.loads(json.dumps(identity)) and not found.get("finished"):
                 return True
             if found.get("finished"):
@@ -149,20 +150,20 @@ def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity
                 f"{printable(out)} holds another run, which was stopped ({_differences(found.get('run'), identity)}): "
                 "choose another folder, or remove it first"
             )
-        # A torn marker and a lock are what a run leaves that was stopped in its first moment.
+        # A run stopped right at its start leaves a torn marker and a lock.
         if out.is_dir() and any(entry.name not in {marker + PARTIAL, OUTPUT_LOCK} for entry in out.iterdir()):
             raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
     return False
 
 
 def finish_output(out: Path, *, marker: str, document: dict[str, Any]) -> None:
-    """Mark an output folder complete: the last file written, once the disk has all others."""
+    """Mark an output folder complete. Call it last, when all other files are on the disk."""
     write_json(out / marker, document | {"finished": True})
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn "no space", "read-only" and "no such place" from the system into a RefusedError that names the folder."""
+    """Turn system errors about space, permissions and invalid paths into a RefusedError that names the folder."""
     try:
         yield
     except OSError as error:
@@ -180,21 +181,21 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def existing_folder(path: Path | str) -> Path:
-    """The path, or ArgumentError if it is not a folder that can be read."""
+    """Return the path, or raise ArgumentError if it is not a readable folder."""
     folder = Path(path)
     try:
         if folder.is_dir():
             next(folder.iterdir(), None)
             return folder
     except OSError as error:
-        failure = FaceAugError if error.errno == errno.EIO else ArgumentError  # a failing disk is no wrong use
+        failure = FaceAugError if error.errno == errno.EIO else ArgumentError  # a failing disk is not a usage error
         raise failure(f"{printable(folder)}: cannot be read ({error.strerror})") from error
     kind = "is a file, not a folder" if folder.exists() else "no such folder"
     raise ArgumentError(f"{printable(folder)}: {kind}")
 
 
 def check_free_space(folder: Path, needed: int) -> None:
-    """Raise RefusedError when the disk of ``folder`` has less than ``needed`` bytes free."""
+    """Raise RefusedError if the disk of ``folder`` has fewer than ``needed`` bytes free."""
     place = folder
     while not place.exists():
         place = place.parent
@@ -210,7 +211,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 
 def _differences(before: object, identity: dict[str, Any]) -> str:
-    """In what a stopped run differs from the one that is asked for; contents are compared by their digests."""
+    """Describe how a stopped run differs from the requested one; contents are compared by their digests."""
     now = json.loads(json.dumps(identity))
     if not isinstance(before, dict) or before.get("command") != now.get("command"):
         return "of another command"
@@ -237,7 +238,7 @@ def _read_marker(path: Path) -> dict[str, Any]:
 
 
 def publish_folder(partial: Path, final: Path) -> None:
-    """Give a completely written folder its final name, durably; replaces an equal older output."""
+    """Rename a completely written folder to its final name, durably; replaces an older output of that name."""
     sync_folder(partial)
     if final.exists():
         remove_output(final)
@@ -246,7 +247,7 @@ def publish_folder(partial: Path, final: Path) -> None:
 
 
 def publish_file(partial: Path, final: Path) -> None:
-    """Give a completely written file of ours its final name, durably."""
+    """Rename a completely written file of ours to its final name, durably."""
     with partial.open("rb+") as handle:
         os.fsync(handle.fileno())
     os.replace(partial, final)
@@ -254,14 +255,14 @@ def publish_file(partial: Path, final: Path) -> None:
 
 
 def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
-    """Copy a user's file to a new place, whole or not at all, with its mode and time of change; see ``GroupSync``.
+    """Copy a user's file atomically, with its mode and modification time. For durability see ``GroupSync``.
 
-    File systems that can share the content between both (Btrfs, XFS, bcachefs) do so; it then takes no space.
+    Btrfs, XFS and bcachefs share the content between both files, so that the copy takes no space.
 
     Args:
         source: a regular file; links are not followed.
         target: final name; its folder must exist.
-        facts: of the source, when it was decided to copy it.
+        facts: stat result of the source from when the copy was decided.
     """
     partial = partial_path(target)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -269,7 +270,7 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
         with open(os.open(source, flags), "rb") as original, partial.open("wb") as copy:
             if not _share_content(original.fileno(), copy.fileno()):
                 shutil.copyfileobj(original, copy, 1 << 20)
-        with suppress(PermissionError):  # FAT and some network disks keep no modes
+        with suppress(PermissionError):  # FAT and some network file systems have no modes
             os.chmod(partial, stat.S_IMODE(facts.st_mode))
         os.utime(partial, ns=(facts.st_atime_ns, facts.st_mtime_ns))
         os.replace(partial, target)

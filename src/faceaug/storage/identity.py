@@ -1,8 +1,8 @@
-"""Which file is which: its content decides, then size and time; the number that a device gives it is only a hint.
+"""File identity: content decides, then size and modification time; the inode number is only a hint.
 
-exFAT and network disks number their files anew at each mount, and so does every copy, archive and backup. FAT keeps
-times of two seconds, exFAT of ten milliseconds, tar of one second. A digest is computed only where the rest leaves a
-doubt.
+exFAT and network file systems assign new inode numbers at each mount, and every copy, archive and backup does too. The
+time resolution of FAT is two seconds, of exFAT ten milliseconds, of tar one second. A digest is computed only if the
+rest is inconclusive.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 
 from faceaug.storage.walk import File
 
-# Steps, in nanoseconds, of the times kept by NTFS, by systems of micro- and of milliseconds, by exFAT, tar and FAT.
-_GRIDS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+# Time resolutions in ns: NTFS, file systems with micro- and milliseconds, exFAT, tar, FAT.
+_RESOLUTIONS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 _CHUNK = 1 << 20
 
 
 def same_time(one: int, other: int) -> bool:
-    """Whether two times of change, in nanoseconds, may be one that was kept with different resolutions."""
-    return one == other or _rounded(one, other) or _rounded(other, one)
+    """Whether two modification times (ns) may be the same time stored at different resolutions."""
+    return one == other or _is_rounded(one, other) or _is_rounded(other, one)
 
 
-def _rounded(fine: int, coarse: int) -> bool:
-    return any(coarse % grid == 0 and fine % grid and abs(fine - coarse) < grid for grid in _GRIDS)
+def _is_rounded(fine: int, coarse: int) -> bool:
+    return any(coarse % step == 0 and fine % step and abs(fine - coarse) < step for step in _RESOLUTIONS)
 
 
 def facts_of(path: Path) -> os.stat_result | None:
-    """What the disk says of a name, links not followed; None where there is none."""
+    """Stat result of a path, links not followed; None if it does not exist."""
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -37,7 +37,7 @@ def facts_of(path: Path) -> os.stat_result | None:
 
 
 def file_of(name: str, facts: os.stat_result, *, digest: str = "") -> File:
-    """The facts under a name of the caller's."""
+    """A ``File`` with the given name and the facts of a stat result."""
     return File(name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, digest)
 
 
@@ -56,9 +56,9 @@ def digest_of(path: Path) -> str:
 
 
 def is_as_seen(path: Path, file: File) -> bool:
-    """Whether a path still holds the regular file that was seen a moment ago.
+    """Whether a path still holds the regular file that was listed by this run.
 
-    Size, time of change and number say so, or else the content: a file without a digest is held to its number.
+    Size, modification time and inode must match, or else the digest; a file without a digest must match in all three.
     """
     facts = facts_of(path)
     if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size != file.size:
@@ -69,7 +69,7 @@ def is_as_seen(path: Path, file: File) -> bool:
 
 
 def is_remembered(path: Path, file: File) -> bool:
-    """Whether a path holds the regular file that a journal tells of, perhaps from another mount or a copied folder."""
+    """Whether a path holds a regular file recorded in the journal, even after a remount or a copy of the folder."""
     facts = facts_of(path)
     if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size != file.size:
         return False

@@ -1,10 +1,10 @@
 """The journal: the only code that moves or renames a user's file.
 
-A plan is data (``faceaug.storage.moves``). It is performed in groups: the intents are appended to ``journal.jsonl``
-and made durable, the names are changed by moves that cannot overwrite, the folders are made durable, the group is
-recorded as done. Nothing is deleted: a file set aside keeps its bytes, mode and times below ``set-aside/``. What cannot
-be done for one file is told and left, and tried again by the next run; the rest is done. Whatever stops a run, the next
-one first looks where every file of the last group is and completes the record; ``undo`` plays it backwards.
+A plan is data (``faceaug.storage.moves``). It is carried out in groups: append the intents to ``journal.jsonl`` and
+sync it, move the files without overwriting anything, sync the folders, record the group as done. Nothing is deleted: a
+file set aside keeps its bytes, mode and times below ``set-aside/``. A file that cannot be moved is reported and skipped,
+and the next run tries it again; the other moves are made. After an interruption of any kind the next run first locates
+every file of the last group and completes the record. ``undo`` plays the journal backwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TypeVar
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable, some
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.disk import Disk
-from faceaug.storage.homeward import find_doubtful, step_back
 from faceaug.storage.identity import facts_of, file_of, same_time
 from faceaug.storage.locks import locked
 from faceaug.storage.mover import Mover
@@ -45,6 +44,7 @@ from faceaug.storage.moves import (
     way_back,
 )
 from faceaug.storage.recovery import Recovery
+from faceaug.storage.restore import find_doubtful, step_back
 from faceaug.storage.state import deferred_signals, explained_disk, make_state, state_folder
 from faceaug.storage.tie import check_tie, write_tie
 from faceaug.storage.walk import File
@@ -56,7 +56,7 @@ _UNWRITABLE = "lies in a folder that cannot be written"
 
 
 def read_journal(root: Path, *, beside: bool) -> History:
-    """What the journal of a folder tells, without locking or changing anything.
+    """Read the history of a folder from its journal, without locking or changing anything.
 
     Raises:
         JournalError: the journal is damaged.
@@ -70,18 +70,18 @@ def read_journal(root: Path, *, beside: bool) -> History:
 
 @contextmanager
 def open_journal(root: Path, *, beside: bool, purpose: str, disk: Disk | None = None) -> Iterator[Journal]:
-    """Lock a folder, complete what a stopped run left open, and hand out its journal.
+    """Lock a folder, complete the record of a stopped run, and yield its journal.
 
     Args:
         root: the user's folder.
         beside: see ``state_folder``.
-        purpose: what the lock is for, named to whoever comes second.
+        purpose: what the lock is for, shown to a second process.
         disk: the calls that change the disk.
 
     Raises:
         RefusedError: another run holds the folder, it is read-only, there is no space, or the state belongs to
             another folder.
-        JournalError: a file of a stopped run is in neither of its places, or the journal is damaged.
+        JournalError: a file of a stopped run is at neither of its locations, or the journal is damaged.
     """
     disk = disk or Disk()
     state = state_folder(root, beside=beside)
@@ -95,7 +95,7 @@ def open_journal(root: Path, *, beside: bool, purpose: str, disk: Disk | None = 
             with explained_disk(root):
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise RefusedError(f"{printable(state / 'journal.jsonl')} is in the way: it is not a regular file")
-                if os.fstat(descriptor).st_size == 0:  # a journal whose name a power cut can take explains nothing
+                if os.fstat(descriptor).st_size == 0:  # new: its name must survive a power cut before anything moves
                     disk.sync_folder(state)
                 journal = Journal(root, state, descriptor, disk)
                 journal.recover()
@@ -105,41 +105,44 @@ def open_journal(root: Path, *, beside: bool, purpose: str, disk: Disk | None = 
 
 
 class Journal:
-    """The journal of one folder, locked. Open it with ``open_journal``.
+    """The locked journal of one folder. Open it with ``open_journal``.
 
     Attributes:
-        history: what it tells.
-        notes: what completing a stopped run found worth telling, a line each.
+        history: the recorded runs.
+        notes: observations from completing a stopped run, one line each.
     """
 
     def __init__(self, root: Path, state: Path, descriptor: int, disk: Disk) -> None:
-        self._root, self._state, self._descriptor, self._disk = root, state, descriptor, disk
+        self._root = root
+        self._state = state
+        self._descriptor = descriptor
+        self._disk = disk
         self._mover = Mover(root, state, disk)
         self.history = History()
         self.notes: list[str] = []
-        self._came_home: UndoReport | None = None  # what an undo that is over had left, and recovery put back
+        self._restored_late: UndoReport | None = None  # files that a finished undo had left and recovery restored
 
     def run_folder(self, run: str) -> Path:
-        """The folder for the reports of a run, made when missing."""
+        """The folder for the reports of a run; created if missing."""
         path = self._state / "runs" / run
         with explained_disk(self._root):
             self._mover.make_folders(path)
         return path
 
     def apply(self, plan: Sequence[Move], *, known: Sequence[File] = (), progress: Progress = SILENT) -> Outcome:
-        """Perform a plan; set files aside first, then rename.
+        """Carry out a plan: first set files aside, then rename.
 
-        A file that is not as the plan saw it, or whose keeper is not, is skipped; so is a rename to a name that is
-        taken, and every file that cannot be moved. A run that was stopped is continued under its name.
+        A move is skipped if its file or its keeper changed after planning, if the new name is taken, or if the file
+        cannot be moved. A stopped run is continued under its name.
 
         Args:
             plan: the moves.
-            known: some files that stay, with their digests: by them the state knows its folder again.
-            progress: shows how many moves are made, after each group of them.
+            known: some files that stay, with their digests; they identify the folder later.
+            progress: shows the number of moves made, updated after each group.
 
         Raises:
-            RefusedError: the folder cannot be written, or there is no space (what was done is recorded).
-            Interrupted: SIGINT or SIGTERM arrived; whole groups were done, and the next run continues.
+            RefusedError: the folder cannot be written, or there is no space (completed moves are recorded).
+            Interrupted: SIGINT or SIGTERM arrived; only complete groups were moved, and the next run continues.
             JournalError: the disk failed.
         """
         run = self.history.open_run
@@ -159,7 +162,7 @@ class Journal:
                 self._append({"op": "end", "folders": self._mover.mtimes(self._active.before)}, durable=True)
         if signals:
             made = f"{len(self._active.moved) - len(earlier)} of {len(plan)} moves"
-            raise Interrupted(f"{printable(self._root)}: stopped after {made}; run again to go on, or undo")
+            raise Interrupted(f"{printable(self._root)}: stopped after {made}; run again to continue, or undo")
         return self._outcome(plan, ends, earlier, skipped)
 
     def _outcome(
@@ -177,31 +180,31 @@ class Journal:
         return Outcome(self._active.name, tuple(moved), tuple(left), len(earlier))
 
     def _set_aside_place(self, run: str, name: str) -> str:
-        """Where a file goes: under its path, or under a short name where that would be too long or is used already."""
+        """Where a file is set aside: under its path, or under a short name if that is too long or already used."""
         place = set_aside_place(run, name)
         used = any(place in earlier.moved for earlier in self.history.runs if earlier.name == run)
         return short_place(run, name) if used or self._mover.is_too_long(place) else place
 
     def _writable(self, wanted: Sequence[tuple[_Wanted, set[str]]]) -> tuple[list[_Wanted], dict[str, str]]:
-        """Those that lie in (or go to) folders that can be written; the others by name, with the reason.
+        """Split moves: those that touch only writable folders, and the others by name with the reason.
 
         Raises:
-            RefusedError: the folder itself cannot be written, and there is no other.
+            RefusedError: no move is possible and the folder itself cannot be written.
         """
         every = sorted(set().union(*(folders for _, folders in wanted)))
         blocked = {folder for folder in every if self._mover.is_unwritable(folder)}
-        free = [move for move, folders in wanted if not folders & blocked]
-        if wanted and not free and self._mover.is_unwritable(""):
+        possible = [move for move, folders in wanted if not folders & blocked]
+        if wanted and not possible and self._mover.is_unwritable(""):
             raise RefusedError(f"{printable(self._root)}: cannot be written; check its permissions. Nothing was moved")
-        return free, {_name_of(move): _UNWRITABLE for move, folders in wanted if folders & blocked}
+        return possible, {_name_of(move): _UNWRITABLE for move, folders in wanted if folders & blocked}
 
     def undo(self, *, all_runs: bool = False, progress: Progress = SILENT) -> UndoReport:
-        """Put the files of the last run (or of every run) back, with the times of their folders.
+        """Restore the files of the last run (or of every run) and the modification times of their folders.
 
-        A file that changed since, or whose old name is taken, stays and is reported.
+        A file that has changed since, or whose old name is taken, stays where it is and is reported.
 
         Args:
-            all_runs: every run, not only the last.
+            all_runs: undo every run, not only the last.
             progress: see ``apply``.
 
         Raises:
@@ -213,8 +216,8 @@ class Journal:
         whole = [run for run in runs if not run.undone and (run.moved or run.undo_before is not None)]
         remains = [run for run in runs if run.undone and run.moved]
         chosen = [run for run in runs if run in whole or run in remains] if all_runs else (whole or remains)[-1:]
-        if not chosen and self._came_home is not None:
-            return self._came_home
+        if not chosen and self._restored_late is not None:
+            return self._restored_late
         if not chosen:
             raise RefusedError(f"{printable(self._root)}: no run to undo")
         restored, left = 0, []
@@ -225,7 +228,7 @@ class Journal:
         return UndoReport(tuple(run.name for run in reversed(chosen)), restored, tuple(left))
 
     def recover(self) -> None:
-        """Complete the record of a stopped run by looking where its files are; changes nothing the second time."""
+        """Complete the record of a stopped run by locating its files. Calling it again changes nothing."""
         path = self._state / "journal.jsonl"
         written, data = path.stat().st_mtime_ns, path.read_bytes()
         self.history = read_history(data, where=printable(path))
@@ -243,12 +246,12 @@ class Journal:
     def _complete_group(self, written_ns: int) -> None:
         found = Recovery(self._mover, self._disk, self.history, written_ns=written_ns).run()
         self._record_done(found.done, found.skipped)
-        self.notes.append(f"a run was stopped: {len(found.done)} of its last moves had been made and are recorded")
+        self.notes.append(f"an earlier run was stopped: {len(found.done)} of its last moves are complete and recorded")
         self.notes += map(printable, found.problems)
         if found.lost:
             raise JournalError(
-                f"{printable(self._root)}: a stopped run was moving {some(list(found.lost))}, now in neither of its "
-                "places. If you removed it, run again: what is left will be cleaned"
+                f"{printable(self._root)}: a stopped run was moving {some(list(found.lost))}, which is now at neither "
+                "its old nor its new location. If you removed it, run again to clean the rest"
             )
 
     def _undo_run(self, run: Run, progress: Progress) -> tuple[int, list[tuple[str, str]]]:
@@ -271,21 +274,21 @@ class Journal:
             self._record_back(back)
             skipped |= self._perform_all(order_steps(steps), signals, progress)
             if signals:
-                raise Interrupted(f"{printable(self._root)}: the undo was stopped; undo again to go on")
+                raise Interrupted(f"{printable(self._root)}: the undo was stopped; undo again to continue")
             if not run.moved:
                 self._restore_mtimes(run)
             self._append({"op": "undone", "run": run.name}, durable=True)
         return count - len(run.moved), left + sorted(skipped.items())
 
     def _record_back(self, steps: Sequence[Step]) -> None:
-        """Record files that are home already."""
+        """Record files that the user has already restored."""
         if steps:
             first = self.history.steps
             self._append(*(step_record(number, step) for number, step in enumerate(steps, start=first)))
             self._record_done(range(first, first + len(steps)), ())
 
     def _restore_mtimes(self, run: Run) -> None:
-        """Put folder times back, except where the user changed the folder after the run."""
+        """Restore the modification times of folders, except of those that the user changed after the run."""
         for folder, before in run.before.items():
             now, then = (run.undo_before or {}).get(folder), (run.after or {}).get(folder)
             if run.after is None or now == then or (now is not None and then is not None and same_time(now, then)):
@@ -303,7 +306,7 @@ class Journal:
         return skipped
 
     def _perform(self, group: list[Step]) -> dict[str, str]:
-        """One group: intents, moves, record. Returns why files were skipped, by the name of the file."""
+        """Move one group: intents, moves, record. Returns the skipped files by name, with the reason."""
         first = self.history.steps
         records: list[Record] = [step_record(number, step) for number, step in enumerate(group, start=first)]
         self._append(*records, durable=True)
@@ -315,7 +318,7 @@ class Journal:
         return {group[number - first].file.name: why for number, why in reasons.items()}
 
     def _perform_batch(self, batch: list[tuple[int, Step]], reasons: dict[int, str]) -> None:
-        """New names first, all durable, then the old names go: no crash and no power cut finds a file without one."""
+        """Create the new names, sync them, then remove the old: a crash or power cut never leaves a file nameless."""
         named: list[tuple[int, Step]] = []
         for number, step in batch:
             problem = self._mover.give_name(step, on_copy=partial(self._append_copy, number))
@@ -334,7 +337,7 @@ class Journal:
         self._append({"op": "copy", "step": number}, durable=True)
 
     def _return_strays(self) -> None:
-        """Files left under a temporary name go where they were going, or back to where they came from."""
+        """Move files left under a temporary name to their destination, or back to their origin."""
         run = self.history.active
         for place, moved in sorted(run.moved.items()) if run else ():
             if run is None or not place.startswith(TEMPORARY):
@@ -349,19 +352,20 @@ class Journal:
                     self._perform([Step(start, end, file_of(moved.origin, facts, digest=digest))])
             if self._mover.exists(place):
                 self.notes.append(
-                    f"{printable(moved.origin)} waits at {printable(self._mover.path(place))}: its name is taken"
+                    f"{printable(moved.origin)} is kept at {printable(self._mover.path(place))}: its name is taken"
                 )
 
     def _return_late_strays(self) -> None:
-        """Files that waited since their run ended; the times of folders go on as if it had ended only now."""
+        """Move strays of a finished run, and record folder times as if the run had ended only now."""
         run = self.history.active
         if run is None or not any(place.startswith(TEMPORARY) for place in run.moved):
             return
-        before, waiting = self._mover.mtimes(run.before), len(run.moved)
+        before = self._mover.mtimes(run.before)
+        waiting = len(run.moved)
         self._return_strays()
         if run.undone and not run.moved:
             self._restore_mtimes(run)
-            self._came_home = UndoReport((run.name,), waiting, ())
+            self._restored_late = UndoReport((run.name,), waiting, ())
         elif run.after is not None:
             now, then = self._mover.mtimes(run.before), run.after
             self._append({"op": "end", "folders": then | {f: now[f] for f in now if before.get(f) == then.get(f)}})

@@ -1,4 +1,4 @@
-"""One process at a time: the lock of a folder, and of an output that is being filled."""
+"""Locks: one process at a time for a folder or an output."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from filelock import FileLock, Timeout
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import OUTPUT_LOCK, explained, is_continued, prepare_output, remove_output
 
-LOCK = "lock"  # name of the file that says who works in a folder
+LOCK = "lock"  # name of the lock file; it names the holder
 
 
 @contextmanager
 def locked(folder: Path, purpose: str, *, name: str = LOCK, needed: bool = True) -> Iterator[None]:
-    """Hold the lock of a folder, or refuse at once and name the holder; a killed run frees it.
+    """Hold the lock of a folder, or refuse at once and name the holder. The system releases the lock of a killed run.
 
     Args:
-        folder: it exists, and the lock lies in it.
-        purpose: the command, named to whoever comes second.
-        name: of the lock.
-        needed: whether to refuse a file system that has no locks; else nothing keeps a second process out there.
+        folder: the existing folder that contains the lock.
+        purpose: the command, shown to a second process.
+        name: name of the lock file.
+        needed: refuse a file system without locks; if False, a second process is not kept out there.
 
     Raises:
-        RefusedError: somebody holds it, or there can be none.
+        RefusedError: another process holds the lock, or the folder cannot be locked.
     """
     lock = _acquired(folder, name, needed=needed)
     try:
@@ -44,34 +44,34 @@ def locked(folder: Path, purpose: str, *, name: str = LOCK, needed: bool = True)
 def claimed_output(
     out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any], purpose: str
 ) -> Iterator[bool]:
-    """Make an output folder ready and keep others out of it while it is filled; see ``prepare_output``.
+    """Prepare an output folder and lock it while it is filled; see ``prepare_output``.
 
     Args:
-        out: the folder to write into; created when missing.
-        inside: a folder that ``out`` must not lie in (nor be).
-        marker: name of the JSON file in ``out`` that says which run fills it.
-        identity: what the marker must hold for an unfinished run to be continued.
-        purpose: the command, named to whoever comes second.
+        out: the folder to write into; created if missing.
+        inside: a folder that must neither be nor contain ``out``.
+        marker: name of the JSON file in ``out`` that identifies the run.
+        identity: content of the marker; an unfinished run is continued only if it matches.
+        purpose: the command, shown to a second process.
 
     Yields:
         True if ``out`` holds an unfinished run with the same identity, False if it is new.
 
     Raises:
-        RefusedError: another process fills ``out``, or ``prepare_output`` refuses it; nothing was written.
+        RefusedError: another process is writing to ``out``, or ``prepare_output`` refuses it; nothing was written.
     """
-    if not (out / OUTPUT_LOCK).is_file():  # refused before anything is made
+    if not (out / OUTPUT_LOCK).is_file():  # refuse before anything is created
         is_continued(out, inside=inside, marker=marker, identity=identity)
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, purpose, name=OUTPUT_LOCK, needed=False):
         yield prepare_output(out, inside=inside, marker=marker, identity=identity)
-        with suppress(OSError):  # finished: whoever comes now reads so in the marker
+        with suppress(OSError):  # finished: from now on the marker says so
             remove_output(out / OUTPUT_LOCK)
 
 
 def _acquired(folder: Path, name: str, *, needed: bool) -> FileLock | None:
     path = folder / name
-    # Without flock a soft lock would outlive a killed run; older versions of filelock never fall back to one.
+    # A soft lock (used without flock) would outlive a killed run; older versions of filelock never fall back to it.
     strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
     lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
     try:

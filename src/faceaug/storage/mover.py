@@ -1,8 +1,8 @@
-"""One file, one new name: what cannot be done for it is an answer, and never stops the others.
+"""Move one file. A problem with one file is returned as text, so that it never stops the other moves.
 
-A move is ``link``, then ``unlink`` of the old name, because ``rename`` would overwrite silently. Where there are no
-hard links it is a rename that cannot overwrite. To another file system (a folder that was moved to another disk, a
-bind mount) the file is copied, compared with the original, synchronised and named; then the original goes.
+A move is ``link`` followed by ``unlink`` of the old name, because ``rename`` would overwrite silently. Without hard
+links it is a rename that cannot overwrite. To another file system (a folder on another disk, a bind mount) the file is
+copied, compared with the original, synced and given its name; then the original is removed.
 """
 
 from __future__ import annotations
@@ -23,27 +23,45 @@ from faceaug.storage.moves import Step
 from faceaug.storage.walk import File
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
-# Errors that say something about one path. A full or failing disk concerns all, and ends the run.
-_OF_ONE_FILE = frozenset({
-    errno.EPERM, errno.EACCES, errno.EROFS, errno.EXDEV, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
-    errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.EBUSY, errno.ETXTBSY, errno.EINVAL, errno.EILSEQ, errno.ESTALE,
-    errno.EMLINK, errno.ENXIO, errno.ENODEV,
-})  # fmt: skip
-_ROOM = 64  # bytes
+# Errors that concern one path. Others, such as a full or failing disk, concern all files and end the run.
+_SINGLE_FILE_ERRORS = frozenset(
+    {
+        errno.EPERM,
+        errno.EACCES,
+        errno.EROFS,
+        errno.EXDEV,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENOENT,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+        errno.EBUSY,
+        errno.ETXTBSY,
+        errno.EINVAL,
+        errno.EILSEQ,
+        errno.ESTALE,
+        errno.EMLINK,
+        errno.ENXIO,
+        errno.ENODEV,
+    }
+)
+_RESERVE = 64  # bytes of a path, for temporary names in the same folder
 _TAKEN = "its new name is taken"
-_CHANGED = "has changed since it was looked at"
+_CHANGED = "has changed since it was examined"
 _GONE = "is no longer there"
 
 
-def trouble_with_one(error: OSError) -> str:
-    """What an error says about the one file at hand; raises it again if it is about the whole disk."""
-    if error.errno in _OF_ONE_FILE:
+def single_file_problem(error: OSError) -> str:
+    """Describe an error that concerns one file; raise it again if it concerns the whole disk."""
+    if error.errno in _SINGLE_FILE_ERRORS:
         return f"cannot be moved ({error.strerror})"
     raise error
 
 
 class Mover:
-    """Changes of single names below a folder and its state.
+    """Moves single files below a folder and its state folder.
 
     Args:
         root: the user's folder.
@@ -52,53 +70,58 @@ class Mover:
     """
 
     def __init__(self, root: Path, state: Path, disk: Disk) -> None:
-        self._root, self._state, self._disk = root, state, disk
-        self._longest_place = _longest_path(state) - len(os.fsencode(state)) - _ROOM
+        self._root = root
+        self._state = state
+        self._disk = disk
+        self._longest_place = _longest_path(state) - len(os.fsencode(state)) - _RESERVE
 
     def path(self, place: str) -> Path:
-        """Where a place of the journal is."""
+        """The path of a place (see ``faceaug.storage.moves``)."""
         return self._state / place[1:] if place[0] == "/" else self._root / place
 
     def exists(self, place: str) -> bool:
-        """Whether a place is taken, by whatever."""
+        """Whether anything exists at a place."""
         return os.path.lexists(self.path(place))
 
     def holds(self, place: str, file: File) -> bool:
-        """Whether a place holds the file that the journal tells of; what cannot be looked at does not."""
+        """Whether a place holds a file recorded in the journal; False if it cannot be examined."""
         try:
             return is_remembered(self.path(place), file)
         except OSError as error:
-            trouble_with_one(error)
+            single_file_problem(error)
             return False
 
     def mtimes(self, folders: Iterable[str]) -> dict[str, int]:
-        """Times of change of folders of the user's, ns; of those that are there and can be looked at."""
+        """Modification times (ns) of the user's folders; missing and inaccessible ones are left out."""
         found: dict[str, int] = {}
         for folder in folders:
             try:
                 facts = facts_of(self._root / folder)
             except OSError as error:
-                trouble_with_one(error)
+                single_file_problem(error)
                 continue
             if facts is not None:
                 found[folder] = facts.st_mtime_ns
         return found
 
     def is_too_long(self, place: str) -> bool:
-        """Whether a path is longer than the system takes, with some room for what is made beside it."""
+        """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
         return len(os.fsencode(place)) > self._longest_place
 
     def is_unwritable(self, folder: str) -> bool:
-        """Whether names in a folder of the user's cannot be changed, as far as permissions tell."""
+        """Whether permissions forbid changes in a folder of the user's."""
         path = self._root / folder
         return path.is_dir() and not os.access(path, os.W_OK | os.X_OK)
 
     def give_name(self, step: Step, *, on_copy: Callable[[], None]) -> str:
-        """Give a file its new name beside (or, without hard links, instead of) the old; or say why not.
+        """Give a file its new name, in addition to (or, without hard links, instead of) the old.
 
         Args:
-            step: what to do.
+            step: the move.
             on_copy: called before a copy on another file system gets its name.
+
+        Returns:
+            Why that was not possible; empty on success.
 
         Raises:
             OSError: the disk is full or fails.
@@ -106,7 +129,7 @@ class Mover:
         try:
             return self._give_name(step, on_copy)
         except OSError as error:
-            return trouble_with_one(error)
+            return single_file_problem(error)
 
     def _give_name(self, step: Step, on_copy: Callable[[], None]) -> str:
         start, end = self.path(step.start), self.path(step.end)
@@ -115,7 +138,7 @@ class Mover:
         try:
             self.make_folders(end.parent)
         except (FileExistsError, NotADirectoryError) as error:
-            return f"needs the folder {printable(error.filename)}, and something else has that name"
+            return f"needs the folder {printable(error.filename)}, but something else has that name"
         try:
             self._disk.link(start, end)
         except FileExistsError:
@@ -128,7 +151,7 @@ class Mover:
             if error.errno not in _NO_LINKS:
                 raise
             return self._rename(step, on_copy)
-        if not is_as_seen(end, step.file):  # exchanged between the look and the link: give the newcomer its peace
+        if not is_as_seen(end, step.file):  # replaced between the check and the link: leave the new file alone
             self._disk.unlink(end)
             return _CHANGED
         return ""
@@ -137,9 +160,9 @@ class Mover:
         if not is_as_seen(start, step.file):
             return _CHANGED if os.path.lexists(start) else _GONE
         if step.keeper is not None and not is_as_seen(self.path(step.keeper.name), step.keeper):
-            return f"the file kept in its stead, {step.keeper.name}, has changed since it was looked at"
+            return f"the file kept instead, {step.keeper.name}, has changed since it was examined"
         if _is_held_by_sticky_bit(start):
-            return "belongs to somebody else and lies in a folder with the sticky bit"
+            return "belongs to another user and lies in a folder with the sticky bit"
         return ""
 
     def _rename(self, step: Step, on_copy: Callable[[], None]) -> str:
@@ -156,17 +179,17 @@ class Mover:
         return ""
 
     def _copy(self, step: Step, on_copy: Callable[[], None]) -> str:
-        """Make the file anew on another file system; the old name goes later, as with a link."""
+        """Copy the file to another file system; the old name is removed later, as after a link."""
         start, end, partial = self.path(step.start), self.path(step.end), self.partial(step.end)
         try:
             with suppress(FileNotFoundError):
-                self._disk.unlink(partial)  # of a copy that was stopped
+                self._disk.unlink(partial)  # left by an interrupted copy
             self._disk.copy(start, partial)
             content = digest_of(partial)
             if content != (step.file.digest or digest_of(start)) or not is_as_seen(start, step.file):
                 self._disk.unlink(partial)
-                return "could not be copied: the copy is not the same, or the file changed"
-        except OSError as error:  # the other disk is full or fails, and none of that is about the rest
+                return "could not be copied: the copy differs, or the file changed"
+        except OSError as error:  # a full or failing target disk does not concern the other files
             with suppress(OSError):
                 self._disk.unlink(partial)
             return f"cannot be copied to another file system ({error.strerror})"
@@ -175,48 +198,48 @@ class Mover:
             self._disk.rename(partial, end)
         except OSError as error:
             self._disk.unlink(partial)
-            return _TAKEN if isinstance(error, FileExistsError) else trouble_with_one(error)
+            return _TAKEN if isinstance(error, FileExistsError) else single_file_problem(error)
         return ""
 
     def partial(self, place: str) -> Path:
-        """Where a copy lies until it is whole: one name for each place, so that the next run finds what was left."""
+        """Path of an incomplete copy; it depends on ``place`` only, so that the next run finds an interrupted one."""
         name = blake2b(os.fsencode(place), digest_size=8).hexdigest()
         return self.path(place).with_name(f".faceaug-{name}{PARTIAL}")
 
     def drop_old(self, step: Step) -> str:
-        """Drop the old name of a file that has its new one; where that cannot be, take the new one back and say why."""
+        """Remove the old name of a file that has its new one; if that fails, remove the new one and return why."""
         start, end = self.path(step.start), self.path(step.end)
         try:
             if is_as_seen(start, step.file):
                 with suppress(FileNotFoundError):
                     self._disk.unlink(start)
-            elif are_one(start, end):  # written to in this moment: what was planned is not true of it
+            elif are_one(start, end):  # modified just now, so the plan no longer applies
                 self._disk.unlink(end)
                 return _CHANGED
         except OSError as error:
-            problem = trouble_with_one(error)
-            return self._take_back(step) or problem
+            problem = single_file_problem(error)
+            return self._drop_new(step) or problem
         return ""
 
-    def _take_back(self, step: Step) -> str:
-        """Drop the new name of a file that still has the old one."""
+    def _drop_new(self, step: Step) -> str:
+        """Remove the new name of a file that still has the old one."""
         start, end = self.path(step.start), self.path(step.end)
         try:
             if is_as_seen(start, step.file) and is_as_seen(end, step.file):
                 self._disk.unlink(end)
         except OSError as error:
-            trouble_with_one(error)
-            return f"has two names now, and neither can be taken away ({error.strerror})"
+            single_file_problem(error)
+            return f"now has two names, and neither can be removed ({error.strerror})"
         return ""
 
     def sync_parents(self, places: Iterable[str]) -> None:
-        """Wait until the disk has the names in the folders of some places."""
+        """Flush the entries of the folders that contain these places to the disk."""
         for folder in sorted({self.path(place).parent for place in places}):
-            with suppress(FileNotFoundError, NotADirectoryError):  # gone since, with what was in it
+            with suppress(FileNotFoundError, NotADirectoryError):  # removed in the meantime
                 self._disk.sync_folder(folder)
 
     def make_folders(self, path: Path) -> None:
-        """Make a folder and those above it where they are missing."""
+        """Create a folder and its missing parents."""
         if not path.is_dir():
             self.make_folders(path.parent)
             self._disk.make_folder(path)
@@ -232,7 +255,7 @@ def are_one(one: Path, other: Path) -> bool:
 
 
 def _is_held_by_sticky_bit(path: Path) -> bool:
-    """Whether only the owner of a file or of its folder may take it out; a link could be made and not be completed."""
+    """Whether the sticky bit lets only other users remove a file: a link would succeed, but the unlink would fail."""
     if not hasattr(os, "geteuid"):
         return False
     me, folder = os.geteuid(), path.parent.stat()

@@ -1,7 +1,7 @@
-"""What the journal is told to do and what it wrote down: plans, steps and records. Nothing here touches the disk.
+"""Data of the journal: plans, steps and the recorded history. Nothing here touches the disk.
 
-A place is a path of the journal: ``a/b.jpg`` lies below the user's folder, ``/set-aside/0001/a/b.jpg`` below the
-state folder. The leading slash tells them apart; no path below a folder can start with one.
+A place is a path in the journal: ``a/b.jpg`` is below the user's folder, ``/set-aside/0001/a/b.jpg`` below the state
+folder. The leading slash distinguishes them, because no path below a folder can start with one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
     "way_back",
 ]
 
-GROUP = 256  # moves per fsync of the journal: durability then costs about a quarter of the time instead of nearly all
+GROUP = 256  # moves per fsync of the journal: durability then takes about a quarter of the time instead of nearly all
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class Move:
     """One planned move of a user's file.
 
     Attributes:
-        source: the file as it was when the decision was made.
+        source: the file as it was when the move was decided.
         target: its new path below the folder; None to set it aside.
         reason: why, for the report.
-        keeper: the file that stays in its stead and must still be as it was; None where nothing does.
+        keeper: the file that is kept instead and must be unchanged; None if there is none.
     """
 
     source: File
@@ -64,15 +64,15 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change of a name on the disk; a move takes one step, or two through a temporary name.
+    """One rename on the disk; a move takes one step, or two through a temporary name.
 
     Attributes:
-        start: place of the file now.
-        end: place it goes to.
-        file: what ``start`` must look like directly before.
-        keeper: what must still be there directly before, or None.
-        final: for a step to a temporary name, where the file goes in the end.
-        name: for a step to a short place, the path of the file below the folder.
+        start: present place of the file.
+        end: its new place.
+        file: the file expected at ``start`` right before the step.
+        keeper: the kept file expected right before the step, or None.
+        final: the final place, for a step to a temporary name.
+        name: the path of the file below the folder, for a step to a short place.
     """
 
     start: str
@@ -85,13 +85,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a plan.
+    """The result of a plan.
 
     Attributes:
-        run: name of the run; its report belongs into ``Journal.run_folder(run)``.
-        moved: the moves that were made.
-        skipped: the others, each with the reason; their files were left where they are.
-        earlier: files moved before the run was stopped and continued.
+        run: name of the run; its report belongs in ``Journal.run_folder(run)``.
+        moved: the completed moves.
+        skipped: the other moves, each with the reason; their files were left in place.
+        earlier: number of files moved before the run was stopped and continued.
     """
 
     run: str
@@ -102,12 +102,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class UndoReport(Presentation):
-    """What an undo put back.
+    """The result of an undo.
 
     Attributes:
-        runs: names of the runs undone, newest first.
-        restored: number of files that have their old name again.
-        left: (original name, why) of files that were not put back: changed since, gone, or their name is taken.
+        runs: names of the undone runs, newest first.
+        restored: number of files that have their original name again.
+        left: (original name, reason) of files that were not restored: changed since, gone, or their name is taken.
     """
 
     runs: tuple[str, ...]
@@ -123,11 +123,11 @@ class UndoReport(Presentation):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for one JSON document."""
+        """The report as plain values for a JSON document."""
         return asdict(self)
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read; with ``verbose`` every file that was left."""
+        """The report as text; with ``verbose`` it names every file that was not restored."""
         lines = [f"run {', '.join(self.runs)} undone: {self.restored:,} files have their old names again"]
         if self.left:
             lines.append(f"not put back: {len(self.left):,}")
@@ -136,14 +136,14 @@ class UndoReport(Presentation):
 
 
 def set_aside_place(run: str, name: str) -> str:
-    """Where a file of the folder lies once a run has set it aside."""
+    """The place of a file that a run has set aside."""
     return f"{SET_ASIDE}{run}/{name}"
 
 
 def short_place(run: str, name: str) -> str:
-    """Where it lies if that path would be too long or is taken: under a short name; the journal keeps the real one.
+    """The place of a set-aside file whose path is too long or taken: a short name; the journal records the real one.
 
-    No picture of the folder can have that place, because hidden folders are not listed.
+    It cannot clash with the place of another picture, because hidden folders are not listed.
     """
     stem, dot, ending = name.rpartition("/")[2].rpartition(".")
     suffix = dot + ending if stem and len(os.fsencode(ending)) < 16 else ""
@@ -151,15 +151,15 @@ def short_place(run: str, name: str) -> str:
 
 
 def parent_of(place: str) -> str:
-    """The folder a place lies in."""
+    """The folder of a place."""
     return place.rpartition("/")[0]
 
 
 def order_steps(wanted: Sequence[Step]) -> list[Step]:
-    """Put steps in an order in which every name is free before it is taken.
+    """Order steps so that every name is free before it is used.
 
-    Chains (a to b, b to c) run from their end; cycles, and names that differ only in case, go through a temporary
-    name. The result depends on ``wanted`` alone.
+    Chains (a to b, b to c) start at their end; cycles, and renames that change only the case, use a temporary name. The
+    result depends only on ``wanted``.
     """
     by_start = {step.start: i for i, step in enumerate(wanted)}
     ordered: list[Step] = []
@@ -184,12 +184,12 @@ def order_steps(wanted: Sequence[Step]) -> list[Step]:
             else:
                 ordered.append(wanted[i])
         settled.update(chain)
-    return ordered + later  # all away, then all back: steps that share no place are made durable together
+    return ordered + later  # first all to temporary names, then all from there: fewer batches, fewer syncs
 
 
 def _through_temporary(cycle: list[Step], *, number: int) -> list[Step]:
     *others, last = cycle
-    place = f"{TEMPORARY}{number}-{last.start.rsplit('/', 1)[-1][-16:]}"  # a name of 255 bytes has no room for more
+    place = f"{TEMPORARY}{number}-{last.start.rsplit('/', 1)[-1][-16:]}"  # a whole name could exceed 255 bytes
     away = replace(last, end=place, final=last.end)
     return [away, *others, replace(last, start=place)]
 
@@ -199,7 +199,7 @@ def _differs_in_case(step: Step) -> bool:
 
 
 def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Cut steps into runs in which no place occurs twice, so that all can be linked before any is unlinked."""
+    """Split steps into batches in which no place occurs twice, so that all links can precede all unlinks."""
     batch: list[Step] = []
     places: set[str] = set()
     for step in steps:
@@ -213,7 +213,7 @@ def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def follow_files(pending: dict[int, Record]) -> list[list[int]]:
-    """The numbers of recorded steps, one list per file, in order: a file may take several steps in a group."""
+    """The numbers of recorded steps, in order, as one list per file: a file may take several steps in a group."""
     chains: list[list[int]] = []
     last: dict[tuple[str, int], list[int]] = {}
     for number, step in pending.items():
@@ -231,10 +231,10 @@ class Displaced:
     """A file that a run moved.
 
     Attributes:
-        origin: the place it came from.
-        file: what it was like then, under the name ``origin``.
-        final: where it was to go, if it is on its way.
-        name: the path of the file below the folder, if it lies under a short name.
+        origin: its original place.
+        file: the file as it was there, with ``origin`` as its name.
+        final: its destination, if it is under a temporary name.
+        name: the path of the file below the folder, if it is under a short name.
     """
 
     origin: str
@@ -245,16 +245,16 @@ class Displaced:
 
 @dataclass(slots=True)
 class Run:
-    """One clean of a folder as the journal tells it.
+    """One clean of a folder, as recorded in the journal.
 
     Attributes:
         name: four digits.
-        moved: place now -> what was moved there and is not back yet.
-        before: folder -> mtime in ns before the run.
-        after: the same when the run ended; None while it has not.
-        undo_before: the same when its undo began.
-        undone: whether an undo of it ended.
-        doubtful: place -> the step that should have brought a file there and was recorded as not made.
+        moved: present place -> the file moved there and not yet restored.
+        before: folder -> mtime (ns) before the run.
+        after: folder -> mtime (ns) at the end of the run; None if it has not ended.
+        undo_before: folder -> mtime (ns) when its undo began.
+        undone: whether its undo is complete.
+        doubtful: place -> the step to that place which was recorded as skipped.
     """
 
     name: str
@@ -266,7 +266,7 @@ class Run:
     doubtful: dict[str, Record] = field(default_factory=dict)
 
     def record(self, step: Record) -> None:
-        """Follow a step that was done, forward or back."""
+        """Apply a completed step, forward or back."""
         known = self.moved.pop(step["start"], None)
         origin = known.origin if known else step["start"]
         if step["end"] != origin:
@@ -276,15 +276,15 @@ class Run:
 
 @dataclass(slots=True)
 class History:
-    """All that a journal tells.
+    """The content of a journal.
 
     Attributes:
         runs: the cleans, oldest first.
-        pending: steps of the last session that may or may not have happened, by number.
-        active: the run the last session worked on.
-        copied: numbers of pending steps whose file was copied, because it lies on another file system.
-        steps: how many steps were ever recorded.
-        length: bytes of the journal that are whole lines; what follows was torn by a crash.
+        pending: steps of the last session, by number, that may or may not have been made.
+        active: the run of the last session.
+        copied: numbers of pending steps whose file was copied to another file system.
+        steps: number of all recorded steps.
+        length: bytes of the journal that are complete lines; the rest was torn by a crash.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -296,22 +296,22 @@ class History:
 
     @property
     def open_run(self) -> Run | None:
-        """The last run, if it was stopped before its end and not undone: the next clean continues it."""
+        """The last run if it was stopped before its end and not undone; the next clean continues it."""
         last = self.runs[-1] if self.runs else None
         return last if last and last.after is None and not last.undone else None
 
     def set_aside(self) -> list[str]:
-        """Every path that the files now set aside had in the folder, sorted."""
+        """All paths that the files now set aside had in the folder, sorted."""
         found: set[str] = set()
         for run in self.runs:
             for place, moved in run.moved.items():
                 if place.startswith(SET_ASIDE):
-                    # A run that was stopped and continued may have renamed the file first: both names were its own.
+                    # A run that was stopped and continued may have renamed the file first, so it had both names.
                     found |= {moved.origin, moved.name or place.removeprefix(SET_ASIDE).split("/", 1)[1]}
         return sorted(found)
 
     def take(self, record: Record) -> None:
-        """Follow one record of the journal."""
+        """Apply one record of the journal."""
         match record["op"]:
             case "begin":
                 self._begin(record)
@@ -351,7 +351,7 @@ class History:
 
 
 def way_back(run: Run, place: str) -> list[tuple[str, str]]:
-    """The steps that bring a file home, last first: what the run put into its place has to go home before it."""
+    """The steps that restore a file, last first: a file that the run moved into its place must be restored before."""
     steps: list[tuple[str, str]] = []
     while place in run.moved and (place, run.moved[place].origin) not in steps:
         steps.append((place, run.moved[place].origin))
@@ -360,21 +360,21 @@ def way_back(run: Run, place: str) -> list[tuple[str, str]]:
 
 
 def step_record(number: int, step: Step) -> Record:
-    """What the journal says of a step before it is taken."""
+    """The journal record of a step, written before it is made."""
     file = step.file
     facts = {"inode": file.inode, "size": file.size, "mtime_ns": file.mtime_ns}
-    more = {"final": step.final, "digest": file.digest, "name": step.name}
-    told = {key: value for key, value in more.items() if value}
-    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | told
+    optional = {"final": step.final, "digest": file.digest, "name": step.name}
+    given = {key: value for key, value in optional.items() if value}
+    return {"op": "step", "step": number, "start": step.start, "end": step.end} | facts | given
 
 
 def remembered(name: str, step: Record) -> File:
-    """The file of a recorded step; the journal does not keep the number of its file system."""
+    """The file of a recorded step; the journal does not store the number of its device."""
     return File(name, -1, step["inode"], step["size"], step["mtime_ns"], step.get("digest", ""))
 
 
 def read_history(data: bytes, *, where: str) -> History:
-    """Follow a whole journal; a torn last line is left out.
+    """Parse a whole journal; a torn last line is ignored.
 
     Raises:
         JournalError: a line before the last is damaged.
@@ -385,15 +385,15 @@ def read_history(data: bytes, *, where: str) -> History:
         if record is None:
             if history.length + len(line) < len(data):
                 raise JournalError(
-                    f"{where}: line {number} is damaged; nothing was moved. The files set aside lie in set-aside/ "
-                    "beside it, under the paths they had"
+                    f"{where}: line {number} is damaged; nothing was moved. The files set aside are in set-aside/ in "
+                    "the same folder, under their original paths"
                 )
             break
         if problem := problem_of(record):
-            raise JournalError(f"{where}: line {number} is not as faceaug writes it: {problem}; nothing was moved")
+            raise JournalError(f"{where}: line {number} is not a valid record: {problem}; nothing was moved")
         try:
             history.take(record)
         except (KeyError, TypeError) as error:
-            raise JournalError(f"{where}: line {number} does not follow from those before it") from error
+            raise JournalError(f"{where}: line {number} contradicts the lines before it") from error
         history.length += len(line)
     return history

@@ -1,4 +1,4 @@
-"""Which names a file system can hold, and which of them it takes for one: asked of the disk, not of its name."""
+"""Check file names against a file system (illegal, changed or merged names) by trying them on the disk itself."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import remove_output
 
 _ODD = re.compile(r'[\x00-\x1f<>:"\\|?*\udc80-\udcff]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
-_LONG = 100  # bytes; some file systems, encrypted ones above all, hold names of 143
+_LONG = 100  # bytes; names above this are tried, because encrypted file systems may allow only 143
 
 
 def check_names(out: Path, names: Iterable[str]) -> None:
-    """Make sure that a folder can hold all names, each as a file of its own. Leaves nothing behind.
+    """Check that a folder can hold all names, each as a separate file. Leaves nothing behind.
 
     Args:
         out: the folder; it need not exist yet.
         names: paths below it, with "/".
 
     Raises:
-        RefusedError: it cannot hold one, or takes two for one.
+        RefusedError: a name is not possible, or two names denote the same file.
     """
     known = sorted(set(names))
     parts = sorted({part for name in known for part in name.split("/") if _is_odd(part)})
@@ -37,14 +37,14 @@ def check_names(out: Path, names: Iterable[str]) -> None:
         with _Probe(out) as probe:
             problems += [f"{printable(part)} ({why})" for part in parts if (why := probe.refuses(part))]
             problems += [
-                f"{printable(one)} and {printable(other)} would be one"
+                f"{printable(one)} and {printable(other)} would be the same file"
                 for one, other in twins
                 if probe.merges(one.rpartition("/")[2], other.rpartition("/")[2])
             ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise RefusedError(
-            f"{printable(out)}: the file system there cannot hold these names: {'; '.join(problems[:3])}{more}. "
+            f"{printable(out)}: its file system cannot hold these names: {'; '.join(problems[:3])}{more}. "
             "Nothing was written; rename them in the original, or choose a folder on another disk"
         )
 
@@ -54,12 +54,12 @@ def _is_odd(part: str) -> bool:
 
 
 def _twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of files or folders in one folder whose names differ only in case or in the form of their letters."""
+    """Pairs of files or folders in one folder whose names differ only in case or Unicode normalisation."""
     seen: set[str] = set()
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
         path = name
-        while path and path not in seen:  # the folders above it too
+        while path and path not in seen:  # the file and its parent folders
             seen.add(path)
             folder, _, last = path.rpartition("/")
             alike[f"{folder}/{_folded(last)}"].append(path)
@@ -83,7 +83,7 @@ def _too_long(out: Path, names: Iterable[str]) -> Iterator[str]:
 
 
 class _Probe:
-    """A folder of our own where names are tried out: in ``out``, or as near to it as there is a folder."""
+    """A temporary folder for trying names, in ``out`` or its nearest existing parent."""
 
     def __init__(self, out: Path) -> None:
         near = next(path for path in (out.absolute(), *out.absolute().parents) if path.is_dir())
@@ -101,18 +101,18 @@ class _Probe:
         remove_output(self._folder)
 
     def refuses(self, part: str) -> str:
-        """Why no file can have this name; empty if one can, and keeps it to the byte."""
+        """Why a file cannot have exactly this name; empty if it can."""
         path = self._folder / part
         try:
             path.touch(exist_ok=False)
             kept = part in os.listdir(self._folder)
             path.unlink()
         except (OSError, ValueError) as error:
-            return "too long" if getattr(error, "errno", 0) == errno.ENAMETOOLONG else "no legal name there"
+            return "too long" if getattr(error, "errno", 0) == errno.ENAMETOOLONG else "not a legal name there"
         return "" if kept else "it would be changed"
 
     def merges(self, one: str, other: str) -> bool:
-        """Whether two names are one file."""
+        """Whether two names denote the same file."""
         with suppress(OSError):
             (self._folder / one).touch()
             found = os.path.lexists(self._folder / other)

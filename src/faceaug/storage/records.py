@@ -1,6 +1,6 @@
-"""One record of the journal as a line with a checksum, and the only place that says what a record may hold.
+"""Format of one journal record: a JSON line with a checksum, and the validation of its content.
 
-A journal may come with a folder from anywhere, so a place in it may not lead out of the folder and its state.
+A journal may come with a folder from an untrusted source, so no place in it may lead out of the folder and its state.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _Check: TypeAlias = Callable[[Any], bool]
 
 
 def encode_record(record: Record) -> bytes:
-    """One line of the journal, with a checksum; names that are not UTF-8 survive as escaped surrogates."""
+    """Encode a record as a journal line with a checksum; names that are not UTF-8 become escaped surrogates."""
     text = json.dumps(record, sort_keys=True)
     return json.dumps(record | {"sum": _checksum(text)}, sort_keys=True).encode("ascii") + b"\n"
 
 
 def decode_record(line: bytes) -> Record | None:
-    """The record of a whole line; None for one that is torn or damaged."""
+    """Decode a journal line; None if it is torn or damaged."""
     try:
         record = parse_json(line)
         claimed = record.pop("sum")
@@ -38,10 +38,10 @@ def decode_record(line: bytes) -> Record | None:
 
 
 def problem_of(record: Record) -> str:
-    """What in a record is not as faceaug writes it; empty if nothing is."""
+    """Why a record is invalid; empty if it is valid."""
     shape = _SHAPES.get(record["op"]) if isinstance(record.get("op"), str) else None
     if shape is None:
-        return "its kind is unknown; perhaps a newer version of faceaug wrote it"
+        return "its kind is unknown; a newer version of faceaug may have written it"
     missing = [name for name in shape if name not in record and name not in _OPTIONAL]
     if missing:
         return f"{missing[0]} is missing"
@@ -58,7 +58,7 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    """Whether it is a path below a folder: relative, without "." and ".." parts."""
+    """Whether a value is a path below a folder: relative, without "." and ".." parts."""
     if not isinstance(value, str) or "\0" in value or {"", ".", ".."} & set(value.split("/")):
         return False
     try:
@@ -92,9 +92,16 @@ def _is_digest(value: Any) -> bool:
 
 
 _STEP: dict[str, _Check] = {
-    "step": _is_count, "start": _is_place, "end": _is_place, "inode": _is_count, "size": _is_count,
-    "mtime_ns": _is_time, "final": _is_place, "digest": _is_digest, "name": _is_path,
-}  # fmt: skip
+    "step": _is_count,
+    "start": _is_place,
+    "end": _is_place,
+    "inode": _is_count,
+    "size": _is_count,
+    "mtime_ns": _is_time,
+    "final": _is_place,
+    "digest": _is_digest,
+    "name": _is_path,
+}
 _OPTIONAL = {"final", "digest", "name"}
 _SHAPES: dict[str, dict[str, _Check]] = {
     "begin": {"what": lambda value: value in ("clean", "undo"), "run": _is_run, "folders": _are_folders},

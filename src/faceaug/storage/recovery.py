@@ -1,8 +1,8 @@
-"""Where the files of a stopped group are now, and what has to be tidied so that each has one name again.
+"""Recovery of an interrupted group: locate its files, and clean up so that each has one name again.
 
-Each file of the group may be in one of a few places. Its number on the disk tells which, but only until the disk is
-mounted again or the folder is copied, so the number counts only together with the content; without it content alone
-decides, and a place that only one file can be in is no longer free for the others.
+Each file of the group may be at one of several places. The inode number identifies it, but only until the disk is
+mounted again or the folder is copied, so the number counts only together with the content. Without a matching number
+the content decides alone, and a place that only one file can occupy is ruled out for the others.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dataclasses import dataclass
 
 from faceaug.storage.disk import Disk
 from faceaug.storage.identity import digest_of, facts_of
-from faceaug.storage.mover import Mover, are_one, trouble_with_one
+from faceaug.storage.mover import Mover, are_one, single_file_problem
 from faceaug.storage.moves import History, Record, follow_files, remembered
 from faceaug.storage.walk import File
 
-_PLACEHOLDER = 60 * 10**9  # ns; an empty file that held a name was made directly after the journal was written
+_PLACEHOLDER_AGE = 60 * 10**9  # ns; a placeholder is created right after the journal was written
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of the last group of a stopped run.
+    """The state of the last group of a stopped run.
 
     Attributes:
-        done: numbers of the steps that were made.
-        skipped: numbers of the others.
-        lost: places of files that are in none of theirs.
-        problems: what could not be tidied, a line each.
+        done: numbers of the completed steps.
+        skipped: numbers of the other steps.
+        lost: original places of files that were not found anywhere.
+        problems: failed clean-ups, one line each.
     """
 
     done: tuple[int, ...]
@@ -40,42 +40,45 @@ class Found:
 
 
 class _Journey:
-    """One file of the group: its steps, and the places it may be in."""
+    """One file of the group: its steps, and the places where it may be."""
 
     def __init__(self, numbers: list[int], pending: dict[int, Record]) -> None:
         self.numbers = numbers
         self.steps = [pending[number] for number in numbers]
         self.places: list[str] = [self.steps[0]["start"], *(step["end"] for step in self.steps)]
         self.file: File = remembered(self.steps[0]["start"], self.steps[0])
-        self.there: list[int] = []  # positions in ``places``
+        self.candidates: list[int] = []  # positions in ``places`` where the file may be
 
 
 class Recovery:
-    """Looks at the disk and completes what was half done.
+    """Examines the disk and completes half-made moves.
 
     Args:
-        mover: knows where places are.
+        mover: maps places to paths.
         disk: the calls that change the disk.
-        history: of the journal; its pending steps are those of the stopped group.
-        written_ns: when the journal was last written, before this run touched it.
+        history: the history of the journal; its pending steps are those of the stopped group.
+        written_ns: modification time of the journal before this run.
     """
 
     def __init__(self, mover: Mover, disk: Disk, history: History, *, written_ns: int) -> None:
-        self._mover, self._disk, self._history, self._written = mover, disk, history, written_ns
+        self._mover = mover
+        self._disk = disk
+        self._history = history
+        self._written = written_ns
         self._problems: list[str] = []
 
     def run(self) -> Found:
-        """Find every file of the group and leave it with one name."""
+        """Locate every file of the group and leave it with one name."""
         pending = self._history.pending
         journeys = [_Journey(numbers, pending) for numbers in follow_files(pending)]
         for journey in journeys:
             self._remove_unfinished(journey)
-            journey.there = self._places_of(journey)
-        self._tell_apart(journeys)
+            journey.candidates = self._places_of(journey)
+        self._disambiguate(journeys)
         done: list[int] = []
         lost: list[str] = []
         for journey in journeys:
-            arrived = self._settle(journey)
+            arrived = self._keep_one_name(journey)
             done += journey.numbers[: arrived or 0]
             if arrived is None and not self._mover.exists(journey.places[0]):
                 lost.append(journey.places[0])
@@ -83,7 +86,7 @@ class Recovery:
         return Found(tuple(sorted(done)), tuple(skipped), tuple(sorted(lost)), tuple(self._problems))
 
     def _places_of(self, journey: _Journey) -> list[int]:
-        """Where the file may be: by number and content, else by content, else by number (it was edited since)."""
+        """Where the file may be: by inode and content, else by content, else by inode (edited since)."""
         numbered = [i for i, place in enumerate(journey.places) if self._has_number(place, journey.file)]
         holding = [i for i, place in enumerate(journey.places) if self._mover.holds(place, journey.file)]
         both = [i for i in numbered if i in holding]
@@ -93,27 +96,28 @@ class Recovery:
             return both or holding or numbered
         last = len(journey.places) - 1
         ours = journey.places[last][0] == "/" and not self._mover.exists(journey.places[0])
-        return [last] if ours and self._is_file(journey.places[last]) else []  # nobody else puts files there
+        return [last] if ours and self._is_file(journey.places[last]) else []  # only faceaug puts files there
 
-    def _tell_apart(self, journeys: Sequence[_Journey]) -> None:
-        """Give each place to one file: one with a single possible place has it, the others have to be elsewhere."""
+    def _disambiguate(self, journeys: Sequence[_Journey]) -> None:
+        """Assign each place to one file: a file with a single candidate gets it, and others lose that candidate."""
         undecided = list(journeys)
-        while settled := [journey for journey in undecided if len(journey.there) == 1]:
-            taken = {journey.places[journey.there[0]] for journey in settled}
+        while settled := [journey for journey in undecided if len(journey.candidates) == 1]:
+            taken = {journey.places[journey.candidates[0]] for journey in settled}
             undecided = [journey for journey in undecided if journey not in settled]
             for journey in undecided:
-                journey.there = [i for i in journey.there if journey.places[i] not in taken] or journey.there[:1]
+                free = [i for i in journey.candidates if journey.places[i] not in taken]
+                journey.candidates = free or journey.candidates[:1]
 
-    def _settle(self, journey: _Journey) -> int | None:
-        """How many steps a file has made, None if it is nowhere; of two names of one file the older goes."""
-        if not journey.there:
+    def _keep_one_name(self, journey: _Journey) -> int | None:
+        """Remove the older of two names of a file; returns its number of completed steps, None if it is missing."""
+        if not journey.candidates:
             return None
-        newest = journey.there[-1]
-        for old in journey.there[:-1]:
+        newest = journey.candidates[-1]
+        for old in journey.candidates[:-1]:
             try:
                 self._drop_older(journey, old, newest)
             except OSError as error:
-                problem = trouble_with_one(error)
+                problem = single_file_problem(error)
                 self._problems.append(f"{journey.places[old]} {problem}")
                 self._drop_newer(journey, old, newest)
                 return old
@@ -134,10 +138,10 @@ class Recovery:
             if are_one(one, other):
                 self._disk.unlink(other)
         except OSError as error:
-            trouble_with_one(error)
+            single_file_problem(error)
 
     def _remove_unfinished(self, journey: _Journey) -> None:
-        """Remove a copy that was not whole, and the empty file that held a name where there are no hard links."""
+        """Remove an incomplete copy, and the empty placeholder used where there are no hard links."""
         for step in journey.steps:
             partial = self._mover.partial(step["end"])
             try:
@@ -146,15 +150,15 @@ class Recovery:
                 if self._is_placeholder(step):
                     self._disk.unlink(self._mover.path(step["end"]))
             except OSError as error:
-                self._problems.append(f"{step['end']} {trouble_with_one(error)}")
+                self._problems.append(f"{step['end']} {single_file_problem(error)}")
 
     def _is_placeholder(self, step: Record) -> bool:
         facts = facts_of(self._mover.path(step["end"]))
         if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size or not self._mover.exists(step["start"]):
             return False
         if step["size"] == 0 and self._mover.holds(step["end"], remembered("", {**step, "digest": ""})):
-            return False  # the file itself, which is empty
-        return step["end"][0] == "/" or abs(facts.st_mtime_ns - self._written) < _PLACEHOLDER
+            return False  # the moved file itself is empty
+        return step["end"][0] == "/" or abs(facts.st_mtime_ns - self._written) < _PLACEHOLDER_AGE
 
     def _was_copied(self, journey: _Journey) -> bool:
         return not self._history.copied.isdisjoint(journey.numbers)
@@ -171,5 +175,5 @@ class Recovery:
         try:
             return facts_of(self._mover.path(place))
         except OSError as error:
-            trouble_with_one(error)
+            single_file_problem(error)
             return None

@@ -1,4 +1,4 @@
-"""What a JSON document may hold: the one place where documents from elsewhere are parsed and their types checked."""
+"""Parsing and type checks of JSON documents from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 _LARGEST = 2**63
 _CHECKS: dict[type, tuple[Callable[[Any], bool], str]] = {
-    str: (lambda value: isinstance(value, str) and _is_text(value), "a text"),
+    str: (lambda value: isinstance(value, str) and _is_text(value), "a string"),
     int: (lambda value: type(value) is int and abs(value) < _LARGEST, "a whole number"),
     float: (lambda value: type(value) in (int, float) and abs(value) < _LARGEST and math.isfinite(value), "a number"),
     dict: (lambda value: isinstance(value, dict), "an object"),
@@ -21,7 +21,7 @@ def parse_json(data: bytes | str) -> Any:
     """Parse a JSON document.
 
     Raises:
-        ValueError: it is none, or nested deeper than anything faceaug writes.
+        ValueError: it is not JSON, or is nested deeper than anything faceaug writes.
     """
     try:
         return json.loads(data)
@@ -33,23 +33,23 @@ def parse_object(data: bytes | str) -> dict[str, Any]:
     """Parse a JSON document that is an object.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not JSON, or not an object.
     """
     found = parse_json(data)
     if not isinstance(found, dict):
-        raise ValueError("expected an object, with names and values")
+        raise ValueError("expected a JSON object")
     return found
 
 
 def checked_fields(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
-    """The values for the fields of a dataclass, with their types checked; other names are left out.
+    """The values of a document for the fields of a dataclass, type-checked; other keys are ignored.
 
     Args:
-        kind: a dataclass whose fields are str, int, float, dict, Literal, or tuples of any length of these.
+        kind: a dataclass whose fields are str, int, float, dict, Literal, or tuples of these of any length.
         found: a parsed document.
 
     Raises:
-        ValueError: a value is of another type, or one without a default is missing.
+        ValueError: a value has the wrong type, or a field without a default is missing.
     """
     hints, known = get_type_hints(kind), {}
     for field in fields(kind):

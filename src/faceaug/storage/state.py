@@ -1,4 +1,4 @@
-"""The state folder of a user's folder: where it lies, who holds it, and what its errors are called."""
+"""The state folder of a user's folder: its location, its creation, and the errors and signals around it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from faceaug.storage.files import explained
 from faceaug.storage.tie import state_by_mark
 
 _LONGEST = 255  # bytes of a name
-_TICK = 20_000_000  # ns; a file system may stamp a folder a tick of its clock later than what was renamed in it
+_TICK = 20_000_000  # ns; a folder may be stamped one tick of the kernel clock later than the entry renamed in it
 
 
 def state_folder(root: Path, *, beside: bool) -> Path:
-    """Where the state of a folder lies.
+    """The path of a folder's state folder.
 
     Args:
         root: the user's folder.
-        beside: prefer ``.NAME.faceaug`` beside it, for class folders: a hidden folder inside would become a class.
-            A state folder that exists already is used, wherever it is; the folder may have been renamed since.
+        beside: prefer ``.NAME.faceaug`` in the parent folder. For class folders, where a hidden subfolder would become
+            a class. An existing state folder is used wherever it is, even if the folder was renamed.
     """
     real = root.resolve()
     inside, outside = real / ".faceaug", _beside(real)
@@ -45,7 +45,7 @@ def _beside(real: Path) -> Path:
 
 
 def make_state(root: Path, state: Path, disk: Disk) -> None:
-    """Make the state folder, or refuse where it cannot be one."""
+    """Create the state folder, or refuse if it cannot be used."""
     inside, new = state.parent == root.resolve(), not os.path.lexists(state)
     if new:
         if inside:
@@ -58,19 +58,19 @@ def make_state(root: Path, state: Path, disk: Disk) -> None:
         raise RefusedError(f"{printable(state)} is in the way: faceaug keeps its state in a folder of that name")
     if facts.st_dev != root.stat().st_dev:
         raise RefusedError(
-            f"{printable(state)} is not on the file system of {printable(root)}; what is set aside has to stay there"
+            f"{printable(state)} is not on the file system of {printable(root)}; files set aside must stay there"
         )
-    if inside and not new and not any(state.iterdir()):  # stopped there, or emptied by the user
+    if inside and not new and not any(state.iterdir()):  # a run stopped at this point, or the user emptied it
         changed = root.stat().st_mtime_ns
         if facts.st_mtime_ns < changed < facts.st_ctime_ns + _TICK:
             disk.set_mtime(root, facts.st_mtime_ns)
 
 
 def _make_quietly(state: Path, disk: Disk) -> None:
-    """Make a folder in the user's folder so that the time of that one can be put back, whatever stops us.
+    """Create the state folder inside the user's folder without changing that folder's modification time.
 
-    Our folder is no change of the user's. The time is kept in the name of a first folder, then, until something lies
-    in it, as the time of the state folder, which that one becomes.
+    The time can be restored even after an interruption: it is stored in the name of a temporary folder, then, after
+    that is renamed to the state folder, as the state folder's own time until the first file is written there.
     """
     folder = state.parent
     before = folder.stat().st_mtime_ns
@@ -78,7 +78,7 @@ def _make_quietly(state: Path, disk: Disk) -> None:
     if path is None:
         path = state.with_name(f"{state.name}.{before}")
         disk.make_folder(path)
-    elif before < path.stat().st_ctime_ns + _TICK:  # else the user changed the folder since
+    elif before < path.stat().st_ctime_ns + _TICK:  # otherwise the user changed the folder since
         before = int(_time_in(path))
     disk.set_mtime(path, before)
     try:
@@ -86,7 +86,7 @@ def _make_quietly(state: Path, disk: Disk) -> None:
     except OSError:
         if not os.path.lexists(state):
             raise
-        with suppress(OSError):  # another run was quicker
+        with suppress(OSError):  # another run created it first
             path.rmdir()
     disk.set_mtime(folder, before)
 
@@ -97,22 +97,22 @@ def _time_in(path: Path) -> str:
 
 @contextmanager
 def explained_disk(root: Path) -> Iterator[None]:
-    """Every error of the system as one of ours; the state stays as it is and the next run completes it."""
+    """Turn system errors into errors of faceaug; the journal stays consistent and the next run completes the moves."""
     try:
         with explained(root):
             yield
     except RefusedError as error:
-        raise RefusedError(f"{error}. No file is lost; the next run completes what was begun") from error.__cause__
+        raise RefusedError(f"{error}. No file is lost; the next run completes this one") from error.__cause__
     except OSError as error:
         raise JournalError(
             f"{printable(root)}: the disk reports {error.strerror!r} for {printable(error.filename)}. No file is lost; "
-            "run again when the disk is well"
+            "run again when the disk works"
         ) from error
 
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of acting on them; elsewhere than in the main thread there are none."""
+    """Collect SIGINT and SIGTERM instead of acting on them (main thread only; other threads receive none)."""
     arrived: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -124,10 +124,10 @@ def deferred_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise Interrupted when SIGINT or SIGTERM arrives while nothing is being moved (main thread only)."""
+    """Raise Interrupted on SIGINT or SIGTERM, for phases in which no file is moved (main thread only)."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; run again to go on")
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; run again to continue")
 
     with _handled(stop):
         yield
@@ -138,7 +138,7 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     previous = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(ValueError):  # not the main thread: signals do not arrive here
+            with suppress(ValueError):  # not the main thread, which alone receives signals
                 previous[number] = signal.signal(number, handler)
         yield
     finally:

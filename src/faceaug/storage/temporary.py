@@ -1,4 +1,4 @@
-"""Temporary folders that a killed run cannot leave for ever: the next one finds them by name and lock."""
+"""Temporary folders that survive no longer than the next run: it removes those of killed runs, by name and lock."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from filelock import FileLock, Timeout
 
 from faceaug.storage.files import remove_output
 
-_PREFIX = "faceaug-temporary-"  # of no folder that a user would name
+_PREFIX = "faceaug-temporary-"  # unlikely as the name of a user's folder
 _LOCK = "faceaug-temporary.lock"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Temporary:
-    """A folder in the system's temporary folder, locked while this process lives.
+    """A folder in the system's temporary folder, locked while this process runs.
 
     Attributes:
-        path: the folder; whatever lies in it goes with it.
-        lock: held by the process that made it.
+        path: the folder; it is removed with its content.
+        lock: the lock, held by the process that created the folder.
     """
 
     path: Path
     lock: FileLock
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Remove the folder and its content."""
         with suppress(OSError, NotImplementedError):
             self.lock.release()
         remove_output(self.path)
 
 
 def make_temporary() -> Temporary:
-    """Make a temporary folder; first remove those of this user's runs that were killed."""
+    """Create a temporary folder, after removing those left by this user's killed runs."""
     _remove_abandoned(Path(tempfile.gettempdir()))
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     lock = FileLock(path / _LOCK, timeout=0)
-    with suppress(OSError, NotImplementedError):  # where there are no locks, nobody removes it either
+    with suppress(OSError, NotImplementedError):  # without locks no other run removes it either
         lock.acquire()
     return Temporary(path, lock)
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A temporary folder that goes when the block ends."""
+    """A temporary folder, removed at the end of the block."""
     made = make_temporary()
     try:
         yield made.path
@@ -62,7 +62,7 @@ def _remove_abandoned(place: Path) -> None:
         with suppress(OSError, NotImplementedError, Timeout):
             if _is_ours(path):
                 with FileLock(path / _LOCK, timeout=0):
-                    pass  # nobody holds it; folders are never locked a second time
+                    pass  # the lock is free, so its process has ended; a folder is never locked a second time
                 remove_output(path)
 
 

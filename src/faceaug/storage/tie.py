@@ -1,8 +1,8 @@
-"""What ties a state folder that lies beside its folder to that folder, and not to its name.
+"""Link a state folder next to a user's folder to that folder itself, not to its name.
 
-State and folder carry one id: a file in the state, an extended attribute of the folder, which a rename and ``cp -a``
-keep. Where there are no extended attributes, or an archive dropped them, the state knows its folder by the content of
-some of its files. A state inside its folder goes where the folder goes and needs none of this.
+Both carry the same id: the state in a file, the folder in an extended attribute, which a rename and ``cp -a`` preserve.
+Without extended attributes (unsupported, or dropped by an archive) the state recognises its folder by the content of
+some of its files. A state folder inside the user's folder moves with it and needs no link.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from faceaug.storage.walk import File
 
 TIE = "folder.json"
 _ATTRIBUTE = "user.faceaug"
-_SAMPLE = 32  # files whose content is remembered
+_SAMPLE = 32  # files whose digests are recorded
 
 
 def write_tie(root: Path, state: Path, known: Sequence[File]) -> None:
-    """Tie a state that lies beside its folder to it, before a file is moved.
+    """Link an outside state folder to its folder. Call it before any file is moved.
 
     Args:
         root: the user's folder.
@@ -36,7 +36,7 @@ def write_tie(root: Path, state: Path, known: Sequence[File]) -> None:
     """
     if state.parent == root.resolve():
         return
-    named = _read_tie(state).get("id") or secrets.token_hex(16)  # a copy of a folder brings the id of that one along
+    named = _read_tie(state).get("id") or secrets.token_hex(16)  # never the folder's id: a copy has its original's
     chosen = [file for file in known if file.digest]
     step = max(1, len(chosen) // _SAMPLE)
     sample = [[file.name, file.size, file.digest] for file in chosen[::step][:_SAMPLE]]
@@ -44,32 +44,31 @@ def write_tie(root: Path, state: Path, known: Sequence[File]) -> None:
     tie = {"id": named, "device": facts.st_dev, "inode": facts.st_ino, "files": sample}
     write_json(state / TIE, tie)
     if hasattr(os, "setxattr"):
-        with suppress(OSError):  # the file system has none, or the folder is somebody else's
+        with suppress(OSError):  # unsupported by the file system, or the folder belongs to another user
             os.setxattr(root, _ATTRIBUTE, named.encode())
 
 
 def check_tie(root: Path, state: Path) -> None:
-    """Make sure that a state beside a folder is that folder's own.
+    """Check that an outside state folder belongs to a folder.
 
     Raises:
-        RefusedError: it belongs to another one, which had this name before.
+        RefusedError: it belongs to another folder, which had this name before.
     """
     if state.parent == root.resolve() or not (tie := _read_tie(state)) or _fits(root, tie):
         return
     owner = next((path for path in _neighbours(root) if mark_of(path) == tie["id"]), None)
     whose = f"belongs to {printable(owner)}" if owner else "belongs to another folder, which had this name"
     raise RefusedError(
-        f"{printable(state)} {whose}: it keeps what was set aside there, so nothing was changed. Rename it as that "
-        f"folder is called now (.NAME.faceaug); if {printable(root)} is that folder, with other files, move it to "
-        f"{printable(root / '.faceaug')}"
+        f"{printable(state)} {whose}: it holds files set aside from there, so nothing was changed. Rename it after "
+        f"that folder's present name (.NAME.faceaug); if {printable(root)} is that folder, with other files, move it "
+        f"to {printable(root / '.faceaug')}"
     )
 
 
 def state_by_mark(root: Path) -> Path | None:
-    """The state that lies beside a folder under an earlier name of it.
+    """The outside state folder of a renamed folder, which still has its earlier name; None if there is none.
 
-    A copy of a folder carries the same id: while there is a folder of that earlier name that does too, the state is
-    that one's.
+    A copy of a folder carries the same id, so a state belongs to the folder of the same name while that one has the id.
     """
     mark, real = mark_of(root), root.resolve()
     if not mark:
@@ -81,7 +80,7 @@ def state_by_mark(root: Path) -> Path | None:
 
 
 def mark_of(root: Path) -> str:
-    """The id that a folder carries; empty where it has none."""
+    """The id in a folder's extended attribute; empty if it has none."""
     if not hasattr(os, "getxattr"):
         return ""
     try:
@@ -117,7 +116,7 @@ def _neighbours(root: Path) -> list[Path]:
 
 
 def _read_tie(state: Path) -> dict[str, Any]:
-    """The tie of a state; empty for a state of version 0.1.0, which had none, and for what is no tie."""
+    """The link stored in a state folder; empty if it is invalid or missing, as in states of version 0.1.0."""
     try:
         tie = parse_json((state / TIE).read_bytes())
         files = tie["files"]

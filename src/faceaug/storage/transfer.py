@@ -1,4 +1,4 @@
-"""A user's file from one file system to another: all bytes, and what else of it the other one can keep."""
+"""Copy of a user's file to another file system, with all metadata that the target supports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def copy_whole(start: Path, end: Path) -> None:
-    """Copy a regular file to a new name: content, mode, owner, times and extended attributes; wait for the disk.
+    """Copy a regular file durably: content, mode, owner, times and extended attributes.
 
     Args:
         start: the file; links are not followed.
-        end: a name that is free.
+        end: a free name.
 
     Raises:
-        OSError: it cannot be read or written; nothing is left under ``end``.
+        OSError: the file cannot be read or written; nothing is left under ``end``.
     """
     reading = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     writing = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -37,7 +37,7 @@ def copy_whole(start: Path, end: Path) -> None:
 
 
 def _keep_attributes(start: Path, end: Path, facts: os.stat_result) -> None:
-    """Not every file system has owners, modes and attributes, and not everybody may set them; times come last."""
+    """Copy owner, mode, attributes and, last, times, as far as file system and permissions allow."""
     if hasattr(os, "listxattr"):
         with suppress(OSError):
             for name in os.listxattr(start, follow_symlinks=False):
@@ -47,13 +47,13 @@ def _keep_attributes(start: Path, end: Path, facts: os.stat_result) -> None:
         with suppress(OSError):
             os.chown(end, facts.st_uid, facts.st_gid, follow_symlinks=False)
     with suppress(OSError):
-        os.chmod(end, stat.S_IMODE(facts.st_mode))  # after the owner: a change of owner takes some bits away
+        os.chmod(end, stat.S_IMODE(facts.st_mode))  # after chown, which clears some mode bits
     with suppress(OSError):
         os.utime(end, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def _forget_pages(descriptor: int, size: int) -> None:
-    """So that whoever compares the copy reads it from the disk and not from memory."""
+    """Drop the cached pages of a file, so that comparing the copy reads it from the disk."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(descriptor, 0, size, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""The only directory walk: regular files below a folder, no link followed, no other file system entered."""
+"""The only directory walk: regular files below a folder, without following links or entering other file systems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (
     ".avif", ".pbm", ".pgm", ".ppm", ".pnm",
 )  # fmt: skip
 LINK = "is a symbolic link"
-_WAYS_OUT = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"
+_LINK_ADVICE = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
@@ -26,12 +26,12 @@ class File:
     """One regular file as it was when listed.
 
     Attributes:
-        name: path below the folder, with "/" between its parts; bytes that are not UTF-8 are escaped as surrogates.
-        device: number of the file system.
-        inode: number of the file in it; the same for hard links.
+        name: path below the folder, with "/" as separator; bytes that are not UTF-8 are escaped as surrogates.
+        device: device number of the file system.
+        inode: inode number, shared by hard links.
         size: bytes.
-        mtime_ns: time of the last change, nanoseconds.
-        digest: BLAKE2b-128 of the bytes, hex; empty where they were not read.
+        mtime_ns: modification time, nanoseconds.
+        digest: BLAKE2b-128 of the bytes, hex; empty if they were not read.
     """
 
     name: str
@@ -43,7 +43,7 @@ class File:
 
     @property
     def is_picture(self) -> bool:
-        """Whether its ending says picture."""
+        """Whether it has a picture suffix."""
         return is_picture(self.name)
 
 
@@ -53,9 +53,9 @@ class Listing:
 
     Attributes:
         root: the folder.
-        files: the files; hidden ones and system junk are left out.
-        skipped: (name, why) of what looked like a picture but is not a regular file, and of folders not entered.
-        apart: names of pictures that are no faces (masks).
+        files: the files, without hidden ones and system junk.
+        skipped: (name, reason) of entries that are not regular files, and of folders not entered.
+        apart: names of pictures that are not faces, such as masks.
     """
 
     root: Path
@@ -65,32 +65,32 @@ class Listing:
 
     @cached_property
     def pictures(self) -> tuple[File, ...]:
-        """The files whose ending says picture, and that are faces as far as is known."""
+        """The files with a picture suffix, except those known not to be faces."""
         return tuple(file for file in self.files if file.is_picture and file.name not in self.apart)
 
     @property
     def links(self) -> tuple[str, ...]:
-        """Names of the symbolic links, to files and to folders; none of them is followed."""
+        """Names of the symbolic links to files and folders; none is followed."""
         return tuple(name for name, why in self.skipped if why == LINK)
 
     def notes(self) -> list[str]:
-        """What was left alone: one line for all links, one for each other entry."""
+        """The skipped entries: one line for all links, one for each other entry."""
         others = [f"{printable(name)}: {why}; left alone" for name, why in self.skipped if why != LINK]
         return [*self.link_notes(), *others]
 
     def link_notes(self) -> tuple[str, ...]:
-        """How many links were not followed, with an example, as one line; empty if there are none."""
+        """One line with the number of links that were not followed and an example; empty if there are none."""
         if not self.links:
             return ()
         were = "symbolic links were" if len(self.links) > 1 else "symbolic link was"
-        return (f"{len(self.links):,} {were} not followed ({self._first_link()}); {_WAYS_OUT}",)
+        return (f"{len(self.links):,} {were} not followed ({self._first_link()}); {_LINK_ADVICE}",)
 
     def no_pictures(self) -> str:
-        """Why a folder without pictures cannot be used, and what to do."""
+        """The error message for a folder without pictures: why, and what to do."""
         empty = f"{printable(self.root)}: no pictures in it ({', '.join(SUFFIXES)})"
         if self.links:
             kind = f"{len(self.links):,} symbolic links" if len(self.links) > 1 else "a symbolic link"
-            return f"{empty}, only {kind} ({self._first_link()}), and links are not followed: {_WAYS_OUT}"
+            return f"{empty}, only {kind} ({self._first_link()}), and links are not followed: {_LINK_ADVICE}"
         if self.skipped:
             return f"{empty}; {some([f'{name}: {why}' for name, why in self.skipped])}"
         return f"{empty}; give the folder that holds them"
@@ -99,23 +99,23 @@ class Listing:
         first = self.links[0]
         try:
             return f"{printable(first)} leads to {printable(os.readlink(self.root / first))}"
-        except OSError:  # removed since
+        except OSError:  # removed in the meantime
             return printable(first)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a name's ending says picture."""
+    """Whether a name has a picture suffix."""
     stem, dot, ending = last_part(name).rpartition(".")
     return bool(stem) and dot + ending.lower() in SUFFIXES
 
 
 def last_part(name: str) -> str:
-    """What follows the last "/" of a name."""
+    """The part of a name after its last "/"."""
     return name.rpartition("/")[2]
 
 
 def list_folder(path: Path | str) -> Listing:
-    """List a folder: regular files only, no link followed, no other file system entered.
+    """List the regular files below a folder, without following links or entering other file systems.
 
     Raises:
         ArgumentError: there is no such folder.
@@ -133,13 +133,13 @@ def list_folder(path: Path | str) -> Listing:
 
 
 def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None, str]]:
-    """(name, facts of a regular file or None, why it is left alone) of everything below a folder that is not hidden."""
-    waiting = [""]  # folders still to be listed; a list and not recursion, because a folder may be 2,000 deep
+    """Yield (name, stat result of a regular file or None, reason to skip it) for all entries that are not hidden."""
+    waiting = [""]  # folders still to be listed; no recursion, because folders may be nested 2,000 deep
     while waiting:
         below = waiting.pop()
         try:
             with os.scandir(root / below) as found:
-                entries = [entry for entry in found if not _is_passed_over(entry)]
+                entries = [entry for entry in found if not _is_ignored(entry)]
         except OSError as error:
             yield below or ".", None, f"cannot be listed ({error.strerror})"
             continue
@@ -147,7 +147,7 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
             name = f"{below}/{entry.name}" if below else entry.name
             try:
                 facts = entry.stat(follow_symlinks=False)
-            except OSError as error:  # removed since, or on a network disk that went away
+            except OSError as error:  # removed in the meantime, or on a disconnected network drive
                 yield name, None, f"cannot be examined ({error.strerror})"
                 continue
             problem = _problem(facts, device)
@@ -158,13 +158,13 @@ def _walk(root: Path, device: int) -> Iterator[tuple[str, os.stat_result | None,
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is passed over: hidden, junk of a system, or an output of ours that is not finished."""
+    """Whether a name is ignored: hidden, system junk, or an unfinished output of faceaug."""
     return name.startswith(".") or name.lower() in _JUNK or name.endswith(PARTIAL)
 
 
-def _is_passed_over(entry: os.DirEntry[str]) -> bool:
-    if entry.name.endswith(PARTIAL) and entry.is_dir(follow_symlinks=False):  # files being written are called so
-        return entry.name.startswith(".")  # a folder of such a name is the user's
+def _is_ignored(entry: os.DirEntry[str]) -> bool:
+    if entry.name.endswith(PARTIAL) and entry.is_dir(follow_symlinks=False):  # a suffix of our files, not folders
+        return entry.name.startswith(".")  # so a folder with it belongs to the user
     return is_hidden(entry.name)
 
 
