@@ -16,7 +16,6 @@ PACKAGE = Path(faceaug.__file__).parent
 ROOMS = ("faceaug", "faceaug.augment", "faceaug.synthesize", "faceaug.serve")
 # Public names that still have no example. A name that has got one must be taken off this list.
 PENDING = {
-    "FaceFolder",
     "clean_folder",
     "undo_clean",
     "CleanPolicy",

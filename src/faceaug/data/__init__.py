@@ -1,1 +1,1 @@
-"""What is known of faces: pictures decoded, tables read, folders as datasets."""
+"""Face data: picture decoding, annotation tables, and folders as datasets."""

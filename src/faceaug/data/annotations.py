@@ -1,7 +1,6 @@
-"""What is known of pictures: arrays over all of them, joined from CelebA's tables, and choices among their rows.
+"""Annotations of pictures: arrays over all pictures, joined from CelebA's tables, and selection of rows.
 
-A table says which picture a row is about by its name; the row's position says nothing. So tables are always joined
-by name.
+A table row identifies its picture by name, never by position, so tables are always joined by name.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ __all__ = [
 ]
 
 PARTITIONS = {"train": 0, "val": 1, "test": 2}
-# What folders and columns call the parts of the data: the words of Hugging Face datasets 5.2 (SPLIT_KEYWORDS).
+# Names of partitions in folders and columns: the keywords of Hugging Face datasets 5.2 (SPLIT_KEYWORDS).
 SPLITS: dict[str, int] = {
     word: number
     for number, words in enumerate(
@@ -46,12 +45,12 @@ SPLITS: dict[str, int] = {
     )
     for word in words
 }
-ALL = "all"  # every partition, said on purpose
+ALL = "all"  # every partition, requested explicitly
 ORIGINS = ("real", "augmented", "synthetic")
 
 
 def attribute_index(name: str) -> int:
-    """The column of an attribute, 0..39, or ArgumentError that lists the forty."""
+    """The column of an attribute, 0..39; ArgumentError with all forty names if it is unknown."""
     try:
         return ATTRIBUTES.index(name)
     except ValueError:
@@ -60,11 +59,11 @@ def attribute_index(name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A question that a folder leaves open: two readings are possible, and they differ.
+    """An ambiguity of a folder: two possible readings that differ.
 
     Attributes:
-        about: "partition", "label", "identity" or "attributes".
-        says: both readings, and which option decides.
+        about: "partition", "label", "identity", "attributes" or "landmarks".
+        says: both readings, and the option that decides.
     """
 
     about: str
@@ -73,7 +72,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """What is known of n pictures, one row each; unknown where a table has no row.
+    """Annotations of n pictures, one row each; values are unknown for pictures without a table row.
 
     Attributes:
         attributes: int8 (n, 40), -1 no, +1 yes, 0 unknown.
@@ -81,17 +80,15 @@ class Annotations:
         label: int64 (n,), -1 unknown.
         partition: int8 (n,), 0 train, 1 validation, 2 test, -1 unknown.
         landmarks: float32 (n, 5, 2), x and y, pixel index; NaN unknown.
-        weight: float32 (n,), 1 unless a table says otherwise.
+        weight: float32 (n,), 1 unless a table gives another.
         origin: int8 (n,), 0 real, 1 augmented, 2 synthetic.
-        source: int64 (n,), row of the real picture an augmented one was made from, -1 none.
-        boxes: float32 (n, 4), x, y, width and height of the face in pixels of the picture, NaN unknown; None where
-            no table has any.
-        points: float32 (n, k, 2), k landmarks like ``landmarks``, the 68 of iBUG for example; None where there are
-            none.
-        masks: for each picture the paths of its masks below the folder, by label; None where there are none.
-        columns: further columns of the tables by name (age, caption, original number), one value for each picture,
-            None unknown.
-        doubts: questions that the folder leaves open.
+        source: int64 (n,), row of the real picture from which an augmented one was made, -1 none.
+        boxes: float32 (n, 4), x, y, width and height of the face in pixels of the picture, NaN unknown; None if no
+            table has boxes.
+        points: float32 (n, k, 2), k landmarks like ``landmarks``, for example the 68 of iBUG; None if there are none.
+        masks: for each picture the paths of its masks below the folder, by label; None if there are none.
+        columns: further table columns by name (age, caption, original number), one value per picture, None unknown.
+        doubts: ambiguities of the folder.
     """
 
     attributes: NDArray[np.int8]
@@ -109,7 +106,7 @@ class Annotations:
     doubts: tuple[Doubt, ...] = ()
 
     def take(self, rows: NDArray[np.int64] | slice) -> Annotations:
-        """Some of the rows, in the order given."""
+        """The given rows, in the given order."""
         at = np.arange(len(self.label))[rows]
         arrays: dict[str, Any] = {name: array[at] for name, array in self.arrays().items()}
         masks = None if self.masks is None else tuple(self.masks[k] for k in at)
@@ -117,16 +114,16 @@ class Annotations:
         return replace(self, **arrays, masks=masks, columns=columns)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays there are, by name."""
+        """The arrays that are not None, by name."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {name: array for name, array in found.items() if isinstance(array, np.ndarray)}
 
 
 def settle(known: Annotations, about: Collection[str]) -> None:
-    """Refuse to go on with what a folder leaves open.
+    """Refuse a folder that is ambiguous about any of these.
 
     Raises:
-        RefusedError: two readings differ in one of these; the message names both and what decides.
+        RefusedError: two readings differ; the message names both and the option that decides.
     """
     for doubt in known.doubts:
         if doubt.about in about:
@@ -134,7 +131,7 @@ def settle(known: Annotations, about: Collection[str]) -> None:
 
 
 def unknown(n: int) -> Annotations:
-    """Annotations of n pictures of which nothing is known."""
+    """Annotations of n pictures with all values unknown."""
     return Annotations(
         attributes=np.zeros((n, len(ATTRIBUTES)), np.int8),
         identity=np.full(n, -1, np.int64),
@@ -148,17 +145,17 @@ def unknown(n: int) -> Annotations:
 
 
 def match_names(rows: Sequence[str], place: Mapping[str, int]) -> tuple[NDArray[np.int64], list[int]]:
-    """Which picture each row of a table is about.
+    """Match table rows to pictures.
 
-    A row belongs to the picture of its name; else to the only one whose name differs in nothing but the ending, where
-    no row has that picture's own name (tables of CelebA's PNG edition say .jpg).
+    A row belongs to the picture of the same name. Otherwise it belongs to the only picture whose name differs just in
+    the suffix, if that picture has no row of its own (tables of CelebA's PNG edition say .jpg).
 
     Args:
         rows: picture names in a table.
         place: the position of each picture's name.
 
     Returns:
-        (found, others): int64 (rows,), -1 for rows without a picture; and the rows joined in spite of their ending.
+        (found, others): int64 (rows,), -1 for rows without a picture; and the rows joined despite another suffix.
     """
     found = np.array([place.get(name, -1) for name in rows], dtype=np.int64)
     missing = np.flatnonzero(found < 0).tolist()
@@ -180,14 +177,14 @@ def join_tables(tables: list[Table], names: list[str]) -> tuple[Annotations, lis
 
     Args:
         tables: as read by ``read_table``.
-        names: picture names without folders, in the order wanted.
+        names: picture names without folders; they define the order of the rows.
 
     Returns:
-        (annotations, notes): one row per name; what is odd about a table: its own notes, rows without a picture,
-        names that differ in their ending.
+        (annotations, notes): one row per name; notes of the tables, rows without a picture, and names that differ in
+        their suffix.
 
     Raises:
-        AnnotationError: a table names none of the pictures: it belongs to another folder.
+        AnnotationError: a table names none of the pictures, so it belongs to another folder.
     """
     known = unknown(len(names))
     place = {name: i for i, name in enumerate(names)}
@@ -206,7 +203,7 @@ def join_tables(tables: list[Table], names: list[str]) -> tuple[Annotations, lis
         if others:
             said, here = table.names[others[0]], names[int(rows[others[0]])]
             notes.append(
-                f"{printable(table.path.name)}: {len(others)} rows belong to pictures with another ending "
+                f"{printable(table.path.name)}: {len(others)} rows belong to pictures with another suffix "
                 f"({printable(said)} is {printable(here)} here)"
             )
         fill(known, table, rows)
@@ -214,7 +211,7 @@ def join_tables(tables: list[Table], names: list[str]) -> tuple[Annotations, lis
 
 
 def fill(known: Annotations, table: Table, rows: NDArray[np.int64]) -> None:
-    """Put the values of a table into the rows of its pictures; -1 is a row without one."""
+    """Copy the values of a table into the rows of its pictures; -1 marks a table row without a picture."""
     present = rows >= 0
     at, values = rows[present], table.values[present]
     if table.kind == "attributes":
@@ -232,19 +229,19 @@ def fill(known: Annotations, table: Table, rows: NDArray[np.int64]) -> None:
 
 
 def select_rows(known: Annotations, partition: str | int | None = None) -> tuple[NDArray[np.int64], bool]:
-    """The real pictures of one part of the data.
+    """Select the real pictures of a partition.
 
     Args:
         known: annotations of all pictures.
-        partition: "train", "val", "test" (or 0, 1, 2), or "all"; None is the train rows where a table has any,
-            else all rows.
+        partition: "train", "val", "test" (or 0, 1, 2), or "all"; None selects the train rows if there are any,
+            otherwise all rows.
 
     Returns:
-        (rows, assumed): int64 positions in order, and whether all were taken only because no table says otherwise.
+        (rows, assumed): int64 positions in order, and whether all were selected only because no partition is known.
 
     Raises:
         ArgumentError: there is no such partition.
-        RefusedError: no real picture is in it; or it depends on a question that the folder leaves open.
+        RefusedError: it has no real picture, or the folder is ambiguous about partitions.
     """
     if partition != ALL:
         settle(known, ("partition",))

@@ -1,14 +1,15 @@
-"""Files that hold pictures and tables: ZIP, tar and InsightFace's RecordIO. Read in place, never unpacked.
+"""Containers of pictures and tables: ZIP, tar and InsightFace's RecordIO, read in place without unpacking.
 
-A member is named by its path below the container, as if the container were a folder: ``shard-000000.tar/7.png``. So a
-name works in a folder and in a container alike, and one function reads both.
+A member is addressed by its path below the container, as if the container were a folder: ``shard-000000.tar/7.png``.
+The same path syntax and the same reader therefore work for folders and containers.
 
-RecordIO (Apache MXNet 1.9, ``dmlc/recordio.h`` and ``python/mxnet/recordio.py``): ``NAME.rec`` is a row of chunks of a
-uint32 magic number, a uint32 with the kind of the chunk (3 bits) and its length (29 bits), and the bytes, filled up to
-a multiple of four. A record in several chunks had the magic number in it, where it was cut. A record is a header (flag
-uint32, label float32, two ids uint64), ``flag`` further float32 labels, and a picture. ``NAME.idx`` has a line
-``key<TAB>offset`` for each record. In InsightFace's sets record 0 has no picture: its labels are (end of the pictures,
-end of the identities), and the records from there on list each identity's first and last picture.
+RecordIO (Apache MXNet 1.9, ``dmlc/recordio.h`` and ``python/mxnet/recordio.py``): ``NAME.rec`` is a sequence of chunks.
+A chunk is a uint32 magic number, a uint32 with its kind (3 bits) and length (29 bits), and its bytes, padded to a
+multiple of four. A record that contains the magic number is split there into several chunks, without that number. A
+record is a header (flag uint32, label float32, two ids uint64), ``flag`` further float32 labels, and a picture.
+``NAME.idx`` has a line ``key<TAB>offset`` for each record. In InsightFace's datasets record 0 has no picture: its
+labels are (end of the pictures, end of the identities), and the records from there on list each identity's first and
+last picture.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ ENDINGS: dict[str, Kind] = {".zip": "zip", ".tar": "tar", ".rec": "rec"}
 _MAGIC = 0xCED7230A
 _HEADER = struct.Struct("<IfQQ")
 _CHUNK = struct.Struct("<II")
-_MOST = 10_000_000  # members of one container; more is no set of pictures
+_MOST_MEMBERS = 10_000_000  # of one container; larger ones are refused as implausible
 _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where a member's bytes are.
+    """Location of a member's bytes.
 
     Attributes:
-        offset: of its bytes (tar), of its local header (ZIP), of its record (RecordIO).
-        stored: bytes it takes there.
-        size: bytes it has.
-        method: how a ZIP packed it: 0 not at all, 8 deflated.
+        offset: offset of its data (tar), local header (ZIP) or record (RecordIO).
+        stored: stored size, bytes.
+        size: uncompressed size, bytes.
+        method: compression method in a ZIP: 0 stored, 8 deflated.
     """
 
     offset: int
@@ -57,12 +58,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """What a container holds.
+    """The contents of a container.
 
     Attributes:
-        members: by their path in it.
-        labels: of a RecordIO, the identity of each picture.
-        left: (name, why) of members that are not offered.
+        members: the members by path.
+        labels: the identity of each picture in a RecordIO file.
+        left: (name, reason) of skipped members.
     """
 
     members: Mapping[str, Member]
@@ -71,20 +72,20 @@ class Contents:
 
 
 def kind_of(name: str) -> Kind | None:
-    """What kind of container a file's ending says it is; None for other files."""
+    """The kind of container, by file suffix; None for other files."""
     return ENDINGS.get(PurePosixPath(name).suffix.lower())
 
 
 def without_ending(name: str) -> str:
-    """A folder's name; for a container its name without the ending."""
+    """The name of a folder, or the name of a container without its suffix."""
     return name[: -len(PurePosixPath(name).suffix)] if kind_of(name) else name
 
 
 def open_container(path: Path) -> Contents:
-    """List a container; listed once for as long as the file stays as it is.
+    """List a container; the result is cached until the file changes.
 
     Raises:
-        AnnotationError: it is damaged, or not what its ending says.
+        AnnotationError: it is damaged, or not of the kind that its suffix says.
     """
     try:
         facts = path.stat()
@@ -94,7 +95,7 @@ def open_container(path: Path) -> Contents:
 
 
 def split_path(path: Path | str) -> tuple[Path, str] | None:
-    """A path through a container as (container, member); None where no part of it is one."""
+    """Split a path through a container into (container, member); None if no part of it is a container."""
     whole = Path(path)
     for above in whole.parents:
         if kind_of(above.name) and above.is_file():
@@ -103,7 +104,7 @@ def split_path(path: Path | str) -> tuple[Path, str] | None:
 
 
 def file_of(path: Path) -> Path:
-    """The file that holds a picture: itself, or the container that it is a member of."""
+    """The file that holds a picture: the picture file itself, or its container."""
     if path.is_file():
         return path
     inside = split_path(path)
@@ -111,11 +112,11 @@ def file_of(path: Path) -> Path:
 
 
 def read_member(container: Path, name: str, most: int) -> bytes:
-    """The bytes of one member.
+    """Read one member.
 
     Raises:
         OSError: the container cannot be read, or has no such member.
-        ValueError: it is damaged, packed in a way that is not read, or has more than ``most`` bytes.
+        ValueError: the member is damaged, compressed by an unsupported method, or larger than ``most`` bytes.
     """
     try:
         found = open_container(container).members.get(name)
@@ -134,7 +135,7 @@ def read_member(container: Path, name: str, most: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _listed(path: str, size: int, changed: int) -> Contents:  # noqa: ARG001 - a changed file is another file
+def _listed(path: str, size: int, changed: int) -> Contents:  # noqa: ARG001 - size and time are part of the cache key
     kind = kind_of(path)
     try:
         with open(os.open(path, _OPEN), "rb") as handle:
@@ -144,7 +145,7 @@ def _listed(path: str, size: int, changed: int) -> Contents:  # noqa: ARG001 - a
                 return _list_records(handle, Path(path).with_suffix(".idx"))
             return _named(_list_zip(handle) if kind == "zip" else _list_tar(handle))
     except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, struct.error, NotImplementedError) as error:
-        raise AnnotationError(f"{printable(path)}: is no {kind} file that can be read ({error})") from error
+        raise AnnotationError(f"{printable(path)}: is not a readable {kind} file ({error})") from error
 
 
 def _named(found: Iterator[tuple[str, Member | None, str]]) -> Contents:
@@ -160,8 +161,8 @@ def _named(found: Iterator[tuple[str, Member | None, str]]) -> Contents:
             left.append((name, "is in the container twice; the first counts"))
         else:
             members[str(inside)] = member
-        if len(members) > _MOST:
-            raise ValueError(f"has more than {_MOST:,} members")
+        if len(members) > _MOST_MEMBERS:
+            raise ValueError(f"has more than {_MOST_MEMBERS:,} members")
     return Contents(members, {}, tuple(left))
 
 
@@ -172,7 +173,7 @@ def _list_zip(handle: BinaryIO) -> Iterator[tuple[str, Member | None, str]]:
                 continue
             problem = "is encrypted" if info.flag_bits & 1 else ""
             if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-                problem = "is packed in a way that is not read; pack it again with deflate"
+                problem = "uses an unsupported compression; pack it again with deflate"
             yield (
                 info.filename,
                 Member(info.header_offset, info.compress_size, info.file_size, info.compress_type),
@@ -205,7 +206,7 @@ def _list_records(handle: BinaryIO, index: Path) -> Contents:
 
 
 def _offsets(handle: BinaryIO, index: Path) -> list[tuple[int, int]]:
-    """(key, offset) of each record; without the index by going through the file."""
+    """(key, offset) of each record, from the index or else by scanning the file."""
     if not index.is_file():
         return list(enumerate(_walk_records(handle)))
     pairs = [line.split() for line in index.read_text("utf-8").splitlines() if line.strip()]
@@ -215,7 +216,8 @@ def _offsets(handle: BinaryIO, index: Path) -> list[tuple[int, int]]:
 
 
 def _walk_records(handle: BinaryIO) -> Iterator[int]:
-    at, size = 0, handle.seek(0, io.SEEK_END)
+    at = 0
+    size = handle.seek(0, io.SEEK_END)
     while at < size:
         start = at
         more = True
@@ -227,7 +229,7 @@ def _walk_records(handle: BinaryIO) -> Iterator[int]:
 
 
 def _chunk(handle: BinaryIO, at: int) -> tuple[int, int]:
-    """(kind, length) of the chunk that begins there: 0 whole, 1 first, 2 middle, 3 last."""
+    """(kind, length) of the chunk at an offset; kinds are 0 whole, 1 first, 2 middle, 3 last."""
     handle.seek(at)
     head = handle.read(_CHUNK.size)
     magic, facts = _CHUNK.unpack(head) if len(head) == _CHUNK.size else (0, 0)
@@ -247,14 +249,16 @@ def _record_header(handle: BinaryIO, offset: int) -> tuple[tuple[float, ...], in
     start = _HEADER.size + 4 * flag
     whole = all(abs(number) < 2**53 for number in labels)  # also false for NaN
     if not whole:
-        raise ValueError(f"the record at byte {offset} has a label that is no number")
+        raise ValueError(f"the record at byte {offset} has a label that is not a number")
     return labels, start, length - start
 
 
 def _record(handle: BinaryIO, offset: int, most: int) -> bytes:
-    """The picture of a record, whose chunks are joined by the magic number that cut them."""
+    """The picture of a record; its chunks are joined by the magic number at which they were split."""
     start = _record_header(handle, offset)[1]
-    data, at, more = b"", offset, True
+    data = b""
+    at = offset
+    more = True
     while more:
         kind, length = _chunk(handle, at)
         data += handle.read(length)

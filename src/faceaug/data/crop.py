@@ -1,10 +1,10 @@
-"""Which part of a face picture is used, and at which size. The aspect ratio is always kept.
+"""Crop and resize face pictures. The aspect ratio is always kept.
 
-A model remembers the crop it was trained with, so that real faces beside its synthetic ones are cut the same way.
-CelebA's aligned photos are 178 wide and 218 high with the eyes at fixed places; its centre squares of 178 (all of
-the width) and 140 (tight around the face, as in Song et al. 2021, DDIM) are the two in common use.
+A model records its training crop, so that real faces are cropped like the synthetic ones they are mixed with. CelebA's
+aligned photos are 178 wide and 218 high with the eyes at fixed positions; its centre squares of 178 (the full width)
+and 140 (tight around the face, as in Song et al. 2021, DDIM) are the two in common use.
 
-Here as everywhere, a size is (width, height), as in Pillow, and a shape (height, width, ...), as in NumPy.
+As everywhere in faceaug, a size is (width, height), as in Pillow, and a shape (height, width, ...), as in NumPy.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _TIGHT = 140 / 178
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a picture goes: a part of it is cut out, resized, and laid on a frame.
+    """Geometry of a crop: a part of the picture is cut out, resized, and placed on a frame.
 
     Attributes:
-        box: (left, top, width, height) of the part, pixels of the picture.
-        fitted: (width, height) of the part after resizing.
+        box: (left, top, width, height) of the part, in pixels of the picture.
+        fitted: (width, height) of the resized part.
         offset: (left, top) of the resized part in the frame.
         frame: (width, height) of the result.
         whole: (width, height) of the picture.
@@ -45,35 +45,35 @@ class Placement:
 
     @property
     def cropped(self) -> bool:
-        """Whether something of the picture is cut off."""
+        """Whether some of the picture is cut off."""
         return self.box[2:] != self.whole
 
     @property
     def padded(self) -> bool:
-        """Whether the frame has edges that the picture does not fill."""
+        """Whether the picture does not fill the frame."""
         return self.fitted != self.frame
 
     @property
     def reduced(self) -> bool:
-        """Whether the part is made smaller."""
+        """Whether the part is downscaled."""
         return self.fitted[0] < self.box[2] or self.fitted[1] < self.box[3]
 
     @property
     def enlarged(self) -> bool:
-        """Whether the part is made larger."""
+        """Whether the part is upscaled."""
         return self.fitted[0] > self.box[2] or self.fitted[1] > self.box[3]
 
 
 def words_of(size: Size) -> str:
-    """A size as 178x218: width x height."""
+    """A size as text, width x height: 178x218."""
     return f"{size[0]}x{size[1]}"
 
 
 def crop_box(crop: Crop, width: int, height: int) -> tuple[int, int, int, int]:
     """The part of a width x height picture that a crop keeps: (left, top, width, height) in pixels.
 
-    ``center178`` and ``square`` keep the centre square over the shorter side, ``center140`` the centre square of
-    140/178 of it (so that faces already cut to the 178 square are cut alike), ``none`` everything.
+    ``center178`` and ``square`` keep the centre square of the shorter side; ``center140`` keeps the centre square of
+    140/178 of that side, so that it also works for faces already cropped to 178; ``none`` keeps everything.
     """
     if crop not in CROPS:
         raise ArgumentError(f"crop {crop!r}: expected one of {', '.join(CROPS)}")
@@ -87,13 +87,13 @@ def crop_box(crop: Crop, width: int, height: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=1024)
 def place(crop: Crop, whole: Size, frame: Size | None) -> Placement:
-    """Where a picture goes.
+    """Compute the geometry of a crop.
 
     Args:
         crop: see ``crop_box``.
         whole: (width, height) of the picture, pixels.
-        frame: (width, height) of the result; None is that of the part that the crop keeps. A part of another shape is
-            fitted: as large as goes in, in the middle.
+        frame: (width, height) of the result; None for the size of the cropped part. A part of another aspect ratio is
+            scaled to fit and centred.
     """
     box = crop_box(crop, *whole)
     part = box[2:]
@@ -102,20 +102,20 @@ def place(crop: Crop, whole: Size, frame: Size | None) -> Placement:
     if min(frame) < 1:
         raise ArgumentError(f"size {words_of(frame)}: expected at least 1x1 pixel")
     scale = min(frame[0] / part[0], frame[1] / part[1])
-    # To the nearest pixel: a share of a pixel is no edge.
+    # Rounded to whole pixels, so that a fraction of a pixel makes no edge.
     fitted = tuple(min(most, max(1, round(side * scale))) for side, most in zip(part, frame, strict=True))
     left, top = (frame[0] - fitted[0]) // 2, (frame[1] - fitted[1]) // 2
     return Placement(box, (fitted[0], fitted[1]), (left, top), frame, whole)
 
 
 def crop_face(image: Image8, crop: Crop, size: Size | None) -> Image8:
-    """Cut and resize one picture; its aspect ratio is kept, and what it does not fill of the result is black.
+    """Crop and resize one picture. The aspect ratio is kept; the rest of the frame is black.
 
     Args:
         image: uint8 (height, width, 3).
         crop: see ``crop_box``.
-        size: (width, height) of the result, pixels; None is that of the part the crop keeps. Shrinking averages areas,
-            so nothing aliases; enlarging is cubic.
+        size: (width, height) of the result, pixels; None for the size of the cropped part. Downscaling averages areas
+            to avoid aliasing; upscaling is cubic.
 
     Returns:
         uint8 (size[1], size[0], 3), contiguous.
@@ -133,7 +133,7 @@ def crop_face(image: Image8, crop: Crop, size: Size | None) -> Image8:
 
 
 def _resized(image: Image8, size: Size) -> Image8:
-    """Resize to (width, height); an axis that shrinks does not alias because the other grows by a pixel."""
+    """Resize to (width, height), one method per axis, so that a shrinking axis never aliases while the other grows."""
     cv2 = load_cv2()
     whole = (image.shape[1], image.shape[0])
     least = (min(size[0], whole[0]), min(size[1], whole[1]))
@@ -147,16 +147,16 @@ def _resized(image: Image8, size: Size) -> Image8:
 def crop_points(
     points: NDArray[np.float32], crop: Crop, size: Size | None, *, shape: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Move points with the picture that ``crop_face`` cuts.
+    """Transform points like the picture in ``crop_face``.
 
     Args:
         points: float32 (n, 2), x and y, pixel index (the centre of the first pixel is 0, 0).
         crop: see ``crop_box``.
-        size: as ``crop_face`` takes it.
-        shape: of the picture before, (height, width, ...).
+        size: see ``crop_face``.
+        shape: shape of the original picture, (height, width, ...).
 
     Returns:
-        float32 (n, 2) in the resulting picture; NaN stays NaN.
+        float32 (n, 2) in the cropped picture; NaN stays NaN.
     """
     where = place(crop, (shape[1], shape[0]), size)
     left, top, width, height = where.box
@@ -166,6 +166,6 @@ def crop_points(
 
 
 def in_frame(points: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which points are known and lie in a picture: float32 (n, 2) and (height, width, ...) -> bool (n,)."""
+    """Whether each point is known and inside the picture: float32 (n, 2) and (height, width, ...) -> bool (n,)."""
     inside: NDArray[np.bool_] = np.all((points >= -0.5) & (points <= np.array([shape[1], shape[0]]) - 0.5), axis=1)
     return inside  # NaN compares false

@@ -1,6 +1,6 @@
-"""A folder of face pictures as an immutable, sorted view.
+"""A folder of face pictures as an immutable, sorted dataset.
 
-What the folder says is found out by the readers in ``faceaug.data.layouts``, one for each layout.
+The readers in ``faceaug.data.layouts``, one per layout, interpret the folder.
 """
 
 from __future__ import annotations
@@ -36,33 +36,50 @@ __all__ = [
 ]
 
 Target: TypeAlias = dict[str, Any]
-CLASS_FOLDERS: frozenset[Layout] = frozenset({"classes", "lfw", "identities"})  # a folder more would be a class more
+CLASS_FOLDERS: frozenset[Layout] = frozenset(
+    {"classes", "lfw", "identities"}
+)  # where a new subfolder would be a new class
 
 
 class FaceFolder:
-    """A folder of face pictures with what its tables say about them: a map-style dataset.
+    """A map-style dataset of a folder of face pictures and their annotations.
 
     ``folder[i]`` is ``(image, target)``: a uint8 (height, width, 3) RGB array and a dict with the same keys for
     every item, so that torch's default collate works (for pictures of one size).
 
     Args:
         path: a folder, or a ZIP, tar or RecordIO file, which is read without unpacking.
-        layout: how to read it, one of ``faceaug.data.layouts.LAYOUTS``; None to find out.
+        layout: one of ``faceaug.data.layouts.LAYOUTS``; None to detect it.
 
     Attributes:
         root: the folder.
-        names: tuple of picture paths below it, sorted.
-        layout: which layout it was read in, and ``evidence`` what speaks for that.
-        classes: names of the labels, in their order: the class folders, or the texts in a ``label`` column;
-            empty where labels are numbers or there are none.
-        identities: names of the identities: identity k is ``identities[k]``; empty where identities are numbers.
+        names: sorted tuple of picture paths below the folder.
+        layout: the layout in which it was read.
+        evidence: why that layout was chosen.
+        classes: names of the labels, in label order: the class folders, or the texts in a ``label`` column;
+            empty if labels are numbers or there are none.
+        identities: names of the identities: identity k is ``identities[k]``; empty if identities are numbers.
         annotations: arrays over all pictures; read-only.
-        notes: what was odd but not wrong, a line each: rows without a picture, guesses, files seen and not used.
+        notes: oddities that are not errors, one line each: rows without a picture, guesses, unused files.
 
     Raises:
-        ArgumentError: there is no such folder or layout, or nothing there is of that layout.
-        RefusedError: there are no pictures in it.
+        ArgumentError: there is no such folder or layout, or the folder does not have that layout.
+        RefusedError: it contains no pictures.
         AnnotationError: a table contradicts itself.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug import FaceFolder
+        >>> for person in ("ann", "ben"):
+        ...     Path("people", person).mkdir(parents=True)
+        ...     Image.new("RGB", (178, 218), "tan").save(f"people/{person}/1.png")
+        >>> folder = FaceFolder("people")
+        >>> folder
+        FaceFolder('people'): 2 pictures, layout classes
+        >>> image, target = folder[1]
+        >>> image.shape, folder.classes[target["label"]]
+        ((218, 178, 3), 'ben')
     """
 
     def __init__(self, path: Path | str, layout: str | None = None) -> None:
@@ -82,7 +99,7 @@ class FaceFolder:
         self.notes = (*reading.notes, *listing.notes())
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # numpy forgets on its way to a worker process that an array was read-only.
+        # Pickling to a worker process loses NumPy's read-only flag.
         self.__dict__.update(state)
         _freeze(self.annotations)
 
@@ -90,7 +107,8 @@ class FaceFolder:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[Image8, Target]:
-        image, target = self.read(index), self.target(index)
+        image = self.read(index)
+        target = self.target(index)
         return image, target | {"visible": in_frame(target["landmarks"], image.shape[:2])}
 
     def __iter__(self) -> Iterator[tuple[Image8, Target]]:
@@ -100,24 +118,24 @@ class FaceFolder:
         return f"FaceFolder({str(self.root)!r}): {len(self)} pictures, layout {self.layout}"
 
     def read(self, index: int) -> Image8:
-        """Only the picture: uint8 (height, width, 3), RGB; ImageError if it cannot be read."""
+        """Read only the picture: uint8 (height, width, 3), RGB; ImageError if it cannot be read."""
         return read_image(self.path(index))
 
     def path(self, index: int) -> Path:
-        """Where picture ``index`` lies."""
+        """The path of picture ``index``."""
         return self.root / self.names[index]
 
     def target(self, index: int) -> Target:
-        """Only the target of picture ``index``; the keys are those of ``faceaug.data.folder.make_target``.
+        """Only the target of picture ``index``, with the keys of ``faceaug.data.folder.make_target``.
 
-        Without the picture its size is not known: ``visible`` says only which landmarks are known.
+        The picture's size is unknown here, so ``visible`` means only that a landmark is known.
         """
         position = range(len(self))[index]
         return make_target(self.annotations, position)
 
 
 def _look(path: Path | str) -> tuple[Place, Listing]:
-    """The names in a folder or container, and the listing they come from, which knows what was left alone."""
+    """The names in a folder or container, and their listing, which records the skipped entries."""
     root = Path(path)
     if kind_of(root.name) and root.is_file():
         place, left = _within(root, ("",))
@@ -134,7 +152,7 @@ def _look(path: Path | str) -> tuple[Place, Listing]:
 
 
 def _within(root: Path, containers: Sequence[str]) -> tuple[Place, tuple[tuple[str, str], ...]]:
-    """The names in containers, as if these were folders, and (name, why) of the members that were left alone."""
+    """The names in containers, as if these were folders, and (name, reason) of skipped members."""
     names: list[str] = []
     left: list[tuple[str, str]] = []
     for container in containers:
@@ -153,7 +171,7 @@ def _freeze(known: Annotations) -> None:
 
 
 def make_target(known: Annotations, position: int) -> Target:
-    """One row of annotations as the target dict of the contract (numpy arrays and scalars, never None)."""
+    """One row of annotations as the target dict of a dataset (NumPy arrays and scalars, never None)."""
     landmarks = known.landmarks[position]
     return {
         "attributes": known.attributes[position].copy(),
@@ -170,14 +188,14 @@ def make_target(known: Annotations, position: int) -> Target:
 
 
 def table_paths(root: Path, place: Place | None = None) -> list[Path]:
-    """The CelebA tables that belong to a folder: in it, or above it where it is one of CelebA's own.
+    """The CelebA tables of a folder: in it, or in its parents if it is one of CelebA's own folders.
 
     Args:
         root: the folder.
-        place: its names, where they are known already.
+        place: its names, if already listed.
 
     Returns:
-        Of a table in both forms, the published .txt.
+        The paths; of a table in both forms only the published .txt.
     """
     found = place_tables(Place.of(list_folder(root)) if place is None else place)
     return [path for path in found if path.suffix == ".txt" or path.with_suffix(".txt") not in found]

@@ -1,9 +1,8 @@
-"""What the bytes of a picture file say before a pixel is decoded.
+"""Parse picture headers without decoding pixels.
 
-Format, size, orientation, whether it is whole: pure functions on bytes, written for hostile input.
-Time grows with the file and never with what the file claims, and nothing is allocated for a claimed
-size. Pillow is not asked, because looking for the EXIF block of a PNG decodes all of it, and a JPEG
-with 50 MB of fill bytes keeps it busy for half a minute.
+Format, size, orientation and completeness: pure functions on bytes, written for hostile input. Run time is linear in
+the file size, whatever the file claims, and nothing is allocated for a claimed size. Pillow is not used, because
+finding the EXIF block of a PNG decodes all of it, and a JPEG with 50 MB of fill bytes takes it half a minute.
 
 Sources: JPEG ITU-T T.81 annex B; PNG third edition (W3C, 2025); WebP RFC 9649; BMP [MS-WMF] 2.2.2;
 orientation TIFF 6.0 tag 274.
@@ -23,10 +22,10 @@ from faceaug.data.stills import Still, read_still, still_format
 Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "BMP"] | Still
 _EXIF_ORIENTATION = 0x0112
 _EXIF_PREFIX = b"Exif\x00\x00"
-_ICC_PREFIX = b"ICC_PROFILE\x00"  # then the number of the piece, and how many there are
-_MOST_PROFILE = 2**22  # bytes; profiles of printers have about 2 MB
+_ICC_PREFIX = b"ICC_PROFILE\x00"  # followed by the number of the piece and the count of pieces
+_MOST_PROFILE = 2**22  # bytes; printer profiles have about 2 MB
 
-# Start-of-frame markers: C4, C8 and CC in the same range mean something else.
+# Start-of-frame markers; C4, C8 and CC in the same range have other meanings.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 _JPEG_FILL = re.compile(rb"\xff+")
@@ -41,21 +40,21 @@ _BMP_ALPHA = (  # masks of red, green, blue, alpha
 _PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _PNG_PIXELS = (*_PNG_CRITICAL, b"tRNS")
-# Deflate packs at most 1,032 to 1, so less than this cannot keep a decoder busy for more than about a second.
+# Deflate compresses at most 1,032 to 1, so less data than this takes a decoder at most about a second.
 _PNG_SMALL = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first bytes of a picture say.
+    """Header of a picture file.
 
     Attributes:
         format: by magic bytes, not by name.
         width: pixels, before the orientation is applied.
         height: pixels, before the orientation is applied.
-        orientation: EXIF value 1..8, 1 = upright. Formats that Pillow decodes are upright already, their size too.
-        alpha: whether some of it may be transparent.
-        inks: whether it is stored in inks (CMYK).
+        orientation: EXIF value 1..8, 1 = upright. Always 1 for formats that Pillow decodes; their size is upright.
+        alpha: whether the picture may have transparent pixels.
+        inks: whether its colours are CMYK.
         profile: its ICC profile; empty if it has none.
     """
 
@@ -69,17 +68,17 @@ class Header:
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
-    """Read a picture's header and check it against the limits, its structure and its end.
+    """Read a picture's header and check limits, structure and completeness.
 
     Args:
         data: the whole file.
-        limits: what it may claim.
+        limits: limits for the claimed size and structure.
 
     Returns:
         The header; width and height are at least 1.
 
     Raises:
-        HeaderError: of no format that is read, damaged, cut off or beyond the limits.
+        HeaderError: the format is not supported, or the file is damaged, cut off or beyond the limits.
     """
     kind = _format(data)
     if kind == "JPEG":
@@ -94,14 +93,14 @@ def read_header(data: bytes, limits: Limits) -> Header:
 
 
 def read_size(data: bytes, limits: Limits) -> tuple[int, int]:
-    """(width, height) of the upright picture, from the header alone: whether the rest is whole is not asked.
+    """(width, height) of the upright picture, from the header alone; the rest of the file is not checked.
 
     Args:
-        data: the file; of a JPEG its first bytes will do, up to the frame header.
-        limits: what it may claim.
+        data: the file; for a JPEG the bytes up to the frame header are enough.
+        limits: limits for the claimed size.
 
     Raises:
-        HeaderError: no size in these bytes.
+        HeaderError: these bytes contain no valid size.
     """
     kind = _format(data)
     if kind == "JPEG":
@@ -172,7 +171,7 @@ def _read_jpeg(data: bytes, limits: Limits) -> Header:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, start, end of its content) up to the end marker; raises where the file stops early."""
+    """Yield (marker, start, end of its content) up to the end marker; HeaderError if the file stops early."""
     at = 2
     while fill := _JPEG_FILL.match(data, at):
         at = fill.end()
@@ -229,7 +228,7 @@ def _read_png(data: bytes, limits: Limits) -> Header:
 
 
 def _png_profile(chunk: bytes) -> bytes:
-    """The profile in an iCCP chunk: a name, a zero, the method 0 and packed bytes; empty where it is damaged."""
+    """The profile in an iCCP chunk (name, zero byte, method 0, compressed bytes); empty if it is damaged."""
     packed = chunk.partition(b"\x00")[2][1:]
     try:
         return zlib.decompressobj().decompress(packed, _MOST_PROFILE)
@@ -238,7 +237,7 @@ def _png_profile(chunk: bytes) -> bytes:
 
 
 def _check_chunk(view: memoryview, name: bytes, start: int, end: int) -> None:
-    """Refuse what libpng would refuse, before it writes to the terminal about it."""
+    """Refuse chunks that libpng would refuse, before it prints to the terminal."""
     critical = name[:1].isupper()
     if not name.isalpha() or (critical and name not in _PNG_CRITICAL):
         raise HeaderError("is a damaged PNG: a chunk has no known name")
@@ -247,7 +246,7 @@ def _check_chunk(view: memoryview, name: bytes, start: int, end: int) -> None:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, end of its content) up to IEND; raises where the file stops early."""
+    """Yield (name, start, end of its content) up to IEND; HeaderError if the file stops early."""
     at = 8
     while at + 12 <= len(data):
         end = at + 8 + _big(data, at, 4)
@@ -262,15 +261,15 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def without_animation(data: bytes, *, bare: bool = False) -> bytes:
-    """A PNG with its still picture alone, the one that every viewer shows that knows no animations.
+    """Reduce an animated PNG to its still picture, which viewers without support for animation show.
 
-    Whether that picture is the first of the animation or a cover before it, is told by a chunk in front of it
-    (PNG third edition, 4.5), and decoders differ in what they take then: OpenCV shows the first of the animation from
-    memory and the cover from a file, Pillow the cover.
+    That picture is either the first frame of the animation or a separate cover; a chunk before it says which (PNG third
+    edition, 4.5). Decoders disagree: from memory OpenCV returns the first frame, from a file the cover; Pillow returns
+    the cover.
 
     Args:
-        data: a whole PNG that ``read_header`` has accepted; any other comes back as it is.
-        bare: leave out texts, profiles and whatever else is not pixels as well.
+        data: a whole PNG that ``read_header`` has accepted; other data is returned unchanged.
+        bare: also drop texts, profiles and all other chunks that are not pixels.
     """
     if data[:8] != b"\x89PNG\r\n\x1a\n" or not (bare or b"acTL" in data):
         return data
@@ -282,7 +281,7 @@ def without_animation(data: bytes, *, bare: bool = False) -> bytes:
 
 
 def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:
-    """Whether compressed data grows beyond so many bytes; holds one megabyte of it at a time."""
+    """Whether compressed data inflates to more than ``limit`` bytes; at most one megabyte is held at a time."""
     inflater = zlib.decompressobj()
     produced = 0
     try:
@@ -294,7 +293,7 @@ def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:
                     return True
                 rest = inflater.unconsumed_tail
     except zlib.error:
-        return False  # the decoder will say so
+        return False  # left to the decoder
     return False
 
 
@@ -352,7 +351,7 @@ def _read_bmp(data: bytes, limits: Limits) -> Header:
         raise HeaderError("has a damaged BMP header")
     if width < 0:
         raise HeaderError("has a damaged BMP header")
-    height = abs(height)  # negative: stored from the top
+    height = abs(height)  # negative means that rows are stored from the top
     check_size(width, height, limits)
     if packing not in {0, 3}:
         raise HeaderError("is a compressed BMP, which faceaug does not read; convert it to PNG")
@@ -363,7 +362,7 @@ def _read_bmp(data: bytes, limits: Limits) -> Header:
 
 
 def _orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block; 1 where it has none, or is damaged: the pixels are whole."""
+    """The orientation in an EXIF block; 1 if it has none or is damaged, because the pixels may still be intact."""
     tiff = exif.removeprefix(_EXIF_PREFIX)
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     if tiff[:2] not in {b"II", b"MM"}:

@@ -1,13 +1,11 @@
-"""Bytes <-> uint8 HWC RGB: the only decoder and the only encoder.
+"""The only decoder and encoder: file bytes to upright uint8 (height, width, 3) RGB and back.
 
-What ``clean`` accepts is what the datasets load, because both come through this door. It opens
-regular files only, believes the first bytes and never the name, checks every limit from the header
-before a pixel is decoded, and settles orientation and colour here: everything behind it sees
-upright uint8 RGB.
+``clean`` and the datasets share it, so they accept the same files. It opens regular files only, trusts the first bytes
+and never the name, checks all limits on the header before decoding, and applies orientation and colour profile.
 
-Two things it cannot do. libjpeg fills a hole in the middle of a JPEG with grey and tells nobody but
-the terminal ("Corrupt JPEG data"): such a file counts as readable, and that line can only be kept
-off the terminal by turning away the whole process's standard error, which is not ours to do.
+It has one limitation: libjpeg fills a gap in the middle of a JPEG with grey and reports it only on the terminal
+("Corrupt JPEG data"). Such a file counts as readable, and the line cannot be suppressed without redirecting standard
+error for the whole process.
 """
 
 from __future__ import annotations
@@ -59,33 +57,32 @@ Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
 DEFAULT_LIMITS = Limits()
 WHITE: Colour = (255, 255, 255)
 _BY_PILLOW = ("TIFF", "GIF", "AVIF", "PPM")
-_HEAD = 2**16  # bytes of a JPEG that nearly always hold its size
+_HEAD = 2**16  # bytes; the size of a JPEG is nearly always within them
 
 
 def read_image(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, ground: Colour = WHITE) -> Image8:
     """Read one picture file.
 
     Args:
-        path: a regular file, or a picture in a ZIP, tar or RecordIO file, which is passed through like a folder;
-            symbolic links are not followed.
-        limits: refused beyond these, before decoding.
-        ground: what transparent pixels are laid on.
+        path: a regular file, or a path through a ZIP, tar or RecordIO file as if it were a folder; symbolic links are
+            not followed.
+        limits: limits checked before decoding.
+        ground: background for transparent pixels.
 
     Returns:
         uint8 (height, width, 3), RGB, upright; see ``decode``.
 
     Raises:
-        ImageError: the file is missing, not a regular file, of no format that is read, damaged,
-            cut off or too big.
+        ImageError: the file is missing, not a regular file, of an unsupported format, damaged, cut off or too large.
     """
     return decode(read_bytes(path, limits), name=str(path), limits=limits, ground=ground)
 
 
 def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int, int]:
-    """(width, height) of a picture file as ``read_image`` gives it, from its header: nothing is decoded.
+    """(width, height) of a picture as ``read_image`` returns it, from its header. Success does not mean it decodes.
 
     Raises:
-        ImageError: there is no size in it; that one is given does not say that the picture can be decoded.
+        ImageError: the header has no valid size.
     """
     try:
         head = read_bytes(path, limits, first=_HEAD)
@@ -100,7 +97,7 @@ def picture_size(path: Path | str, limits: Limits = DEFAULT_LIMITS) -> tuple[int
 
 
 def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int | None = None) -> bytes:
-    """The content of a regular file or of a container's member, or its ``first`` bytes.
+    """Read a regular file or a container's member, or only its ``first`` bytes.
 
     Raises:
         ImageError: it is a FIFO, a device, a link or a folder, or cannot be read.
@@ -146,10 +143,10 @@ def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
 
 
 def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Check a picture's header against the limits and its end against truncation, without decoding it.
+    """Check a picture's header, limits and completeness without decoding it.
 
     Raises:
-        ImageError: as ``read_image``, except what only decoding can find.
+        ImageError: as ``read_image``, except for faults that only decoding can find.
     """
     try:
         return read_header(data, limits)
@@ -157,22 +154,20 @@ def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS
         raise ImageError(name, str(error)) from error
 
 
-def decode(
-    data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE
-) -> Image8:  # fmt: skip
+def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE) -> Image8:
     """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM.
 
     Args:
         data: the whole file.
-        name: how errors call it.
-        limits: refused beyond these, before decoding.
-        ground: what transparent pixels are laid on.
+        name: name of the picture in error messages.
+        limits: limits checked before decoding.
+        ground: background for transparent pixels.
 
     Returns:
-        uint8 (height, width, 3), RGB, turned upright by its EXIF orientation, as a viewer shows it. Grey is repeated,
-        16 bits are cut to 8, other colour spaces are converted to sRGB by their ICC profile, and what is transparent
-        is laid on white. Of an animation the first picture is taken, of a PNG with a cover that is not part of its
-        animation the cover, of a TIFF the first page.
+        uint8 (height, width, 3), RGB, upright by its EXIF orientation, as a viewer shows it. Grey is repeated, 16 bits
+        are truncated to 8, other colour spaces are converted to sRGB by their ICC profile, and transparency is
+        composited over ``ground``. Animations yield their first frame, PNGs with a separate cover that cover, and
+        TIFFs their first page.
 
     Raises:
         ImageError: see ``read_image``.
@@ -180,9 +175,10 @@ def decode(
     header = probe(data, name=name, limits=limits)
     if header.alpha or header.inks or header.format in _BY_PILLOW:
         return _upright(_by_pillow(data, header, name, limits, ground), header.orientation)
-    cv2, still = load_cv2(), without_animation(data)
+    cv2 = load_cv2()
+    still = without_animation(data)
     try:
-        # The orientation is applied below: which formats OpenCV turns by itself changes with its version.
+        # Orientation is applied below, because the formats that OpenCV rotates itself vary with its version.
         bgr = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except (cv2.error, MemoryError) as error:
         raise ImageError(name, f"is a damaged {header.format}") from error
@@ -193,11 +189,11 @@ def decode(
 
 
 def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: Colour) -> Image8:
-    """What has transparency or is of a format that OpenCV does not read, or not in every build."""
-    still = without_animation(data, bare=True)  # Pillow would unpack every text of a PNG
+    """Decode pictures with transparency, and formats that OpenCV lacks in some or all builds."""
+    still = without_animation(data, bare=True)  # Pillow would decompress every text of a PNG
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(still), formats=[header.format]) as image:
-            warnings.simplefilter("ignore")  # of damaged facts beside the pixels
+            warnings.simplefilter("ignore")  # about damaged metadata
             check_size(*image.size, limits)
             image.load()
             if header.profile:
@@ -206,7 +202,7 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
                 image.info.pop("icc_profile", None)
             upright = ImageOps.exif_transpose(image) if header.format == "AVIF" else image
             if header.format == "BMP" and upright.getchannel("A").getextrema() == (0, 0):
-                upright = upright.convert("RGB")  # written by programs that know no transparency
+                upright = upright.convert("RGB")  # an all-zero alpha channel comes from programs that do not use it
             return from_pillow(upright, name=name, ground=ground)
     except UnidentifiedImageError as error:
         raise ImageError(name, f"is a {header.format} that Pillow {PIL_VERSION} cannot read") from error
@@ -219,27 +215,28 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
 
 
 def from_pillow(image: Image.Image, *, name: str = "picture", ground: Colour = WHITE) -> Image8:
-    """A Pillow picture as uint8 (height, width, 3) RGB, as ``decode`` gives its file.
+    """Convert a Pillow picture to uint8 (height, width, 3) RGB, as ``decode`` would its file.
 
     Args:
-        image: of any mode. Grey is repeated; 16 bits (I;16 and the like, and I beyond 255) are cut to 8; F is 0..1 or
-            0..255; with an ICC profile colours are converted to sRGB; what is transparent is laid on white.
-        name: how errors call it.
-        ground: what transparent pixels are laid on.
+        image: a picture of any mode. Grey is repeated; 16 bits (I;16 and the like, and I beyond 255) are truncated to
+            8; F is 0..1 or 0..255; an ICC profile is converted to sRGB; transparency is composited over ``ground``.
+        name: name of the picture in error messages.
+        ground: background for transparent pixels.
 
     Raises:
-        ArgumentError: its numbers are outside these ranges, or Pillow cannot convert its mode.
+        ArgumentError: its values are outside these ranges, or Pillow cannot convert its mode.
     """
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image)
-        grey, clear = _from_numbers(values, image.mode, name), image.info.get("transparency")
-        if isinstance(clear, int):
-            grey[values == clear] = ground
+        grey = _from_numbers(values, image.mode, name)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            grey[values == transparent] = ground
         return grey
     profile = image.info.get("icc_profile")
     try:
         if image.mode == "La":
-            image = image.convert("LA")  # Pillow has no other way from it
+            image = image.convert("LA")  # the only conversion of this mode in Pillow
         if not image.has_transparency_data:
             return np.array(to_srgb(image, profile))
         image = image.convert("RGBA")
@@ -251,7 +248,7 @@ def from_pillow(image: Image.Image, *, name: str = "picture", ground: Colour = W
 
 
 def _from_numbers(values: NDArray[Any], mode: str, name: str) -> Image8:
-    """Grey numbers as a picture: 16-bit, 0..255 or, of floats, 0..1."""
+    """Convert grey values to a picture: 16-bit, 0..255, or floats 0..1."""
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     most = 255 if mode == "F" else 65535
     if not (low >= 0 and high <= most):  # NaN is neither
@@ -274,8 +271,8 @@ def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool
     Args:
         image: the picture.
         text: keys and values of the chunks.
-        quick: one filter for all rows, and look for runs only: photos become a tenth larger at most, in half of the
-            time or less; drawings become larger.
+        quick: use one filter for all rows and run-length matches only. Photos get at most a tenth larger and take half
+            the time or less; drawings get larger.
     """
     chunks = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
@@ -289,7 +286,7 @@ def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool
 
 
 def _write_quick_png(file: io.BytesIO, image: Image8, chunks: PngImagePlugin.PngInfo) -> None:
-    """Pillow and OpenCV compare five filters for every row; the one for what comes from above is chosen here."""
+    """Write a PNG with the "up" filter in every row, where Pillow and OpenCV try five filters per row."""
     height, width, _ = image.shape
     rows = image.reshape(height, 3 * width)
     filtered = np.full((height, 1 + 3 * width), 2, np.uint8)  # 2: minus the row above; RFC 2083, section 6
@@ -312,7 +309,7 @@ def encode_jpeg(image: Image8, *, quality: int = 95) -> bytes:
 
 
 def encode_webp(image: Image8, *, text: dict[str, str] | None = None) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as lossless WebP, with optional facts as ImageDescription in its EXIF."""
+    """Encode uint8 (height, width, 3) RGB as lossless WebP, with optional text as ImageDescription in its EXIF."""
     exif = Image.Exif()
     if text:
         exif[ExifTags.Base.ImageDescription] = "; ".join(f"{key}={value}" for key, value in text.items())
@@ -323,7 +320,7 @@ def encode_webp(image: Image8, *, text: dict[str, str] | None = None) -> bytes:
 
 @lru_cache(maxsize=1)
 def load_cv2() -> ModuleType:
-    """Import OpenCV at its first use; where its system libraries are missing, name the cure."""
+    """Import OpenCV at its first use; if its system libraries are missing, the error says how to install them."""
     try:
         import cv2
     except ImportError as error:
@@ -336,7 +333,7 @@ def load_cv2() -> ModuleType:
 
 
 def _upright(image: Image8, orientation: int) -> Image8:
-    """Undo an EXIF orientation (TIFF 6.0 tag 274): values 5..8 also exchange the axes."""
+    """Undo an EXIF orientation (TIFF 6.0 tag 274); values 5..8 also swap the axes."""
     if orientation == 1:
         return image
     if orientation >= 5:

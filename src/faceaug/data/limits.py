@@ -1,4 +1,4 @@
-"""What a picture file may claim before it is decoded, and the error of one that claims more."""
+"""Limits for the claims in a picture header, checked before decoding, and their error."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a file may claim before it is decoded: memory and time against hostile pictures."""
+    """Limits for picture files, which bound the memory and time that a hostile file can take."""
 
     max_bytes: int = 64 * 2**20  # a 32-megapixel camera JPEG has about 15 MB
     max_side: int = 16_384
     max_pixels: int = 32_000_000  # 96 MB decoded
-    max_scans: int = 100  # of a progressive JPEG: 38 kB of repeated scans can cost a minute
+    max_scans: int = 100  # of a progressive JPEG; 38 kB of repeated scans can take a minute
     max_parts: int = 65_536  # JPEG segments, PNG and WebP chunks; a 64 MB PNG has about 8,000
 
 
 class HeaderError(ValueError):
-    """The reason, without a name, why bytes are not an acceptable picture."""
+    """Why bytes are not an acceptable picture; the message does not name the file."""
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """Refuse a size that is none, or too large.
+    """Refuse an empty or too large size.
 
     Raises:
-        HeaderError: see above.
+        HeaderError: the size is beyond the limits.
     """
     if width < 1 or height < 1:
         raise HeaderError(f"claims {width}x{height} pixels: there is no picture in it")
@@ -35,5 +35,5 @@ def check_size(width: int, height: int, limits: Limits) -> None:
 
 
 def cut_off(kind: str) -> HeaderError:
-    """The error of a file that stops too early."""
+    """The error for a truncated file."""
     return HeaderError(f"is cut off: the {kind} stops before its end")

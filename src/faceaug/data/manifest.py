@@ -1,8 +1,8 @@
-"""metadata.csv: what each file of a synthetic or expanded folder is and how it was made.
+"""metadata.csv of synthetic and expanded folders: annotations and provenance of each file.
 
-The Hugging Face imagefolder layout, so ``datasets.load_dataset("imagefolder", data_dir=...)`` reads it; ``FaceFolder``
-reads all of it back. ``datasets`` 5.2 takes the type of a column from the first 10,000 rows, so every column has values
-of its type in every row, or is empty in all rows of one origin that come last.
+The table follows the Hugging Face imagefolder layout, so ``datasets.load_dataset("imagefolder", data_dir=...)`` reads
+it; ``FaceFolder`` reads all of it back. ``datasets`` 5.2 infers the type of a column from the first 10,000 rows, so
+every column has values of its type in every row, or is empty in all rows of one origin that come last.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from faceaug.storage.schema import parse_json
 METADATA = "metadata.csv"
 DATASET = "dataset.json"
 CARD = "README.md"
-# Without it ``datasets`` takes the one JSON file beside one shard for the data.
+# Without it ``datasets`` would read the JSON file next to a single shard as the data.
 SHARDS_CARD = b"""---
 configs:
 - config_name: default
   data_files: "*.tar"
 ---
 """
-NOTHING = "none"  # a text that pandas does not take for a missing value
-# What pandas takes for one, and for a truth; see ``is_plain_text``.
+NOTHING = "none"  # a text that pandas does not read as a missing value
+# Texts that pandas reads as missing values, and below also as booleans; see ``is_plain_text``.
 _MISSING = (
     "",
     "#N/A",
@@ -52,25 +52,37 @@ _MISSING = (
 )
 _NO_TEXT = frozenset((*_MISSING, "n/a", "null", "true", "True", "TRUE", "false", "False", "FALSE"))
 COLUMNS: tuple[str, ...] = (
-    "file_name", "origin", "source_file", "model", "seed", "key", "operations", "weight", "partition", "identity",
-    "label", *LANDMARKS, *ATTRIBUTES, "sha256",
-)  # fmt: skip
+    "file_name",
+    "origin",
+    "source_file",
+    "model",
+    "seed",
+    "key",
+    "operations",
+    "weight",
+    "partition",
+    "identity",
+    "label",
+    *LANDMARKS,
+    *ATTRIBUTES,
+    "sha256",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One file.
+    """The row of one file.
 
     Attributes:
         file_name: path below the folder, with "/".
         target: attributes, landmarks and so on; see ``faceaug.data.folder.make_target``.
-        source_file: the real picture it was made from, relative to the folder it came from; empty for synthetic ones.
-        model: of a synthetic face; "none" in the table for others.
-        seed: of the run.
+        source_file: the real picture from which it was made, relative to its folder; empty for synthetic faces.
+        model: the model of a synthetic face; written as "none" for others.
+        seed: seed of the run.
         key: number of the item in the run (augmented) or of the face in the model's stream (synthetic).
-        operations: what was done, as JSON; an empty list in the table if nothing.
-        sha256: of the file's bytes.
-        requested: attributes a synthetic face was asked for, by name; columns ``requested_...`` of the writer's.
+        operations: the applied operations as JSON; written as an empty list if there are none.
+        sha256: digest of the file's bytes.
+        requested: attributes requested for a synthetic face, by name; written to the columns ``requested_...``.
     """
 
     file_name: str
@@ -85,23 +97,24 @@ class Row:
 
 
 class ManifestWriter:
-    """Collects the rows of a folder that is being filled, so that an interrupted run goes on where it stopped.
+    """Collects the rows of an output folder durably, so that an interrupted run can be resumed.
 
-    Rows are appended to ``metadata.csv.partial`` (a line of JSON each) once the disk has their file; ``finish`` turns
-    them into ``metadata.csv``. Items are handed in in order, with a row or with the reason why there is none.
+    Rows are appended to ``metadata.csv.partial`` (one JSON line each) when their file is on the disk; ``finish`` turns
+    them into ``metadata.csv``. Items are added in order, each with a row or with the reason why it has none.
 
     Args:
-        folder: where the files go.
-        requested: attributes that get a column ``requested_...``, empty in rows that were not asked for them.
+        folder: the output folder.
+        requested: attributes that get a column ``requested_...``, empty in rows for which they were not requested.
 
     Attributes:
-        done: items already handled, by this run or the one before.
+        done: number of finished items, of this run and the interrupted one.
         problems: the reasons, in order.
-        damaged: numbers of the items of the run before whose file is not as it was written.
+        damaged: numbers of the interrupted run's items whose file has changed since it was written.
     """
 
     def __init__(self, folder: Path, *, requested: tuple[str, ...] = ()) -> None:
-        self._folder, self._requested = folder, requested
+        self._folder = folder
+        self._requested = requested
         self._partial = folder / (METADATA + PARTIAL)
         columns = len(COLUMNS) + len(requested)
         whole = whole_lines(self._partial, lambda line: _is_whole(line, columns))
@@ -112,7 +125,7 @@ class ManifestWriter:
         self._tally = Tally(self._partial, (f"{line}\n" for line in whole))
 
     def add(self, row: Row | str) -> None:
-        """Take the row of the next item, or the reason why it has no file."""
+        """Add the row of the next item, or the reason why it has no file."""
         line = row if isinstance(row, str) else [str(cell) for cell in _cells(row, self._requested)]
         if isinstance(line, str):
             self.problems.append(line)
@@ -121,15 +134,15 @@ class ManifestWriter:
         self._tally.add([json.dumps(line) + "\n"], [] if isinstance(row, str) else [self._folder / row.file_name])
 
     def repaired(self, number: int) -> None:
-        """Take the file of a damaged item, which was written again."""
+        """Register the file of a damaged item that was written again."""
         self._tally.add([], [self._folder / self._lines[number][0]])
 
     def close(self) -> None:
-        """Stop here; another writer may go on."""
+        """Write everything and release the table, so that another writer may continue it."""
         self._tally.close()
 
     def finish(self) -> None:
-        """Write ``metadata.csv`` once the disk has all files, and drop the partial one."""
+        """Write ``metadata.csv`` when all files are on the disk, and remove the partial table."""
         self.close()
         text = io.StringIO()
         text.write(csv_head(named=False, requested=self._requested))
@@ -157,28 +170,36 @@ def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
     target = row.target
     points = np.asarray(target["landmarks"], np.float32).reshape(-1)
     return [
-        row.file_name, ORIGINS[int(target["origin"])], row.source_file, row.model or NOTHING, row.seed, row.key,
-        row.operations or "[]", _short(float(target["weight"])), int(target["partition"]), int(target["identity"]),
+        row.file_name,
+        ORIGINS[int(target["origin"])],
+        row.source_file,
+        row.model or NOTHING,
+        row.seed,
+        row.key,
+        row.operations or "[]",
+        _short(float(target["weight"])),
+        int(target["partition"]),
+        int(target["identity"]),
         int(target["label"]),
         *("" if np.isnan(p) else _short(p) for p in points),
         *np.asarray(target["attributes"]).tolist(),
         row.sha256,
         *(row.requested.get(name, "") for name in requested),
-    ]  # fmt: skip
+    ]
 
 
 def csv_line(row: Row, *, label: str | None = None, requested: tuple[str, ...] = ()) -> str:
-    """The row as a line of ``metadata.csv``, with its end; ``label``: its name, where labels have names."""
+    """The row as a line of ``metadata.csv`` with its line end; ``label`` is the label's name, if labels have names."""
     return csv_text([[*_cells(row, requested), *(() if label is None else (label,))]])
 
 
 def csv_head(*, named: bool, requested: Sequence[str] = ()) -> str:
-    """The first line of ``metadata.csv``; ``named``: whether labels have names."""
+    """The header line of ``metadata.csv``; ``named``: whether labels have names."""
     return csv_text([[*COLUMNS, *(f"requested_{name}" for name in requested), *((CLASS,) if named else ())]])
 
 
 def is_plain_text(cell: str) -> bool:
-    """Whether a cell stays a text in whatever reads a CSV file by itself: no number, truth or missing value."""
+    """Whether CSV readers that infer types keep a cell as text: no number, boolean or missing value."""
     try:
         float(cell)  # also nan and inf
     except ValueError:
@@ -187,7 +208,7 @@ def is_plain_text(cell: str) -> bool:
 
 
 class _Echo:
-    """A file that hands the text back, so that one writer makes every line."""
+    """A file whose ``write`` returns the text, so that one ``csv.writer`` can format single lines."""
 
     def write(self, text: str) -> str:
         return text
@@ -197,11 +218,11 @@ _WRITER = csv.writer(_Echo(), lineterminator="\n")
 
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
-    """Lines of cells as the text of a table."""
+    """Rows of cells as CSV text."""
     return "".join(_WRITER.writerow(line) for line in lines)
 
 
 def _short(number: float | np.float32) -> str:
-    """The shortest text without an exponent that reads back as the same float32; with a point, so that it is no int."""
-    text = str(np.float32(number))  # a third of the time of format_float_positional
+    """The shortest text without exponent that parses to the same float32; with a point, so that it is not an int."""
+    text = str(np.float32(number))  # takes a third of the time of format_float_positional
     return np.format_float_positional(np.float32(number), trim="0") if "e" in text else text

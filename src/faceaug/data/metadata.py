@@ -1,7 +1,7 @@
 """Hugging Face imagefolder metadata: one row per file, with any columns.
 
-``metadata.csv``, ``metadata.jsonl`` or ``metadata.parquet``, also what an expanded folder is described by. Columns
-faceaug knows are read into arrays; the others are kept as they are, in ``Annotations.columns``.
+Reads ``metadata.csv``, ``metadata.jsonl`` and ``metadata.parquet``, also of expanded folders. Columns known to faceaug
+become arrays; the others are kept unchanged in ``Annotations.columns``.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from faceaug.data.tables import read_text, text_lines
 from faceaug.errors import AnnotationError, printable, some
 from faceaug.storage.schema import parse_json
 
-CLASS = "class"  # the column with the names of labels that are numbers
+CLASS = "class"  # the column with the names of numeric labels
 _MOST_CLASSES = 1_000_000
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that is there names the face
-_OURS = ("source_file", "model", "seed", "key", "operations", "sha256")  # columns of folders that faceaug wrote
+PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that exists names the face
+_OWN_COLUMNS = ("source_file", "model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 _PADDED = re.compile(r"0[0-9]+", re.ASCII)
 _PLAIN_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
-_SILENT = 2  # an attribute that no cell speaks about
-_TRUTHS = ("True", "true", "TRUE", "False", "false", "FALSE")
-_TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the first number that rounds to no float32; the largest one is written shorter
+_UNSET = 2  # an attribute without a cell
+_BOOLEANS = ("True", "true", "TRUE", "False", "false", "FALSE")
+_TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the smallest number that overflows float32 when rounded
 
 
 def read_metadata(path: Path) -> list[dict[str, Any]]:
     """Read a Hugging Face imagefolder table: rows with ``file_name`` and any other columns.
 
     Returns:
-        One dict per row; values are texts from CSV and whatever JSON holds from JSON Lines, without
-        nulls. File names are relative, with "/" and without "." parts.
+        One dict per row, without nulls; values are strings from CSV, and JSON or Arrow values otherwise. File names are
+        relative, with "/" and without "." parts.
 
     Raises:
-        AnnotationError: no ``file_name`` column, a name twice, absolute or pointing outside, a line
-            that is no row.
+        AnnotationError: the ``file_name`` column is missing; a name is duplicate, absolute or points outside the
+            folder; or a line is not a row.
     """
     try:
         if path.suffix == ".parquet":
@@ -72,21 +72,21 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
 
 
 def picture_column(columns: Iterable[str]) -> str:
-    """The column that names the face: file_name, image_file_name, or the only one that ends like these."""
+    """The column that names the face: file_name, image_file_name, or the only other column ending in _file_name."""
     found = sorted(name for name in columns if name == "file_name" or name.endswith("_file_name"))
     return next((name for name in PICTURE_COLUMNS if name in found), found[0] if len(found) == 1 else "file_name")
 
 
 def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Files that further ``*_file_name`` columns name: masks, for example. They are not the faces."""
+    """Files named by further ``*_file_name`` columns, such as masks. They are not faces."""
     faces = {row["file_name"] for row in rows}
-    beside = {
+    named = {
         str(PurePosixPath(cell))
         for row in rows
         for name, cell in row.items()
         if name.endswith("_file_name") and isinstance(cell, str) and cell
     }
-    return frozenset(beside - faces)
+    return frozenset(named - faces)
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
@@ -132,8 +132,8 @@ def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]
     """Join an imagefolder table to pictures by their path in the folder; see ``join_tables``.
 
     Raises:
-        AnnotationError: a row names a file that is not there (``datasets`` 5.2 fails when it
-            comes to that row), or a column that faceaug knows holds something it cannot be.
+        AnnotationError: a row names a missing file (where ``datasets`` 5.2 fails, too), or a column known to faceaug
+            has an invalid value.
     """
     known, notes, _ = join_rows(path, read_metadata(path), names)
     return known, notes
@@ -145,15 +145,14 @@ def join_rows(
     """Join rows of metadata to pictures by their path in the folder.
 
     Args:
-        path: what errors and notes call the table.
+        path: path of the table, for errors and notes.
         rows: as read by ``read_metadata``.
-        names: picture paths below the folder, in the order wanted.
-        classes: names of the labels, where they are known already.
+        names: picture paths below the folder; they define the order of the rows.
+        classes: names of the labels, if already known.
 
     Returns:
-        (annotations, notes, classes). Where labels are texts, ``classes`` holds them sorted and the
-        labels are their positions; where they are whole numbers, ``classes`` has the names that a
-        column ``class`` gives them, or is empty.
+        (annotations, notes, classes). If labels are texts, ``classes`` are these, sorted, and the labels are positions
+        in ``classes``. If labels are whole numbers, ``classes`` are their names from the column ``class``, or empty.
 
     Raises:
         AnnotationError: see ``join_metadata``.
@@ -182,33 +181,33 @@ def join_rows(
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
     notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
-    apart = {CLASS} if numbered else set()
-    return replace(known, columns=columns.others(at, len(names), apart=apart)), notes, classes
+    read = {CLASS} if numbered else set()
+    return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
 
 
 def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> list[str]:
-    """Fill in the forty; a note where 0 is read as no: in a column that has 0 and 1 and never -1."""
+    """Fill in the attributes. In a column with 0 and 1 but no -1, 0 is read as no, which a note says."""
     found: list[tuple[int, NDArray[np.int8]]] = []
     for k, name in enumerate(ATTRIBUTES):
         if columns.cells(name):
-            said = np.full(len(known.label), _SILENT, np.int8)
-            columns.fill(name, said, at, _sign)
-            found.append((k, said))
+            values = np.full(len(known.label), _UNSET, np.int8)
+            columns.fill(name, values, at, _sign)
+            found.append((k, values))
     ours = all(columns.cells(name) for name in ("origin", "sha256"))  # faceaug writes 0 for unknown
-    plain = []
-    for k, said in found:
-        if not ours and (said == 0).any() and (said == 1).any() and not (said == -1).any():
-            said[said == 0] = -1
-            plain.append(ATTRIBUTES[k])
-        said[said == _SILENT] = 0
-        known.attributes[:, k] = said
-    return (
-        [f"0 is read as no, not as unknown, in {len(plain)} columns that never say -1 ({some(plain)})"] if plain else []
-    )
+    binary = []
+    for k, values in found:
+        if not ours and (values == 0).any() and (values == 1).any() and not (values == -1).any():
+            values[values == 0] = -1
+            binary.append(ATTRIBUTES[k])
+        values[values == _UNSET] = 0
+        known.attributes[:, k] = values
+    if not binary:
+        return []
+    return [f"0 is read as no, not as unknown, in {len(binary)} columns without -1 ({some(binary)})"]
 
 
 class _Columns:
-    """Columns of metadata rows, parsed cell by cell; equal texts once."""
+    """Columns of metadata rows, parsed cell by cell; equal strings are parsed once."""
 
     def __init__(self, path: Path, rows: list[dict[str, Any]]) -> None:
         self._path = path
@@ -216,18 +215,18 @@ class _Columns:
         self._names = set().union(*rows) if rows else set()
 
     def cells(self, name: str) -> list[Any]:
-        """The cells of one column; "" where a row has none."""
+        """The cells of one column; "" for rows without one."""
         return [row.get(name, "") for row in self._rows] if name in self._names else []
 
     def partition(self) -> str:
-        """The column that says which part of the data a row is in: partition, or split in words."""
+        """The column with the partition: ``partition``, or ``split`` if it holds names of partitions."""
         cells = self.cells("split") if not self.cells("partition") else []
         words = {cell.lower() for cell in cells if isinstance(cell, str) and cell}
         return "split" if words and words <= SPLITS.keys() else "partition"
 
-    def others(self, at: NDArray[np.int64], n: int, *, apart: set[str]) -> dict[str, tuple[Any, ...]]:
-        """The columns faceaug does not know, over n pictures."""
-        known = {*apart, *_EXPECTED, *ATTRIBUTES, *_OURS, "file_name", "celeb_id", self.partition()}
+    def others(self, at: NDArray[np.int64], n: int, *, read: set[str]) -> dict[str, tuple[Any, ...]]:
+        """The columns unknown to faceaug, except those in ``read``, for n pictures."""
+        known = {*read, *_EXPECTED, *ATTRIBUTES, *_OWN_COLUMNS, "file_name", "celeb_id", self.partition()}
         found: dict[str, tuple[Any, ...]] = {}
         for name in sorted(self._names - known):
             if not name.startswith("requested_"):
@@ -244,14 +243,14 @@ class _Columns:
         at: NDArray[np.int64],
         parse: Callable[[Any], float],
     ) -> None:
-        """Parse a column into the rows of an array; empty cells leave what is there."""
+        """Parse a column into the rows of an array; empty cells change nothing."""
         cells = self.cells(name)
         given = [k for k, cell in enumerate(cells) if cell != ""]
         if all(isinstance(cell, str) for cell in cells):
             first = {cells[k]: k for k in reversed(given)}
             parsed = {cell: self._parsed(first[cell], name, cell, parse) for cell in reversed(first)}
             target[at[given]] = [parsed[cells[k]] for k in given]
-        else:  # JSON: equal cells may mean different things (0 and false)
+        else:  # JSON: equal values may have different meanings (0 and false)
             target[at[given]] = [self._parsed(k, name, cells[k], parse) for k in given]
 
     def _parsed(self, k: int, name: str, cell: Any, parse: Callable[[Any], float]) -> float:
@@ -274,7 +273,7 @@ _EXPECTED = {
 
 
 def _typed(cells: list[Any]) -> list[Any]:
-    """Cells of one column: texts that all are numbers as numbers, empty ones as None."""
+    """Convert the cells of one column: to numbers if all strings are numeric, and empty ones to None."""
     given = [cell for cell in cells if cell != ""]
     if given and all(isinstance(cell, str) for cell in given):
         for read, form in ((int, _PLAIN_WHOLE), (float, _PLAIN_NUMBER)):
@@ -284,7 +283,7 @@ def _typed(cells: list[Any]) -> list[Any]:
 
 
 def _numbered_classes(columns: _Columns, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of labels that are numbers: those given, else what ``class`` says if that is one to one."""
+    """The names of numeric labels: those given, otherwise those in the column ``class`` if they are one to one."""
     labels, names = columns.cells("label"), columns.cells(CLASS)
     if not labels or not all(map(_is_plain_number, labels)):
         return ()
@@ -292,13 +291,13 @@ def _numbered_classes(columns: _Columns, classes: tuple[str, ...]) -> tuple[str,
     if not names:
         return classes if max(numbers) < len(classes) else ()
     pairs = {(number, str(name)) for number, name in zip(numbers, names, strict=True) if number >= 0}
-    told = dict(pairs)
-    if not told or "" in told.values() or not len(pairs) == len(told) == len(set(told.values())):
+    name_of = dict(pairs)
+    if not name_of or "" in name_of.values() or not len(pairs) == len(name_of) == len(set(name_of.values())):
         return ()
-    if all(number < len(classes) and classes[number] == name for number, name in told.items()):
+    if all(number < len(classes) and classes[number] == name for number, name in name_of.items()):
         return classes
-    most = max(told)
-    return tuple(told.get(number, str(number)) for number in range(most + 1)) if most < _MOST_CLASSES else ()
+    most = max(name_of)
+    return tuple(name_of.get(number, str(number)) for number in range(most + 1)) if most < _MOST_CLASSES else ()
 
 
 def _is_plain_number(cell: Any) -> bool:
@@ -308,9 +307,9 @@ def _is_plain_number(cell: Any) -> bool:
 
 
 def _class_names(columns: _Columns, rows: list[dict[str, Any]], known: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that labels are, in the order known; none where they are numbers.
+    """The class names in the label column, in known order if they are known; empty if labels are numbers.
 
-    Numbers are names where they cannot be counted with (007), or where every row's label is its folder's name.
+    Numbers count as names if they are zero-padded (007), or if every row's label is the name of its folder.
     """
     cells = [cell for cell in columns.cells("label") if cell != ""]
     texts = [cell for cell in cells if isinstance(cell, str)]
@@ -335,14 +334,14 @@ def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
 
 def _finite(cell: Any) -> float:
     number = float(cell)
-    if abs(number) >= _TOO_LARGE:  # false for NaN, which is unknown
+    if abs(number) >= _TOO_LARGE:  # false for NaN, which means unknown
         raise ValueError
     return number
 
 
 def _whole(cell: Any) -> int:
     if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()) and "." not in cell:
-        return int(cell)  # not by way of a float, which rounds beyond 2**53
+        return int(cell)  # not through a float, which rounds beyond 2**53
     if isinstance(cell, int):
         return int(cell)
     if not float(cell).is_integer():
@@ -365,7 +364,7 @@ def _weight(cell: Any) -> float:
 
 
 def _sign(cell: Any) -> int:
-    if isinstance(cell, bool) or cell in _TRUTHS:
+    if isinstance(cell, bool) or cell in _BOOLEANS:
         return 1 if str(cell).lower() == "true" else -1
     number = _whole(cell)
     if number not in {-1, 0, 1}:
@@ -387,7 +386,7 @@ def _origin(cell: Any) -> int:
 
 
 def _fill_sources(known: Annotations, rows: list[dict[str, Any]], place: dict[str, int]) -> None:
-    """An augmented row belongs to the real row that was made from the same source file."""
+    """Link each augmented row to the real row with the same source file."""
     real = {
         row["source_file"]: place[row["file_name"]]
         for row in rows

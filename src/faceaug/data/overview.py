@@ -1,4 +1,4 @@
-"""What a folder holds, in a few lines: for `faceaug info FOLDER`."""
+"""Summary of a folder, for `faceaug info FOLDER`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _PARTS = {number: name for name, number in PARTITIONS.items()} | {-1: "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What was recognised in a folder.
+    """Summary of a folder.
 
     Attributes:
-        folder: as it was named.
-        layout: which one it was read in.
-        evidence: what speaks for that.
-        pictures: how many.
-        classes: names of the labels, and how many pictures have each.
-        labelled: pictures with a label.
-        partitions: pictures in each part of the data.
-        identities: different ones.
-        attributes: of the forty, how many are known of some picture.
-        landmarks: pictures with all five.
-        points: landmarks of a picture beyond the five; 0 where there are none.
-        boxes: pictures with a box.
-        masks: pictures with masks.
-        columns: further columns.
-        notes: what was odd, guessed, or left.
+        folder: its path, as given.
+        layout: the layout in which it was read.
+        evidence: why that layout was chosen.
+        pictures: number of pictures.
+        classes: number of pictures per label name.
+        labelled: number of pictures with a label.
+        partitions: number of pictures per partition.
+        identities: number of distinct identities.
+        attributes: number of the forty attributes that are known for some picture.
+        landmarks: number of pictures with all five landmarks.
+        points: number of points per picture in addition to the five landmarks; 0 if there are none.
+        boxes: number of pictures with a box.
+        masks: number of pictures with masks.
+        columns: names of further columns.
+        notes: oddities, guesses and unused files.
     """
 
     folder: str
@@ -54,13 +54,12 @@ class Overview:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "columns": list(self.columns), "notes": list(self.notes)
-        }  # fmt: skip
+        """The summary as plain values for a JSON document."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return fields | {"columns": list(self.columns), "notes": list(self.notes)}
 
     def summary(self) -> str:
-        """What people read."""
+        """The summary as text."""
         names = some([f"{name} {count:,}" for name, count in self.classes.items()], 6)
         facts = {
             "layout": f"{self.layout}: {self.evidence}",
@@ -79,10 +78,10 @@ class Overview:
 
 
 def look_over(folder: str, layout: str | None = None) -> Overview:
-    """Read a folder and count what is known of it.
+    """Read a folder and count its annotations.
 
     Raises:
-        FaceAugError: as ``FaceFolder``.
+        FaceAugError: see ``FaceFolder``.
     """
     faces = FaceFolder(folder, layout)
     known = faces.annotations

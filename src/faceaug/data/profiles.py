@@ -1,8 +1,8 @@
-"""Colour profiles: pictures of other colour spaces as sRGB, as a viewer shows them.
+"""ICC profiles: convert pictures of other colour spaces to sRGB, as a viewer shows them.
 
-LittleCMS (Pillow's ImageCms) converts, with the perceptual intent. A profile that moves no colour by more than two
-levels is sRGB under one of its many names; such pictures keep their pixels. A damaged profile, or one of another kind
-than the picture (of inks, on RGB), is passed over, as browsers do.
+LittleCMS (Pillow's ImageCms) converts with the perceptual intent. A profile that changes no colour by more than two
+levels is treated as sRGB, and the pixels stay unchanged. A damaged profile, or one for another colour model (CMYK on an
+RGB picture), is ignored, as in browsers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of a profile -> mode of the pictures it is for
-_SAME = 2  # levels
-_STEPS = 9  # of each channel, in the colours on which a profile is tried
+_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour space of a profile -> Pillow mode
+_TOLERANCE = 2  # levels
+_STEPS = 9  # test colours per channel
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture without transparency as RGB in sRGB.
+    """Convert a picture without transparency to RGB in sRGB.
 
     Args:
-        image: of mode 1, L, P, RGB, YCbCr or CMYK.
+        image: a picture of mode 1, L, P, RGB, YCbCr or CMYK.
         profile: its ICC profile; None if it has none.
 
     Returns:
@@ -46,7 +46,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def array_to_srgb(rgb: NDArray[np.uint8], profile: bytes | None) -> NDArray[np.uint8]:
-    """The same for uint8 (height, width, 3) as it was decoded; grey may be repeated in it."""
+    """Convert a decoded uint8 (height, width, 3) array to sRGB; grey pictures have three equal channels."""
     if not profile or (mode := _mode_of(profile)) not in {"RGB", "L"} or _transform(profile) is None:
         return rgb
     if mode == "RGB":
@@ -57,27 +57,27 @@ def array_to_srgb(rgb: NDArray[np.uint8], profile: bytes | None) -> NDArray[np.u
 
 
 def _mode_of(profile: bytes) -> str:
-    """The mode of the pictures that a profile is for, from its header; "" for kinds that are not read."""
+    """The Pillow mode for a profile, from its header; "" for unsupported colour spaces."""
     return _SPACES.get(profile[16:20].decode("latin-1").strip(), "")
 
 
 @lru_cache(maxsize=64)
 def _transform(profile: bytes) -> Any:
-    """From a profile to sRGB; None where it is sRGB, or damaged."""
+    """The transform from a profile to sRGB; None if the profile is sRGB already, or damaged."""
     mode = _mode_of(profile)
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         found = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), mode, "RGB")
-        return None if mode != "CMYK" and _moves_little(found, mode) else found
+        return None if mode != "CMYK" and _is_near_identity(found, mode) else found
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
 
 
-def _moves_little(transform: Any, mode: str) -> bool:
+def _is_near_identity(transform: Any, mode: str) -> bool:
     levels = np.linspace(0, 255, _STEPS).round().astype(np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(_STEPS, -1, 3)
     if mode == "L":
         colours = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     before = Image.fromarray(np.ascontiguousarray(colours[:, :, 0]) if mode == "L" else colours)
     after = np.asarray(ImageCms.applyTransform(before, transform))
-    return int(np.abs(after.astype(np.int16) - colours).max()) <= _SAME
+    return int(np.abs(after.astype(np.int16) - colours).max()) <= _TOLERANCE

@@ -1,4 +1,4 @@
-"""Whether a clean of a folder stands: noted when one ends, taken back by an undo, read by whoever uses the folder."""
+"""Whether a folder is in its cleaned state: recorded by a clean, removed by an undo, read by other commands."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from faceaug.storage.moves import read_history
 from faceaug.storage.schema import parse_json
 from faceaug.storage.state import state_folder
 
-CLEANED = "clean.json"  # name of the note: in the state folder of a folder, or in a cleaned copy
+CLEANED = "clean.json"  # name of the record, in the state folder or in a cleaned copy
 UNKNOWN = -1
 
 
 def record_clean(state: Path, pictures: int) -> None:
-    """Note in a state folder that its folder is clean, and how many pictures it holds."""
+    """Record in a state folder that its folder is clean, and the number of its pictures."""
     write_json(state / CLEANED, {"run": {"command": "clean"}, "pictures": pictures, "finished": True})
 
 
 def forget_clean(state: Path) -> None:
-    """Take that note away: the folder is about to be as it was before."""
+    """Remove that record, before an undo."""
     remove_output(state / CLEANED)
 
 
 def cleaned_pictures(root: Path) -> int | None:
-    """How many pictures a folder held when its last clean ended, or UNKNOWN; None if no clean of it stands.
+    """The number of pictures in a folder after its last clean, or UNKNOWN; None if it is not in a cleaned state.
 
-    A clean of the folder above counts too, and so does that of ``img_align_celeba`` in it: how many pictures that
-    leaves here is UNKNOWN, as it is after a clean by faceaug 0.1.0, which left only its journal.
+    A clean of its parent or of ``img_align_celeba`` in it counts too; the number is then UNKNOWN, as after a clean by
+    faceaug 0.1.0, which left only a journal.
     """
     pictures = _pictures_when_clean(root)
     if pictures is not None:
@@ -45,7 +45,7 @@ def _pictures_when_clean(root: Path) -> int | None:
             found = parse_json((place / CLEANED).read_bytes())
             if found["finished"] and found["run"]["command"] == "clean":
                 return int(found.get("pictures", UNKNOWN))
-        except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is somebody else's
+        except (OSError, ValueError, KeyError, TypeError):  # missing, or another program's file of that name
             continue
     return UNKNOWN if _run_stands(state / "journal.jsonl") else None
 

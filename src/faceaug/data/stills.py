@@ -1,7 +1,7 @@
 """Headers of the formats that Pillow decodes: TIFF, GIF, AVIF and PNM (PBM, PGM, PPM).
 
-As in ``headers`` nothing is decoded and nothing is allocated for a claimed size. The orientation of these is left to
-the decoder: Pillow turns a TIFF while it reads it, and takes an AVIF's from its boxes.
+As in ``headers``, nothing is decoded and nothing is allocated for a claimed size. Orientation is left to the decoder:
+Pillow rotates a TIFF while reading it, and takes an AVIF's orientation from its boxes.
 
 Sources: TIFF 6.0 sections 2, 8 and 15; GIF89a; AVIF 1.1 with ISO/IEC 14496-12 (boxes) and 23008-12 (``ispe``,
 ``irot``); Netpbm's ppm(5).
@@ -17,15 +17,15 @@ from typing import Literal, TypeAlias
 from faceaug.data.limits import HeaderError, Limits, check_size, cut_off
 
 Still: TypeAlias = Literal["TIFF", "GIF", "AVIF", "PPM"]
-_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
-_WHERE = ((273, 279), (324, 325))  # offsets and byte counts: of strips, of tiles
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF tags
+_DATA_TAGS = ((273, 279), (324, 325))  # offsets and byte counts of strips and of tiles
 _PNM = re.compile(rb"P([1-6])(?:\s+|\s*#[^\n]*\n)+(\d{1,9})(?:\s+|\s*#[^\n]*\n)+(\d{1,9})")
 _AVIF_BRANDS = (b"avif", b"avis")
-_DEPTH = 8  # boxes in boxes
+_DEPTH = 8  # maximum nesting of boxes
 
 
 def still_format(data: bytes) -> Still | None:
-    """Which of these formats the first bytes are of."""
+    """The format by its first bytes; None for other formats."""
     if data[:4] in {b"II*\x00", b"MM\x00*"}:
         return "TIFF"
     if data[:6] in {b"GIF87a", b"GIF89a"}:
@@ -41,12 +41,12 @@ def read_still(kind: Still, data: bytes, limits: Limits) -> tuple[int, int]:
     """(width, height) of the upright picture.
 
     Args:
-        kind: as ``still_format`` says.
+        kind: the format, from ``still_format``.
         data: the whole file.
-        limits: what it may claim.
+        limits: limits for the claimed size and structure.
 
     Raises:
-        HeaderError: damaged, cut off or beyond the limits.
+        HeaderError: the file is damaged, cut off or beyond the limits.
     """
     if kind == "TIFF":
         size = _read_tiff(data, limits)
@@ -63,19 +63,19 @@ def read_still(kind: Still, data: bytes, limits: Limits) -> tuple[int, int]:
 def _read_tiff(data: bytes, limits: Limits) -> tuple[int, int]:
     order = "<" if data[:2] == b"II" else ">"
     tags = {tag: entry for tag, *entry in _tiff_entries(data, order, limits)}
-    width, height, turn = (_tiff_numbers(data, order, tags.get(tag)) for tag in (_WIDTH, _HEIGHT, _ORIENTATION))
+    width, height, orientation = (_tiff_numbers(data, order, tags.get(tag)) for tag in (_WIDTH, _HEIGHT, _ORIENTATION))
     if not width or not height:
         raise HeaderError("has a damaged TIFF header: it describes no picture")
-    for offsets, counts in _WHERE:
+    for offsets, counts in _DATA_TAGS:
         starts, lengths = (_tiff_numbers(data, order, tags.get(tag)) for tag in (offsets, counts))
         if any(start + length > len(data) for start, length in zip(starts, lengths, strict=False)):
             raise cut_off("TIFF")
-    turned = bool(turn) and 5 <= turn[0] <= 8
-    return (height[0], width[0]) if turned else (width[0], height[0])
+    rotated = bool(orientation) and 5 <= orientation[0] <= 8
+    return (height[0], width[0]) if rotated else (width[0], height[0])
 
 
 def _tiff_entries(data: bytes, order: str, limits: Limits) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, type, number of values, where the entry has its value or the offset of it) of the first picture."""
+    """Yield (tag, type, number of values, position of the value or its offset) of the first picture's entries."""
     if len(data) < 8:
         raise cut_off("TIFF")
     (at,) = struct.unpack_from(f"{order}I", data, 4)
@@ -92,7 +92,7 @@ def _tiff_entries(data: bytes, order: str, limits: Limits) -> Iterator[tuple[int
 
 
 def _tiff_numbers(data: bytes, order: str, entry: list[int] | None) -> list[int]:
-    """The values of a tag; none where it is absent or of another type."""
+    """The values of a tag; empty if it is absent or of another type."""
     kind, number, at = entry or (0, 0, 0)
     size = {3: 2, 4: 4}.get(kind, 0)  # SHORT, LONG
     if not size or not number:
@@ -105,7 +105,7 @@ def _tiff_numbers(data: bytes, order: str, entry: list[int] | None) -> list[int]
 
 
 def _read_gif(data: bytes, limits: Limits) -> tuple[int, int]:
-    """The size of the screen; blocks are followed up to the end of the first picture."""
+    """The size of the screen; checks the blocks up to the end of the first picture."""
     if len(data) < 13:
         raise cut_off("GIF")
     width, height = struct.unpack_from("<HH", data, 6)
@@ -132,7 +132,7 @@ def _gif_colours(flags: int) -> int:
 
 
 def _gif_end(data: bytes, at: int) -> int:
-    """Where the sub-blocks that begin there end."""
+    """The end of a series of sub-blocks."""
     while at < len(data):
         length = data[at]
         at += 1 + length
@@ -142,19 +142,20 @@ def _gif_end(data: bytes, at: int) -> int:
 
 
 def _read_avif(data: bytes, limits: Limits) -> tuple[int, int]:
-    """The largest size in it: that of the picture, whose tiles and other items are no larger."""
-    sizes, turned = [(0, 0)], False
+    """The largest size in the file, which is the picture's; tiles and other items are not larger."""
+    sizes = [(0, 0)]
+    rotated = False
     for name, start, end in _boxes(data, 0, len(data), _DEPTH, limits):
         if name == b"ispe" and end - start >= 12:
             sizes.append((_big(data, start + 4), _big(data, start + 8)))
         elif name == b"irot" and end > start:
-            turned = data[start] & 1 == 1
+            rotated = data[start] & 1 == 1
     width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return (height, width) if turned else (width, height)
+    return (height, width) if rotated else (width, height)
 
 
 def _boxes(data: bytes, at: int, stop: int, depth: int, limits: Limits) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, end of its content) of every box, those within ``meta``, ``iprp`` and ``ipco`` included."""
+    """Yield (name, start, end of its content) of every box, including those in ``meta``, ``iprp`` and ``ipco``."""
     for _ in range(limits.max_parts):
         if at + 8 > stop:
             return

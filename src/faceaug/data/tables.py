@@ -1,8 +1,8 @@
-"""CelebA's own tables, read and checked: .txt as published, .csv as on Kaggle, and what people make of these.
+"""Readers of CelebA's tables: .txt as published, .csv as on Kaggle, and tables rewritten by other tools.
 
-A table whose count line, columns, names or values contradict themselves is an error that names the
-line, not a guess. Rewritten tables mean what the published ones do: an index column is left out, 1.0 is 1, TRUE and
-FALSE are yes and no, and in a column of attributes that has 0 and 1 and never -1, 0 is no.
+A table whose count line, columns, names or values are inconsistent raises an error that names the line. Rewritten
+tables are read like the published ones: an index column is ignored, 1.0 is 1, TRUE and FALSE are yes and no, and in an
+attribute column with 0 and 1 but no -1, 0 is no.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ _COLUMNS: dict[Kind, tuple[str, ...]] = {
     "partition": ("partition",),
     "landmarks": LANDMARKS,
     "boxes": ("x_1", "y_1", "width", "height"),
-    "wild": LANDMARKS,  # in the photos as they were found, not cut and aligned
+    "wild": LANDMARKS,  # in the original photos, not in the aligned crops
 }
-# Published name without ending -> what it holds, and whether its text form begins with a count and
-# a header.
+# Published name without suffix -> kind of table, and whether its text form begins with a count and a header line.
 _TABLES: dict[str, tuple[Kind, bool]] = {
     "list_attr_celeba": ("attributes", True),
     "identity_CelebA": ("identity", False),
@@ -52,8 +51,8 @@ _TABLES: dict[str, tuple[Kind, bool]] = {
     "list_bbox_celeba": ("boxes", True),
     "list_landmarks_celeba": ("wild", True),
 }
-_INDEX = frozenset({"", "unnamed: 0", "index", "idx", "id", "#"})  # headings of a column that only counts rows
-_NAMED = frozenset(
+_INDEX_HEADINGS = frozenset({"", "unnamed: 0", "index", "idx", "id", "#"})  # of a column that only numbers the rows
+_NAME_HEADINGS = frozenset(
     {"image_id", "image", "img", "img_name", "image_name", "file", "filename", "file_name", "name", "path"}
 )
 _ALLOWED: dict[Kind, tuple[int, ...]] = {"attributes": (-1, 0, 1), "partition": (0, 1, 2)}
@@ -68,12 +67,12 @@ class Table:
     """One annotation table.
 
     Attributes:
-        path: where it was read.
-        kind: what it holds.
+        path: path of the file.
+        kind: kind of table.
         columns: names of the columns of ``values``.
-        names: picture file names, one per row, each once.
+        names: unique picture file names, one per row.
         values: int32 (rows, columns).
-        notes: how it was understood where that is not plain.
+        notes: interpretations that are not obvious.
     """
 
     path: Path
@@ -85,7 +84,7 @@ class Table:
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The CelebA tables that lie in a folder; of a table in both forms, the published .txt."""
+    """The CelebA tables in a folder; of a table in both forms, the published .txt."""
     found = []
     for stem in _TABLES:
         forms = [folder / f"{stem}{ending}" for ending in (".txt", ".csv")]
@@ -94,7 +93,7 @@ def find_tables(folder: Path) -> list[Path]:
 
 
 def kind_of_table(name: str) -> Kind | None:
-    """What a CelebA table of this file name holds; None for other names."""
+    """The kind of CelebA table with this file name; None for other names."""
     stem, dot, ending = name.rpartition(".")
     return _TABLES[stem][0] if dot and ending in {"txt", "csv"} and stem in _TABLES else None
 
@@ -104,12 +103,12 @@ def read_table(path: Path, kind: Kind | None = None) -> Table:
 
     Args:
         path: the file.
-        kind: what it holds; None to go by its name.
+        kind: kind of table; None to determine it by the file name.
 
     Raises:
-        AnnotationError: the file has another name than CelebA's tables, its count line lies, a row
-            has too few or too many values, a column or value is unknown, a name occurs twice or is
-            not a plain file name. The message names the line or the picture.
+        AnnotationError: the file is not named like one of CelebA's tables, its count line is wrong, a row has too few
+            or too many values, a column or value is unknown, or a name is duplicate or not a plain file name. The
+            message names the line or the picture.
     """
     if kind is None:
         if path.stem not in _TABLES:
@@ -120,32 +119,32 @@ def read_table(path: Path, kind: Kind | None = None) -> Table:
     table = _read_csv_table(path, kind, text) if path.suffix == ".csv" else _read_txt_table(path, kind, text, counted)
     _check_names(path, table.names)
     _check_values(table)
-    return _with_no(table) if kind == "attributes" else table
+    return _zero_as_no(table) if kind == "attributes" else table
 
 
-def _with_no(table: Table) -> Table:
-    """A table of attributes whose 0 is read as no where it can mean nothing else."""
+def _zero_as_no(table: Table) -> Table:
+    """Replace 0 by -1 (no) in the attribute columns where it cannot mean unknown."""
     values = table.values
     zero = (values == 0).any(axis=0)
     if not zero.any():
         return table
     yes, no = (values == 1).any(axis=0), (values == -1).any(axis=0)
-    # Where no column has a -1, one without a 1 is of an attribute that nobody has.
-    plain = zero & ~no & (yes | (not no.any() and yes.any()))
-    if not plain.any():
+    # If no column has a -1, a column of zeros is an attribute that no picture has.
+    binary = zero & ~no & (yes | (not no.any() and yes.any()))
+    if not binary.any():
         return table
-    said = np.where(plain & (values == 0), np.int32(-1), values)
-    found = [name for name, is_no in zip(table.columns, plain.tolist(), strict=True) if is_no]
-    note = f"0 is read as no, not as unknown, in {len(found)} columns that never say -1 ({some(found)})"
-    return replace(table, values=said, notes=(*table.notes, note))
+    signed = np.where(binary & (values == 0), np.int32(-1), values)
+    found = [name for name, is_binary in zip(table.columns, binary.tolist(), strict=True) if is_binary]
+    note = f"0 is read as no, not as unknown, in {len(found)} columns without -1 ({some(found)})"
+    return replace(table, values=signed, notes=(*table.notes, note))
 
 
 def read_text(path: Path, most: int | None = None) -> str:
-    """The text of a UTF-8 file or of a container's member, without a byte order mark; AnnotationError if it is none.
+    """Read a UTF-8 text file or container member, without a byte order mark; AnnotationError if it is not UTF-8.
 
     Args:
-        path: the file; through a container as through a folder.
-        most: read only the beginning, about this many bytes.
+        path: the file; containers in the path are treated as folders.
+        most: read only about this many bytes from the beginning.
     """
     try:
         return _bytes(path, most).decode("utf-8-sig", "strict" if most is None else "replace")
@@ -170,9 +169,9 @@ def _bytes(path: Path, most: int | None) -> bytes:
 
 
 def text_lines(text: str) -> list[str]:
-    """The lines of a file, whichever system ended them; only empty ones at the end are dropped.
+    """The lines of a text with any line ends, without empty lines at the end.
 
-    Not ``splitlines``, which also breaks at characters that may stand inside a file name.
+    ``str.splitlines`` is unsuitable because it also splits at characters that may occur in file names.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     while lines and not lines[-1].strip():
@@ -203,7 +202,7 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
 
 
 def _numbers(path: Path, kind: Kind, rows: list[str], width: int, first: int) -> NDArray[np.int32]:
-    """Parse all rows at once; only when that fails look for the line to blame."""
+    """Parse all rows at once; if that fails, find the faulty line for the error."""
     if all(len(row.split()) == width for row in rows):
         values = _parse(kind, rows, width, " ")
         if values is not None:
@@ -214,7 +213,7 @@ def _numbers(path: Path, kind: Kind, rows: list[str], width: int, first: int) ->
 
 
 def _parse(kind: Kind, rows: list[str], width: int, separator: str) -> NDArray[np.int32] | None:
-    """The whole numbers of rows that have ``width`` of them each, or None if something else stands there."""
+    """Parse rows of ``width`` whole numbers each; None if they contain anything else."""
     if not rows:
         return np.zeros((0, width), np.int32)
     found = _parse_whole(rows, width, separator)
@@ -224,7 +223,7 @@ def _parse(kind: Kind, rows: list[str], width: int, separator: str) -> NDArray[n
 
 
 def _rewritten(kind: Kind, rows: list[str], separator: str) -> list[str]:
-    """Rows as the published table would have them: whole numbers without a point, and -1 and 1 for truths."""
+    """Rows in the form of the published table: whole numbers without a point, and -1 and 1 for booleans."""
     text = "\n".join(rows) + "\n"
     text = text.replace(f".0{separator}", separator).replace(".0\n", "\n")
     if kind == "attributes":
@@ -237,7 +236,7 @@ def _rewritten(kind: Kind, rows: list[str], separator: str) -> list[str]:
 
 def _parse_whole(rows: list[str], width: int, separator: str) -> NDArray[np.int32] | None:
     with warnings.catch_warnings():
-        # numpy's way to say "not a number"; newer ones raise ValueError.
+        # For text that is not a number NumPy issues this warning; newer versions raise ValueError.
         warnings.simplefilter("error", DeprecationWarning)
         try:
             flat = np.fromstring(separator.join(rows), dtype=np.int64, sep=separator)
@@ -263,10 +262,10 @@ def _read_csv_table(path: Path, kind: Kind, text: str) -> Table:
 
 
 def _read_plain_csv(path: Path, kind: Kind, text: str) -> Table | None:
-    """The quick way for a table without quotes, blanks and faults; None where it has them."""
+    """Fast path for tables without quotes, blanks and faults; None for other tables."""
     lines = text_lines(text)
     body = text[text.find("\n") :]
-    if not lines or any(mark in body for mark in '" \t\v\f'):  # numpy reads a cell of blanks as a number
+    if not lines or any(mark in body for mark in '" \t\v\f'):  # NumPy reads a blank cell as a number
         return None
     heading = [name.strip().strip('"') for name in lines[0].split(",")]
     at, kept = _places(path, kind, heading, lines[1].split(",") if len(lines) > 1 else [])
@@ -283,12 +282,12 @@ def _read_plain_csv(path: Path, kind: Kind, text: str) -> Table | None:
 
 
 def _places(path: Path, kind: Kind, heading: list[str], first: list[str]) -> tuple[int, list[int]]:
-    """Which column holds the picture's name, and which the values; one that only counts the rows is left out."""
+    """Positions of the column of picture names and of the value columns; an index column is left out."""
     others = [k for k, name in enumerate(heading) if name not in _COLUMNS[kind]]
-    by_name = [k for k in others if heading[k].lower() in _NAMED]
+    by_name = [k for k in others if heading[k].lower() in _NAME_HEADINGS]
     by_cell = [k for k in others if k < len(first) and _PICTURE.search(first[k].strip('" '))]
     at = (by_name or by_cell or others or [0])[0]
-    kept = [k for k in range(len(heading)) if k != at and not (k in others and heading[k].lower() in _INDEX)]
+    kept = [k for k in range(len(heading)) if k != at and not (k in others and heading[k].lower() in _INDEX_HEADINGS)]
     _check_columns(path, kind, tuple(heading[k] for k in kept))
     return at, kept
 
@@ -323,7 +322,7 @@ def _check_columns(path: Path, kind: Kind, columns: tuple[str, ...]) -> None:
     if len(set(columns)) != len(columns) or not columns:
         raise AnnotationError(f"{printable(path)}: a column occurs twice, or there is none")
     absent = [name for name in expected if name not in columns]
-    if absent and kind != "attributes":  # a table of some attributes still says something
+    if absent and kind != "attributes":  # a table with only some attributes is valid
         raise AnnotationError(f"{printable(path)}: column {some(absent)} is missing")
 
 

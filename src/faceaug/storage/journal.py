@@ -2,7 +2,7 @@
 
 A plan is data (``faceaug.storage.moves``). It is carried out in groups: append the intents to ``journal.jsonl`` and
 sync it, move the files without overwriting anything, sync the folders, record the group as done. Nothing is deleted: a
-file set aside keeps its bytes, mode and times below ``set-aside/``. A file that cannot be moved is reported and skipped,
+file set aside keeps its bytes, mode and times below ``set-aside/``. A file that cannot be moved is reported and left,
 and the next run tries it again; the other moves are made. After an interruption of any kind the next run first locates
 every file of the last group and completes the record. ``undo`` plays the journal backwards.
 """

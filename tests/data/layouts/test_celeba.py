@@ -58,7 +58,7 @@ def test_tables_that_say_jpg_are_about_the_png_edition(tmp_path: Path, folder: s
     for where in (root, root / folder):
         faces = FaceFolder(where)
         check(faces)
-        assert "6 rows belong to pictures with another ending (000001.jpg is 000001.png here)" in faces.notes[0]
+        assert "6 rows belong to pictures with another suffix (000001.jpg is 000001.png here)" in faces.notes[0]
 
 
 def test_a_row_goes_to_the_picture_of_its_own_ending_first(tmp_path: Path) -> None:
