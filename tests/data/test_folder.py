@@ -105,7 +105,7 @@ def test_a_row_belongs_to_one_picture_of_its_name_and_the_others_are_noted(tmp_p
     folder = FaceFolder(tmp_path)
     assert folder.annotations.identity.tolist() == [-1, 10, -1]
     assert folder.notes == (
-        "2 pictures share a name with another one and get no row of the tables (aligned/000001.jpg, wild/000001.jpg)",
+        "2 pictures share a name with another one and get no annotations (aligned/000001.jpg, wild/000001.jpg)",
     )
 
 

@@ -20,6 +20,6 @@ def test_info_of_a_folder_says_what_was_recognised_and_what_was_left(tmp_path: P
     assert any("notes.csv" in note for note in found["notes"])
     assert any(".heic (1" in note for note in found["notes"])
     shown = CliRunner().invoke(cli, ["info", str(tmp_path), "--layout", "flat"])
-    assert "asked for" in shown.output
+    assert "requested" in shown.output
     wrong = CliRunner().invoke(cli, ["info", str(tmp_path), "--layout", "lfv"])
     assert wrong.exit_code != 0

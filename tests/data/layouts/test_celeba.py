@@ -87,7 +87,7 @@ def test_boxes_of_the_photos_are_not_put_on_aligned_pictures(tmp_path: Path) -> 
     faces = FaceFolder(root)
     assert faces.annotations.boxes is None
     assert faces.notes == (
-        "list_bbox_celeba.txt: its boxes lie in the photos as they were found, not in aligned ones; not used",
+        "list_bbox_celeba.txt: its boxes are for the original photos, not for aligned pictures; not used",
     )
 
 
@@ -132,7 +132,7 @@ def test_two_tables_that_contradict_each_other_are_noted_and_end_what_needs_them
     write(tmp_path, "list_eval_partition.txt", pairs(PARTS))
     write(tmp_path, "list_eval_partition.csv", "image_id,partition\n" + pairs(PARTS, separator=","))
     faces = FaceFolder(tmp_path)
-    assert faces.notes == ("list_eval_partition.txt and list_eval_partition.csv say the same; the first is read",)
+    assert faces.notes == ("list_eval_partition.txt and list_eval_partition.csv agree; the first is read",)
     assert select_rows(faces.annotations)[0].tolist() == [0, 1, 2]
     write(tmp_path, "list_eval_partition.csv", "image_id,partition\n" + pairs(PARTS[::-1], separator=","))
     faces = FaceFolder(tmp_path)

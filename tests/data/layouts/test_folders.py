@@ -29,7 +29,7 @@ def test_split_folders_are_parts_of_the_data_with_classes_below(tmp_path: Path, 
     }
     assert [said[word] for word in words] == [0, 1, 2]
     assert texts(faces) == ["rose", "tulip"] * 3
-    assert faces.notes[0].startswith("3 folders are taken for parts of the data (")
+    assert faces.notes[0].startswith("3 folders are read as partitions (")
     assert select_rows(faces.annotations)[0].tolist() == [
         k for k, n in enumerate(faces.names) if n.startswith(words[0])
     ]
@@ -107,7 +107,7 @@ def test_a_class_called_test_is_a_question(tmp_path: Path) -> None:
 def test_a_lone_wrapper_is_no_class(tmp_path: Path, wrapper: str) -> None:
     faces = FaceFolder(put(tmp_path, f"{wrapper}/1.png", f"{wrapper}/2.png"))
     assert (faces.layout, faces.classes, faces.annotations.label.tolist()) == ("flat", (), [-1, -1])
-    assert faces.notes == (f"all pictures lie in {wrapper}/, which is taken for a wrapper and not for a class",)
+    assert faces.notes == (f"all pictures are in {wrapper}/, which is read as a wrapper, not as a class",)
     assert FaceFolder(tmp_path, layout="classes").classes == (wrapper.split("/", maxsplit=1)[0],)
 
 
@@ -115,7 +115,7 @@ def test_classes_below_a_wrapper_are_classes(tmp_path: Path) -> None:
     faces = FaceFolder(put(tmp_path, "set/set/a/1.png", "set/set/b/2.png"))
     assert texts(faces) == ["a", "b"]
     assert faces.notes == (
-        "2 folders are taken for classes (a, b)", "set/set/ is taken for a wrapper: all pictures lie in it"
+        "2 folders are read as classes (a, b)", "set/set/ is read as a wrapper: all pictures are in it"
     )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def test_a_table_and_the_folders_that_disagree_about_parts_are_a_question(tmp_pa
     write(tmp_path, "list_eval_partition.txt", "000001.jpg 2\n000002.jpg 2\n")
     faces = FaceFolder(tmp_path)
     assert faces.annotations.partition.tolist() == [2, 2]
-    with pytest.raises(RefusedError, match="1 pictures are in another part of the data by their folder"):
+    with pytest.raises(RefusedError, match="1 pictures are in another partition by their folder"):
         select_rows(faces.annotations)
     assert FaceFolder(tmp_path, layout="splits").annotations.partition.tolist() == [2, 0]
 

@@ -55,7 +55,7 @@ def test_masks_are_joined_to_their_picture_and_are_no_faces(tmp_path: Path) -> N
         {},
         {"l_brow": f"{below}/00002_l_brow.png", "hair": f"{below}/00002_hair.png"},
     ]
-    assert "masks of 2 pictures are joined to them; no mask is taken for a face" in faces.notes
+    assert "masks of 2 pictures are joined to them; no mask is read as a face" in faces.notes
 
 
 def test_cleaning_leaves_masks_alone_and_copies_them(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_coco_wholebody_gives_68_points(tmp_path: Path) -> None:
     assert known.landmarks[0].tolist() == [[3, 4]] * 5
     found["annotations"][0]["image_id"] = 5
     write(tmp_path, "coco.json", json.dumps(found))
-    with pytest.raises(AnnotationError, match=r"coco.json: not as COCO has it \(KeyError"):
+    with pytest.raises(AnnotationError, match=r"coco.json: not in COCO format \(KeyError"):
         FaceFolder(tmp_path)
 
 

@@ -1,8 +1,8 @@
-"""The layouts of face data sets: one small reader for each, asked in order.
+"""Layouts of face datasets: one small reader per layout, tried in order.
 
-The first that recognises a folder reads it. Where another one could as well, both are held against each other: what
-they say differently about partitions, labels or attributes is a doubt, which ends whatever depends on it; otherwise it
-is a note. What no reader used is named.
+The first reader that recognises a folder reads it. If another layout is possible too, both readings are compared. If
+they differ in partitions, labels or attributes, each difference becomes a doubt, and whatever depends on it is refused;
+otherwise the ambiguity becomes a note. Files that no reader used are named in notes.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ LAYOUTS: dict[Layout, Reader] = {
     "flat": Reader(plain.find_flat, plain.read_flat),
 }
 _COVERS: dict[str, tuple[str, ...]] = {"celebahq": ("celeba",), "webdataset": ("yolo", "imagefolder")}
-_OTHER_WAY = {"partition": ", or partition='all'"}
-_OPEN = ("flat", "classes", "splits")  # read by folder names alone
+_ALTERNATIVE = {"partition": ", or partition='all'"}
+_BY_FOLDERS = ("flat", "classes", "splits")  # layouts read by folder names alone
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which layout a folder is read in.
+    """The layout chosen for a folder.
 
     Attributes:
         layout: its name.
-        why: what speaks for it.
-        others: what else the folder could be, with what speaks for that.
+        why: why it was chosen.
+        others: other possible layouts, with the evidence for each.
     """
 
     layout: Layout
@@ -75,11 +75,11 @@ class Choice:
 
 
 def choose_layout(place: Place, layout: str | None = None) -> Choice:
-    """The layout of a folder.
+    """Choose the layout of a folder.
 
     Args:
         place: the folder.
-        layout: the name of one; None to find out.
+        layout: name of a layout; None to detect it.
 
     Raises:
         ArgumentError: there is no layout of that name.
@@ -87,7 +87,7 @@ def choose_layout(place: Place, layout: str | None = None) -> Choice:
     if layout is not None:
         if layout not in LAYOUTS:
             raise ArgumentError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
-        return Choice(layout, "asked for", ())
+        return Choice(layout, "requested", ())
     found = [evidence for reader in LAYOUTS.values() if (evidence := reader.find(place)) is not None]
     first = found[0]
     rest = [evidence for evidence in found[1:] if evidence.layout not in _COVERS.get(first.layout, ())]
@@ -100,13 +100,13 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
 
     Args:
         place: the folder.
-        layout: how to read it; None to find out.
+        layout: name of a layout; None to detect it.
 
     Returns:
-        (choice, reading): with a note for everything odd, and for every file that was seen and not used.
+        (choice, reading), with notes on oddities and unused files.
 
     Raises:
-        ArgumentError: there is no such layout, or nothing here is of it.
+        ArgumentError: there is no such layout, or the folder does not have it.
         RefusedError: no picture is a face.
         AnnotationError: a table contradicts itself.
     """
@@ -114,62 +114,62 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
     read = LAYOUTS[choice.layout].read
     if layout == "classes":
         read = partial(plain.read_classes, first=True)
-    reading = _with_parts(place, choice, read(place))
+    reading = _with_folder_partitions(place, choice, read(place))
     if not reading.names:
         raise RefusedError(f"{printable(place.root)}: none of its {len(place.pictures)} pictures is a face")
     for other in choice.others:
-        reading = _held_against(place, choice, reading, other)
+        reading = _compare(place, choice, reading, other)
     return choice, replace(reading, notes=(*reading.notes, *name_leftovers(place, reading)))
 
 
-def _with_parts(place: Place, choice: Choice, reading: Reading) -> Reading:
-    """Partitions from folders called train, val and test, where the tables say nothing; a doubt where they disagree."""
-    if choice.layout in _OPEN:
+def _with_folder_partitions(place: Place, choice: Choice, reading: Reading) -> Reading:
+    """Fill unknown partitions from folders called train, val and test; add a doubt if folders and tables disagree."""
+    if choice.layout in _BY_FOLDERS:
         return reading
     levels = find_levels(place)
     if not levels.parts:
         return reading
     known = reading.known
-    said = np.array([levels.part[name.rpartition("/")[0]] for name in reading.names], np.int8)
-    differ = np.flatnonzero((said >= 0) & (known.partition >= 0) & (said != known.partition))
-    silent = (known.partition == -1) & (said >= 0)
-    known.partition[silent] = said[silent]
+    by_folder = np.array([levels.part[name.rpartition("/")[0]] for name in reading.names], np.int8)
+    differ = np.flatnonzero((by_folder >= 0) & (known.partition >= 0) & (by_folder != known.partition))
+    filled = (known.partition == -1) & (by_folder >= 0)
+    known.partition[filled] = by_folder[filled]
     notes = reading.notes
-    if silent.any():
+    if filled.any():
         folders = some([f"{name}/" for name in levels.parts])
-        notes = (*notes, f"the partition of {int(silent.sum())} pictures is that of their folder ({folders})")
+        notes = (*notes, f"the partition of {int(filled.sum())} pictures is that of their folder ({folders})")
     if not len(differ):
         return replace(reading, notes=notes)
     examples = some([reading.names[k] for k in differ.tolist()])
-    says = f"{len(differ)} pictures are in another part of the data by their folder than by their table ({examples})"
-    ways = "partition='all' takes all, layout='splits' (--layout splits) goes by the folders"
-    doubt = Doubt("partition", f"{printable(place.root)}: {says}: {ways}")
+    says = f"{len(differ)} pictures are in another partition by their folder than by their table ({examples})"
+    options = "partition='all' takes all, layout='splits' (--layout splits) uses the folders"
+    doubt = Doubt("partition", f"{printable(place.root)}: {says}: {options}")
     return replace(reading, known=replace(known, doubts=(*known.doubts, doubt)), notes=(*notes, says))
 
 
-def _held_against(place: Place, choice: Choice, reading: Reading, other: Evidence) -> Reading:
-    """A doubt for each thing that another reading says differently; else a note that it was possible."""
-    seen = f"{choice.layout} ({choice.why}) or {other.layout} ({other.why})"
+def _compare(place: Place, choice: Choice, reading: Reading, other: Evidence) -> Reading:
+    """Compare with another possible layout: add a doubt for each difference, or a note if there is none."""
+    both = f"{choice.layout} ({choice.why}) or {other.layout} ({other.why})"
     try:
         second = LAYOUTS[other.layout].read(place)
     except (AnnotationError, ArgumentError) as error:
-        note = f"read as {choice.layout}; as {other.layout} it cannot be read: {error}"
+        note = f"read as {choice.layout}; it cannot be read as {other.layout}: {error}"
         return replace(reading, notes=(*reading.notes, note))
     differ = list(_differences(reading, second))
     used = reading.used | second.used
     if not differ:
-        note = f"may be read as {seen}; both say the same"
+        note = f"may be read as {both}, with the same result"
         return replace(reading, notes=(*reading.notes, note), used=used)
-    asks = f"may be read as {seen}, which differ in {' and '.join(differ)}"
-    way = f"say layout={choice.layout!r} or layout={other.layout!r} (--layout)"
-    says = f"{printable(place.root)}: {asks}: {way}"
-    doubts = tuple(Doubt(about, says + _OTHER_WAY.get(about, "")) for about in differ)
+    ambiguity = f"may be read as {both}, which differ in {' and '.join(differ)}"
+    options = f"give layout={choice.layout!r} or layout={other.layout!r} (--layout)"
+    says = f"{printable(place.root)}: {ambiguity}: {options}"
+    doubts = tuple(Doubt(about, says + _ALTERNATIVE.get(about, "")) for about in differ)
     known = replace(reading.known, doubts=(*reading.known.doubts, *doubts))
-    return replace(reading, known=known, notes=(*reading.notes, f"{asks}; read as {choice.layout}"), used=used)
+    return replace(reading, known=known, notes=(*reading.notes, f"{ambiguity}; read as {choice.layout}"), used=used)
 
 
 def _differences(first: Reading, second: Reading) -> Iterable[str]:
-    """What two readings say differently about the pictures they share."""
+    """The kinds of annotation in which two readings of the same pictures differ."""
     place = {name: k for k, name in enumerate(second.names)}
     left = [k for k, name in enumerate(first.names) if name in place]
     right = [place[first.names[k]] for k in left]

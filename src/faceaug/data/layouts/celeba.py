@@ -1,15 +1,15 @@
-"""CelebA: five tables and up to three editions of 202,599 pictures, however they were unpacked or rewritten.
+"""CelebA: six tables and up to three editions of 202,599 pictures, in any unpacked or rewritten form.
 
-Sources: the data set's README (``Anno``, ``Eval``, ``Img``), ``torchvision/datasets/celeba.py`` 0.29 (names, order of
+Sources: the dataset's README (``Anno``, ``Eval``, ``Img``), ``torchvision/datasets/celeba.py`` 0.29 (names, order of
 the columns) and the CSV edition on Kaggle.
 
 * ``Img/img_align_celeba`` (JPEG, 178 x 218, aligned), ``img_align_celeba_png`` (the tables still say .jpg),
-  ``img_celeba`` (the photos as they were found); one folder, or doubled by an archive
+  ``img_celeba`` (the original photos); an archive may add a second folder level of the same name
 * ``Anno/list_attr_celeba.txt`` (40 attributes), ``identity_CelebA.txt`` (10,177 people),
   ``list_landmarks_align_celeba.txt`` (5 points in the aligned pictures), ``list_landmarks_celeba.txt`` and
-  ``list_bbox_celeba.txt`` (points and boxes in the photos as they were found), ``Eval/list_eval_partition.txt``
-  (0 train to 162770.jpg, 1 validation to 182637.jpg, 2 test); torchvision has them all beside the pictures' folder
-* Kaggle: the same as .csv, the first column ``image_id``
+  ``list_bbox_celeba.txt`` (points and boxes in the original photos), ``Eval/list_eval_partition.txt`` (0 train up to
+  162770.jpg, 1 validation up to 182637.jpg, 2 test); torchvision keeps them all next to the picture folder
+* Kaggle: the same as .csv, with the first column ``image_id``
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from faceaug.errors import AnnotationError, ArgumentError, printable, some
 ALIGNED = "img_align_celeba"
 WILD = "img_celeba"
 EDITIONS = (ALIGNED, f"{ALIGNED}_png", WILD)
-_BELOW = (*EDITIONS, "Img")  # folders that lie below the tables
-_BESIDE = ("", "Anno", "Eval")  # where tables lie, seen from the folder above those
-_HEAD = 4096  # characters in which a header line ends
+_PICTURE_FOLDERS = (*EDITIONS, "Img")
+_TABLE_FOLDERS = ("", "Anno", "Eval")  # relative to the parent of the picture folders
+_HEAD = 4096  # maximum characters of a header line
 _PARTITION_ENDS = (162_770, 182_637)
 
 
 def find(place: Place) -> Evidence | None:
-    """Its tables, or the folder of its pictures."""
+    """Detect CelebA by its tables or picture folders."""
     tables = table_paths(place)
     if tables:
         return Evidence("celeba", some([path.name for path in tables]), strong=True)
@@ -50,7 +50,7 @@ def find(place: Place) -> Evidence | None:
 
 
 def read(place: Place) -> Reading:
-    """Join all tables by name, in each edition of the pictures."""
+    """Join all tables by name to each edition of the pictures."""
     tables, twins = _without_twins([read_table(path) for path in table_paths(place)])
     notes: list[str] = []
     used = {name for name in place.others if kind_of_table(name.rpartition("/")[2])}
@@ -69,7 +69,7 @@ def read(place: Place) -> Reading:
 
 
 def table_paths(place: Place) -> list[Path]:
-    """The tables that belong to a folder: anywhere in it, else above the folders of pictures."""
+    """The tables of a folder: those in it, otherwise those above the picture folders."""
     inside = [name for names in place.tables.values() for name in names if kind_of_table(name.rpartition("/")[2])]
     if inside:
         least = min(name.count("/") for name in inside)
@@ -80,20 +80,20 @@ def table_paths(place: Place) -> list[Path]:
 
 
 def find_names() -> list[Path]:
-    """The names of CelebA's tables, in both forms, in the order in which they are read."""
+    """The names of CelebA's tables, in both forms, in reading order."""
     stems = ("list_attr_celeba", "identity_CelebA", "list_eval_partition", "list_landmarks_align_celeba")
     more = ("list_bbox_celeba", "list_landmarks_celeba")
     return [Path(stem + ending) for stem in (*stems, *more) for ending in (".txt", ".csv")]
 
 
 def tables_above(root: Path) -> list[Path]:
-    """The tables above a folder of pictures, of each the form that counts."""
+    """The tables above a picture folder; of a table in both forms, the published .txt."""
     here = root.resolve()
     for _ in range(4):
-        if here.name not in _BELOW:
+        if here.name not in _PICTURE_FOLDERS:
             return []
         here = here.parent
-        found = [path for name in _BESIDE for path in find_tables(here / name)]
+        found = [path for name in _TABLE_FOLDERS for path in find_tables(here / name)]
         if found:
             return found
     return []
@@ -105,9 +105,9 @@ def join_editions(
     """Join tables to the pictures of every edition.
 
     Args:
-        tables: as read.
+        tables: the tables.
         names: paths of the pictures.
-        wild: whether the folder is that of the photos as they were found.
+        wild: whether the folder is that of the original photos.
 
     Returns:
         (annotations, notes).
@@ -119,16 +119,14 @@ def join_editions(
     known, notes = join_tables(list(tables), plain)
     owned = [k for k, name in enumerate(plain) if not name]
     if len(kinds) > 1:
-        notes.append(f"{len(kinds)} editions of the same pictures are here ({', '.join(kinds)}); all get their rows")
+        notes.append(f"{len(kinds)} editions of the same pictures are here ({', '.join(kinds)}); all get annotations")
         for kind in kinds:
             rows = [k for k in owned if editions[folders[k]] == kind]
             _join_some(known, tables, names, rows)
         owned = [k for k in owned if not editions[folders[k]]]
     if owned and tables:
         twins = [names[k] for k in owned]
-        notes.append(
-            f"{len(twins)} pictures share a name with another one and get no row of the tables ({some(twins)})"
-        )
+        notes.append(f"{len(twins)} pictures share a name with another one and get no annotations ({some(twins)})")
     return _join_photos(known, tables, names, wild=wild, notes=notes)
 
 
@@ -146,15 +144,15 @@ def _join_some(known: Annotations, tables: Iterable[Table], names: Sequence[str]
 def _join_photos(
     known: Annotations, tables: Sequence[Table], names: Sequence[str], *, wild: bool, notes: list[str]
 ) -> tuple[Annotations, tuple[str, ...]]:
-    """Boxes and points of the photos as they were found; those of the aligned pictures do not fit there."""
+    """Join boxes and points of the original photos, where those of the aligned pictures do not apply."""
     special = [table for table in tables if table.kind in {"boxes", "wild"}]
     aligned = any(table.kind == "landmarks" for table in tables)
     rows = [k for k, name in enumerate(names) if wild or _edition(name.rpartition("/")[0]) == WILD] if special else []
     if special and not rows and not aligned and any(table.kind == "wild" for table in special):
         rows = [k for k, name in enumerate(names) if not _edition(name.rpartition("/")[0])]
     if not rows:
-        lie = "lie in the photos as they were found, not in aligned ones; not used"
-        notes += [f"{table.path.name}: its {_WORDS[table.kind]} {lie}" for table in special]
+        why = "are for the original photos, not for aligned pictures; not used"
+        notes += [f"{table.path.name}: its {_WORDS[table.kind]} {why}" for table in special]
         return known, tuple(notes)
     known.landmarks[rows] = np.nan
     known = replace(known, boxes=np.full((len(names), 4), np.nan, np.float32))
@@ -168,7 +166,7 @@ _WORDS = {"boxes": "boxes", "wild": "points"}
 
 
 def _without_twins(tables: list[Table]) -> tuple[list[Table], list[tuple[Table, Table]]]:
-    """Tables that count, and pairs of one that counts and one of the same kind that does not."""
+    """The tables to use, and pairs of a used table and an unused one of the same kind."""
     kept: dict[Kind, list[Table]] = {}
     twins: list[tuple[Table, Table]] = []
     for table in tables:
@@ -183,7 +181,7 @@ def _without_twins(tables: list[Table]) -> tuple[list[Table], list[tuple[Table, 
 def _compare_twins(
     twins: Sequence[tuple[Table, Table]],
 ) -> tuple[tuple[Doubt, ...], list[str]]:
-    """What two tables of one kind say differently."""
+    """Doubts and notes about pairs of tables of the same kind."""
     doubts: list[Doubt] = []
     notes: list[str] = []
     for first, second in twins:
@@ -193,9 +191,9 @@ def _compare_twins(
             says = f"{pair} contradict each other about {len(differ)} pictures ({some(differ)}); the first is read"
             notes.append(says)
             about = first.kind if first.kind in {"attributes", "partition", "identity"} else "landmarks"
-            doubts.append(Doubt(about, f"{says}. Keep the one that is right, move the other away"))
+            doubts.append(Doubt(about, f"{says}. Keep the correct one and move the other away"))
         else:
-            notes.append(f"{pair} say the same; the first is read")
+            notes.append(f"{pair} agree; the first is read")
     return tuple(doubts), notes
 
 
@@ -206,13 +204,14 @@ def _differences(first: Table, second: Table) -> list[str]:
     values = second.values[:, order]
     rows = {name: k for k, name in enumerate(first.names)}
     both = [(name, rows[name], k) for k, name in enumerate(second.names) if name in rows]
-    left, right = [row for _, row, _ in both], [row for _, _, row in both]
+    left = [row for _, row, _ in both]
+    right = [row for _, _, row in both]
     unequal = (first.values[left] != values[right]).any(axis=1)
     return [name for (name, _, _), differs in zip(both, unequal.tolist(), strict=True) if differs]
 
 
 def _rewritten(place: Place) -> list[str]:
-    """Tables of another name whose header is one of attributes."""
+    """Tables with another name whose header lists attributes."""
     tables = [name for name in place.others if name.lower().endswith((".csv", ".txt")) and name.count("/") < 3]
     unknown = [name for name in tables if kind_of_table(name.rpartition("/")[2]) is None]
     return [name for name in unknown if _has_attributes(place.file(name), name)] if len(unknown) <= 50 else []
@@ -229,9 +228,10 @@ def _has_attributes(path: Path, name: str) -> bool:
 
 
 def table_names(names: Sequence[str]) -> list[str]:
-    """What tables call each picture: its name without folders.
+    """The name of each picture in tables: its name without folders.
 
-    Of several with one name, the one in CelebA's own folder, else the first, owns it; the others get an empty one.
+    If several pictures share it, only one gets it: the one in CelebA's own folder, or else the first. The others get
+    an empty name.
     """
     plain = [name.rpartition("/")[2] for name in names]
     if len(set(plain)) == len(plain):
@@ -243,5 +243,5 @@ def table_names(names: Sequence[str]) -> list[str]:
 
 
 def published_part(number: int) -> int:
-    """The part of the data that CelebA's picture of this number is in, as ``list_eval_partition.txt`` says."""
+    """The partition of CelebA's picture with this number, as in ``list_eval_partition.txt``."""
     return sum(number > end for end in _PARTITION_ENDS)

@@ -1,15 +1,16 @@
-"""CelebA-HQ and CelebAMask-HQ: 30,000 of CelebA's pictures at 1024 x 1024, with masks drawn by hand at 512 x 512.
+"""CelebA-HQ and CelebAMask-HQ: 30,000 of CelebA's pictures at 1024 x 1024, with hand-drawn masks at 512 x 512.
 
 Source: github.com/switchablenorms/CelebAMask-HQ (README; ``face_parsing/Data_preprocessing/g_mask.py`` and
 ``g_partition.py``).
 
 * ``CelebA-HQ-img/0.jpg`` ... ``29999.jpg``
-* ``CelebAMask-HQ-mask-anno/0`` ... ``14``, 2,000 pictures each: ``00000_skin.png``; 18 labels, which make 19 with the
-  background. ``CelebAMask-HQ-mask/0.png`` is what ``g_mask.py`` makes of them: the label's number in each pixel
-* ``CelebAMask-HQ-attribute-anno.txt``: the form of ``list_attr_celeba.txt``; ``CelebAMask-HQ-pose-anno.txt``: three
-  angles; ``CelebA-HQ-to-CelebA-mapping.txt``: columns ``idx orig_idx orig_file``, 30,000 rows
+* ``CelebAMask-HQ-mask-anno/0`` ... ``14``, 2,000 pictures each: ``00000_skin.png``; 18 labels, or 19 with the
+  background. ``CelebAMask-HQ-mask/0.png``, made from them by ``g_mask.py``, has the label number in each pixel
+* ``CelebAMask-HQ-attribute-anno.txt``: in the format of ``list_attr_celeba.txt``; ``CelebAMask-HQ-pose-anno.txt``:
+  three angles; ``CelebA-HQ-to-CelebA-mapping.txt``: columns ``idx orig_idx orig_file``, 30,000 rows
 
-The partition is that of the original picture: ``list_eval_partition`` where it is there, else its published bounds.
+The partition is that of the original picture, from ``list_eval_partition`` if present, otherwise from its published
+bounds.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _WHOLE_MASKS = frozenset({"CelebAMask-HQ-mask", "CelebAMaskHQ-mask", "mask", "ma
 
 
 def find(place: Place) -> Evidence | None:
-    """Its tables, the folder of its pictures or that of its masks."""
+    """Detect CelebA-HQ by its tables, picture folder or mask folder."""
     tables = [name for name in _TABLES if _table(place, name)]
     if tables:
         return Evidence("celebahq", some(tables), strong=True)
@@ -53,10 +54,10 @@ def find(place: Place) -> Evidence | None:
 
 
 def read(place: Place) -> Reading:
-    """Faces with their masks, attributes, and what CelebA's own tables say of the originals."""
+    """Read faces with their masks and attributes, and the annotations of the originals in CelebA's own tables."""
     if find(place) is None:
         raise ArgumentError(f"{printable(place.root)}: layout='celebahq', but none of its tables or folders is here")
-    names, masks = _apart(place)
+    names, masks = _split_masks(place)
     plain = [name.rpartition("/")[2] for name in names]
     known = unknown(len(names))
     notes: list[str] = []
@@ -74,7 +75,7 @@ def read(place: Place) -> Reading:
         columns["pose"] = tuple(_floats(angles.get(name)) for name in plain)
     found = sum(map(bool, masks))
     if found:
-        notes.append(f"masks of {found} pictures are joined to them; no mask is taken for a face")
+        notes.append(f"masks of {found} pictures are joined to them; no mask is read as a face")
     used = {
         name for name in place.others if name.rpartition("/")[2] in _TABLES or kind_of_table(name.rpartition("/")[2])
     }
@@ -82,8 +83,8 @@ def read(place: Place) -> Reading:
     return Reading(names, known, notes=tuple(notes), used=frozenset(used))
 
 
-def _apart(place: Place) -> tuple[tuple[str, ...], tuple[Mapping[str, str], ...]]:
-    """(faces, the masks of each by label)."""
+def _split_masks(place: Place) -> tuple[tuple[str, ...], tuple[Mapping[str, str], ...]]:
+    """(faces, masks of each face by label)."""
     masks: dict[str, dict[str, str]] = {}
     faces = []
     for name in place.pictures:
@@ -103,7 +104,7 @@ def _number(name: str) -> str:
 
 
 def _table(place: Place, name: str) -> Path | None:
-    """A table in the folder, or above the folder of the pictures."""
+    """The path of a table in the folder, or in the parent of the picture folder."""
     if name in place.tables:
         return place.file(place.tables[name][0])
     above = place.root.resolve().parent / name
@@ -111,7 +112,7 @@ def _table(place: Place, name: str) -> Path | None:
 
 
 def _read_rows(path: Path, width: int, *, header: int) -> dict[str, tuple[str, ...]]:
-    """The rows of a table by their first column."""
+    """The rows of a table, keyed by their first column."""
     rows: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(text_lines(read_text(path))[header:], start=header + 1):
         cells = tuple(line.split())
@@ -131,7 +132,7 @@ def _floats(cells: tuple[str, ...] | None) -> tuple[float, ...] | None:
 
 
 def _join_originals(place: Place, known: Annotations, originals: tuple[Any, ...]) -> list[str]:
-    """Identity and partition of the original pictures: from CelebA's tables, else the partition by their numbers."""
+    """Join identity and partition of the originals from CelebA's tables, or the partition by picture number."""
     notes = []
     wanted: dict[str, list[int]] = {}
     for k, name in enumerate(originals):

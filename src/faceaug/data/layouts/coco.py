@@ -1,11 +1,11 @@
-"""COCO: boxes and landmarks of faces in one JSON file for each part of the data.
+"""COCO: boxes and landmarks of faces in one JSON file per partition.
 
 Source: cocodataset.org/#format-data and the data format of COCO-WholeBody. ``images`` have ``id`` and ``file_name``;
-``annotations`` have ``image_id``, ``bbox`` (x, y, width, height) and ``keypoints`` (x, y, v for each; v 0 is not
-labelled), named by their category; COCO-WholeBody has ``face_box`` and ``face_kpts`` (68, iBUG's order). COCO keypoints
-are measured from the corner of the picture, so half a pixel is taken off.
+``annotations`` have ``image_id``, ``bbox`` (x, y, width, height) and ``keypoints`` (x, y, v each; v 0 is not labelled),
+named by their category; COCO-WholeBody has ``face_box`` and ``face_kpts`` (68, iBUG's order). COCO measures keypoints
+from the corner of the picture, so half a pixel is subtracted.
 
-One face is read from each picture: the one with the largest box.
+Only the face with the largest box of each picture is read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 _FOLDERS = ("annotations", "Annotations")
 _HEAD = 1 << 16
-# Names of the five among a category's keypoints: the eyes and mouth of the person's right are on the picture's left.
+# Keypoint names of the five landmarks. The person's right eye is on the left of the picture.
 _FIVE = (
-    ("right_eye", "lefteye", "left_eye_in_picture"), ("left_eye", "righteye"), ("nose", "nose_tip"),
+    ("right_eye", "lefteye", "left_eye_in_picture"),
+    ("left_eye", "righteye"),
+    ("nose", "nose_tip"),
     ("right_mouth", "leftmouth", "mouth_right", "right_mouth_corner"),
     ("left_mouth", "rightmouth", "mouth_left", "left_mouth_corner"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,19 @@ class _Face:
 
 
 def find(place: Place) -> Evidence | None:
-    """A JSON file with images and annotations."""
+    """Detect COCO by a JSON file with images and annotations."""
     tables = coco_tables(place)
     return Evidence("coco", some(tables), strong=True) if tables else None
 
 
 def coco_tables(place: Place) -> list[str]:
-    """The files that look like COCO's, by their beginning."""
+    """The JSON files in COCO format."""
     tables = [name for name in place.others if name.lower().endswith(".json") and name.count("/") < 3]
     return [name for name in tables if _looks_like_it(place, name)] if len(tables) <= 50 else []
 
 
 def read(place: Place) -> Reading:
-    """The largest face of each picture; partition from the names of the files."""
+    """Read the largest face of each picture, and the partition from the names of the JSON files or folders."""
     tables = coco_tables(place)
     if not tables:
         raise ArgumentError(f"{printable(place.root)}: layout='coco', but no JSON file has images and annotations")
@@ -79,7 +81,7 @@ def read(place: Place) -> Reading:
         if absent:
             notes.append(f"{printable(table)}: {len(absent)} of its pictures are not here ({some(absent)})")
         if more:
-            notes.append(f"{printable(table)}: {more} further faces of pictures are left out; the largest is read")
+            notes.append(f"{printable(table)}: {more} further faces are left out; the largest of each picture is read")
     silent = known.partition == -1
     folders = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
     known.partition[silent] = [part for part, empty in zip(folders, silent.tolist(), strict=True) if empty]
@@ -102,7 +104,7 @@ def _looks_like_it(place: Place, name: str) -> bool:
 
 
 def _positions(place: Place) -> dict[str, int | None]:
-    """Pictures by path and, where it is the only one, by name."""
+    """Positions of pictures by path, and by name; None for names of several pictures."""
     found: dict[str, int | None] = {}
     for k, name in enumerate(place.pictures):
         last = name.rpartition("/")[2]
@@ -126,13 +128,14 @@ def _faces(place: Place, table: str) -> tuple[dict[str, _Face | None], int]:
         faces: dict[str, _Face | None] = dict.fromkeys(names.values())
         more = 0
         for entry in found["annotations"]:
-            name, face = names[entry["image_id"]], _face(entry, kinds.get(entry.get("category_id"), []))
+            name = names[entry["image_id"]]
+            face = _face(entry, kinds.get(entry.get("category_id"), []))
             held = faces[name]
             more += held is not None
             if held is None or face.box[2] * face.box[3] > held.box[2] * held.box[3]:
                 faces[name] = face
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise AnnotationError(f"{printable(path)}: not as COCO has it ({type(error).__name__}: {error})") from error
+        raise AnnotationError(f"{printable(path)}: not in COCO format ({type(error).__name__}: {error})") from error
     return faces, more
 
 

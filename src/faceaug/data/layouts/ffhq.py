@@ -1,11 +1,11 @@
 """FFHQ: 70,000 faces from Flickr at 1024 x 1024, in folders of 1,000, with 68 landmarks each.
 
 Source: github.com/NVlabs/ffhq-dataset, README. ``images1024x1024/00000/00000.png``, ``thumbnails128x128``,
-``in-the-wild-images``; ``ffhq-dataset-v2.json`` has for each picture ``category`` (training, the first 60,000, or
-validation) and for ``image`` and ``in_the_wild`` a ``file_path``, ``pixel_size`` and dlib's 68 ``face_landmarks`` in
-pixels; for ``in_the_wild`` also ``face_rect`` (left, top, right, bottom).
+``in-the-wild-images``; ``ffhq-dataset-v2.json`` has for each picture a ``category`` (training for the first 60,000,
+else validation) and for ``image`` and ``in_the_wild`` a ``file_path``, ``pixel_size`` and dlib's 68 ``face_landmarks``
+in pixels; for ``in_the_wild`` also ``face_rect`` (left, top, right, bottom).
 
-Folders of 1,000 are no classes. Landmarks of aligned pictures are scaled to the size of the picture at hand.
+The folders of 1,000 are not classes. Landmarks of aligned pictures are scaled to the actual picture size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PARTS = {"training": 0, "validation": 1}
 
 
 def find(place: Place) -> Evidence | None:
-    """Its table, its folders, or folders of 1,000 with their numbers."""
+    """Detect FFHQ by its table, its folder names, or its numbered folders of 1,000."""
     if _table(place) is not None:
         return Evidence("ffhq", TABLE, strong=True)
     if place.has_folder(_FOLDERS):
@@ -47,13 +47,13 @@ def find(place: Place) -> Evidence | None:
 
 
 def read(place: Place) -> Reading:
-    """Landmarks and partition by the number in the name; no classes."""
+    """Read landmarks and partition by the number in the name; there are no classes."""
     if find(place) is None:
         raise ArgumentError(f"{printable(place.root)}: layout='ffhq', but neither its table nor its folders are here")
     known = unknown(len(place.pictures))
     table = _table(place)
     if table is None:
-        return Reading(place.pictures, known, notes=("folders of 1,000 are no classes",))
+        return Reading(place.pictures, known, notes=("folders of 1,000 are not classes",))
     entries = _entries(table)
     points = np.full((len(place.pictures), 68, 2), np.nan, np.float32)
     boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
@@ -105,7 +105,7 @@ def _entries(table: Path) -> dict[str, dict[str, Any]]:
 
 
 def _scaled(table: Path, path: Path, entry: dict[str, Any], *, wild: bool) -> tuple[NDArray[np.float32], list[float]]:
-    """(68 points, box) in the picture's own size; NaN where the entry has none or the picture cannot be read."""
+    """(68 points, box) scaled to the actual picture size; NaN if the entry or the picture's size is missing."""
     facts = entry.get("in_the_wild" if wild else "image") or {}
     box = [np.nan] * 4
     try:

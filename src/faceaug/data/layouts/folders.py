@@ -1,10 +1,10 @@
 """Layouts without tables: class folders, split folders, and a flat folder.
 
-* ``classes``: every picture lies in a sub-folder, whose name is its class, as ``torchvision.datasets.ImageFolder`` and
-  ``datasets.load_dataset("imagefolder")`` read it. A folder around all pictures is a wrapper and no class.
-* ``splits``: ``train/``, ``val/`` and ``test/`` in the words of Hugging Face datasets 5.2 (``data_files.py``,
-  SPLIT_KEYWORDS: train, training; validation, valid, dev, val; test, testing, eval, evaluation), in any case, above the
-  classes or below them; with other words around them (``train_set``) where every folder has one.
+* ``classes``: every picture is in a subfolder named after its class, as ``torchvision.datasets.ImageFolder`` and
+  ``datasets.load_dataset("imagefolder")`` read it. A folder around all pictures is a wrapper, not a class.
+* ``splits``: ``train/``, ``val/`` and ``test/``, or other keywords of Hugging Face datasets 5.2 (``data_files.py``,
+  SPLIT_KEYWORDS: train, training; validation, valid, dev, val; test, testing, eval, evaluation), in upper or lower
+  case, above or below the classes; also within longer names (``train_set``) if every folder has such a name.
 * ``flat``: anything else.
 """
 
@@ -18,7 +18,7 @@ from faceaug.errors import ArgumentError, printable, some
 
 
 def find_splits(place: Place) -> Evidence | None:
-    """Folders such as ``train/`` and ``test/``."""
+    """Detect folders such as ``train/`` and ``test/``."""
     levels = find_levels(place)
     if levels.parts:
         return Evidence("splits", f"folders {', '.join(levels.parts[:6])}")
@@ -30,7 +30,7 @@ def find_splits(place: Place) -> Evidence | None:
 
 
 def find_classes(place: Place) -> Evidence | None:
-    """A folder for each class."""
+    """Detect a folder for each class."""
     levels = find_levels(place)
     if not levels.label or levels.parts:
         return None
@@ -41,12 +41,12 @@ def find_classes(place: Place) -> Evidence | None:
 
 
 def find_flat(place: Place) -> Evidence | None:
-    """Any folder."""
+    """Accept any folder."""
     return Evidence("flat", f"{len(place.pictures)} pictures")
 
 
 def read_splits(place: Place) -> Reading:
-    """Partition from the names of the parts, class from the folders below or above."""
+    """Read the partition from folder names, and the class from the folders below or above."""
     levels = find_levels(place)
     if not levels.parts:
         levels = find_levels(place, partial=True)
@@ -56,12 +56,12 @@ def read_splits(place: Place) -> Reading:
 
 
 def read_classes(place: Place, *, first: bool = False) -> Reading:
-    """Class from the first folder that differs; with ``first`` from the first of all."""
+    """Read the class from the first folder level that differs; with ``first``, from the first level."""
     levels = find_levels(place)
     if first or not levels.label:
         if "" in place.folders:
             raise ArgumentError(
-                f"{printable(place.root)}: layout='classes', but {place.folders['']} pictures lie beside the folders"
+                f"{printable(place.root)}: layout='classes', but {place.folders['']} pictures are in no folder"
             )
         label = {folder: parts[0] for folder, parts in place.parts.items()}
         levels = Levels(dict.fromkeys(label, -1), label, (), True, (), "", False)
@@ -69,16 +69,14 @@ def read_classes(place: Place, *, first: bool = False) -> Reading:
 
 
 def read_flat(place: Place) -> Reading:
-    """Nothing but the pictures."""
+    """Read the pictures without annotations."""
     notes = []
     levels = find_levels(place)
     if levels.wrapper and set(place.folders) != {""}:
-        notes.append(
-            f"all pictures lie in {printable(levels.wrapper)}/, which is taken for a wrapper and not for a class"
-        )
+        notes.append(f"all pictures are in {printable(levels.wrapper)}/, which is read as a wrapper, not as a class")
     elif set(place.folders) != {""}:
         folders = sorted(folder for folder in place.folders if folder)
-        notes.append(f"{len(folders)} folders are not taken for classes, pictures lie beside them ({some(folders)})")
+        notes.append(f"{len(folders)} folders are not read as classes: pictures are next to them ({some(folders)})")
     return Reading(place.pictures, unknown(len(place.pictures)), notes=tuple(notes))
 
 
@@ -91,16 +89,16 @@ def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
     known.partition[:] = [levels.part[folder] for folder in folders]
     known.label[:] = [label.get(folder, -1) for folder in folders]
     if classes:
-        notes = [*notes, f"{len(classes)} folders are taken for classes ({some(list(classes))})"]
+        notes = [*notes, f"{len(classes)} folders are read as classes ({some(list(classes))})"]
     if levels.wrapper:
-        notes = [*notes, f"{printable(levels.wrapper)}/ is taken for a wrapper: all pictures lie in it"]
+        notes = [*notes, f"{printable(levels.wrapper)}/ is read as a wrapper: all pictures are in it"]
     if levels.beside:
-        notes = [*notes, "folders are not taken for classes where pictures lie beside them"]
-    silent = int((known.partition == -1).sum()) if levels.parts else 0
-    if silent:
-        notes = [*notes, f"{silent} pictures are in no part of the data"]
+        notes = [*notes, "folders are not read as classes if pictures are next to them"]
+    unassigned = int((known.partition == -1).sum()) if levels.parts else 0
+    if unassigned:
+        notes = [*notes, f"{unassigned} pictures are in no partition"]
     return Reading(place.pictures, known, classes, notes=tuple(notes), class_folders=bool(classes) and not levels.parts)
 
 
 def _mixed(levels: Levels) -> str:
-    return f"folders {', '.join(levels.parts[:3])} beside {', '.join(levels.open[:3])}"
+    return f"folders {', '.join(levels.parts[:3])} next to {', '.join(levels.open[:3])}"

@@ -1,8 +1,8 @@
-"""Hugging Face imagefolder: ``metadata.csv``, ``.jsonl`` or ``.parquet`` beside the pictures; also what faceaug writes.
+"""Hugging Face imagefolder: pictures with ``metadata.csv``, ``.jsonl`` or ``.parquet``; faceaug writes it, too.
 
-Source: ``datasets`` 5.2, ``packaged_modules/folder_based_builder``. One table in the folder, or one in each sub-folder
-(``train/metadata.csv``). ``file_name`` is relative to the table; so is any column ``*_file_name``, which holds a
-picture of its own (``image_file_name``, ``mask_file_name``). Other columns are features as they are.
+Source: ``datasets`` 5.2, ``packaged_modules/folder_based_builder``. There is one table in the folder, or one in each
+subfolder (``train/metadata.csv``). ``file_name`` is relative to the table, and so are other columns ``*_file_name``,
+which name further pictures (``image_file_name``, ``mask_file_name``). All other columns are features.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata, side
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
-OWN_FILES = ("dataset.json", "report.html", "README.md")  # beside the metadata of a folder that faceaug wrote
+OWN_FILES = ("dataset.json", "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
 
 
 def metadata_tables(place: Place) -> tuple[str, ...]:
-    """The one in the folder itself, else one for each sub-folder that has its own."""
+    """The table in the folder itself, otherwise one for each subfolder that has one."""
     for name in METADATA_NAMES:
         if name in place.tables.get(name, ()):
             return (name,)
@@ -34,13 +34,13 @@ def metadata_tables(place: Place) -> tuple[str, ...]:
 
 
 def find(place: Place) -> Evidence | None:
-    """Its tables."""
+    """Detect the layout by its tables."""
     tables = metadata_tables(place)
     return Evidence("imagefolder", some(list(tables)), strong=True) if tables else None
 
 
 def read(place: Place) -> Reading:
-    """Join the rows by path; where they do not name the partition, the folder does."""
+    """Join the rows by path; the partition comes from the table or else from the folder."""
     tables = metadata_tables(place)
     if not tables:
         raise ArgumentError(f"{printable(place.root)}: layout='imagefolder', but there is no {METADATA_NAMES[0]}")
@@ -52,11 +52,11 @@ def read(place: Place) -> Reading:
     source = place.file(tables[0]) if len(tables) == 1 else place.root
     known, notes, classes = join_rows(source, rows, list(names), classes=own_classes(place))
     if aside:
-        notes.append(f"{len(aside)} pictures in other columns are not taken for faces ({some(sorted(aside))})")
+        notes.append(f"{len(aside)} pictures in other columns are not read as faces ({some(sorted(aside))})")
     if known.columns:
-        notes.append(f"{len(known.columns)} further columns are kept as they are ({some(list(known.columns))})")
+        notes.append(f"{len(known.columns)} further columns are kept unchanged ({some(list(known.columns))})")
     levels = find_levels(place, partial=True)
-    # Only the plain words: a class may be called Val_Kilmer.
+    # Only exact keywords, because a class may be called Val_Kilmer.
     parts = [levels.part[name.rpartition("/")[0]] if levels.plain else -1 for name in names]
     silent = known.partition == -1
     known.partition[silent] = [part for part, empty in zip(parts, silent.tolist(), strict=True) if empty]
@@ -70,12 +70,12 @@ def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
 
 
 def own_files(place: Place) -> list[str]:
-    """The files beside the pictures of a folder that faceaug wrote; StyleGAN's dataset.json is another one."""
+    """The files that faceaug wrote next to the pictures. StyleGAN's dataset.json is not one of them."""
     return [name for name in OWN_FILES if name in place.tables.get(name, ())] if _own_document(place) else []
 
 
 def own_classes(place: Place) -> tuple[str, ...]:
-    """The names of the labels in a folder that faceaug wrote, in their order, with those that have no picture."""
+    """The names of the labels in a folder that faceaug wrote, in label order, including labels without pictures."""
     found = _own_document(place).get("classes")
     return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
 

@@ -1,18 +1,18 @@
-"""Sets whose labels stand in file names, in a table with codes, or in folders with codes.
+"""Datasets with labels in file names, in a table of codes, or in folders named by code.
 
 * UTKFace (github.com/aicip/UTKFace, README and issue 1): ``[age]_[gender]_[race]_[date&time].jpg``, also with
   ``.chip.jpg``; age 0 to 116, gender 0 male and 1 female, race 0 to 4; 23,708 pictures. Four names lack a part
-  (``61_1_20170109142408075``, ``61_3_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``): the
-  age is known, what cannot be told apart is unknown
+  (``61_1_20170109142408075``, ``61_3_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``);
+  their age is known, and ambiguous parts are unknown
 * FairFace (github.com/joojs/fairface): ``train/1.jpg``, ``val/1.jpg``; ``fairface_label_train.csv`` and ``_val.csv``
-  with the columns ``file, age, gender, race, service_test``, in words; 86,744 and 10,954 rows
+  with the columns ``file, age, gender, race, service_test``, as words; 86,744 and 10,954 rows
 * RAF-DB (whdeng.cn/RAF): ``Image/aligned/train_00001_aligned.jpg``, ``original/train_00001.jpg``;
-  ``EmoLabel/list_patition_label.txt`` (sic) says ``train_00001.jpg 5``; 12,271 and 3,068 pictures. On Kaggle
+  ``EmoLabel/list_patition_label.txt`` (sic) with lines ``train_00001.jpg 5``; 12,271 and 3,068 pictures. On Kaggle
   ``train/5/train_00001_aligned.jpg`` with ``train_labels.csv`` (``image,label``)
 * FER2013 in folders: ``train/angry/*.jpg``, ``test/angry``; or ``Training``, ``PublicTest`` and ``PrivateTest``. Codes
   of ``fer2013.csv``: 0 angry, 1 disgust, 2 fear, 3 happy, 4 sad, 5 surprise, 6 neutral
 
-``classes`` are the names in their sorted order, as for folders; the published code is in the column ``code``.
+``classes`` are the sorted names, as for class folders; the published codes are in the column ``code``.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ _MALE = {"male": 1, "female": -1}
 
 
 def find_utkface(place: Place) -> Evidence | None:
-    """Names of three numbers and a time."""
-    if not _UTK_LIKE.match(place.pictures[0].rpartition("/")[2]):  # quick
+    """Detect UTKFace by file names of three numbers and a time."""
+    if not _UTK_LIKE.match(place.pictures[0].rpartition("/")[2]):  # a quick check before reading all names
         return None
     whole = sum(_UTK_WHOLE.match(name.rpartition("/")[2]) is not None for name in place.pictures)
     return Evidence("utkface", "names of age, gender, race and time") if whole > 0.9 * len(place.pictures) else None
 
 
 def read_utkface(place: Place) -> Reading:
-    """Age, gender and race from the names, in columns; gender also as the attribute Male."""
+    """Read age, gender and race from file names into columns; gender also becomes the attribute Male."""
     ages: list[int | None] = []
     genders: list[str | None] = []
     races: list[str | None] = []
@@ -62,25 +62,25 @@ def read_utkface(place: Place) -> Reading:
     for name in place.pictures:
         last = name.rpartition("/")[2]
         whole, like = _UTK_WHOLE.match(last), _UTK_LIKE.match(last)
-        halves = last.split("_")
+        fields = last.split("_")
         ages.append(int((whole or like)[1]) if whole or like else None)  # type: ignore[index]
         genders.append(GENDERS[int(whole[2])] if whole else None)
-        races.append(RACES[int(whole[3])] if whole else RACES[int(halves[2])] if _lacks_gender(halves) else None)
+        races.append(RACES[int(whole[3])] if whole else RACES[int(fields[2])] if _lacks_gender(fields) else None)
         odd += [] if whole else [name]
     columns = {"age": tuple(ages), "gender": tuple(genders), "race": tuple(races)}
     known = _with_male(unknown(len(place.pictures)), genders)
-    notes = [f"{len(odd)} names lack a part; what they do not say for certain is unknown ({some(odd)})"] if odd else []
+    notes = [f"{len(odd)} names lack a part; their ambiguous parts are unknown ({some(odd)})"] if odd else []
     return Reading(place.pictures, replace(known, columns=columns), notes=(*notes, *_codes(columns)))
 
 
 def find_fairface(place: Place) -> Evidence | None:
-    """Its tables, by name or by their columns."""
+    """Detect FairFace by its tables, by name or columns."""
     tables = _fair_tables(place)
     return Evidence("fairface", some(tables), strong=True) if tables else None
 
 
 def read_fairface(place: Place) -> Reading:
-    """Age, gender and race in columns; partition from the folder that the table names."""
+    """Read age, gender and race into columns; the partition comes from the folder named in the table."""
     tables = _fair_tables(place)
     if not tables:
         raise ArgumentError(f"{printable(place.root)}: layout='fairface', but neither of {some(list(_FAIR))} is here")
@@ -107,7 +107,7 @@ def read_fairface(place: Place) -> Reading:
 
 
 def find_rafdb(place: Place) -> Evidence | None:
-    """Its table, or its names of pictures."""
+    """Detect RAF-DB by its table or file names."""
     tables = [name for name in _RAF_TABLES if name in place.tables]
     if tables:
         return Evidence("rafdb", some(tables), strong=True)
@@ -117,7 +117,7 @@ def find_rafdb(place: Place) -> Evidence | None:
 
 
 def read_rafdb(place: Place) -> Reading:
-    """Emotion by the table, else by the folder's code; partition by the name."""
+    """Read the emotion from the table or else the folder's code, and the partition from the file name."""
     codes, used = _raf_codes(place)
     known = unknown(len(place.pictures))
     stems = [name.rpartition("/")[2].rpartition(".")[0].removesuffix("_aligned") for name in place.pictures]
@@ -130,16 +130,16 @@ def read_rafdb(place: Place) -> Reading:
         known.partition[k] = {"train": 0, "test": 2}.get(word, parts.part.get(name.rpartition("/")[0], -1))
     classes = tuple(sorted(RAF_EMOTIONS))
     known.label[:] = [-1 if code is None else classes.index(RAF_EMOTIONS[code - 1]) for code in found]
-    silent = [name for name, code in zip(place.pictures, found, strict=True) if code is None]
-    notes = [f"{len(silent)} pictures have no emotion ({some(silent)})"] if silent else []
-    notes.append(f"codes 1 to 7 are {', '.join(RAF_EMOTIONS)}; the partition is that of the names")
+    unlabelled = [name for name, code in zip(place.pictures, found, strict=True) if code is None]
+    notes = [f"{len(unlabelled)} pictures have no emotion ({some(unlabelled)})"] if unlabelled else []
+    notes.append(f"codes 1 to 7 are {', '.join(RAF_EMOTIONS)}; the partition comes from the file names")
     return Reading(
         place.pictures, replace(known, columns={"code": tuple(found)}), classes, notes=tuple(notes), used=used
     )
 
 
 def find_fer2013(place: Place) -> Evidence | None:
-    """A folder for each of its seven emotions."""
+    """Detect FER2013 by a folder for each of its seven emotions."""
     label = _fer_label(place) or find_levels(place).label
     if label and {name.lower() for name in label.values()} == set(FER_EMOTIONS):
         return Evidence("fer2013", "a folder for each of its seven emotions")
@@ -147,7 +147,7 @@ def find_fer2013(place: Place) -> Evidence | None:
 
 
 def read_fer2013(place: Place) -> Reading:
-    """Emotion and partition from the folders."""
+    """Read emotion and partition from the folders."""
     levels = find_levels(place)
     label = _fer_label(place) or levels.label
     if not label or not {name.lower() for name in label.values()} <= set(FER_EMOTIONS):
@@ -159,7 +159,7 @@ def read_fer2013(place: Place) -> Reading:
     own = {folder: _fer_part(parts) for folder, parts in place.parts.items()}
     known.partition[:] = [own[folder] if own[folder] >= 0 else levels.part.get(folder, -1) for folder in folders]
     codes = tuple(FER_EMOTIONS.index(label[folder].lower()) if folder in label else None for folder in folders)
-    notes = [*part_note(levels), f"codes 0 to 6 are {', '.join(FER_EMOTIONS)}; the column code has them"]
+    notes = [*part_note(levels), f"codes 0 to 6 are {', '.join(FER_EMOTIONS)}, in the column code"]
     known = replace(known, columns={"code": codes})
     return Reading(place.pictures, known, classes, notes=tuple(notes), class_folders=True)
 
@@ -174,7 +174,7 @@ def _with_male(known: Annotations, genders: list[str | None]) -> Annotations:
 
 
 def _codes(columns: dict[str, tuple[Any, ...]]) -> list[str]:
-    return [f"{', '.join(columns)} are in the columns of the annotations; the gender also is the attribute Male"]
+    return [f"{', '.join(columns)} are columns of the annotations; gender is also the attribute Male"]
 
 
 def _fair_tables(place: Place) -> list[str]:
@@ -209,7 +209,7 @@ def _csv(place: Place, name: str) -> list[dict[str, str]]:
 
 
 def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
-    """(picture without ending -> code, the tables it stands in)."""
+    """(picture without suffix -> code, the tables)."""
     files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())[:1]]
     codes: dict[str, int] = {}
     for file in files:
@@ -237,7 +237,7 @@ def _fer_part(parts: tuple[str, ...]) -> int:
 
 
 def _fer_label(place: Place) -> dict[str, str]:
-    """Folders by emotion where a level is called Training, PublicTest and PrivateTest."""
+    """Folder -> emotion, if the folders above are called Training, PublicTest and PrivateTest."""
     if any(_fer_part(parts) < 0 or not parts for parts in place.parts.values()):
         return {}
     return {folder: parts[-1] for folder, parts in place.parts.items()}

@@ -1,4 +1,4 @@
-"""What was seen in a folder and not used, named once: tables, pictures of other formats, archives, other files."""
+"""Notes on unused files in a folder: tables, pictures of unsupported formats, archives, other files."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _TEXTS = frozenset(
     """.md .rst .html .htm .css .js .pdf .doc .docx .py .ipynb .sh .bat .m .toml .cfg .ini .log .bib .lnk
     .url""".split()  # noqa: SIM905
 )
-_TALKS = ("readme", "license", "licence", "copying", "citation", "changelog", "authors", "notice")
+_DOCUMENTS = ("readme", "license", "licence", "copying", "citation", "changelog", "authors", "notice")
 
 
 def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
-    """A note for each kind of file that no reader used; texts for people are none."""
+    """A note for each kind of file that no reader used, except documents such as README."""
     left = [name for name in place.others if name not in reading.used]
     notes = []
     pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
     if pictures:
         notes.append(
-            f"{_count(len(pictures), 'file')} look like pictures of formats that are not read: {_by_ending(pictures)}"
+            f"{_count(len(pictures), 'file')} look like pictures of unsupported formats: {_by_ending(pictures)}"
         )
     rest = [name for name in left if _ending(name) not in LIKE_PICTURES and not _is_text(name)]
     archives = [name for name in rest if _ending(name) in _ARCHIVES]
@@ -52,7 +52,7 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
 
 
 def unread_pictures(names: tuple[str, ...]) -> str:
-    """Files that look like pictures but are of no format that is read, counted by ending; "" if there are none."""
+    """Files that look like pictures of unsupported formats, counted by suffix; "" if there are none."""
     return _by_ending([name for name in names if _ending(name) in LIKE_PICTURES])
 
 
@@ -67,7 +67,7 @@ def _first(names: list[str], ending: str) -> str:
 
 def _is_text(name: str) -> bool:
     stem = PurePosixPath(name).name.lower()
-    return _ending(name) in _TEXTS or (stem.startswith(_TALKS) and _ending(name) in {"", ".txt"})
+    return _ending(name) in _TEXTS or (stem.startswith(_DOCUMENTS) and _ending(name) in {"", ".txt"})
 
 
 def _ending(name: str) -> str:

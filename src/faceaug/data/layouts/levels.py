@@ -1,8 +1,8 @@
-"""What folder names mean: wrappers, parts of the data (``train``, ``test``), classes.
+"""Meaning of folder names: wrappers, partitions (``train``, ``test``), classes.
 
-A level at which all folders have names such as ``train``, ``val`` and ``test`` says which part of the data a picture is
-in, above the classes or below them. Folders that all pictures share, and containers, say nothing. The first level that
-is left and differs is the class.
+A level at which all folders have names such as ``train``, ``val`` and ``test`` is the partition, above or below the
+classes. Folders shared by all pictures, and containers, have no meaning. The first remaining level with different names
+is the class.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from faceaug.data.layouts.place import Place, part_of, part_within
 
-_FEW = 8  # folders at a level of parts: two or three parts, each in a few pieces
+_FEW = 8  # maximum names at a level of partitions: two or three partitions, each in a few pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,13 @@ class Levels:
     """Folders by their meaning.
 
     Attributes:
-        part: folder -> 0 train, 1 validation, 2 test; -1 for folders that say nothing.
-        label: folder -> class; empty where folders are no classes.
-        parts: names taken for parts of the data; empty where there is no such level.
-        plain: whether every name at that level is one of the usual words alone.
-        open: names beside them that are no parts: the level may as well be one of classes.
-        wrapper: folders that all pictures share, as a path.
-        beside: whether pictures lie beside folders that would be classes otherwise.
+        part: folder -> 0 train, 1 validation, 2 test; -1 for other folders.
+        label: folder -> class; empty if the folders are not classes.
+        parts: names read as partitions; empty if there is no such level.
+        plain: whether every name at that level is exactly a partition keyword.
+        open: other names at that level, because of which it may be a level of classes.
+        wrapper: path of the folders shared by all pictures.
+        beside: whether pictures are next to folders that would otherwise be classes.
     """
 
     part: dict[str, int]
@@ -38,11 +38,11 @@ class Levels:
 
 
 def find_levels(place: Place, *, partial: bool = False) -> Levels:
-    """Find out what the folders of pictures mean.
+    """Interpret the folder names.
 
     Args:
         place: the folder.
-        partial: take a level for parts of the data although some of its names are none.
+        partial: accept a level as partitions even if some of its names are not partitions.
     """
     level, plain = _part_level(place, partial=partial)
     part = {folder: _part(parts, level) for folder, parts in place.parts.items()}
@@ -62,7 +62,7 @@ def _part(parts: tuple[str, ...], level: int | None) -> int:
 
 
 def _part_level(place: Place, *, partial: bool) -> tuple[int | None, bool]:
-    """The level whose names are parts of the data, and whether these are the usual words alone."""
+    """The level of the partitions, and whether its names are exactly the keywords."""
     deepest = max(map(len, place.parts.values()), default=0)
     for read, plain in ((part_of, True), (part_within, False)):
         for level in range(min(deepest, _FEW)):
@@ -80,13 +80,13 @@ def _part_level(place: Place, *, partial: bool) -> tuple[int | None, bool]:
 
 
 def _classes(place: Place, level: int | None) -> tuple[dict[str, str], str, bool]:
-    """(folder -> class, shared folders, whether pictures lie beside folders)."""
+    """(folder -> class, path of the shared folders, whether pictures are next to folders)."""
     left = {
         folder: tuple(name for k, name in enumerate(parts) if k != level and not (place.is_shard(folder, k)))
         for folder, parts in place.parts.items()
         if level is None or len(parts) > level
     }
-    shared = _shared(list(left.values()))
+    shared = _common_prefix(list(left.values()))
     depth = len(shared)
     beside = any(len(parts) == depth for parts in left.values())
     if not left or beside:
@@ -94,7 +94,7 @@ def _classes(place: Place, level: int | None) -> tuple[dict[str, str], str, bool
     return {folder: parts[depth] for folder, parts in left.items()}, "/".join(shared), False
 
 
-def _shared(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _common_prefix(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
     if not paths:
         return ()
     first, last = min(paths), max(paths)
@@ -105,7 +105,7 @@ def _shared(paths: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _one_each(label: dict[str, str], part: dict[str, int]) -> bool:
-    """Whether every part has one folder only, of its own name: a wrapper (``train/images``), and no class."""
+    """Whether each partition has a single folder: these are wrappers (``train/images``), not classes."""
     within: dict[int, set[str]] = {}
     for folder, name in label.items():
         within.setdefault(part[folder], set()).add(name)
@@ -113,9 +113,9 @@ def _one_each(label: dict[str, str], part: dict[str, int]) -> bool:
 
 
 def part_note(levels: Levels) -> list[str]:
-    """What the names of parts were taken for."""
+    """The note on folders read as partitions."""
     if not levels.parts:
         return []
     shown = ", ".join(f"{name}/" for name in levels.parts[:6])
     guess = "" if levels.plain else ", by a word in their names"
-    return [f"{len(levels.parts)} folders are taken for parts of the data{guess} ({shown})"]
+    return [f"{len(levels.parts)} folders are read as partitions{guess} ({shown})"]

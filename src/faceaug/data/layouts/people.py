@@ -1,15 +1,14 @@
-"""Sets of people: a folder for each, whose name is who it is.
+"""Datasets with one folder per person, named after the identity.
 
-* LFW (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``; often doubled by an archive): ``NAME/NAME_0001.jpg``, 5,749
-  people, 13,233 pictures. ``peopleDevTrain.txt`` and ``peopleDevTest.txt`` (a count, then name and number of pictures)
-  are the development split; ``people.txt`` and ``pairs.txt`` list folds and pairs, which are no partition. Source:
-  ``torchvision/datasets/lfw.py`` 0.29
-* VGGFace2: ``train/n000002/0001_01.jpg``, ``test/n000001``; 8,631 and 500 people. Source: the set's README
+* LFW (``lfw``, ``lfw_funneled``, ``lfw-deepfunneled``; archives often add a second level of that name):
+  ``NAME/NAME_0001.jpg``, 5,749 people, 13,233 pictures. ``peopleDevTrain.txt`` and ``peopleDevTest.txt`` (a count, then
+  name and number of pictures) are the development split; ``people.txt`` and ``pairs.txt`` list folds and pairs, which
+  are not partitions. Source: ``torchvision/datasets/lfw.py`` 0.29
+* VGGFace2: ``train/n000002/0001_01.jpg``, ``test/n000001``; 8,631 and 500 people. Source: the dataset's README
 * CASIA-WebFace: ``0000045/001.jpg``, 10,575 people
 
-An identity is the number in its folder's name where there is one (n000002 is 2, 0000045 is 45), so it stays the same
-in every part of the set. LFW's names have none: their identity is the position in ``identities``, which is in the order
-of the names.
+The identity is the number in the folder's name, if it has one (n000002 is 2, 0000045 is 45), so it is the same in every
+subset of the dataset. LFW's names have none; there the identity is the position in the sorted ``identities``.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _LARGEST = 2**63 - 1
 
 
 def find_lfw(place: Place) -> Evidence | None:
-    """A folder of every person in which the pictures have that person's name and four digits."""
+    """Detect LFW by folders whose pictures have the folder's name and four digits."""
     lists = [name for name in _LISTS if name in place.tables]
     levels = find_levels(place)
     if not levels.label:
@@ -49,7 +48,7 @@ def find_lfw(place: Place) -> Evidence | None:
 
 
 def find_numbered(place: Place) -> Evidence | None:
-    """Folders called n000001 or 0000045."""
+    """Detect folders called n000001 or 0000045."""
     label = find_levels(place).label
     if label and all(map(_NUMBERED.fullmatch, label.values())):
         return Evidence("identities", f"a folder for each person ({some(sorted(set(label.values())))})")
@@ -57,7 +56,7 @@ def find_numbered(place: Place) -> Evidence | None:
 
 
 def read_lfw(place: Place) -> Reading:
-    """Identity by name, partition by the lists of the development split."""
+    """Read the identity from folder names, and the partition from the lists of the development split."""
     reading = _people(place, numbered=False)
     known, notes = reading.known, list(reading.notes)
     used = {name for file in (*_LISTS, *_OTHER_LISTS) for name in place.tables.get(file, ())}
@@ -68,17 +67,15 @@ def read_lfw(place: Place) -> Reading:
     if parts:
         found = [parts.get(reading.identities[k], -1) for k in known.identity.tolist()]
         known.partition[:] = found
-        notes.append(f"the partition is that of the lists {some([n for n in _LISTS if n in place.tables])}")
+        notes.append(f"the partition comes from the lists {some([n for n in _LISTS if n in place.tables])}")
     lists = [name for name in _OTHER_LISTS if name in place.tables]
     if lists:
-        notes.append(
-            f"{some(lists)}: folds, pairs and lists of names; they say nothing of a partition and are not used"
-        )
+        notes.append(f"{some(lists)}: folds, pairs and lists of names, which are not partitions; not used")
     return Reading(reading.names, known, reading.classes, reading.identities, tuple(notes), frozenset(used), True)
 
 
 def read_numbered(place: Place) -> Reading:
-    """Identity is the number in a folder's name."""
+    """Read the identity from the number in the folder's name."""
     return _people(place, numbered=True)
 
 
@@ -99,7 +96,7 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]
     known.identity[:] = [identity[label[folder]] if folder in label else -1 for folder in folders]
     known.partition[:] = [levels.part.get(folder, -1) for folder in folders]
-    notes = [*part_note(levels), f"{len(people)} folders are taken for people ({some(list(people))})"]
+    notes = [*part_note(levels), f"{len(people)} folders are read as people ({some(list(people))})"]
     identities = () if numbered else people
     return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
 
@@ -111,7 +108,7 @@ def _number(name: str) -> int:
 
 
 def _own_names(place: Place, levels: Levels) -> bool:
-    """Whether every picture has its folder's name, an underline and four digits."""
+    """Whether every picture has its folder's name, an underscore and four digits."""
     for name in place.pictures:
         folder, _, last = name.rpartition("/")
         person = levels.label.get(folder, "")

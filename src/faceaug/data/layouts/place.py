@@ -1,4 +1,4 @@
-"""A folder as the readers of layouts see it: names of pictures and of other files, nothing opened."""
+"""The file names of a folder, as input for the layout readers. No file is opened."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Place:
 
     Attributes:
         root: the folder or container.
-        pictures: paths below it of what its ending says is a picture, sorted.
-        others: paths of all other files, sorted.
+        pictures: sorted paths below it of files with a picture suffix.
+        others: sorted paths of all other files.
     """
 
     root: Path
@@ -35,17 +35,17 @@ class Place:
 
     @cached_property
     def folders(self) -> dict[str, int]:
-        """The folders that pictures lie in, "" for the root, and how many each holds."""
+        """The folders that contain pictures ("" is the root), with the number of pictures in each."""
         return dict(Counter(name.rpartition("/")[0] for name in self.pictures))
 
     @cached_property
     def parts(self) -> dict[str, tuple[str, ...]]:
-        """The names each of these folders consists of; of a container without its ending."""
+        """The path components of each of these folders; containers without their suffix."""
         return {folder: tuple(map(without_ending, folder.split("/"))) if folder else () for folder in self.folders}
 
     @cached_property
     def tables(self) -> dict[str, list[str]]:
-        """Other files by their last name, the least deep first."""
+        """Paths of other files by file name, the least nested first."""
         found: dict[str, list[str]] = {}
         for name in sorted(self.others, key=lambda name: (name.count("/"), name)):
             found.setdefault(name.rpartition("/")[2], []).append(name)
@@ -53,30 +53,30 @@ class Place:
 
     @cached_property
     def own_name(self) -> str:
-        """The folder's name, whatever it was opened by."""
+        """The folder's real name, even if it was opened as "." or through a link."""
         return self.root.resolve().name
 
     def file(self, name: str) -> Path:
-        """Where a file lies."""
+        """The path of a file."""
         return self.root / name
 
     def has_folder(self, names: Iterable[str]) -> bool:
-        """Whether pictures lie in a folder of one of these names, or the root is one."""
+        """Whether pictures are in a folder with one of these names, or the root has one."""
         wanted = set(names)
         return self.own_name in wanted or any(not wanted.isdisjoint(parts) for parts in self.parts.values())
 
     def is_shard(self, folder: str, level: int) -> bool:
-        """Whether that part of a folder's path is a container, which is no class."""
+        """Whether that component of a folder's path is a container, which is not a class."""
         return kind_of(folder.split("/")[level]) is not None
 
 
 def part_of(name: str) -> int | None:
-    """The part of the data that a folder of this name holds: 0 train, 1 validation, 2 test; None for other names."""
+    """The partition of a folder with this name: 0 train, 1 validation, 2 test; None for other names."""
     return SPLITS.get(name.lower())
 
 
 def part_within(name: str) -> int | None:
-    """The same for names with more words (``train_set``, ``data-test``, ``train-00001``), where these agree."""
+    """The same for names that contain keywords of one partition (``train_set``, ``data-test``, ``train-00001``)."""
     words = "".join(c if c.isalpha() else " " for c in name.lower()).split()
     found = {SPLITS[word] for word in words if word in SPLITS}
     return found.pop() if len(found) == 1 else None

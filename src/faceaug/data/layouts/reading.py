@@ -1,4 +1,4 @@
-"""What a reader of a layout finds out: why it thinks the folder is of its kind, and what the tables say."""
+"""Results of a layout reader: the evidence for its layout, and the annotations it read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Layout: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a folder may be of a layout.
+    """Why a folder may have a layout.
 
     Attributes:
         layout: its name.
-        why: what was seen, for people.
-        strong: whether its own tables are there, and not only names that look like it.
-        rivals: other layouts that what was seen may mean as well.
+        why: the observation, as text.
+        strong: whether the layout's own tables are present, not only similar names.
+        rivals: other layouts that the same observation supports.
     """
 
     layout: Layout
@@ -34,16 +34,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What a folder says in one layout.
+    """A folder as read in one layout.
 
     Attributes:
-        names: the faces, sorted; masks and the like are left out.
-        known: annotations over them.
+        names: sorted paths of the faces, without masks and the like.
+        known: their annotations.
         classes: names of the labels.
-        identities: names of the identities: identity k is ``identities[k]``. Empty where identities are numbers.
-        notes: what was odd, or a guess.
-        used: other files that were read or understood.
-        class_folders: whether the first folders are the classes.
+        identities: names of the identities: identity k is ``identities[k]``. Empty if identities are numbers.
+        notes: oddities and guesses.
+        used: other files that were read or recognised.
+        class_folders: whether the top-level folders are the classes.
     """
 
     names: tuple[str, ...]
@@ -57,7 +57,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One layout: how it is recognised and how it is read."""
+    """The functions that detect and read one layout."""
 
     find: Callable[[Place], Evidence | None]
     read: Callable[[Place], Reading]

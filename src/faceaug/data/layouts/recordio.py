@@ -1,8 +1,7 @@
 """InsightFace's training sets (MS1M, Glint360K, CASIA): ``train.rec``, ``train.idx`` and ``property``. Read-only.
 
-Source: ``recognition/arcface_torch/dataset.py`` in github.com/deepinsight/insightface; the form of the files is in
-``faceaug.data.containers``. ``property`` has ``identities,height,width``. Labels are identities; they are numbers
-already, and no names exist.
+Source: ``recognition/arcface_torch/dataset.py`` in github.com/deepinsight/insightface; ``faceaug.data.containers``
+describes the file format. ``property`` has ``identities,height,width``. The labels are identity numbers without names.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from faceaug.errors import ArgumentError, printable, some
 
 
 def find(place: Place) -> Evidence | None:
-    """A .rec file that the pictures lie in."""
+    """Detect RecordIO by a .rec file that contains the pictures."""
     found = _records(place)
     return Evidence("recordio", some(found), strong=True) if found else None
 
 
 def read(place: Place) -> Reading:
-    """Identity from the record of each picture."""
+    """Read the identity from the record of each picture."""
     if not _records(place):
         raise ArgumentError(f"{printable(place.root)}: layout='recordio', but there is no .rec file")
     known = unknown(len(place.pictures))

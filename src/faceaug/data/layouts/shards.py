@@ -1,9 +1,9 @@
-"""WebDataset shards: tar files in which a sample is the members with one name before its first dot.
+"""WebDataset shards: tar files in which members with the same name before the first dot form a sample.
 
 Source: webdataset 1.0.2 (``webdataset/tariterators.py``, ``base_plus_ext``) and ``datasets`` 5.2
-(``packaged_modules/webdataset``). ``7.png`` and ``7.json`` are one sample; JSON has facts, ``.cls`` a number, ``.txt``
-a caption. faceaug's own shards have the columns of ``metadata.csv`` in JSON, attributes and requested ones in objects
-and landmarks in a list.
+(``packaged_modules/webdataset``). ``7.png`` and ``7.json`` are one sample; ``.json`` has any fields, ``.cls`` a number,
+``.txt`` a caption. faceaug's own shards have the columns of ``metadata.csv`` in JSON, with objects for attributes and
+requested attributes, and a list for landmarks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FACTS = (".json", ".cls", ".txt")
 
 
 def find(place: Place) -> Evidence | None:
-    """Members beside the pictures with the same name, in a tar."""
+    """Detect tar files with annotation members of the same names as the pictures."""
     shards = _shards(place)
     if shards and any(PurePosixPath(name).suffix in _FACTS for name in place.others[:1000]):
         return Evidence("webdataset", some(shards), strong=True)
@@ -35,7 +35,7 @@ def find(place: Place) -> Evidence | None:
 
 
 def read(place: Place) -> Reading:
-    """Facts by sample; partition from them, else from the names of the shards."""
+    """Read the fields of each sample; the partition comes from them or else from the names of the shards."""
     if not _shards(place):
         raise ArgumentError(f"{printable(place.root)}: layout='webdataset', but there is no tar file")
     samples: dict[str, str] = {}
@@ -46,20 +46,21 @@ def read(place: Place) -> Reading:
     rows: dict[str, dict[str, Any]] = {}
     used: set[str] = set()
     for name in place.others:
-        ending, picture = PurePosixPath(name).suffix, samples.get(_key(name))
+        ending = PurePosixPath(name).suffix
+        picture = samples.get(_key(name))
         if picture is not None and ending in _FACTS:
             used.add(name)
             rows.setdefault(picture, {"file_name": picture}).update(_facts(place, name, ending))
     names = tuple(sorted(samples.values()))
     known, notes, classes = join_rows(place.root, list(rows.values()), list(names), classes=own_classes(place))
     levels = find_levels(place)
-    said = [levels.part[name.rpartition("/")[0]] for name in names]
-    silent = known.partition == -1
-    known.partition[silent] = [part for part, empty in zip(said, silent.tolist(), strict=True) if empty]
+    by_shard = [levels.part[name.rpartition("/")[0]] for name in names]
+    missing = known.partition == -1
+    known.partition[missing] = [part for part, empty in zip(by_shard, missing.tolist(), strict=True) if empty]
     if twins:
-        notes.append(f"{len(twins)} further pictures of a sample are not taken for faces ({some(twins)})")
+        notes.append(f"{len(twins)} further pictures of a sample are not read as faces ({some(twins)})")
     if known.columns:
-        notes.append(f"{len(known.columns)} further columns are kept as they are ({some(list(known.columns))})")
+        notes.append(f"{len(known.columns)} further columns are kept unchanged ({some(list(known.columns))})")
     used |= set(own_files(place))
     return Reading(names, replace(known), classes, notes=tuple(notes), used=frozenset(used))
 
@@ -92,7 +93,7 @@ def _facts(place: Place, name: str, ending: str) -> dict[str, Any]:
 
 
 def _flat(found: dict[str, Any]) -> dict[str, Any]:
-    """Faceaug's facts as columns of a table."""
+    """Flatten faceaug's JSON fields to the columns of ``metadata.csv``."""
     facts = {key: value for key, value in found.items() if value is not None and key != "file_name"}
     attributes, points = (_unpacked(facts.pop(name, None)) for name in ("attributes", "landmarks"))
     if isinstance(attributes, dict):
@@ -109,7 +110,7 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpacked(fact: Any) -> Any:
-    """A fact that is written as a JSON text; others as they are."""
+    """Decode a field that is a JSON string; return others unchanged."""
     if not isinstance(fact, str) or fact[:1] not in {"{", "["}:
         return fact
     try:

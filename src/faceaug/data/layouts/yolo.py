@@ -1,11 +1,11 @@
-"""YOLO-face: a text file for each picture, with a line for each face.
+"""YOLO-face: a text file per picture with a line per face.
 
-Source: docs.ultralytics.com/datasets/pose and github.com/deepcam-cn/yolov5-face. A line is ``class x y width height``,
-the box's centre and size as shares of the picture's; then, for pose, five points ``x y`` or ``x y visible``: the eyes,
-the nose, the corners of the mouth, left in the picture first; -1 (or 0 visible) is not labelled. The file lies beside
-the picture, or in ``labels/`` where the picture is in ``images/``.
+Source: docs.ultralytics.com/datasets/pose and github.com/deepcam-cn/yolov5-face. A line is ``class x y width height``:
+the centre and size of the box as fractions of the picture size. In pose datasets, five points ``x y`` or
+``x y visible`` follow: eyes, nose, corners of the mouth, left in the picture first; -1 (or 0 visible) is not labelled.
+The file is next to the picture, or in ``labels/`` if the picture is in ``images/``.
 
-One face is read from each picture: the one with the largest box.
+Only the face with the largest box of each picture is read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names"
 
 
 def find(place: Place) -> Evidence | None:
-    """Text files with the names of pictures and lines of numbers from 0 to 1."""
+    """Detect text files named like the pictures, with lines of numbers from 0 to 1."""
     labels = _labels(place)
     first = next(iter(labels.values()), None)
     if first is None or len(labels) * 2 < len(place.pictures):
@@ -41,13 +41,14 @@ def find(place: Place) -> Evidence | None:
 
 
 def read(place: Place) -> Reading:
-    """The largest face of each picture."""
+    """Read the largest face of each picture."""
     labels = _labels(place)
     if not labels:
         raise ArgumentError(f"{printable(place.root)}: layout='yolo', but no picture has a text file of its name")
     known = unknown(len(place.pictures))
     boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
-    more, unreadable = 0, []
+    more = 0
+    unreadable = []
     for k, name in enumerate(place.pictures):
         lines = _lines(place, labels[name]) if name in labels else []
         if not lines:
@@ -60,25 +61,25 @@ def read(place: Place) -> Reading:
         line = max(lines, key=lambda numbers: numbers[3] * numbers[4])
         more += len(lines) - 1
         side = np.array([width, height], np.float64)
-        middle, extent = np.array(line[1:3]) * side, np.array(line[3:5]) * side
-        boxes[k] = [*(middle - extent / 2), *extent]
+        centre, extent = np.array(line[1:3]) * side, np.array(line[3:5]) * side
+        boxes[k] = [*(centre - extent / 2), *extent]
         known.landmarks[k] = _points(line[5:], side)
     levels = find_levels(place)
     known.partition[:] = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
     notes = part_note(levels)
     if more:
-        notes.append(f"{more} further faces of pictures are left out; the largest is read")
+        notes.append(f"{more} further faces are left out; the largest of each picture is read")
     if unreadable:
         notes.append(f"{len(unreadable)} pictures cannot be read, so their boxes are unknown ({some(unreadable)})")
-    silent = [name for name in place.pictures if name not in labels]
-    if silent:
-        notes.append(f"{len(silent)} pictures have no text file ({some(silent)})")
+    unlabelled = [name for name in place.pictures if name not in labels]
+    if unlabelled:
+        notes.append(f"{len(unlabelled)} pictures have no text file ({some(unlabelled)})")
     used = {*labels.values(), *(name for file in _SETTINGS for name in place.tables.get(file, ()))}
     return Reading(place.pictures, replace(known, boxes=boxes), notes=tuple(notes), used=frozenset(used))
 
 
 def _labels(place: Place) -> dict[str, str]:
-    """Picture -> its text file."""
+    """Map each picture to its text file."""
     texts = {name for name in place.others if name.endswith(".txt")}
     if not texts:
         return {}
@@ -103,8 +104,8 @@ def _lines(place: Place, name: str) -> list[list[float]]:
         box = numbers[1:5]
         if len(numbers) not in _WIDTHS or not all(0 <= side <= 1 for side in box) or not numbers[0].is_integer():
             raise AnnotationError(
-                f"{printable(place.file(name))}: line {number}: expected a class, a box in shares of the picture, and "
-                f"no points or five; found {printable(line[:60])!r}"
+                f"{printable(place.file(name))}: line {number}: expected a class, a box in fractions of the picture, "
+                f"and no points or five; found {printable(line[:60])!r}"
             )
         lines.append(numbers)
     return lines
