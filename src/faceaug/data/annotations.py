@@ -201,10 +201,10 @@ def join_tables(tables: list[Table], names: list[str]) -> tuple[Annotations, lis
             notes.append(f"{table.path.name}: {missing} of {len(rows)} rows have no picture ({some(absent)})")
         notes += [f"{printable(table.path.name)}: {note}" for note in table.notes]
         if others:
-            said, here = table.names[others[0]], names[int(rows[others[0]])]
+            in_table, here = table.names[others[0]], names[int(rows[others[0]])]
             notes.append(
                 f"{printable(table.path.name)}: {len(others)} rows belong to pictures with another suffix "
-                f"({printable(said)} is {printable(here)} here)"
+                f"({printable(in_table)} is {printable(here)} here)"
             )
         fill(known, table, rows)
     return known, notes

@@ -92,7 +92,8 @@ class FaceFolder:
         self.names: tuple[str, ...] = reading.names
         self.layout: Layout = choice.layout
         self.evidence = choice.why
-        self.classes, self.identities = reading.classes, reading.identities
+        self.classes = reading.classes
+        self.identities = reading.identities
         self.in_class_folders = reading.class_folders
         self.annotations = reading.known
         _freeze(self.annotations)

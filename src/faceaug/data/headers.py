@@ -177,7 +177,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = fill.end()
         if at >= len(data):
             break
-        marker, length = data[at], _big(data, at + 1, 2)
+        marker = data[at]
+        length = _big(data, at + 1, 2)
         at += 1
         if marker == 0xD9:
             return
@@ -201,7 +202,9 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _read_png(data: bytes, limits: Limits) -> Header:
     view = memoryview(data)
     width = height = row_bytes = 0
-    orientation, alpha, profile = 1, False, b""
+    orientation = 1
+    alpha = False
+    profile = b""
     packed: list[memoryview] = []
     for part, (name, start, end) in enumerate(_png_chunks(data)):
         if part >= limits.max_parts:
@@ -299,7 +302,9 @@ def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:
 
 def _read_webp(data: bytes, limits: Limits) -> Header:
     size: tuple[int, int] | None = None
-    orientation, alpha, profile = 1, False, b""
+    orientation = 1
+    alpha = False
+    profile = b""
     for part, (name, start, end) in enumerate(_webp_chunks(data)):
         if part >= limits.max_parts:
             raise HeaderError(f"is a WebP with more than {limits.max_parts} chunks")

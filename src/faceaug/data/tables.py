@@ -181,7 +181,8 @@ def text_lines(text: str) -> list[str]:
 
 def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
     lines = text_lines(text)
-    columns, first = _COLUMNS[kind], 0
+    columns = _COLUMNS[kind]
+    first = 0
     if counted:
         if len(lines) < 2 or not _WHOLE.fullmatch(lines[0].strip()):
             raise AnnotationError(

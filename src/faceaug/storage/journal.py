@@ -220,7 +220,8 @@ class Journal:
             return self._restored_late
         if not chosen:
             raise RefusedError(f"{printable(self._root)}: no run to undo")
-        restored, left = 0, []
+        restored = 0
+        left: list[tuple[str, str]] = []
         for run in reversed(chosen):
             count, problems = self._undo_run(run, progress)
             restored += count

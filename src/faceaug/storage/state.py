@@ -29,7 +29,8 @@ def state_folder(root: Path, *, beside: bool) -> Path:
             a class. An existing state folder is used wherever it is, even if the folder was renamed.
     """
     real = root.resolve()
-    inside, outside = real / ".faceaug", _beside(real)
+    inside = real / ".faceaug"
+    outside = _outside(real)
     if os.path.lexists(inside):
         return inside
     if own := state_by_mark(real):
@@ -37,7 +38,7 @@ def state_folder(root: Path, *, beside: bool) -> Path:
     return outside if beside or os.path.lexists(outside) else inside
 
 
-def _beside(real: Path) -> Path:
+def _outside(real: Path) -> Path:
     name = f".{real.name}.faceaug"
     if len(os.fsencode(name)) > _LONGEST:
         name = f".{blake2b(os.fsencode(real.name), digest_size=16).hexdigest()}.faceaug"

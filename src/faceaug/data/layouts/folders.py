@@ -92,7 +92,7 @@ def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
         notes = [*notes, f"{len(classes)} folders are read as classes ({some(list(classes))})"]
     if levels.wrapper:
         notes = [*notes, f"{printable(levels.wrapper)}/ is read as a wrapper: all pictures are in it"]
-    if levels.beside:
+    if levels.loose:
         notes = [*notes, "folders are not read as classes if pictures are next to them"]
     unassigned = int((known.partition == -1).sum()) if levels.parts else 0
     if unassigned:

@@ -25,7 +25,7 @@ class Levels:
         plain: whether every name at that level is exactly a partition keyword.
         open: other names at that level, because of which it may be a level of classes.
         wrapper: path of the folders shared by all pictures.
-        beside: whether pictures are next to folders that would otherwise be classes.
+        loose: whether pictures are next to folders that would otherwise be classes.
     """
 
     part: dict[str, int]
@@ -34,7 +34,7 @@ class Levels:
     plain: bool
     open: tuple[str, ...]
     wrapper: str
-    beside: bool
+    loose: bool
 
 
 def find_levels(place: Place, *, partial: bool = False) -> Levels:
@@ -48,10 +48,10 @@ def find_levels(place: Place, *, partial: bool = False) -> Levels:
     part = {folder: _part(parts, level) for folder, parts in place.parts.items()}
     names = sorted({parts[level] for parts in place.parts.values() if len(parts) > level}) if level is not None else []
     taken = tuple(name for name in names if part_within(name) is not None)
-    label, wrapper, beside = _classes(place, level)
+    label, wrapper, loose = _classes(place, level)
     if level is not None and _one_each(label, part):
         label = {}
-    return Levels(part, label, taken, plain, tuple(name for name in names if name not in taken), wrapper, beside)
+    return Levels(part, label, taken, plain, tuple(name for name in names if name not in taken), wrapper, loose)
 
 
 def _part(parts: tuple[str, ...], level: int | None) -> int:
@@ -88,9 +88,9 @@ def _classes(place: Place, level: int | None) -> tuple[dict[str, str], str, bool
     }
     shared = _common_prefix(list(left.values()))
     depth = len(shared)
-    beside = any(len(parts) == depth for parts in left.values())
-    if not left or beside:
-        return {}, "/".join(shared), beside and any(len(parts) > depth for parts in left.values())
+    loose = any(len(parts) == depth for parts in left.values())
+    if not left or loose:
+        return {}, "/".join(shared), loose and any(len(parts) > depth for parts in left.values())
     return {folder: parts[depth] for folder, parts in left.items()}, "/".join(shared), False
 
 

@@ -58,7 +58,8 @@ def find_numbered(place: Place) -> Evidence | None:
 def read_lfw(place: Place) -> Reading:
     """Read the identity from folder names, and the partition from the lists of the development split."""
     reading = _people(place, numbered=False)
-    known, notes = reading.known, list(reading.notes)
+    known = reading.known
+    notes = list(reading.notes)
     used = {name for file in (*_LISTS, *_OTHER_LISTS) for name in place.tables.get(file, ())}
     parts: dict[str, int] = {}
     for file, part in _LISTS.items():
@@ -90,7 +91,8 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     position = {name: k for k, name in enumerate(people)}
     identity = {name: _number(name) for name in people} if numbered else position
     if min(identity.values(), default=0) < 0 or len(set(identity.values())) < len(people):
-        identity, numbered = position, False
+        identity = position
+        numbered = False
     known = unknown(len(place.pictures))
     folders = [name.rpartition("/")[0] for name in place.pictures]
     known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]

@@ -85,10 +85,10 @@ def _labels(place: Place) -> dict[str, str]:
         return {}
     found = {}
     for name in place.pictures:
-        beside = name.rpartition(".")[0] + ".txt"
-        parts = beside.split("/")
-        apart = "/".join("labels" if part == "images" else part for part in parts[:-1]) + "/" + parts[-1]
-        text = next((text for text in (beside, apart) if text in texts), None)
+        same_folder = name.rpartition(".")[0] + ".txt"
+        parts = same_folder.split("/")
+        label_folder = "/".join("labels" if part == "images" else part for part in parts[:-1]) + "/" + parts[-1]
+        text = next((text for text in (same_folder, label_folder) if text in texts), None)
         if text is not None:
             found[name] = text
     return found
