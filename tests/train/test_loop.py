@@ -604,7 +604,9 @@ def test_a_run_that_is_at_its_images_already_says_so(finished: Path, celeba_fold
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     report = train_gan(celeba_folder, run, tiny(), resume=True, minutes=5)
     assert (report.added, report.finished) == (0, True)
-    assert "has been shown all of its 64 images already. --resume with a larger --images continues it" in report.summary()
+    assert (
+        "has been shown all of its 64 images already. --resume with a larger --images continues it" in report.summary()
+    )
 
 
 def test_a_session_counts_what_it_added(celeba_folder: Path, tmp_path: Path) -> None:
