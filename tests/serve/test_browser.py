@@ -165,7 +165,7 @@ def test_another_model_makes_other_faces(page: Page) -> None:
     page.change(lambda: page.find("#model option:last-child").click())
     assert page.picture() != before
     assert page.find("#model-name").text == "dcgan-32-report"
-    assert "cannot be asked" in page.find("#no-wishes").text
+    assert "trained without attributes" in page.find("#no-wishes").text
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
