@@ -495,7 +495,7 @@ class TestOutputsInTheWay:
             ("train", "FOLDER", "--out", "OUT", "--set", "speed=2"),
             "'speed=2': expected NAME=VALUE with one of size, crop",
         ),
-        (("train", "FOLDER", "--out", "OUT", "--device", "nowhere"), "device nowhere: not there"),
+        (("train", "FOLDER", "--out", "OUT", "--device", "nowhere"), "device nowhere: not available"),
         (("import-model", "nowhere.pth", "--out", "OUT"), "nowhere.pth: no such file"),
         (("synth", "--out", "OUT", "--truncation", "0"), "truncation 0.0: expected a number above 0"),
         (("train", "FOLDER", "--out", "OUT", "--minutes", "0"), "Invalid value for '--minutes'"),

@@ -17,6 +17,7 @@ from faceaug.clean.report import CleanReport, SetAside
 from faceaug.commands.demo import DemoReport
 from faceaug.commands.doctor import Findings
 from faceaug.commands.evaluate import Assessment
+from faceaug.data.overview import Overview
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.report import EvaluationReport, Memorisation, Pictures, Subject
@@ -86,6 +87,11 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
     ),
     "DemoReport": lambda: DemoReport(Path("out"), (("original", 1),), 1, dict.fromkeys(MANY, 1), 1, {}),
     "Findings": lambda: Findings({"faceaug": "1"}, {"serve": True}, (), MANY),
+    "Overview": lambda: Overview(
+        folder=MANY[0], layout="classes", evidence="folders", pictures=9, classes=dict.fromkeys(MANY, 1), labelled=9,
+        partitions={"train": 9}, identities=0, attributes=0, landmarks=0, points=0, boxes=0, masks=0, columns=MANY,
+        notes=MANY,
+    ),
     "UsefulnessReport": usefulness,
     "EvaluationReport": evaluation,
     "Assessment": lambda: Assessment("m", {"memorisation": evaluation(), "usefulness": usefulness()}),

@@ -50,7 +50,7 @@ def test_a_disk_that_cannot_look_for_tables_is_one_clear_line(tmp_path: Path) ->
     table.write_text("000001.jpg 1\n")
     code, said = run(folder, f"--trace-path={table}", "--inject=all:error=EIO")
     assert code == 1
-    assert said == [f"faceaug: {table}: cannot be read (Input/output error); nothing was changed"]
+    assert said == [f"faceaug: {table}: cannot be examined (Input/output error); nothing was changed"]
 
 
 @pytest.mark.parametrize(

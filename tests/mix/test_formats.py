@@ -84,7 +84,8 @@ def test_shards_hold_every_item_with_what_is_known_of_it(celeba_folder: Path, tm
         known = json.loads(found[f"{i:09d}.json"])
         assert (known["origin"], known["synthetic"]) == (target["origin"], target["origin"] == 2)
         assert known["identity"] == target["identity"]
-        assert known["attributes"].get("Male", 0) == target["attributes"][20]
+        attributes = json.loads(known["attributes"] or "{}")
+        assert attributes.get("Male", 0) == target["attributes"][20]
 
 
 class TestClassFolders:

@@ -122,7 +122,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         generator.fc.bias[3] = float("nan")
     save_model(tmp_path / "m", generator, ModelConfig(name="m", z_size=10, conv_dim=8, training={}))
-    with pytest.raises(WeightsError, match="not finite"):
+    with pytest.raises(WeightsError, match="NaN or infinite"):
         load_model(tmp_path / "m")
 
 

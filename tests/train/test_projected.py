@@ -47,23 +47,23 @@ def test_faces_that_follow_its_objection_are_more_like_real_ones(
 ) -> None:
     judge, dull = taught[0], faces * 0.6
     x = dull.clone().requires_grad_()
-    judge.objection(x).backward()
+    judge.generator_loss(x).backward()
     assert x.grad is not None
     moved = (dull - 0.02 * x.grad.sign()).clamp(-1, 1)
     with torch.no_grad():
-        assert judge.objection(moved) < judge.objection(dull)
-        assert judge.objection(faces) < judge.objection(dull)
+        assert judge.generator_loss(moved) < judge.generator_loss(dull)
+        assert judge.generator_loss(faces) < judge.generator_loss(dull)
 
 
 def test_faces_in_half_precision_are_judged_as_others_are(
     faces: Tensor, taught: tuple[ProjectedDiscriminator, list[float]]
 ) -> None:
     x = faces.to(torch.bfloat16).requires_grad_()  # what a generator makes under autocast
-    taught[0].objection(x).backward()
+    taught[0].generator_loss(x).backward()
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
     with torch.no_grad():
-        torch.testing.assert_close(taught[0].objection(x), taught[0].objection(faces), rtol=0.05, atol=0.02)
+        torch.testing.assert_close(taught[0].generator_loss(x), taught[0].generator_loss(faces), rtol=0.05, atol=0.02)
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -81,8 +81,8 @@ def test_its_state_is_its_heads_alone_and_depends_on_the_seed(faces: Tensor, nam
     assert {name.split(".")[0] for name in one.state_dict()} == {"heads"}
     assert sum(parameter.numel() for parameter in one.parameters()) < 250_000
     with torch.no_grad():
-        assert torch.equal(one.objection(faces), same.objection(faces))
-        assert not torch.equal(one.objection(faces), other.objection(faces))
+        assert torch.equal(one.generator_loss(faces), same.generator_loss(faces))
+        assert not torch.equal(one.generator_loss(faces), other.generator_loss(faces))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -111,7 +111,7 @@ def test_the_generator_hears_of_it_when_it_knows_something_and_then_louder_and_l
     judge = ProjectedDiscriminator(TrainConfig(projected=4.0, projected_ramp=20_000), ALONE)
     heard = [judge.weight(images) for images in (0, 9_999, 10_000, 20_000, 30_000, 500_000)]
     assert heard == pytest.approx([0, 0, 0.0002, 2, 4, 4], rel=1e-3)
-    judge.taught = True
+    judge.pretrained = True
     assert judge.weight(0) == pytest.approx(0.0002)
     assert judge.weight(10_000) == pytest.approx(2, rel=1e-3)
 
@@ -130,6 +130,6 @@ def test_it_takes_nothing_from_the_global_random_state() -> None:
 def test_faces_of_one_colour_give_finite_numbers() -> None:
     judge = ProjectedDiscriminator(CONFIG, ALONE)
     x = torch.from_numpy(np.ones((4, 3, 32, 32), "f4")).requires_grad_()
-    (judge.loss(x, -x) + judge.objection(x)).backward()
+    (judge.loss(x, -x) + judge.generator_loss(x)).backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
+from faceaug.data.layouts.leftovers import CLEANED
 from faceaug.data.metadata import METADATA_NAMES, read_metadata
-from faceaug.data.standing import CLEANED
 from faceaug.data.tables import Table
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.presentation import Fact, Presentation

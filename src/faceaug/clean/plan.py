@@ -28,6 +28,7 @@ from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
 from faceaug.storage.walk import File, Listing, last_part, list_folder
 
+_TABLES = (".txt", ".csv", ".jsonl", ".parquet")
 _KNOWN = 32  # files by which a state knows its folder
 
 
@@ -100,6 +101,9 @@ def _look(path: Path | str) -> Scene:
     listing = list_folder(path)
     if not listing.pictures:
         raise RefusedError(f"{listing.no_pictures()}. Nothing was changed")
+    for name, problem in listing.skipped:  # without its rows nobody knows what they would have said of the pictures
+        if name.endswith(_TABLES) and problem.startswith("cannot be"):
+            raise FaceAugError(f"{printable(listing.root / name)}: {problem}; nothing was changed")
     place = Place.of(listing)
     choice, reading = _read(place)
     layout = choice.layout

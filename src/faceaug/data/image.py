@@ -210,7 +210,7 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
         raise ImageError(name, str(error)) from error
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise many kinds: struct.error, SyntaxError, ZeroDivisionError
         raise ImageError(name, f"is a damaged {header.format} ({error})") from error
 
 

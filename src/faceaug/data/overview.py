@@ -11,12 +11,13 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, PARTITIONS
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import printable, some
+from faceaug.presentation import Fact, Presentation
 
 _PARTS = {number: name for name, number in PARTITIONS.items()} | {-1: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+@dataclass(frozen=True, slots=True, repr=False)
+class Overview(Presentation):
     """Summary of a folder.
 
     Attributes:
@@ -52,6 +53,20 @@ class Overview:
     masks: int
     columns: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        return [
+            ("folder", self.folder),
+            ("layout", self.layout),
+            ("pictures", self.pictures),
+            ("labelled", self.labelled),
+            ("identities", self.identities),
+            ("attributes", self.attributes),
+            ("landmarks", self.landmarks),
+            ("boxes", self.boxes),
+            ("notes", len(self.notes)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values for a JSON document."""

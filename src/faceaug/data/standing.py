@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from faceaug.data.folder import CELEBA_PICTURES
+from faceaug.data.layouts.leftovers import CLEANED
 from faceaug.errors import JournalError, printable
 from faceaug.storage.files import remove_output, write_json
 from faceaug.storage.moves import read_history
 from faceaug.storage.schema import parse_json
 from faceaug.storage.state import state_folder
 
-CLEANED = "clean.json"  # name of the record, in the state folder or in a cleaned copy
 UNKNOWN = -1
 
 

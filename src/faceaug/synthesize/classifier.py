@@ -161,7 +161,7 @@ def load_classifier(
         WeightsError: the model is damaged, altered or does not match its config.
     """
     folder = find_model(DEFAULT_CLASSIFIER if classifier is None else classifier, bundled=BUNDLED_CLASSIFIERS)
-    if folder.parent == BUNDLED_FOLDER:
+    if folder.parent == BUNDLED_FOLDER and folder.name in BUNDLED_CLASSIFIERS:
         check_pin(folder, BUNDLED_CLASSIFIERS[folder.name])
     config = read_classifier_config(folder)
     with torch.device("meta"):

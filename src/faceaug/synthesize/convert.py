@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +109,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         _refuse_bombs(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns that checking sparse tensors is slow; they are refused below
+            warnings.filterwarnings("ignore", "Validating sparse tensor invariants", UserWarning)
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ArgumentError(f"{printable(path)}: no such file") from error
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:

@@ -186,7 +186,7 @@ def _made_ahead(source: NumberedFaces, start: int, count: int, ending: str) -> I
     """
     at_once = BLOCK if source.chooses and source.asked else _AT_ONCE  # a selected face costs as much as many others
     firsts = range(start - start % at_once, count, at_once)
-    spans = ((max(first, start), min(first + at_once, count)) for first in firsts)
+    spans = ((max(first, start), min(first + at_once, count)) for first in firsts if start < count)
 
     def make(low: int, high: int) -> list[bytes]:
         faces = source.pictures(low, high - low)

@@ -85,7 +85,7 @@ def load_model(model: str | Path | None = None) -> Model:
 
 def load_folder(folder: Path) -> Model:
     """Load the model in a folder; see ``load_model``."""
-    if folder.parent == BUNDLED_FOLDER:
+    if folder.parent == BUNDLED_FOLDER and folder.name in BUNDLED:
         check_pin(folder, BUNDLED[folder.name])
     config = read_config(folder)
     tensors = read_weights(folder, config.sha256)

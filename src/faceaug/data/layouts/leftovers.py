@@ -7,8 +7,11 @@ from pathlib import PurePosixPath
 
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
-from faceaug.errors import some
+from faceaug.data.tables import read_text
+from faceaug.errors import AnnotationError, some
+from faceaug.storage.schema import parse_object
 
+CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
     .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
@@ -29,7 +32,7 @@ _DOCUMENTS = ("readme", "license", "licence", "copying", "citation", "changelog"
 
 def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     """A note for each kind of file that no reader used, except documents such as README."""
-    left = [name for name in place.others if name not in reading.used]
+    left = [name for name in place.others if name not in reading.used and not _is_ours(place, name)]
     notes = []
     pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
     if pictures:
@@ -49,6 +52,16 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     if others:
         notes.append(f"{_count(len(others), 'other file')} not read ({some(others)})")
     return tuple(notes)
+
+
+def _is_ours(place: Place, name: str) -> bool:
+    """Whether a file is the record that ``clean --out`` writes into a cleaned copy."""
+    if name != CLEANED:
+        return False
+    try:
+        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == "clean")
+    except (AnnotationError, ValueError, KeyError, TypeError):
+        return False
 
 
 def unread_pictures(names: tuple[str, ...]) -> str:
