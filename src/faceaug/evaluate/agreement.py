@@ -106,21 +106,34 @@ class Agreement:
         """Plain values."""
         by_attribute = {
             o.attribute: {
-                "present": round(o.present, 4), "absent": round(o.absent, 4), "judge": round(o.trust, 4),
-                "score": round(o.score, 4), "prevalence": round(o.prevalence, 4),
+                "present": round(o.present, 4),
+                "absent": round(o.absent, 4),
+                "judge": round(o.trust, 4),
+                "score": round(o.score, 4),
+                "prevalence": round(o.prevalence, 4),
             }
             for o in self.obeyed
-        }  # fmt: skip
+        }
         return {
-            "judge": self.judge, "requests": self.requests, "mean": round(self.mean, 4),
-            "rarest": round(self.rarest, 4), "by_attribute": by_attribute,
-        }  # fmt: skip
+            "judge": self.judge,
+            "requests": self.requests,
+            "mean": round(self.mean, 4),
+            "rarest": round(self.rarest, 4),
+            "by_attribute": by_attribute,
+        }
 
 
 def measure_agreement(
-    source: Obedient, judge: Judge, rows: NDArray[np.int8], trust: NDArray[np.floating], *,
-    requests: int, name: str, seed: int = 0, progress: Progress = SILENT,
-) -> Agreement:  # fmt: skip
+    source: Obedient,
+    judge: Judge,
+    rows: NDArray[np.int8],
+    trust: NDArray[np.floating],
+    *,
+    requests: int,
+    name: str,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Agreement:
     """Ask for faces with, and without, each attribute; the other 39 are those of real rows, drawn by the seed.
 
     Args:
@@ -238,9 +251,12 @@ class Distribution:
         """Plain values."""
         shares = {s.attribute: {"generated": round(s.generated, 4), "real": round(s.real, 4)} for s in self.shown}
         return {
-            "judge": self.judge, "n": self.n, "real_n": self.real_n, "mean_gap": round(self.mean_gap, 4),
+            "judge": self.judge,
+            "n": self.n,
+            "real_n": self.real_n,
+            "mean_gap": round(self.mean_gap, 4),
             "by_attribute": shares,
-        }  # fmt: skip
+        }
 
 
 def compare_distributions(
@@ -283,9 +299,15 @@ class AttributeCheck:
 
 
 def check_attributes(
-    source: SyntheticFaceSource, generated: NDArray[np.uint8], real: NDArray[np.uint8], labels: NDArray[np.int8], *,
-    requests: int, seed: int, progress: Progress = SILENT,
-) -> AttributeCheck:  # fmt: skip
+    source: SyntheticFaceSource,
+    generated: NDArray[np.uint8],
+    real: NDArray[np.uint8],
+    labels: NDArray[np.int8],
+    *,
+    requests: int,
+    seed: int,
+    progress: Progress = SILENT,
+) -> AttributeCheck:
     """Let the bundled classifier look at generated and at real faces.
 
     Args:
@@ -303,9 +325,7 @@ def check_attributes(
         logits, seen = (
             np.concatenate([eye.logits(part) for part in _counted(faces, phase)]) for faces in (real, generated)
         )
-    shown = compare_distributions(
-        eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name
-    )  # fmt: skip
+    shown = compare_distributions(eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name)
     known = (labels != 0).all(axis=1)
     if not (requests and source.config.attributes and known.any()):
         return AttributeCheck(shown, None)

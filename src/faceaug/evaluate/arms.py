@@ -92,9 +92,14 @@ class Experiment:
         return int((self.shown.origin == origin).sum())
 
     def answer(
-        self, arm: Arm, schooling: Schooling, *, seed: int, device: torch.device,
+        self,
+        arm: Arm,
+        schooling: Schooling,
+        *,
+        seed: int,
+        device: torch.device,
         on_step: Callable[[int], None] = lambda _: None,
-    ) -> NDArray[np.bool_]:  # fmt: skip
+    ) -> NDArray[np.bool_]:
         """Teach a pupil and ask it about the unseen faces: bool (n, a)."""
         network = teach(self.pool(arm), schooling, seed=seed, device=device, on_step=on_step)
         thresholds: Thresholds = set_thresholds(scores(network, self.held.pixels), self.held)
@@ -102,9 +107,17 @@ class Experiment:
 
 
 def prepare(
-    source: SyntheticFaceSource, folder: FaceFolder, recipes: Recipes, *, attributes: Sequence[str] | None,
-    fraction: float | int, partition: str | None, against: str | None, seed: int, progress: Progress = SILENT,
-) -> Experiment:  # fmt: skip
+    source: SyntheticFaceSource,
+    folder: FaceFolder,
+    recipes: Recipes,
+    *,
+    attributes: Sequence[str] | None,
+    fraction: float | int,
+    partition: str | None,
+    against: str | None,
+    seed: int,
+    progress: Progress = SILENT,
+) -> Experiment:
     """Choose the real faces and make the others.
 
     Args:
@@ -130,9 +143,7 @@ def prepare(
     columns = [attribute_index(name) for name in names]
     real, kept = (_pool(pixels[which], known.attributes[rows[which]][:, columns]) for which in (~held, held))
     unseen = _pool(asked, known.attributes[others][:, columns])
-    classical, synthetic, rejected, labels = _added(
-        source, folder, rows[~held], recipes, names, side, seed, progress
-    )  # fmt: skip
+    classical, synthetic, rejected, labels = _added(source, folder, rows[~held], recipes, names, side, seed, progress)
     shown = joined(synthetic, real, classical)
     return Experiment(names, shown, kept, unseen, rows, rejected, labels, (*limited, *notes, *more))
 
@@ -173,9 +184,7 @@ def _limited(rows: NDArray[np.int64], fraction: float | int, seed: int) -> tuple
 def _load(
     folder: FaceFolder, rows: NDArray[np.int64], source: SyntheticFaceSource, side: int, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    pixels, used, problems = load_faces(
-        folder, crop=source.config.crop, size=side, rows=rows, progress=progress
-    )  # fmt: skip
+    pixels, used, problems = load_faces(folder, crop=source.config.crop, size=side, rows=rows, progress=progress)
     return pixels, used, [f"left out: {line}" for line in problems]
 
 
@@ -209,9 +218,15 @@ def _pool(pixels: NDArray[np.uint8], labels: NDArray[np.int8], origin: int = REA
 
 
 def _added(
-    source: SyntheticFaceSource, folder: FaceFolder, rows: NDArray[np.int64], recipes: Recipes,
-    names: tuple[str, ...], side: int, seed: int, progress: Progress,
-) -> tuple[Pool, Pool, dict[str, int], str]:  # fmt: skip
+    source: SyntheticFaceSource,
+    folder: FaceFolder,
+    rows: NDArray[np.int64],
+    recipes: Recipes,
+    names: tuple[str, ...],
+    side: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Pool, Pool, dict[str, int], str]:
     """(copies, synthetic faces, what the filter left out, where the labels of the latter come from)."""
     columns = [attribute_index(name) for name in names]
     real: Any = Subset(folder, rows.tolist())  # type: ignore[arg-type]  # a folder is a map-style dataset
@@ -222,16 +237,32 @@ def _added(
         # Of a model that obeys nothing, faces are chosen; such as have one of many combinations would take for ever.
         asked = bool(source.config.attributes) or len(names) <= _CHOSEN
         made = expand_dataset(
-            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
-            source=source, size=side, crop=source.config.crop, partition=ALL, filter=recipes.filter, seed=seed,
+            real,
+            copies=0,
+            synthetic=synthetic_count(recipes.synthetic, len(rows)),
+            balance=wanted if asked else None,
+            source=source,
+            size=side,
+            crop=source.config.crop,
+            partition=ALL,
+            filter=recipes.filter,
+            seed=seed,
             progress=progress,
-        )  # fmt: skip
+        )
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
     copies = ExpandedDataset(
-        made.real, plan, made.frame, generators=None, recipe=as_recipe(recipes.recipe), filtered=False, transform=None,
-        target_transform=None, seed=seed, wanted=wanted,
-    )  # fmt: skip
+        made.real,
+        plan,
+        made.frame,
+        generators=None,
+        recipe=as_recipe(recipes.recipe),
+        filtered=False,
+        transform=None,
+        target_transform=None,
+        seed=seed,
+        wanted=wanted,
+    )
     shown = known.attributes[plan.rows[plan.real :]][:, columns]
     classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
     pictures = _pictures(made, SYNTHETIC, side, progress)

@@ -75,9 +75,11 @@ class _Pair:
 
 
 def find_copies(
-    faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8] | None,
+    faces: NDArray[np.uint8],
+    training: NDArray[np.uint8],
+    unseen: NDArray[np.uint8] | None,
     progress: Progress = SILENT,
-) -> CopySearch:  # fmt: skip
+) -> CopySearch:
     """Compare generated faces and their mirror images with training faces.
 
     Args:
@@ -113,9 +115,12 @@ def _best(pairs: Sequence[_Pair], detail: float) -> list[Copy]:
 
 
 def _compared(
-    faces: NDArray[np.uint8], hashes: tuple[Hashes, Hashes], training: NDArray[np.uint8], known: Hashes,
+    faces: NDArray[np.uint8],
+    hashes: tuple[Hashes, Hashes],
+    training: NDArray[np.uint8],
+    known: Hashes,
     progress: Progress,
-) -> tuple[list[_Pair], int, int]:  # fmt: skip
+) -> tuple[list[_Pair], int, int]:
     """(pairs with evidence, number of candidates, radius)."""
     found, radius = [], RADIUS
     for mirrored, words in enumerate(hashes):

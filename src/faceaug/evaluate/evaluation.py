@@ -87,9 +87,19 @@ def evaluate_source(
         WeightsError: the model is damaged.
     """
     return _prepared(
-        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, progress=progress,
-    ).report(requests)  # fmt: skip
+        source,
+        faces,
+        n=n,
+        extractor=extractor,
+        partition=partition,
+        against=against,
+        real=real,
+        seed=seed,
+        weights=weights,
+        download=download,
+        device=device,
+        progress=progress,
+    ).report(requests)
 
 
 def evaluate_memorisation(
@@ -131,16 +141,36 @@ def evaluate_memorisation(
         A report without figures of fidelity.
     """
     return _prepared(
-        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, progress=progress,
-    ).audit()  # fmt: skip
+        source,
+        faces,
+        n=n,
+        extractor=extractor,
+        partition=partition,
+        against=against,
+        real=real,
+        seed=seed,
+        weights=weights,
+        download=download,
+        device=device,
+        progress=progress,
+    ).audit()
 
 
 def _prepared(
-    source: SyntheticFaceSource | str | Path | None, faces: str | Path | FaceFolder, *, n: int,
-    extractor: str | Extractor | nn.Module, partition: str | None, against: str | None, real: int, seed: int,
-    weights: str | Path | None, download: bool, device: str | torch.device | None, progress: Show,
-) -> _Evaluation:  # fmt: skip
+    source: SyntheticFaceSource | str | Path | None,
+    faces: str | Path | FaceFolder,
+    *,
+    n: int,
+    extractor: str | Extractor | nn.Module,
+    partition: str | None,
+    against: str | None,
+    real: int,
+    seed: int,
+    weights: str | Path | None,
+    download: bool,
+    device: str | torch.device | None,
+    progress: Show,
+) -> _Evaluation:
     """Faces made and read, and their features."""
     if n < LEAST or real < LEAST:
         raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
@@ -180,9 +210,15 @@ class _Set:
 
 class _Evaluation:
     def __init__(
-        self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: RealFaces, generated: Pixels,
-        seed: int, progress: Progress,
-    ) -> None:  # fmt: skip
+        self,
+        source: SyntheticFaceSource,
+        folder: FaceFolder,
+        eye: Extractor,
+        real: RealFaces,
+        generated: Pixels,
+        seed: int,
+        progress: Progress,
+    ) -> None:
         self.source, self.folder, self.eye, self.real, self.faces = source, folder, eye, real, generated
         self.seed, self._progress = seed, progress
         total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))

@@ -73,9 +73,12 @@ class Extractor:
 
 
 def open_extractor(
-    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR, *, weights: str | Path | None = None,
-    download: bool = False, device: str | torch.device | None = None,
-) -> Extractor:  # fmt: skip
+    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR,
+    *,
+    weights: str | Path | None = None,
+    download: bool = False,
+    device: str | torch.device | None = None,
+) -> Extractor:
     """An extractor by name, or made of a torch module.
 
     Args:

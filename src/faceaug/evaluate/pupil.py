@@ -122,9 +122,13 @@ def side_weights(pool: Pool, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def teach(
-    pool: Pool, schooling: Schooling, *, seed: int, device: torch.device,
+    pool: Pool,
+    schooling: Schooling,
+    *,
+    seed: int,
+    device: torch.device,
     on_step: Callable[[int], None] = lambda _: None,
-) -> AttributeNetwork:  # fmt: skip
+) -> AttributeNetwork:
     """A network that has been shown faces of a pool.
 
     Args:

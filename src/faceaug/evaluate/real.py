@@ -47,9 +47,15 @@ class RealFaces:
 
 
 def choose_real(
-    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int,
-    seed: int, progress: Progress = SILENT,
-) -> RealFaces:  # fmt: skip
+    folder: FaceFolder,
+    source: SyntheticFaceSource,
+    *,
+    partition: str | None,
+    against: str | None,
+    real: int,
+    seed: int,
+    progress: Progress = SILENT,
+) -> RealFaces:
     """The real faces of a folder that generated ones are held against; see ``evaluate_source`` for the arguments."""
     rows, assumed = select_rows(folder.annotations, partition)
     name = "all" if assumed else partition or "train"

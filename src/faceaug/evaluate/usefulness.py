@@ -85,9 +85,16 @@ def evaluate_usefulness(
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     place = torch.device("cpu" if device is None else device)
     experiment = prepare(
-        source, folder, recipes, attributes=attributes, fraction=fraction, partition=partition, against=against,
-        seed=seed, progress=shown,
-    )  # fmt: skip
+        source,
+        folder,
+        recipes,
+        attributes=attributes,
+        fraction=fraction,
+        partition=partition,
+        against=against,
+        seed=seed,
+        progress=shown,
+    )
     answers = _teach_all(experiment, schooling, range(seed, seed + seeds), place, shown)
     return summarise(experiment, answers, source=source, schooling=schooling, folder=folder, seed=seed)
 
@@ -104,9 +111,14 @@ def _teach_all(
 
 
 def summarise(
-    experiment: Experiment, answers: Answers, *, source: SyntheticFaceSource, schooling: Schooling,
-    folder: FaceFolder, seed: int,
-) -> UsefulnessReport:  # fmt: skip
+    experiment: Experiment,
+    answers: Answers,
+    *,
+    source: SyntheticFaceSource,
+    schooling: Schooling,
+    folder: FaceFolder,
+    seed: int,
+) -> UsefulnessReport:
     """The report of an experiment.
 
     Args:

@@ -107,9 +107,13 @@ class UsefulnessReport(Presentation):
         """See ``Presentation``."""
         arms = [(arm.arm, f"balanced accuracy {arm.balanced_accuracy.percent()}") for arm in self.arms]
         return [
-            ("model", self.model), *arms, ("real faces taught", self.taught), ("unseen faces", self.unseen),
-            ("seeds", self.seeds), ("notes", len(self.notes)),
-        ]  # fmt: skip
+            ("model", self.model),
+            *arms,
+            ("real faces taught", self.taught),
+            ("unseen faces", self.unseen),
+            ("seeds", self.seeds),
+            ("notes", len(self.notes)),
+        ]
 
     def verdict(self) -> list[str]:
         """What the figures say, in sentences; the last says what the generator knew already."""
@@ -175,15 +179,27 @@ class UsefulnessReport(Presentation):
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "model": self.model, "folder": self.folder, "seed": self.seed, "attributes": list(self.attributes),
-            "taught": self.taught, "held_back": self.held, "unseen": self.unseen, "seeds": self.seeds,
-            "images": self.images, "arms": [_arm_json(arm) for arm in self.arms],
+            "model": self.model,
+            "folder": self.folder,
+            "seed": self.seed,
+            "attributes": list(self.attributes),
+            "taught": self.taught,
+            "held_back": self.held,
+            "unseen": self.unseen,
+            "seeds": self.seeds,
+            "images": self.images,
+            "arms": [_arm_json(arm) for arm in self.arms],
             "over_real": {arm: gain.to_json() for arm, gain in self.over_real.items()},
-            "all_over_classical": self.over_classical.to_json(), "generator_saw": self.generator_saw,
-            "generator_obeys_attributes": self.conditional, "classifier": self.classifier or None,
-            "classifier_saw": self.classifier_saw, "labels": self.labels, "rejected": self.rejected,
-            "verdict": self.verdict(), "notes": list(self.notes),
-        }  # fmt: skip
+            "all_over_classical": self.over_classical.to_json(),
+            "generator_saw": self.generator_saw,
+            "generator_obeys_attributes": self.conditional,
+            "classifier": self.classifier or None,
+            "classifier_saw": self.classifier_saw,
+            "labels": self.labels,
+            "rejected": self.rejected,
+            "verdict": self.verdict(),
+            "notes": list(self.notes),
+        }
 
     def to_csv(self) -> bytes:
         """A line for every arm and attribute, with intervals."""
@@ -269,13 +285,18 @@ def _effect(what: str, gain: Estimate, figure: str = "it") -> str:
 
 def _arm_json(arm: ArmResult) -> dict[str, Any]:
     return {
-        "arm": arm.arm, "real": arm.faces[0], "augmented": arm.faces[1], "synthetic": arm.faces[2],
-        "balanced_accuracy": arm.balanced_accuracy.to_json(), "minority_recall": arm.minority_recall.to_json(),
+        "arm": arm.arm,
+        "real": arm.faces[0],
+        "augmented": arm.faces[1],
+        "synthetic": arm.faces[2],
+        "balanced_accuracy": arm.balanced_accuracy.to_json(),
+        "minority_recall": arm.minority_recall.to_json(),
         "by_attribute": {
             one.attribute: {
-                "shown": one.shown, "balanced_accuracy": one.balanced_accuracy.to_json(),
+                "shown": one.shown,
+                "balanced_accuracy": one.balanced_accuracy.to_json(),
                 "minority_recall": one.minority_recall.to_json(),
             }
             for one in arm.attributes
         },
-    }  # fmt: skip
+    }

@@ -228,13 +228,16 @@ def _json_facts(item: Item, facts: dict[str, Any], style: Style) -> dict[str, An
     points = np.asarray(target["landmarks"], np.float64)
     known = {name: int(target[name]) for name in ("origin", "partition", "identity", "label", "source")}
     name = style.classes[known["label"]] if style.classes and known["label"] >= 0 else ""
-    return _NOTHING | facts | known | {
-        "synthetic": known["origin"] == SYNTHETIC, "weight": float(target["weight"]), "class": name,
+    texts = {
+        "synthetic": known["origin"] == SYNTHETIC,
+        "weight": float(target["weight"]),
+        "class": name,
         "attributes": json.dumps(dict(zip(ATTRIBUTES, signs, strict=True))) if any(signs) else "",
         "landmarks": "" if np.isnan(points).any() else json.dumps(points.round(4).tolist()),
         "requested": json.dumps(facts["requested"]) if facts.get("requested") else "",
         "operations": facts.get("operations") or "[]",
-    }  # fmt: skip
+    }
+    return _NOTHING | facts | known | texts
 
 
 _NOTHING = {"source_file": "", "model": "", "seed": 0, "key": 0}
@@ -285,9 +288,13 @@ def _synthetic(block: Block, index: int, place: int, weight: float) -> tuple[Ite
         raise ValueError(f"item {index}: a block without its synthetic faces")
     face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
     item = synthetic_item(
-        face, block.style.frame, index=index, attributes=generated.attributes[place],
-        label=int(generated.label[place]), weight=weight,
-    )  # fmt: skip
+        face,
+        block.style.frame,
+        index=index,
+        attributes=generated.attributes[place],
+        label=int(generated.label[place]),
+        weight=weight,
+    )
     model, seed = generated.models[place]
     facts: dict[str, Any] = {"model": model, "seed": seed, "key": int(generated.keys[place])}
     if generated.asked is not None:

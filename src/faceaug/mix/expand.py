@@ -67,9 +67,17 @@ class ExpandedDataset(Mixture):
         no_synthetic: str = "",
     ) -> None:
         super().__init__(
-            real, plan, frame, generators=generators, recipe=recipe, filtered=filtered, seed=seed, wanted=wanted,
-            synthetic_weight=synthetic_weight, no_synthetic=no_synthetic,
-        )  # fmt: skip
+            real,
+            plan,
+            frame,
+            generators=generators,
+            recipe=recipe,
+            filtered=filtered,
+            seed=seed,
+            wanted=wanted,
+            synthetic_weight=synthetic_weight,
+            no_synthetic=no_synthetic,
+        )
         self._transform, self._target_transform = transform, target_transform
         self._varies = plan.augmented > 0 or transform is not None or target_transform is not None
 
@@ -181,21 +189,42 @@ def expand_dataset(
     real = RealFaces(faces)
     rows = select_rows(real.annotations, partition)[0]
     wishes = Wishes(
-        synthetic=synthetic, source=source, size=size, crop=crop, balanced=bool(wanted), seed=seed,
-        only_synthetic=only_synthetic, held_out=is_held_out(partition),
-    )  # fmt: skip
+        synthetic=synthetic,
+        source=source,
+        size=size,
+        crop=crop,
+        balanced=bool(wanted),
+        seed=seed,
+        only_synthetic=only_synthetic,
+        held_out=is_held_out(partition),
+    )
     choice = choose_frame(real, rows, wishes)
     generators = choice.generators
     plan = make_plan(
-        real.annotations, partition=partition, copies=copies, synthetic=choice.synthetic, wanted=wanted, seed=seed,
+        real.annotations,
+        partition=partition,
+        copies=copies,
+        synthetic=choice.synthetic,
+        wanted=wanted,
+        seed=seed,
         asked=generators is not None and _can_ask(generators, real, rows, balanced=bool(wanted), filtered=filter),
-        only_synthetic=only_synthetic, synthetic_weight=synthetic_weight,
-    )  # fmt: skip
+        only_synthetic=only_synthetic,
+        synthetic_weight=synthetic_weight,
+    )
     dataset = ExpandedDataset(
-        real, plan, choice.frame, generators=generators, recipe=as_recipe(recipe), filtered=filter,
-        transform=transform, target_transform=target_transform, seed=seed, wanted=wanted,
-        synthetic_weight=synthetic_weight, no_synthetic=choice.why,
-    )  # fmt: skip
+        real,
+        plan,
+        choice.frame,
+        generators=generators,
+        recipe=as_recipe(recipe),
+        filtered=filter,
+        transform=transform,
+        target_transform=target_transform,
+        seed=seed,
+        wanted=wanted,
+        synthetic_weight=synthetic_weight,
+        no_synthetic=choice.why,
+    )
     if eager:
         dataset.make_faces(progress=shown)
         if choice.frame.size is None and transform is None:

@@ -101,9 +101,16 @@ class Generators:
         return found
 
     def make(
-        self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, crop: Crop, filtered: bool,
-        hashes: Mapping[int, int] | None, progress: Progress = SILENT,
-    ) -> SyntheticFaces:  # fmt: skip
+        self,
+        real: RealFaces,
+        plan: Plan,
+        wanted: Mapping[str, float],
+        *,
+        crop: Crop,
+        filtered: bool,
+        hashes: Mapping[int, int] | None,
+        progress: Progress = SILENT,
+    ) -> SyntheticFaces:
         """Make the synthetic faces of a plan.
 
         Args:
@@ -198,9 +205,13 @@ def open_classifier() -> AttributeClassifier | None:
 
 
 def real_side(
-    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, hashes: Mapping[int, int] | None = None,
+    real: RealFaces,
+    rows: NDArray[np.int64],
+    crop: Crop,
+    side: int,
+    hashes: Mapping[int, int] | None = None,
     progress: Progress = SILENT,
-) -> RealSide:  # fmt: skip
+) -> RealSide:
     """The real faces as synthetic ones are held against them.
 
     Args:
@@ -249,9 +260,7 @@ def _asked_alike(source: SyntheticFaceSource, n: int) -> Patterns:
     return Patterns(source.attribute_rows(n), everyone, [everyone] * n)
 
 
-def _hash_rows(
-    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress
-) -> dict[int, int]:  # fmt: skip
+def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress) -> dict[int, int]:
     parts = [rows[start : start + _HASHED].tolist() for start in range(0, len(rows), _HASHED)]
     tasks = [(real.pictures(part), part, crop, side) for part in parts]
     found: dict[int, int] = {}

@@ -65,9 +65,16 @@ def real_item(image: Image8, target: Target, frame: Frame, *, index: int, source
 
 
 def augmented_item(
-    image: Image8, target: Target, frame: Frame, recipe: Transform | None, *, seed: int, epoch: int, index: int,
+    image: Image8,
+    target: Target,
+    frame: Frame,
+    recipe: Transform | None,
+    *,
+    seed: int,
+    epoch: int,
+    index: int,
     source: int,
-) -> Item:  # fmt: skip
+) -> Item:
     """An augmented copy; drawn from (seed, epoch, index) alone. Otherwise as ``real_item``."""
     # As the picture lies on disk, before crop and size: what turns into view is real, and sizing smooths once.
     image, target, drawn = augment(image, target, recipe, (seed, epoch, index))

@@ -55,10 +55,17 @@ class Mixture(EpochDataset):
         self.generators = generators if plan.synthetic else None
         self.synthetic_weight, self.wanted, self.filtered = synthetic_weight, wanted, filtered
         self.made_with: dict[str, Any] = {
-            "seed": self.seed, "size": frame.words, "crop": frame.crop, "real": plan.real,
-            "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "filter": filtered,
-            "synthetic_weight": synthetic_weight, "recipe": "default" if recipe is None else recipe.to_json(),
-        }  # fmt: skip
+            "seed": self.seed,
+            "size": frame.words,
+            "crop": frame.crop,
+            "real": plan.real,
+            "augmented": plan.augmented,
+            "synthetic": plan.synthetic,
+            "balance": wanted,
+            "filter": filtered,
+            "synthetic_weight": synthetic_weight,
+            "recipe": "default" if recipe is None else recipe.to_json(),
+        }
         models = self.generators.made_with(asked=len(plan.patterns) > 0) if self.generators else None
         self.made_with |= models or {"model": "", "model_sha256": ""}
         self._synthetic: SyntheticFaces | None = None
@@ -81,9 +88,15 @@ class Mixture(EpochDataset):
         image, target = self.real.read(row), self.real.target(row) | {"weight": self.plan.weights[i]}
         if self.plan.origin(i) == AUGMENTED:
             return augmented_item(
-                image, target, self.frame, self.recipe, seed=self.seed, epoch=self.epoch, index=i,
+                image,
+                target,
+                self.frame,
+                self.recipe,
+                seed=self.seed,
+                epoch=self.epoch,
+                index=i,
                 source=row,
-            )  # fmt: skip
+            )
         return real_item(image, target, self.frame, index=i, source=row)
 
     @property
@@ -113,9 +126,12 @@ class Mixture(EpochDataset):
         """The same for what is left without some items."""
         kept = np.delete(np.arange(len(self)), left_out)
         return measure_shares(
-            balanced_columns(self.labels(), self.wanted)[kept], self.plan.origins[kept], self.weights[kept],
-            self.wanted, balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
-        )  # fmt: skip
+            balanced_columns(self.labels(), self.wanted)[kept],
+            self.plan.origins[kept],
+            self.weights[kept],
+            self.wanted,
+            balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
+        )
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -131,9 +147,7 @@ class Mixture(EpochDataset):
             self.make_faces()
         return self._synthetic  # type: ignore[return-value]  # made above
 
-    def make_faces(
-        self, *, hashes: Mapping[int, int] | None = None, progress: Show = None
-    ) -> None:  # fmt: skip
+    def make_faces(self, *, hashes: Mapping[int, int] | None = None, progress: Show = None) -> None:
         """Make the synthetic faces, unless they are there.
 
         Args:
@@ -142,9 +156,14 @@ class Mixture(EpochDataset):
         """
         if self.generators is not None and self._synthetic is None:
             self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, crop=self.frame.crop, filtered=self.filtered, hashes=hashes,
+                self.real,
+                self.plan,
+                self.wanted,
+                crop=self.frame.crop,
+                filtered=self.filtered,
+                hashes=hashes,
                 progress=open_progress(progress),
-            )  # fmt: skip
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         self.make_faces()  # here, not once more in every process it is sent to
@@ -162,6 +181,10 @@ class Mixture(EpochDataset):
     def _synthetic_item(self, i: int) -> Item:
         k, faces = i - len(self.plan.rows), self.synthetic
         return synthetic_item(
-            faces[k], self.frame, index=i, attributes=faces.attributes[k], label=int(faces.labels[k]),
+            faces[k],
+            self.frame,
+            index=i,
+            attributes=faces.attributes[k],
+            label=int(faces.labels[k]),
             weight=float(self.plan.weights[i]),
-        )  # fmt: skip
+        )

@@ -111,9 +111,17 @@ def _asked(report: ExpandReport) -> list[Block]:
         return []
     rows = [_asked_row(share) for share in report.shares]
     header = (
-        "attribute", "wanted", "before", "now, by weight", "among real", "augmented", "synthetic",
-        "synthetic, not known", "predicted by origin", "the same without weights",
-    )  # fmt: skip
+        "attribute",
+        "wanted",
+        "before",
+        "now, by weight",
+        "among real",
+        "augmented",
+        "synthetic",
+        "synthetic, not known",
+        "predicted by origin",
+        "the same without weights",
+    )
     told = (
         "Predicted by origin: balanced accuracy of the best guess at the attribute from nothing but whether a face is "
         "real, augmented or synthetic; 50% is chance."

@@ -115,9 +115,14 @@ def make_plan(
 
 
 def _weigh(
-    known: Annotations, rows: NDArray[np.int64], shown: NDArray[np.int64], patterns: NDArray[np.int64],
-    kinds: tuple[int, int, int], wanted: dict[str, float], synthetic_weight: float,
-) -> tuple[NDArray[np.float32], tuple[Share, ...]]:  # fmt: skip
+    known: Annotations,
+    rows: NDArray[np.int64],
+    shown: NDArray[np.int64],
+    patterns: NDArray[np.int64],
+    kinds: tuple[int, int, int],
+    wanted: dict[str, float],
+    synthetic_weight: float,
+) -> tuple[NDArray[np.float32], tuple[Share, ...]]:
     base = np.concatenate([known.weight[shown], np.full(kinds[2], synthetic_weight, np.float32)])
     if not wanted:
         return base, ()

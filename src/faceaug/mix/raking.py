@@ -56,9 +56,9 @@ class Combinations:
         return np.where(self.values > 0, 1 - aims, np.where(self.values < 0, -aims, 0.0))
 
 
-def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None = None) -> (
-    NDArray[np.float64] | None
-):  # fmt: skip
+def rake(
+    votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None = None
+) -> NDArray[np.float64] | None:
     """Factors that bring the votes to nothing and change the masses least.
 
     A part k = 0.0001 of every mass stays whatever is asked, so that no face is as good as dropped: f = k + (1 - k) g.
@@ -174,9 +174,9 @@ def item_weights(
     return _short(weights)
 
 
-def _factors(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None) -> (
-    NDArray[np.float64]
-):  # fmt: skip
+def _factors(
+    votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
     """Of each combination, 1 where no factors do it: added faces where ``rest`` is None, else real ones."""
     factors, here = np.ones(len(masses)), masses > 0
     if not here.any():

@@ -306,5 +306,9 @@ _FIELDS = {"attributes", "identity", "label", "partition", "landmarks", "weight"
 _PLACES = {name: np.arange(len(ATTRIBUTES)) == k for k, name in enumerate(ATTRIBUTES)}
 _COLUMNS = (_FIELDS - {"origin"}) | _PLACES.keys()
 _RANGES: dict[str, tuple[float, float]] = {
-    "attributes": (-1, 1), "partition": (-1, 2), "origin": (0, 2), "identity": (-1, math.inf), "weight": (0, math.inf),
-}  # fmt: skip
+    "attributes": (-1, 1),
+    "partition": (-1, 2),
+    "origin": (0, 2),
+    "identity": (-1, math.inf),
+    "weight": (0, math.inf),
+}

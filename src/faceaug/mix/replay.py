@@ -176,9 +176,12 @@ def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource 
     model = source
     if not isinstance(model, SyntheticFaceSource):
         model = SyntheticFaceSource(
-            model or row["model"], seed=seed, truncation=run.get("truncation"),
-            precision=run.get("precision", "fp32"), strength=run.get("strength", 1.0),
-        )  # fmt: skip
+            model or row["model"],
+            seed=seed,
+            truncation=run.get("truncation"),
+            precision=run.get("precision", "fp32"),
+            strength=run.get("strength", 1.0),
+        )
     wanted = {run["model_sha256"], *(entry[2] for entry in run.get("models", ()))}
     if model.config.sha256 not in wanted:
         raise ArgumentError(

@@ -117,9 +117,12 @@ class ExpandReport(Presentation):
         """See ``Presentation``."""
         size = words_of(self.size) if self.size else "each its own"
         return [
-            ("folder", self.out), *self.rows(), ("size", f"{size}, crop {self.crop}"),
-            ("unreadable", len(self.unreadable) or None), ("notes", len(self.notes) or None),
-        ]  # fmt: skip
+            ("folder", self.out),
+            *self.rows(),
+            ("size", f"{size}, crop {self.crop}"),
+            ("unreadable", len(self.unreadable) or None),
+            ("notes", len(self.notes) or None),
+        ]
 
     def rows(self) -> list[tuple[str, int]]:
         """The sizes for people."""
@@ -128,15 +131,24 @@ class ExpandReport(Presentation):
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "out": str(self.out), "sizes": dict(self.sizes), "size": self.size and words_of(self.size),
-            "crop": self.crop, "framed": {name: self._some_of(name) for name in self.framed}, "model": self.model,
+            "out": str(self.out),
+            "sizes": dict(self.sizes),
+            "size": self.size and words_of(self.size),
+            "crop": self.crop,
+            "framed": {name: self._some_of(name) for name in self.framed},
+            "model": self.model,
             "no_synthetic": self.no_synthetic,
             "shares": {share.attribute: share.to_json() for share in self.shares},
-            "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
-            "unreadable": list(self.unreadable), "notes": list(self.notes),
-            "seconds": round(self.seconds, 2), "cleaned": self.cleaned, "repeated": [list(p) for p in self.repeated],
+            "rejected": self.rejected,
+            "looked_at": self.looked_at,
+            "files": self.files,
+            "unreadable": list(self.unreadable),
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 2),
+            "cleaned": self.cleaned,
+            "repeated": [list(p) for p in self.repeated],
             "registration": None if self.registration is None else asdict(self.registration),
-        } | ({self.appendix.name: self.appendix.document} if self.appendix else {})  # fmt: skip
+        } | ({self.appendix.name: self.appendix.document} if self.appendix else {})
 
     def summary(self, *, verbose: bool = False) -> str:
         """What people read: the table of sizes, the shares reached, what was left out."""

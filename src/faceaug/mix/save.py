@@ -90,9 +90,13 @@ def save_dataset(
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         ledger.remove()
         document = {
-            "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
-            "classes": list(dataset.real.classes), "versions": _versions(),
-        }  # fmt: skip
+            "run": run,
+            "sizes": dict(report.sizes),
+            "rejected": dataset.rejected,
+            "looked_at": report.looked_at,
+            "classes": list(dataset.real.classes),
+            "versions": _versions(),
+        }
         if report.appendix is not None:
             document |= {report.appendix.name: report.appendix.document}
         finish_output(out, marker=DATASET, document=document)
@@ -103,9 +107,14 @@ class _Saver:
     """Blocks in their order: what is known of done ones comes from the ledger, the rest is written."""
 
     def __init__(
-        self, dataset: Mixture, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
+        self,
+        dataset: Mixture,
+        out: Path,
+        format: FileFormat,
+        ledger: Ledger,
+        executor: Executor,
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._dataset, self._out, self._ledger = dataset, out, ledger
         self._executor, self._progress = executor, progress
         self._shards = format == "webdataset"
@@ -113,12 +122,19 @@ class _Saver:
         asked = len(dataset.plan.patterns) > 0
         requested = generators.requested(dataset.wanted) if generators is not None and asked else ()
         self.style = Style(
-            out=str(out), format=format, digits=max(6, len(str(len(dataset) - 1))), frame=dataset.frame,
-            recipe=dataset.recipe, seed=dataset.seed, epoch=dataset.epoch, classes=real.classes,
+            out=str(out),
+            format=format,
+            digits=max(6, len(str(len(dataset) - 1))),
+            frame=dataset.frame,
+            recipe=dataset.recipe,
+            seed=dataset.seed,
+            epoch=dataset.epoch,
+            classes=real.classes,
             named=format != "webdataset" and bool(real.classes) and all(map(is_plain_text, real.classes)),
-            folders=real.in_class_folders and not self._shards, requested=requested,
+            folders=real.in_class_folders and not self._shards,
+            requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
-        )  # fmt: skip
+        )
         self.files = 0
 
     def write(self) -> None:
@@ -210,10 +226,15 @@ class _Saver:
         first = int(items[0]) - len(self._dataset.plan.rows)
         part = slice(first, first + len(items))
         generated = Generated(
-            path=str(faces.path), shape=faces.shape, first=first, keys=faces.keys[part],
-            attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
-            label=faces.labels[part], models=faces.models[part],
-        )  # fmt: skip
+            path=str(faces.path),
+            shape=faces.shape,
+            first=first,
+            keys=faces.keys[part],
+            attributes=faces.attributes[part],
+            asked=None if faces.asked is None else faces.asked[part],
+            label=faces.labels[part],
+            models=faces.models[part],
+        )
         lines = tuple((index, SYNTHETIC, place) for place, index in enumerate(items.tolist()))
         nothing = real.annotations.take(slice(0))
         weights = tuple(self._dataset.weights[items].tolist())
@@ -259,14 +280,27 @@ def _report(
     cleaned = None if root is None or (root / DATASET).is_file() else cleaned_pictures(root)
     ours = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
     return ExpandReport(
-        out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, framed=framed, model=model,
-        no_synthetic=dataset.no_synthetic, shares=dataset.shares_without([index for index, _ in left_out]),
-        rejected=dataset.rejected, looked_at=looked_at, files=files,
-        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
-        seconds=time.monotonic() - began, appendix=appendix, generator=dataset.model, folder=root,
-        cleaned=None if root is None else cleaned is not None, repeated=repeated,
+        out=out,
+        sizes=sizes,
+        size=dataset.frame.size,
+        crop=dataset.frame.crop,
+        framed=framed,
+        model=model,
+        no_synthetic=dataset.no_synthetic,
+        shares=dataset.shares_without([index for index, _ in left_out]),
+        rejected=dataset.rejected,
+        looked_at=looked_at,
+        files=files,
+        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))),
+        notes=ours + dataset.real.notes,
+        seconds=time.monotonic() - began,
+        appendix=appendix,
+        generator=dataset.model,
+        folder=root,
+        cleaned=None if root is None else cleaned is not None,
+        repeated=repeated,
         registration=None if faces is None else faces.registration,
-    )  # fmt: skip
+    )
 
 
 def _area(dataset: Mixture) -> float:
@@ -306,15 +340,19 @@ def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
     for values in known.take(dataset.plan.used).arrays().values():
         tables.update(np.ascontiguousarray(values).tobytes())
     return {
-        "command": "expand", "table": _TABLE, "folder": str(dataset.real.root or ""), "format": format,
-        "epoch": dataset.epoch, **dataset.made_with,
+        "command": "expand",
+        "table": _TABLE,
+        "folder": str(dataset.real.root or ""),
+        "format": format,
+        "epoch": dataset.epoch,
+        **dataset.made_with,
         "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
         "tables_sha256": tables.hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
         "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
         "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),
-    }  # fmt: skip
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -55,18 +55,24 @@ class Share:
         """Plain values; None where there is none."""
         kinds = ("real", "augmented", "synthetic")
         return {
-            "wanted": self.wanted, "before": _plain(self.before), "after": _plain(self.after),
+            "wanted": self.wanted,
+            "before": _plain(self.before),
+            "after": _plain(self.after),
             "among": dict(zip(kinds, map(_plain, self.among), strict=True)),
             "unknown": dict(zip(kinds, self.unknown, strict=True)),
             "origin_accuracy": _plain(self.origin_accuracy),
-            "origin_accuracy_unweighted": _plain(self.origin_accuracy_unweighted), "given_away": self.given_away,
-        }  # fmt: skip
+            "origin_accuracy_unweighted": _plain(self.origin_accuracy_unweighted),
+            "given_away": self.given_away,
+        }
 
 
 def measure_shares(
-    values: NDArray[np.int8], origin: NDArray[np.int64], weights: NDArray[np.floating], wanted: Mapping[str, float],
+    values: NDArray[np.int8],
+    origin: NDArray[np.int64],
+    weights: NDArray[np.floating],
+    wanted: Mapping[str, float],
     before: NDArray[np.int8],
-) -> tuple[Share, ...]:  # fmt: skip
+) -> tuple[Share, ...]:
     """What was reached.
 
     Args:
@@ -85,12 +91,16 @@ def measure_shares(
         unknown = np.bincount(origin[column == 0], minlength=3).tolist()
         found.append(
             Share(
-                attribute=name, wanted=share, before=_part(*_sides(before[:, k])),
-                after=_part(*with_weights.sum(axis=1)), among=(real, augmented, synthetic),
-                unknown=(unknown[0], unknown[1], unknown[2]), origin_accuracy=origin_accuracy(with_weights),
+                attribute=name,
+                wanted=share,
+                before=_part(*_sides(before[:, k])),
+                after=_part(*with_weights.sum(axis=1)),
+                among=(real, augmented, synthetic),
+                unknown=(unknown[0], unknown[1], unknown[2]),
+                origin_accuracy=origin_accuracy(with_weights),
                 origin_accuracy_unweighted=origin_accuracy(counted),
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 

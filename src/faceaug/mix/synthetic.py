@@ -99,9 +99,7 @@ class SyntheticFaces:
         registration: how the real faces are framed beside these, where that may be why many were left out; else None.
     """
 
-    def __init__(
-        self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT
-    ) -> None:  # fmt: skip
+    def __init__(self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT) -> None:
         size, n = parts[0].source.config.size, sum(part.n for part in parts)
         self.shape = (n, 3, size, size)
         temporary = make_temporary()
@@ -156,9 +154,14 @@ class _PartFiller:
     """Fills the places of one part; a face that is not good enough leaves its place to a later one of the stream."""
 
     def __init__(
-        self, faces: SyntheticFaces, handle: BinaryIO, part: Part, first: int, judge: FaceFilter | None,
+        self,
+        faces: SyntheticFaces,
+        handle: BinaryIO,
+        part: Part,
+        first: int,
+        judge: FaceFilter | None,
         phase: Phase,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._faces, self._handle, self._part, self._first = faces, handle, part, first
         self._judge, self._phase = judge, phase
         self._open = list(range(part.n))
