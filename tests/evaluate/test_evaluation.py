@@ -147,7 +147,7 @@ def test_without_tables_the_control_of_unseen_faces_is_missing_and_told(folder: 
     found = evaluate(tmp_path / "faces")
     assert [f.of for f in found.figures] == ["generated faces", "training faces"]
     assert (found.subject.partition, found.subject.against) == ("all", "")
-    assert any("no table says which pictures" in note for note in found.notes)
+    assert any("no table marks training pictures" in note for note in found.notes)
     assert any("no unseen real faces" in note for note in found.notes)
     assert found.memorisation.unseen_distance is found.memorisation.closer is None
     assert found.to_json()["memorisation"]["unseen_copies"] is None

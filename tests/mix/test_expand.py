@@ -252,7 +252,7 @@ class TestPartitions:
         assert {dataset[i][1]["partition"] for i in range(len(dataset))} == {0}
 
     def test_all_rows_are_taken_with_a_warning_where_no_table_says(self) -> None:
-        with pytest.warns(UserWarning, match="no table says of any picture that it is for training") as caught:
+        with pytest.warns(UserWarning, match="no table marks training pictures") as caught:
             dataset = expand_dataset(labelled_pil(), synthetic=0)
         assert len(dataset) == 12
         assert caught[0].filename == __file__
@@ -534,7 +534,7 @@ def test_the_users_transforms_come_last(celeba_folder: Path) -> None:
         assert target == origin
 
 
-@pytest.mark.filterwarnings("ignore:no table says")
+@pytest.mark.filterwarnings("ignore:no table marks")
 @pytest.mark.parametrize("faces", [labelled_pil(), celeba_like()], ids=["labels", "40 attributes"])
 def test_any_map_style_dataset_is_expanded(faces: Listed) -> None:
     dataset = expand_dataset(faces, synthetic=0.5, size=32, seed=2)
@@ -546,7 +546,7 @@ def test_any_map_style_dataset_is_expanded(faces: Listed) -> None:
     assert target["label"][:6].tolist() == labels
 
 
-@pytest.mark.filterwarnings("ignore:no table says")
+@pytest.mark.filterwarnings("ignore:no table marks")
 def test_float_tensors_and_arrays_give_the_same_samples() -> None:
     arrays = Listed([(image, 0) for image in pictures(4)])
     tensors = Listed([(as_float_tensor(image), 0) for image in pictures(4)])
@@ -554,7 +554,7 @@ def test_float_tensors_and_arrays_give_the_same_samples() -> None:
     assert [digest(a, i) for i in range(8)] == [digest(b, i) for i in range(8)]
 
 
-@pytest.mark.filterwarnings("ignore:no table says")
+@pytest.mark.filterwarnings("ignore:no table marks")
 def test_class_folders_and_flat_folders_are_expanded(tmp_path: Path) -> None:
     for k, image in enumerate(pictures(4)):
         for path in (tmp_path / "classes" / f"c{k % 2}" / f"{k}.png", tmp_path / "flat" / f"{k}.png"):

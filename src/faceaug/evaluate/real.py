@@ -61,7 +61,7 @@ def choose_real(
     name = "all" if assumed else partition or "train"
     notes = []
     if assumed:
-        notes.append("no table says which pictures were for training: all were taken for training faces")
+        notes.append("no table marks training pictures, so all pictures count as training faces")
     other = unseen_rows(folder, name, against)
     crop, size = source.config.crop, source.config.size
     if not len(other):
