@@ -161,7 +161,7 @@ def test_a_filter_that_refuses_many_faces_says_why_and_what_to_do(faces: np.ndar
     assert report.registration.width == pytest.approx(0.75, rel=0.05)
     assert "The framing differs: in your pictures faces are 2" in why
     assert "narrower and 2" in why
-    assert "Cutting your pictures to the middle 7" in cut
+    assert "Cropping your pictures to the middle 7" in cut
     assert f"faceaug train {folder} --init dcgan-32 --out RUN" in ways[0]
     assert "--synthetic 0" in ways[1]
     assert first in report.summary()
