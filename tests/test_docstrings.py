@@ -23,7 +23,6 @@ PENDING = {
     "CleanReport",
     "TrainConfig",
     "train_gan",
-    "evaluate_source",
 }
 
 

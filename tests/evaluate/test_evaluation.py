@@ -139,7 +139,7 @@ def test_rows_may_be_chosen(folder: Path) -> None:
     assert found.figures[0].reference_n == 18
     capped = evaluate(folder, real=20, n=12)
     assert capped.figures[0].reference_n == 20
-    assert "20 of 84 training faces were used, drawn by the seed" in capped.notes
+    assert "20 of 84 training faces were used, drawn at random" in capped.notes
 
 
 def test_without_tables_the_control_of_unseen_faces_is_missing_and_told(folder: Path, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_for_one_attribute_they_are_chosen(usable: Usable, monkeypatch: pytest.M
 def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_path: Path) -> None:
     flat = write_celeba(tmp_path / "flat", [np.full((32, 32, 3), k, np.uint8) for k in range(40)])
     (flat / "list_eval_partition.txt").unlink()
-    with pytest.raises(RefusedError, match="no rows are left to ask about"):
+    with pytest.raises(RefusedError, match="no rows are left for the test"):
         prepare(
             usable[1], FaceFolder(flat), RECIPES, attributes=None, fraction=1.0, partition=None, against=None, seed=0,
         )  # fmt: skip

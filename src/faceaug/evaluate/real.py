@@ -70,7 +70,7 @@ def choose_real(
 
     def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
         if len(rows) > real:
-            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
+            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn at random")
             rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
         pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows, progress=progress)
         unreadable.extend(problems)
