@@ -182,7 +182,7 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
         ({"extractor": "vgg"}, "unknown extractor"),
         ({"partition": "training"}, "expected one of train, val, test, all"),
         ({"against": "train"}, "the unseen faces must be another partition, one of val, test"),
-        ({"partition": "all", "against": "val"}, "say which rows are for training"),
+        ({"partition": "all", "against": "val"}, "choose the partition of training rows"),
         ({"seed": -1}, "seed -1"),
     ],
 )
