@@ -37,7 +37,7 @@ MOST = 25_000  # real faces, unless a count requests more
 HELD = 0.2  # share of the real faces held back to set thresholds
 RAREST = 10
 _FEWEST = (5, 2, 3)  # taught, held-back and unseen faces needed on each side of an attribute
-_CHOSEN = 2  # most attributes by which faces are selected from a generator that takes none
+_SELECTED = 2  # most attributes by which faces are selected from a generator that takes none
 _LIKELY = 0.9  # probability above which the classifier labels an unconditioned face
 
 
@@ -239,7 +239,7 @@ def _added(
         warnings.filterwarnings("ignore", message="balance ")
         wanted = _shares(folder.annotations.attributes[rows], names)
         # Rejection sampling over many combinations never finishes for a model that takes no attributes.
-        asked = bool(source.config.attributes) or len(names) <= _CHOSEN
+        asked = bool(source.config.attributes) or len(names) <= _SELECTED
         made = expand_dataset(
             real,
             copies=0,
@@ -278,18 +278,18 @@ def _added(
 
 def _shares(attributes: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:
     """Target shares of balancing: a half for one attribute; for several, as close to a half as is possible jointly."""
-    everyone = np.arange(len(attributes))
+    rows = np.arange(len(attributes))
     for reach in (1.0, 0.5, 0.25):
-        found = _nearer_a_half(attributes, names, reach / len(names))
+        found = _towards_a_half(attributes, names, reach / len(names))
         try:
-            BalancedRows(attributes, everyone, found)
+            BalancedRows(attributes, rows, found)
         except ArgumentError:  # for example five hair colours that cannot all have a share of a half
             continue
         return found
-    return _nearer_a_half(attributes, names, 0.0)
+    return _towards_a_half(attributes, names, 0.0)
 
 
-def _nearer_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: float) -> dict[str, float]:
+def _towards_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: float) -> dict[str, float]:
     found = {}
     for name in names:
         column = attributes[:, attribute_index(name)]

@@ -81,7 +81,8 @@ class AugmentedDataset(EpochDataset):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         i = self._position(index)
         row = i % len(self.real)
-        image, target = self.real.read(row), self.real.target(row)
+        image = self.real.read(row)
+        target = self.real.target(row)
         target |= {"index": i, "source": row, "visible": in_frame(target["landmarks"], image.shape[:2])}
         if not (self._originals and i < len(self.real)):
             image, target, _ = augment(image, target, self._recipe, (self.seed, self.epoch, i))

@@ -131,7 +131,8 @@ def write_block(block: Block) -> list[Written]:
             written.append(writer.take(index, *_synthetic(block, index, place, weight)))
             continue
         if place != last or image is None:
-            last, image = place, _read(block, place)
+            last = place
+            image = _read(block, place)
         if isinstance(image, ImageError):
             written.append(Written(index, problem=str(image)))
             continue
@@ -264,7 +265,8 @@ def _read(block: Block, place: int) -> Image8 | ImageError:
 
 
 def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, weight: float) -> Item:
-    style, source = block.style, block.rows[place]
+    style = block.style
+    source = block.rows[place]
     target = make_target(block.known, place) | {"weight": np.float32(weight)}
     if origin == REAL:
         return real_item(image, target, style.frame, index=index, source=source)

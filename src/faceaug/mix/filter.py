@@ -163,11 +163,11 @@ class FaceFilter:
         if self._agreement is not None and asked is not None:
             seen = self._agreement.see(faces, asked)
             exact, enough = self._agreement.judge(asked, seen)
-            _mark(reasons, ~exact, "attribute")
-            _mark(reasons, ~enough, "agreement")
+            _reject(reasons, ~exact, "attribute")
+            _reject(reasons, ~enough, "agreement")
         pictures = np.ascontiguousarray(faces.transpose(0, 2, 3, 1))
         if self._realism is not None:
-            _mark(reasons, ~self._realism.accepts(pictures), "unrealistic")
+            _reject(reasons, ~self._realism.accepts(pictures), "unrealistic")
         words = hash_faces(pictures)
         if self._training is not None:
             for k in (k for k, reason in enumerate(reasons) if not reason):
@@ -212,7 +212,7 @@ def unlike_share(rejected: Mapping[str, int], made: int) -> float:
     return rejected.get("unrealistic", 0) / reached if reached > 0 else 0.0
 
 
-def _mark(reasons: list[str], where: NDArray[np.bool_], reason: str) -> None:
+def _reject(reasons: list[str], where: NDArray[np.bool_], reason: str) -> None:
     for k in np.flatnonzero(where).tolist():
         reasons[k] = reasons[k] or reason
 

@@ -74,9 +74,9 @@ def choose_frame(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes) -> Ch
     share = SHARE if wishes.synthetic is None else wishes.synthetic
     synthetic_count(share, 1)  # reports a wrong value early
     if wishes.synthetic is None and wishes.source is None and not wishes.only_synthetic:
-        return _with_what_fits(real, rows, wishes, size)
+        return _default_choice(real, rows, wishes, size)
     if not share:
-        return Choice(_alone(real, rows, wishes.crop, size), None, share)
+        return Choice(_frame_of_real(real, rows, wishes.crop, size), None, share)
     generators = _opened(real, wishes, size)
     crop = wishes.crop or generators.crop
     if size is None and wishes.only_synthetic:
@@ -84,7 +84,7 @@ def choose_frame(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes) -> Ch
     sizes = [size] if size is not None else real.distinct_sizes(rows.tolist(), crop)
     _check_fit(sizes, generators, crop)
     if wishes.crop == "none" and not wishes.only_synthetic:
-        _warn_of_bars(real, rows)
+        _warn_of_black_edges(real, rows)
     return Choice(Frame(crop, sizes[0]), generators, share)
 
 
@@ -99,7 +99,7 @@ def parse_size(size: SizeLike | None) -> Size | None:
     return int(pair[0]), int(pair[1])
 
 
-def _alone(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Size | None) -> Frame:
+def _frame_of_real(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Size | None) -> Frame:
     """Frame without generated faces: every picture keeps its size unless one was requested."""
     crop = crop or "none"
     if size is not None:
@@ -108,10 +108,10 @@ def _alone(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Si
     return Frame(crop, sizes[0] if len(sizes) == 1 else None)
 
 
-def _with_what_fits(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes, size: Size | None) -> Choice:
+def _default_choice(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes, size: Size | None) -> Choice:
     """Default: generated faces are added if a bundled model makes them large enough."""
-    frame = _alone(real, rows, wishes.crop, size)
-    why = _why_none(real, frame, asked=size)
+    frame = _frame_of_real(real, rows, wishes.crop, size)
+    why = _why_no_faces(real, frame, asked=size)
     if why:
         return Choice(frame, None, 0, why)
     side = None if size is None else max(size)
@@ -123,7 +123,7 @@ def _with_what_fits(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes, si
     return Choice(frame, generators, SHARE)
 
 
-def _why_none(real: RealFaces, frame: Frame, *, asked: Size | None) -> str:
+def _why_no_faces(real: RealFaces, frame: Frame, *, asked: Size | None) -> str:
     """Why the faces of no bundled model fit among the pictures; "" if those of some do."""
     if real.classes:
         return (
@@ -155,7 +155,7 @@ def _opened(real: RealFaces, wishes: Wishes, size: Size | None) -> Generators:
         try:
             source = default_model(attributes=wishes.balanced, size=None if size is None else max(size))
         except ArgumentError as error:
-            raise ArgumentError(f"{error}. {_ways_out(_largest())}") from None
+            raise ArgumentError(f"{error}. {_alternatives(_largest())}") from None
     return open_generators(source, wishes.seed, classes=real.classes)
 
 
@@ -166,12 +166,12 @@ def _check_fit(sizes: list[Size], generators: Generators, crop: Crop) -> None:
     if max(map(max, sizes)) > side:
         raise ArgumentError(
             f"the faces of {generators.name} have {side}x{side} pixels, and the pictures {shown} (crop {crop}): "
-            f"generated faces are never enlarged, and your pictures are reduced only on request. {_ways_out(side)}"
+            f"generated faces are never enlarged, and your pictures are reduced only on request. {_alternatives(side)}"
         )
     if len(sizes) > 1:
         raise ArgumentError(
             f"the pictures have different sizes ({shown}, crop {crop}), but generated faces need pictures of one size. "
-            f"{_ways_out(side)}"
+            f"{_alternatives(side)}"
         )
     width, height = sizes[0]
     if width != height:
@@ -182,14 +182,14 @@ def _check_fit(sizes: list[Size], generators: Generators, crop: Crop) -> None:
         )
 
 
-def _ways_out(side: int) -> str:
+def _alternatives(side: int) -> str:
     return (
         f"Set size={side} (--size {side}) or synthetic=0 (--synthetic 0), or use a larger model (source=, --model) "
         "from `faceaug train`"
     )
 
 
-def _warn_of_bars(real: RealFaces, rows: NDArray[np.int64]) -> None:
+def _warn_of_black_edges(real: RealFaces, rows: NDArray[np.int64]) -> None:
     if any(width != height for width, height in real.distinct_sizes(rows.tolist(), most=len(rows))):
         warnings.warn(
             "crop 'none': real faces that are not square get black edges and generated ones do not, so the edges tell "

@@ -147,7 +147,7 @@ class Generators:
     def _parts(self, real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> list[Part]:
         if len(plan.patterns):
             source = self.sources[0][1]
-            patterns = _asked_alike(source, plan.synthetic) if source.asked else _patterns(real, plan, wanted)
+            patterns = _source_patterns(source, plan.synthetic) if source.asked else _patterns(real, plan, wanted)
             columns = None if takes_attributes(source) else self._columns(wanted)
             return [Part(source, plan.synthetic, patterns=patterns, columns=columns)]
         labels = real.annotations.label[plan.used]
@@ -260,10 +260,10 @@ def _patterns(real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> Patte
     return Patterns(known, plan.patterns, [pools[of_row[row]] for row in plan.patterns.tolist()])
 
 
-def _asked_alike(source: SyntheticFaceSource, n: int) -> Patterns:
+def _source_patterns(source: SyntheticFaceSource, n: int) -> Patterns:
     """Attributes requested by the source itself; a rejected face is retried with another face's attributes."""
-    everyone = np.arange(n)
-    return Patterns(source.attribute_rows(n), everyone, [everyone] * n)
+    faces = np.arange(n)
+    return Patterns(source.attribute_rows(n), faces, [faces] * n)
 
 
 def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress) -> dict[int, int]:

@@ -94,14 +94,14 @@ def synthetic_item(
         label: class, -1 unknown.
         weight: ``weight`` of its target.
     """
-    nobody = unknown(1)
-    nobody.origin[0] = SYNTHETIC
-    nobody.partition[0] = PARTITIONS["train"]  # never validation or test
-    nobody.attributes[0] = attributes
-    nobody.label[0] = label
-    nobody.weight[0] = weight
+    known = unknown(1)
+    known.origin[0] = SYNTHETIC
+    known.partition[0] = PARTITIONS["train"]  # never validation or test
+    known.attributes[0] = attributes
+    known.label[0] = label
+    known.weight[0] = weight
     picture = np.ascontiguousarray(face.transpose(1, 2, 0))
-    return Item(crop_face(picture, "none", frame.size), make_target(nobody, 0) | {"index": index})
+    return Item(crop_face(picture, "none", frame.size), make_target(known, 0) | {"index": index})
 
 
 def _framed(image: Image8, target: Target, frame: Frame, index: int, source: int, origin: int, operations: str) -> Item:

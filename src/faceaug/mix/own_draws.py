@@ -135,7 +135,7 @@ def check_repeats(make: Callable[[int], Any], first: int, count: int, name: str)
     """
     for k in range(min(_TRIES, count)):
         item = (first + k) % count
-        if not _alike(make(item), make(item)):
+        if not _equal(make(item), make(item)):
             raise ArgumentError(
                 f"{name} gives two results for item {item}: it draws from a random generator that cannot be seeded "
                 "from the item, so results would depend on the number of workers. Let it draw from the global "
@@ -144,20 +144,20 @@ def check_repeats(make: Callable[[int], Any], first: int, count: int, name: str)
             )
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
     """Whether two results are equal; types that cannot be compared count as equal."""
     if type(one) is not type(other):
         return False
     if isinstance(one, torch.Tensor):
-        return _alike(one.detach().cpu().numpy(), other.detach().cpu().numpy())
+        return _equal(one.detach().cpu().numpy(), other.detach().cpu().numpy())
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
     if isinstance(one, Image.Image):
         return (one.size, one.mode, one.tobytes()) == (other.size, other.mode, other.tobytes())
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(_equal, one, other))
     if isinstance(one, float):
         return one == other or (one != one and other != other)
     return not isinstance(one, str | bytes | int | np.generic) or bool(one == other)

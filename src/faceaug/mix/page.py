@@ -174,10 +174,10 @@ def _sheets(dataset: Mixture) -> list[Block]:
 
 def _sheet(dataset: Mixture, places: NDArray[np.int64], text: str) -> Faces:
     chosen = places[np.unique(np.linspace(0, max(len(places) - 1, 0), min(len(places), _SHOWN)).astype(int))].tolist()
-    return Faces(_alike(_readable(dataset, chosen)), text)
+    return Faces(_resized(_readable(dataset, chosen)), text)
 
 
-def _alike(images: list[Image8]) -> list[Image8]:
+def _resized(images: list[Image8]) -> list[Image8]:
     """Bring the pictures of a sheet to one small size."""
     shapes = {image.shape for image in images}
     largest = max((max(shape) for shape in shapes), default=0)

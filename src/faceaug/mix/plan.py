@@ -103,7 +103,7 @@ def make_plan(
             "no table marks training pictures, so all pictures are used; choose the partition 'all' to confirm",
             stacklevel=3,
         )
-    count = _allowed(synthetic_count(synthetic, len(rows)), len(rows), partition)
+    count = _checked_count(synthetic_count(synthetic, len(rows)), len(rows), partition)
     if only_synthetic and not count:
         raise ArgumentError("only_synthetic without synthetic faces: nothing would be left; synthetic=5000 adds some")
     source = BalancedRows(known.attributes, rows, wanted)
@@ -154,7 +154,7 @@ def is_held_out(partition: str | int | None) -> bool:
     return partition not in {None, ALL, "train", PARTITIONS["train"]}
 
 
-def _allowed(count: int, real: int, partition: str | int | None) -> int:
+def _checked_count(count: int, real: int, partition: str | int | None) -> int:
     """The number of synthetic faces: 0 for held-out rows; warns of that and of more faces than real ones."""
     if count and is_held_out(partition):
         warnings.warn(

@@ -173,7 +173,7 @@ def item_weights(
         factors = _factors(votes, masses, None if kind else rest)
         weights[mine] *= factors[combinations.which]
         rest = rest + combinations.masses(weights[mine]) @ votes
-    return _short(weights)
+    return _rounded(weights)
 
 
 def _factors(
@@ -198,7 +198,7 @@ def _factors(
     return factors
 
 
-def _short(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+def _rounded(weights: NDArray[np.float64]) -> NDArray[np.float32]:
     """Round weights, so that tables are short and equal on machines whose last bits differ."""
     distinct, which = np.unique(weights, return_inverse=True)
     rounded = np.array([float(f"{weight:.7g}") for weight in distinct.tolist()], np.float32)

@@ -105,7 +105,8 @@ def replay_row(
     run = _run(home)
     found = _find(read_metadata(home / METADATA), row, home)
     size = _size(run["size"])
-    origin, text = found["origin"], None
+    origin = found["origin"]
+    text = None
     if origin == "synthetic":
         text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
         picture = crop_face(_face(found, run, source), "none", size)

@@ -56,12 +56,12 @@ class Share:
         kinds = ("real", "augmented", "synthetic")
         return {
             "wanted": self.wanted,
-            "before": _plain(self.before),
-            "after": _plain(self.after),
-            "among": dict(zip(kinds, map(_plain, self.among), strict=True)),
+            "before": _or_none(self.before),
+            "after": _or_none(self.after),
+            "among": dict(zip(kinds, map(_or_none, self.among), strict=True)),
             "unknown": dict(zip(kinds, self.unknown, strict=True)),
-            "origin_accuracy": _plain(self.origin_accuracy),
-            "origin_accuracy_unweighted": _plain(self.origin_accuracy_unweighted),
+            "origin_accuracy": _or_none(self.origin_accuracy),
+            "origin_accuracy_unweighted": _or_none(self.origin_accuracy_unweighted),
             "given_away": self.given_away,
         }
 
@@ -88,14 +88,14 @@ def measure_shares(
     for k, (name, share) in enumerate(wanted.items()):
         column = values[:, k]
         with_weights, counted = (_masses(column, origin, each) for each in (heavy, alike))
-        real, augmented, synthetic = (_part(*pair) for pair in counted.T)
+        real, augmented, synthetic = (_share(*pair) for pair in counted.T)
         unknown = np.bincount(origin[column == 0], minlength=3).tolist()
         found.append(
             Share(
                 attribute=name,
                 wanted=share,
-                before=_part(*_sides(before[:, k])),
-                after=_part(*with_weights.sum(axis=1)),
+                before=_share(*_sides(before[:, k])),
+                after=_share(*with_weights.sum(axis=1)),
                 among=(real, augmented, synthetic),
                 unknown=(unknown[0], unknown[1], unknown[2]),
                 origin_accuracy=origin_accuracy(with_weights),
@@ -130,10 +130,10 @@ def _sides(column: NDArray[np.int8]) -> tuple[int, int]:
     return int((column < 0).sum()), int((column > 0).sum())
 
 
-def _part(without: float, having: float) -> float:
+def _share(without: float, having: float) -> float:
     total = without + having
     return float(having / total) if total else math.nan
 
 
-def _plain(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -24,7 +24,7 @@ from faceaug.storage.temporary import Temporary, make_temporary
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
 _PATIENCE = 20  # faces examined per face wanted before the model counts as collapsed
-_CHOOSING = 100  # the same if faces are selected by attribute: one in fifty shows a rare one
+_SELECTING = 100  # the same if faces are selected by attribute: one in fifty shows a rare one
 _HOPELESS = 100 * BLOCK  # consecutive unusable faces before giving up
 _AT_ONCE = 8 * BLOCK
 MANY = 0.4  # share of faces rejected as unlike real ones above which the report explains the reason
@@ -47,12 +47,13 @@ class Patterns:
     def asked(self, slots: Sequence[int], tries: Sequence[int], seed: int) -> NDArray[np.int8]:
         """Requested attributes of faces; a rejected face is retried with the attributes of another row."""
         chosen = [
-            self.rows[s] if not t else _another(self.pools[s], seed, s, t) for s, t in zip(slots, tries, strict=True)
+            self.rows[s] if not t else _another_row(self.pools[s], seed, s, t)
+            for s, t in zip(slots, tries, strict=True)
         ]
         return self.attributes[chosen]
 
 
-def _another(pool: NDArray[np.int64], seed: int, slot: int, turn: int) -> np.int64:
+def _another_row(pool: NDArray[np.int64], seed: int, slot: int, turn: int) -> np.int64:
     found: np.int64 = pool[stream(seed, epoch=turn, index=slot, slot="synthetic/pattern").integers(len(pool))]
     return found
 
@@ -182,7 +183,7 @@ class _PartFiller:
             FaceAugError: too few faces are usable.
         """
         part = self._part
-        patience = _PATIENCE if part.columns is None else _CHOOSING
+        patience = _PATIENCE if part.columns is None else _SELECTING
         while self._open:
             hopeless = self._key - self._last >= _HOPELESS  # also if a value of an attribute never occurs
             if hopeless or self._key > patience * (part.n + BLOCK):
@@ -193,12 +194,12 @@ class _PartFiller:
                     "model, request fewer attributes, or set filter=False or synthetic=0"
                 )
             if part.columns is None:
-                self._round()
+                self._examine()
             else:
-                self._choose(part.columns)
+                self._select(part.columns)
             self._phase.reach(self._first + part.n - len(self._open))
 
-    def _round(self) -> None:
+    def _examine(self) -> None:
         """Examine further faces of the stream and keep the good ones."""
         part = self._part
         asked = None
@@ -222,7 +223,7 @@ class _PartFiller:
                     self._label(slot, asked[k], asked[k] if seen is None else seen[k])
         self._close(taken, count)
 
-    def _choose(self, columns: Sequence[int]) -> None:
+    def _select(self, columns: Sequence[int]) -> None:
         """Examine further faces of a model without attributes and keep those that fit the request of an open place."""
         judge = self._judge
         patterns = self._part.patterns
