@@ -21,8 +21,6 @@ PENDING = {
     "undo_clean",
     "CleanPolicy",
     "CleanReport",
-    "TrainConfig",
-    "train_gan",
 }
 
 
