@@ -24,7 +24,7 @@ def main() -> None:
     clean_folder(options.folder)  # faceaug.undo_clean(folder) puts everything back
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="no table says")  # a folder without partitions: all faces are used
+        warnings.filterwarnings("ignore", message="no table marks")  # a folder without partitions: all faces are used
         more = expand_dataset(
             options.folder, copies=options.copies, synthetic=options.synthetic, balance=options.balance,
             size=options.size, eager=False,

@@ -575,7 +575,7 @@ class TestVoices:
         (faces / "list_eval_partition.txt").unlink()
         done = run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "0")
         assert done.code == 0
-        assert done.line.startswith("note: no table says of any picture that it is for training")
+        assert done.line.startswith("note: no table marks training pictures")
 
     def test_names_that_are_no_text_do_no_harm(self, run: Run, tmp_path: Path) -> None:
         folder = os.fsencode(tmp_path) + b"/caf\xe9\n"

@@ -20,11 +20,6 @@ PENDING = {
     "undo_clean",
     "CleanPolicy",
     "CleanReport",
-    "AugmentedDataset",
-    "ExpandedDataset",
-    "attribute_targets",
-    "expand_dataset",
-    "evaluate_source",
 }
 
 

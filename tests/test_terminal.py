@@ -242,7 +242,7 @@ def test_a_window_that_becomes_smaller_in_the_middle_gets_a_smaller_bar(zygote: 
 def test_notes_stand_on_lines_of_their_own_above_a_bar(zygote: Zygote, place: Path) -> None:
     (place / "faces" / "list_eval_partition.txt").unlink()
     seen = run(zygote, CASES["expand"], place)
-    assert re.search(r"^note: no table says", seen.screen), seen.screen
+    assert re.search(r"^note: no table marks", seen.screen), seen.screen
 
 
 def test_quiet_and_json_keep_their_word_on_a_terminal(zygote: Zygote, place: Path) -> None:

@@ -139,7 +139,7 @@ def test_rows_may_be_chosen(folder: Path) -> None:
     assert found.figures[0].reference_n == 18
     capped = evaluate(folder, real=20, n=12)
     assert capped.figures[0].reference_n == 20
-    assert "20 of 84 training faces were used, drawn by the seed" in capped.notes
+    assert "20 of 84 training faces were used, drawn at random" in capped.notes
 
 
 def test_without_tables_the_control_of_unseen_faces_is_missing_and_told(folder: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_without_tables_the_control_of_unseen_faces_is_missing_and_told(folder: 
     found = evaluate(tmp_path / "faces")
     assert [f.of for f in found.figures] == ["generated faces", "training faces"]
     assert (found.subject.partition, found.subject.against) == ("all", "")
-    assert any("no table says which pictures" in note for note in found.notes)
+    assert any("no table marks training pictures" in note for note in found.notes)
     assert any("no unseen real faces" in note for note in found.notes)
     assert found.memorisation.unseen_distance is found.memorisation.closer is None
     assert found.to_json()["memorisation"]["unseen_copies"] is None
@@ -182,7 +182,7 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
         ({"extractor": "vgg"}, "unknown extractor"),
         ({"partition": "training"}, "expected one of train, val, test, all"),
         ({"against": "train"}, "the unseen faces must be another partition, one of val, test"),
-        ({"partition": "all", "against": "val"}, "say which rows are for training"),
+        ({"partition": "all", "against": "val"}, "choose the partition of training rows"),
         ({"seed": -1}, "seed -1"),
     ],
 )

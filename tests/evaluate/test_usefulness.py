@@ -178,7 +178,7 @@ def test_for_one_attribute_they_are_chosen(usable: Usable, monkeypatch: pytest.M
 def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_path: Path) -> None:
     flat = write_celeba(tmp_path / "flat", [np.full((32, 32, 3), k, np.uint8) for k in range(40)])
     (flat / "list_eval_partition.txt").unlink()
-    with pytest.raises(RefusedError, match="no rows are left to ask about"):
+    with pytest.raises(RefusedError, match="no rows are left for the test"):
         prepare(
             usable[1], FaceFolder(flat), RECIPES, attributes=None, fraction=1.0, partition=None, against=None, seed=0,
         )  # fmt: skip
@@ -194,11 +194,11 @@ def test_the_verdict_says_what_is_known_and_how_much_the_generator_knew(report: 
     )  # fmt: skip
     first, _, knowledge = found.verdict()
     assert "generated faces raise the balanced accuracy of Male by +3.0 points (+1.0 to +5.0)" in first
-    assert "augmented copies do not change it as far as can be told: +1.0 points" in first
+    assert "augmented copies have no significant effect on it: +1.0 points" in first
     assert "both together lower it: -3.0 points" in first
     assert "the generator itself has seen 24,152 labelled faces" in knowledge
     assert "(attributes-64) 24,000 labelled ones; the arms had 100" in knowledge
-    assert "says nothing of a generator that has seen these alone" in knowledge
+    assert "says nothing about a generator trained only on these" in knowledge
     alone = replace(found, generator_saw=100, classifier="", classifier_saw=None, seeds=2)
     assert alone.verdict()[2].endswith("labelled faces; the arms had 100")
     assert "2 seeds: too few" in alone.verdict()[3]

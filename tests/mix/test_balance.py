@@ -257,7 +257,7 @@ class TestPlan:
     seed=st.integers(0, 2**63 - 1),
 )
 @settings(max_examples=80, deadline=None)
-@pytest.mark.filterwarnings("ignore:balance .* again and again")
+@pytest.mark.filterwarnings("ignore:balance .* so the same few faces repeat")
 def test_whatever_is_asked_both_kinds_have_it_weights_reach_it_and_origin_tells_nothing(
     shares: list[float], wanted: list[float], known: float, copies: int, synthetic: int, weight: float, seed: int
 ) -> None:
@@ -292,7 +292,7 @@ def test_whatever_is_asked_both_kinds_have_it_weights_reach_it_and_origin_tells_
     synthetic=st.integers(1, 40),
 )
 @settings(max_examples=80, deadline=None)
-@pytest.mark.filterwarnings("ignore:balance .* again and again")
+@pytest.mark.filterwarnings("ignore:balance .* so the same few faces repeat")
 def test_attributes_that_go_together_and_few_faces_are_balanced_or_refused(
     seed: int, wanted: list[float], together: float, synthetic: int
 ) -> None:
@@ -320,7 +320,7 @@ def test_attributes_that_go_together_and_few_faces_are_balanced_or_refused(
 def test_real_celeba_attributes_are_balanced(celeba64: Path) -> None:
     known = FaceFolder(celeba64).annotations
     asked = parse_balance(["Male", "Wearing_Lipstick", "Eyeglasses", "Bald", "Smiling"])
-    with pytest.warns(UserWarning, match="the same few faces again and again"):
+    with pytest.warns(UserWarning, match="so the same few faces repeat"):
         plan = make_plan(known, partition=None, copies=1, synthetic=650, wanted=asked, seed=0, asked=True)
     rows = np.flatnonzero(known.partition == 0)
     assert np.array_equal(plan.rows[: plan.real], rows)

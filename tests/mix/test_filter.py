@@ -108,7 +108,7 @@ class TestBalance:
         assert (mixed.synthetic.attributes[:, GLASSES] != 0).all()
 
     def test_a_model_that_never_obeys_is_named(self, celeba_folder: Path) -> None:
-        with pytest.raises(FaceAugError, match=r"only 0 of .* cannot do what it is asked"):
+        with pytest.raises(FaceAugError, match=r"only 0 of .* cannot produce the requested attributes"):
             expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=obedient(1))
 
     def test_the_balanced_sampler_draws_every_origin_with_the_share_asked_for(self, celeba_folder: Path) -> None:
@@ -185,7 +185,7 @@ class TestChoice:
         monkeypatch.setattr(synthetic, "_HOPELESS", 512)
         monkeypatch.setattr(Barred, "every", 10**9)
         source = Barred("dcgan-32", seed=3)
-        with pytest.raises(FaceAugError, match=r"only 2 of 1024 .* cannot do what it is asked"):
+        with pytest.raises(FaceAugError, match=r"only 2 of 1024 .* cannot produce the requested attributes"):
             expand_dataset(celeba_folder, synthetic=4, size=32, balance="Eyeglasses", source=source)
 
     def test_a_source_that_may_not_choose_leaves_balancing_to_copies(self, celeba_folder: Path) -> None:

@@ -89,7 +89,7 @@ def test_shards_hold_every_item_with_what_is_known_of_it(celeba_folder: Path, tm
 
 
 class TestClassFolders:
-    @pytest.mark.filterwarnings("ignore:no table says")
+    @pytest.mark.filterwarnings("ignore:no table marks")
     def test_torchvision_reads_the_classes(self, classes: Path, tmp_path: Path) -> None:
         report = expand_dataset(classes, copies=2, synthetic=0).save(tmp_path / "out")
         found = torchvision.datasets.ImageFolder(report.out)
@@ -99,7 +99,7 @@ class TestClassFolders:
         assert folder.classes == ("rose", "tulip")
         assert all(folder.classes[folder.target(i)["label"]] == folder.names[i].split("/")[0] for i in range(18))
 
-    @pytest.mark.filterwarnings("ignore:no table says")
+    @pytest.mark.filterwarnings("ignore:no table marks")
     def test_a_model_for_each_class_gives_its_label(self, classes: Path, tmp_path: Path) -> None:
         models = {"tulip": SyntheticFaceSource("dcgan-32", seed=1), "rose": SyntheticFaceSource("dcgan-32", seed=2)}
         dataset = expand_dataset(classes, copies=0, synthetic=6, size=32, source=models)
@@ -179,7 +179,7 @@ class TestOnlySynthetic:
         assert {dataset[i][1]["origin"] for i in range(30)} == {2}
 
     def test_copies_or_no_faces_contradict_it(self, celeba_folder: Path) -> None:
-        with pytest.raises(ArgumentError, match="copies 1: only synthetic faces were asked for"):
+        with pytest.raises(ArgumentError, match="copies 1: only synthetic faces were requested"):
             expand_dataset(celeba_folder, only_synthetic=True)
         with pytest.raises(ArgumentError, match="nothing would be left"):
             expand_dataset(celeba_folder, copies=0, synthetic=0, only_synthetic=True)

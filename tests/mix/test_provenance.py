@@ -89,7 +89,7 @@ def test_pictures_that_came_after_the_clean_are_counted(tmp_path: Path) -> None:
     clean_folder(folder, EXACT)
     shutil.copy(folder / "0.png", folder / "8.png")
     note = notes_of(expanded(folder, tmp_path / "out"))
-    assert f"1 pictures came into {folder} after it was cleaned" in note
+    assert f"1 pictures were added to {folder} after it was cleaned" in note
     assert "1 real picture repeats another, pixel for pixel (8.png is the same as 0.png)" in note
 
 
@@ -161,7 +161,7 @@ def test_a_filter_that_refuses_many_faces_says_why_and_what_to_do(faces: np.ndar
     assert report.registration.width == pytest.approx(0.75, rel=0.05)
     assert "The framing differs: in your pictures faces are 2" in why
     assert "narrower and 2" in why
-    assert "Cutting your pictures to the middle 7" in cut
+    assert "Cropping your pictures to the middle 7" in cut
     assert f"faceaug train {folder} --init dcgan-32 --out RUN" in ways[0]
     assert "--synthetic 0" in ways[1]
     assert first in report.summary()

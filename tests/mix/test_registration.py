@@ -68,7 +68,7 @@ def test_what_does_not_match_is_not_called_another_framing(faces: NDArray[np.uin
     found = measured(np.ascontiguousarray(real), faces[320:])
     assert not found.clear
     assert not found.differs
-    assert "Why is not clear" in why_unlike(found, "m")[0]
+    assert "The reason is not clear" in why_unlike(found, "m")[0]
 
 
 def test_light_is_no_framing(faces: NDArray[np.uint8]) -> None:

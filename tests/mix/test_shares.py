@@ -72,8 +72,8 @@ def test_a_share_in_words_flags_what_origin_gives_away() -> None:
 def test_the_summary_says_when_shares_hold_by_weight_alone_and_what_is_not_known() -> None:
     assert balance_lines([EVEN]) == [str(EVEN)]
     told = balance_lines([EVEN, replace(EVEN, attribute="Bald", unknown=(4, 0, 7), origin_accuracy_unweighted=0.75)])
-    assert told[2] == "Bald: not known of 7 synthetic faces"
-    assert told[3] == "use the weights (in the loss, or to draw by): without them origin predicts Bald with 75.0%"
+    assert told[2] == "Bald: unknown for 7 synthetic faces"
+    assert told[3] == "use the weights (in the loss or for sampling): without them origin predicts Bald with 75.0%"
 
 
 def test_a_share_as_plain_values_has_none_where_there_is_none() -> None:

@@ -1,10 +1,10 @@
-"""Is a generator faithful, diverse, no copying machine, and of use? Figures with a control beside each.
+"""Evaluates generators: fidelity, diversity, memorisation and usefulness, each with a control on real faces.
 
 ::
 
-    real faces --cut as the model says--+--> features --> distances, neighbours --> figures, controls
-    source -----------generate----------+--> hashes, pixels -----------------------> copies
-    real + copies + generated --> four arms teach one small classifier --> usefulness
+    real faces --the model's crop and size--+--> features --> distances, neighbours --> figures, controls
+    source -------------generate------------+--> hashes, pixels -----------------------> copies
+    real + copies + generated --> four arms, each training one small classifier --> usefulness
 """
 
 from faceaug.evaluate.arms import Recipes

@@ -1,7 +1,7 @@
-"""Does a generator give what it is asked for, change what it is told to, and show attributes as often as real faces do?
+"""Attributes of generated faces: agreement with requests, effect of edits, and frequency compared with real faces.
 
-A judge looks at the faces; what it says is held against what it says of real faces, so that a judge's weakness at an
-attribute is not counted against the generator.
+A classifier judges the faces. Its answers are compared with those on real faces, so that its weakness at an attribute
+does not count against the generator.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.train.calibrate import balanced_accuracy
 
-Judge = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]  # uint8 (n, 3, H, W) -> (n, 40), whether each is there
+Judge = Callable[[NDArray[np.uint8]], NDArray[np.bool_]]  # uint8 (n, 3, H, W) -> (n, 40), attributes present
 RAREST = 10
-_AT_ONCE = 256  # faces that the classifier is shown
-_TRUSTED = 10  # real faces with and without an attribute: below, nobody knows how well it is seen
+_AT_ONCE = 256  # faces per batch of the classifier
+_TRUSTED = 10  # real faces with and without an attribute needed to measure how well it is seen
 
 
 class Obedient(Protocol):
-    """What is asked: a source whose model obeys attributes."""
+    """A source whose model takes attributes."""
 
     def generate(self, n: int, attributes: NDArray[np.integer[Any]] | None = None, start: int = 0) -> Tensor:
         """Faces with these attributes, uint8 (n, 3, H, W)."""
@@ -41,18 +41,18 @@ class Obedient(Protocol):
         """The same faces with one attribute changed."""
 
     def attribute_rows(self, n: int, *, start: int = 0) -> NDArray[np.int8]:
-        """What faces are told to have: int8 (n, 40)."""
+        """Requested attributes of faces: int8 (n, 40)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obeyed:
-    """How one attribute is obeyed.
+    """Agreement with requests for one attribute.
 
     Attributes:
-        attribute: its name.
+        attribute: name of the attribute.
         prevalence: share of the real rows that have it.
-        present: share of the faces asked to have it in which the judge sees it.
-        absent: share of the faces asked not to have it in which the judge does not see it.
+        present: share of the faces requested with it in which the judge sees it.
+        absent: share of the faces requested without it in which the judge does not see it.
         trust: balanced accuracy of the judge on real faces.
     """
 
@@ -64,18 +64,18 @@ class Obeyed:
 
     @property
     def score(self) -> float:
-        """Mean of both shares over what the judge reaches on real faces: 1 is as clear as in real faces."""
+        """Mean of both shares, divided by the judge's accuracy on real faces: 1 is as clear as in real faces."""
         return (self.present + self.absent) / 2 / self.trust
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How attributes are obeyed.
+    """Agreement with requests for attributes.
 
     Attributes:
-        requests: faces asked for with each attribute, and as many without.
-        judge: what looked at them.
-        obeyed: by attribute, the rarest first.
+        requests: number of faces requested with each attribute, and of faces requested without it.
+        judge: name of the judge.
+        obeyed: agreement by attribute, the rarest first.
     """
 
     requests: int
@@ -84,16 +84,16 @@ class Agreement:
 
     @property
     def mean(self) -> float:
-        """Mean score."""
+        """Mean score of all attributes."""
         return float(np.mean([o.score for o in self.obeyed]))
 
     @property
     def rarest(self) -> float:
-        """Mean score of the ten rarest."""
+        """Mean score of the ten rarest attributes."""
         return float(np.mean([o.score for o in self.obeyed[:RAREST]]))
 
     def lines(self) -> list[str]:
-        """For the summary."""
+        """Lines of the summary."""
         worst = sorted(self.obeyed, key=lambda o: o.score)[:3]
         named = ", ".join(f"{o.attribute} {o.score:.2f}" for o in worst)
         text = (
@@ -106,36 +106,53 @@ class Agreement:
         """Plain values."""
         by_attribute = {
             o.attribute: {
-                "present": round(o.present, 4), "absent": round(o.absent, 4), "judge": round(o.trust, 4),
-                "score": round(o.score, 4), "prevalence": round(o.prevalence, 4),
+                "present": round(o.present, 4),
+                "absent": round(o.absent, 4),
+                "judge": round(o.trust, 4),
+                "score": round(o.score, 4),
+                "prevalence": round(o.prevalence, 4),
             }
             for o in self.obeyed
-        }  # fmt: skip
+        }
         return {
-            "judge": self.judge, "requests": self.requests, "mean": round(self.mean, 4),
-            "rarest": round(self.rarest, 4), "by_attribute": by_attribute,
-        }  # fmt: skip
+            "judge": self.judge,
+            "requests": self.requests,
+            "mean": round(self.mean, 4),
+            "rarest": round(self.rarest, 4),
+            "by_attribute": by_attribute,
+        }
 
 
 def measure_agreement(
-    source: Obedient, judge: Judge, rows: NDArray[np.int8], trust: NDArray[np.floating], *,
-    requests: int, name: str, seed: int = 0, progress: Progress = SILENT,
-) -> Agreement:  # fmt: skip
-    """Ask for faces with, and without, each attribute; the other 39 are those of real rows, drawn by the seed.
+    source: Obedient,
+    judge: Judge,
+    rows: NDArray[np.int8],
+    trust: NDArray[np.floating],
+    *,
+    requests: int,
+    name: str,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Agreement:
+    """Request faces with and without each attribute; the other 39 are those of randomly drawn real rows.
 
     Args:
-        source: of a model that obeys attributes.
-        judge: looks at the faces; it must not have taken part in making them.
-        rows: int8 (m, 40), attributes of real faces, best of unseen ones.
-        trust: (40,), balanced accuracy of the judge on real faces; an attribute it cannot see (NaN) is left out.
-        requests: faces with, and as many without, each attribute.
-        name: of the judge.
-        seed: of the draws.
-        progress: shows how many faces are made and looked at.
+        source: source whose model takes attributes.
+        judge: classifier of the faces; it must not have taken part in making them.
+        rows: int8 (m, 40), attributes of real faces, preferably unseen ones.
+        trust: (40,), balanced accuracy of the judge on real faces; attributes it cannot see (NaN) are skipped.
+        requests: number of faces with each attribute, and of faces without it.
+        name: name of the judge.
+        seed: seed of the draws.
+        progress: shows how many faces are done.
+
+    Raises:
+        ArgumentError: no requests or no rows.
     """
     if requests < 1 or not len(rows):
         raise ArgumentError(f"requests {requests}, {len(rows)} rows: expected at least one of each")
-    shares, found = (rows > 0).mean(axis=0), []
+    shares = (rows > 0).mean(axis=0)
+    found = []
     columns = [column for column in np.argsort(shares, kind="stable").tolist() if not np.isnan(trust[column])]
     with progress.phase("asking for attributes", 2 * requests * len(columns), "faces") as phase:
         for column in columns:
@@ -144,7 +161,7 @@ def measure_agreement(
                 draws = stream(seed, index=2 * column + (sign > 0), slot="evaluate/agreement")
                 asked = rows[draws.integers(len(rows), size=requests)].copy()
                 asked[:, column] = sign
-                # Every request has faces of its own, so that no accident of a few faces counts 80 times.
+                # Every request uses different faces, so that an odd face does not count 80 times.
                 start = requests * (2 * column + (sign > 0))
                 seen = judge(source.generate(requests, attributes=asked, start=start).numpy())[:, column]
                 hits.append(float((seen == (sign > 0)).mean()))
@@ -155,12 +172,12 @@ def measure_agreement(
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """How one attribute is edited.
+    """Effect of editing one attribute.
 
     Attributes:
-        attribute: its name.
-        changed: share of the faces in which the judge sees the value asked for after the edit.
-        others: share of the other attributes that the judge sees changed with it, mean over faces and attributes.
+        attribute: name of the attribute.
+        changed: share of the faces in which the judge sees the requested value after the edit.
+        others: share of the other attributes that the judge sees change too, averaged over faces and attributes.
     """
 
     attribute: str
@@ -171,34 +188,34 @@ class Edited:
 def measure_edits(
     source: Obedient, judge: Judge, *, n: int, columns: Sequence[int] = range(len(ATTRIBUTES)), guided: bool = True
 ) -> tuple[Edited, ...]:
-    """Turn each attribute of faces 0 to n - 1 into its opposite, and see what changes; ``guided`` as in ``edit``."""
-    told = source.attribute_rows(n)
+    """Invert each attribute of faces 0 to n - 1 and measure what changes; ``guided`` as in ``edit``."""
+    asked = source.attribute_rows(n)
     before = judge(source.generate(n).numpy())
     found = []
     for column in columns:
         after = judge(source.edit(range(n), ATTRIBUTES[column], guided=guided).numpy())
-        wanted = told[:, column] <= 0
+        wanted = asked[:, column] <= 0
         others = np.delete(before != after, column, axis=1)
         found.append(Edited(ATTRIBUTES[column], float((after[:, column] == wanted).mean()), float(others.mean())))
     return tuple(found)
 
 
 def judge_trust(judge: Judge, faces: NDArray[np.uint8], labels: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Balanced accuracy of a judge on real faces: float64 (40,), NaN where one kind is missing."""
+    """Balanced accuracy of a judge on real faces: float64 (40,), NaN if all labels of an attribute are the same."""
     return trust_of(judge(faces), labels)
 
 
 def trust_of(answers: NDArray[np.bool_], labels: NDArray[np.int8]) -> NDArray[np.float64]:
-    """The same of answers that were already given."""
+    """Balanced accuracy of given answers; see ``judge_trust``."""
     return np.array([balanced_accuracy(a, y) for a, y in zip(answers.T, labels.T, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How often an attribute is seen.
+    """Frequency of one attribute.
 
     Attributes:
-        attribute: its name.
+        attribute: name of the attribute.
         generated: share of the generated faces in which the classifier sees it.
         real: share of the real faces in which the same classifier sees it.
     """
@@ -210,13 +227,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How often attributes are seen in generated faces and in the faces they should be like.
+    """Frequencies of attributes in generated and real faces.
 
     Attributes:
-        n: generated faces.
-        real_n: real faces.
-        judge: what looked at them.
-        shown: by attribute, the largest difference first.
+        n: number of generated faces.
+        real_n: number of real faces.
+        judge: name of the judge.
+        shown: frequency by attribute, the largest difference first.
     """
 
     n: int
@@ -230,27 +247,31 @@ class Distribution:
         return float(np.mean([abs(s.generated - s.real) for s in self.shown]))
 
     def lines(self) -> list[str]:
-        """For the summary."""
+        """Lines of the summary."""
         named = ", ".join(f"{s.attribute} {s.generated:.0%} (real {s.real:.0%})" for s in self.shown[:4])
-        return [f"attributes seen by {self.judge}: on average {self.mean_gap:.1%} from real faces; farthest: {named}"]
+        gap = f"on average {self.mean_gap:.1%} from real faces"
+        return [f"attributes seen by {self.judge}: {gap}; largest differences: {named}"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         shares = {s.attribute: {"generated": round(s.generated, 4), "real": round(s.real, 4)} for s in self.shown}
         return {
-            "judge": self.judge, "n": self.n, "real_n": self.real_n, "mean_gap": round(self.mean_gap, 4),
+            "judge": self.judge,
+            "n": self.n,
+            "real_n": self.real_n,
+            "mean_gap": round(self.mean_gap, 4),
             "by_attribute": shares,
-        }  # fmt: skip
+        }
 
 
 def compare_distributions(
     generated: NDArray[np.floating], real: NDArray[np.floating], attributes: Sequence[str], *, judge: str
 ) -> Distribution:
-    """How often attributes are seen, from what a classifier says of each face.
+    """Compare the frequencies of attributes by a classifier's probabilities.
 
     Args:
-        generated: (n, a), probabilities.
-        real: (m, a), of real faces, by the same classifier: what it overlooks is overlooked in both.
+        generated: (n, a), probabilities for generated faces.
+        real: (m, a), probabilities for real faces by the same classifier, whose errors affect both sides.
         attributes: names of the columns.
         judge: name of the classifier.
     """
@@ -262,18 +283,18 @@ def compare_distributions(
 
 @dataclass(frozen=True, slots=True)
 class AttributeCheck:
-    """What a classifier says of a model's attributes.
+    """A classifier's findings on the attributes of a model's faces.
 
     Attributes:
-        distribution: how often they are seen, beside real faces.
-        agreement: how they are obeyed; None for a model that takes none, or without labelled real faces.
+        distribution: frequencies compared with real faces.
+        agreement: agreement with requests; None for a model that takes none, or without labelled real faces.
     """
 
     distribution: Distribution
     agreement: Agreement | None
 
     def lines(self) -> list[str]:
-        """For the summary."""
+        """Lines of the summary."""
         return [*self.distribution.lines(), *([] if self.agreement is None else self.agreement.lines())]
 
     def to_json(self) -> dict[str, Any]:
@@ -283,18 +304,24 @@ class AttributeCheck:
 
 
 def check_attributes(
-    source: SyntheticFaceSource, generated: NDArray[np.uint8], real: NDArray[np.uint8], labels: NDArray[np.int8], *,
-    requests: int, seed: int, progress: Progress = SILENT,
-) -> AttributeCheck:  # fmt: skip
-    """Let the bundled classifier look at generated and at real faces.
+    source: SyntheticFaceSource,
+    generated: NDArray[np.uint8],
+    real: NDArray[np.uint8],
+    labels: NDArray[np.int8],
+    *,
+    requests: int,
+    seed: int,
+    progress: Progress = SILENT,
+) -> AttributeCheck:
+    """Compare the attributes of generated and real faces with the bundled classifier.
 
     Args:
-        source: of the generated faces.
+        source: source of the generated faces.
         generated: uint8 (n, 3, H, W).
-        real: uint8 (m, 3, H, W), best of unseen faces.
-        labels: int8 (m, 40), theirs.
-        requests: faces asked for with, and as many without, each attribute; 0 leaves this out.
-        seed: of the requests.
+        real: uint8 (m, 3, H, W), preferably unseen faces.
+        labels: int8 (m, 40), attributes of the real faces.
+        requests: number of faces requested with each attribute, and without it; 0 skips this test.
+        seed: seed of the requests.
         progress: shows the phases.
     """
     eye = load_classifier()
@@ -303,9 +330,7 @@ def check_attributes(
         logits, seen = (
             np.concatenate([eye.logits(part) for part in _counted(faces, phase)]) for faces in (real, generated)
         )
-    shown = compare_distributions(
-        eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name
-    )  # fmt: skip
+    shown = compare_distributions(eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name)
     known = (labels != 0).all(axis=1)
     if not (requests and source.config.attributes and known.any()):
         return AttributeCheck(shown, None)

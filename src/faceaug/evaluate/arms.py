@@ -1,6 +1,6 @@
-"""What each arm of the comparison is shown: real faces, copies of them, generated ones, all of these.
+"""The training faces of each arm of the comparison: real faces, real and copies, real and generated, or all.
 
-Copies and generated faces are what ``expand_dataset`` makes of the same real faces.
+``expand_dataset`` makes the copies and generated faces from the same real faces.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from faceaug.train.lessons import hold_back
 
 Arm: TypeAlias = Literal["real", "real + classical", "real + synthetic", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-MOST = 25_000  # real faces, unless a count says otherwise
-HELD = 0.2  # of the real faces: they set thresholds
+MOST = 25_000  # real faces, unless a count requests more
+HELD = 0.2  # share of the real faces held back to set thresholds
 RAREST = 10
-_FEWEST = (5, 2, 3)  # faces with and without an attribute, taught, held back, unseen: below, nothing can be said of it
-_CHOSEN = 2  # attributes by which faces of a generator that obeys none are chosen
-_LIKELY = 0.9  # a face that nobody asked for anything has an attribute if the classifier is so sure
+_FEWEST = (5, 2, 3)  # taught, held-back and unseen faces needed on each side of an attribute
+_SELECTED = 2  # most attributes by which faces are selected from a generator that takes none
+_LIKELY = 0.9  # probability above which the classifier labels an unconditioned face
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipes:
-    """What the arms add to the real faces.
+    """The faces that the arms add to the real ones.
 
     Attributes:
-        copies: augmented copies of each real face.
-        synthetic: synthetic faces: a float is a share of the real ones, an int a count.
-        recipe: what a copy goes through; see ``expand_dataset``.
-        filter: whether synthetic faces are held against real ones and looked at by the classifier first.
+        copies: augmented copies per real face.
+        synthetic: number of synthetic faces: a float is a share of the real ones, an int a count.
+        recipe: recipe of the copies; see ``expand_dataset``.
+        filter: whether to filter synthetic faces by comparison with real ones and by the classifier.
     """
 
     copies: int = 4
@@ -60,17 +60,17 @@ class Recipes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Experiment:
-    """Everything the arms are made of, and what they are asked afterwards.
+    """Training and test faces of all arms.
 
     Attributes:
-        attributes: what is learnt.
-        shown: generated faces, then the real ones, then augmented copies of these, in one: so every arm is a stretch.
-        held: real faces that set thresholds.
-        unseen: real faces that are asked about.
-        rows: of the folder, which were shown or held back.
-        rejected: generated faces that were left out, by reason.
-        labels: where the labels of generated faces come from.
-        notes: what to keep in mind.
+        attributes: attributes to learn.
+        shown: generated faces, then real ones, then augmented copies of these, so that every arm is a slice.
+        held: real faces held back to set thresholds.
+        unseen: real faces of the test.
+        rows: rows of the folder that were shown or held back.
+        rejected: number of rejected generated faces, by reason.
+        labels: origin of the labels of generated faces.
+        notes: remarks on the result.
     """
 
     attributes: tuple[str, ...]
@@ -83,7 +83,7 @@ class Experiment:
     notes: tuple[str, ...]
 
     def pool(self, arm: Arm) -> Pool:
-        """What an arm is shown."""
+        """The training faces of an arm."""
         first = 0 if arm in ("real + synthetic", "all") else self._count(SYNTHETIC)
         last = len(self.shown) if arm in ("real + classical", "all") else len(self.shown) - self._count(AUGMENTED)
         return self.shown[first:last]
@@ -92,31 +92,48 @@ class Experiment:
         return int((self.shown.origin == origin).sum())
 
     def answer(
-        self, arm: Arm, schooling: Schooling, *, seed: int, device: torch.device,
+        self,
+        arm: Arm,
+        schooling: Schooling,
+        *,
+        seed: int,
+        device: torch.device,
         on_step: Callable[[int], None] = lambda _: None,
-    ) -> NDArray[np.bool_]:  # fmt: skip
-        """Teach a pupil and ask it about the unseen faces: bool (n, a)."""
+    ) -> NDArray[np.bool_]:
+        """Train a classifier on an arm and classify the unseen faces: bool (n, a)."""
         network = teach(self.pool(arm), schooling, seed=seed, device=device, on_step=on_step)
         thresholds: Thresholds = set_thresholds(scores(network, self.held.pixels), self.held)
         return thresholds.answers(scores(network, self.unseen.pixels))
 
 
 def prepare(
-    source: SyntheticFaceSource, folder: FaceFolder, recipes: Recipes, *, attributes: Sequence[str] | None,
-    fraction: float | int, partition: str | None, against: str | None, seed: int, progress: Progress = SILENT,
-) -> Experiment:  # fmt: skip
-    """Choose the real faces and make the others.
+    source: SyntheticFaceSource,
+    folder: FaceFolder,
+    recipes: Recipes,
+    *,
+    attributes: Sequence[str] | None,
+    fraction: float | int,
+    partition: str | None,
+    against: str | None,
+    seed: int,
+    progress: Progress = SILENT,
+) -> Experiment:
+    """Select the real faces and make the others.
 
     Args:
-        source: of the synthetic faces.
-        folder: of the real ones.
-        recipes: what the arms add.
-        attributes: what is learnt; None is the ten rarest that can be.
-        fraction: of the training rows: a float is a share, an int a count.
-        partition: rows to learn from; None is the train rows.
-        against: rows to ask about; None is the val rows, or the test rows.
-        seed: of all draws.
+        source: source of the synthetic faces.
+        folder: folder of the real faces.
+        recipes: faces that the arms add.
+        attributes: attributes to learn; None is the ten rarest learnable ones.
+        fraction: training rows to use: a float is a share, an int a count.
+        partition: training rows; None is the train rows.
+        against: test rows; None is the val rows, or else the test rows.
+        seed: seed of all draws.
         progress: shows the phases.
+
+    Raises:
+        ArgumentError: an unusable option.
+        RefusedError: too few faces for an attribute, or no test rows.
     """
     known = folder.annotations
     rows, others = _both_rows(folder, partition, against)
@@ -130,9 +147,7 @@ def prepare(
     columns = [attribute_index(name) for name in names]
     real, kept = (_pool(pixels[which], known.attributes[rows[which]][:, columns]) for which in (~held, held))
     unseen = _pool(asked, known.attributes[others][:, columns])
-    classical, synthetic, rejected, labels = _added(
-        source, folder, rows[~held], recipes, names, side, seed, progress
-    )  # fmt: skip
+    classical, synthetic, rejected, labels = _added(source, folder, rows[~held], recipes, names, side, seed, progress)
     shown = joined(synthetic, real, classical)
     return Experiment(names, shown, kept, unseen, rows, rejected, labels, (*limited, *notes, *more))
 
@@ -145,42 +160,40 @@ def _both_rows(
     others = unseen_rows(folder, "all" if assumed else partition or "train", against)
     if not len(others):
         raise RefusedError(
-            f"{printable(folder.root)}: no rows are left to ask about; usefulness needs faces that are not learnt "
-            "from: a partition table (list_eval_partition.txt, or a column in metadata.csv) with val or test rows"
+            f"{printable(folder.root)}: no rows are left for the test; usefulness needs faces outside the training "
+            "rows: a partition table (list_eval_partition.txt, or a column in metadata.csv) with val or test rows"
         )
     return rows, others
 
 
 def fraction_of(rows: NDArray[np.int64], fraction: float | int, *, seed: int) -> NDArray[np.int64]:
-    """Some rows, drawn by the seed: a float is a share, an int a count. Fewer are a part of more."""
+    """Draw a share (float) or number (int) of rows; smaller draws are subsets of larger ones."""
     whole = isinstance(fraction, int) and not isinstance(fraction, bool)
     count = int(fraction) if whole else round(float(fraction) * len(rows))
     if not (whole or 0 < fraction <= 1) or not 1 <= count <= len(rows):
         raise ArgumentError(
-            f"fraction {fraction!r}: expected a share such as 0.1 or a count up to the {len(rows):,} rows there are"
+            f"fraction {fraction!r}: expected a share such as 0.1, or a count of up to {len(rows):,} rows"
         )
     return np.sort(rows[permutation(len(rows), seed, slot="usefulness/fraction")[:count]])
 
 
 def _limited(rows: NDArray[np.int64], fraction: float | int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
-    """At most so many rows as fit into memory with their copies, unless a count asked for more."""
+    """Limit the rows to a number that fits in memory with its copies, unless a count requested more."""
     if isinstance(fraction, int) or len(rows) <= MOST:
         return rows, []
-    note = f"{MOST:,} of {len(rows):,} real faces were used, drawn by the seed; give a count to use more"
+    note = f"{MOST:,} of {len(rows):,} real faces were used, drawn at random; pass a count to use more"
     return fraction_of(rows, MOST, seed=seed), [note]
 
 
 def _load(
     folder: FaceFolder, rows: NDArray[np.int64], source: SyntheticFaceSource, side: int, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
-    pixels, used, problems = load_faces(
-        folder, crop=source.config.crop, size=side, rows=rows, progress=progress
-    )  # fmt: skip
+    pixels, used, problems = load_faces(folder, crop=source.config.crop, size=side, rows=rows, progress=progress)
     return pixels, used, [f"left out: {line}" for line in problems]
 
 
 def _learnable(parts: Sequence[NDArray[np.int8]], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The attributes to learn: those wanted, or the rarest of those that can be learnt and asked about."""
+    """The attributes to learn: those wanted, or the rarest with enough faces."""
     sides = [np.minimum((part > 0).sum(axis=0), (part < 0).sum(axis=0)) for part in parts]
     enough = np.all([side >= least for side, least in zip(sides, _FEWEST, strict=True)], axis=0)
     if wanted is not None:
@@ -188,8 +201,8 @@ def _learnable(parts: Sequence[NDArray[np.int8]], wanted: Sequence[str] | None) 
             if not enough[attribute_index(name)]:
                 counts = ", ".join(str(side[attribute_index(name)]) for side in sides)
                 raise RefusedError(
-                    f"attribute {name}: of the faces learnt from, held back and unseen only {counts} are of its rarer "
-                    f"side; at least {', '.join(map(str, _FEWEST))} are needed; take a larger fraction, or another "
+                    f"attribute {name}: of the faces for training, held back and unseen only {counts} are of its rarer "
+                    f"side; at least {', '.join(map(str, _FEWEST))} are needed; choose a larger fraction or another "
                     "attribute"
                 )
         return tuple(dict.fromkeys(wanted))
@@ -198,8 +211,8 @@ def _learnable(parts: Sequence[NDArray[np.int8]], wanted: Sequence[str] | None) 
     order = [k for k in np.argsort(shares, kind="stable").tolist() if enough[k]][:RAREST]
     if not order:
         raise RefusedError(
-            f"no attribute has {', '.join(map(str, _FEWEST))} faces of its rarer side among those learnt from, held "
-            "back and unseen; take a larger fraction, or a folder with a table of attributes"
+            f"no attribute has {', '.join(map(str, _FEWEST))} faces of its rarer side among those for training, held "
+            "back and unseen; choose a larger fraction, or a folder with a table of attributes"
         )
     return tuple(ATTRIBUTES[k] for k in order)
 
@@ -209,29 +222,51 @@ def _pool(pixels: NDArray[np.uint8], labels: NDArray[np.int8], origin: int = REA
 
 
 def _added(
-    source: SyntheticFaceSource, folder: FaceFolder, rows: NDArray[np.int64], recipes: Recipes,
-    names: tuple[str, ...], side: int, seed: int, progress: Progress,
-) -> tuple[Pool, Pool, dict[str, int], str]:  # fmt: skip
-    """(copies, synthetic faces, what the filter left out, where the labels of the latter come from)."""
+    source: SyntheticFaceSource,
+    folder: FaceFolder,
+    rows: NDArray[np.int64],
+    recipes: Recipes,
+    names: tuple[str, ...],
+    side: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Pool, Pool, dict[str, int], str]:
+    """(copies, synthetic faces, numbers of rejected ones by reason, origin of the synthetic faces' labels)."""
     columns = [attribute_index(name) for name in names]
     real: Any = Subset(folder, rows.tolist())  # type: ignore[arg-type]  # a folder is a map-style dataset
     with warnings.catch_warnings():
-        # The shares are a direction given here, not a user's wish: being short of one is nobody's trouble.
+        # The shares are targets set here, not by the user, so a warning that one is missed would only confuse.
         warnings.filterwarnings("ignore", message="balance ")
         wanted = _shares(folder.annotations.attributes[rows], names)
-        # Of a model that obeys nothing, faces are chosen; such as have one of many combinations would take for ever.
-        asked = bool(source.config.attributes) or len(names) <= _CHOSEN
+        # Rejection sampling over many combinations never finishes for a model that takes no attributes.
+        asked = bool(source.config.attributes) or len(names) <= _SELECTED
         made = expand_dataset(
-            real, copies=0, synthetic=synthetic_count(recipes.synthetic, len(rows)), balance=wanted if asked else None,
-            source=source, size=side, crop=source.config.crop, partition=ALL, filter=recipes.filter, seed=seed,
+            real,
+            copies=0,
+            synthetic=synthetic_count(recipes.synthetic, len(rows)),
+            balance=wanted if asked else None,
+            source=source,
+            size=side,
+            crop=source.config.crop,
+            partition=ALL,
+            filter=recipes.filter,
+            seed=seed,
             progress=progress,
-        )  # fmt: skip
+        )
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
     copies = ExpandedDataset(
-        made.real, plan, made.frame, generators=None, recipe=as_recipe(recipes.recipe), filtered=False, transform=None,
-        target_transform=None, seed=seed, wanted=wanted,
-    )  # fmt: skip
+        made.real,
+        plan,
+        made.frame,
+        generators=None,
+        recipe=as_recipe(recipes.recipe),
+        filtered=False,
+        transform=None,
+        target_transform=None,
+        seed=seed,
+        wanted=wanted,
+    )
     shown = known.attributes[plan.rows[plan.real :]][:, columns]
     classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
     pictures = _pictures(made, SYNTHETIC, side, progress)
@@ -242,19 +277,19 @@ def _added(
 
 
 def _shares(attributes: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:
-    """What balancing aims at: a half for one attribute; for several as much more of each as goes together."""
-    everyone = np.arange(len(attributes))
+    """Target shares of balancing: a half for one attribute; for several, as close to a half as is possible jointly."""
+    rows = np.arange(len(attributes))
     for reach in (1.0, 0.5, 0.25):
-        found = _nearer_a_half(attributes, names, reach / len(names))
+        found = _towards_a_half(attributes, names, reach / len(names))
         try:
-            BalancedRows(attributes, everyone, found)
-        except ArgumentError:  # such as five colours of hair, each of which is to be a half
+            BalancedRows(attributes, rows, found)
+        except ArgumentError:  # for example five hair colours that cannot all have a share of a half
             continue
         return found
-    return _nearer_a_half(attributes, names, 0.0)
+    return _towards_a_half(attributes, names, 0.0)
 
 
-def _nearer_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: float) -> dict[str, float]:
+def _towards_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: float) -> dict[str, float]:
     found = {}
     for name in names:
         column = attributes[:, attribute_index(name)]
@@ -266,7 +301,7 @@ def _nearer_a_half(attributes: NDArray[np.int8], names: Sequence[str], reach: fl
 def _labels(
     source: SyntheticFaceSource, made: ExpandedDataset, pictures: NDArray[np.uint8], *, filtered: bool
 ) -> tuple[NDArray[np.int8], str]:
-    """Attributes of the synthetic faces, int8 (n, 40), and where they come from."""
+    """Attributes of the synthetic faces, int8 (n, 40), and their origin."""
     if len(made.plan.patterns):
         checked = "asked for and seen by the classifier" if source.config.attributes else "chosen by the classifier"
         return made.synthetic.attributes, checked if filtered else "asked for"
@@ -277,7 +312,7 @@ def _labels(
 
 
 def _pictures(dataset: ExpandedDataset, origin: int, side: int, progress: Progress) -> NDArray[np.uint8]:
-    """The items of one origin: uint8 (n, 3, side, side)."""
+    """Pictures of the items of one origin: uint8 (n, 3, side, side)."""
     chosen = [i for i in range(len(dataset)) if dataset.plan.origin(i) == origin]
     found = np.empty((len(chosen), 3, side, side), np.uint8)
     with progress.phase("augmenting" if origin == AUGMENTED else "gathering", len(chosen), "faces") as phase:

@@ -1,7 +1,7 @@
-"""Which generated faces are training faces again: near by perceptual hash, then proven as in cleaning.
+"""Finds generated faces that copy training faces: candidates by perceptual hash, verified as in cleaning.
 
-What chance can do is read from real faces that no model has seen: they are as alike to training faces as photos are,
-and no copies. The threshold of detail is raised until at most one of the pairs is expected to pass by chance.
+Unseen real faces, which are not copies but as similar to training faces as photos are, show what chance produces. The
+detail threshold is raised until at most one pair is expected to pass by chance.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from faceaug.progress import SILENT, Progress
 from faceaug.progress.phases import Phase
 
 RADIUS = 6  # bits of the 64-bit pHash
-_COMPARED = 4_000  # pairs whose pixels are compared; the nearest first
+_COMPARED = 4_000  # pairs whose pixels are compared, the nearest first
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A generated face that shows what a training face shows.
+    """A generated face that copies a training face.
 
     Attributes:
-        face: number of the generated face.
-        row: of the training face, in the faces given.
+        face: index of the generated face.
+        row: index of the training face.
         mirrored: whether it is the mirror image.
-        bits: of the pHash that differ.
+        bits: number of pHash bits that differ.
         detail: correlation of detail after alignment, see ``faceaug.clean.verify``.
     """
 
@@ -46,15 +46,15 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class CopySearch:
-    """What was looked for and found.
+    """Result of a search for copies.
 
     Attributes:
-        copies: by generated face; the best of each.
-        candidates: pairs within the radius.
-        compared: pairs whose pixels were compared.
-        unseen_copies: unseen real faces that the same test calls copies; -1 without unseen faces.
-        radius: bits within which pairs were looked for.
-        detail: threshold of detail that was needed.
+        copies: best pair of each copied face, ordered by generated face.
+        candidates: number of pairs within the radius.
+        compared: number of pairs whose pixels were compared.
+        unseen_copies: number of unseen real faces that the same test calls copies; -1 without unseen faces.
+        radius: search radius in bits.
+        detail: detail threshold used.
     """
 
     copies: tuple[Copy, ...]
@@ -75,21 +75,24 @@ class _Pair:
 
 
 def find_copies(
-    faces: NDArray[np.uint8], training: NDArray[np.uint8], unseen: NDArray[np.uint8] | None,
+    faces: NDArray[np.uint8],
+    training: NDArray[np.uint8],
+    unseen: NDArray[np.uint8] | None,
     progress: Progress = SILENT,
-) -> CopySearch:  # fmt: skip
+) -> CopySearch:
     """Compare generated faces and their mirror images with training faces.
 
     Args:
-        faces: uint8 (n, 3, H, W), generated.
-        training: uint8 (m, 3, H, W).
-        unseen: uint8 (u, 3, H, W), real faces the model has not seen, or None.
+        faces: generated faces, uint8 (n, 3, H, W).
+        training: training faces, uint8 (m, 3, H, W).
+        unseen: real faces the model has not seen, uint8 (u, 3, H, W), or None.
         progress: shows the phases.
     """
     others = faces[:0] if unseen is None else unseen
     with progress.phase("hashing", len(training) + len(faces) + len(others), "faces") as phase:
         known = _hashes(training, phase)[0]
-        hashes, other_hashes = _hashes(faces, phase), _hashes(others, phase)
+        hashes = _hashes(faces, phase)
+        other_hashes = _hashes(others, phase)
     pairs, candidates, radius = _compared(faces, hashes, training, known, progress)
     control = _compared(others, other_hashes, training, known, progress)[0]
     detail, _ = choose_threshold([p.evidence for p in pairs], [p.evidence for p in control])
@@ -113,11 +116,15 @@ def _best(pairs: Sequence[_Pair], detail: float) -> list[Copy]:
 
 
 def _compared(
-    faces: NDArray[np.uint8], hashes: tuple[Hashes, Hashes], training: NDArray[np.uint8], known: Hashes,
+    faces: NDArray[np.uint8],
+    hashes: tuple[Hashes, Hashes],
+    training: NDArray[np.uint8],
+    known: Hashes,
     progress: Progress,
-) -> tuple[list[_Pair], int, int]:  # fmt: skip
+) -> tuple[list[_Pair], int, int]:
     """(pairs with evidence, number of candidates, radius)."""
-    found, radius = [], RADIUS
+    found = []
+    radius = RADIUS
     for mirrored, words in enumerate(hashes):
         pairs, within = _near(words, known, progress)
         radius = min(radius, within)
@@ -132,7 +139,7 @@ def _compared(
 
 
 def _near(one: Hashes, other: Hashes, progress: Progress) -> tuple[Pairs, int]:
-    """Pairs within the largest radius that is affordable: blank faces are alike by the million."""
+    """Pairs within the largest affordable radius; blank faces form millions of pairs."""
     for radius in range(RADIUS, 0, -2):
         try:
             return near_pairs_between(one, other, radius, progress=progress), radius
@@ -142,7 +149,7 @@ def _near(one: Hashes, other: Hashes, progress: Progress) -> tuple[Pairs, int]:
 
 
 def _hashes(faces: NDArray[np.uint8], phase: Phase) -> tuple[Hashes, Hashes]:
-    """The pHash of every face and of its mirror image: uint64 (n,) each."""
+    """Perceptual hashes of the faces and of their mirror images: uint64 (n,) each."""
     small = [small_grey(Image.fromarray(_picture(face)).convert("L"), 32) for face in phase.over(faces)]
     words = hash_words(np.stack(small))[..., 0] if small else np.empty((0, 2), np.uint64)
     return words[:, 0], words[:, 1]

@@ -1,4 +1,4 @@
-"""evaluate_source: faces in, figures with their controls out."""
+"""evaluate_source: figures and controls for the faces of a generator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faceaug.data.image import Image8
 from faceaug.draws import check_seed, permutation
 from faceaug.errors import ArgumentError, printable
 from faceaug.evaluate.agreement import AttributeCheck, check_attributes
-from faceaug.evaluate.copies import CopySearch, find_copies
+from faceaug.evaluate.copies import find_copies
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
 from faceaug.evaluate.kernel import kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
@@ -40,7 +40,7 @@ from faceaug.synthesize.weights import default_model
 
 REAL = 25_000
 REQUESTS = 50
-_RANDOM, _WORST, _CLOSEST = 100, 16, 16
+_RANDOM, _WORST, _CLOSEST = 100, 16, 16  # faces on the sheets of the page
 
 
 def evaluate_source(
@@ -59,25 +59,24 @@ def evaluate_source(
     requests: int = REQUESTS,
     progress: Show = None,
 ) -> EvaluationReport:
-    """Measure generated faces against real ones: fidelity, diversity, attributes, memorisation; with controls.
+    """Compare generated faces with real ones: fidelity, diversity, attributes and memorisation, with controls.
 
     Args:
-        source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is "faces-64".
-        faces: the folder the model learnt from. Its pictures are cut and sized as the model's config says.
-        n: generated faces to look at, the first of the stream; at least 10.
+        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is "faces-64".
+        faces: folder of the training faces, cropped and resized as the model's config says.
+        n: number of generated faces, the first of the stream; at least 10.
         extractor: "efficientnet-lite0", "inception", "attributes-64", a torch module or an ``Extractor``; see
             ``faceaug.evaluate.open_extractor``.
-        partition: the rows the model may have learnt from: "train", "val", "test" or "all"; None is the train rows
-            where a table has any, else all.
-        against: the rows it has not seen, for the controls; None is the val rows, or the test rows where there are no
-            10 of those.
-        real: at most so many real faces of a kind are used, drawn by the seed.
-        seed: of what is drawn, and of the faces where ``source`` is not a source already.
-        weights: file with the extractor's weights, where it does not come with them.
-        download: whether a model or weights may be fetched.
-        device: where the model and the named extractors compute; the CPU by default.
-        requests: faces asked for with, and as many without, each attribute, of a model that obeys them; 0 leaves
-            this out.
+        partition: rows the model may have been trained on: "train", "val", "test" or "all"; None is the train rows if a
+            table marks any, else all.
+        against: unseen rows for the controls; None is the val rows, or the test rows if there are fewer than 10.
+        real: largest number of training faces, and of unseen faces, drawn at random.
+        seed: seed of the draws, and of the faces if ``source`` is not a source yet.
+        weights: file with the extractor's weights, if they are not bundled.
+        download: whether models and weights may be downloaded.
+        device: device of the model and the named extractors; the CPU by default.
+        requests: number of faces requested with each attribute, and without it, from a model that takes attributes; 0
+            skips this test.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -85,11 +84,33 @@ def evaluate_source(
         ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.
         RefusedError: fewer than 10 real faces.
         WeightsError: the model is damaged.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug import evaluate_source
+        >>> Path("faces").mkdir()
+        >>> for k, face in enumerate(np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)):
+        ...     Image.fromarray(face).save(f"faces/{k}.png")
+        >>> report = evaluate_source("dcgan-32", "faces", n=20, extractor="attributes-64", progress=False)
+        >>> len(report.memorisation.copies)
+        0
     """
     return _prepared(
-        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, progress=progress,
-    ).report(requests)  # fmt: skip
+        source,
+        faces,
+        n=n,
+        extractor=extractor,
+        partition=partition,
+        against=against,
+        real=real,
+        seed=seed,
+        weights=weights,
+        download=download,
+        device=device,
+        progress=progress,
+    ).report(requests)
 
 
 def evaluate_memorisation(
@@ -107,41 +128,48 @@ def evaluate_memorisation(
     device: str | torch.device | None = None,
     progress: Show = None,
 ) -> EvaluationReport:
-    """Find out whether generated faces are training faces again; the part of ``evaluate_source`` that asks this.
+    """Test whether generated faces copy training faces: the memorisation part of ``evaluate_source``.
 
-    Every generated face is held against its nearest training face, by the features of the bundled classifier, which
-    needs no extra; the same of unseen real faces is the control. Copies are looked for by perceptual hash and proven
-    as in cleaning.
+    Every generated face is compared with its nearest training face by features of the bundled classifier, which needs
+    no extra; unseen real faces are the control. Copies are found by perceptual hash and verified as in cleaning.
 
-    Args:
-        source: see ``evaluate_source``, as for the others.
-        faces: see there.
-        n: see there.
-        extractor: see there.
-        partition: see there.
-        against: see there.
-        real: see there.
-        seed: see there.
-        weights: see there.
-        download: see there.
-        device: see there.
-        progress: see there.
+    The arguments are those of ``evaluate_source``.
 
     Returns:
-        A report without figures of fidelity.
+        A report without fidelity figures.
     """
     return _prepared(
-        source, faces, n=n, extractor=extractor, partition=partition, against=against, real=real, seed=seed,
-        weights=weights, download=download, device=device, progress=progress,
-    ).audit()  # fmt: skip
+        source,
+        faces,
+        n=n,
+        extractor=extractor,
+        partition=partition,
+        against=against,
+        real=real,
+        seed=seed,
+        weights=weights,
+        download=download,
+        device=device,
+        progress=progress,
+    ).audit()
 
 
 def _prepared(
-    source: SyntheticFaceSource | str | Path | None, faces: str | Path | FaceFolder, *, n: int,
-    extractor: str | Extractor | nn.Module, partition: str | None, against: str | None, real: int, seed: int,
-    weights: str | Path | None, download: bool, device: str | torch.device | None, progress: Show,
-) -> _Evaluation:  # fmt: skip
-    """Faces made and read, and their features."""
+    source: SyntheticFaceSource | str | Path | None,
+    faces: str | Path | FaceFolder,
+    *,
+    n: int,
+    extractor: str | Extractor | nn.Module,
+    partition: str | None,
+    against: str | None,
+    real: int,
+    seed: int,
+    weights: str | Path | None,
+    download: bool,
+    device: str | torch.device | None,
+    progress: Show,
+) -> _Evaluation:
+    """Generate and read the faces, and compute their features."""
     if n < LEAST or real < LEAST:
         raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
     check_seed(seed)
@@ -164,7 +192,7 @@ def _prepared(
 
 @dataclass(eq=False)
 class _Set:
-    """Faces of one kind and what is computed of them once."""
+    """Faces of one kind, with values that are computed once."""
 
     kind: str
     features: Features
@@ -180,11 +208,22 @@ class _Set:
 
 class _Evaluation:
     def __init__(
-        self, source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, real: RealFaces, generated: Pixels,
-        seed: int, progress: Progress,
-    ) -> None:  # fmt: skip
-        self.source, self.folder, self.eye, self.real, self.faces = source, folder, eye, real, generated
-        self.seed, self._progress = seed, progress
+        self,
+        source: SyntheticFaceSource,
+        folder: FaceFolder,
+        eye: Extractor,
+        real: RealFaces,
+        generated: Pixels,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self.source = source
+        self.folder = folder
+        self.eye = eye
+        self.real = real
+        self.faces = generated
+        self.seed = seed
+        self._progress = progress
         total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))
         with progress.phase("describing", total, "faces") as phase:
             self.training = _Set(TRAINING, describe(eye, real.training, phase.advance))
@@ -193,10 +232,11 @@ class _Evaluation:
         self.part, self.rest = self._parts()
 
     def report(self, requests: int) -> EvaluationReport:
-        """Everything, in the order of the report."""
+        """The whole evaluation, in the order of the report."""
         with self._progress.phase("comparing", 3 * (2 if self.unseen is None else 5), "figures") as phase:
             met, figures = self._compare(self.generated, self.training, phase)
-            met_unseen, lines = None, [figures]
+            met_unseen = None
+            lines = [figures]
             if self.unseen is not None:
                 met_unseen, figures = self._compare(self.unseen, self.training, phase)
                 lines.append(figures)
@@ -216,7 +256,7 @@ class _Evaluation:
         )
 
     def audit(self) -> EvaluationReport:
-        """Memorisation alone."""
+        """Only the test for memorisation."""
         sets = [self.generated] if self.unseen is None else [self.generated, self.unseen]
         with self._progress.phase("looking for neighbours", len(sets), "kinds of faces") as phase:
             met, *others = [meet(of.balls, self.training.balls) for of in phase.over(sets)]
@@ -232,7 +272,7 @@ class _Evaluation:
         )
 
     def _parts(self) -> tuple[_Set, _Set]:
-        """Two disjoint parts of the training faces: as many as were generated, at most half; and all others."""
+        """Split the training faces: as many as were generated, at most half, and all others."""
         order = permutation(len(self.training.features), self.seed, slot="evaluate/halves")
         count = min(len(self.faces), len(order) // 2)
         part, rest = (np.sort(rows) for rows in (order[:count], order[count:]))
@@ -260,19 +300,20 @@ class _Evaluation:
         return met, figures
 
     def _notes(self) -> list[str]:
-        n, dimension = len(self.faces), self.training.features.shape[1]
+        n = len(self.faces)
+        dimension = self.training.features.shape[1]
         notes = []
         smallest = min(len(s.features) for s in (self.generated, self.training, self.unseen or self.training))
         if smallest <= dimension:
             notes.append(
-                f"{smallest:,} faces are fewer than the {dimension:,} features: {self.eye.frechet_name} is too large "
-                "for them, so compare it only with figures of the same n; the kernel distance does not depend on n"
+                f"{smallest:,} faces are fewer than the {dimension:,} features, so {self.eye.frechet_name} is biased "
+                "upwards; compare it only with figures of the same n. The kernel distance does not depend on n"
             )
         controls = [len(self.part.features), *([] if self.unseen is None else [len(self.unseen.features)])]
         if min(controls) < n:
             notes.append(
-                f"a control has fewer faces than were generated ({min(controls):,}, {n:,}): its recall and coverage "
-                "are lower for that alone"
+                f"a control has fewer faces than were generated ({min(controls):,} and {n:,}), which by itself lowers "
+                "its recall and coverage"
             )
         return notes
 
@@ -288,7 +329,8 @@ class _Evaluation:
     def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
         own = self.training.balls.nearest
         search = find_copies(self.faces, self.real.training, self.real.unseen, self._progress)
-        names = [self.folder.path(row).relative_to(self.folder.root) for row in self.real.rows[_rows(search)].tolist()]
+        rows = self.real.rows[np.array([copy.row for copy in search.copies], np.int64)]
+        names = [self.folder.path(row).relative_to(self.folder.root) for row in rows.tolist()]
         found = zip(search.copies, names, strict=True)
         return Memorisation(
             distance=float(np.median(met.distance)),
@@ -308,9 +350,7 @@ class _Evaluation:
             random=tuple(_image(self.faces[k]) for k in shown),
             worst=tuple(_image(self.faces[k]) for k in np.argsort(met.realism, kind="stable")[:_WORST]),
             closest=_closest(self.faces, training, met),
-            unseen_closest=()
-            if unseen is None or self.real.unseen is None
-            else _closest(self.real.unseen, training, unseen),
+            unseen_closest=_closest(self.real.unseen, training, unseen),
             copies=tuple(pairs),
             distances=met.distance,
             unseen_distances=np.empty(0) if unseen is None else unseen.distance,
@@ -335,15 +375,13 @@ class _Evaluation:
         )
 
 
-def _rows(search: CopySearch) -> NDArray[np.int64]:
-    return np.array([copy.row for copy in search.copies], np.int64)
-
-
 def _authenticity(met: Meeting, own: NDArray[np.float64]) -> float:
     return float((met.distance > own[met.nearest]).mean())
 
 
-def _closest(faces: Pixels, training: Pixels, met: Meeting) -> tuple[tuple[Image8, Image8, float], ...]:
+def _closest(faces: Pixels | None, training: Pixels, met: Meeting | None) -> tuple[tuple[Image8, Image8, float], ...]:
+    if faces is None or met is None:
+        return ()
     order = np.argsort(met.distance, kind="stable")[:_CLOSEST]
     return tuple((_image(faces[k]), _image(training[met.nearest[k]]), float(met.distance[k])) for k in order)
 

@@ -1,7 +1,7 @@
-"""What faces are compared by: features from a network that was trained on something else.
+"""Features for comparing faces, from a network trained on another task.
 
-Figures carry the name of their extractor, because they mean nothing without it. Features are always float32, in
-batches of one size, in evaluation mode: the same faces give the same features.
+Figures carry the name of their extractor because they are meaningless without it. Features are always computed in
+float32, in batches of one size and in evaluation mode, so that the same faces give the same features.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ DEFAULT_EXTRACTOR: ExtractorName = "efficientnet-lite0"
 BATCH = 100
 _SIDE = 128
 CLASSIFIER: ExtractorName = "attributes-64"
-_GREY = 127.5  # how the classifier was taught: pixels in -1..1
+_GREY = 127.5  # the classifier was trained on pixels in -1..1
 _INSTALL = "python -m pip install 'faceaug[metrics]'"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extractor:
-    """A network and what it wants to be shown.
+    """A network and its preprocessing.
 
     Attributes:
-        name: for the names of figures.
-        network: takes float32 (b, 3, H, W), gives (b, d), or (b, d, h, w), which is averaged over its places. A torch
-            module is used in evaluation mode and given back as it was.
-        side: faces are resized to this height and width first, bilinear; None leaves them as they are.
-        mean: taken off every pixel of 0 to 255.
-        std: what the rest is divided by.
-        device: where the network is.
-        is_inception: whether it is the network of the FID, so that figures may be called so.
+        name: name in figures.
+        network: maps float32 (b, 3, H, W) to (b, d), or to (b, d, h, w), which is averaged over h and w. A torch module
+            is used in evaluation mode; its mode is restored afterwards.
+        side: height and width to which faces are resized first, bilinear; None keeps their size.
+        mean: subtracted from pixels of 0 to 255.
+        std: divisor after the subtraction.
+        device: device of the network.
+        is_inception: whether this is the network of the FID, so that figures may be called FID and KID.
     """
 
     name: str
@@ -58,36 +58,39 @@ class Extractor:
 
     @property
     def label(self) -> str:
-        """For the name of a figure: "efficientnet-lite0 at 128 px"."""
+        """Label in the name of a figure: "efficientnet-lite0 at 128 px"."""
         return self.name if self.side is None else f"{self.name} at {self.side} px"
 
     @property
     def frechet_name(self) -> str:
-        """What the Frechet distance is called on these features."""
+        """Name of the Frechet distance on these features."""
         return "FID" if self.is_inception else "Frechet distance"
 
     @property
     def kernel_name(self) -> str:
-        """What the kernel distance is called on these features."""
+        """Name of the kernel distance on these features."""
         return "KID" if self.is_inception else "kernel distance"
 
 
 def open_extractor(
-    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR, *, weights: str | Path | None = None,
-    download: bool = False, device: str | torch.device | None = None,
-) -> Extractor:  # fmt: skip
-    """An extractor by name, or made of a torch module.
+    extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR,
+    *,
+    weights: str | Path | None = None,
+    download: bool = False,
+    device: str | torch.device | None = None,
+) -> Extractor:
+    """Open an extractor by name, or make one from a torch module.
 
     Args:
         extractor: "efficientnet-lite0", whose ImageNet weights come with its package; "inception", the network of the
-            FID; "attributes-64", the bundled classifier of attributes; an ``Extractor``; or a torch module that takes
+            FID; "attributes-64", the bundled attribute classifier; an ``Extractor``; or a torch module that takes
             float32 (b, 3, H, W) in 0 to 1 at the size of the faces.
-        weights: a local file with the weights of "inception" (``weights-inception-2015-12-05-6726825d.pth``).
-        download: whether they may be fetched, where there is no file and torch has not fetched them before.
-        device: where the named ones compute; the CPU by default.
+        weights: local file with the weights of "inception" (``weights-inception-2015-12-05-6726825d.pth``).
+        download: whether these weights may be downloaded if there is no file and torch has not cached them.
+        device: device of the named extractors; the CPU by default.
 
     Raises:
-        ArgumentError: an unknown name, a package or weights that are not there; the message says what to do.
+        ArgumentError: an unknown name, or a missing package or weights; the message says what to do.
     """
     if isinstance(extractor, Extractor):
         return extractor
@@ -98,33 +101,34 @@ def open_extractor(
     place = torch.device("cpu" if device is None else device)
     if extractor == "efficientnet-lite0":
         if weights is not None:
-            raise ArgumentError("weights: those of efficientnet-lite0 come with its package; leave the file out")
+            raise ArgumentError("weights: those of efficientnet-lite0 come with its package; omit the file")
         return _efficientnet(place)
     if extractor == "inception":
         return _inception(place, weights, download=download)
     if extractor == CLASSIFIER:
         if weights is not None:
-            raise ArgumentError(f"weights: those of {CLASSIFIER} come with faceaug; leave the file out")
+            raise ArgumentError(f"weights: those of {CLASSIFIER} come with faceaug; omit the file")
         network = load_classifier(CLASSIFIER, device=place).network
         return Extractor(CLASSIFIER, network.features, SIDE, _GREY, _GREY, place)
     raise ArgumentError(f"unknown extractor {extractor!r}; the extractors are {', '.join(get_args(ExtractorName))}")
 
 
 def describe(extractor: Extractor, faces: NDArray[np.uint8], on_batch: Callable[[int], None] | None = None) -> Features:
-    """Features of faces.
+    """Compute the features of faces.
 
     Args:
         extractor: see ``open_extractor``.
         faces: uint8 (n, 3, H, W).
-        on_batch: called with the number of faces of every batch done.
+        on_batch: called after every batch with its number of faces.
 
     Returns:
         float32 (n, d).
 
     Raises:
-        FaceAugError: the network made something else than (b, d) or (b, d, h, w), or numbers that are not finite.
+        FaceAugError: the output of the network is not (b, d) or (b, d, h, w), or not finite.
     """
-    network, found = extractor.network, []
+    network = extractor.network
+    found = []
     was_training = isinstance(network, nn.Module) and network.training
     if isinstance(network, nn.Module):
         network.eval()
@@ -177,19 +181,19 @@ def _inception(device: torch.device, weights: str | Path | None, *, download: bo
     if path is None and not download:
         raise ArgumentError(
             f"extractor inception: its weights ({name}, 91 MB) are not here; give the file (weights=, --weights) or "
-            "let torch-fidelity fetch it (download=True, --download)"
+            "let torch-fidelity download it (download=True, --download)"
         )
     if path is not None:
-        read_tensors(path)  # torch-fidelity would run code in the file; what this reader takes holds none
+        read_tensors(path)  # torch-fidelity would run code in the file; this reader rejects files with code
     try:
         network = FeatureExtractorInceptionV3("inception", ["2048"], None if path is None else str(path), verbose=False)
-    except (OSError, RuntimeError) as error:  # no network; or the weights of something else
+    except (OSError, RuntimeError) as error:  # no connection, or weights of another network
         reason = str(error).strip().splitlines()[0]
         raise FaceAugError(f"extractor inception: {printable(path or URL_INCEPTION_V3)}: {reason}") from error
     network = network.eval().to(device)
 
     def pooled(x: Tensor) -> Tensor:
-        made: Tensor = network(x.to(torch.uint8))[0]  # resizes to 299 pixels itself, as TensorFlow did
+        made: Tensor = network(x.to(torch.uint8))[0]  # the network resizes to 299 pixels itself, like TensorFlow
         return made
 
     return Extractor("inception", pooled, mean=0.0, std=1.0, device=device, is_inception=True)

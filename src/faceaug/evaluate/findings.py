@@ -1,4 +1,4 @@
-"""What an evaluation found, as data: figures with their names and controls, memorisation, pictures."""
+"""The findings of an evaluation as data: figures with their names and controls, memorisation, pictures."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One set of faces compared with another.
+    """Comparison of one set of faces with a reference set.
 
     Attributes:
-        of: which faces: generated ones, or real ones as a control.
-        n: how many.
-        against: which reference.
-        reference_n: how many.
-        control: whether both are real: what the figure of a perfect generator would be about.
-        frechet: Frechet distance; 0 is alike.
-        kernel: kernel distance; 0 is alike, may be a little below.
+        of: kind of the faces: generated, or real as a control.
+        n: number of faces.
+        against: kind of the reference faces.
+        reference_n: number of reference faces.
+        control: whether both sets are real; the figures then show about what a perfect generator would reach.
+        frechet: Frechet distance; 0 for equal sets.
+        kernel: kernel distance; 0 for equal sets, possibly slightly negative.
         precision: share of the faces that lie among the reference, 0 to 1.
         recall: share of the reference that lies among the faces, 0 to 1.
-        density: how deep among the reference the faces lie; 1 for faces of the same kind.
-        coverage: share of the reference that has one of the faces near, 0 to 1.
+        density: how densely the reference surrounds the faces; 1 for faces of the same kind.
+        coverage: share of the reference faces that have one of the faces nearby, 0 to 1.
     """
 
     of: str
@@ -48,22 +48,22 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was evaluated, and by what.
+    """The evaluated model, the real faces and the extractor.
 
     Attributes:
-        model: name.
-        sha256: of its weights.
-        seed: of its faces, and of what was drawn here.
-        n: generated faces.
+        model: name of the model.
+        sha256: SHA-256 of its weights.
+        seed: seed of the faces and of the evaluation's draws.
+        n: number of generated faces.
         size: height and width of a face, pixels.
-        crop: how the real pictures were cut.
-        folder: where they lie.
-        partition: the rows the model may have learnt from.
-        against: the rows it has not seen; "" if there are none.
-        extractor: name and input size.
-        dimension: of its features.
-        frechet_name: what the Frechet distance is called on them.
-        kernel_name: what the kernel distance is called on them.
+        crop: crop of the real pictures.
+        folder: folder of the real pictures.
+        partition: rows the model may have been trained on.
+        against: unseen rows; "" if there are none.
+        extractor: name and input size of the extractor.
+        dimension: number of features.
+        frechet_name: name of the Frechet distance on these features.
+        kernel_name: name of the kernel distance on these features.
     """
 
     model: str
@@ -81,7 +81,7 @@ class Subject:
     kernel_name: str
 
     def figure(self, figures: Figures) -> str:
-        """The name of a figure: nothing that changes its value is left out."""
+        """Name of a figure, including everything that changes its value."""
         return (
             f"{self.extractor}, crop {self.crop}, {self.size} px, {figures.n} {figures.of} against "
             f"{figures.reference_n} {figures.against}"
@@ -90,20 +90,20 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Memorisation:
-    """Whether generated faces are nearer to the training faces than new faces are.
+    """Whether generated faces are closer to the training faces than new faces are.
 
-    Distances are those between features. Where there are no unseen faces, their numbers are None.
+    Distances are between features. Values for unseen faces are None if there are none.
 
     Attributes:
         distance: median distance of a generated face to its nearest training face.
-        unseen_distance: the same of unseen real faces, the control.
-        closer: share of the generated faces that are closer to a training face than all but 1 % of the unseen faces
-            are: 0.01 is expected of new faces.
-        authenticity: share of the generated faces that are farther from their nearest training face than that one is
-            from its own nearest (Alaa et al. 2022, "How faithful is your synthetic data?").
-        unseen_authenticity: the same of unseen real faces, the control.
-        search: for copies.
-        copies: (number of the generated face, name of the training picture, mirrored).
+        unseen_distance: the same for unseen real faces, the control.
+        closer: share of the generated faces that are closer to a training face than 99 % of the unseen faces are; 0.01
+            is expected for new faces.
+        authenticity: share of the generated faces that are farther from their nearest training face than that face is
+            from its own nearest neighbour (Alaa et al. 2022, "How faithful is your synthetic data?").
+        unseen_authenticity: the same for unseen real faces, the control.
+        search: result of the search for copies.
+        copies: (index of the generated face, name of the training picture, mirrored).
     """
 
     distance: float
@@ -117,16 +117,16 @@ class Memorisation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """What the page shows.
+    """The pictures and distances on the page.
 
     Attributes:
-        random: up to 100 generated faces, drawn, not chosen.
-        worst: the 16 with the lowest realism, the lowest first.
+        random: up to 100 randomly drawn generated faces.
+        worst: the 16 faces with the lowest realism, the lowest first.
         closest: (generated face, its nearest training face, distance), the closest first.
-        unseen_closest: the same of unseen real faces.
+        unseen_closest: the same for unseen real faces.
         copies: (generated face, the training face it copies), at most 16.
-        distances: of all generated faces to their nearest training face.
-        unseen_distances: of unseen real faces; empty if there are none.
+        distances: distances of all generated faces to their nearest training face.
+        unseen_distances: the same for unseen real faces; empty if there are none.
     """
 
     random: tuple[Image8, ...]
@@ -140,18 +140,18 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings:
-    """What ``evaluate_source`` found.
+    """The findings of ``evaluate_source``.
 
     Attributes:
-        subject: what was evaluated, and by what.
+        subject: the evaluated model, the real faces and the extractor.
         figures: generated faces first, then their controls; against the training faces, then against the unseen. Empty
-            where only memorisation was looked at.
-        memorisation: see there.
-        attributes: what the bundled classifier sees, and whether the model does as it is asked; None where only
-            memorisation was looked at.
-        notes: what to keep in mind when reading the figures.
-        unreadable: a line for each picture that was left out.
-        pictures: what the page shows; it holds real faces.
+            if only memorisation was tested.
+        memorisation: see ``Memorisation``.
+        attributes: attributes seen by the bundled classifier, and agreement with requests; None if only memorisation
+            was tested.
+        notes: remarks on the figures.
+        unreadable: a line for each unreadable picture.
+        pictures: pictures on the page, which include real faces.
     """
 
     subject: Subject
@@ -163,13 +163,13 @@ class Findings:
     attributes: AttributeCheck | None = None
 
     def heading(self) -> tuple[str, ...]:
-        """The head of the table of figures."""
+        """Header of the table of figures."""
         s = self.subject
         ends = ("precision", "recall", "density", "coverage")
         return ("faces", "against", s.frechet_name, f"{s.kernel_name} x 1000", *ends)
 
     def cells(self, f: Figures) -> tuple[str, ...]:
-        """A row of the table of figures."""
+        """Row of the table of figures."""
         kernel = f"{1000 * f.kernel.mean:.2f} +- {1000 * f.kernel.std:.2f}"
         shares = (f"{value:.3f}" for value in (f.precision, f.recall, f.density, f.coverage))
         return (
@@ -181,19 +181,20 @@ class Findings:
         )
 
     def memorisation_lines(self) -> list[str]:
-        """What was found about copies, as sentences."""
-        m, control = self.memorisation, self.memorisation.unseen_distance is not None
-        beside = f" (unseen real faces: {m.unseen_distance:.3f})" if control else ""
-        also = f" (unseen real faces: {m.unseen_authenticity:.1%})" if control else ""
+        """The findings on memorisation, as sentences."""
+        m = self.memorisation
+        control = m.unseen_distance is not None
+        unseen_distance = f" (unseen real faces: {m.unseen_distance:.3f})" if control else ""
+        unseen_authenticity = f" (unseen real faces: {m.unseen_authenticity:.1%})" if control else ""
         lines = [
-            f"median distance to the nearest training face: {m.distance:.3f}{beside}",
-            f"authenticity: {m.authenticity:.1%}{also}",
+            f"median distance to the nearest training face: {m.distance:.3f}{unseen_distance}",
+            f"authenticity: {m.authenticity:.1%}{unseen_authenticity}",
         ]
         if m.closer is not None:
             lines.append(f"closer to a training face than 99 % of the unseen faces are: {m.closer:.1%} (expected: 1 %)")
         among = f"; of unseen real faces: {m.search.unseen_copies}" if control else ""
         lines.append(
             f"copies of training faces: {len(m.copies)} of {self.subject.n:,}{among} "
-            f"({m.search.candidates:,} pairs look alike at a glance, {m.search.compared:,} compared pixel by pixel)"
+            f"({m.search.candidates:,} candidate pairs by hash, {m.search.compared:,} compared pixel by pixel)"
         )
         return lines

@@ -1,7 +1,7 @@
-"""How sure a comparison of classifiers is: recalls, and their spread over other faces and other seeds.
+"""Recalls of classifiers with confidence intervals over test faces and seeds.
 
-The bootstrap (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13): unseen faces and seeds are
-drawn again with replacement. All classifiers are asked about the same faces, so differences are taken draw by draw.
+The bootstrap (Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13) resamples unseen faces and
+seeds with replacement. All classifiers see the same faces, so differences are computed draw by draw.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ class Estimate:
         return {"value": round(self.value, 5), "low": round(self.low, 5), "high": round(self.high, 5)}
 
     def percent(self) -> str:
-        """As a share, for people: "81.2 % (79.9 to 82.4)"."""
+        """The figure as a share: "81.2 % (79.9 to 82.4)"."""
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
     def points(self) -> str:
-        """As a difference of shares, for people: "+1.3 points (+0.2 to +2.5)"."""
+        """The figure as a difference of shares: "+1.3 points (+0.2 to +2.5)"."""
         return f"{100 * self.value:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalls:
-    """Shares recognised of faces without and with each attribute.
+    """Recalls of faces without and with each attribute.
 
     Attributes:
-        found: float64 (2, a), no and yes, mean over the seeds.
-        drawn: float64 (rounds, 2, a), the same of every round of the bootstrap.
+        found: float64 (2, a), recalls of no and yes, mean over the seeds.
+        drawn: float64 (rounds, 2, a), the same for every round of the bootstrap.
     """
 
     found: NDArray[np.float64]
     drawn: NDArray[np.float64]
 
     def balanced(self, columns: slice = slice(None)) -> Estimate:
-        """Mean of both shares, over the attributes of these columns."""
+        """Balanced accuracy, the mean of both recalls, averaged over the attributes of these columns."""
         return estimate(self.found[:, columns].mean(), self.drawn[:, :, columns].mean(axis=(1, 2)))
 
     def side(self, sides: NDArray[np.int64], columns: slice = slice(None)) -> Estimate:
-        """The share of one side of each attribute (0 no, 1 yes), mean over the attributes of these columns."""
+        """Recall of one side of each attribute (0 no, 1 yes), averaged over the attributes of these columns."""
         places = np.arange(len(sides))[columns]
         chosen = sides[columns]
         return estimate(self.found[chosen, places].mean(), self.drawn[:, chosen, places].mean(axis=1))
 
 
 def estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:
-    """A figure and its interval, by the figures of the rounds; a round that drew no face of a kind is left out."""
+    """A figure with the interval given by bootstrap rounds; rounds without faces of a kind (NaN) are skipped."""
     known = drawn[~np.isnan(drawn)]
     low, high = np.quantile(known, (_LOW, _HIGH)) if len(known) else (np.nan, np.nan)
     return Estimate(float(value), float(low), float(high))
@@ -75,12 +75,13 @@ def bootstrap_recalls(
     """Recalls of several classifiers on the same faces.
 
     Args:
-        answers: by classifier, bool (seeds, n, a).
+        answers: answers by classifier, bool (seeds, n, a).
         labels: int8 (n, a), -1 no, 1 yes, 0 unknown.
-        seed: of the draws.
-        rounds: of the bootstrap.
+        seed: seed of the draws.
+        rounds: number of bootstrap rounds.
     """
-    n, seeds = len(labels), len(next(iter(answers.values())))
+    n = len(labels)
+    seeds = len(next(iter(answers.values())))
     draws = stream(seed, slot="evaluate/bootstrap")
     weights = draws.multinomial(n, np.full(n, 1 / n), size=rounds).astype(np.float32)
     of_seeds = draws.multinomial(seeds, np.full(seeds, 1 / seeds), size=rounds) / seeds
@@ -92,7 +93,7 @@ def bootstrap_recalls(
 
 
 def _recalls(given: NDArray[np.bool_], labels: NDArray[np.int8], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """float64 (rounds, seeds, 2, a)."""
+    """Weighted recalls: float64 (rounds, seeds, 2, a)."""
     sides = []
     for sign in (-1, 1):
         there = labels == sign
@@ -104,6 +105,6 @@ def _recalls(given: NDArray[np.bool_], labels: NDArray[np.int8], weights: NDArra
 
 
 def difference(one: Recalls, other: Recalls, columns: slice = slice(None)) -> Estimate:
-    """How much higher the balanced accuracy of one is than that of the other."""
+    """Difference in balanced accuracy of two classifiers, ``one`` minus ``other``."""
     value = (one.found - other.found)[:, columns].mean()
     return estimate(value, (one.drawn - other.drawn)[:, :, columns].mean(axis=(1, 2)))

@@ -1,6 +1,6 @@
-"""The kernel distance: squared maximum mean discrepancy, unbiased, so that few faces give no larger figure.
+"""The kernel distance: unbiased squared maximum mean discrepancy, which does not grow with fewer faces.
 
-Binkowski et al. 2018, "Demystifying MMD GANs": the polynomial kernel (x.y / d + 1)^3, over subsets.
+Binkowski et al. 2018, "Demystifying MMD GANs": polynomial kernel (x.y / d + 1)^3, averaged over subsets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SUBSETS, SUBSET_SIZE = 100, 1000
 
 @dataclass(frozen=True, slots=True)
 class KernelDistance:
-    """Mean and standard deviation over subsets of ``size`` faces; may be a little below 0 where sets are alike."""
+    """Mean and standard deviation over subsets of ``size`` faces; may be slightly negative for similar sets."""
 
     mean: float
     std: float
@@ -28,15 +28,18 @@ class KernelDistance:
 def kernel_distance(
     a: NDArray[np.floating], b: NDArray[np.floating], *, seed: int = 0, subsets: int = SUBSETS, size: int | None = None
 ) -> KernelDistance:
-    """The kernel distance of two sets of features, (n, d) and (m, d).
+    """Kernel distance of two sets of features.
 
     Args:
-        a: one set.
-        b: the other.
+        a: features, (n, d).
+        b: features, (m, d).
         seed: decides the subsets.
-        subsets: how many.
-        size: faces in a subset; by default 1,000, but at most half of the smaller set: subsets that share most faces
-            would agree, and their spread say nothing.
+        subsets: number of subsets.
+        size: faces per subset; by default 1,000, but at most half of the smaller set, because subsets that share most
+            faces would have a meaningless spread.
+
+    Raises:
+        ArgumentError: no subsets, or subsets of fewer than 2 faces or more than a set has.
     """
     smaller = min(len(a), len(b))
     count = min(SUBSET_SIZE, smaller // 2) if size is None else size
@@ -50,7 +53,7 @@ def kernel_distance(
 
 
 def _discrepancy(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Unbiased: a face is not compared with itself."""
+    """Unbiased estimate: no face is compared with itself."""
     n = len(x)
     within = sum(float(k.sum() - np.trace(k)) for k in (_kernel(x, x), _kernel(y, y))) / (n * (n - 1))
     return within - 2 * float(_kernel(x, y).mean())
@@ -58,5 +61,5 @@ def _discrepancy(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
     once: NDArray[np.float64] = x @ y.T / x.shape[1] + 1
-    once *= once * once  # numpy's power of 3 takes ten times as long
+    once *= once * once  # np.power takes ten times as long
     return once

@@ -1,9 +1,9 @@
-"""Nearest neighbours among features: precision, recall, density, coverage, realism, and who is nearest to whom.
+"""Nearest neighbours among features: precision, recall, density, coverage, realism and nearest reference faces.
 
-Around every face of a set lies a ball that reaches to its k-th neighbour in that set; together they are where such
-faces lie. Kynkaanniemi et al. 2019, "Improved precision and recall metric for assessing generative models" (precision,
-recall, realism); Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models" (density,
-coverage). Distances are computed in blocks of rows: 10,000 faces against 25,000 need 64 MiB a block, never the whole.
+A ball around every face of a set reaches to its k-th neighbour in that set; the balls together cover the set's region.
+Kynkaanniemi et al. 2019, "Improved precision and recall metric for assessing generative models" (precision, recall,
+realism); Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models" (density, coverage).
+Distances are computed in blocks of rows, never all at once: 10,000 faces against 25,000 need 64 MiB per block.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from faceaug.evaluate.features import Features
 
 NEIGHBOURS = 5
-_BLOCK = 2**24  # distances at once
+_BLOCK = 2**24  # distances per block
 _TINY = 1e-12
 
 
@@ -29,9 +29,9 @@ class Balls:
 
     Attributes:
         points: float32 (n, d).
-        radii: float64 (n,), distance to the k-th neighbour in the set, itself not counted.
-        nearest: float64 (n,), distance to the nearest one.
-        k: see above.
+        radii: float64 (n,), distance to the k-th neighbour in the set, not counting the face itself.
+        nearest: float64 (n,), distance to the nearest neighbour.
+        k: number of the neighbour that the balls reach.
     """
 
     points: Features
@@ -42,17 +42,18 @@ class Balls:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meeting:
-    """How a set of samples lies among reference faces.
+    """Comparison of a set of samples with reference faces.
 
     Attributes:
-        precision: share of samples in the ball of a reference face: are they like real ones?
-        recall: share of reference faces in the ball of a sample: is everything there?
-        density: balls of reference faces around a sample, over k; 1 for samples of the same kind, may be above.
+        precision: share of samples in the ball of a reference face: do they look real?
+        recall: share of reference faces in the ball of a sample: is everything covered?
+        density: mean number of reference balls around a sample, divided by k; 1 for samples of the same kind, may be
+            higher.
         coverage: share of reference faces with a sample in their ball.
-        nearest: int64 (n,), the reference face nearest to each sample.
-        distance: float64 (n,), how far it is.
-        realism: float64 (n,), the largest radius over distance among the reference faces whose ball is not larger than
-            the median; below 1 a sample is in none of these.
+        nearest: int64 (n,), nearest reference face of each sample.
+        distance: float64 (n,), distance to it.
+        realism: float64 (n,), largest ratio of radius to distance among the reference faces whose ball is not larger
+            than the median; below 1, the sample is in none of these balls.
     """
 
     precision: float
@@ -65,7 +66,7 @@ class Meeting:
 
 
 def surround(points: Features, k: int = NEIGHBOURS) -> Balls:
-    """The ball around every face of a set of more than k."""
+    """Compute the ball around every face of a set of more than k faces."""
     found = np.empty((len(points), k), np.int64)
     start = 0
     for squares in _blocks(points, points):
@@ -79,10 +80,13 @@ def surround(points: Features, k: int = NEIGHBOURS) -> Balls:
 
 def meet(samples: Balls, reference: Balls) -> Meeting:
     """Compare two sets in one pass over their distances."""
-    n, radii = len(samples.points), torch.from_numpy((reference.radii**2).astype(np.float32))
+    n = len(samples.points)
+    radii = torch.from_numpy((reference.radii**2).astype(np.float32))
     small = radii.masked_fill(torch.from_numpy(reference.radii > np.median(reference.radii)), 0.0)
     own = torch.from_numpy((samples.radii**2).astype(np.float32))
-    inside, realism, nearest = np.empty(n, np.int64), np.empty(n), np.empty(n, np.int64)
+    inside = np.empty(n, np.int64)
+    realism = np.empty(n)
+    nearest = np.empty(n, np.int64)
     covered = torch.zeros(len(radii), dtype=torch.bool)
     recalled = torch.zeros_like(covered)
     start = 0
@@ -108,7 +112,7 @@ def meet(samples: Balls, reference: Balls) -> Meeting:
 
 def _blocks(rows: Features, columns: Features) -> Iterator[Tensor]:
     """Squared distances, float32 (b, m), block by block of the rows."""
-    centre = columns.mean(axis=0, dtype=np.float64).astype(np.float32)  # less is lost where the products cancel
+    centre = columns.mean(axis=0, dtype=np.float64).astype(np.float32)  # centring reduces cancellation
     x, y = torch.from_numpy(rows - centre), torch.from_numpy(columns - centre)
     of_x, of_y = (z.double().square().sum(1).float() for z in (x, y))
     size = max(1, _BLOCK // len(columns))
@@ -118,7 +122,7 @@ def _blocks(rows: Features, columns: Features) -> Iterator[Tensor]:
 
 
 def _distances(a: Features, b: Features) -> NDArray[np.float64]:
-    """Distance of each row of one to the same row of the other, exact where the blocks' are rounded."""
+    """Distances between corresponding rows, in float64 because those of the blocks are rounded."""
     found = np.empty(len(a))
     for start in range(0, len(a), 4096):
         part = slice(start, start + 4096)

@@ -26,17 +26,17 @@ from faceaug.reports.sections import (
 
 _BINS = 48
 _TERMS = (
-    ("{frechet}, {kernel}", "distance between the two sets of faces; 0 is alike, the controls show what is reachable"),
+    ("{frechet}, {kernel}", "distance between the two sets of faces; 0 is equal, the controls show what is reachable"),
     ("precision", "share of the faces that look like reference faces"),
     ("recall", "share of the reference faces that look like these faces"),
-    ("density", "how deep among the reference faces they lie; about 1 for faces of the same kind"),
-    ("coverage", "share of the reference faces that have one of these faces near"),
+    ("density", "how densely reference faces surround these faces; about 1 for faces of the same kind"),
+    ("coverage", "share of the reference faces that have one of these faces nearby"),
 )
 
 
 def evaluation_blocks(report: Findings) -> list[Block]:
-    """What the page of an evaluation shows."""
-    warning = Paragraph((Strong("This page shows real faces of the folder below."), " Its terms are theirs."))
+    """The blocks of the page of an evaluation."""
+    warning = Paragraph((Strong("This page shows real faces of the folder below."), " Its terms apply to them."))
     blocks: list[Block] = [warning, _subject(report), Notes(report.notes)]
     if report.figures:
         blocks += [Heading("Figures"), _table(report), _terms(report), *_faces(report)]
@@ -54,8 +54,8 @@ def _subject(report: Findings) -> Facts:
             ("generated faces", f"{s.n:,}, seed {s.seed}"),
             ("real faces", s.folder),
             ("rows", f"{s.partition}{unseen}"),
-            ("cut", f"{s.crop}, to {s.size} x {s.size} pixels"),
-            ("compared by", f"{s.extractor}, {s.dimension:,} numbers for each face"),
+            ("crop", f"{s.crop}, to {s.size} x {s.size} pixels"),
+            ("features", f"{s.extractor}, {s.dimension:,} numbers per face"),
         ]
     )
 
@@ -70,17 +70,18 @@ def _terms(report: Findings) -> Details:
     rows = [(name.format(frechet=s.frechet_name, kernel=s.kernel_name), meaning) for name, meaning in _TERMS]
     names = [s.figure(figures) for figures in report.figures]
     return Details(
-        "What the columns say",
+        "What the columns mean",
         [
             Facts(rows),
-            Paragraph("To quote a figure, give its row's whole name: everything in it changes the value."),
+            Paragraph("To quote a figure, give the full name of its row: every part of it changes the value."),
             Notes(names),
         ],
     )
 
 
 def _faces(report: Findings) -> list[Block]:
-    random, worst = report.pictures.random, report.pictures.worst
+    random = report.pictures.random
+    worst = report.pictures.worst
     return [
         Heading("Faces"),
         Faces(random, f"{len(random)} faces, drawn at random."),
@@ -89,10 +90,11 @@ def _faces(report: Findings) -> list[Block]:
 
 
 def _attributes(report: Findings) -> list[Block]:
-    """How often each attribute is seen, and how far it is obeyed."""
+    """Frequency of each attribute, and agreement with requests for it."""
     if report.attributes is None:
         return []
-    shown, obeyed = report.attributes.distribution, report.attributes.agreement
+    shown = report.attributes.distribution
+    obeyed = report.attributes.agreement
     scores = {} if obeyed is None else {o.attribute: (o.present, o.absent, o.score) for o in obeyed.obeyed}
     header: tuple[str, ...] = ("attribute", "seen in generated", "in real faces")
     header += ("seen when asked for", "not seen when asked to be absent", "score") if scores else ()
@@ -105,7 +107,7 @@ def _attributes(report: Findings) -> list[Block]:
         rows.append((one.attribute, *cells))
     text = f"As {shown.judge} sees them; the largest difference first."
     if scores:
-        text += " A score is the mean of both shares over the same of real faces: 1 is as clear as there."
+        text += " A score is the mean of both shares divided by that of real faces: 1 is as clear as in real faces."
     table = Details("All attributes", [Paragraph(text), Table(header, rows, texts=1)])
     return [Heading("Attributes"), Notes(report.attributes.lines()), table]
 
@@ -116,15 +118,15 @@ def _memorisation(report: Findings) -> list[Block]:
         Heading("Memorisation"),
         Notes(report.memorisation_lines()),
         _distances(pictures.distances, pictures.unseen_distances),
-        _pairs(pictures.closest, "The generated faces that are closest to a training face, and below each that face."),
+        _pairs(pictures.closest, "The generated faces that are closest to a training face, each above that face."),
         _pairs(
             pictures.unseen_closest,
-            "Control: the unseen real faces that are closest to a training face, and below each that face.",
+            "Control: the unseen real faces that are closest to a training face, each above that face.",
         ),
     ]
     if report.memorisation.copies:
         rows = [(f"face {k}", name, "yes" if mirrored else "no") for k, name, mirrored in report.memorisation.copies]
-        shown = "Generated faces, and below each the training face it shows."
+        shown = "Generated faces, each above the training face that it copies."
         header = ("generated", "training picture", "mirrored")
         blocks.append(Listing("Copies of training faces", header, rows, "the report as JSON"))
         blocks.append(Pairs([(*pair, "") for pair in pictures.copies], shown))
@@ -138,7 +140,7 @@ def _pairs(pairs: Sequence[tuple[Image8, Image8, float]], text: str) -> Pairs:
 
 
 def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64]) -> Histogram:
-    """Distances to the nearest training face, beside those of faces that are new for certain."""
+    """Distances to the nearest training face, compared with those of unseen real faces."""
     high = float(np.quantile(np.concatenate([generated, unseen]), 0.995)) or 1.0
     edges = np.linspace(0, high, _BINS + 1)
     series = {"generated": generated, "unseen real": unseen}
@@ -147,5 +149,5 @@ def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64]) -> H
         for name, values in series.items()
         if len(values)
     }
-    title = "How far faces are from their nearest training face: share of the faces. The last step holds all beyond."
+    title = "Distance to the nearest training face: share of the faces. The last bin includes all larger distances."
     return Histogram(title, edges.tolist(), counts, unit="distance; 0 is the same face", shares=True)

@@ -1,7 +1,7 @@
-"""A small classifier that every arm of a comparison teaches in the same way; only the faces it is shown differ.
+"""The pupil: a small classifier that every arm of a comparison trains in the same way on different faces.
 
-Same network, same number of steps, same rates, one loss. Batches are drawn so that every attribute, with and without,
-is shown equally often whatever the faces are; thresholds are set afterwards by real faces that were held back.
+Network, number of steps, learning rates and loss are the same. Batches show faces with and without each attribute
+equally often, whatever the training faces are; held-back real faces set the thresholds afterwards.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribu
 from faceaug.train.arithmetic import resolve_precision
 from faceaug.train.calibrate import fit_odds
 
-SIDE = 64  # pixels: larger faces are shown reduced
+SIDE = 64  # pixels; larger faces are reduced
 STEM, WIDTHS, BLOCKS = 16, (32, 64, 128), (1, 1, 1)  # a fifth of the bundled classifier
 SYNTHETIC = 2  # as in target["origin"]
-_HEAVIEST = 10.0  # times the average: what one rare face may weigh in the loss
+_HEAVIEST = 10.0  # largest weight of a rare answer in the loss, relative to the mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schooling:
-    """Every number of a pupil's training; the same for all arms.
+    """Training settings of a pupil, the same for all arms.
 
     Attributes:
-        images: faces shown.
-        batch: faces at once.
-        learning_rate: the highest; it rises in a straight line and falls along a cosine to nothing.
-        warmup: share of the run in which it rises.
-        weight_decay: of AdamW (Loshchilov and Hutter 2019).
-        smoothing: this much doubt about every label.
-        synthetic_share: how many of the faces shown for an attribute's side are synthetic where there are both kinds.
+        images: number of faces shown.
+        batch: batch size.
+        learning_rate: peak learning rate, with linear warm-up and cosine decay to zero.
+        warmup: share of the run spent on the warm-up.
+        weight_decay: weight decay of AdamW (Loshchilov and Hutter 2019).
+        smoothing: label smoothing.
+        synthetic_share: share of synthetic faces among the faces shown for one side of an attribute, if it has both
+            real and synthetic ones.
     """
 
     images: int = 40_000
@@ -64,7 +65,7 @@ class Schooling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Faces to teach or to ask with.
+    """Faces for training or testing.
 
     Attributes:
         pixels: uint8 (n, 3, side, side).
@@ -84,7 +85,7 @@ class Pool:
 
 
 def joined(*pools: Pool) -> Pool:
-    """Several pools as one, in this order."""
+    """Concatenate pools in this order."""
     return Pool(
         np.concatenate([pool.pixels for pool in pools]),
         np.concatenate([pool.labels for pool in pools]),
@@ -93,10 +94,13 @@ def joined(*pools: Pool) -> Pool:
 
 
 def draw_weights(pool: Pool, synthetic_share: float) -> NDArray[np.float64]:
-    """How probably each face is the next one shown: float64 (n,), adding up to 1.
+    """Probability of each face to be shown next: float64 (n,), summing to 1.
 
-    An attribute is drawn, then with or without, then one of the faces that are so: a synthetic one with
-    ``synthetic_share`` where there are both kinds. A side that no face has is never drawn.
+    One draw picks an attribute, then a side (with or without it), then a face of that side: a synthetic one with
+    probability ``synthetic_share`` if there are both kinds. A side without faces is never drawn.
+
+    Raises:
+        ArgumentError: no face has a known label.
     """
     weights = np.zeros(len(pool))
     made = pool.origin == SYNTHETIC
@@ -108,13 +112,13 @@ def draw_weights(pool: Pool, synthetic_share: float) -> NDArray[np.float64]:
             for kind, share in zip(kinds, shares, strict=True):
                 weights[kind] += share / max(int(kind.sum()), 1)
     if not weights.sum():
-        raise ArgumentError("nothing is known of any of these faces: there is nothing to teach")
+        raise ArgumentError("no face has a known attribute, so there is nothing to teach")
     found: NDArray[np.float64] = weights / weights.sum()
     return found
 
 
 def side_weights(pool: Pool, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
-    """How much an answer counts: float32 (2, a), no and yes, so that with and without count alike as they are shown."""
+    """Loss weights of answers: float32 (2, a), no and yes, which balance both sides as they are shown."""
     shown = np.stack([(drawn[:, None] * (pool.labels == sign)).sum(axis=0) for sign in (-1, 1)])
     shares = shown / np.maximum(shown.sum(axis=0), 1e-12)
     found: NDArray[np.float32] = np.minimum(0.5 / np.maximum(shares, 1e-12), _HEAVIEST).astype(np.float32)
@@ -122,20 +126,24 @@ def side_weights(pool: Pool, drawn: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def teach(
-    pool: Pool, schooling: Schooling, *, seed: int, device: torch.device,
+    pool: Pool,
+    schooling: Schooling,
+    *,
+    seed: int,
+    device: torch.device,
     on_step: Callable[[int], None] = lambda _: None,
-) -> AttributeNetwork:  # fmt: skip
-    """A network that has been shown faces of a pool.
+) -> AttributeNetwork:
+    """Train a network on a pool.
 
     Args:
-        pool: what is shown.
-        schooling: how.
-        seed: of weights and draws.
-        device: where to compute.
-        on_step: called with the faces shown by each step.
+        pool: training faces.
+        schooling: training settings.
+        seed: seed of weights and draws.
+        device: device of the computation.
+        on_step: called after each step with the number of faces shown in it.
 
     Returns:
-        In evaluation mode.
+        The network in evaluation mode.
     """
     network = build_attribute_network(
         pool.labels.shape[1], seed=seed, side=pool.pixels.shape[2], stem=STEM, widths=WIDTHS, blocks=BLOCKS
@@ -143,7 +151,8 @@ def teach(
     network.to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(network, schooling)
     drawn = draw_weights(pool, schooling.synthetic_share)
-    ends, counts = np.cumsum(drawn), torch.from_numpy(side_weights(pool, drawn)).to(device)
+    ends = np.cumsum(drawn)
+    counts = torch.from_numpy(side_weights(pool, drawn)).to(device)
     fast = resolve_precision("auto", device) == "bf16"
     steps = math.ceil(schooling.images / schooling.batch)
     for step in range(steps):
@@ -184,7 +193,7 @@ def _loss(logits: Tensor, labels: Tensor, counts: Tensor, smoothing: float) -> T
 
 @torch.inference_mode()
 def scores(network: AttributeNetwork, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What a network says of faces: float64 (n, a), high = yes."""
+    """Scores of faces: float64 (n, a), high for yes."""
     device = next(network.parameters()).device
     fast = resolve_precision("auto", device) == "bf16"
     found = []
@@ -201,7 +210,7 @@ def _input(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thresholds:
-    """Where yes begins: an answer is yes where scale * score + shift > 0.
+    """Decision thresholds: an answer is yes if scale * score + shift > 0.
 
     Attributes:
         scale: float64 (a,).
@@ -212,23 +221,24 @@ class Thresholds:
     shift: NDArray[np.float64]
 
     def answers(self, given: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Scores, float64 (n, a), as answers: bool (n, a)."""
+        """Turn scores, float64 (n, a), into answers, bool (n, a)."""
         found: NDArray[np.bool_] = given * self.scale + self.shift > 0
         return found
 
 
 def set_thresholds(given: NDArray[np.float64], held: Pool) -> Thresholds:
-    """Thresholds that balance the two kinds of error, by faces held back (Platt 1999).
+    """Fit thresholds that balance both kinds of error on held-back faces (Platt 1999).
 
     Args:
-        given: scores of the faces held back, float64 (n, a).
-        held: these faces.
+        given: scores of the held-back faces, float64 (n, a).
+        held: held-back faces.
     """
     odds = []
     for score, labels in zip(given.T, held.labels.T, strict=True):
-        yes, no = int((labels > 0).sum()) + 1, int((labels < 0).sum()) + 1
-        before = math.log(yes / no)  # what is known before a face is seen; the pupil was shown both sides equally often
-        scale, shift = fit_odds(score + before, labels)
-        odds.append((scale, shift + (scale - 1) * before))
+        yes = int((labels > 0).sum()) + 1
+        no = int((labels < 0).sum()) + 1
+        prior = math.log(yes / no)  # the pupil saw both sides equally often
+        scale, shift = fit_odds(score + prior, labels)
+        odds.append((scale, shift + (scale - 1) * prior))
     scale, shift = np.array(odds).T
     return Thresholds(scale, shift)

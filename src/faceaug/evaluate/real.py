@@ -1,4 +1,4 @@
-"""The real faces an evaluation uses: those the model may have learnt from, and those it has not seen."""
+"""The real faces of an evaluation: possible training faces and unseen faces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train.faces import load_faces
 
-LEAST = 10  # faces of a kind: below, five neighbours are most of the others
+LEAST = 10  # faces of a kind; with fewer, five neighbours are most of the others
 Pixels: TypeAlias = NDArray[np.uint8]
 
 
@@ -26,14 +26,14 @@ class RealFaces:
     """Real faces at the size of a model.
 
     Attributes:
-        training: uint8 (n, 3, H, W), what the model may have learnt from.
-        rows: int64 (n,), of the folder.
-        unseen: uint8 (u, 3, H, W), what it has not seen; None if there are none.
-        unseen_rows: int64 (u,), of the folder.
+        training: uint8 (n, 3, H, W), faces the model may have been trained on.
+        rows: int64 (n,), their rows in the folder.
+        unseen: uint8 (u, 3, H, W), faces the model has not seen; None if there are none.
+        unseen_rows: int64 (u,), their rows in the folder.
         partition: name of the training rows.
         against: name of the unseen rows; "" if there are none.
-        notes: what to tell.
-        unreadable: pictures left out, a line each.
+        notes: notes for the report.
+        unreadable: unreadable pictures, a line each.
     """
 
     training: Pixels
@@ -47,31 +47,38 @@ class RealFaces:
 
 
 def choose_real(
-    folder: FaceFolder, source: SyntheticFaceSource, *, partition: str | None, against: str | None, real: int,
-    seed: int, progress: Progress = SILENT,
-) -> RealFaces:  # fmt: skip
-    """The real faces of a folder that generated ones are held against; see ``evaluate_source`` for the arguments."""
+    folder: FaceFolder,
+    source: SyntheticFaceSource,
+    *,
+    partition: str | None,
+    against: str | None,
+    real: int,
+    seed: int,
+    progress: Progress = SILENT,
+) -> RealFaces:
+    """Load the real faces that generated ones are compared with; see ``evaluate_source`` for the arguments."""
     rows, assumed = select_rows(folder.annotations, partition)
     name = "all" if assumed else partition or "train"
     notes = []
     if assumed:
-        notes.append("no table says which pictures were for training: all were taken for training faces")
+        notes.append("no table marks training pictures, so all pictures count as training faces")
     other = unseen_rows(folder, name, against)
-    crop, size = source.config.crop, source.config.size
+    crop = source.config.crop
+    size = source.config.size
     if not len(other):
-        notes.append("there are no unseen real faces to compare with: that control is missing (partition, against)")
+        notes.append("there are no unseen real faces, so their control is missing (partition, against)")
     unreadable: list[str] = []
 
     def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
         if len(rows) > real:
-            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn by the seed")
+            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn at random")
             rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
         pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows, progress=progress)
         unreadable.extend(problems)
         if len(pixels) < LEAST:
             raise RefusedError(
-                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; give a larger "
-                "folder or another partition"
+                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; choose a "
+                "larger folder or another partition"
             )
         return pixels, places
 
@@ -82,19 +89,22 @@ def choose_real(
 
 
 def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
-    """Rows of real faces that are not learnt from; none where there are too few.
+    """Rows of real faces outside the training rows; empty if there are too few.
 
     Args:
-        folder: of the faces.
-        partition: the rows that are learnt from.
-        against: the rows wanted; None is the val rows, or the test rows.
+        folder: folder of the faces.
+        partition: training rows.
+        against: unseen rows wanted; None is the val rows, or else the test rows.
+
+    Raises:
+        ArgumentError: ``against`` is not another partition.
     """
     if against is not None:
         if against == partition or partition == "all" or against not in PARTITIONS:
             wanted = [name for name in PARTITIONS if name != partition]
             raise ArgumentError(
                 f"against {against!r}, partition {partition!r}: the unseen faces must be another partition"
-                + (f", one of {', '.join(wanted)}" if partition != "all" else "; say which rows are for training")
+                + (f", one of {', '.join(wanted)}" if partition != "all" else "; choose the partition of training rows")
             )
         return select_rows(folder.annotations, against)[0]
     known = folder.annotations

@@ -1,4 +1,4 @@
-"""The report of an evaluation: what was found, in words, as JSON, as a table and as a page."""
+"""The report of an evaluation as text, JSON, CSV and HTML."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ __all__ = ["GENERATED", "TRAINING", "UNSEEN", "EvaluationReport", "Figures", "Me
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EvaluationReport(Findings, Presentation):
-    """What ``evaluate_source`` found; ``faceaug.evaluate.findings.Findings`` describes the fields."""
+    """The report of ``evaluate_source``; ``faceaug.evaluate.findings.Findings`` describes the fields."""
 
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
-        s, m = self.subject, self.memorisation
+        s = self.subject
+        m = self.memorisation
         first = self.figures[0] if self.figures else None
         return [
             ("model", s.model),
@@ -47,7 +48,7 @@ class EvaluationReport(Findings, Presentation):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; every figure with its whole name."""
+        """The report as plain values; every figure has its full name."""
         names = ("model", "sha256", "seed", "n", "size", "crop", "folder", "partition", "against", "extractor")
         return {
             **{name: getattr(self.subject, name) for name in names},
@@ -60,7 +61,7 @@ class EvaluationReport(Findings, Presentation):
         }
 
     def to_csv(self) -> bytes:
-        """The figures as a table; what was found about copies where there are none."""
+        """The figures as a table, or the memorisation values if there are none."""
         rows = [self._figures_json(figures) for figures in self.figures] or [self._flat_memorisation()]
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
@@ -69,15 +70,15 @@ class EvaluationReport(Findings, Presentation):
         return buffer.getvalue().encode("utf-8", "backslashreplace")
 
     def to_html(self) -> str:
-        """One self-contained page with pictures. It shows real training faces."""
+        """A self-contained page with pictures, including real training faces."""
         return render_page(f"Evaluation of {self.subject.model}", self.blocks())
 
     def blocks(self) -> list[Block]:
-        """What the page shows."""
+        """The blocks of the page."""
         return evaluation_blocks(self)
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read; with ``verbose`` all copies and unreadable pictures."""
+        """The report as text; ``verbose`` lists all copies and unreadable pictures."""
         s = self.subject
         lines = [
             f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
@@ -86,7 +87,7 @@ class EvaluationReport(Findings, Presentation):
             *self.memorisation_lines(),
             *(f"note: {note}" for note in self.notes),
         ]
-        copies = [f"  face {k} shows {name}{' mirrored' * m}" for k, name, m in self.memorisation.copies]
+        copies = [f"  face {k} copies {name}{' mirrored' * m}" for k, name, m in self.memorisation.copies]
         details = copies + [f"  left out: {line}" for line in self.unreadable]
         return "\n".join(lines + (details if verbose else details[:5]))
 
@@ -137,7 +138,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns of one width: the first two left, numbers right."""
+    """Align columns: the first two left, numbers right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     sides = ["<", "<", *">" * len(widths[2:])]
     form = "  " + "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))

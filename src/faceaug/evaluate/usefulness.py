@@ -1,4 +1,4 @@
-"""evaluate_usefulness: do generated faces make a classifier better? Four arms that differ in what they are shown.
+"""evaluate_usefulness: do generated faces improve a classifier? Four arms differ only in their training faces.
 
 ::
 
@@ -48,31 +48,31 @@ def evaluate_usefulness(
     device: str | torch.device | None = None,
     progress: Show = None,
 ) -> UsefulnessReport:
-    """Find out whether augmented copies and generated faces make an attribute classifier better.
+    """Test whether augmented copies and generated faces improve an attribute classifier.
 
-    The same small network is taught by real faces; by these and augmented copies; by these and generated faces; by all
-    of them. Everything else is the same: steps, rates, loss, draws that show every attribute with and without equally
-    often. A fifth of the real faces is held back to set thresholds; faces of another partition are asked about.
+    The same small network is trained on real faces, on real faces and copies, on real and generated faces, and on all.
+    Everything else is equal: steps, learning rates, loss, and draws that show faces with and without each attribute
+    equally often. A fifth of the real faces is held back to set thresholds; faces of another partition are the test.
 
     Args:
-        source: a source, or what ``SyntheticFaceSource.from_pretrained`` takes; None is the default model.
+        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is the default model.
         faces: real faces with a table of attributes and one of partitions.
-        attributes: what is learnt; None is the ten rarest.
-        fraction: of the training rows to use: a float is a share, an int a count. What helps few faces may not help
-            many. A share stops at 25,000 faces.
-        seeds: how often every arm is taught, each time with other weights and draws; 3 or more.
-        recipes: what the arms add.
-        schooling: how the pupils are taught.
-        partition: the rows to learn from; None is the train rows where a table has any.
-        against: the rows to ask about; None is the val rows, or the test rows.
-        seed: of what is drawn, and of the faces where ``source`` is not a source already.
-        download: whether a model may be fetched.
-        device: where pupils are taught; the CPU by default.
+        attributes: attributes to learn; None is the ten rarest.
+        fraction: training rows to use: a float is a share, an int a count. Faces that help a small dataset may not help
+            a large one. A share is limited to 25,000 faces.
+        seeds: number of trainings per arm, each with other weights and draws; 3 or more.
+        recipes: faces that the arms add.
+        schooling: training settings of the pupils.
+        partition: training rows; None is the train rows if a table marks any.
+        against: test rows; None is the val rows, or else the test rows.
+        seed: seed of the draws, and of the faces if ``source`` is not a source yet.
+        download: whether a model may be downloaded.
+        device: device of the training; the CPU by default.
         progress: see ``evaluate_source``.
 
     Raises:
-        ArgumentError: an option that cannot be used.
-        RefusedError: too few faces with or without an attribute, or no faces to ask about.
+        ArgumentError: an unusable option.
+        RefusedError: too few faces with or without an attribute, or no test faces.
     """
     if seeds < 1:
         raise ArgumentError(f"seeds {seeds}: expected at least 1")
@@ -85,9 +85,16 @@ def evaluate_usefulness(
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     place = torch.device("cpu" if device is None else device)
     experiment = prepare(
-        source, folder, recipes, attributes=attributes, fraction=fraction, partition=partition, against=against,
-        seed=seed, progress=shown,
-    )  # fmt: skip
+        source,
+        folder,
+        recipes,
+        attributes=attributes,
+        fraction=fraction,
+        partition=partition,
+        against=against,
+        seed=seed,
+        progress=shown,
+    )
     answers = _teach_all(experiment, schooling, range(seed, seed + seeds), place, shown)
     return summarise(experiment, answers, source=source, schooling=schooling, folder=folder, seed=seed)
 
@@ -104,18 +111,23 @@ def _teach_all(
 
 
 def summarise(
-    experiment: Experiment, answers: Answers, *, source: SyntheticFaceSource, schooling: Schooling,
-    folder: FaceFolder, seed: int,
-) -> UsefulnessReport:  # fmt: skip
-    """The report of an experiment.
+    experiment: Experiment,
+    answers: Answers,
+    *,
+    source: SyntheticFaceSource,
+    schooling: Schooling,
+    folder: FaceFolder,
+    seed: int,
+) -> UsefulnessReport:
+    """Make the report of an experiment.
 
     Args:
-        experiment: whose faces were asked about.
-        answers: by arm, what each seed's pupil said of them, bool (n, a).
-        source: of the generated faces.
-        schooling: of the pupils.
-        folder: of the real faces.
-        seed: of the bootstrap.
+        experiment: training and test faces.
+        answers: answers on the test faces by arm, bool (n, a) for each seed.
+        source: source of the generated faces.
+        schooling: training settings of the pupils.
+        folder: folder of the real faces.
+        seed: seed of the bootstrap.
     """
     recalls = bootstrap_recalls(
         {arm: np.stack(given) for arm, given in answers.items()}, experiment.unseen.labels, seed=seed
@@ -123,7 +135,8 @@ def summarise(
     taught = experiment.pool("real")
     labels = taught.labels
     sides = ((labels > 0).sum(axis=0) <= (labels < 0).sum(axis=0)).astype(np.int64)  # the rarer one: 0 no, 1 yes
-    real, whole = recalls["real"], recalls["all"]
+    real = recalls["real"]
+    whole = recalls["all"]
     eye = load_classifier().config if "classifier" in experiment.labels else None
     return UsefulnessReport(
         model=source.config.name,

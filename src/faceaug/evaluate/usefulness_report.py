@@ -1,4 +1,4 @@
-"""What a comparison of arms found: figures with intervals, and a verdict that says what they do and do not show."""
+"""The report of a comparison of arms: figures with intervals, and a verdict on what they do and do not show."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FEW_SEEDS = 3
 
 @dataclass(frozen=True, slots=True)
 class AttributeResult:
-    """One attribute in one arm.
+    """Result for one attribute in one arm.
 
     Attributes:
-        attribute: its name.
-        shown: faces of its rarer side among those the arm had to show.
-        balanced_accuracy: mean of the shares recognised of unseen faces with and without it.
-        minority_recall: the share of the rarer side.
+        attribute: name of the attribute.
+        shown: number of training faces of its rarer side in the arm.
+        balanced_accuracy: mean of the recalls of unseen faces with and without it.
+        minority_recall: recall of the rarer side.
     """
 
     attribute: str
@@ -40,14 +40,14 @@ class AttributeResult:
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
-    """One arm.
+    """Result of one arm.
 
     Attributes:
-        arm: its name.
-        faces: real, augmented and synthetic ones it had to show.
+        arm: name of the arm.
+        faces: numbers of real, augmented and synthetic training faces.
         balanced_accuracy: mean over the attributes.
         minority_recall: mean over the attributes.
-        attributes: each of them, the rarest first.
+        attributes: result for each attribute, the rarest first.
     """
 
     arm: str
@@ -59,28 +59,28 @@ class ArmResult:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class UsefulnessReport(Presentation):
-    """What ``evaluate_usefulness`` found.
+    """The report of ``evaluate_usefulness``.
 
     Attributes:
         model: name of the generator.
-        conditional: whether it was asked for attributes.
-        folder: of the real faces.
-        attributes: what was learnt, the rarest first.
-        taught: real faces all arms were shown.
-        held: real faces that set thresholds.
-        unseen: real faces that were asked about.
-        seeds: how often each arm was taught.
-        images: faces shown to each pupil.
-        seed: of the draws.
-        arms: see ``ArmResult``.
-        over_real: by arm, how much higher its balanced accuracy is than that of real faces alone.
-        over_classical: how much higher that of all is than that of real faces and their copies.
-        generator_saw: faces the generator has learnt from; None if its config does not say.
-        classifier: what looked at the generated faces before they were shown; "" if nothing did.
-        classifier_saw: faces with labels that this classifier has learnt from.
-        labels: where the labels of the generated faces come from; "" if there are none.
-        rejected: generated faces that were left out, by reason.
-        notes: what to keep in mind.
+        conditional: whether the generator takes attributes.
+        folder: folder of the real faces.
+        attributes: learnt attributes, the rarest first.
+        taught: number of real training faces in all arms.
+        held: number of real faces that set thresholds.
+        unseen: number of real test faces.
+        seeds: number of trainings per arm.
+        images: number of faces shown to each pupil.
+        seed: seed of the draws.
+        arms: results of the arms.
+        over_real: gain in balanced accuracy of each arm over real faces alone.
+        over_classical: gain in balanced accuracy of the arm with all faces over real faces and copies.
+        generator_saw: number of training faces of the generator; None if its config does not say.
+        classifier: classifier that filtered or labelled the generated faces; "" if there was none.
+        classifier_saw: number of labelled training faces of this classifier; None if its config does not say.
+        labels: origin of the labels of the generated faces; "" if there are none.
+        rejected: number of rejected generated faces, by reason.
+        notes: remarks on the result.
     """
 
     model: str
@@ -107,25 +107,29 @@ class UsefulnessReport(Presentation):
         """See ``Presentation``."""
         arms = [(arm.arm, f"balanced accuracy {arm.balanced_accuracy.percent()}") for arm in self.arms]
         return [
-            ("model", self.model), *arms, ("real faces taught", self.taught), ("unseen faces", self.unseen),
-            ("seeds", self.seeds), ("notes", len(self.notes)),
-        ]  # fmt: skip
+            ("model", self.model),
+            *arms,
+            ("real faces taught", self.taught),
+            ("unseen faces", self.unseen),
+            ("seeds", self.seeds),
+            ("notes", len(self.notes)),
+        ]
 
     def verdict(self) -> list[str]:
-        """What the figures say, in sentences; the last says what the generator knew already."""
+        """Conclusions in sentences; one of them states the training data of the generator."""
         what = f"the balanced accuracy of {self.attributes[0]}"
         if len(self.attributes) > 1:
             what = f"the mean balanced accuracy of {len(self.attributes)} attributes"
         generated, copies, both = (self.over_real[a] for a in ("real + synthetic", "real + classical", "all"))
-        first = f"beside {self.taught:,} labelled real faces, {_effect('generated faces', generated, what)}"
+        first = f"added to {self.taught:,} labelled real faces, {_effect('generated faces', generated, what)}"
         lines = [
             f"{first}; {_effect('augmented copies', copies)}; {_effect('both together', both)}",
-            f"beside augmented copies, {_effect('generated faces', self.over_classical)}",
+            f"added to real faces and augmented copies, {_effect('generated faces', self.over_classical)}",
             self._knowledge(),
         ]
         if self.seeds < _FEW_SEEDS:
             lines.append(
-                f"{self.seeds} seed{'s' * (self.seeds > 1)}: too few to know how much a result depends on the seed"
+                f"{self.seeds} seed{'s' * (self.seeds > 1)}: too few to tell how much a result depends on the seed"
             )
         return lines
 
@@ -136,20 +140,20 @@ class UsefulnessReport(Presentation):
         text = f"the generator itself has seen {seen} {kind}faces"
         if self.classifier:
             looked = "an unknown number of" if self.classifier_saw is None else f"{self.classifier_saw:,}"
-            text += f", and the classifier that looked at its faces ({self.classifier}) {looked} labelled ones"
+            text += f", and the classifier that judged its faces ({self.classifier}) {looked} labelled ones"
         known = [n for n in (self.generator_saw, self.classifier_saw) if n is not None]
         if known and max(known) > had:
             return (
-                f"{text}; the arms had {had:,}: a gain is also what those other faces taught it, and says nothing of a "
-                "generator that has seen these alone"
+                f"{text}; the arms had {had:,}: a gain may come from those additional faces, and says nothing about a "
+                "generator trained only on these"
             )
         return f"{text}; the arms had {had:,}"
 
     def lines(self) -> list[str]:
-        """The figures, for people."""
+        """The figures as lines of text."""
         head = (
-            f"usefulness of {self.model}: {self.taught:,} real faces taught, {self.held:,} set thresholds, "
-            f"{self.unseen:,} unseen ones asked about; {self.seeds} seeds, {self.images:,} faces shown to each pupil"
+            f"usefulness of {self.model}: {self.taught:,} real faces for training, {self.held:,} for thresholds, "
+            f"{self.unseen:,} unseen for the test; {self.seeds} seeds, {self.images:,} faces shown to each pupil"
         )
         found = [head]
         width = max(len(arm.arm) for arm in self.arms)
@@ -164,7 +168,7 @@ class UsefulnessReport(Presentation):
         return found
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read; with ``verbose`` every attribute."""
+        """The report as text; ``verbose`` lists every attribute."""
         lines = self.lines()
         if verbose:
             for k, name in enumerate(self.attributes):
@@ -173,20 +177,32 @@ class UsefulnessReport(Presentation):
         return "\n".join([*lines, *self.verdict(), *(f"note: {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values."""
         return {
-            "model": self.model, "folder": self.folder, "seed": self.seed, "attributes": list(self.attributes),
-            "taught": self.taught, "held_back": self.held, "unseen": self.unseen, "seeds": self.seeds,
-            "images": self.images, "arms": [_arm_json(arm) for arm in self.arms],
+            "model": self.model,
+            "folder": self.folder,
+            "seed": self.seed,
+            "attributes": list(self.attributes),
+            "taught": self.taught,
+            "held_back": self.held,
+            "unseen": self.unseen,
+            "seeds": self.seeds,
+            "images": self.images,
+            "arms": [_arm_json(arm) for arm in self.arms],
             "over_real": {arm: gain.to_json() for arm, gain in self.over_real.items()},
-            "all_over_classical": self.over_classical.to_json(), "generator_saw": self.generator_saw,
-            "generator_obeys_attributes": self.conditional, "classifier": self.classifier or None,
-            "classifier_saw": self.classifier_saw, "labels": self.labels, "rejected": self.rejected,
-            "verdict": self.verdict(), "notes": list(self.notes),
-        }  # fmt: skip
+            "all_over_classical": self.over_classical.to_json(),
+            "generator_saw": self.generator_saw,
+            "generator_obeys_attributes": self.conditional,
+            "classifier": self.classifier or None,
+            "classifier_saw": self.classifier_saw,
+            "labels": self.labels,
+            "rejected": self.rejected,
+            "verdict": self.verdict(),
+            "notes": list(self.notes),
+        }
 
     def to_csv(self) -> bytes:
-        """A line for every arm and attribute, with intervals."""
+        """A row for every arm and attribute, with intervals."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         figures = ("balanced_accuracy", "minority_recall")
@@ -199,17 +215,17 @@ class UsefulnessReport(Presentation):
         return buffer.getvalue().encode()
 
     def to_html(self) -> str:
-        """One self-contained page with a plot. It shows no faces."""
+        """A self-contained page with a plot and without faces."""
         return render_page(f"Usefulness of {self.model}", self.blocks())
 
     def blocks(self) -> list[Block]:
-        """What the page shows."""
-        question = ("Does adding faces of ", Code(self.model), " to real ones make a classifier better?")
+        """The blocks of the page."""
+        question = ("Does adding faces of ", Code(self.model), " to real ones improve a classifier?")
         answered = (
-            f"The same small network was taught by four sets of faces, {self.seeds} times each, with {self.images:,} "
+            f"The same small network was trained on four sets of faces, {self.seeds} times each, with {self.images:,} "
             f"faces shown each time. {self.taught:,} real faces are in all sets, {self.held:,} more set the "
-            f"thresholds, and {self.unseen:,} that nothing has learnt from were asked about. Steps, rates, loss and "
-            "balanced draws are the same; only the faces differ. The real faces: "
+            f"thresholds, and {self.unseen:,} unseen faces are the test. Steps, learning rates, loss and balanced "
+            "draws are the same; only the faces differ. The real faces: "
         )
         rows = [
             (arm.arm, *arm.faces, arm.balanced_accuracy.percent(), arm.minority_recall.percent()) for arm in self.arms
@@ -226,28 +242,28 @@ class UsefulnessReport(Presentation):
         ]
 
     def _plot(self) -> Intervals:
-        """A row for every attribute, a line for every arm: balanced accuracy with its interval."""
+        """Balanced accuracy with its interval: a row for every attribute, a line for every arm."""
         rows = [("mean", [_span(arm.balanced_accuracy) for arm in self.arms])]
         rows += [
             (name, [_span(arm.attributes[k].balanced_accuracy) for arm in self.arms])
             for k, name in enumerate(self.attributes)
         ]
-        title = "Balanced accuracy on unseen faces, by what the classifier was shown; lines are 95 % intervals."
+        title = "Balanced accuracy on unseen faces, by training faces; lines are 95 % intervals."
         return Intervals(title, [arm.arm for arm in self.arms], rows)
 
     def _terms(self) -> str:
         left_out = ", ".join(f"{count:,} {REASON_WORDS[name]}" for name, count in self.rejected.items() if count)
         return (
-            "Balanced accuracy is the mean of the shares recognised of faces with and without an attribute; 50 % is "
-            "guessing. In brackets, and as lines, the 95 % intervals over other unseen faces and other seeds "
-            "(bootstrap); the draw of real faces itself is one."
+            "Balanced accuracy is the mean recall of faces with and without an attribute; 50 % is guessing. Brackets "
+            "and lines show 95 % intervals over other unseen faces and other seeds (bootstrap); all arms use one draw "
+            "of real faces, so its variation is not included."
             + (f" Labels of generated faces: {self.labels}." if self.labels else "")
-            + (f" Generated faces that were left out and replaced: {left_out}." if left_out else "")
+            + (f" Generated faces rejected and replaced: {left_out}." if left_out else "")
         )
 
 
 def seen_faces(training: Mapping[str, Any]) -> int | None:
-    """How many faces a model has learnt from, as its config tells: "faces" (and "faces_held_back"), or its data."""
+    """Number of training faces in a model's config: "faces" (plus "faces_held_back"), or a number in "data"."""
     if isinstance(training.get("faces"), int):
         return int(training["faces"]) + int(training.get("faces_held_back", 0))
     found = _COUNT.search(str(training.get("data", "")))
@@ -259,23 +275,28 @@ def _span(estimate: Estimate) -> Span:
 
 
 def _effect(what: str, gain: Estimate, figure: str = "it") -> str:
-    """What happened to a figure: raised, lowered, or nothing that can be told."""
+    """Describe the effect on a figure: raised, lowered, or not significant."""
     if gain.low > 0:
         return f"{what} raise {figure} by {gain.points()}"
     if gain.high < 0:
         return f"{what} lower {figure}: {gain.points()}"
-    return f"{what} do not change {figure} as far as can be told: {gain.points()}"
+    return f"{what} have no significant effect on {figure}: {gain.points()}"
 
 
 def _arm_json(arm: ArmResult) -> dict[str, Any]:
     return {
-        "arm": arm.arm, "real": arm.faces[0], "augmented": arm.faces[1], "synthetic": arm.faces[2],
-        "balanced_accuracy": arm.balanced_accuracy.to_json(), "minority_recall": arm.minority_recall.to_json(),
+        "arm": arm.arm,
+        "real": arm.faces[0],
+        "augmented": arm.faces[1],
+        "synthetic": arm.faces[2],
+        "balanced_accuracy": arm.balanced_accuracy.to_json(),
+        "minority_recall": arm.minority_recall.to_json(),
         "by_attribute": {
             one.attribute: {
-                "shown": one.shown, "balanced_accuracy": one.balanced_accuracy.to_json(),
+                "shown": one.shown,
+                "balanced_accuracy": one.balanced_accuracy.to_json(),
                 "minority_recall": one.minority_recall.to_json(),
             }
             for one in arm.attributes
         },
-    }  # fmt: skip
+    }

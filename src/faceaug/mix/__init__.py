@@ -1,6 +1,6 @@
 """Real, augmented and synthetic faces as one torch dataset, or as a new folder.
 
-Names are loaded when first used: the processes that write files need no torch.
+Names load on first use because the processes that write files need no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AugmentedDataset: any map-style dataset, with augmented copies of its pictures, nothing resized."""
+"""AugmentedDataset: augmented copies of the pictures of any map-style dataset, at their original sizes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,40 @@ from faceaug.mix.sampler import EpochDataset
 
 
 class AugmentedDataset(EpochDataset):
-    """Every picture of a dataset, augmented; fresh in each epoch, the same for any number of workers.
+    """Augmented copies of every picture of a dataset, drawn anew in each epoch and the same for any number of workers.
+
+    Items are (uint8 (3, H, W) tensor, target dict), H and W those of the picture unless the recipe changes them;
+    ``target["source"]`` is the index of the picture in ``faces``.
+
+    Augmentations change with the epoch. ``DataLoader(dataset, sampler=dataset.sampler())`` advances it with each pass;
+    with ``shuffle=True`` call ``set_epoch`` before each pass. A second pass in the same epoch warns.
 
     Args:
         faces: a folder, a ``FaceFolder``, or any map-style dataset of (image, label or target).
-        recipe: what a picture goes through with what is known of it; a transform, one of ``torchvision.transforms.v2``,
-            a preset's name ("light", "document", "strong") or the path of a recipe.toml. By default "light".
+        recipe: augments a picture and its annotations: a transform, one of ``torchvision.transforms.v2``, the name of
+            a preset ("light", "document", "strong") or the path of a recipe.toml. By default "light".
         copies: augmented copies of every picture, at least 1.
-        originals: also give the pictures themselves, first.
-        transform: applied to each uint8 (3, H, W) tensor at the end: any callable. What it draws from torch's, NumPy's
-            or Python's global generators, or from generators that it keeps (as albumentations does), depends on
-            (seed, epoch, i) alone too, and all of them go on as if untouched.
-        target_transform: applied to each target dict, likewise.
-        seed: item i depends on (seed, epoch, i) alone.
-
-    Items are (uint8 (3, H, W) tensor, target dict), H and W those of the picture unless the recipe changes them;
-    ``target["source"]`` is the number of the picture in ``faces``.
-
-    A pass is fresh if its epoch is: ``DataLoader(dataset, sampler=dataset.sampler())`` moves on by itself, with
-    ``shuffle=True`` call ``set_epoch`` before each pass. A second pass in the same epoch warns.
+        originals: whether the unchanged pictures come first.
+        transform: any callable, applied last to each uint8 (3, H, W) tensor. Its draws from the global generators of
+            torch, NumPy and Python, and from generators it owns (as albumentations' transforms do), depend only on
+            (seed, epoch, i); the state of these generators is restored afterwards.
+        target_transform: applied to each target dict in the same way.
+        seed: item i depends only on (seed, epoch, i).
 
     Raises:
         ArgumentError: fewer than one copy; at the first item, ``transform`` or ``target_transform`` gives two results
             for one item.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import AugmentedDataset
+        >>> faces = np.zeros((4, 64, 48, 3), np.uint8)  # or a folder, or a dataset
+        >>> dataset = AugmentedDataset(faces, "light", copies=2, originals=True, seed=1)
+        >>> len(dataset)
+        12
+        >>> image, target = dataset[5]  # the first copy of picture 1
+        >>> image.shape, int(target["source"])
+        (torch.Size([3, 64, 48]), 1)
     """
 
     def __init__(
@@ -58,8 +69,11 @@ class AugmentedDataset(EpochDataset):
         if copies < 1:
             raise ArgumentError(f"copies {copies}: expected at least 1")
         self.real = RealFaces(faces)
-        self._recipe, self._copies, self._originals = as_recipe(recipe), copies, originals
-        self._transform, self._target_transform = transform, target_transform
+        self._recipe = as_recipe(recipe)
+        self._copies = copies
+        self._originals = originals
+        self._transform = transform
+        self._target_transform = target_transform
 
     def __len__(self) -> int:
         return len(self.real) * (self._copies + self._originals)
@@ -67,7 +81,8 @@ class AugmentedDataset(EpochDataset):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         i = self._position(index)
         row = i % len(self.real)
-        image, target = self.real.read(row), self.real.target(row)
+        image = self.real.read(row)
+        target = self.real.target(row)
         target |= {"index": i, "source": row, "visible": in_frame(target["landmarks"], image.shape[:2])}
         if not (self._originals and i < len(self.real)):
             image, target, _ = augment(image, target, self._recipe, (self.seed, self.epoch, i))

@@ -1,4 +1,4 @@
-"""Which rows copies are made of, and synthetic faces are asked to resemble, so that attributes have wanted shares."""
+"""Balancing: the rows to copy, and to request synthetic faces like, so that attributes reach the wanted shares."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from faceaug.mix.shares import Share
 
 Balance = Mapping[str, float] | Sequence[str] | str
 _EVEN = 0.5
-_MISSED = 0.001  # a share this far from the wanted one is worth a warning
-_OFTEN = 50  # times as often as it was: beyond that the same few faces only repeat
+_MISSED = 0.001  # difference from the wanted share that is worth a warning
+_OFTEN = 50  # largest weight of a face before a warning: above it the same few faces only repeat
 
 
 def parse_balance(balance: Balance | None) -> dict[str, float]:
-    """Wanted shares by attribute; a bare name means a half.
+    """Parse wanted shares by attribute; a bare name means a half.
 
     Raises:
         ArgumentError: an unknown attribute, or a share that is not between 0 and 1.
@@ -33,29 +33,29 @@ def parse_balance(balance: Balance | None) -> dict[str, float]:
     for name, share in wanted.items():
         attribute_index(name)
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-            raise ArgumentError(f"balance {name}={share}: expected a share between 0 and 1, without the ends")
+            raise ArgumentError(f"balance {name}={share}: expected a share between 0 and 1, both excluded")
     return {name: float(share) for name, share in wanted.items()}
 
 
 def balanced_columns(attributes: NDArray[np.int8], wanted: Mapping[str, float]) -> NDArray[np.int8]:
-    """The balanced attributes alone: int8 (n, 40) -> int8 (n, k)."""
+    """Select the balanced attributes: int8 (n, 40) -> int8 (n, k)."""
     return attributes[:, [attribute_index(name) for name in wanted]]
 
 
 class BalancedRows:
-    """Rows drawn so that every balanced attribute has the share asked for among what is drawn.
+    """Draws rows so that every balanced attribute has its wanted share among them.
 
     Each combination of the balanced attributes gets a part of the draws: its share of the rows times the factor of
-    ``rake``, so that attributes go together as they do in the rows, as far as the shares allow. Within a combination
-    every row is drawn equally often, give or take one.
+    ``rake``. Attributes therefore keep their correlations as far as the shares allow. Within a combination the numbers
+    of draws per row differ by one at most.
 
     Args:
         attributes: int8 (all rows, 40), -1, 0 or +1.
-        rows: those to draw from, int64 (n,), each once.
-        wanted: share by attribute; see ``parse_balance``. Where it is empty all rows are drawn alike.
+        rows: rows to draw from, int64 (n,), each once.
+        wanted: share by attribute; see ``parse_balance``. If empty, all rows are equally likely.
 
     Raises:
-        ArgumentError: no row has one side of an attribute, or the shares contradict each other.
+        ArgumentError: all known values of an attribute are the same, or the shares contradict each other.
     """
 
     def __init__(self, attributes: NDArray[np.int8], rows: NDArray[np.int64], wanted: Mapping[str, float]) -> None:
@@ -72,9 +72,9 @@ class BalancedRows:
         if factors.max() > _OFTEN:
             few = int(self._sizes[factors > _OFTEN].sum())
             warnings.warn(
-                f"balance {_asked(wanted)}: {few:,} of the {len(rows):,} faces count more than {_OFTEN} times as much "
-                f"as others do, up to {factors.max():,.0f} times: the same few faces again and again; ask for fewer "
-                "attributes, or shares nearer to those of the folder",
+                f"balance {_as_text(wanted)}: {few:,} of the {len(rows):,} faces count more than {_OFTEN} times as "
+                f"much as before, up to {factors.max():,.0f} times, so the same few faces repeat; balance fewer "
+                "attributes, or choose shares closer to those of the folder",
                 stacklevel=4,
             )
 
@@ -82,27 +82,28 @@ class BalancedRows:
         """Draw rows, in ascending order: int64 (count,).
 
         Args:
-            count: how many.
+            count: number of draws.
             seed: decides which rows of a combination are drawn once more than others.
-            slot: what they are for; see ``faceaug.draws``.
+            slot: name of the random stream; see ``faceaug.draws``.
         """
-        sizes, which = self._sizes.astype(np.int64), self._combinations.which
+        sizes = self._sizes.astype(np.int64)
+        which = self._combinations.which
         parts = allot(self._sizes * self._factors * (count / len(self._rows)), self._votes)
         order = permutation(len(self._rows), seed, slot=slot)
         order = order[np.argsort(which[order], kind="stable")]
-        place = np.empty(len(order), np.int64)  # of each row in its combination
+        place = np.empty(len(order), np.int64)  # position of each row in its combination
         place[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         times = (parts // sizes)[which] + (place < (parts % sizes)[which])
         return np.repeat(self._rows, times)
 
 
 def warn_of(shares: Sequence[Share]) -> None:
-    """Say which shares could not be reached, and which attributes are given away by where a face comes from."""
+    """Warn of shares that were not reached and of attributes that the origin of a face gives away."""
     for share in shares:
         if abs(share.after - share.wanted) > _MISSED:
             warnings.warn(
                 f"balance {share.attribute}: {share.after:.1%} reached, {share.wanted:.1%} wanted; there are too few "
-                "faces to come nearer",
+                "faces to come closer",
                 stacklevel=4,
             )
         if share.given_away:
@@ -128,10 +129,10 @@ def _contradiction(values: NDArray[np.int8], wanted: Mapping[str, float]) -> str
         f"{name} {(column > 0).sum() / (column != 0).sum():.1%}" for name, column in zip(wanted, values.T, strict=True)
     )
     return (
-        f"balance {_asked(wanted)}: these shares contradict each other, no weighting of the {len(values):,} faces has "
-        f"them all; ask for fewer attributes, or shares nearer to those of the folder ({present})"
+        f"balance {_as_text(wanted)}: these shares contradict each other: no weighting of the {len(values):,} faces "
+        f"reaches them all; balance fewer attributes, or choose shares closer to those of the folder ({present})"
     )
 
 
-def _asked(wanted: Mapping[str, float]) -> str:
+def _as_text(wanted: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={share:g}" for name, share in wanted.items())

@@ -1,7 +1,7 @@
-"""Blocks of items turned into files, each by one process, which needs no torch for it.
+"""Writes blocks of items as files; each block is written by one process, without torch.
 
-A block holds some real pictures with all their copies, so that a picture is decoded once; or some synthetic faces; or,
-for shards, the items that follow each other in one tar file.
+A block holds real pictures with all their copies, so that each picture is decoded once; or synthetic faces; or, for
+shards, the consecutive items of one tar file.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What all items of a run have in common.
+    """Settings shared by all items of a run.
 
     Attributes:
-        out: the folder.
-        format: of the files.
-        digits: of the number in a file's name.
+        out: output folder.
+        format: file format.
+        digits: digits of the number in a file name.
         frame: crop and size.
-        recipe: of augmented copies.
-        seed: of the draws.
-        epoch: of the draws.
-        classes: names of the labels; empty where they are numbers.
-        named: whether the table has a column with the names of labels.
-        folders: whether each class has a folder of its own, as in the folder the faces came from.
+        recipe: recipe of augmented copies.
+        seed: seed of the draws.
+        epoch: epoch of the draws.
+        classes: names of the labels; empty if labels are plain numbers.
+        named: whether the table has a column with label names.
+        folders: whether each class has its own folder, as in the source folder.
         requested: attributes with a column ``requested_...``.
-        side: of the pictures whose hashes are wanted of real ones, pixels; 0 for none.
+        side: pixels of the side at which real pictures are hashed; 0 if no hashes are needed.
     """
 
     out: str
@@ -74,14 +74,14 @@ class Generated:
     """The synthetic faces of a block.
 
     Attributes:
-        path: of the file with all of them.
-        shape: of that file, (n, 3, H, W).
-        first: number of the first of the block in it.
-        keys: int64 (m,), in the stream of their model.
-        attributes: int8 (m, 40), their labels.
-        asked: int8 (m, 40), what they were asked for; None where nothing was.
-        label: int64 (m,), -1 unknown.
-        models: name and seed of each.
+        path: file with the synthetic faces of the whole dataset.
+        shape: shape of that file, (n, 3, H, W).
+        first: index in that file of the block's first face.
+        keys: int64 (m,), position of each face in its model's stream.
+        attributes: int8 (m, 40), attribute labels.
+        asked: int8 (m, 40), requested attributes; None if nothing was requested.
+        label: int64 (m,), class, -1 unknown.
+        models: name and seed of the model of each face.
     """
 
     path: str
@@ -99,13 +99,13 @@ class Block:
     """Items that are written together.
 
     Attributes:
-        style: of the run.
-        items: (index, origin, place): place is that in ``rows``, or in ``generated``.
-        weights: in their targets, one for each item.
-        rows: of the real pictures.
-        pictures: where they come from.
-        known: of these rows, one for each.
-        generated: the synthetic faces.
+        style: settings of the run.
+        items: (index, origin, place), place being an index into ``rows`` or ``generated``.
+        weights: ``target["weight"]`` of each item.
+        rows: rows of the real pictures.
+        pictures: source of the real pictures.
+        known: annotations of ``rows``.
+        generated: synthetic faces; None for a block of real pictures.
         shard: name of the tar file; empty for one file per item.
     """
 
@@ -120,9 +120,10 @@ class Block:
 
 
 def write_block(block: Block) -> list[Written]:
-    """Write the files of a block, not yet durably; what was written, in the order of its items."""
+    """Write the files of a block, not yet durably, and return one entry per item in order."""
     writer = _Shard(block) if block.shard else _Files(block)
-    written, last = [], -1
+    written: list[Written] = []
+    last = -1
     small: dict[int, Image8] = {}
     image: Image8 | ImageError | None = None
     for (index, origin, place), weight in zip(block.items, block.weights, strict=True):
@@ -130,7 +131,8 @@ def write_block(block: Block) -> list[Written]:
             written.append(writer.take(index, *_synthetic(block, index, place, weight)))
             continue
         if place != last or image is None:
-            last, image = place, _read(block, place)
+            last = place
+            image = _read(block, place)
         if isinstance(image, ImageError):
             written.append(Written(index, problem=str(image)))
             continue
@@ -142,29 +144,29 @@ def write_block(block: Block) -> list[Written]:
         taken = writer.take(index, item, facts)
         written.append(replace(taken, framed=_framed(block.style.frame, image)) if origin == REAL else taken)
     written = writer.close(written)
-    for place, words in zip(small, hash_faces(list(small.values())).tolist(), strict=True):  # many at once: cheaper
+    for place, words in zip(small, hash_faces(list(small.values())).tolist(), strict=True):  # one call is cheaper
         written[place] = replace(written[place], hashes=(words[0],))
     return written
 
 
 def file_name(style: Style, index: int, label: int, ending: str) -> str:
-    """Path of an item's file below the folder; sorted by name, a flat folder has the order of the dataset.
+    """Path of an item's file in the folder; in a flat folder, sorting by name gives the order of the dataset.
 
-    What has no class lies beside the folders of the classes: another folder would be another class to whoever reads it.
+    Items without a class lie next to the class folders: readers would take another folder for another class.
     """
     name = f"{index:0{style.digits}d}.{ending}"
     return f"{style.classes[label]}/{name}" if style.folders and label >= 0 else name
 
 
 def encode_item(item: Item, format: str, text: dict[str, str] | None) -> bytes:
-    """The bytes of an item's file; only a PNG can carry text."""
+    """Encode an item; only PNG files carry text."""
     if format == "jpg":
         return encode_jpeg(item.image)
     return encode_png(item.image, text=text, quick=True)
 
 
 def synthetic_text(model: str, seed: int, key: int) -> dict[str, str]:
-    """What a synthetic PNG says of itself."""
+    """Text chunks that mark a PNG as synthetic."""
     return {"synthetic": "true", "model": model, "seed": str(seed), "key": str(key)}
 
 
@@ -188,10 +190,11 @@ class _Files:
 
 
 class _Shard:
-    """A tar file in the layout of WebDataset: a picture and a JSON of what is known of it, by number."""
+    """A tar file in the WebDataset layout: a numbered picture and a JSON file with its annotations per item."""
 
     def __init__(self, block: Block) -> None:
-        self._style, self._path = block.style, Path(block.style.out) / block.shard
+        self._style = block.style
+        self._path = Path(block.style.out) / block.shard
         self._buffer = io.BytesIO()
         self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed with the block
 
@@ -213,28 +216,31 @@ class _Shard:
 
 
 def _digest(item: Item, data: bytes) -> str:
-    """What tells two real pictures apart; pictures that are equal once cut and sized have equal files."""
+    """Identify a real picture after cropping and resizing; equal pictures have equal files."""
     return hashlib.sha256(data).hexdigest()[:32] if item.target["origin"] == REAL else ""
 
 
 def _json_facts(item: Item, facts: dict[str, Any], style: Style) -> dict[str, Any]:
-    """What is known of an item: every key with one type in every sample.
+    """Annotations and provenance of an item; each key has the same type in every sample.
 
-    ``datasets`` 5.2 takes the types of a set of shards from its first five samples. Attributes and landmarks are
-    therefore JSON texts, empty where nothing is known: a list that is empty, or null, has no type.
+    ``datasets`` 5.2 infers the types of a set of shards from its first five samples. Attributes and landmarks are
+    therefore JSON text, empty if unknown, because an empty list or null has no type.
     """
     target = item.target
     signs = np.asarray(target["attributes"]).tolist()
     points = np.asarray(target["landmarks"], np.float64)
     known = {name: int(target[name]) for name in ("origin", "partition", "identity", "label", "source")}
     name = style.classes[known["label"]] if style.classes and known["label"] >= 0 else ""
-    return _NOTHING | facts | known | {
-        "synthetic": known["origin"] == SYNTHETIC, "weight": float(target["weight"]), "class": name,
+    own = {
+        "synthetic": known["origin"] == SYNTHETIC,
+        "weight": float(target["weight"]),
+        "class": name,
         "attributes": json.dumps(dict(zip(ATTRIBUTES, signs, strict=True))) if any(signs) else "",
         "landmarks": "" if np.isnan(points).any() else json.dumps(points.round(4).tolist()),
         "requested": json.dumps(facts["requested"]) if facts.get("requested") else "",
         "operations": facts.get("operations") or "[]",
-    }  # fmt: skip
+    }
+    return _NOTHING | facts | known | own
 
 
 _NOTHING = {"source_file": "", "model": "", "seed": 0, "key": 0}
@@ -245,7 +251,7 @@ def _text(facts: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _label_text(style: Style, label: int) -> str | None:
-    """The name of a label; None where the table has no names."""
+    """Name of a label; None if the table has no names."""
     if not style.named:
         return None
     return style.classes[label] if label >= 0 else NOTHING
@@ -259,7 +265,8 @@ def _read(block: Block, place: int) -> Image8 | ImageError:
 
 
 def _from_real(block: Block, image: Image8, index: int, origin: int, place: int, weight: float) -> Item:
-    style, source = block.style, block.rows[place]
+    style = block.style
+    source = block.rows[place]
     target = make_target(block.known, place) | {"weight": np.float32(weight)}
     if origin == REAL:
         return real_item(image, target, style.frame, index=index, source=source)
@@ -274,7 +281,7 @@ def _framed(frame: Frame, image: Image8) -> str:
 
 
 def _small(style: Style, image: Image8, item: Item) -> Image8:
-    """A real picture at the size at which it is held against synthetic ones."""
+    """A real picture at the size at which it is compared with synthetic ones."""
     size = (style.side, style.side)
     return item.image if item.image.shape[:2] == size else crop_face(image, style.frame.crop, size)
 
@@ -282,12 +289,16 @@ def _small(style: Style, image: Image8, item: Item) -> Image8:
 def _synthetic(block: Block, index: int, place: int, weight: float) -> tuple[Item, dict[str, Any]]:
     generated = block.generated
     if generated is None:
-        raise ValueError(f"item {index}: a block without its synthetic faces")
+        raise ValueError(f"item {index}: its block has no synthetic faces")
     face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
     item = synthetic_item(
-        face, block.style.frame, index=index, attributes=generated.attributes[place],
-        label=int(generated.label[place]), weight=weight,
-    )  # fmt: skip
+        face,
+        block.style.frame,
+        index=index,
+        attributes=generated.attributes[place],
+        label=int(generated.label[place]),
+        weight=weight,
+    )
     model, seed = generated.models[place]
     facts: dict[str, Any] = {"model": model, "seed": seed, "key": int(generated.keys[place])}
     if generated.asked is not None:

@@ -1,4 +1,4 @@
-"""One augmented copy of a real picture."""
+"""Augmented copies of real pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHANGED = ("landmarks", "visible", "attributes")
 
 
 def as_recipe(recipe: Recipe | None) -> Transform | None:
-    """A recipe given as a transform of ours or of torchvision's, as a preset's name or the path of a recipe.toml."""
+    """Turn a faceaug or torchvision transform, the name of a preset or the path of a recipe.toml into a transform."""
     if recipe is None or isinstance(recipe, Transform):
         return recipe
     if isinstance(recipe, str | Path) and str(recipe) in PRESETS and not Path(recipe).exists():
@@ -33,16 +33,19 @@ def as_recipe(recipe: Recipe | None) -> Transform | None:
 def augment(
     image: Image8, target: Target, recipe: Transform | None, key: tuple[int, int, int]
 ) -> tuple[Image8, Target, list[dict[str, Any]]]:
-    """Augment a picture and what is known of it.
+    """Augment a picture and its annotations.
 
     Args:
-        image: uint8 (H, W, 3), as it lies on disk.
+        image: uint8 (H, W, 3), as stored on disk.
         target: see ``faceaug.data.folder.make_target``.
-        recipe: None is the preset "light" for the size of the picture.
-        key: (seed, epoch, index); the same gives the same.
+        recipe: transform; None is the preset "light" for the size of the picture.
+        key: (seed, epoch, index), which decides every draw.
 
     Returns:
-        (image, target, operations): the last replays it with ``recipe.render``.
+        (image, target, operations); ``recipe.render`` repeats the augmentation from ``operations``.
+
+    Raises:
+        ArgumentError: the result is not a uint8 (H, W, 3) array.
     """
     recipe = recipe or _DEFAULT.compose(image.shape[:2])
     operations = recipe.params(key, image.shape[:2])
@@ -50,7 +53,7 @@ def augment(
     made = result["image"]
     if not isinstance(made, np.ndarray) or made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3:
         raise ArgumentError(
-            f"the recipe made a {type(made).__name__} {getattr(made, 'dtype', '')} {getattr(made, 'shape', '')} of a "
-            "uint8 (H, W, 3) picture; leave conversions (ToDtype, Normalize, Grayscale) to transform="
+            f"the recipe turned a uint8 (H, W, 3) picture into a {type(made).__name__} {getattr(made, 'dtype', '')} "
+            f"{getattr(made, 'shape', '')}; leave conversions (ToDtype, Normalize, Grayscale) to transform="
         )
     return made, target | {name: result[name] for name in _CHANGED} | {"origin": AUGMENTED}, operations

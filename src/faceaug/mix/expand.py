@@ -1,7 +1,7 @@
 """expand_dataset: real, augmented and synthetic faces as one dataset.
 
-The plan is made first, as data; then item i is a function of (seed, epoch, i) alone. So the same samples come from
-0, 1 or 4 workers, in any order, in any process.
+A plan, made first, lists the items; item i then depends only on the plan and (seed, epoch, i). Any number of workers
+therefore gives the same samples, in any order and any process.
 """
 
 from __future__ import annotations
@@ -40,14 +40,29 @@ from faceaug.progress import Show, open_progress
 
 
 class ExpandedDataset(Mixture):
-    """What ``expand_dataset`` returns: a map-style dataset of (uint8 (3, H, W) tensor, target dict).
+    """A map-style dataset of (uint8 (3, H, W) tensor, target dict), as returned by ``expand_dataset``.
 
     Attributes:
-        plan: which items there are.
-        frame: the crop and size of every picture.
-        real: the pictures it is made from.
-        made_with: what decides the samples beside the real pictures, as JSON data: seeds, model, recipe and so on.
-        no_synthetic: why there are no synthetic faces, where nobody said that there should be none.
+        plan: list of the items.
+        frame: crop and size of every picture.
+        real: the real pictures.
+        made_with: everything besides the real pictures that decides the samples (seeds, model, recipe and so on), as
+            JSON data.
+        no_synthetic: why there are no synthetic faces although they were not switched off; else "".
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import expand_dataset
+        >>> faces = np.zeros((4, 64, 64, 3), np.uint8)
+        >>> dataset = expand_dataset(faces, copies=2, synthetic=0, partition="all")
+        >>> dataset.sizes()[1:]
+        [('real', 4), ('augmented', 8), ('synthetic', 0), ('total', 12)]
+        >>> image, target = dataset[5]  # an augmented copy of picture 1
+        >>> image.shape, int(target["origin"]), int(target["source"])
+        (torch.Size([3, 64, 64]), 1, 1)
+        >>> report = dataset.save("expanded", workers=1, progress=False)
+        >>> report.files
+        12
     """
 
     def __init__(
@@ -67,10 +82,19 @@ class ExpandedDataset(Mixture):
         no_synthetic: str = "",
     ) -> None:
         super().__init__(
-            real, plan, frame, generators=generators, recipe=recipe, filtered=filtered, seed=seed, wanted=wanted,
-            synthetic_weight=synthetic_weight, no_synthetic=no_synthetic,
-        )  # fmt: skip
-        self._transform, self._target_transform = transform, target_transform
+            real,
+            plan,
+            frame,
+            generators=generators,
+            recipe=recipe,
+            filtered=filtered,
+            seed=seed,
+            wanted=wanted,
+            synthetic_weight=synthetic_weight,
+            no_synthetic=no_synthetic,
+        )
+        self._transform = transform
+        self._target_transform = target_transform
         self._varies = plan.augmented > 0 or transform is not None or target_transform is not None
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
@@ -82,12 +106,15 @@ class ExpandedDataset(Mixture):
         return f"ExpandedDataset({sizes}; {self.frame.words or 'sizes of their own'}, seed {self.seed})"
 
     def sampler(self, *, shuffle: bool = True, balanced: bool = False) -> Sampler[int]:
-        """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass.
+        """A sampler for ``DataLoader(..., sampler=...)`` that advances the epoch with each pass.
 
         Args:
-            shuffle: a new order each pass.
-            balanced: draw with replacement in proportion to ``weights``, so that every attribute of ``balance`` is
-                as frequent as was asked. The weights have then done their work: leave them out of the loss.
+            shuffle: whether each pass has a new order.
+            balanced: whether to draw with replacement in proportion to ``weights``, so that every attribute of
+                ``balance`` has its wanted share. Leave the weights out of the loss then.
+
+        Raises:
+            ArgumentError: ``balanced`` for a dataset without ``balance``, or with weights of 0 alone.
         """
         if balanced and not self.wanted:
             raise ArgumentError("sampler(balanced=True): expand_dataset was called without balance=")
@@ -103,7 +130,7 @@ class ExpandedDataset(Mixture):
         workers: int | None = None,
         progress: Show = None,
     ) -> ExpandReport:
-        """Write every item as a file; see ``faceaug.mix.save.save_dataset``."""
+        """Write every item to a file; see ``faceaug.mix.save.save_dataset``."""
         return save_dataset(self, Path(out), format=format, workers=workers, progress=progress)
 
 
@@ -127,41 +154,42 @@ def expand_dataset(
     eager: bool = True,
     progress: Show = None,
 ) -> ExpandedDataset:
-    """Blend real, augmented and synthetic faces into one dataset.
+    """Combine real, augmented and synthetic faces into one dataset.
 
     Args:
-        faces: a folder, a ``FaceFolder``, any map-style dataset of (image, label or target), a list of pictures, or an
-            array of them, uint8 (n, H, W, 3).
-        copies: augmented copies of every real face; with ``balance`` as many in all, of rare faces more.
+        faces: a folder, a ``FaceFolder``, any map-style dataset of (image, label or target), a list of pictures, or a
+            uint8 (n, H, W, 3) array.
+        copies: augmented copies per real face; with ``balance`` the mean number, higher for rare faces.
         synthetic: a float is a share of the real faces used, an int a count. None adds a quarter if a bundled model
             makes faces at least as large as the pictures, and none otherwise; ``no_synthetic`` says why.
-        balance: {"Eyeglasses": 0.5}, or names for a half each: the attribute has that share among the augmented
-            copies, among the synthetic faces of a model that obeys attributes, and, by ``weight``, in all. No real
-            row is dropped. Multiply the loss by ``target["weight"]``, or use ``sampler(balanced=True)``.
-        recipe: what an augmented copy goes through: a transform, a preset's name ("light", "document", "strong") or
-            the path of a recipe.toml; "light" by default. It works on the picture as it lies on disk, before crop
-            and size.
-        source: a ``SyntheticFaceSource``, or the model to make one from; for class folders also a mapping from class
-            to one of these, whose faces get its label. None is the smallest bundled model whose faces are at least as
-            large as ``size``, without a size "faces-64"; with ``balance`` one that obeys attributes.
-        size: side in pixels, or (width, height). None leaves every picture as large as it is; with synthetic faces all
-            must then have one size, once they are cut.
+        balance: {"Eyeglasses": 0.5}, or names for a half each. The attribute reaches that share among the augmented
+            copies, among the synthetic faces of a model that takes attributes and, by ``weight``, in the whole
+            dataset. No real row is dropped. Multiply the loss by ``target["weight"]`` or use
+            ``sampler(balanced=True)``.
+        recipe: augments the copies: a transform, the name of a preset ("light", "document", "strong") or the path of a
+            recipe.toml; "light" by default. It is applied to the stored picture, before crop and size.
+        source: a ``SyntheticFaceSource`` or the model of one; for class folders also a mapping from class to one of
+            these, whose faces get that label. None is the smallest bundled model whose faces are at least as large as
+            ``size``, or "faces-64" without a size; with ``balance`` one that takes attributes.
+        size: side in pixels, or (width, height). None keeps the size of every picture; with synthetic faces, all
+            pictures must then have the same size after cropping.
         crop: "center178", "center140", "square" or "none", see ``faceaug.data.crop``. None crops real faces like the
-            model's training pictures if there are synthetic faces, else not at all. The aspect ratio is always kept: a
-            picture of another shape than ``size`` is fitted in, with black edges.
-        partition: "train", "val", "test" or "all". By default the train rows where a table has any, else all rows,
-            with a warning. Synthetic faces never enter validation or test rows.
-        filter: leave out synthetic faces that are flat, unlike real faces, copies of a real face or of each other, or
-            without the attributes they were asked for; others take their place.
-        transform: applied to each uint8 (3, H, W) tensor; what it draws from torch's, NumPy's or Python's global
-            generators depends on (seed, epoch, item) alone.
+            model's training pictures if there are synthetic faces, and not at all otherwise. The aspect ratio is
+            always kept: a picture of another shape than ``size`` is padded with black.
+        partition: "train", "val", "test" or "all". By default the train rows if a table marks any, else all rows with
+            a warning. Synthetic faces never enter validation or test rows.
+        filter: replace synthetic faces that are flat, unlike real faces, copies of a real face or of each other, or
+            without the requested attributes.
+        transform: applied to each uint8 (3, H, W) tensor; its draws from the global generators of torch, NumPy and
+            Python depend only on (seed, epoch, item).
         target_transform: applied to each target dict.
-        seed: of everything that is drawn.
-        only_synthetic: leave the real faces out; needs copies=0. They only say what to ask for and what not to copy.
-        synthetic_weight: ``weight`` of synthetic faces in their target, with ``balance`` on average.
-        eager: make the synthetic faces now, and warn of sizes that a ``DataLoader`` cannot stack. False leaves both to
-            the first use, or to ``save``, which looks at its folder first; use one synthetic face before worker
-            processes start, or each makes them all.
+        seed: seed of all draws.
+        only_synthetic: leave the real faces out; needs copies=0. The real faces still decide which attributes are
+            requested and which faces count as copies.
+        synthetic_weight: ``weight`` of synthetic faces in their targets; with ``balance`` the mean weight.
+        eager: make the synthetic faces now and warn of sizes that a ``DataLoader`` cannot stack. False defers both to
+            the first use, or to ``save``, which checks its folder first; read one synthetic face before worker
+            processes start, or each of them makes all faces.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -169,9 +197,23 @@ def expand_dataset(
         A map-style dataset for a ``DataLoader``; items are (uint8 (3, H, W), target dict).
 
     Raises:
-        ArgumentError: an option that cannot be used; unknown attributes and models are answered with the valid ones.
-            Synthetic faces were asked for, and the model's are smaller than the pictures.
+        ArgumentError: an unusable option (the message lists the valid attributes or models), or a model whose faces are
+            smaller than the pictures.
         RefusedError: there are no pictures.
+
+    Example:
+        >>> import numpy as np
+        >>> from torch.utils.data import DataLoader
+        >>> from faceaug import expand_dataset
+        >>> faces = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)  # or a folder
+        >>> dataset = expand_dataset(
+        ...     faces, source="dcgan-32", copies=1, synthetic=0.25, crop="square", partition="all", progress=False
+        ... )
+        >>> dataset
+        ExpandedDataset(8 original, 8 real, 8 augmented, 2 synthetic, 18 total; 32x32, seed 0)
+        >>> images, targets = next(iter(DataLoader(dataset, batch_size=4, sampler=dataset.sampler())))
+        >>> images.shape
+        torch.Size([4, 3, 32, 32])
     """
     check_seed(seed)
     shown = open_progress(progress)
@@ -181,21 +223,42 @@ def expand_dataset(
     real = RealFaces(faces)
     rows = select_rows(real.annotations, partition)[0]
     wishes = Wishes(
-        synthetic=synthetic, source=source, size=size, crop=crop, balanced=bool(wanted), seed=seed,
-        only_synthetic=only_synthetic, held_out=is_held_out(partition),
-    )  # fmt: skip
+        synthetic=synthetic,
+        source=source,
+        size=size,
+        crop=crop,
+        balanced=bool(wanted),
+        seed=seed,
+        only_synthetic=only_synthetic,
+        held_out=is_held_out(partition),
+    )
     choice = choose_frame(real, rows, wishes)
     generators = choice.generators
     plan = make_plan(
-        real.annotations, partition=partition, copies=copies, synthetic=choice.synthetic, wanted=wanted, seed=seed,
+        real.annotations,
+        partition=partition,
+        copies=copies,
+        synthetic=choice.synthetic,
+        wanted=wanted,
+        seed=seed,
         asked=generators is not None and _can_ask(generators, real, rows, balanced=bool(wanted), filtered=filter),
-        only_synthetic=only_synthetic, synthetic_weight=synthetic_weight,
-    )  # fmt: skip
+        only_synthetic=only_synthetic,
+        synthetic_weight=synthetic_weight,
+    )
     dataset = ExpandedDataset(
-        real, plan, choice.frame, generators=generators, recipe=as_recipe(recipe), filtered=filter,
-        transform=transform, target_transform=target_transform, seed=seed, wanted=wanted,
-        synthetic_weight=synthetic_weight, no_synthetic=choice.why,
-    )  # fmt: skip
+        real,
+        plan,
+        choice.frame,
+        generators=generators,
+        recipe=as_recipe(recipe),
+        filtered=filter,
+        transform=transform,
+        target_transform=target_transform,
+        seed=seed,
+        wanted=wanted,
+        synthetic_weight=synthetic_weight,
+        no_synthetic=choice.why,
+    )
     if eager:
         dataset.make_faces(progress=shown)
         if choice.frame.size is None and transform is None:
@@ -206,7 +269,7 @@ def expand_dataset(
 def _can_ask(
     generators: Generators, real: RealFaces, rows: NDArray[np.int64], *, balanced: bool, filtered: bool
 ) -> bool:
-    """Whether each synthetic face is asked for attributes: there must be some to ask for."""
+    """Whether synthetic faces get requested attributes, which real annotations or the source must provide."""
     known = bool(real.annotations.attributes[rows].any())
     return generators.can_be_asked(balanced=balanced, filtered=filtered) and (known or generators.asks)
 
@@ -215,7 +278,7 @@ def _warn_of_sizes(real: RealFaces, rows: NDArray[np.int64], frame: Frame) -> No
     sizes = real.distinct_sizes(rows.tolist(), frame.crop, most=4)
     shown = ", ".join(map(words_of, sizes[:3])) + (", ..." if len(sizes) > 3 else "")
     warnings.warn(
-        f"the pictures have different sizes ({shown}), and each keeps its own: save() writes them so, but a DataLoader "
-        "cannot stack them. Choose one: size=224, or size=(width, height), with crop='square' to cut instead of pad",
+        f"the pictures have different sizes ({shown}), and each keeps its own: save() can write them, but a DataLoader "
+        "cannot stack them. Set size=224 or size=(width, height); crop='square' crops instead of padding",
         stacklevel=3,
     )

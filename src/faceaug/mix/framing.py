@@ -1,7 +1,7 @@
-"""Which size the pictures of an expanded dataset get, and whether generated faces fit among them.
+"""Decides the crop and size of an expanded dataset, and whether generated faces fit among the pictures.
 
-Decided before a picture is decoded. Nobody's photos are made smaller or cut unless that was asked for: by a size, by a
-crop, or by a share of generated faces.
+The decision precedes any decoding. Pictures are reduced or cropped only on request: by a size, a crop or a share of
+generated faces.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from faceaug.mix.plan import synthetic_count
 from faceaug.mix.real import RealFaces
 from faceaug.synthesize.weights import bundled_models, default_model
 
-SHARE = 0.25  # of the real faces: how many generated ones there are where nobody says
+SHARE = 0.25  # default number of generated faces, as a share of the real ones
 SizeLike: TypeAlias = "int | tuple[int, int]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """What was decided.
+    """Crop, size and generators of a dataset.
 
     Attributes:
         frame: crop and size of every picture.
-        generators: where generated faces come from; None where there are none.
-        synthetic: how many: a float is a share, an int a count.
-        why: the reason, where none were asked for or refused and there are none.
+        generators: generators of the synthetic faces; None if there are none.
+        synthetic: number of generated faces: a float is a share, an int a count.
+        why: why there are no generated faces, if they were neither requested nor switched off; else "".
     """
 
     frame: Frame
@@ -45,7 +45,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What ``expand_dataset`` was asked for, of what decides the size; see there."""
+    """The arguments of ``expand_dataset`` that decide the size; see there."""
 
     synthetic: float | int | None
     source: ModelLike | Mapping[str, ModelLike] | None
@@ -62,21 +62,21 @@ def choose_frame(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes) -> Ch
 
     Args:
         real: all real faces.
-        rows: those used.
-        wishes: what was asked for.
+        rows: rows used, int64 (n,).
+        wishes: arguments of ``expand_dataset``.
 
     Raises:
-        ArgumentError: generated faces were asked for and are smaller than the pictures, or cannot stand among them.
+        ArgumentError: requested generated faces are smaller than the pictures or do not fit among them.
     """
     if wishes.crop is not None and wishes.crop not in CROPS:
         raise ArgumentError(f"crop {wishes.crop!r}: expected one of {', '.join(CROPS)}")
     size = parse_size(wishes.size)
     share = SHARE if wishes.synthetic is None else wishes.synthetic
-    synthetic_count(share, 1)  # says now if it is none
+    synthetic_count(share, 1)  # reports a wrong value early
     if wishes.synthetic is None and wishes.source is None and not wishes.only_synthetic:
-        return _with_what_fits(real, rows, wishes, size)
+        return _default_choice(real, rows, wishes, size)
     if not share:
-        return Choice(_alone(real, rows, wishes.crop, size), None, share)
+        return Choice(_frame_of_real(real, rows, wishes.crop, size), None, share)
     generators = _opened(real, wishes, size)
     crop = wishes.crop or generators.crop
     if size is None and wishes.only_synthetic:
@@ -84,12 +84,12 @@ def choose_frame(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes) -> Ch
     sizes = [size] if size is not None else real.distinct_sizes(rows.tolist(), crop)
     _check_fit(sizes, generators, crop)
     if wishes.crop == "none" and not wishes.only_synthetic:
-        _warn_of_bars(real, rows)
+        _warn_of_black_edges(real, rows)
     return Choice(Frame(crop, sizes[0]), generators, share)
 
 
 def parse_size(size: SizeLike | None) -> Size | None:
-    """A side, or (width, height), as (width, height)."""
+    """Turn a side or (width, height) into (width, height)."""
     pair: Any = (size, size) if isinstance(size, int | np.integer) and not isinstance(size, bool) else size
     if pair is None:
         return None
@@ -99,8 +99,8 @@ def parse_size(size: SizeLike | None) -> Size | None:
     return int(pair[0]), int(pair[1])
 
 
-def _alone(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Size | None) -> Frame:
-    """Without generated faces every picture keeps its size, unless one was asked for."""
+def _frame_of_real(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Size | None) -> Frame:
+    """Frame without generated faces: every picture keeps its size unless one was requested."""
     crop = crop or "none"
     if size is not None:
         return Frame(crop, size)
@@ -108,35 +108,36 @@ def _alone(real: RealFaces, rows: NDArray[np.int64], crop: Crop | None, size: Si
     return Frame(crop, sizes[0] if len(sizes) == 1 else None)
 
 
-def _with_what_fits(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes, size: Size | None) -> Choice:
-    """Nobody said whether there shall be generated faces: some, if a bundled model makes them large enough."""
-    frame = _alone(real, rows, wishes.crop, size)
-    why = _why_none(real, frame, asked=size)
+def _default_choice(real: RealFaces, rows: NDArray[np.int64], wishes: Wishes, size: Size | None) -> Choice:
+    """Default: generated faces are added if a bundled model makes them large enough."""
+    frame = _frame_of_real(real, rows, wishes.crop, size)
+    why = _why_no_faces(real, frame, asked=size)
     if why:
         return Choice(frame, None, 0, why)
     side = None if size is None else max(size)
     model = default_model(attributes=wishes.balanced, size=side)
     generators = open_generators(model, wishes.seed, classes=real.classes)
     frame = Frame(wishes.crop or generators.crop, frame.size)
-    if wishes.held_out:  # framed like the training rows, and nothing more
+    if wishes.held_out:  # framed like the training rows, but without generated faces
         return Choice(frame, None, 0, "generated faces never enter validation or test rows")
     return Choice(frame, generators, SHARE)
 
 
-def _why_none(real: RealFaces, frame: Frame, *, asked: Size | None) -> str:
-    """Why no bundled model's faces can stand among the pictures; "" if some can."""
+def _why_no_faces(real: RealFaces, frame: Frame, *, asked: Size | None) -> str:
+    """Why the faces of no bundled model fit among the pictures; "" if those of some do."""
     if real.classes:
         return (
             "the faces have classes, and those of a bundled model belong to none (--model CLASS=MODEL for each class)"
         )
     if frame.size is None:
-        return "the pictures have different sizes (--size 64 gives them one, and adds some)"
+        return "the pictures have different sizes (--size 64 makes them equal and adds some)"
     side = max(frame.size)
     try:
         default_model(size=side)
     except ArgumentError:
-        largest, shown = _largest(), words_of(frame.size)
-        what = f"pictures of {shown} pixels were asked for" if asked else f"the pictures have {shown} pixels"
+        largest = _largest()
+        shown = words_of(frame.size)
+        what = f"pictures of {shown} pixels were requested" if asked else f"the pictures have {shown} pixels"
         return f"{what}, and the largest faces of a bundled model {largest}x{largest} (--size {largest} adds some)"
     if frame.size[0] != frame.size[1]:
         return f"the pictures are not square ({words_of(frame.size)}) as generated faces are (--size {side} adds some)"
@@ -148,48 +149,50 @@ def _largest() -> int:
 
 
 def _opened(real: RealFaces, wishes: Wishes, size: Size | None) -> Generators:
-    """The generators asked for; with none named, a bundled one that is large enough."""
+    """The requested generators; by default a bundled one that is large enough."""
     source = wishes.source
     if source is None:
         try:
             source = default_model(attributes=wishes.balanced, size=None if size is None else max(size))
         except ArgumentError as error:
-            raise ArgumentError(f"{error}. {_ways_out(_largest())}") from None
+            raise ArgumentError(f"{error}. {_alternatives(_largest())}") from None
     return open_generators(source, wishes.seed, classes=real.classes)
 
 
 def _check_fit(sizes: list[Size], generators: Generators, crop: Crop) -> None:
-    """Generated faces are never enlarged, and always square; the pictures have one size."""
-    side, shown = generators.size, " and ".join(map(words_of, sizes))
+    """Check that all pictures have one size, square and no larger than the generated faces."""
+    side = generators.size
+    shown = " and ".join(map(words_of, sizes))
     if max(map(max, sizes)) > side:
         raise ArgumentError(
             f"the faces of {generators.name} have {side}x{side} pixels, and the pictures {shown} (crop {crop}): "
-            f"generated faces are not enlarged, and yours not made smaller unless you say so. {_ways_out(side)}"
+            f"generated faces are never enlarged, and your pictures are reduced only on request. {_alternatives(side)}"
         )
     if len(sizes) > 1:
         raise ArgumentError(
-            f"the pictures have different sizes ({shown}, crop {crop}), and all with generated faces among them must "
-            f"have one. {_ways_out(side)}"
+            f"the pictures have different sizes ({shown}, crop {crop}), but generated faces need pictures of one size. "
+            f"{_alternatives(side)}"
         )
     width, height = sizes[0]
     if width != height:
         raise ArgumentError(
-            f"pictures of {shown} pixels with generated faces, which are square: say size={max(width, height)} "
-            f"(--size {max(width, height)}), crop='square' (--crop square), or synthetic=0 (--synthetic 0)"
+            f"pictures of {shown} pixels cannot be mixed with generated faces, which are square: set "
+            f"size={max(width, height)} (--size {max(width, height)}), crop='square' (--crop square) or synthetic=0 "
+            "(--synthetic 0)"
         )
 
 
-def _ways_out(side: int) -> str:
+def _alternatives(side: int) -> str:
     return (
-        f"The ways out: size={side} (--size {side}); synthetic=0 (--synthetic 0); or a larger model (source=, "
-        "--model), which `faceaug train` makes"
+        f"Set size={side} (--size {side}) or synthetic=0 (--synthetic 0), or use a larger model (source=, --model) "
+        "from `faceaug train`"
     )
 
 
-def _warn_of_bars(real: RealFaces, rows: NDArray[np.int64]) -> None:
+def _warn_of_black_edges(real: RealFaces, rows: NDArray[np.int64]) -> None:
     if any(width != height for width, height in real.distinct_sizes(rows.tolist(), most=len(rows))):
         warnings.warn(
-            "crop 'none': real faces that are not square get black edges and generated ones do not, so that the edges "
-            "tell them apart; crop='square' cuts instead",
+            "crop 'none': real faces that are not square get black edges and generated ones do not, so the edges tell "
+            "them apart; crop='square' crops them instead",
             stacklevel=4,
         )

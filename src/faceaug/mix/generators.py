@@ -1,4 +1,4 @@
-"""Where synthetic faces come from, and what they are held against."""
+"""The generators of synthetic faces and the real faces these are compared with."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIE
 from faceaug.synthesize.source import SyntheticFaceSource
 
 ModelLike: TypeAlias = "SyntheticFaceSource | str | Path"
-_SAMPLE = 3_000  # real faces that say what is likely
+_SAMPLE = 3_000  # real faces that calibrate the filter
 _HASHED = 256  # real faces hashed by one task
-_FEW = 1_500  # real faces that are hashed sooner than processes have started
+_FEW = 1_500  # up to this many, hashing real faces takes less time than starting processes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +36,14 @@ class Generators:
     """One generator, or one for each class.
 
     Attributes:
-        sources: (label, generator); a single one has label -1.
+        sources: (label, generator); a single generator has label -1.
     """
 
     sources: tuple[tuple[int, SyntheticFaceSource], ...]
 
     @property
     def name(self) -> str:
-        """Of the model, or of the first."""
+        """Name of the first model."""
         return self.sources[0][1].config.name
 
     @property
@@ -53,36 +53,39 @@ class Generators:
 
     @property
     def crop(self) -> Crop:
-        """How real faces beside them are cut."""
+        """Crop of real faces mixed with the generated ones."""
         return self.sources[0][1].config.crop
 
     @property
     def asks(self) -> bool:
-        """Whether a generator asks for attributes by itself."""
+        """Whether a source requests attributes itself."""
         return any(source.asked for _, source in self.sources)
 
     def can_be_asked(self, *, balanced: bool, filtered: bool) -> bool:
-        """Whether every face can be asked for attributes of its own.
+        """Whether each face can have its own requested attributes.
 
-        A model that obeys them can; one that obeys none can where faces are chosen from its stream, which takes the
-        filter, and pays for few attributes only: the balanced ones.
+        This holds for a model that takes attributes. For one that takes none, the classifier selects fitting faces
+        from the stream, which needs the filter and is affordable for few attributes only: the balanced ones.
+
+        Raises:
+            ArgumentError: both the source and ``balance`` request attributes.
         """
         if len(self.sources) > 1:
             return False
         source = self.sources[0][1]
         if balanced and source.asked:
             raise ArgumentError(
-                f"source: asks for {some(list(source.asked))} itself, and balance asks each face for its own: give "
-                "one of the two"
+                f"source: asks for {some(list(source.asked))} itself, and balance sets the attributes of each face: "
+                "use one of the two"
             )
         chosen = (balanced or bool(source.asked)) and filtered and source.chooses and has_classifier()
         return takes_attributes(source) or chosen
 
     def made_with(self, *, asked: bool) -> dict[str, Any]:
-        """What the faces depend on, as JSON data.
+        """Everything that the faces depend on, as JSON data.
 
         Args:
-            asked: whether they are asked for attributes.
+            asked: whether attributes are requested for the faces.
         """
         one = self.sources[0][1]
         found: dict[str, Any] = {"model": one.config.name, "model_sha256": one.config.sha256, "model_seed": one.seed}
@@ -101,19 +104,26 @@ class Generators:
         return found
 
     def make(
-        self, real: RealFaces, plan: Plan, wanted: Mapping[str, float], *, crop: Crop, filtered: bool,
-        hashes: Mapping[int, int] | None, progress: Progress = SILENT,
-    ) -> SyntheticFaces:  # fmt: skip
+        self,
+        real: RealFaces,
+        plan: Plan,
+        wanted: Mapping[str, float],
+        *,
+        crop: Crop,
+        filtered: bool,
+        hashes: Mapping[int, int] | None,
+        progress: Progress = SILENT,
+    ) -> SyntheticFaces:
         """Make the synthetic faces of a plan.
 
         Args:
-            real: the real faces.
-            plan: how many, and what they are asked for.
-            wanted: the balanced attributes.
-            crop: how the real faces are cut.
-            filtered: hold them against the real faces.
-            hashes: of the real faces by row, where they are known.
-            progress: shows how many are read and made.
+            real: real faces.
+            plan: number of synthetic faces and their requested attributes.
+            wanted: shares of the balanced attributes.
+            crop: crop of the real faces.
+            filtered: whether to filter faces by comparing them with the real ones.
+            hashes: hashes of the real faces by row, if known.
+            progress: shows how many faces are read and made.
         """
         parts = self._parts(real, plan, wanted)
         if not filtered:
@@ -125,19 +135,19 @@ class Generators:
         return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), progress=progress)
 
     def requested(self, wanted: Mapping[str, float]) -> tuple[str, ...]:
-        """The attributes that faces which are asked for some are asked for."""
+        """Names of the attributes that can be requested for a face."""
         if takes_attributes(self.sources[0][1]):
             return ATTRIBUTES
         return tuple(ATTRIBUTES[column] for column in sorted(self._columns(wanted)))
 
     def _columns(self, wanted: Mapping[str, float]) -> list[int]:
-        """The attributes that a face must have as it was asked."""
+        """Columns of the attributes in which a face must agree with its request."""
         return [attribute_index(name) for name in (wanted or self.sources[0][1].asked)]
 
     def _parts(self, real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> list[Part]:
         if len(plan.patterns):
             source = self.sources[0][1]
-            patterns = _asked_alike(source, plan.synthetic) if source.asked else _patterns(real, plan, wanted)
+            patterns = _source_patterns(source, plan.synthetic) if source.asked else _patterns(real, plan, wanted)
             columns = None if takes_attributes(source) else self._columns(wanted)
             return [Part(source, plan.synthetic, patterns=patterns, columns=columns)]
         labels = real.annotations.label[plan.used]
@@ -150,12 +160,12 @@ class Generators:
 
 
 def open_generators(source: ModelLike | Mapping[str, ModelLike], seed: int, *, classes: Sequence[str]) -> Generators:
-    """The generators that were asked for.
+    """Open the requested generators.
 
     Args:
         source: see ``expand_dataset``.
-        seed: of those that have none.
-        classes: of the folder.
+        seed: seed of sources that are made here.
+        classes: classes of the folder.
 
     Raises:
         ArgumentError: an unknown model or class, or models that do not fit together.
@@ -164,7 +174,7 @@ def open_generators(source: ModelLike | Mapping[str, ModelLike], seed: int, *, c
         if classes:
             warnings.warn(
                 f"the faces have classes ({some(list(classes))}), and those of one model belong to none: they get "
-                "label -1. A model for each class (source={...}, --model CLASS=MODEL) gives others",
+                "label -1. Give a model for each class (source={...}, --model CLASS=MODEL) to label them",
                 stacklevel=5,
             )
         return Generators(((-1, _opened(source, seed)),))
@@ -175,41 +185,48 @@ def open_generators(source: ModelLike | Mapping[str, ModelLike], seed: int, *, c
         )
     opened = tuple((classes.index(name), _opened(model, seed)) for name, model in sorted(source.items()))
     if len({(s.config.size, s.config.crop) for _, s in opened}) > 1:
-        raise ArgumentError("source: the models differ in size or crop; train them alike")
+        raise ArgumentError("source: the models differ in size or crop; train them with the same ones")
     return Generators(opened)
 
 
 def takes_attributes(source: SyntheticFaceSource) -> bool:
-    """Whether a generator can be asked for attributes."""
+    """Whether the model of a source takes attributes."""
     return bool(source.config.attributes)
 
 
 def has_classifier() -> bool:
-    """Whether a classifier of attributes is part of this installation."""
+    """Whether this installation has an attribute classifier."""
     return DEFAULT_CLASSIFIER in BUNDLED_CLASSIFIERS
 
 
 def open_classifier() -> AttributeClassifier | None:
-    """The bundled classifier of attributes; None, with a warning, where it is not part of this installation."""
+    """Load the bundled attribute classifier; None, with a warning, if this installation has none."""
     if not has_classifier():
-        warnings.warn("no attribute classifier: synthetic faces are labelled as asked for, unchecked", stacklevel=4)
+        warnings.warn(
+            "no attribute classifier: synthetic faces get their requested attributes as labels, unchecked",
+            stacklevel=4,
+        )
         return None
     return load_classifier()
 
 
 def real_side(
-    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, hashes: Mapping[int, int] | None = None,
+    real: RealFaces,
+    rows: NDArray[np.int64],
+    crop: Crop,
+    side: int,
+    hashes: Mapping[int, int] | None = None,
     progress: Progress = SILENT,
-) -> RealSide:  # fmt: skip
-    """The real faces as synthetic ones are held against them.
+) -> RealSide:
+    """Prepare the real faces that synthetic ones are compared with.
 
     Args:
-        real: all of them.
-        rows: those used.
-        crop: how to cut.
-        side: pixels of the result.
-        hashes: by row, where they are known.
-        progress: shows how many are read, where they are not.
+        real: all real faces.
+        rows: rows used, int64 (n,).
+        crop: crop of the faces.
+        side: side of the faces after cropping, pixels.
+        hashes: hashes by row, if known.
+        progress: shows how many faces are read.
     """
     if hashes is None:
         hashes = _hash_rows(real, rows, crop, side, progress)
@@ -243,15 +260,13 @@ def _patterns(real: RealFaces, plan: Plan, wanted: Mapping[str, float]) -> Patte
     return Patterns(known, plan.patterns, [pools[of_row[row]] for row in plan.patterns.tolist()])
 
 
-def _asked_alike(source: SyntheticFaceSource, n: int) -> Patterns:
-    """What the source itself asks for; a face that is left out is followed by one that is told what another one was."""
-    everyone = np.arange(n)
-    return Patterns(source.attribute_rows(n), everyone, [everyone] * n)
+def _source_patterns(source: SyntheticFaceSource, n: int) -> Patterns:
+    """Attributes requested by the source itself; a rejected face is retried with another face's attributes."""
+    faces = np.arange(n)
+    return Patterns(source.attribute_rows(n), faces, [faces] * n)
 
 
-def _hash_rows(
-    real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress
-) -> dict[int, int]:  # fmt: skip
+def _hash_rows(real: RealFaces, rows: NDArray[np.int64], crop: Crop, side: int, progress: Progress) -> dict[int, int]:
     parts = [rows[start : start + _HASHED].tolist() for start in range(0, len(rows), _HASHED)]
     tasks = [(real.pictures(part), part, crop, side) for part in parts]
     found: dict[int, int] = {}

@@ -1,6 +1,6 @@
-"""One item of an expanded dataset: the same for the DataLoader and for the processes that write files.
+"""Items of an expanded dataset, made in the same way for a DataLoader and for the processes that write files.
 
-Nothing here imports torch, so that those processes start quickly.
+Nothing here imports torch, so that these processes start quickly.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How real pictures are cut and sized.
+    """Crop and size of real pictures.
 
     Attributes:
         crop: see ``faceaug.data.crop``.
-        size: (width, height) in pixels; None: every picture keeps its own. What has another shape is fitted and padded.
+        size: (width, height) in pixels; pictures of another shape are padded. None keeps the size of each picture.
     """
 
     crop: Crop
@@ -34,17 +34,17 @@ class Frame:
 
     @property
     def words(self) -> str | None:
-        """The size as 178x218, width x height; None where each picture has its own."""
+        """The size as width x height, such as 178x218; None if each picture keeps its own."""
         return None if self.size is None else words_of(self.size)
 
     def place(self, image: Image8) -> Placement:
-        """Where a picture goes in it."""
+        """Placement of a picture in the frame."""
         return place(self.crop, (image.shape[1], image.shape[0]), self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item before it becomes a tensor: picture, target, and how it was made (for the manifest)."""
+    """One item before it becomes a tensor: picture, target, and its operations for the manifest."""
 
     image: Image8
     target: Target
@@ -52,24 +52,31 @@ class Item:
 
 
 def real_item(image: Image8, target: Target, frame: Frame, *, index: int, source: int) -> Item:
-    """A real picture, cut and sized.
+    """Crop and resize a real picture.
 
     Args:
-        image: uint8 (H, W, 3), as it lies on disk.
-        target: what is known of it.
-        frame: how to cut.
-        index: of the item.
-        source: index of the picture in the folder or dataset it comes from.
+        image: uint8 (H, W, 3), as stored on disk.
+        target: annotations of the picture.
+        frame: crop and size.
+        index: index of the item.
+        source: index of the picture in its folder or dataset.
     """
     return _framed(image, target, frame, index, source, REAL, "")
 
 
 def augmented_item(
-    image: Image8, target: Target, frame: Frame, recipe: Transform | None, *, seed: int, epoch: int, index: int,
+    image: Image8,
+    target: Target,
+    frame: Frame,
+    recipe: Transform | None,
+    *,
+    seed: int,
+    epoch: int,
+    index: int,
     source: int,
-) -> Item:  # fmt: skip
-    """An augmented copy; drawn from (seed, epoch, index) alone. Otherwise as ``real_item``."""
-    # As the picture lies on disk, before crop and size: what turns into view is real, and sizing smooths once.
+) -> Item:
+    """Make an augmented copy, whose draws depend only on (seed, epoch, index); otherwise like ``real_item``."""
+    # Augmented before crop and size: what a rotation brings into view is real, and the picture is resized once.
     image, target, drawn = augment(image, target, recipe, (seed, epoch, index))
     return _framed(image, target, frame, index, source, AUGMENTED, json.dumps(drawn))
 
@@ -77,21 +84,24 @@ def augmented_item(
 def synthetic_item(
     face: NDArray[np.uint8], frame: Frame, *, index: int, attributes: NDArray[np.int8], label: int, weight: float
 ) -> Item:
-    """A generated face, sized.
+    """Resize a generated face.
 
     Args:
         face: uint8 (3, H, W).
-        frame: its crop is the model's already and is not applied.
-        index: of the item.
-        attributes: int8 (40,), 0 where nothing is known.
-        label: of its class, -1 unknown.
-        weight: in its target.
+        frame: size; its crop is not applied because generated faces already have it.
+        index: index of the item.
+        attributes: int8 (40,), 0 unknown.
+        label: class, -1 unknown.
+        weight: ``weight`` of its target.
     """
-    nobody = unknown(1)
-    nobody.origin[0], nobody.partition[0] = SYNTHETIC, PARTITIONS["train"]  # never validation or test
-    nobody.attributes[0], nobody.label[0], nobody.weight[0] = attributes, label, weight
+    known = unknown(1)
+    known.origin[0] = SYNTHETIC
+    known.partition[0] = PARTITIONS["train"]  # never validation or test
+    known.attributes[0] = attributes
+    known.label[0] = label
+    known.weight[0] = weight
     picture = np.ascontiguousarray(face.transpose(1, 2, 0))
-    return Item(crop_face(picture, "none", frame.size), make_target(nobody, 0) | {"index": index})
+    return Item(crop_face(picture, "none", frame.size), make_target(known, 0) | {"index": index})
 
 
 def _framed(image: Image8, target: Target, frame: Frame, index: int, source: int, origin: int, operations: str) -> Item:

@@ -1,4 +1,4 @@
-"""What of an expanded folder is written already, so that a run that was stopped goes on where it was."""
+"""The ledger of an expanded folder: which items are written, so that a stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ FRAMINGS = ("cropped", "padded", "reduced", "enlarged")  # what a frame does to 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One item that was handled.
+    """The outcome of one item.
 
     Attributes:
-        index: of the item.
-        file: that holds it, a path below the folder; empty if there is none.
-        sha256: of that file.
-        line: of ``metadata.csv``; empty if it has none.
-        problem: why there is no file.
-        hashes: of the picture, of a real one: perceptual, of itself; empty for others.
-        framed: what was done to a real picture: first letters of ``FRAMINGS``.
-        digest: of the picture's bytes, of a real one; empty for others.
+        index: index of the item.
+        file: path in the folder of the file that holds it; empty if there is none.
+        sha256: SHA-256 of that file.
+        line: line of ``metadata.csv``; empty if there is none.
+        problem: why there is no file; empty if there is one.
+        hashes: perceptual hash of a real picture; empty for other items.
+        framed: changes made to a real picture, as first letters of ``FRAMINGS``.
+        digest: digest of the encoded bytes of a real picture; empty for other items.
     """
 
     index: int
@@ -42,14 +42,14 @@ class Written:
 
 
 class Ledger:
-    """The items handled so far, a line of JSON each in ``metadata.csv.partial``, written once their files are durable.
+    """The finished items, one line of JSON each in ``metadata.csv.partial``, added once their files are durable.
 
     Args:
-        folder: that is filled.
+        folder: output folder.
 
     Attributes:
-        items: in the order they were handled.
-        damaged: indices of those of an earlier run whose file is not as it was written.
+        items: finished items, in the order in which they were added.
+        damaged: indices of items of an earlier run whose file is missing or has changed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,31 +60,31 @@ class Ledger:
         self._tally = Tally(self._partial, map(_text, self.items))
 
     def add(self, items: Sequence[Written]) -> None:
-        """Take the items of one block, whose files are complete."""
+        """Add the items of a block whose files are complete."""
         self.items.extend(items)
         self._tally.add([_text(item) for item in items], self._paths(items))
 
     def replace(self, first: int, items: Sequence[Written]) -> None:
-        """Take the items of a block that was written again, from position ``first`` on."""
+        """Replace the items of a block that was written again, from position ``first`` on."""
         self.items[first : first + len(items)] = items
         self._tally.add([], self._paths(items))
 
     def truncate(self, count: int) -> None:
-        """Forget all but the first items: the others belong to a block that was cut off."""
+        """Keep the first ``count`` items; the others belong to an interrupted block."""
         self._tally.close()
         del self.items[count:]
         self._tally = Tally(self._partial, map(_text, self.items))
 
     def close(self) -> None:
-        """Stop here; another may go on."""
+        """Close the file, so that another ledger can continue it."""
         self._tally.close()
 
     def finish(self, requested: Sequence[str], *, table: bool, named: bool = False) -> None:
-        """Write ``metadata.csv`` in the order of the items, once the disk has all their files.
+        """Write ``metadata.csv`` in the order of the items, once all their files are durable.
 
         Args:
             requested: attributes with a column ``requested_...``.
-            table: whether there is a table; shards hold their facts themselves.
+            table: whether there is a table; shards contain their annotations themselves.
             named: whether labels have names.
         """
         self.close()
@@ -95,7 +95,7 @@ class Ledger:
             write_bytes(self._folder / METADATA, text.encode("utf-8", "backslashreplace"))
 
     def remove(self) -> None:
-        """Remove the ledger of a folder that is complete."""
+        """Remove the ledger of a complete folder."""
         self.close()
         remove_output(self._partial)
 
@@ -103,7 +103,7 @@ class Ledger:
         return [self._folder / name for name in dict.fromkeys(item.file for item in items if item.file)]
 
     def _find_damaged(self) -> frozenset[int]:
-        """All are looked at: reading takes a fraction of the time that making took."""
+        """Check every file: reading takes a fraction of the time of making."""
         expected = {item.file: item.sha256 for item in self.items if item.file}
         wrong = {name for name, digest in expected.items() if not has_digest(self._folder / name, digest)}
         return frozenset(item.index for item in self.items if item.file in wrong)

@@ -1,4 +1,4 @@
-"""Which faces show what another face shows: near by perceptual hash, then proven as in cleaning."""
+"""Finds faces that repeat another face: candidates by perceptual hash, verified as in cleaning."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from faceaug.clean.verify import compare
 from faceaug.data.image import Image8
 
 RADIUS = 6  # bits of the 64-bit pHash
-_PAIRS = 8  # the nearest so many are compared: a blank face is near to thousands
+_PAIRS = 8  # nearest candidates compared; a blank face is close to thousands
 
 
 def hash_faces(faces: NDArray[np.uint8] | Sequence[Image8]) -> NDArray[np.uint64]:
-    """Perceptual hashes of pictures and of their mirror images: uint8 (n, H, W, 3) -> uint64 (n, 2)."""
+    """Perceptual hashes of pictures and their mirror images: uint8 (n, H, W, 3) -> uint64 (n, 2)."""
     if not len(faces):
         return np.empty((0, 2), np.uint64)
     small = [small_grey(Image.fromarray(face).convert("L"), 32) for face in faces]
@@ -27,18 +27,19 @@ def hash_faces(faces: NDArray[np.uint8] | Sequence[Image8]) -> NDArray[np.uint64
 
 
 class Known:
-    """Faces that new ones may not repeat.
+    """Faces that new ones must not repeat.
 
     Args:
-        hashes: uint64 (n,), perceptual.
-        picture: face k of them, uint8 (H, W, 3), or None if it cannot be read.
+        hashes: uint64 (n,), perceptual hashes.
+        picture: returns face k, uint8 (H, W, 3), or None if it cannot be read.
     """
 
     def __init__(self, hashes: NDArray[np.uint64], picture: Callable[[int], Image8 | None]) -> None:
-        self._hashes, self._picture = hashes, picture
+        self._hashes = hashes
+        self._picture = picture
 
     def repeats(self, image: Image8, words: NDArray[np.uint64]) -> bool:
-        """Whether a face, or its mirror image, shows what one of these shows.
+        """Whether a face or its mirror image repeats one of these faces.
 
         Args:
             image: uint8 (H, W, 3).

@@ -1,6 +1,6 @@
-"""The data of an expanded dataset: every item before the user's transforms, and what is known about all of them.
+"""The data of an expanded dataset: every item before the user's transforms, and figures about all of them.
 
-Saving and reporting work on this; ``faceaug.mix.expand`` makes a dataset for a ``DataLoader`` of it.
+Saving and reporting use this; ``faceaug.mix.expand`` turns it into a dataset for a ``DataLoader``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from faceaug.progress import Show, open_progress
 
 
 class Mixture(EpochDataset):
-    """The items of an expanded dataset before the user's transforms, and what is known about them as a whole.
+    """The items of an expanded dataset before the user's transforms, and figures about all of them.
 
     Attributes:
-        plan: which items there are.
-        frame: the crop and size of every picture.
-        real: the pictures it is made from.
-        made_with: what decides the samples beside the real pictures, as JSON data: seeds, model, recipe and so on.
-        no_synthetic: why there are no synthetic faces, where nobody said that there should be none.
+        plan: list of the items.
+        frame: crop and size of every picture.
+        real: the real pictures.
+        made_with: everything besides the real pictures that decides the samples (seeds, model, recipe and so on), as
+            JSON data.
+        no_synthetic: why there are no synthetic faces although they were not switched off; else "".
     """
 
     def __init__(
@@ -51,14 +52,26 @@ class Mixture(EpochDataset):
     ) -> None:
         super().__init__(seed)
         self.no_synthetic = no_synthetic
-        self.plan, self.frame, self.real, self.recipe = plan, frame, real, recipe
+        self.plan = plan
+        self.frame = frame
+        self.real = real
+        self.recipe = recipe
         self.generators = generators if plan.synthetic else None
-        self.synthetic_weight, self.wanted, self.filtered = synthetic_weight, wanted, filtered
+        self.synthetic_weight = synthetic_weight
+        self.wanted = wanted
+        self.filtered = filtered
         self.made_with: dict[str, Any] = {
-            "seed": self.seed, "size": frame.words, "crop": frame.crop, "real": plan.real,
-            "augmented": plan.augmented, "synthetic": plan.synthetic, "balance": wanted, "filter": filtered,
-            "synthetic_weight": synthetic_weight, "recipe": "default" if recipe is None else recipe.to_json(),
-        }  # fmt: skip
+            "seed": self.seed,
+            "size": frame.words,
+            "crop": frame.crop,
+            "real": plan.real,
+            "augmented": plan.augmented,
+            "synthetic": plan.synthetic,
+            "balance": wanted,
+            "filter": filtered,
+            "synthetic_weight": synthetic_weight,
+            "recipe": "default" if recipe is None else recipe.to_json(),
+        }
         models = self.generators.made_with(asked=len(plan.patterns) > 0) if self.generators else None
         self.made_with |= models or {"model": "", "model_sha256": ""}
         self._synthetic: SyntheticFaces | None = None
@@ -66,24 +79,35 @@ class Mixture(EpochDataset):
 
     @property
     def model(self) -> str:
-        """Name of the generator; empty where there is none."""
+        """Name of the generator; empty if there is none."""
         return str(self.made_with["model"])
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def item(self, index: int) -> Item:
-        """Item ``index`` before the user's transforms: uint8 (H, W, 3) picture, target, operations as JSON."""
+        """Item ``index`` before the user's transforms: uint8 (H, W, 3) picture, target, operations as JSON.
+
+        Raises:
+            ImageError: its real picture cannot be read.
+        """
         i = self._position(index)
         if self.plan.origin(i) == SYNTHETIC:
             return self._synthetic_item(i)
         row = int(self.plan.rows[i])
-        image, target = self.real.read(row), self.real.target(row) | {"weight": self.plan.weights[i]}
+        image = self.real.read(row)
+        target = self.real.target(row) | {"weight": self.plan.weights[i]}
         if self.plan.origin(i) == AUGMENTED:
             return augmented_item(
-                image, target, self.frame, self.recipe, seed=self.seed, epoch=self.epoch, index=i,
+                image,
+                target,
+                self.frame,
+                self.recipe,
+                seed=self.seed,
+                epoch=self.epoch,
+                index=i,
                 source=row,
-            )  # fmt: skip
+            )
         return real_item(image, target, self.frame, index=i, source=row)
 
     @property
@@ -94,7 +118,7 @@ class Mixture(EpochDataset):
         return found
 
     def sizes(self) -> list[tuple[str, int]]:
-        """The rows of the small table: original (pictures found), real (used), augmented, synthetic, total."""
+        """Numbers of pictures and items: original (pictures found), real (used), augmented, synthetic, total."""
         plan = self.plan
         return [
             ("original", len(self.real)),
@@ -106,62 +130,77 @@ class Mixture(EpochDataset):
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """What became of each balanced attribute; see ``faceaug.mix.shares``."""
+        """Shares of each balanced attribute, before and after; see ``faceaug.mix.shares``."""
         return self.plan.shares if self._synthetic is None else self.shares_without([])
 
     def shares_without(self, left_out: Sequence[int]) -> tuple[Share, ...]:
-        """The same for what is left without some items."""
+        """Shares of the balanced attributes without some items, given by index."""
         kept = np.delete(np.arange(len(self)), left_out)
         return measure_shares(
-            balanced_columns(self.labels(), self.wanted)[kept], self.plan.origins[kept], self.weights[kept],
-            self.wanted, balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
-        )  # fmt: skip
+            balanced_columns(self.labels(), self.wanted)[kept],
+            self.plan.origins[kept],
+            self.weights[kept],
+            self.wanted,
+            balanced_columns(self.real.annotations.attributes[self.plan.used], self.wanted),
+        )
 
     @property
     def rejected(self) -> dict[str, int]:
-        """Synthetic faces left out by the filter, by reason."""
+        """Number of synthetic faces rejected by the filter, by reason."""
         return self.synthetic.rejected if self.generators else {}
 
     @property
     def synthetic(self) -> SyntheticFaces:
-        """The synthetic faces; made now, if they are not yet."""
+        """The synthetic faces, made on first use.
+
+        Raises:
+            ArgumentError: the dataset has none.
+        """
         if self.generators is None:
             raise ArgumentError("there are no synthetic faces in this dataset")
         if self._synthetic is None:
             self.make_faces()
         return self._synthetic  # type: ignore[return-value]  # made above
 
-    def make_faces(
-        self, *, hashes: Mapping[int, int] | None = None, progress: Show = None
-    ) -> None:  # fmt: skip
-        """Make the synthetic faces, unless they are there.
+    def make_faces(self, *, hashes: Mapping[int, int] | None = None, progress: Show = None) -> None:
+        """Make the synthetic faces unless this was done before.
 
         Args:
-            hashes: perceptual hashes of the real pictures, by row, where they are known already.
+            hashes: perceptual hashes of the real pictures by row, if known.
             progress: see ``expand_dataset``.
         """
         if self.generators is not None and self._synthetic is None:
             self._synthetic = self.generators.make(
-                self.real, self.plan, self.wanted, crop=self.frame.crop, filtered=self.filtered, hashes=hashes,
+                self.real,
+                self.plan,
+                self.wanted,
+                crop=self.frame.crop,
+                filtered=self.filtered,
+                hashes=hashes,
                 progress=open_progress(progress),
-            )  # fmt: skip
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        self.make_faces()  # here, not once more in every process it is sent to
+        self.make_faces()  # once here instead of in every process that receives the dataset
         return self.__dict__
 
     def synthetic_key(self, index: int) -> int:
-        """The number of a synthetic item in its model's stream of faces."""
+        """Position of a synthetic item in its model's stream of faces."""
         return int(self.synthetic.keys[index - len(self.plan.rows)])
 
     def labels(self) -> NDArray[np.int8]:
-        """The attributes of all items: int8 (n, 40), 0 where nothing is known."""
+        """Attributes of all items: int8 (n, 40), 0 unknown."""
         known = self.real.annotations.attributes[self.plan.rows]
         return np.concatenate([known, self.synthetic.attributes]) if self.generators else known
 
     def _synthetic_item(self, i: int) -> Item:
-        k, faces = i - len(self.plan.rows), self.synthetic
+        k = i - len(self.plan.rows)
+        faces = self.synthetic
         return synthetic_item(
-            faces[k], self.frame, index=i, attributes=faces.attributes[k], label=int(faces.labels[k]),
+            faces[k],
+            self.frame,
+            index=i,
+            attributes=faces.attributes[k],
+            label=int(faces.labels[k]),
             weight=float(self.plan.weights[i]),
-        )  # fmt: skip
+        )

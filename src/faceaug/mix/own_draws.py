@@ -1,7 +1,7 @@
-"""Functions that are not ours, with random generators of their own: found, tied to the item, and put back.
+"""Finds the random generators that user functions own, seeds them from the item and restores them.
 
-torch's, NumPy's and Python's global generators are tied elsewhere (``globally_seeded``). Libraries such as
-albumentations keep generators as attributes instead, which workers inherit: each of them would draw the same numbers.
+``globally_seeded`` handles the global generators of torch, NumPy and Python. Libraries such as albumentations keep
+generators as attributes instead, which workers inherit: every worker would draw the same numbers.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ from faceaug.errors import ArgumentError
 Generator: TypeAlias = np.random.Generator | np.random.RandomState | random.Random | torch.Generator
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, torch.Generator)
-_MOST = 20_000  # objects that are looked into: more than any transform has, fewer than a dataset that hangs on one
+_MOST = 20_000  # objects searched: more than any transform has, fewer than a dataset referenced by one
 _CLOSED = (str, bytes, int, float, complex, type, types.ModuleType, torch.Tensor, np.ndarray, Image.Image)
-_TRIES = 5  # items on which a function is asked twice
+_TRIES = 5  # items on which a function is called twice
 
 
 def own_generators(function: Any) -> list[Generator]:
-    """The random generators that a function can reach by its attributes, closures, arguments and named globals.
+    """Find the random generators that a function reaches by its attributes, closures, arguments and named globals.
 
     Args:
         function: any callable, or None.
     """
     found: list[Generator] = []
     seen: set[int] = {id(torch.default_generator), id(getattr(random, "_inst", None))}
-    left, kept = [function], []
+    left = [function]
+    kept = []
     while left and len(seen) < _MOST:
         value = left.pop()
         if id(value) in seen or value is None or isinstance(value, _CLOSED):
             continue
         seen.add(id(value))
-        kept.append(value)  # alive, lest another gets its id
+        kept.append(value)  # keeps it alive, so that no other object gets its id
         if isinstance(value, _GENERATORS):
             found.append(value)
         else:
@@ -83,7 +84,7 @@ def _is_empty(cell: types.CellType) -> bool:
 
 @contextmanager
 def tied(generators: list[Generator], words: Words) -> Iterator[None]:
-    """Run a block with generators that start from an item's words, each in its own way, and put them back after."""
+    """Seed each generator differently from an item's words for the duration of a block, then restore its state."""
     before = [_state(generator) for generator in generators]
     for k, generator in enumerate(generators):
         _reseed(generator, Dice(words, b"dataset/transform/%d" % k).integer(2**63))
@@ -127,35 +128,36 @@ def check_repeats(make: Callable[[int], Any], first: int, count: int, name: str)
     """Raise ArgumentError if a function gives two results for one item.
 
     Args:
-        make: takes the number of an item; the function's result with everything tied to it.
-        first: the item to begin with.
-        count: of the items.
-        name: what the function is called.
+        make: takes the index of an item and returns the function's result with all generators seeded from it.
+        first: item to begin with.
+        count: number of items.
+        name: name of the function in the message.
     """
     for k in range(min(_TRIES, count)):
         item = (first + k) % count
-        if not _alike(make(item), make(item)):
+        if not _equal(make(item), make(item)):
             raise ArgumentError(
-                f"{name} gives two results for item {item}: it draws from a random generator that cannot be tied to "
-                "the item, so what comes out would depend on the number of workers. Let it draw from torch's, NumPy's "
-                "or Python's global generator, or keep its generator as an attribute; or apply it after the DataLoader"
+                f"{name} gives two results for item {item}: it draws from a random generator that cannot be seeded "
+                "from the item, so results would depend on the number of workers. Let it draw from the global "
+                "generator of torch, NumPy or Python, store its generator as an attribute, or apply it after the "
+                "DataLoader"
             )
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two results are the same, as far as can be told."""
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two results are equal; types that cannot be compared count as equal."""
     if type(one) is not type(other):
         return False
     if isinstance(one, torch.Tensor):
-        return _alike(one.detach().cpu().numpy(), other.detach().cpu().numpy())
+        return _equal(one.detach().cpu().numpy(), other.detach().cpu().numpy())
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
     if isinstance(one, Image.Image):
         return (one.size, one.mode, one.tobytes()) == (other.size, other.mode, other.tobytes())
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(_equal, one, other))
     if isinstance(one, float):
         return one == other or (one != one and other != other)
     return not isinstance(one, str | bytes | int | np.generic) or bool(one == other)

@@ -1,4 +1,4 @@
-"""What was added to a dataset, as blocks of a report with pictures."""
+"""The HTML report of an expanded dataset: figures and pictures as blocks."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from faceaug.reports.sections import (
     Text,
 )
 
-_SHOWN = 28  # faces of each sheet
-_SIDE = 256  # pixels of the largest picture that a sheet shows as it is
-_SEEN = 0.0005  # smaller changes of a share do not show in its text
+_SHOWN = 28  # faces per sheet
+_SIDE = 256  # largest side, in pixels, that a sheet shows without resizing
+_SEEN = 0.0005  # smallest change of a share that its text shows
 
 
 def expansion_page(dataset: Mixture, report: ExpandReport) -> str:
-    """The whole page; the same for the same folder, whenever it is made."""
+    """The HTML page; equal for equal folders, whenever it is made."""
     return render_page("Expanded faces", expansion_blocks(dataset, report))
 
 
 def expansion_blocks(dataset: Mixture, report: ExpandReport) -> list[Block]:
-    """What the page of an expanded dataset shows."""
+    """The blocks of the page of an expanded dataset."""
     blocks = [*_intro(dataset, report), Heading("Sizes"), Facts(report.rows()), *_filter(report)]
     blocks += [*_balance(dataset, report), *_sheets(dataset), *(report.appendix.blocks if report.appendix else ())]
     if report.unreadable:
@@ -64,7 +64,7 @@ def _intro(dataset: Mixture, report: ExpandReport) -> list[Block]:
     made: tuple[Piece, ...] = (f"Seed {dataset.seed}.",)
     made += (" Synthetic faces: ", Code(dataset.model), ".") if dataset.plan.synthetic else ()
     made += (f" No synthetic faces: {report.no_synthetic}.",) if report.no_synthetic else ()
-    warning: Text = (Strong("This page shows real faces of the folder it was made from."), " Its terms are theirs.")
+    warning: Text = (Strong("This page shows real faces of the folder it was made from."), " Its terms apply to them.")
     if not dataset.plan.real:
         warning = (Strong("No real face is in this folder or on this page."),)
     framed, *which = (f"{line[:1].upper()}{line[1:]}" for line in lines)
@@ -75,61 +75,70 @@ def _filter(report: ExpandReport) -> list[Block]:
     if not report.looked_at or not report.rejected:
         return []
     rows = [(REASON_WORDS[name], count) for name, count in report.rejected.items() if count]
-    outcome = "Left out, and replaced by others:" if rows else "None was left out."
-    text = f"{report.looked_at:,} synthetic faces were looked at. {outcome}"
+    outcome = "Left out and replaced by others:" if rows else "None was left out."
+    text = f"{report.looked_at:,} synthetic faces were examined. {outcome}"
     return [Heading("Synthetic faces"), Paragraph(text), Facts(rows), Notes(report.refusal())]
 
 
 def _balance(dataset: Mixture, report: ExpandReport) -> list[Block]:
-    """A pair of bars for every attribute: its share before and now; those that kept it are folded away."""
+    """Two bars per attribute, its share before and now; attributes that kept their share are collapsed."""
     before = dataset.real.annotations.attributes[dataset.plan.used]
     after = dataset.labels()
     known = [k for k in range(len(ATTRIBUTES)) if before[:, k].any() and after[:, k].any()]
     if not known:
         return []
-    first, now = _shares(before), _shares(after, dataset.weights)
+    first = _shares(before)
+    now = _shares(after, dataset.weights)
     known.sort(key=lambda k: (ATTRIBUTES[k] not in dataset.wanted, first[k]))
     moved = [k for k in known if abs(now[k] - first[k]) > _SEEN or ATTRIBUTES[k] in dataset.wanted]
     kept = [k for k in known if k not in moved]
-    title = "Share of each attribute, where it is known, before and now by weight."
+    title = "Share of each attribute among faces where it is known: before, and now by weight."
 
     def bars(rows: Sequence[int], title: str) -> Bars:
         drawn = [
             Bar(ATTRIBUTES[k], (first[k], now[k]), f"{first[k]:.1%} → {now[k]:.1%}", dataset.wanted.get(ATTRIBUTES[k]))
             for k in rows
         ]
-        nothing = "No attribute changed its share: each is as frequent as before."
+        nothing = "No attribute changed its share."
         return Bars(title, ("before", "now"), drawn, mark="wanted", nothing=nothing)
 
     others = Details(f"The {len(kept)} attributes that kept their share", [bars(kept, "Share of each attribute.")])
-    return [Heading("Attributes"), *_asked(report), bars(moved, title), *([others] if kept else ())]
+    return [Heading("Attributes"), *_balanced(report), bars(moved, title), *([others] if kept else ())]
 
 
-def _asked(report: ExpandReport) -> list[Block]:
-    """The balanced attributes: their shares, and whether where a face comes from gives them away."""
+def _balanced(report: ExpandReport) -> list[Block]:
+    """Shares of the balanced attributes, and whether the origin of a face gives them away."""
     if not report.shares:
         return []
-    rows = [_asked_row(share) for share in report.shares]
+    rows = [_balanced_row(share) for share in report.shares]
     header = (
-        "attribute", "wanted", "before", "now, by weight", "among real", "augmented", "synthetic",
-        "synthetic, not known", "predicted by origin", "the same without weights",
-    )  # fmt: skip
-    told = (
-        "Predicted by origin: balanced accuracy of the best guess at the attribute from nothing but whether a face is "
-        "real, augmented or synthetic; 50% is chance."
+        "attribute",
+        "wanted",
+        "before",
+        "now, by weight",
+        "among real",
+        "augmented",
+        "synthetic",
+        "synthetic, unknown",
+        "predicted by origin",
+        "the same without weights",
+    )
+    meaning = (
+        "Predicted by origin: balanced accuracy of the best guess at the attribute when all one knows is whether a "
+        "face is real, augmented or synthetic; 50% is chance."
     )
     weights = ("The shares hold by ", Code("weight"), ": multiply the loss by it, or draw in proportion to it.")
-    blocks: list[Block] = [Table(header, rows, texts=1), Paragraph(told), Paragraph(weights)]
+    blocks: list[Block] = [Table(header, rows, texts=1), Paragraph(meaning), Paragraph(weights)]
     if given := [share.attribute for share in report.shares if share.given_away]:
-        warning = f"Origin gives away: {', '.join(given)}. A classifier can learn where faces come from instead."
+        warning = f"Origin gives away {', '.join(given)}: a classifier can learn where faces come from instead."
         blocks.append(Paragraph((Strong(warning),)))
     return blocks
 
 
-def _asked_row(share: Share) -> tuple[str | int, ...]:
+def _balanced_row(share: Share) -> tuple[str | int, ...]:
     shares = (share.wanted, share.before, share.after, *share.among)
-    told = (share.origin_accuracy, share.origin_accuracy_unweighted)
-    return (share.attribute, *map(_percent, shares), share.unknown[2], *map(_percent, told))
+    accuracies = (share.origin_accuracy, share.origin_accuracy_unweighted)
+    return (share.attribute, *map(_percent, shares), share.unknown[2], *map(_percent, accuracies))
 
 
 def _percent(value: float) -> str:
@@ -138,14 +147,16 @@ def _percent(value: float) -> str:
 
 def _shares(values: NDArray[np.int8], weights: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
     each = np.ones(len(values)) if weights is None else weights.astype(np.float64)
-    having, known = each @ (values > 0), each @ (values != 0)
+    having = each @ (values > 0)
+    known = each @ (values != 0)
     shares: NDArray[np.float64] = having / np.maximum(known, 1e-300)
     return shares
 
 
 def _sheets(dataset: Mixture) -> list[Block]:
-    """Added faces of every balanced attribute, and of each kind."""
-    plan, labels = dataset.plan, dataset.labels()
+    """Sheets of added faces, by kind and by balanced attribute."""
+    plan = dataset.plan
+    labels = dataset.labels()
     kinds = {"augmented copies": (plan.real, len(plan.rows)), "synthetic faces": (len(plan.rows), len(plan))}
     sheets: list[Block] = []
     for kind, (start, stop) in kinds.items():
@@ -163,11 +174,11 @@ def _sheets(dataset: Mixture) -> list[Block]:
 
 def _sheet(dataset: Mixture, places: NDArray[np.int64], text: str) -> Faces:
     chosen = places[np.unique(np.linspace(0, max(len(places) - 1, 0), min(len(places), _SHOWN)).astype(int))].tolist()
-    return Faces(_alike(_readable(dataset, chosen)), text)
+    return Faces(_resized(_readable(dataset, chosen)), text)
 
 
-def _alike(images: list[Image8]) -> list[Image8]:
-    """Pictures for a sheet: small, and of one size."""
+def _resized(images: list[Image8]) -> list[Image8]:
+    """Bring the pictures of a sheet to one small size."""
     shapes = {image.shape for image in images}
     largest = max((max(shape) for shape in shapes), default=0)
     if len(shapes) <= 1 and largest <= _SIDE:
@@ -181,6 +192,6 @@ def _readable(dataset: Mixture, places: Sequence[int]) -> list[Image8]:
     for place in places:
         try:
             images.append(dataset.item(place).image)
-        except ImageError:  # named in the report already
+        except ImageError:  # the report already names it
             continue
     return images

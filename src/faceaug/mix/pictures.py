@@ -1,4 +1,4 @@
-"""Where real pictures come from, in a form that other processes can be sent; nothing here imports torch."""
+"""Sources of real pictures that can be sent to other processes; nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from faceaug.mix.likeness import hash_faces
 
 
 class Pictures(Protocol):
-    """Where real pictures come from."""
+    """A source of real pictures."""
 
     def read(self, row: int, /) -> Image8:
-        """Picture ``row``; ImageError if it cannot be read."""
+        """Read picture ``row``; ImageError if that fails."""
 
     def name(self, row: int, /) -> str:
-        """What to call it."""
+        """Name of picture ``row``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Some pictures of a folder, by their row."""
+    """Pictures of a folder by row."""
 
     root: str
     names: dict[int, str]
@@ -39,7 +39,7 @@ class Named:
 
 
 def small_picture(pictures: Pictures, row: int, crop: Crop, side: int) -> Image8 | None:
-    """A picture cut and sized, uint8 (side, side, 3); None if it cannot be read."""
+    """Read, crop and resize a picture: uint8 (side, side, 3), or None if it cannot be read."""
     try:
         return crop_face(pictures.read(row), crop, (side, side))
     except ImageError:
@@ -47,7 +47,7 @@ def small_picture(pictures: Pictures, row: int, crop: Crop, side: int) -> Image8
 
 
 def hash_some(task: tuple[Pictures, list[int], Crop, int]) -> dict[int, int]:
-    """Perceptual hashes of some pictures, by row; without those that cannot be read."""
+    """Perceptual hashes of pictures by row; unreadable pictures are skipped."""
     pictures, rows, crop, side = task
     small = {row: image for row in rows if (image := small_picture(pictures, row, crop, side)) is not None}
     if not small:

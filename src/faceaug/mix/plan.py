@@ -1,4 +1,4 @@
-"""What an expanded dataset consists of, decided before a picture is read."""
+"""The plan of an expanded dataset: its items, decided before any picture is read."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Plan:
         rows: row of the real picture of each real and augmented item, int64 (r + a,).
         real: r, number of real items.
         synthetic: s, number of synthetic items.
-        shares: what balancing reaches, if every synthetic face is as it was asked to be.
+        shares: shares that balancing reaches if every synthetic face has its requested attributes.
         weights: ``weight`` of each item, float32 (r + a + s,).
-        used: rows it all is made from, int64 (u,).
-        patterns: row whose attributes each synthetic face is asked for, int64 (s,); empty where they are not asked.
+        used: rows that the dataset is made from, int64 (u,).
+        patterns: row whose attributes are requested for each synthetic face, int64 (s,); empty if none are requested.
     """
 
     rows: NDArray[np.int64]
@@ -77,18 +77,22 @@ def make_plan(
     only_synthetic: bool = False,
     synthetic_weight: float = 1.0,
 ) -> Plan:
-    """Decide which rows appear, how often, with which weight, and how many synthetic faces join them.
+    """Decide which rows appear, how often and with which weight, and how many synthetic faces are added.
 
     Args:
         known: annotations of all real pictures.
-        partition: "train", "val", "test" (or 0, 1, 2), "all"; None is the train rows where there are any, else all.
-        copies: augmented copies for every real row, >= 0.
+        partition: "train", "val", "test" (or 0, 1, 2) or "all"; None is the train rows if there are any, else all.
+        copies: augmented copies per real row, >= 0.
         synthetic: a float is a share of the real rows used, an int a count.
-        wanted: shares of attributes among the copies, among the synthetic faces if these are asked, and by weight.
-        seed: of the choice of copies and of what synthetic faces are asked for.
-        asked: whether synthetic faces are asked for attributes.
-        only_synthetic: leave the real rows out; they only say what to ask for.
-        synthetic_weight: of synthetic faces, on average.
+        wanted: shares of attributes among the copies, among synthetic faces with requested attributes, and by weight.
+        seed: decides the rows copied and the attributes requested for synthetic faces.
+        asked: whether attributes are requested for synthetic faces.
+        only_synthetic: leave the real rows out; they only decide the requested attributes.
+        synthetic_weight: mean weight of synthetic faces.
+
+    Raises:
+        ArgumentError: wrong counts or contradictory shares.
+        RefusedError: the partition has no rows.
     """
     _check_counts(copies, only_synthetic)
     rows, assumed = select_rows(known, partition)
@@ -96,10 +100,10 @@ def make_plan(
         settle(known, ("attributes",))
     if assumed:
         warnings.warn(
-            "no table says of any picture that it is for training: all are used; partition='all' says so on purpose",
+            "no table marks training pictures, so all pictures are used; choose the partition 'all' to confirm",
             stacklevel=3,
         )
-    count = _allowed(synthetic_count(synthetic, len(rows)), len(rows), partition)
+    count = _checked_count(synthetic_count(synthetic, len(rows)), len(rows), partition)
     if only_synthetic and not count:
         raise ArgumentError("only_synthetic without synthetic faces: nothing would be left; synthetic=5000 adds some")
     source = BalancedRows(known.attributes, rows, wanted)
@@ -109,15 +113,21 @@ def make_plan(
         patterns = source.draw(count, seed=seed, slot="balance/synthetic")
         patterns = patterns[permutation(count, seed, slot="balance/patterns")]
     real = rows[:0] if only_synthetic else rows
-    kinds, shown = (len(real), len(augmented), count), np.concatenate([real, augmented])
+    kinds = (len(real), len(augmented), count)
+    shown = np.concatenate([real, augmented])
     weights, shares = _weigh(known, rows, shown, patterns, kinds, wanted, synthetic_weight)
     return Plan(shown, len(real), count, shares, weights, rows, patterns)
 
 
 def _weigh(
-    known: Annotations, rows: NDArray[np.int64], shown: NDArray[np.int64], patterns: NDArray[np.int64],
-    kinds: tuple[int, int, int], wanted: dict[str, float], synthetic_weight: float,
-) -> tuple[NDArray[np.float32], tuple[Share, ...]]:  # fmt: skip
+    known: Annotations,
+    rows: NDArray[np.int64],
+    shown: NDArray[np.int64],
+    patterns: NDArray[np.int64],
+    kinds: tuple[int, int, int],
+    wanted: dict[str, float],
+    synthetic_weight: float,
+) -> tuple[NDArray[np.float32], tuple[Share, ...]]:
     base = np.concatenate([known.weight[shown], np.full(kinds[2], synthetic_weight, np.float32)])
     if not wanted:
         return base, ()
@@ -134,16 +144,18 @@ def _check_counts(copies: int, only_synthetic: bool) -> None:
     if isinstance(copies, bool) or not isinstance(copies, int | np.integer) or copies < 0:
         raise ArgumentError(f"copies {copies!r}: expected a whole number, 0 or more")
     if only_synthetic and copies:
-        raise ArgumentError(f"copies {copies}: only synthetic faces were asked for, and copies are of real ones; say 0")
+        raise ArgumentError(
+            f"copies {copies}: only synthetic faces were requested, but copies are made of real ones; set copies=0"
+        )
 
 
 def is_held_out(partition: str | int | None) -> bool:
-    """Whether rows were chosen that models are not taught on: validation or test."""
+    """Whether the chosen rows are not for training: validation or test."""
     return partition not in {None, ALL, "train", PARTITIONS["train"]}
 
 
-def _allowed(count: int, real: int, partition: str | int | None) -> int:
-    """The number of synthetic faces, with a warning where it is more than wise, or none at all."""
+def _checked_count(count: int, real: int, partition: str | int | None) -> int:
+    """The number of synthetic faces: 0 for held-out rows; warns of that and of more faces than real ones."""
     if count and is_held_out(partition):
         warnings.warn(
             f"partition {partition}: synthetic faces never enter validation or test rows; none are added", stacklevel=4
@@ -151,7 +163,7 @@ def _allowed(count: int, real: int, partition: str | int | None) -> int:
         return 0
     if count > real:
         warnings.warn(
-            f"{count:,} synthetic faces beside {real:,} real ones: training gets worse where synthetic faces outnumber "
+            f"{count:,} synthetic faces and {real:,} real ones: training gets worse when synthetic faces outnumber "
             "real ones (Fan et al. 2024, arXiv 2312.04567); a share of 0.25 is a good start",
             stacklevel=4,
         )
@@ -159,7 +171,7 @@ def _allowed(count: int, real: int, partition: str | int | None) -> int:
 
 
 def synthetic_count(synthetic: float | int, real: int) -> int:
-    """How many synthetic faces: a float is a share of ``real``, an int a count."""
+    """Number of synthetic faces: a float is a share of ``real``, an int a count."""
     whole = isinstance(synthetic, int | np.integer) and not isinstance(synthetic, bool)
     if not (whole or isinstance(synthetic, float)) or not 0 <= synthetic < 1e12:
         raise ArgumentError(f"synthetic {synthetic!r}: expected a share such as 0.25 or a count such as 5000")

@@ -1,4 +1,4 @@
-"""What is worth telling about the folder a dataset is made from: was it cleaned, does it hold duplicates."""
+"""Notes on the source folder of a dataset: whether it was cleaned, and whether it holds duplicates."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from faceaug.presentation import argument
 def provenance_notes(
     root: Path | None, pictures: int, repeated: Sequence[tuple[str, str]], *, cleaned: int | None
 ) -> tuple[str, ...]:
-    """One line at most, with the command that helps.
+    """At most one line, with the command that helps.
 
     Args:
-        root: the folder; None for datasets that are no folder.
+        root: source folder; None for other datasets.
         pictures: number of pictures in it now.
-        repeated: real pictures that are another one over again: (name, the first).
-        cleaned: what ``faceaug.data.standing.cleaned_pictures`` says of the folder.
+        repeated: duplicates among the real pictures: (name, name of the first).
+        cleaned: result of ``faceaug.data.standing.cleaned_pictures`` for the folder.
     """
     found = [_repeats(repeated)] if repeated else []
     if root is None:
@@ -27,7 +27,7 @@ def provenance_notes(
     if cleaned is None and not (root / DATASET).is_file():  # what faceaug wrote needs no cleaning
         found.append(f"no clean of {printable(root)} is on record")
     elif cleaned is not None and 0 <= cleaned < pictures:
-        found.append(f"{pictures - cleaned:,} pictures came into {printable(root)} after it was cleaned")
+        found.append(f"{pictures - cleaned:,} pictures were added to {printable(root)} after it was cleaned")
     if not found:
         return ()
     return (f"{'; '.join(found)}. To set duplicates and damaged files aside: faceaug clean {argument(root)}",)

@@ -1,8 +1,8 @@
-"""Weights under which attributes have the shares that were asked for: maximum entropy, that is raking.
+"""Raking: maximum-entropy weights that give attributes their wanted shares.
 
 Survey statisticians rake a sample to known margins: Deming and Stephan 1940 by iterative proportional fitting, Ireland
 and Kullback 1968 as the weights nearest to the old ones, Deville and Särndal 1992 (JASA 87, 376-382) as calibration.
-Everything here works on combinations of attribute values, of which there are few, not on rows.
+Everything here works on the combinations of attribute values, which are far fewer than the rows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_STEPS = 200  # Newton's; ten are usual, the rest is for shares that can hardly be reached
-_EXACT = 1e-10  # votes left over, of the mass: a share is then off by less than that over its known part
-_KEPT = 1e-4  # of the weight of a face, whatever is asked
-_FAR = 4.0  # logarithm of a factor that may change in one step
-_SWAPPED, _SWAPS = 300, 1000  # combinations, and faces, that rounding is mended with
-_MILDEST, _STRONGEST = 0.25, 4.0  # factors among added faces, which were chosen to need none
+_STEPS = 200  # Newton steps; ten are usual, the others help with shares that are hard to reach
+_EXACT = 1e-10  # residual votes, relative to the mass; a share is off by less than this over its known part
+_KEPT = 1e-4  # part of each weight that raking never removes
+_FAR = 4.0  # largest change of the logarithm of a factor in one step
+_SWAPPED = 300  # commonest combinations among which rounding errors are corrected
+_SWAPS = 1000  # faces moved between them at most
+_MILDEST, _STRONGEST = 0.25, 4.0  # range of factors of added faces, which were chosen to need none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ class Combinations:
     @classmethod
     def of(cls, values: NDArray[np.int8]) -> Combinations:
         """Group rows of values, int8 (n, k)."""
-        # One number for each combination, in base three: a thousand times as fast as np.unique of rows.
+        # Encoding combinations in base three is a thousand times as fast as np.unique of rows.
         places = np.uint64(3) ** np.arange(values.shape[1], dtype=np.uint64)
         codes = (values + 1).astype(np.uint64) @ places
         _, first, which = np.unique(codes, return_index=True, return_inverse=True)
@@ -47,21 +48,21 @@ class Combinations:
         return np.bincount(self.which, weights, minlength=len(self.values)).astype(np.float64)
 
     def votes(self, wanted: Sequence[float]) -> NDArray[np.float64]:
-        """What a row of each combination says about each share: float64 (c, k).
+        """Votes of a row of each combination on each share: float64 (c, k).
 
-        A row with an attribute votes 1 - t for it, a row without it -t, where t is the share asked for. The share is t
-        exactly where the weighted votes add up to nothing; a row whose value is unknown abstains.
+        A row with an attribute votes 1 - t, a row without it -t, where t is the wanted share; a row with an unknown
+        value abstains. The share is t exactly if the weighted votes sum to zero.
         """
         aims = np.asarray(wanted, np.float64)
         return np.where(self.values > 0, 1 - aims, np.where(self.values < 0, -aims, 0.0))
 
 
-def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None = None) -> (
-    NDArray[np.float64] | None
-):  # fmt: skip
-    """Factors that bring the votes to nothing and change the masses least.
+def rake(
+    votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None = None
+) -> NDArray[np.float64] | None:
+    """Find the factors that bring the sum of the votes to zero and change the masses least.
 
-    A part k = 0.0001 of every mass stays whatever is asked, so that no face is as good as dropped: f = k + (1 - k) g.
+    A part k = 0.0001 of every mass always stays, so that no face is practically dropped: f = k + (1 - k) g.
     Minimises sum(m g log g) over g >= 0, with sum(m f) = sum(m) and sum(m f v) = -rest. The solution is
     g = exp(v l) sum(m) / sum(m exp(v l)) with one multiplier l for each attribute, where l minimises the convex
     log sum(m exp(v l)) - l a, with a the mean of v that g must have; Newton's method finds it.
@@ -69,10 +70,10 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
     Args:
         votes: v, float64 (c, k); see ``Combinations.votes``.
         masses: m, float64 (c,), > 0.
-        rest: votes of others that these outweigh, float64 (k,); None is none.
+        rest: votes of other faces that these must outweigh, float64 (k,); None is zero.
 
     Returns:
-        f, float64 (c,), or None where no such factors exist.
+        f, float64 (c,), or None if no such factors exist.
     """
     shares = masses / masses.sum()
     wanted = np.zeros(votes.shape[1]) if rest is None else -rest / masses.sum()
@@ -86,11 +87,11 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
             return _KEPT + (1 - _KEPT) * factors
         centred = votes - now @ votes
         bend = (centred * now[:, None]).T @ centred
-        # Also invertible where two attributes go together.
+        # The small diagonal keeps it invertible when two attributes are perfectly correlated.
         bend += (1e-6 * np.linalg.norm(slope) + 1e-14) * np.eye(len(slope))
         step = -np.linalg.solve(bend, slope)
         size = min(1.0, _FAR / max(float(np.abs(votes @ step).max()), 1e-300))
-        # A step must go down, but for what rounding adds.
+        # A step must decrease the function, up to rounding.
         while (tried := _tilted(votes, shares, at + size * step, aim))[0] > height + 1e-4 * size * slope @ step + 1e-14:
             size /= 2
         at = at + size * step
@@ -101,7 +102,7 @@ def rake(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[
 def _tilted(
     votes: NDArray[np.float64], shares: NDArray[np.float64], at: NDArray[np.float64], aim: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """(height of the convex function, factors) for given multipliers."""
+    """Value of the convex function, and the factors, for given multipliers."""
     reach = votes @ at
     top = reach.max()
     raised = np.exp(reach - top)
@@ -110,21 +111,21 @@ def _tilted(
 
 
 def allot(ideal: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Whole numbers near the ideal ones, with the same sum, whose votes add up to as little as can be.
+    """Round ideal counts to whole numbers of the same sum, keeping the shares as close as possible.
 
-    Largest remainders first, then one face after another changes its combination while that brings the shares nearer.
+    Largest remainders first; then single faces change their combination as long as that brings the shares closer.
 
     Args:
         ideal: float64 (c,), >= 0, with a whole sum.
         votes: float64 (c, k).
     """
-    ideal = np.round(ideal, 6)  # what differs in the last bit between machines must not decide
+    ideal = np.round(ideal, 6)  # differences in the last bit between machines must not matter
     counts = np.floor(ideal).astype(np.int64)
     counts[np.argsort(counts - ideal, kind="stable")[: round(ideal.sum()) - counts.sum()]] += 1
-    # The commonest few hundred combinations are enough to mend what rounding of all of them did.
+    # The few hundred commonest combinations suffice to correct the rounding of all.
     some = np.argsort(-ideal, kind="stable")[:_SWAPPED]
     part = votes[some]
-    apart = part[None] - part[:, None]  # what changes when a face of the first becomes one of the second
+    apart = part[None] - part[:, None]  # change of the votes when a face of the first becomes one of the second
     lengths = (apart**2).sum(axis=2)
     left = counts @ votes
     for _ in range(_SWAPS):
@@ -143,17 +144,17 @@ def allot(ideal: NDArray[np.float64], votes: NDArray[np.float64]) -> NDArray[np.
 def item_weights(
     values: NDArray[np.int8], kinds: Sequence[int], base: NDArray[np.float64], wanted: Sequence[float]
 ) -> NDArray[np.float32]:
-    """A weight for each item, with which every attribute has its share within real, augmented and synthetic faces.
+    """Weights of items that give every attribute its share within real, augmented and synthetic faces.
 
-    So it has it in all, however many there are of each kind and whatever their base weights, and where a face comes
-    from says nothing about its attributes. Within each kind the weights keep the sum of the base weights. Added faces
-    that cannot have the share (one synthetic face has glasses or it has none) keep their base weights; real faces then
-    make up for them.
+    The share then also holds in the whole dataset, whatever the sizes and base weights of the kinds, and the origin of
+    a face says nothing about its attributes. Within each kind the weights keep the sum of the base weights. Added faces
+    that cannot reach the share (a single synthetic face either has glasses or not) keep their base weights, and real
+    faces compensate for them.
 
     Args:
-        values: int8 (n, k), of the balanced attributes: -1, 0 unknown, 1.
-        kinds: numbers of real, augmented and synthetic items, which follow each other.
-        base: float64 (n,), weights to start from.
+        values: int8 (n, k), values of the balanced attributes: -1, 0 unknown, 1.
+        kinds: numbers of real, augmented and synthetic items, in this order.
+        base: float64 (n,), base weights.
         wanted: shares, 0..1, (k,).
 
     Returns:
@@ -167,18 +168,20 @@ def item_weights(
         if not kinds[kind]:
             continue
         combinations = Combinations.of(values[mine])
-        votes, masses = combinations.votes(wanted), combinations.masses(weights[mine])
+        votes = combinations.votes(wanted)
+        masses = combinations.masses(weights[mine])
         factors = _factors(votes, masses, None if kind else rest)
         weights[mine] *= factors[combinations.which]
         rest = rest + combinations.masses(weights[mine]) @ votes
-    return _short(weights)
+    return _rounded(weights)
 
 
-def _factors(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None) -> (
-    NDArray[np.float64]
-):  # fmt: skip
-    """Of each combination, 1 where no factors do it: added faces where ``rest`` is None, else real ones."""
-    factors, here = np.ones(len(masses)), masses > 0
+def _factors(
+    votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Factors of each combination, 1 if none solve the problem; for added faces ``rest`` is None."""
+    factors = np.ones(len(masses))
+    here = masses > 0
     if not here.any():
         return factors
     found: NDArray[np.float64] | None
@@ -195,8 +198,8 @@ def _factors(votes: NDArray[np.float64], masses: NDArray[np.float64], rest: NDAr
     return factors
 
 
-def _short(weights: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rounded, so that a table is short and the same on machines whose last bits differ."""
+def _rounded(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Round weights, so that tables are short and equal on machines whose last bits differ."""
     distinct, which = np.unique(weights, return_inverse=True)
     rounded = np.array([float(f"{weight:.7g}") for weight in distinct.tolist()], np.float32)
     return rounded[which.reshape(-1)]

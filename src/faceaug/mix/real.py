@@ -1,4 +1,4 @@
-"""Real faces from anywhere: a path, a FaceFolder or any map-style dataset, behind one small interface."""
+"""Real faces from a path, a FaceFolder or any map-style dataset behind one small interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faceaug.data.image import Image8, from_pillow, picture_size
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
 from faceaug.mix.pictures import Named, Pictures
 
-_AREA_SAMPLE = 200  # pictures that say how large a picture is
+_AREA_SAMPLE = 200  # pictures measured to estimate the mean area
 
 
 class MapStyle(Protocol):
@@ -36,27 +36,29 @@ Faces: TypeAlias = "str | Path | FaceFolder | MapStyle | Sequence[Image.Image] |
 
 
 class RealFaces:
-    """n real faces.
+    """A set of real faces.
 
     Attributes:
-        annotations: arrays over all of them.
-        root: the folder they lie in; None for other datasets.
-        notes: what was odd.
-        classes: names of the labels; empty where they are only numbers or there are none.
-        in_class_folders: whether every class has, or can have, a folder of its own.
+        annotations: annotations of all faces.
+        root: their folder; None for other datasets.
+        notes: oddities found while reading.
+        classes: names of the labels; empty if labels are plain numbers or absent.
+        in_class_folders: whether every class has, or can have, its own folder.
     """
 
     def __init__(self, faces: Faces) -> None:
         source = FaceFolder(faces) if isinstance(faces, str | Path) else faces
         self._source: FaceFolder | MapStyle = source
-        self._sizes: NDArray[np.int64] | None = None  # width, height; of a folder they are looked up
+        self._sizes: NDArray[np.int64] | None = None  # width, height; None for a folder, which looks them up
         self.root: Path | None = None
         self.notes: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
         self.in_class_folders = False
         if isinstance(source, FaceFolder):
-            self.root, self.notes = source.root, source.notes
-            self.annotations, self.classes = source.annotations, source.classes
+            self.root = source.root
+            self.notes = source.notes
+            self.annotations = source.annotations
+            self.classes = source.classes
             self.in_class_folders = source.in_class_folders
         else:
             _check_map_style(source)
@@ -68,29 +70,33 @@ class RealFaces:
         return len(self._source)
 
     def read(self, row: int) -> Image8:
-        """Picture ``row``: uint8 (height, width, 3), RGB."""
+        """Read picture ``row``: uint8 (height, width, 3), RGB.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         if isinstance(self._source, FaceFolder):
             return self._source.read(row)
         return to_image8(_split(self._source[row], row)[0], row)
 
     def target(self, row: int) -> Target:
-        """What is known of picture ``row``."""
+        """Annotations of picture ``row``."""
         return make_target(self.annotations, row)
 
     def name(self, row: int) -> str:
-        """What to call picture ``row``: its path below the folder, or its number."""
+        """Name of picture ``row``: its path in the folder, or its number."""
         return self._source.names[row] if isinstance(self._source, FaceFolder) else f"{row:06d}"
 
     def pictures(self, rows: Sequence[int]) -> Pictures:
-        """Some of the pictures in a form that goes to another process; itself where they are not files."""
+        """Some pictures in a form that can be sent to another process; this object if they are not files."""
         if isinstance(self._source, FaceFolder):
             return Named(str(self._source.root), {row: self._source.names[row] for row in rows})
         return self
 
     def stamps(self, rows: Sequence[int]) -> list[tuple[int, int]]:
-        """(bytes, time of change in ns) of some pictures, (-1, -1) of a missing one; none where they are no files.
+        """(bytes, modification time in ns) of some pictures, which show whether a picture changed.
 
-        They tell whether a picture changed.
+        A missing picture has (-1, -1). The list is empty if pictures are not files.
         """
         if not isinstance(self._source, FaceFolder):
             return []
@@ -112,10 +118,10 @@ class RealFaces:
             return None
 
     def distinct_sizes(self, rows: Iterable[int], crop: Crop = "none", *, most: int = 2) -> list[Size]:
-        """Which sizes the pictures have once they are cut, (width, height) each; it stops looking at ``most``.
+        """Distinct sizes of the pictures after cropping, (width, height) each; stops after ``most`` sizes.
 
         Raises:
-            RefusedError: none of them can be read.
+            RefusedError: no picture can be read.
         """
         found: dict[Size, None] = {}
         for row in rows:
@@ -128,7 +134,7 @@ class RealFaces:
         return list(found)
 
     def mean_area(self, rows: Sequence[int]) -> float:
-        """About how many pixels a picture has."""
+        """Estimate of the mean number of pixels per picture."""
         places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _AREA_SAMPLE)).astype(int))
         sizes = [size for place in places.tolist() if (size := self.size(rows[place])) is not None]
         return float(np.mean([width * height for width, height in sizes])) if sizes else 0.0
@@ -143,12 +149,12 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def to_image8(image: object, row: int) -> Image8:
-    """A dataset's picture as uint8 (height, width, 3) RGB.
+    """Convert a picture of a dataset to uint8 (height, width, 3) RGB.
 
     Args:
         image: a PIL picture of any mode, see ``faceaug.data.image.from_pillow``; an array (height, width, 3 or 1) or
             (height, width); a tensor (3 or 1, height, width); arrays and tensors uint8 or float in 0..1.
-        row: for the message.
+        row: index of the picture, for the error message.
 
     Raises:
         ArgumentError: anything else.
@@ -176,7 +182,7 @@ def _from_tensor(image: Tensor) -> NDArray[Any]:
 def _from_unit(image: NDArray[np.floating[Any]], row: int) -> Image8:
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
-        raise ArgumentError(f"item {row}: a float picture should be in 0..1, this one is in {low:.3g}..{high:.3g}")
+        raise ArgumentError(f"item {row}: expected a float picture in 0..1, found values in {low:.3g}..{high:.3g}")
     levels: Image8 = np.rint(image * 255).astype(np.uint8)
     return levels
 
@@ -186,13 +192,13 @@ def _check_map_style(source: object) -> None:
         names = ", ".join(printable(str(name)) for name in source)
         first = next(iter(source), "train")
         raise ArgumentError(
-            f"faces: a {type(source).__name__} of several datasets ({names}): give one of them, such as "
+            f"faces: a {type(source).__name__} of several datasets ({names}); pass one of them, such as "
             f"faces[{first!r}]"
         )
     if isinstance(source, np.ndarray | Tensor) and source.ndim != 4:
         raise ArgumentError(
-            f"faces: an array of shape {tuple(source.shape)}; expected pictures (n, height, width, 3), or of tensors "
-            "(n, 3, height, width); of one picture array[None]"
+            f"faces: an array of shape {tuple(source.shape)}; expected pictures (n, height, width, 3), or a tensor "
+            "(n, 3, height, width); for a single picture pass array[None]"
         )
     if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         raise ArgumentError(f"faces: {type(source).__name__} is neither a path, a FaceFolder nor a map-style dataset")
@@ -201,7 +207,7 @@ def _check_map_style(source: object) -> None:
 
 
 def _class_names(source: object, labels: NDArray[np.int64]) -> tuple[str, ...]:
-    """Names of the labels, as torchvision's datasets (``classes``) and Hugging Face's (a ClassLabel) tell them."""
+    """Names of the labels: ``classes`` of torchvision datasets, or the ClassLabel of Hugging Face datasets."""
     while hasattr(source, "dataset") and not hasattr(source, "classes"):  # a Subset
         source = source.dataset
     features = getattr(source, "features", None)
@@ -217,10 +223,10 @@ def _names_a_folder(name: str) -> bool:
 
 
 def _split(item: Any, row: int) -> tuple[Any, Any]:
-    """The picture and what is known of it; of a picture alone nothing is."""
+    """Split an item into its picture and target; the target of a bare picture is None."""
     if isinstance(item, tuple | list) and len(item) in {1, 2}:
         return item[0], item[1] if len(item) == 2 else None
-    if isinstance(item, Mapping) and "image" in item:  # as Hugging Face datasets give them
+    if isinstance(item, Mapping) and "image" in item:  # the layout of Hugging Face datasets
         return item["image"], {name: value for name, value in item.items() if name in _COLUMNS and value is not None}
     if isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in {2, 3}):
         return item, None
@@ -231,7 +237,7 @@ def _split(item: Any, row: int) -> tuple[Any, Any]:
 
 
 def _size_of(image: object) -> Size:
-    """(width, height) of a picture; (0, 0) of what is none, which is said when it is asked for."""
+    """(width, height) of a picture; (0, 0) for anything else, which raises an error once it is read."""
     if isinstance(image, Image.Image):
         return image.size
     if isinstance(image, np.ndarray | Tensor) and image.ndim in {2, 3}:
@@ -242,9 +248,10 @@ def _size_of(image: object) -> Size:
 
 
 def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64]]:
-    """Read all targets of a dataset once, and sizes: balance and partition need them before the first epoch."""
-    known, sizes = unknown(len(source)), np.empty((len(source), 2), np.int64)
-    bare = []  # rows whose attributes came as a plain vector
+    """Read all targets and sizes of a dataset once: balance and partition need them before the first epoch."""
+    known = unknown(len(source))
+    sizes = np.empty((len(source), 2), np.int64)
+    bare = []  # rows with attributes in a plain vector
     for row in range(len(source)):
         image, target = _split(source[row], row)
         sizes[row] = _size_of(image)
@@ -262,12 +269,12 @@ def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64]]:
             bare += [row] if name == "attributes" else []
     attributes = known.attributes[bare]
     if not (attributes < 0).any():
-        known.attributes[bare] = attributes * 2 - 1  # 0/1, as torchvision's CelebA gives them
+        known.attributes[bare] = attributes * 2 - 1  # torchvision's CelebA uses 0 and 1
     return known, sizes
 
 
 def _field(value: Any, number: str, row: int) -> str:
-    """What a value without a name is, by its shape; "" for what is not kept."""
+    """The annotation that an unnamed value holds, judged by its shape; "" if it is not kept."""
     if value is None:
         return ""
     try:
@@ -306,5 +313,9 @@ _FIELDS = {"attributes", "identity", "label", "partition", "landmarks", "weight"
 _PLACES = {name: np.arange(len(ATTRIBUTES)) == k for k, name in enumerate(ATTRIBUTES)}
 _COLUMNS = (_FIELDS - {"origin"}) | _PLACES.keys()
 _RANGES: dict[str, tuple[float, float]] = {
-    "attributes": (-1, 1), "partition": (-1, 2), "origin": (0, 2), "identity": (-1, math.inf), "weight": (0, math.inf),
-}  # fmt: skip
+    "attributes": (-1, 1),
+    "partition": (-1, 2),
+    "origin": (0, 2),
+    "identity": (-1, math.inf),
+    "weight": (0, math.inf),
+}

@@ -1,4 +1,4 @@
-"""Any picture of an expanded folder made again from its row: the same bytes."""
+"""Replay: makes a picture of an expanded folder again from its row, with the same bytes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Replayed(Presentation):
     """A picture made again.
 
     Attributes:
-        name: of its file in the folder.
+        name: name of its file in the folder.
         origin: "real", "augmented" or "synthetic".
         image: uint8 (H, W, 3).
-        data: the bytes of its file.
-        same: whether they have the SHA-256 that the row has.
+        data: bytes of its file.
+        same: whether the SHA-256 of ``data`` is that of the row.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Replayed(Presentation):
     same: bool
 
     def summary(self) -> str:
-        """One line for people."""
+        """The result in one line."""
         same = "the same bytes" if self.same else "NOT the same bytes: another version of faceaug or of its libraries?"
         return f"{self.name} ({self.origin}) made again: {same}"
 
@@ -65,7 +65,7 @@ class Replayed(Presentation):
             write_bytes(Path(path), self.data)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The result without the picture, as plain values."""
         return {"name": self.name, "origin": self.origin, "same": self.same, "bytes": len(self.data)}
 
 
@@ -77,23 +77,36 @@ def replay_row(
     source: SyntheticFaceSource | str | Path | None = None,
     recipe: Recipe | None = None,
 ) -> Replayed:
-    """Make a picture of an expanded folder again from what its row says, without looking at the picture.
+    """Make a picture of an expanded folder again from its row, without reading the picture.
 
     Args:
-        folder: what ``save`` wrote; only its ``metadata.csv`` and ``dataset.json`` are read.
+        folder: folder that ``save`` wrote; only its ``metadata.csv`` and ``dataset.json`` are read.
         row: number of the row, from 0, or its ``file_name``.
-        faces: the folder it was made from, if that has moved.
-        source: the model of a synthetic face, if it is not a bundled one.
-        recipe: of an augmented copy, if it holds transforms of others, which ``dataset.json`` cannot describe.
+        faces: source folder, if it has moved.
+        source: model of a synthetic face, if it is not a bundled one.
+        recipe: recipe of an augmented copy, if it contains third-party transforms, which ``dataset.json`` cannot
+            describe.
 
     Raises:
-        ArgumentError: no such row, or what it needs is not there; the message says what to give.
+        ArgumentError: no such row, or a picture, model or recipe is missing; the message says what to pass.
+
+    Example:
+        >>> import numpy as np
+        >>> from faceaug import expand_dataset
+        >>> from faceaug.mix import replay_row
+        >>> faces = np.zeros((2, 32, 32, 3), np.uint8)
+        >>> dataset = expand_dataset(faces, source="dcgan-32", copies=0, synthetic=1, crop="square", partition="all")
+        >>> report = dataset.save("expanded", workers=1, progress=False)
+        >>> again = replay_row("expanded", 2)
+        >>> again.origin, again.same
+        ('synthetic', True)
     """
     home = Path(folder)
     run = _run(home)
     found = _find(read_metadata(home / METADATA), row, home)
     size = _size(run["size"])
-    origin, text = found["origin"], None
+    origin = found["origin"]
+    text = None
     if origin == "synthetic":
         text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
         picture = crop_face(_face(found, run, source), "none", size)
@@ -111,16 +124,16 @@ def _run(home: Path) -> dict[str, Any]:
     try:
         run = parse_json(read_bytes(path))["run"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ArgumentError(f"{printable(path)}: not what faceaug expand writes ({error})") from error
+        raise ArgumentError(f"{printable(path)}: not a file of faceaug expand ({error})") from error
     if not isinstance(run, dict) or run.get("command") != "expand":
         raise ArgumentError(f"{printable(path)}: not written by faceaug expand")
     if run["format"] == "webdataset":
-        raise ArgumentError(f"{printable(home)}: holds shards; rows of png and jpg folders can be made again")
+        raise ArgumentError(f"{printable(home)}: holds shards; only rows of png and jpg folders can be made again")
     return run
 
 
 def _size(recorded: Any) -> Size | None:
-    """A size as 178x218, as [height, width] as long as it was written so, or none."""
+    """Parse a size, such as 178x218 or, in older folders, [height, width]; None stays None."""
     if recorded is None:
         return None
     if isinstance(recorded, str):
@@ -142,7 +155,7 @@ def _find(rows: list[dict[str, Any]], row: int | str, home: Path) -> dict[str, A
 def _original(row: dict[str, Any], run: dict[str, Any], faces: Path | str | None) -> Path:
     base = Path(faces) if faces is not None else Path(run["folder"])
     if not run["folder"] and faces is None:
-        raise ArgumentError(f"{row['file_name']}: was made from a dataset that is no folder; give faces= to replay it")
+        raise ArgumentError(f"{row['file_name']}: was not made from a folder; pass faces= to replay it")
     path = base / str(row["source_file"])
     if not path.is_file():
         raise ArgumentError(f"{printable(path)}: no such picture; give the folder it lies in now (faces=, --faces)")
@@ -153,7 +166,7 @@ def _augmented(picture: Image8, row: dict[str, Any], run: dict[str, Any], recipe
     operations = parse_json(row["operations"])
     made = _recipe(run, recipe, picture).render(picture, operations)
     if not isinstance(made, np.ndarray):
-        raise ArgumentError(f"{row['file_name']}: the recipe made no array of an array")
+        raise ArgumentError(f"{row['file_name']}: the recipe did not return an array")
     return made
 
 
@@ -165,24 +178,28 @@ def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Tran
     if run["recipe"] == "default":
         return Preset("light").compose(picture.shape[:2])
     if '"torchvision"' in run["recipe"]:
-        raise ArgumentError("the recipe holds transforms of others, which only recipe= can bring")
+        raise ArgumentError("the recipe contains third-party transforms; pass the recipe itself (recipe=)")
     built = Compose.from_json(run["recipe"])
     alone = parse_json(run["recipe"])["name"] != "Compose"
     return built.transforms[0] if alone else built
 
 
 def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource | str | Path | None) -> Image8:
-    seed, key = int(row["seed"]), int(row["key"])
+    seed = int(row["seed"])
+    key = int(row["key"])
     model = source
     if not isinstance(model, SyntheticFaceSource):
         model = SyntheticFaceSource(
-            model or row["model"], seed=seed, truncation=run.get("truncation"),
-            precision=run.get("precision", "fp32"), strength=run.get("strength", 1.0),
-        )  # fmt: skip
+            model or row["model"],
+            seed=seed,
+            truncation=run.get("truncation"),
+            precision=run.get("precision", "fp32"),
+            strength=run.get("strength", 1.0),
+        )
     wanted = {run["model_sha256"], *(entry[2] for entry in run.get("models", ()))}
     if model.config.sha256 not in wanted:
         raise ArgumentError(
-            f"model {model.config.name}: not the one that made {row['file_name']}; give it (source=, --model)"
+            f"model {model.config.name}: not the model of {row['file_name']}; pass that one (source=, --model)"
         )
     asked: NDArray[np.int8] | dict[str, int]
     if not any(name.startswith("requested_") for name in row):
@@ -190,6 +207,6 @@ def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource 
     elif model.config.attributes:
         asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
     else:
-        asked = {}  # it was chosen: its key is its number in the stream itself
+        asked = {}  # the face was selected from the stream, and its key is its number there
     faces = model.generate(1, attributes=asked, start=key)
     return np.ascontiguousarray(faces[0].permute(1, 2, 0).numpy())

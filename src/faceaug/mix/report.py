@@ -1,4 +1,4 @@
-"""What ``save`` wrote, for people and for programs."""
+"""The report of ``save``, as text and as JSON data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faceaug.reports.sections import Block
 
 REASON_WORDS = {
     "flat": "flat",
-    "attribute": "without a balanced attribute they were asked for",
-    "agreement": "otherwise not as asked for",
+    "attribute": "without a balanced attribute that was requested",
+    "agreement": "otherwise not as requested",
     "unrealistic": "unlike real faces",
     "copy": "copies of real faces",
     "repeat": "repeats of each other",
@@ -29,13 +29,13 @@ _FRAMED_WORDS = {"cropped": "cropped", "padded": "padded", "reduced": "made smal
 
 @dataclass(frozen=True, slots=True)
 class Appendix:
-    """What somebody above found out about a dataset that is being written.
+    """Further findings about a dataset, contributed by the caller of ``save_dataset``.
 
     Attributes:
-        name: key in the JSON.
-        document: plain values.
-        lines: for the summary.
-        blocks: for the page.
+        name: key in the JSON data.
+        document: findings as plain values.
+        lines: findings for the summary.
+        blocks: findings for the page.
     """
 
     name: str
@@ -48,16 +48,16 @@ SIZE_WORDS = {"original": "in the folder", "real": "real, used"}
 
 
 def balance_lines(shares: Sequence[Share]) -> list[str]:
-    """What balancing came to, for people: a line for each attribute, and what only the weights bring about."""
+    """The result of balancing in words: a line for each attribute, and a note if only the weights achieve it."""
     lines = [str(share) for share in shares]
     lines += [
-        f"{share.attribute}: not known of {share.unknown[2]:,} synthetic faces" for share in shares if share.unknown[2]
+        f"{share.attribute}: unknown for {share.unknown[2]:,} synthetic faces" for share in shares if share.unknown[2]
     ]
     telling = [share for share in shares if share.origin_accuracy_unweighted > TELLING]
     if telling:
         worst = max(telling, key=lambda share: share.origin_accuracy_unweighted)
         lines.append(
-            f"use the weights (in the loss, or to draw by): without them origin predicts {worst.attribute} with "
+            f"use the weights (in the loss or for sampling): without them origin predicts {worst.attribute} with "
             f"{worst.origin_accuracy_unweighted:.1%}"
         )
     return lines
@@ -65,31 +65,31 @@ def balance_lines(shares: Sequence[Share]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ExpandReport(Presentation):
-    """What ``save`` wrote.
+    """The report of ``save``.
 
     Attributes:
-        out: the folder.
-        sizes: (name, count): original (all pictures found), real (those used), augmented, synthetic, total; as written,
-            unreadable ones left out.
-        size: (width, height) of every picture; None: each keeps its own.
-        crop: how the real ones were cut.
-        framed: names of the real pictures that were "cropped", "padded", "reduced" or "enlarged" for that.
-        model: that made the synthetic faces, with their size; empty where there are none.
-        no_synthetic: why there are none, where nobody said that there should be none.
-        shares: of the balanced attributes, before and after, and how far origin gives them away.
-        rejected: synthetic faces left out by the filter, by reason.
-        looked_at: synthetic faces that were made for that.
-        files: pictures or shards written.
-        unreadable: pictures that cannot be read and were left out with their copies, a line each.
-        notes: what was odd about the folder.
-        seconds: this took.
-        appendix: what was found out about it.
-        generator: name of the generator; empty where there is none.
-        folder: of the real pictures; None for datasets that are no folder.
-        cleaned: whether a clean of the folder stands; None for datasets that are no folder.
-        repeated: real pictures that are another one over again, pixel for pixel once cut and sized: (name, the first).
-        registration: how the real faces are framed compared with the generated ones, where many of these were left out
-            as unlike real ones; else None.
+        out: output folder.
+        sizes: (name, count): original (pictures found), real (used), augmented, synthetic, total, without unreadable
+            ones.
+        size: (width, height) of every picture; None if each keeps its own.
+        crop: crop of the real pictures.
+        framed: names of the real pictures that were "cropped", "padded", "reduced" or "enlarged" to fit.
+        model: model and size of the synthetic faces; empty if there are none.
+        no_synthetic: why there are no synthetic faces although they were not switched off; else "".
+        shares: shares of the balanced attributes, before and after, and how well origin predicts them.
+        rejected: number of synthetic faces rejected by the filter, by reason.
+        looked_at: number of synthetic faces that the filter examined.
+        files: number of pictures or shards written.
+        unreadable: unreadable pictures, left out with their copies, a line each.
+        notes: oddities of the folder.
+        seconds: duration in seconds.
+        appendix: further findings, if any.
+        generator: name of the generator; empty if there is none.
+        folder: folder of the real pictures; None for other datasets.
+        cleaned: whether the folder was cleaned and not undone; None for other datasets.
+        repeated: real pictures identical to another after cropping and resizing: (name, name of the first).
+        registration: framing of the real faces relative to the generated ones, if many of these were rejected as unlike
+            real faces; else None.
     """
 
     out: Path
@@ -117,29 +117,41 @@ class ExpandReport(Presentation):
         """See ``Presentation``."""
         size = words_of(self.size) if self.size else "each its own"
         return [
-            ("folder", self.out), *self.rows(), ("size", f"{size}, crop {self.crop}"),
-            ("unreadable", len(self.unreadable) or None), ("notes", len(self.notes) or None),
-        ]  # fmt: skip
+            ("folder", self.out),
+            *self.rows(),
+            ("size", f"{size}, crop {self.crop}"),
+            ("unreadable", len(self.unreadable) or None),
+            ("notes", len(self.notes) or None),
+        ]
 
     def rows(self) -> list[tuple[str, int]]:
-        """The sizes for people."""
+        """The sizes with readable names."""
         return [(SIZE_WORDS.get(name, name), count) for name, count in self.sizes]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The report as plain values."""
         return {
-            "out": str(self.out), "sizes": dict(self.sizes), "size": self.size and words_of(self.size),
-            "crop": self.crop, "framed": {name: self._some_of(name) for name in self.framed}, "model": self.model,
+            "out": str(self.out),
+            "sizes": dict(self.sizes),
+            "size": self.size and words_of(self.size),
+            "crop": self.crop,
+            "framed": {name: self._some_of(name) for name in self.framed},
+            "model": self.model,
             "no_synthetic": self.no_synthetic,
             "shares": {share.attribute: share.to_json() for share in self.shares},
-            "rejected": self.rejected, "looked_at": self.looked_at, "files": self.files,
-            "unreadable": list(self.unreadable), "notes": list(self.notes),
-            "seconds": round(self.seconds, 2), "cleaned": self.cleaned, "repeated": [list(p) for p in self.repeated],
+            "rejected": self.rejected,
+            "looked_at": self.looked_at,
+            "files": self.files,
+            "unreadable": list(self.unreadable),
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 2),
+            "cleaned": self.cleaned,
+            "repeated": [list(p) for p in self.repeated],
             "registration": None if self.registration is None else asdict(self.registration),
-        } | ({self.appendix.name: self.appendix.document} if self.appendix else {})  # fmt: skip
+        } | ({self.appendix.name: self.appendix.document} if self.appendix else {})
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read: the table of sizes, the shares reached, what was left out."""
+        """The report as text: sizes, shares reached and what was left out; ``verbose`` lists every picture."""
         lines = [*self.framing(verbose=verbose), text_table(self.rows())]
         lines += [f"synthetic faces: {self.model}"] if self.model else []
         lines += [f"no synthetic faces: {self.no_synthetic}"] if self.no_synthetic else []
@@ -155,27 +167,28 @@ class ExpandReport(Presentation):
         return "\n".join(lines)
 
     def framing(self, *, verbose: bool = False) -> list[str]:
-        """The size of the pictures, and how many of the real ones were cropped, padded or resized for it."""
-        real, done = dict(self.sizes)["real"], {name: found for name, found in self.framed.items() if found}
+        """The size of the pictures, and the real pictures that were cropped, padded or resized."""
+        real = dict(self.sizes)["real"]
+        done = {name: found for name, found in self.framed.items() if found}
         size = f"pictures of {words_of(self.size)} pixels" if self.size else "every picture keeps its own size"
         crop = f", crop {self.crop}" if self.crop != "none" else ""
         counts = "".join(f", {len(found):,} {_FRAMED_WORDS[name]}" for name, found in done.items())
         lines = [size + crop + (f"; of {real:,} real ones{counts.removeprefix(',')}" if counts else "")]
         for name, found in done.items():
-            if len(found) < real:  # which, where it is not all of them
+            if len(found) < real:  # names only if it is not all of them
                 shown = list(map(printable, found if verbose else found[:3]))
                 more = ["..."] if len(shown) < len(found) else []
                 lines.append(f"  {_FRAMED_WORDS[name]}: {', '.join(shown + more)}")
         return lines
 
     def _some_of(self, name: str) -> dict[str, Any]:
-        """How many pictures, and which; where it is all of them their names say nothing."""
+        """Number and names of pictures; names are omitted if it is all of them."""
         found = self.framed[name]
         names = found if len(found) < dict(self.sizes)["real"] else ()
         return {"count": len(found), "pictures": list(names)}
 
     def refusal(self) -> list[str]:
-        """Why so many generated faces were refused as unlike real ones, and what to do; empty where few were."""
+        """Why many generated faces were rejected as unlike real ones, and what to do; empty if few were."""
         share = unlike_share(self.rejected, self.looked_at)
         if share <= MANY:
             return []
@@ -185,10 +198,10 @@ class ExpandReport(Presentation):
             f"{100 * share:.0f} % of the generated faces look unlike your pictures and were left out.",
             *why_unlike(self.registration, self.generator),
             f"A model trained on your pictures frames faces as they do: {training}, then --model RUN.",
-            "--synthetic 0 goes without generated faces; filter=False, in Python, keeps them all.",
+            "--synthetic 0 adds no generated faces; filter=False, in Python, keeps them all.",
         ]
 
     def left_out(self) -> str:
         """The filter's counts in words."""
         found = [f"{count:,} {REASON_WORDS[name]}" for name, count in self.rejected.items() if count]
-        return f"{', '.join(found)} (of {self.looked_at:,} looked at)"
+        return f"{', '.join(found)} (of {self.looked_at:,} examined)"

@@ -1,4 +1,4 @@
-"""The epoch that every worker can see, datasets that draw by it, and the order of one pass."""
+"""Datasets whose draws depend on an epoch shared with all workers, and samplers that advance it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from faceaug.mix.own_draws import Generator, check_repeats, own_generators, tied
 
 
 class EpochDataset(Dataset[tuple[Any, Any]]):
-    """A map-style dataset whose item i depends on (seed, epoch, i) alone.
+    """A map-style dataset whose item i depends only on (seed, epoch, i).
 
     Attributes:
-        seed: of all draws.
+        seed: seed of all draws.
     """
 
     def __init__(self, seed: int) -> None:
@@ -33,9 +33,12 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
         self._transform: Callable[[Tensor], Any] | None = None
         self._target_transform: Callable[[Any], Any] | None = None
         self._own: list[Generator] | None = None
-        self._varies = True  # whether epochs differ at all
-        # In shared memory: setting it in the main process reaches workers that are already running.
-        self._epoch, self._served, self._warned, self._checked = _shared(), _shared(), _shared(), _shared()
+        self._varies = True  # whether epochs differ
+        # In shared memory, so that changes in the main process reach running workers.
+        self._epoch = _shared()
+        self._served = _shared()
+        self._warned = _shared()
+        self._checked = _shared()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -43,38 +46,42 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
 
     @property
     def epoch(self) -> int:
-        """The current epoch; augmented items are drawn anew in each."""
+        """The current epoch; augmented items differ between epochs."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Change the epoch, also in workers that are already running."""
+        """Set the epoch, also in running workers.
+
+        Raises:
+            ArgumentError: a negative epoch.
+        """
         if epoch < 0:
             raise ArgumentError(f"epoch {epoch}: expected 0 or more")
         self._epoch.fill_(epoch)
         self._served.zero_()
 
     def sampler(self, *, shuffle: bool = True) -> Sampler[int]:
-        """A sampler for ``DataLoader(..., sampler=...)`` that moves on to the next epoch with each pass."""
+        """A sampler for ``DataLoader(..., sampler=...)`` that advances the epoch with each pass."""
         return EpochSampler(self, shuffle=shuffle)
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, Any]]:
-        """Several items; it is by this that a ``DataLoader`` asks for a batch.
+        """Several items; a ``DataLoader`` calls this for a batch.
 
-        Warns once if more items are asked for in one epoch than there are: some are the same again.
+        Warns once if more items are read in one epoch than there are, because some of them repeat.
         """
         self._served += len(indices)
         if self._varies and int(self._served) > len(self) and not int(self._warned):
             self._warned.fill_(1)
             warnings.warn(
-                f"another pass over the {type(self).__name__} in the same epoch ({self.epoch}): its items come out as "
-                "before, augmentations included. For fresh ones use DataLoader(dataset, sampler=dataset.sampler()) in "
-                "place of shuffle=True, or call dataset.set_epoch(...) before each pass",
+                f"another pass over the {type(self).__name__} in the same epoch ({self.epoch}): its items, "
+                "augmentations included, are the same as before. For new ones use DataLoader(dataset, "
+                "sampler=dataset.sampler()) instead of shuffle=True, or call dataset.set_epoch(...) before each pass",
                 stacklevel=2,
             )
         return [self[index] for index in indices]
 
     def _finished(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
-        """Item i after the user's own functions, whose randomness is tied to the item."""
+        """Item i after the user's functions, whose random draws are seeded from the item."""
         if self._transform is None and self._target_transform is None:
             return image, target
         if self._own is None:
@@ -86,13 +93,13 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
 
     def _applied(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
         words = Words(self.seed, self.epoch, i)
-        # Python's, NumPy's and torch's global generators: what torchvision and most others draw from.
+        # torchvision and most other libraries draw from the global generators of Python, NumPy and torch.
         with globally_seeded(Dice(words, b"dataset/transform").integer(2**63)), tied(self._own or [], words):
             made = image if self._transform is None else self._transform(image)
             return made, target if self._target_transform is None else self._target_transform(target)
 
     def _check_functions(self, image: Tensor, target: Any, i: int) -> None:
-        """Raise ArgumentError if a function of the user's draws from what nobody can tie."""
+        """Raise ArgumentError if a user function draws from a generator that cannot be seeded from the item."""
         names = [
             f"{role}= ({getattr(function, '__name__', type(function).__name__)})"
             for role, function in (("transform", self._transform), ("target_transform", self._target_transform))
@@ -103,7 +110,7 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
         )
 
     def _position(self, index: int) -> int:
-        """An index as 0..n-1, IndexError beyond; also the moment when a worker learns to use one thread."""
+        """Normalise an index to 0..n-1, or raise IndexError; limits OpenCV to one thread in a worker."""
         if get_worker_info() is not None:
             # OpenCV's own threads and a forked worker can deadlock; one thread per worker is also the fastest.
             load_cv2().setNumThreads(0)
@@ -116,18 +123,19 @@ def _shared() -> Tensor:
 
 
 class EpochSampler(Sampler[int]):
-    """Yields every index once per pass; each pass after the first moves the dataset on to the next epoch.
+    """Yields every index once per pass; each pass after the first advances the epoch of the dataset.
 
-    An epoch set by hand between two passes is the one the next pass uses, so a resumed run can say where it is.
+    If the epoch is set by hand between two passes, the next pass uses it, so that a run can be resumed.
 
     Args:
-        dataset: whose epoch is advanced; the order depends on its seed and epoch only.
-        shuffle: a new permutation each pass, or ascending order.
+        dataset: dataset whose epoch is advanced; the order depends only on its seed and epoch.
+        shuffle: whether each pass has a new order; ascending order otherwise.
         weights: float64 (n,); if given, each pass draws n indices with replacement in proportion to them.
     """
 
     def __init__(self, dataset: EpochDataset, *, shuffle: bool, weights: NDArray[np.float64] | None = None) -> None:
-        self._dataset, self._shuffle = dataset, shuffle
+        self._dataset = dataset
+        self._shuffle = shuffle
         self._cumulated = None if weights is None else np.cumsum(weights) / weights.sum()
         self._last: int | None = None
 
@@ -141,7 +149,8 @@ class EpochSampler(Sampler[int]):
         return iter(self._order(self._last).tolist())
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        n, seed = len(self._dataset), self._dataset.seed
+        n = len(self._dataset)
+        seed = self._dataset.seed
         if self._cumulated is not None:
             points = stream(seed, epoch=epoch, slot="sampler/balanced").random(n)
             return np.minimum(np.searchsorted(self._cumulated, points, side="right"), n - 1)

@@ -1,4 +1,4 @@
-"""An expanded dataset as a folder: pictures or shards, metadata.csv, dataset.json and a report."""
+"""Saves an expanded dataset as a folder: pictures or shards, metadata.csv, dataset.json and a report."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from faceaug.storage.files import check_free_space, explained, finish_output, wr
 from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
-_TABLE = 2  # how rows are written: one folder has one kind
-_BLOCK = 64  # real pictures, or synthetic faces, of one task
-_SHARD = 1000  # items of one tar file
-_FEW = 400  # items that are written sooner than processes have started
+_TABLE = 2  # version of the row format; all rows of a folder have the same
+_BLOCK = 64  # real pictures, or synthetic faces, per task
+_SHARD = 1000  # items per tar file
+_FEW = 400  # up to this many, writing items takes less time than starting processes
 
 
 def save_dataset(
@@ -49,28 +49,34 @@ def save_dataset(
     progress: Show = None,
     appendix: Callable[[Mixture, Progress], Appendix] | None = None,
 ) -> ExpandReport:
-    """Write every item of the current epoch as a file.
+    """Write every item of the current epoch to a file.
 
-    The user's ``transform`` and ``target_transform`` are not applied: files hold what they would be given. A real
-    picture that cannot be read is left out together with its copies and named in the report. However often a run is
-    stopped and continued, and by however many processes, the folder is the same to the byte.
+    Files hold the input of ``transform`` and ``target_transform``, which are not applied. A real picture that cannot be
+    read is left out together with its copies and named in the report. The bytes of the folder depend neither on the
+    number of processes nor on interruptions.
 
     Args:
-        dataset: what ``expand_dataset`` returned.
-        out: a new or empty folder outside the real one, or an unfinished run of the same, which is continued.
-        format: "png" keeps every pixel; "jpg" is smaller; "webdataset" writes tar shards of 1,000 items, a PNG and a
-            JSON of what is known of it each.
-        workers: processes that write; by default one per processor, or none for a few items. Datasets that are no
-            folder, and recipes with transforms of others, are written by this process.
+        dataset: result of ``expand_dataset``.
+        out: a new or empty folder outside the source folder, or an unfinished folder of the same run, which is
+            continued.
+        format: "png" is lossless; "jpg" is smaller; "webdataset" writes tar shards of 1,000 items, each a PNG and a
+            JSON file with its annotations.
+        workers: processes that write; by default one per processor, or none for a few items. This process alone writes
+            datasets that are not folders, and recipes with third-party transforms.
         progress: see ``expand_dataset``.
-        appendix: finds out more about the dataset for the report, such as ``faceaug.commands.expand.audit``.
+        appendix: computes further findings for the report, such as ``faceaug.commands.expand.audit``.
+
+    Returns:
+        The report, also written as ``report.html``.
 
     Raises:
+        ArgumentError: an unknown format.
         RefusedError: ``out`` cannot be used, or the disk is full.
     """
     if format not in FORMATS:
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
-    began, shown = time.monotonic(), open_progress(progress)
+    began = time.monotonic()
+    shown = open_progress(progress)
     check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = _identity(dataset, format)
     claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
@@ -90,9 +96,13 @@ def save_dataset(
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         ledger.remove()
         document = {
-            "run": run, "sizes": dict(report.sizes), "rejected": dataset.rejected, "looked_at": report.looked_at,
-            "classes": list(dataset.real.classes), "versions": _versions(),
-        }  # fmt: skip
+            "run": run,
+            "sizes": dict(report.sizes),
+            "rejected": dataset.rejected,
+            "looked_at": report.looked_at,
+            "classes": list(dataset.real.classes),
+            "versions": _versions(),
+        }
         if report.appendix is not None:
             document |= {report.appendix.name: report.appendix.document}
         finish_output(out, marker=DATASET, document=document)
@@ -100,35 +110,52 @@ def save_dataset(
 
 
 class _Saver:
-    """Blocks in their order: what is known of done ones comes from the ledger, the rest is written."""
+    """Writes the blocks of a dataset in order; finished ones are taken from the ledger."""
 
     def __init__(
-        self, dataset: Mixture, out: Path, format: FileFormat, ledger: Ledger, executor: Executor,
+        self,
+        dataset: Mixture,
+        out: Path,
+        format: FileFormat,
+        ledger: Ledger,
+        executor: Executor,
         progress: Progress,
-    ) -> None:  # fmt: skip
-        self._dataset, self._out, self._ledger = dataset, out, ledger
-        self._executor, self._progress = executor, progress
+    ) -> None:
+        self._dataset = dataset
+        self._out = out
+        self._ledger = ledger
+        self._executor = executor
+        self._progress = progress
         self._shards = format == "webdataset"
-        real, generators = dataset.real, dataset.generators
+        real = dataset.real
+        generators = dataset.generators
         asked = len(dataset.plan.patterns) > 0
         requested = generators.requested(dataset.wanted) if generators is not None and asked else ()
         self.style = Style(
-            out=str(out), format=format, digits=max(6, len(str(len(dataset) - 1))), frame=dataset.frame,
-            recipe=dataset.recipe, seed=dataset.seed, epoch=dataset.epoch, classes=real.classes,
+            out=str(out),
+            format=format,
+            digits=max(6, len(str(len(dataset) - 1))),
+            frame=dataset.frame,
+            recipe=dataset.recipe,
+            seed=dataset.seed,
+            epoch=dataset.epoch,
+            classes=real.classes,
             named=format != "webdataset" and bool(real.classes) and all(map(is_plain_text, real.classes)),
-            folders=real.in_class_folders and not self._shards, requested=requested,
+            folders=real.in_class_folders and not self._shards,
+            requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
-        )  # fmt: skip
+        )
         self.files = 0
 
     def write(self) -> None:
-        """Write what is not written yet."""
+        """Write all unfinished blocks."""
         plan = self._dataset.plan
         self._make_folders()
         left = self._run(list(self._groups()), self._real_block, len(self._ledger.items), "pictures")
         if plan.synthetic:
             self._dataset.make_faces(hashes=self._hashes() if plan.real else None, progress=self._progress)
-            start, step = len(plan.rows), _SHARD if self._shards else _BLOCK
+            start = len(plan.rows)
+            step = _SHARD if self._shards else _BLOCK
             groups = [np.arange(k, min(k + step, len(self._dataset))) for k in range(start, len(self._dataset), step)]
             self._run(groups, self._synthetic_block, left, "synthetic faces")
         written = sum(not item.problem for item in self._ledger.items)
@@ -136,7 +163,7 @@ class _Saver:
         self.files = shards if self._shards else written
 
     def _hashes(self) -> dict[int, int] | None:
-        """Of the real pictures, by row, as they were found while these were written; None where some are not known."""
+        """Hashes of the real pictures by row, computed while writing them; None if any is missing."""
         plan = self._dataset.plan
         real = [item for item in self._ledger.items if item.index < plan.real and not item.problem]
         hashes = {int(plan.rows[item.index]): item.hashes[0] for item in real if item.hashes}
@@ -145,20 +172,24 @@ class _Saver:
     def _run(
         self, groups: Sequence[NDArray[np.int64]], make: Callable[[NDArray[np.int64]], Block], done: int, unit: str
     ) -> int:
-        """Write the blocks of some groups of items, the first ``done`` items aside; what is over of ``done``."""
-        start, total, position = 0, sum(map(len, groups)), len(self._ledger.items) - done
+        """Write the blocks of groups of items except the first ``done`` items; returns the unused part of ``done``."""
+        start = 0
+        total = sum(map(len, groups))
+        position = len(self._ledger.items) - done
         damaged: list[tuple[int, NDArray[np.int64]]] = []
         while start < len(groups) and len(groups[start]) <= done:
             if not self._ledger.damaged.isdisjoint(groups[start].tolist()):
                 damaged.append((position, groups[start]))
-            done, position = done - len(groups[start]), position + len(groups[start])
+            done -= len(groups[start])
+            position += len(groups[start])
             start += 1
         self._repair(damaged, make, unit)
         if start == len(groups):
             return done
-        if done:  # items of a block that was cut off
+        if done:  # items of an interrupted block
             self._ledger.truncate(len(self._ledger.items) - done)
-        earlier, groups = sum(map(len, groups[:start])), groups[start:]
+        earlier = sum(map(len, groups[:start]))
+        groups = groups[start:]
         with self._progress.phase("writing", total, unit, start=earlier) as phase:
             for group, written in zip(groups, self._executor.map(write_block, map(make, groups)), strict=True):
                 self._ledger.add(written)
@@ -168,7 +199,7 @@ class _Saver:
     def _repair(
         self, damaged: Sequence[tuple[int, NDArray[np.int64]]], make: Callable[[NDArray[np.int64]], Block], unit: str
     ) -> None:
-        """Write blocks again of which a file is not as an earlier run wrote it."""
+        """Write blocks again whose files are missing or changed since an earlier run."""
         if not damaged:
             return
         blocks = self._executor.map(write_block, (make(group) for _, group in damaged))
@@ -178,7 +209,7 @@ class _Saver:
                 phase.advance(len(group))
 
     def _groups(self) -> Iterator[NDArray[np.int64]]:
-        """Real and augmented items, in groups: some pictures with all their copies, or neighbours for a shard."""
+        """Groups of real and augmented items: pictures with all their copies, or consecutive items of a shard."""
         rows = self._dataset.plan.rows
         if self._shards:
             yield from np.split(np.arange(len(rows)), range(_SHARD, len(rows), _SHARD)) if len(rows) else ()
@@ -188,7 +219,8 @@ class _Saver:
         yield from np.split(order, starts[1:]) if len(order) else ()
 
     def _real_block(self, items: NDArray[np.int64]) -> Block:
-        plan, real = self._dataset.plan, self._dataset.real
+        plan = self._dataset.plan
+        real = self._dataset.real
         rows = np.unique(plan.rows[items])
         places = np.searchsorted(rows, plan.rows[items])
         known = real.annotations.take(rows)
@@ -206,14 +238,20 @@ class _Saver:
         )
 
     def _synthetic_block(self, items: NDArray[np.int64]) -> Block:
-        faces, real = self._dataset.synthetic, self._dataset.real
+        faces = self._dataset.synthetic
+        real = self._dataset.real
         first = int(items[0]) - len(self._dataset.plan.rows)
         part = slice(first, first + len(items))
         generated = Generated(
-            path=str(faces.path), shape=faces.shape, first=first, keys=faces.keys[part],
-            attributes=faces.attributes[part], asked=None if faces.asked is None else faces.asked[part],
-            label=faces.labels[part], models=faces.models[part],
-        )  # fmt: skip
+            path=str(faces.path),
+            shape=faces.shape,
+            first=first,
+            keys=faces.keys[part],
+            attributes=faces.attributes[part],
+            asked=None if faces.asked is None else faces.asked[part],
+            label=faces.labels[part],
+            models=faces.models[part],
+        )
         lines = tuple((index, SYNTHETIC, place) for place, index in enumerate(items.tolist()))
         nothing = real.annotations.take(slice(0))
         weights = tuple(self._dataset.weights[items].tolist())
@@ -222,7 +260,8 @@ class _Saver:
     def _shard(self, items: NDArray[np.int64]) -> str:
         if not self._shards:
             return ""
-        real, first = len(self._dataset.plan.rows), int(items[0])
+        real = len(self._dataset.plan.rows)
+        first = int(items[0])
         number = first // _SHARD if first < real else -(-real // _SHARD) + (first - real) // _SHARD
         return f"{number:06d}.tar"
 
@@ -233,7 +272,7 @@ class _Saver:
 
 
 def _workers(dataset: Mixture, workers: int | None) -> int | None:
-    """None where one process per processor pays; 1 where others could not do what this one can."""
+    """Number of processes: 1 if only this one can do the work or items are few, else ``workers``."""
     recipe = "" if dataset.recipe is None else dataset.recipe.to_json()
     if not dataset.real.are_files or '"torchvision"' in recipe:
         return 1
@@ -251,26 +290,43 @@ def _report(
     repeated: tuple[tuple[str, str], ...],
 ) -> ExpandReport:
     sizes = _written_sizes(dataset, [index for index, _ in left_out])
-    looked_at, model, faces = 0, "", None
+    looked_at = 0
+    model = ""
+    faces = None
     if dataset.generators is not None:
-        side, faces = dataset.generators.size, dataset.synthetic
-        looked_at, model = faces.made, f"{dataset.model}, {words_of((side, side))}"
+        side = dataset.generators.size
+        faces = dataset.synthetic
+        looked_at = faces.made
+        model = f"{dataset.model}, {words_of((side, side))}"
     root = dataset.real.root
     cleaned = None if root is None or (root / DATASET).is_file() else cleaned_pictures(root)
-    ours = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
+    notes = provenance_notes(root, len(dataset.real), repeated, cleaned=cleaned)
     return ExpandReport(
-        out=out, sizes=sizes, size=dataset.frame.size, crop=dataset.frame.crop, framed=framed, model=model,
-        no_synthetic=dataset.no_synthetic, shares=dataset.shares_without([index for index, _ in left_out]),
-        rejected=dataset.rejected, looked_at=looked_at, files=files,
-        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))), notes=ours + dataset.real.notes,
-        seconds=time.monotonic() - began, appendix=appendix, generator=dataset.model, folder=root,
-        cleaned=None if root is None else cleaned is not None, repeated=repeated,
+        out=out,
+        sizes=sizes,
+        size=dataset.frame.size,
+        crop=dataset.frame.crop,
+        framed=framed,
+        model=model,
+        no_synthetic=dataset.no_synthetic,
+        shares=dataset.shares_without([index for index, _ in left_out]),
+        rejected=dataset.rejected,
+        looked_at=looked_at,
+        files=files,
+        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))),
+        notes=notes + dataset.real.notes,
+        seconds=time.monotonic() - began,
+        appendix=appendix,
+        generator=dataset.model,
+        folder=root,
+        cleaned=None if root is None else cleaned is not None,
+        repeated=repeated,
         registration=None if faces is None else faces.registration,
-    )  # fmt: skip
+    )
 
 
 def _area(dataset: Mixture) -> float:
-    """Pixels of a picture, about."""
+    """Approximate number of pixels per picture."""
     size = dataset.frame.size
     return size[0] * size[1] if size else dataset.real.mean_area(dataset.plan.used.tolist())
 
@@ -287,38 +343,44 @@ def _framed(dataset: Mixture, items: Sequence[Written]) -> dict[str, tuple[str, 
 
 
 def _repeated(dataset: Mixture, items: Sequence[Written]) -> tuple[tuple[str, str], ...]:
-    """Real pictures that are, cut and sized, another one over again: (its name, the name of the first)."""
+    """Real pictures identical to another after cropping and resizing: (name, name of the first)."""
     first: dict[str, int] = {}
     found = []
     for item in sorted((item for item in items if item.digest), key=lambda item: item.index):
         before = first.setdefault(item.digest, item.index)
         if before != item.index:
             found.append((item.index, before))
-    rows, name = dataset.plan.rows, dataset.real.name
+    rows = dataset.plan.rows
+    name = dataset.real.name
     return tuple((name(int(rows[one])), name(int(rows[other]))) for one, other in found)
 
 
 def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
-    """What must be equal for an unfinished folder to be continued."""
+    """Everything that must be equal for an unfinished folder to be continued."""
     used = dataset.plan.used.tolist()
-    names, known = [dataset.real.name(row) for row in used], dataset.real.annotations
+    names = [dataset.real.name(row) for row in used]
+    known = dataset.real.annotations
     tables = hashlib.sha256(json.dumps(dataset.real.classes).encode())
     for values in known.take(dataset.plan.used).arrays().values():
         tables.update(np.ascontiguousarray(values).tobytes())
     return {
-        "command": "expand", "table": _TABLE, "folder": str(dataset.real.root or ""), "format": format,
-        "epoch": dataset.epoch, **dataset.made_with,
+        "command": "expand",
+        "table": _TABLE,
+        "folder": str(dataset.real.root or ""),
+        "format": format,
+        "epoch": dataset.epoch,
+        **dataset.made_with,
         "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
         "tables_sha256": tables.hexdigest(),
         "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
         "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
         "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),
-    }  # fmt: skip
+    }
 
 
 def _versions() -> dict[str, str]:
-    # Of the modules, not of the packages: OpenCV comes in several that share one module.
+    # Versions of modules, not of packages: several packages provide the module of OpenCV.
     modules = {"numpy": np, "torch": torch, "opencv": load_cv2()}
     versions = {name: str(module.__version__) for name, module in modules.items()}
     return {"faceaug": version("faceaug"), "python": platform.python_version()} | versions

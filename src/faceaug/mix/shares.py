@@ -1,4 +1,4 @@
-"""Which shares balancing reached, and how far the origin of a face gives its attributes away."""
+"""Measures the shares that balancing reached, and how well the origin of a face predicts its attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TELLING = 0.55  # balanced accuracy from which on the origin gives an attribute away
+TELLING = 0.55  # balanced accuracy above which the origin gives an attribute away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +18,15 @@ class Share:
     """The share of one attribute among faces where it is known.
 
     Attributes:
-        attribute: its name.
-        wanted: what was asked for.
-        before: among the real faces, each counted once.
-        after: among all faces, by weight.
-        among: (real, augmented, synthetic), each face counted once; NaN where there is none, or nothing is known.
-        unknown: (real, augmented, synthetic) faces of which the attribute is not known.
-        origin_accuracy: balanced accuracy, by weight, of the best guess at the attribute from origin alone. 0.5 is
-            chance. NaN where one side is missing.
-        origin_accuracy_unweighted: the same if weights are ignored.
+        attribute: name of the attribute.
+        wanted: wanted share.
+        before: share among the real faces, unweighted.
+        after: share among all faces, by weight.
+        among: shares among (real, augmented, synthetic) faces, unweighted; NaN if there are none, or none is known.
+        unknown: numbers of (real, augmented, synthetic) faces for which the attribute is unknown.
+        origin_accuracy: balanced accuracy, by weight, of the best guess at the attribute from origin alone; 0.5 is
+            chance. NaN if all known values are the same.
+        origin_accuracy_unweighted: the same, unweighted.
     """
 
     attribute: str
@@ -39,7 +39,7 @@ class Share:
     origin_accuracy_unweighted: float
 
     def __str__(self) -> str:
-        """One line for people."""
+        """The shares in one line."""
         kinds = zip(("real", "augmented", "synthetic"), self.among, strict=True)
         among = ", ".join(f"{name} {share:.1%}" for name, share in kinds if not math.isnan(share))
         line = f"{self.attribute}: {self.before:.1%} before, {self.after:.1%} now by weight, wanted {self.wanted:.1%}"
@@ -52,57 +52,68 @@ class Share:
         return self.origin_accuracy > TELLING
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; None where there is none."""
+        """Plain values; None instead of NaN."""
         kinds = ("real", "augmented", "synthetic")
         return {
-            "wanted": self.wanted, "before": _plain(self.before), "after": _plain(self.after),
-            "among": dict(zip(kinds, map(_plain, self.among), strict=True)),
+            "wanted": self.wanted,
+            "before": _or_none(self.before),
+            "after": _or_none(self.after),
+            "among": dict(zip(kinds, map(_or_none, self.among), strict=True)),
             "unknown": dict(zip(kinds, self.unknown, strict=True)),
-            "origin_accuracy": _plain(self.origin_accuracy),
-            "origin_accuracy_unweighted": _plain(self.origin_accuracy_unweighted), "given_away": self.given_away,
-        }  # fmt: skip
+            "origin_accuracy": _or_none(self.origin_accuracy),
+            "origin_accuracy_unweighted": _or_none(self.origin_accuracy_unweighted),
+            "given_away": self.given_away,
+        }
 
 
 def measure_shares(
-    values: NDArray[np.int8], origin: NDArray[np.int64], weights: NDArray[np.floating], wanted: Mapping[str, float],
+    values: NDArray[np.int8],
+    origin: NDArray[np.int64],
+    weights: NDArray[np.floating],
+    wanted: Mapping[str, float],
     before: NDArray[np.int8],
-) -> tuple[Share, ...]:  # fmt: skip
-    """What was reached.
+) -> tuple[Share, ...]:
+    """Measure the share of each balanced attribute.
 
     Args:
-        values: int8 (n, k), of the balanced attributes of all items: -1, 0 unknown, 1.
+        values: int8 (n, k), values of the balanced attributes of all items: -1, 0 unknown, 1.
         origin: int64 (n,), 0 real, 1 augmented, 2 synthetic.
-        weights: (n,).
+        weights: weights of the items, (n,).
         wanted: share by attribute, k of them.
-        before: int8 (r, k), of the real rows.
+        before: int8 (r, k), values of the real rows.
     """
-    heavy, alike = weights.astype(np.float64), np.ones(len(weights))
+    heavy = weights.astype(np.float64)
+    alike = np.ones(len(weights))
     found = []
     for k, (name, share) in enumerate(wanted.items()):
         column = values[:, k]
         with_weights, counted = (_masses(column, origin, each) for each in (heavy, alike))
-        real, augmented, synthetic = (_part(*pair) for pair in counted.T)
+        real, augmented, synthetic = (_share(*pair) for pair in counted.T)
         unknown = np.bincount(origin[column == 0], minlength=3).tolist()
         found.append(
             Share(
-                attribute=name, wanted=share, before=_part(*_sides(before[:, k])),
-                after=_part(*with_weights.sum(axis=1)), among=(real, augmented, synthetic),
-                unknown=(unknown[0], unknown[1], unknown[2]), origin_accuracy=origin_accuracy(with_weights),
+                attribute=name,
+                wanted=share,
+                before=_share(*_sides(before[:, k])),
+                after=_share(*with_weights.sum(axis=1)),
+                among=(real, augmented, synthetic),
+                unknown=(unknown[0], unknown[1], unknown[2]),
+                origin_accuracy=origin_accuracy(with_weights),
                 origin_accuracy_unweighted=origin_accuracy(counted),
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
 def origin_accuracy(masses: NDArray[np.float64]) -> float:
     """Balanced accuracy of the best guess at an attribute from origin alone.
 
-    The best guess answers yes for the origins that are likelier among faces with the attribute than among those
-    without: it is right with probability sum(max(p, q)) / 2, where p and q are the distributions of origin with and
-    without, that is one half plus half their total variation distance.
+    The best guess is yes for the origins that are more likely among faces with the attribute than among those without.
+    It is right with probability sum(max(p, q)) / 2, where p and q are the distributions of origin with and without the
+    attribute: one half plus half their total variation distance.
 
     Args:
-        masses: float64 (2, origins), faces without and with, counted or by weight.
+        masses: float64 (2, origins), numbers or weights of faces without and with the attribute.
     """
     totals = masses.sum(axis=1, keepdims=True)
     if not totals.all():
@@ -111,7 +122,7 @@ def origin_accuracy(masses: NDArray[np.float64]) -> float:
 
 
 def _masses(column: NDArray[np.int8], origin: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mass of the faces without and with the attribute, by origin: float64 (2, 3)."""
+    """Weights of the faces without and with the attribute, by origin: float64 (2, 3)."""
     return np.stack([np.bincount(origin, weights * (column == sign), minlength=3) for sign in (-1, 1)])
 
 
@@ -119,10 +130,10 @@ def _sides(column: NDArray[np.int8]) -> tuple[int, int]:
     return int((column < 0).sum()), int((column > 0).sum())
 
 
-def _part(without: float, having: float) -> float:
+def _share(without: float, having: float) -> float:
     total = without + having
     return float(having / total) if total else math.nan
 
 
-def _plain(value: float) -> float | None:
+def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""The synthetic faces of a dataset: made once, in order, into a file that all workers map into memory."""
+"""The synthetic faces of a dataset, made once and in order, in a file that all workers map into memory."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from faceaug.storage.files import check_free_space, explained
 from faceaug.storage.temporary import Temporary, make_temporary
 from faceaug.synthesize.source import BLOCK, SyntheticFaceSource
 
-_PATIENCE = 20  # faces looked at per face wanted before the model is called collapsed
-_CHOOSING = 100  # the same where faces are chosen: one in fifty shows a rare attribute
-_HOPELESS = 100 * BLOCK  # faces looked at, one after another, of which none can be used
+_PATIENCE = 20  # faces examined per face wanted before the model counts as collapsed
+_SELECTING = 100  # the same if faces are selected by attribute: one in fifty shows a rare one
+_HOPELESS = 100 * BLOCK  # consecutive unusable faces before giving up
 _AT_ONCE = 8 * BLOCK
-MANY = 0.4  # share of faces refused as unlike real ones above which the reason is looked for
+MANY = 0.4  # share of faces rejected as unlike real ones above which the report explains the reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patterns:
-    """What synthetic faces are asked for.
+    """Requested attributes of synthetic faces.
 
     Attributes:
-        attributes: int8 (all rows, 40), of the real rows.
-        rows: int64 (n,), whose attributes each face is asked for.
-        pools: for each face the rows that will do as well: those with the same balanced attributes.
+        attributes: int8 (all rows, 40), attributes of the real rows.
+        rows: int64 (n,), row whose attributes are requested for each face.
+        pools: alternative rows for each face: those with the same balanced attributes.
     """
 
     attributes: NDArray[np.int8]
@@ -45,14 +45,15 @@ class Patterns:
     pools: Sequence[NDArray[np.int64]]
 
     def asked(self, slots: Sequence[int], tries: Sequence[int], seed: int) -> NDArray[np.int8]:
-        """Attributes for some faces; a face that was rejected before is asked for those of another row."""
+        """Requested attributes of faces; a rejected face is retried with the attributes of another row."""
         chosen = [
-            self.rows[s] if not t else _another(self.pools[s], seed, s, t) for s, t in zip(slots, tries, strict=True)
+            self.rows[s] if not t else _another_row(self.pools[s], seed, s, t)
+            for s, t in zip(slots, tries, strict=True)
         ]
         return self.attributes[chosen]
 
 
-def _another(pool: NDArray[np.int64], seed: int, slot: int, turn: int) -> np.int64:
+def _another_row(pool: NDArray[np.int64], seed: int, slot: int, turn: int) -> np.int64:
     found: np.int64 = pool[stream(seed, epoch=turn, index=slot, slot="synthetic/pattern").integers(len(pool))]
     return found
 
@@ -62,11 +63,11 @@ class Part:
     """Faces from one model.
 
     Attributes:
-        source: the generator.
-        n: how many.
-        label: of all of them, -1 unknown.
-        patterns: what they are asked for; None where nothing is.
-        columns: attributes by which faces are chosen, of a model that obeys none; None for a model that does as asked.
+        source: generator of the faces.
+        n: number of faces.
+        label: class of all faces, -1 unknown.
+        patterns: requested attributes; None if there are none.
+        columns: attributes by which faces are selected from a model that takes none; None for one that takes them.
     """
 
     source: SyntheticFaceSource
@@ -82,27 +83,27 @@ Sieve = Callable[[Callable[[int], NDArray[np.uint8]]], FaceFilter]  # how to rea
 class SyntheticFaces:
     """n uint8 faces (3, H, W) on disk, opened by every process that needs them.
 
-    The file lies in the system's temporary folder and goes when this object goes, in the process that made it.
+    The file lies in the system's temporary folder and is deleted with this object, in the process that made it.
 
     Args:
-        parts: the generators, of one size.
-        sieve: makes the filter; None takes every face.
-        progress: shows how many are made.
+        parts: faces to make from each model, all of one size.
+        sieve: creates the filter; None accepts every face.
+        progress: shows how many faces are made.
 
     Attributes:
-        keys: number of each face in its source's stream, int64 (n,).
-        asked: int8 (n, 40), what each was asked for; None where nothing was.
-        attributes: int8 (n, 40), what is known of each: asked for and seen.
-        labels: int64 (n,).
-        rejected: how many the filter left out, by reason.
-        made: faces looked at.
-        registration: how the real faces are framed beside these, where that may be why many were left out; else None.
+        keys: position of each face in its source's stream, int64 (n,).
+        asked: requested attributes, int8 (n, 40); None if there are none.
+        attributes: attribute labels, requested and confirmed by the classifier, int8 (n, 40), 0 unknown.
+        labels: class of each face, int64 (n,), -1 unknown.
+        rejected: number of faces rejected by the filter, by reason.
+        made: number of faces examined.
+        registration: framing of the real faces relative to these, if many were rejected as unlike real faces; else
+            None.
     """
 
-    def __init__(
-        self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT
-    ) -> None:  # fmt: skip
-        size, n = parts[0].source.config.size, sum(part.n for part in parts)
+    def __init__(self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT) -> None:
+        size = parts[0].source.config.size
+        n = sum(part.n for part in parts)
         self.shape = (n, 3, size, size)
         temporary = make_temporary()
         self._remove = weakref.finalize(self, _remove_in, os.getpid(), temporary)
@@ -132,11 +133,11 @@ class SyntheticFaces:
         return np.array(self._faces[k])
 
     def __getstate__(self) -> dict[str, Any]:
-        # A memory map would be sent to workers by value; they open the file instead, and never remove it.
+        # Workers would receive a memory map by value; they open the file instead and never remove it.
         return {k: v for k, v in self.__dict__.items() if k != "_remove"} | {"_faces": None}
 
     def _fill(self, parts: Sequence[Part], sieve: Sieve | None, phase: Phase) -> None:
-        # Written, not mapped: on a full disk a write is an error that can be explained, a map kills the process.
+        # Written, not mapped: on a full disk a failed write can be explained, but a map kills the process.
         with explained(self.path.parent), self.path.open("w+b", buffering=0) as handle:
             judge = None if sieve is None else sieve(lambda place: self._read(handle, place))
             first = 0
@@ -153,40 +154,55 @@ class SyntheticFaces:
 
 
 class _PartFiller:
-    """Fills the places of one part; a face that is not good enough leaves its place to a later one of the stream."""
+    """Fills the places of one part; a later face of the stream takes the place of a rejected one."""
 
     def __init__(
-        self, faces: SyntheticFaces, handle: BinaryIO, part: Part, first: int, judge: FaceFilter | None,
+        self,
+        faces: SyntheticFaces,
+        handle: BinaryIO,
+        part: Part,
+        first: int,
+        judge: FaceFilter | None,
         phase: Phase,
-    ) -> None:  # fmt: skip
-        self._faces, self._handle, self._part, self._first = faces, handle, part, first
-        self._judge, self._phase = judge, phase
+    ) -> None:
+        self._faces = faces
+        self._handle = handle
+        self._part = part
+        self._first = first
+        self._judge = judge
+        self._phase = phase
         self._open = list(range(part.n))
         self._tries = [0] * part.n
-        self._key = self._last = 0  # faces looked at; until one was last kept
+        self._key = 0  # faces examined
+        self._last = 0  # faces examined when one was last accepted
 
     def fill(self) -> None:
-        """Until no place is open."""
+        """Generate faces until every place is filled.
+
+        Raises:
+            FaceAugError: too few faces are usable.
+        """
         part = self._part
-        patience = _PATIENCE if part.columns is None else _CHOOSING
+        patience = _PATIENCE if part.columns is None else _SELECTING
         while self._open:
-            hopeless = self._key - self._last >= _HOPELESS  # also where one side of an attribute never comes
+            hopeless = self._key - self._last >= _HOPELESS  # also if a value of an attribute never occurs
             if hopeless or self._key > patience * (part.n + BLOCK):
                 rejected = {} if self._judge is None else {k: v for k, v in self._judge.rejected.items() if v}
                 raise FaceAugError(
                     f"model {part.source.config.name}: only {part.n - len(self._open)} of {self._key} faces are usable "
-                    f"({rejected}); it has collapsed, or cannot do what it is asked; choose another model, "
-                    "ask for less, filter=False, or synthetic=0"
+                    f"({rejected}); it has collapsed, or cannot produce the requested attributes; choose another "
+                    "model, request fewer attributes, or set filter=False or synthetic=0"
                 )
             if part.columns is None:
-                self._round()
+                self._examine()
             else:
-                self._choose(part.columns)
+                self._select(part.columns)
             self._phase.reach(self._first + part.n - len(self._open))
 
-    def _round(self) -> None:
-        """Look at some more faces of the stream, and keep the good ones."""
-        part, asked = self._part, None
+    def _examine(self) -> None:
+        """Examine further faces of the stream and keep the good ones."""
+        part = self._part
+        asked = None
         count = min(_AT_ONCE, -(-len(self._open) // BLOCK) * BLOCK)
         if part.patterns is not None:
             slots = self._open[:_AT_ONCE]
@@ -198,7 +214,7 @@ class _PartFiller:
         for k in range(count):
             if len(taken) == len(self._open):
                 break
-            # Faces that were asked for something have a place, the others take the next one.
+            # Faces with requested attributes have a fixed place; the others take the next open one.
             slot = self._open[len(taken) if asked is None else k]
             if self._passes(reasons[k], slot, faces[k], None if words is None else words[k]):
                 taken.append(slot)
@@ -207,12 +223,13 @@ class _PartFiller:
                     self._label(slot, asked[k], asked[k] if seen is None else seen[k])
         self._close(taken, count)
 
-    def _choose(self, columns: Sequence[int]) -> None:
-        """Look at some more faces of a model that obeys nothing, and keep those that show what a place asks for."""
-        judge, patterns = self._judge, self._part.patterns
+    def _select(self, columns: Sequence[int]) -> None:
+        """Examine further faces of a model without attributes and keep those that fit the request of an open place."""
+        judge = self._judge
+        patterns = self._part.patterns
         if judge is None or patterns is None:
-            raise ValueError("faces are chosen by a filter that sees attributes")
-        # The stream itself, also of a source that would choose by itself: its faces are chosen here.
+            raise ValueError("selecting faces by attribute needs a filter and requested attributes")
+        # attributes={} gives the plain stream, even if the source requests attributes itself: selection happens here.
         faces: NDArray[np.uint8] = self._part.source.generate(_AT_ONCE, attributes={}, start=self._key).numpy()
         seen = judge.certain(faces)
         asked = np.zeros((len(self._open), seen.shape[1]), np.int8)
@@ -265,18 +282,19 @@ class _PartFiller:
         self._faces.keys[place] = key
 
     def _label(self, slot: int, asked: NDArray[np.int8], seen: NDArray[np.int8]) -> None:
-        """A label is what was asked for and is seen; where the two differ, nothing is known."""
-        faces, place = self._faces, self._first + slot
+        """Label a face with the requested attributes that were also seen; the others are unknown."""
+        faces = self._faces
+        place = self._first + slot
         if faces.asked is not None:
             faces.asked[place] = asked
         faces.attributes[place] = np.where(asked == seen, asked, 0)
 
 
 class _Waiting:
-    """Open places by the combination of attributes they ask for; 0 asks for nothing.
+    """Open places by their combination of requested attributes.
 
     Args:
-        asked: int8 (places, columns).
+        asked: requested attributes, int8 (places, columns); 0 accepts either value.
     """
 
     def __init__(self, asked: NDArray[np.int8]) -> None:
@@ -285,12 +303,12 @@ class _Waiting:
         self._places = [deque(np.flatnonzero(which == c).tolist()) for c in range(len(self._combinations))]
 
     def first(self, seen: NDArray[np.int8]) -> int | None:
-        """The first open place that a face with these attributes can take."""
+        """First open place that accepts a face with these attributes; None if there is none."""
         places = self._fitting(seen)
         return places[0] if places else None
 
     def take(self, seen: NDArray[np.int8]) -> None:
-        """That place is taken."""
+        """Remove the first open place that accepts a face with these attributes."""
         places = self._fitting(seen)
         if places:
             places.popleft()
@@ -303,16 +321,18 @@ class _Waiting:
 def _generate(
     source: SyntheticFaceSource, n: int, asked: NDArray[np.int8] | None, start: int, phase: Phase
 ) -> NDArray[np.uint8]:
-    found, stop = [], start + n
+    found = []
+    stop = start + n
     for block in range(start - start % BLOCK, stop, BLOCK):
-        low, high = max(start, block), min(stop, block + BLOCK)
+        low = max(start, block)
+        high = min(stop, block + BLOCK)
         rows = None if asked is None else asked[low - start : high - start]
         found.append(source.generate(high - low, attributes=rows, start=low).numpy())
-        phase.reach(phase.done)  # none is accepted yet, but the work goes on
+        phase.reach(phase.done)  # shows activity before any face is accepted
     return np.concatenate(found)
 
 
 def _remove_in(process: int, temporary: Temporary) -> None:
-    """Remove the faces, unless this is a fork of the process that made them."""
+    """Remove the file, unless this is a fork of the process that made it."""
     if os.getpid() == process:
         temporary.remove()
