@@ -17,10 +17,6 @@ ROOMS = ("faceaug", "faceaug.augment", "faceaug.synthesize", "faceaug.serve")
 # Public names that still have no example. A name that has got one must be taken off this list.
 PENDING = {
     "FaceFolder",
-    "clean_folder",
-    "undo_clean",
-    "CleanPolicy",
-    "CleanReport",
     "AugmentedDataset",
     "ExpandedDataset",
     "attribute_targets",
