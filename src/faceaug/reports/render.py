@@ -1,4 +1,4 @@
-"""Draws the blocks of any report as one HTML page. It knows no report; a report knows no HTML."""
+"""Render the blocks of any report as one HTML page. This module knows no report, and reports know no HTML."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ from faceaug.reports.sections import (
 )
 from faceaug.reports.shell import html_image, html_page
 
-_ROWS = 2_000  # of one listing on the page
-_OPEN = 25  # rows up to which a listing is shown without a click
-_LEAST = 64  # pixels: smaller faces are enlarged
-_LOSSLESS = 128  # pixels of the longer side; larger pictures are packed as JPEG
+_ROWS = 2_000  # most rows of a listing on the page
+_OPEN = 25  # longest listing that is shown unfolded
+_LEAST = 64  # pixels; smaller faces are enlarged
+_LOSSLESS = 128  # pixels of the longer side; larger pictures are embedded as JPEG
 
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """What is needed besides a block: processes that make thumbnails, and who sees how far they are."""
+    """The workers that make thumbnails, and their progress."""
 
     workers: int | None
     progress: Progress
 
 
 def render_page(title: str, blocks: Sequence[Block], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
-    """A self-contained HTML page: works offline, in light and dark, on narrow screens and on paper.
+    """Render a self-contained HTML page: works offline, in light and dark mode, on narrow screens and in print.
 
     Args:
-        title: of the page.
-        blocks: in reading order, at most one ``Gallery`` among them.
+        title: title of the page.
+        blocks: the blocks in reading order, with at most one ``Gallery``.
         workers: processes that make the thumbnails of a gallery; see ``open_executor``.
-        progress: shows how many thumbnails are made.
+        progress: counts the thumbnails.
 
     Raises:
         ValueError: there is more than one gallery.
     """
     every = list(_unfolded(blocks))
     if sum(isinstance(block, Gallery) for block in every) > 1:
-        raise ValueError("a page has room for one gallery; put all groups into it")
+        raise ValueError("a page can hold only one gallery; put all groups into it")
     body = _joined(blocks, _Means(workers, progress))
-    moving = any(isinstance(block, Gallery | Details | Listing) for block in every)
-    return html_page(printable(title), body, script=moving)
+    interactive = any(isinstance(block, Gallery | Details | Listing) for block in every)
+    return html_page(printable(title), body, script=interactive)
 
 
 def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
@@ -80,8 +80,8 @@ def _joined(blocks: Sequence[Block], means: _Means) -> str:
 
 
 @singledispatch
-def _html(block: Block, means: _Means) -> str:  # noqa: ARG001 - the signature of all that are registered
-    raise TypeError(f"{type(block).__name__}: no block of a report")
+def _html(block: Block, means: _Means) -> str:  # noqa: ARG001 - the signature of the registered functions
+    raise TypeError(f"{type(block).__name__}: not a report block")
 
 
 @_html.register
@@ -196,7 +196,7 @@ def _folded(summary: str, content: str) -> str:
 
 
 def _scroller(content: str) -> str:
-    return f'<div class="scroll" tabindex="0">{content}</div>'  # with a tab stop, so that arrow keys scroll it
+    return f'<div class="scroll" tabindex="0">{content}</div>'  # focusable, so that arrow keys scroll it
 
 
 def _face(image: Image8, alt: str) -> str:
