@@ -339,8 +339,8 @@ def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> 
         return True
     if link == "hard" and facts.st_nlink < 2:
         return False
-    alike = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
-    return alike and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
+    same = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
+    return same and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
 
 
 def _check(out: Path, plan: CopyPlan) -> None:

@@ -102,27 +102,27 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
     Returns:
         The duplicates, sorted by the name of the copy.
     """
-    alike = _by_pixels(pictures)
+    by_pixels = _by_pixels(pictures)
     neighbours: dict[str, list[tuple[str, Likeness]]] = defaultdict(list)
     for pair, likeness in (links or {}).items():
         one, other = sorted(pair)
-        if one in alike and other in alike:
+        if one in by_pixels and other in by_pixels:
             neighbours[one].append((other, likeness))
             neighbours[other].append((one, likeness))
     found: list[Duplicate] = []
     taken: set[str] = set()
-    shared = [pixels for pixels, group in alike.items() if len(group) > 1 or pixels in neighbours]
-    for pixels in sorted(shared, key=lambda pixels: keeping_order(alike[pixels][0])):
-        keeper = alike[pixels][0]
+    shared = [pixels for pixels, group in by_pixels.items() if len(group) > 1 or pixels in neighbours]
+    for pixels in sorted(shared, key=lambda pixels: keeping_order(by_pixels[pixels][0])):
+        keeper = by_pixels[pixels][0]
         if pixels in taken and not keeper.protected:
             continue
         if pixels not in taken:
-            found += _copies(alike[pixels], keeper, None)
+            found += _copies(by_pixels[pixels], keeper, None)
             taken.add(pixels)
         for other, likeness in neighbours[pixels]:
             if other not in taken:
                 taken.add(other)
-                found += _copies(alike[other], keeper, likeness)
+                found += _copies(by_pixels[other], keeper, likeness)
     return sorted(found, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
 
 
@@ -168,13 +168,13 @@ def label_conflict(known: Annotations, copy: int, keeper: int) -> str:
 
 def _by_pixels(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
     """Pixel digest -> the pictures that have it, in ``keeping_order``."""
-    alike: dict[str, list[Picture]] = defaultdict(list)
+    by_pixels: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
-        alike[picture.signature.pixels].append(picture)
-    for group in alike.values():
+        by_pixels[picture.signature.pixels].append(picture)
+    for group in by_pixels.values():
         if len(group) > 1:
             group.sort(key=keeping_order)
-    return alike
+    return by_pixels
 
 
 def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:

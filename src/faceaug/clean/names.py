@@ -239,7 +239,8 @@ def _collisions(
 
 def _stem(name: str) -> str:
     """A name without its endings and without the additions of file managers."""
-    stem, before = name, ""
+    stem = name
+    before = ""
     while stem != before and _ENDING.search(name):
         before, stem = stem, _COPY_BEFORE.sub("", _COPY.sub("", _ENDING.sub("", stem)))
     return stem

@@ -108,9 +108,9 @@ def find_near(
     histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]
     turned = thumbnails[:, :, ::-1]
-    alike = _screened(search.plain, len(pictures), cache, notes)
+    pairs = _screened(search.plain, len(pictures), cache, notes)
     decoys = _screened(search.mirrored, len(pictures), Cache(None), notes)
-    compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, progress, mirrored=False)
+    compared = _compare(pictures, (thumbnails, thumbnails), pairs, crew, cache, progress, mirrored=False)
     null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, progress, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
@@ -179,11 +179,11 @@ def _compare(
     glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
     name = "comparing mirror images" if mirrored else "comparing"
     with progress.phase(f"{name} at a glance", len(open_), "pairs") as phase:
-        worth = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
-    fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
-    work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
-    with progress.phase(name, len(worth), "pairs") as phase:
-        for at, evidence in phase.over(zip(worth, executor.map(compare_files, work), strict=True)):
+        promising = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
+    fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(promising)), None)
+    work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in promising))
+    with progress.phase(name, len(promising), "pairs") as phase:
+        for at, evidence in phase.over(zip(promising, executor.map(compare_files, work), strict=True)):
             if evidence is not None:
                 fresh[keys[at]] = evidence
     _picture.cache_clear()  # files may change before a later run in this process

@@ -165,8 +165,8 @@ def _proof(tier: str, evidence: PairEvidence | None) -> str:
     words = _TIERS.get(tier, tier)
     if evidence is None:
         return words
-    alike = (max(0.0, number) for number in (evidence.detail, evidence.face_block, evidence.colour))
-    detail, face, colour = (f"{number:.0%}" for number in alike)
+    scores = (max(0.0, number) for number in (evidence.detail, evidence.face_block, evidence.colour))
+    detail, face, colour = (f"{number:.0%}" for number in scores)
     return f"{words}: the details agree to {detail}, anywhere in the face to {face} or more, the colours to {colour}"
 
 

@@ -72,7 +72,7 @@ def _sections(report: Findings) -> Iterator[_Lines]:
         (u.name, "; ".join(filter(None, (u.why, " or ".join(map(printable, u.candidates)), u.hint))))
         for u in report.unclear
     ]
-    yield "damaged names left as they are, because no single repair is certain", _pairs(unclear), _NOTICED
+    yield "damaged names left unchanged, because no single repair is certain", _pairs(unclear), _NOTICED
     doubts = [(c.name, f"and {printable(c.keeper)}, which stays: {printable(c.says)}") for c in report.conflicts]
     yield "one picture, two labels (the row of the picture that stays counts)", _pairs(doubts), _NOTICED
     votes = [(p.keeper, f"{p.field}: {p.votes} of {p.of} say {p.proposal}") for p in report.proposals if p.proposal]
