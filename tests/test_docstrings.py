@@ -21,8 +21,6 @@ PENDING = {
     "ExpandedDataset",
     "attribute_targets",
     "expand_dataset",
-    "TrainConfig",
-    "train_gan",
     "evaluate_source",
 }
 
