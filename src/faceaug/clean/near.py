@@ -34,7 +34,7 @@ from faceaug.progress import SILENT, Progress
 
 _LIKE = 0.80  # share of a thumbnail's variance that must be explained
 _GLANCE = 0.70  # detail correlation of thumbnails; copies have >= 0.9, nine in ten other pairs less than this
-_COMPARED = (20_000, 4)  # most pairs of files opened: the larger of a number and pictures // this; most similar first
+_COMPARED = (20_000, 4)  # at most max(20_000, pictures // 4) pairs of files are opened, the most similar ones
 _SAMPLE = 12  # pictures of which copies are made to measure recall
 
 
