@@ -224,7 +224,7 @@ class TestCommands:
             patch.setattr(blocks, "write_bytes", stop)
             ended = run(*command)
         assert ended.code == 130
-        assert "faceaug: interrupted; what was done is kept" in ended.stderr
+        assert "faceaug: interrupted; finished work is kept" in ended.stderr
         assert run(*command).code == 0
         assert len(FaceFolder(tmp_path / "plus")) == 86
 
@@ -233,7 +233,7 @@ class TestCommands:
         for row, origin in (("3", "real"), ("000050.png", "augmented"), ("85", "synthetic")):
             done = run("expand", tmp_path / "plus", "--replay", row, "--out", tmp_path / "again.png")
             assert done.code == 0, done.stderr
-            assert f"({origin}) made again: the same bytes" in done.stdout
+            assert f"({origin}) regenerated: the same bytes" in done.stdout
             name = FaceFolder(tmp_path / "plus").names[int(row.removesuffix(".png"))]
             assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plus" / name).read_bytes()
 

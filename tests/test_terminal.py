@@ -173,14 +173,14 @@ def test_the_oldest_click_is_another_one_than_the_tests_have_anyway(old_zygote: 
     ("command", "phase", "message"),
     [
         ("clean", "reading", "faceaug: stopped by SIGINT; run again to continue"),
-        ("synth", "generating", "faceaug: interrupted; what was done is kept, the same command goes on"),
-        ("expand", "writing", "faceaug: interrupted; what was done is kept, the same command goes on"),
+        ("synth", "generating", "faceaug: interrupted; finished work is kept, run the same command to continue"),
+        ("expand", "writing", "faceaug: interrupted; finished work is kept, run the same command to continue"),
         (
             "train",
             "training",
             r"faceaug: stopped by SIGINT at \d+ of 32 images; everything is saved, --resume continues",
         ),
-        ("evaluate", "describing", "faceaug: interrupted; what was done is kept, the same command goes on"),
+        ("evaluate", "describing", "faceaug: interrupted; finished work is kept, run the same command to continue"),
     ],
 )
 def test_ctrl_c_in_the_middle_ends_with_one_clear_line_and_the_command_goes_on(

@@ -8,7 +8,7 @@
               ^
               +--train-- from any folder
 
-Importing this package loads neither torch nor OpenCV; each name is loaded when it is first used.
+Importing this package loads neither torch nor OpenCV; each name is loaded on first use.
 """
 
 from __future__ import annotations
@@ -63,18 +63,33 @@ _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
-        "Rotate", "HorizontalFlip", "VerticalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur",
-        "MotionBlur", "Compose", "OneOf",
+        "Rotate",
+        "HorizontalFlip",
+        "VerticalFlip",
+        "Stretch",
+        "Twist",
+        "Elastic",
+        "Perspective",
+        "GaussianBlur",
+        "MotionBlur",
+        "Compose",
+        "OneOf",
     ),
     "faceaug.synthesize": ("SyntheticFaceSource", "build_network"),
     "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "attribute_targets", "expand_dataset"),
     "faceaug.train": ("TrainConfig", "train_gan"),
     "faceaug.evaluate": ("evaluate_source",),
     "faceaug.errors": (
-        "FaceAugError", "ArgumentError", "RefusedError", "ImageError", "AnnotationError", "WeightsError",
-        "JournalError", "Interrupted",
+        "FaceAugError",
+        "ArgumentError",
+        "RefusedError",
+        "ImageError",
+        "AnnotationError",
+        "WeightsError",
+        "JournalError",
+        "Interrupted",
     ),
-}  # fmt: skip
+}
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = list(_MODULE)  # in the order of the pipeline
 
@@ -94,5 +109,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The public names, each once, and what every module has."""
+    """The public names and the module attributes."""
     return sorted({"__version__", *__all__, *(name for name in globals() if name.startswith("__"))})

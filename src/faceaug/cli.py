@@ -28,11 +28,11 @@ _EXAMPLES = "\b\nExample:\n  "
 
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        # Click would print an empty line first.
+        # Caught here, because click would print an empty line first.
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; what was done is kept, the same command goes on") from None
+            raise Interrupted("interrupted; finished work is kept, run the same command to continue") from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,10 +45,10 @@ def cli() -> None:
 @click.argument("out", type=FOLDER, required=False)
 @common_options
 def demo(out: Path | None, console: Console) -> None:
-    """Show the whole job on generated faces.
+    """Run the whole pipeline on generated faces.
 
     Makes a small messy folder of generated faces in OUT (default: faceaug-demo), cleans it, expands it, loads it,
-    and writes OUT/report.html. Needs nothing but this package; no network.
+    and writes OUT/report.html. Needs only this package and no network.
     """
     from faceaug.commands.demo import run_demo
 
@@ -61,11 +61,11 @@ def demo(out: Path | None, console: Console) -> None:
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
 @click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
-@click.option("--out", type=FOLDER, metavar="DIR", help="Leave FOLDER alone; write a cleaned copy, tables in step.")
+@click.option("--out", type=FOLDER, metavar="DIR", help="Write a cleaned copy with matching tables instead.")
 @click.option(
     "--link", type=click.Choice(["copy", "hard"]), default="copy", show_default=True, help="How --out gets its files."
 )
-@click.option("--no-near", is_flag=True, help="Only the same bytes or pixels are duplicates.")
+@click.option("--no-near", is_flag=True, help="Only set aside byte- or pixel-identical duplicates.")
 @click.option(
     "--mirrored",
     type=click.Choice(["report", "remove"]),
@@ -82,8 +82,8 @@ def clean(
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
-    Acts at once, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside and `faceaug undo FOLDER`
-    puts every one back. With --out FOLDER itself stays as it is.
+    Does not ask first, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside, and
+    `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
@@ -91,7 +91,7 @@ def clean(
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
-    )  # fmt: skip
+    )
     if report is not None:
         write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
     console.say(found.summary(verbose=console.verbose))
@@ -105,7 +105,7 @@ def clean(
 @click.option("--all", "all_runs", is_flag=True, help="Undo every run, not only the last.")
 @common_options
 def undo(folder: Path, all_runs: bool, console: Console) -> None:
-    """Put back what the last clean moved: names, bytes, modes and times."""
+    """Restore what the last clean moved: names, bytes, modes and times."""
     from faceaug.clean import undo_clean
 
     done = undo_clean(folder, all_runs=all_runs, progress=console.progress)
@@ -116,14 +116,14 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
 @cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="The PNG to write.")
-@click.option("--preset", type=click.Choice(["document", "light", "strong"]), help="Shown below.  [default: light]")
-@click.option("--recipe", type=FOLDER, help="Shown below: a recipe of your own (recipe.toml).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which faces are shown.")
+@click.option(
+    "--preset", type=click.Choice(["document", "light", "strong"]), help="Preset of the last rows.  [default: light]"
+)
+@click.option("--recipe", type=FOLDER, help="Your own recipe for the last rows (recipe.toml).")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed that selects the faces.")
 @common_options
-def preview(
-    folder: Path, out: Path, preset: str | None, recipe: Path | None, seed: int, console: Console
-) -> None:  # fmt: skip
-    """Draw a contact sheet: a row for each augmentation, stronger to the right, landmarks drawn."""
+def preview(folder: Path, out: Path, preset: str | None, recipe: Path | None, seed: int, console: Console) -> None:
+    """Draw a contact sheet: a row per augmentation, stronger to the right, with landmarks."""
     from faceaug.augment import Preset, load_recipe
     from faceaug.augment.preview import write_preview
 
@@ -136,17 +136,17 @@ def preview(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug synth --n 10000 --out ./extra")
-@click.option("--n", type=int, default=10_000, show_default=True, help="How many faces.")
+@click.option("--n", type=int, default=10_000, show_default=True, help="Number of faces.")
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
 @click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: faces-64]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Face k depends on model, seed and k alone.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Face k depends only on model, seed and k.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
 @making_options
 @click.option(
     "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
 )
-@click.option("--download", is_flag=True, help="A model OWNER/NAME may be fetched from the Hugging Face hub.")
+@click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME from the Hugging Face hub.")
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
@@ -187,20 +187,24 @@ def expand(
     if replay is not None:
         made = replay_to(folder, replay, out, faces=faces, models=parsing.read_models(model), recipe=recipe)
         console.say(
-            f"{made.name} ({made.origin}) made again: {'the same bytes' if made.same else 'OTHER BYTES'}; {out}"
+            f"{made.name} ({made.origin}) regenerated: {'the same bytes' if made.same else 'OTHER BYTES'}; {out}"
         )
         console.document(made.to_json() | {"out": str(out)})
         return
     share = None if synthetic is None else parsing.read_number(synthetic)
     dataset = expand_dataset(
-        parsing.read_folder(folder, layout), synthetic=share, balance=dict(map(parsing.read_balance, balance)),
-        recipe=recipe, source=parsing.read_models(model), only_synthetic=only_synthetic, eager=False,
-        progress=console.progress, **options,
-    )  # fmt: skip
-    report = save_dataset(
-        dataset, out, format=ending, workers=workers, progress=console.progress,
-        appendix=audit if only_synthetic else None,
-    )  # fmt: skip
+        parsing.read_folder(folder, layout),
+        synthetic=share,
+        balance=dict(map(parsing.read_balance, balance)),
+        recipe=recipe,
+        source=parsing.read_models(model),
+        only_synthetic=only_synthetic,
+        eager=False,
+        progress=console.progress,
+        **options,
+    )
+    appendix = audit if only_synthetic else None
+    report = save_dataset(dataset, out, format=ending, workers=workers, progress=console.progress, appendix=appendix)
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())
 
@@ -208,11 +212,9 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--classifier", is_flag=True, help="Train a classifier that reads attributes, not a generator.")
-@click.option(
-    "--preset", help="Start from these values of all fields.  [default: dcgan-32, or what fits --init or --resume]"
-)
-@click.option("--images", type=click.IntRange(min=1), help="Real images to show.  [default: the preset's]")
+@click.option("--classifier", is_flag=True, help="Train an attribute classifier instead of a generator.")
+@click.option("--preset", help="Defaults of all fields.  [default: dcgan-32, or what matches --init or --resume]")
+@click.option("--images", type=click.IntRange(min=1), help="Real images to train on.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included.")
 @click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
 @click.option("--init", metavar="MODEL", help="Start from this model's weights.")
@@ -224,8 +226,8 @@ def expand(
 @click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]")
 @click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable).")
-@click.option("--device", help="Where to compute.  [default: the GPU where there is one, else cpu]")
-@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs the extra of that name).")
+@click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]")
+@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard]).")
 @LAYOUT
 @common_options
 def train(
@@ -233,20 +235,31 @@ def train(
     resume: bool, init: str | None, tensorboard: bool, minutes: float | None, partition: str | None,
     device: str | None, layout: str | None, **changes: Any,
 ) -> None:  # fmt: skip
-    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues to the bit.
+    """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues exactly there.
 
-    With --classifier, train a network that reads attributes instead; the folder needs a table of them.
+    With --classifier, train an attribute classifier instead; the folder needs a table of attributes.
 
-    Started by `torchrun --nproc-per-node 2 -m faceaug train ...`, several processes train a generator together.
+    For several processes, start it with `torchrun --nproc-per-node 2 -m faceaug train ...` (generators only).
     """
     from faceaug.commands.train import train_network
 
     use_large_pages()
     report = train_network(
-        parsing.read_folder(folder, layout), run, classifier=classifier, preset=preset, settings=settings,
-        resume=resume, init=init, tensorboard=tensorboard, changes=changes, progress=console.progress,
-        minutes=minutes, began=console.began, partition=partition, device=device,
-    )  # fmt: skip
+        parsing.read_folder(folder, layout),
+        run,
+        classifier=classifier,
+        preset=preset,
+        settings=settings,
+        resume=resume,
+        init=init,
+        tensorboard=tensorboard,
+        changes=changes,
+        progress=console.progress,
+        minutes=minutes,
+        began=console.began,
+        partition=partition,
+        device=device,
+    )
     console.detail(report.unreadable)
     for note in report.notes[: None if console.verbose else 3]:
         console.note(note)
@@ -267,8 +280,8 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
 
-    MODEL is a bundled name, a model folder or a run folder; FOLDER holds the pictures it learnt from. Beside every
-    figure stands a control: the same figure for real faces. --usefulness and --memorisation do that part alone.
+    MODEL is a bundled name, a model folder or a run folder; FOLDER holds its training pictures. Every figure comes
+    with a control, the same figure for real faces. --usefulness and --memorisation run only that part.
     """
     from faceaug.commands.evaluate import assess
 
@@ -286,18 +299,21 @@ def evaluate(
 @cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
 @click.argument("weights", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
-@click.option("--name", help="Of the model.  [default: the file's]")
+@click.option("--name", help="Name of the model.  [default: the file's]")
 @click.option(
-    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), default="center178", show_default=True,
-    help="How the pictures it learnt from were cut.",
-)  # fmt: skip
+    "--crop",
+    type=click.Choice(["center178", "center140", "square", "none"]),
+    default="center178",
+    show_default=True,
+    help="Crop of its training pictures.",
+)
 @click.option("--latent", type=click.Choice(["normal", "uniform"]), default="normal", show_default=True)
-@click.option("--license", default="unknown", show_default=True, help="Of the weights, for the card.")
+@click.option("--license", default="unknown", show_default=True, help="Licence of the weights, for the model card.")
 @common_options
 def import_model(
     weights: Path, out: Path, name: str | None, crop: Any, latent: str, license: str, console: Console
 ) -> None:
-    """Turn a .pth state dict of a generator into a model folder. Code in the file is never run."""
+    """Convert a .pth state dict of a generator to a model folder. Code in the file is never run."""
     from faceaug.synthesize.convert import import_state_dict
 
     config = import_state_dict(weights, out, name=name, crop=crop, latent=latent, license=license)
@@ -307,7 +323,7 @@ def import_model(
 
 @cli.command("export-model", epilog=_EXAMPLES + "faceaug export-model dcgan-32 --to onnx --out faces.onnx")
 @click.argument("model")
-@click.option("--out", type=FOLDER, required=True, help="The file to write, or for a folder its name.")
+@click.option("--out", type=FOLDER, required=True, help="The file or folder to write.")
 @click.option("--to", "kind", type=click.Choice(["folder", "onnx"]), default="folder", show_default=True)
 @common_options
 def export_model(model: str, out: Path, kind: str, console: Console) -> None:
@@ -329,7 +345,7 @@ def export_model(model: str, out: Path, kind: str, console: Console) -> None:
 @serve_options
 @common_options
 def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
-    """Show a page with a button that makes faces, until interrupted. Needs the extra of that name."""
+    """Serve a page with a button that makes faces, until interrupted. Needs faceaug[serve]."""
     run_server = _server()
 
     def listening(url: str) -> None:
@@ -347,10 +363,10 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 @LAYOUT
 @common_options
 def info(folder: Path | None, layout: str | None, console: Console) -> None:
-    """Show versions, models with licence and hash, and known trouble; or what FOLDER holds.
+    """Show versions, models with licence and hash, and known trouble; or the contents of FOLDER.
 
-    Of a folder: which layout was recognised, how many pictures, labels, partitions, identities and landmarks it has,
-    and what was seen there and not used.
+    For a folder: its layout, the numbers of pictures, labels, partitions, identities and landmarks, and data that is
+    not used.
     """
     from faceaug.commands.doctor import examine
     from faceaug.data.overview import look_over
@@ -372,5 +388,5 @@ def _server() -> Callable[..., None]:
 
 
 def main() -> NoReturn:
-    """Run the command line; every ending has one clear line and the exit code of the contract."""
+    """Run the command line; every failure prints one line and exits with its documented code."""
     run_to_the_end(cli)

@@ -1,4 +1,4 @@
-"""Import paths of the first release that have moved. Each works for one more release, with a warning."""
+"""Import paths of version 0.1 that have moved. They work for one more release, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOVED = {
 
 
 class _Alias(Loader):
-    """Hands out the module that is there under its new name."""
+    """Loads an old path as the module at its new path."""
 
     def __init__(self, new: str) -> None:
         self._module = importlib.import_module(new)
@@ -37,7 +37,7 @@ class _Alias(Loader):
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has written the spec of the old name into the module, and run it has already.
+        # The module has already run; only restore its spec, which the import system has replaced by the old name's.
         module.__spec__ = self._spec
 
 
@@ -56,6 +56,6 @@ class _FormerPaths(MetaPathFinder):
 
 
 def keep_former_paths() -> None:
-    """Let the old paths be imported; asked last, so that nothing else becomes slower."""
+    """Make the old paths importable. The finder is appended last, so that it slows down no other import."""
     if not any(isinstance(finder, _FormerPaths) for finder in sys.meta_path):
         sys.meta_path.append(_FormerPaths())

@@ -1,4 +1,4 @@
-"""How a report shows itself: a few facts at a prompt and in a notebook, small tables as text and as HTML."""
+"""How a report is displayed: a few facts at a prompt and in a notebook, small tables as text and HTML."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from faceaug.errors import printable
 
 Fact: TypeAlias = tuple[str, object]  # a name, and a text or number; None and "" are left out
-_LINES = 10  # of a repr: the class, then one fact on each line
-_WIDTH = 100  # columns of one line
+_LINES = 10  # most lines of a repr: the class, then one fact per line
+_WIDTH = 100  # most columns of a line
 
 
 class Presentation(ABC):
-    """Base of every report: ``repr`` of at most ten lines, and a small table in notebooks.
+    """Base of every report: a ``repr`` of at most ten lines, and a small table in notebooks.
 
-    A report is a dataclass with ``repr=False``, or the generated method would take the place of this one.
+    Subclasses are dataclasses with ``repr=False``; otherwise the generated method would replace this one.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def facts(self) -> Sequence[Fact]:
-        """What matters most about the report, at most nine facts; the rest is in ``to_json``."""
+        """The most important facts of the report, at most nine; ``to_json`` has everything."""
 
     def __repr__(self) -> str:
         shown = self._shown()
@@ -47,7 +47,7 @@ class Presentation(ABC):
 
 
 def argument(path: object) -> str:
-    """A path as a shell wants it on a command line; one that begins with a dash would be an option."""
+    """A path quoted for a shell; a leading dash is hidden by "./", or it would be read as an option."""
     text = str(path)
     return printable(shlex.quote(f"./{text}" if text.startswith("-") else text))
 
@@ -65,13 +65,13 @@ def _cut(line: str) -> str:
 def html_table(
     rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), labelled: bool = False, texts: int | None = None
 ) -> str:
-    """An HTML table of plain texts; numbers stand right, thousands separated, fractions to four digits.
+    """An HTML table of plain texts. Numbers are right-aligned, with thousands separators and four significant digits.
 
     Args:
-        rows: their cells.
+        rows: the cells of each row.
         header: names of the columns.
-        labelled: the first cell of a row is its heading.
-        texts: number of columns that hold words; all others stand right. None: only numbers do.
+        labelled: whether the first cell of a row is its heading.
+        texts: number of leading text columns; all others are right-aligned. None right-aligns only numbers.
     """
     names = "".join(f'<th scope="col"{_side(texts, k)}>{_word(name)}</th>' for k, name in enumerate(header))
     head = f"<thead><tr>{names}</tr></thead>" if header else ""
@@ -83,7 +83,7 @@ def html_table(
 
 
 def text_table(rows: Sequence[tuple[str, int]]) -> str:
-    """The small table at the end of a summary: names left, counts right."""
+    """The small table at the end of a summary: names left-aligned, counts right-aligned."""
     if not rows:
         return ""
     left = max(len(name) for name, _ in rows)

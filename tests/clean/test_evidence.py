@@ -37,7 +37,7 @@ def test_an_archive_in_or_beside_the_folder_says_which_picture_a_file_is(tmp_pat
         "img_align_celeba/me.jpg": {"000002.jpg", "000004.jpg"},
     }
     assert evidence.notes == (
-        "1 pictures are not as in img_align_celeba.zip (changed or damaged): img_align_celeba/000003.jpg",
+        "1 pictures differ from img_align_celeba.zip (changed or damaged): img_align_celeba/000003.jpg",
     )
 
 
@@ -67,7 +67,7 @@ def test_neighbours_in_order_of_time_give_a_hint_and_nothing_more() -> None:
     entry = Unclear(f"{CELEBA_PICTURES}/00134.jpg", ("000134.jpg", "001234.jpg"), "several numbers fit")
     numbers = [k for k in range(100, 200) if k != 134]
     (hinted,) = add_hints([entry], files_in_time(numbers, {"00134.jpg": 1340}))
-    assert hinted.hint == "000134.jpg: in order of time it lies between 000133.jpg and 000135.jpg"
+    assert hinted.hint == "000134.jpg: by modification time it lies between 000133.jpg and 000135.jpg"
     assert (hinted.candidates, hinted.why) == (entry.candidates, entry.why)
 
 

@@ -233,7 +233,7 @@ def test_a_run_that_compares_only_the_most_alike_is_not_continued_by_the_next(
     monkeypatch.setattr(near_module, "_COMPARED", (2, 1_000))
     first = clean_folder(folder, ALL)
     assert len(first.set_aside) == 2
-    assert any("most alike" in note for note in first.notes)
+    assert any("most similar pairs" in note for note in first.notes)
     assert clean_folder(folder, ALL).run is None
 
 

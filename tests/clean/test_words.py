@@ -69,7 +69,7 @@ def test_a_plan_says_what_would_happen_and_offers_no_undo(here: Path) -> None:
     assert text.startswith(f"{here / 'celeba'}: a plan; nothing was changed")
     assert "-> would be set aside, same bytes as" in text
     assert "names to repair: 3" in text
-    assert text.endswith("the same without --dry-run does this, and can be undone")
+    assert text.endswith("run the same without --dry-run to do this; it can be undone")
     assert "faceaug undo" not in text
     assert "report:" not in text
 
@@ -80,7 +80,7 @@ def test_a_copy_says_what_it_leaves_out_and_that_the_folder_is_as_it_was(here: P
     assert "-> would be left out, same bytes as" in plan
     assert "undo" not in plan
     text = clean_folder("celeba", FAST, out="copy").summary()
-    assert "cleaned copy in copy; the folder itself is as it was" in text
+    assert "cleaned copy in copy; the folder itself is unchanged" in text
     assert "-> left out, same bytes as" in text
     assert text.endswith("report: copy/.faceaug/runs/copy/report.html")
     assert "undo" not in text

@@ -138,5 +138,5 @@ def test_blocks_without_content_draw_nothing() -> None:
 def test_a_second_gallery_and_what_is_no_block_are_refused() -> None:
     with pytest.raises(ValueError, match="one gallery"):
         render_page("t", [Gallery([]), Details("more", [Gallery([])])])
-    with pytest.raises(TypeError, match="str: no block of a report"):
+    with pytest.raises(TypeError, match="str: not a report block"):
         render_page("t", [Heading("a"), "b"])  # type: ignore[list-item]

@@ -261,7 +261,7 @@ def test_a_signal_lets_the_group_end_and_the_next_run_goes_on_as_the_same_run(
     monkeypatch.setattr(Journal, "_perform", real)
     report = clean_folder(folder)
     assert report.run == "0001"
-    assert "goes on with a run that was stopped after 2 moves" in report.notes
+    assert "continues a run that was interrupted after 2 moves" in report.notes
     assert clean_folder(folder).run is None
     assert undo_clean(folder).restored == 7
     assert tree(folder) == before

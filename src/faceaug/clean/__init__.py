@@ -1,11 +1,11 @@
-"""Cleaning: repair names, set aside unreadable files and duplicates, undo all of it.
+"""Cleaning: repair file names, set aside unreadable files and duplicates, and undo it.
 
 ::
 
     list the folder -> read every picture once -> repair names -> find duplicates -> plan -> the journal performs it
 
-Everything before the journal only looks. Nothing is deleted, tables are never changed, and a second clean finds
-nothing to do.
+Every step before the journal only reads. Nothing is deleted, tables are never changed, and a second clean finds nothing
+to do.
 """
 
 from __future__ import annotations
@@ -58,30 +58,42 @@ def clean_folder(
     workers: int | None = None,
     progress: Show = None,
 ) -> CleanReport:
-    """Repair names and set aside unreadable files and duplicates; ``undo_clean`` puts everything back.
+    """Repair names and set aside unreadable files and duplicates. ``undo_clean`` reverts it.
 
     Args:
-        path: the folder, in any layout of ``FaceFolder``.
-        policy: how much may be set aside, and what never.
-        dry_run: change nothing and write nothing; the report says what would happen.
-        out: leave the folder as it is and write a cleaned copy here, with all tables in step: a new or empty folder
-            outside ``path``, or one that holds a stopped run with the same arguments, which is continued.
-        link: for ``out``: "copy" the files, or "hard" link them (no space, but the same file under two names).
-        workers: processes that read pictures, >= 0; None decides by itself.
+        path: the folder, in any layout that ``FaceFolder`` reads.
+        policy: limits on what is set aside.
+        dry_run: write nothing; the report says what would happen.
+        out: leave the folder unchanged and write a cleaned copy here, with matching tables. A new or empty folder
+            outside ``path``, or an interrupted copy with the same arguments, which is continued.
+        link: how ``out`` gets its files: "copy" them, or "hard" link them (takes no space, but both names share one
+            file).
+        workers: processes that read pictures, >= 0; None chooses.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Returns:
-        What was done. The same is written to ``runs/<run>/report.{json,csv,html}`` and ``conflicts.csv`` of the state
-        folder (of ``out``, where one is given).
+        The report. It is also written to ``runs/<run>/report.{json,csv,html}`` and ``conflicts.csv`` in the state
+        folder (of ``out``, if given).
 
     Raises:
-        ArgumentError: there is no such folder, or ``policy.protect`` names no picture.
+        ArgumentError: the folder does not exist, or an entry of ``policy.protect`` matches no picture.
         RefusedError: nothing was changed: no pictures, more than ``policy.max_remove`` to set aside, the folder is
             in use, read-only, or the disk is full.
         AnnotationError: a table contradicts itself; nothing was changed.
-        JournalError: the folder is not as the journal left it.
-        Interrupted: SIGINT or SIGTERM arrived; the next run goes on.
+        JournalError: the folder is not in the state the journal recorded.
+        Interrupted: SIGINT or SIGTERM arrived; the next run continues.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug import CleanPolicy, clean_folder
+        >>> Path("faces").mkdir()
+        >>> for name, colour in [("a.png", "red"), ("b.png", "red"), ("c.png", "blue")]:
+        ...     Image.new("RGB", (64, 64), colour).save(Path("faces", name))
+        >>> report = clean_folder("faces", CleanPolicy(max_remove=0.5))
+        >>> [(entry.name, entry.kind, entry.keeper) for entry in report.set_aside]
+        [('b.png', 'same bytes', 'a.png')]
     """
     check_link(link)
     shown = open_progress(progress)
@@ -102,28 +114,41 @@ def clean_folder(
             _check_share(path, decision, policy)
             return _copy(scene, decision, policy, Path(out), link, workers, shown)
         with open_journal(root, beside=beside, purpose="clean") as journal:
-            # Looked at again under the lock: another run may just have ended, or a stopped one been completed.
+            # Scan again under the lock: another run may just have ended, or an interrupted one been completed.
             decision = decided(look(path), journal.history.set_aside(), keep_cache=True)
             _check_share(path, decision, policy)
             return _perform(journal, root, decision, workers, shown)
 
 
 def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = None) -> UndoReport:
-    """Put back what the last clean of a folder moved: names, bytes, modes and times.
+    """Restore what the last clean of a folder moved: names, bytes, modes and times.
 
     Args:
-        path: the folder, as it was given to ``clean_folder``.
+        path: the folder that was given to ``clean_folder``.
         all_runs: undo every run, not only the last.
         progress: as for ``clean_folder``.
 
     Returns:
-        How many files are back, and which could not be put back: changed since, gone, or their name is taken.
+        The number of restored files, and the files that could not be restored: changed since, missing, or their name
+        is taken.
 
     Raises:
-        ArgumentError: there is no such folder.
+        ArgumentError: the folder does not exist.
         RefusedError: there is nothing to undo, or the folder is in use, read-only, or the disk is full.
-        JournalError: the folder is not as the journal left it.
-        Interrupted: SIGINT or SIGTERM arrived; the next undo goes on.
+        JournalError: the folder is not in the state the journal recorded.
+        Interrupted: SIGINT or SIGTERM arrived; the next undo continues.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug import CleanPolicy, clean_folder, undo_clean
+        >>> Path("faces").mkdir()
+        >>> for name in ("a.png", "b.png"):
+        ...     Image.new("RGB", (64, 64), "red").save(Path("faces", name))
+        >>> clean_folder("faces", CleanPolicy(max_remove=0.5)).cleaned
+        1
+        >>> undo_clean("faces").restored
+        1
     """
     root = existing_folder(path)
     if not (state_folder(root, beside=False) / "journal.jsonl").is_file():
@@ -135,9 +160,7 @@ def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = Non
         return journal.undo(all_runs=all_runs, progress=open_progress(progress))
 
 
-def _perform(
-    journal: Journal, root: Path, decision: Decision, workers: int | None, progress: Progress
-) -> CleanReport:  # fmt: skip
+def _perform(journal: Journal, root: Path, decision: Decision, workers: int | None, progress: Progress) -> CleanReport:
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     state = state_folder(root, beside=False)
     if not decision.plan and journal.history.open_run is None:
@@ -148,10 +171,10 @@ def _perform(
     left = {move.source.name: why for move, why in outcome.skipped}
     if not outcome.moved and not outcome.earlier:
         return report.without(left)
-    earlier = (f"goes on with a run that was stopped after {outcome.earlier} moves",) if outcome.earlier else ()
+    earlier = (f"continues a run that was interrupted after {outcome.earlier} moves",) if outcome.earlier else ()
     report = replace(report, run=outcome.run, notes=report.notes + earlier).without(left)
     folder = journal.run_folder(outcome.run)
-    report = replace(report, page=_as_named(report.folder, folder / PAGE))
+    report = replace(report, page=_as_given(report.folder, folder / PAGE))
     with explained_disk(root):
         _write_reports(folder, report, workers, progress)
         if not left:
@@ -159,8 +182,8 @@ def _perform(
     return report
 
 
-def _as_named(folder: str, place: Path) -> str:
-    """A path in or beside a folder, beginning with the folder as the caller named it."""
+def _as_given(folder: str, place: Path) -> str:
+    """A path in or next to a folder, spelled as the caller spelled the folder."""
     named, real = Path(folder), Path(folder).resolve()
     if place.is_relative_to(real):
         return str(named / place.relative_to(real))
@@ -170,9 +193,14 @@ def _as_named(folder: str, place: Path) -> str:
 
 
 def _copy(
-    scene: Scene, decision: Decision, policy: CleanPolicy, out: Path, link: Link, workers: int | None,
+    scene: Scene,
+    decision: Decision,
+    policy: CleanPolicy,
+    out: Path,
+    link: Link,
+    workers: int | None,
     progress: Progress,
-) -> CleanReport:  # fmt: skip
+) -> CleanReport:
     plan = plan_copy(scene.listing, decision.plan)
     report = decision.report
     folder = state_folder(out, beside=scene.layout in CLASS_FOLDERS) / "runs" / "copy"
@@ -181,9 +209,12 @@ def _copy(
         nonlocal report
         gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
         report = replace(
-            decision.report, out=str(out), rows_without_file={}, notes=decision.report.notes + made.notes + gone,
-            page=_as_named(str(out), folder / PAGE),
-        )  # fmt: skip
+            decision.report,
+            out=str(out),
+            rows_without_file={},
+            notes=decision.report.notes + made.notes + gone,
+            page=_as_given(str(out), folder / PAGE),
+        )
         with explained(out):
             folder.mkdir(parents=True, exist_ok=True)
             _write_reports(folder, report, workers, progress)
@@ -208,12 +239,13 @@ def _page(report: CleanReport, workers: int | None, progress: Progress) -> bytes
 
 
 def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:
-    aside, original = len(decision.report.set_aside), decision.report.original
+    aside = len(decision.report.set_aside)
+    original = decision.report.original
     if aside <= policy.max_remove * original:
         return ()
     refusal = (
         f"{aside} of {original} pictures would be set aside ({aside / original:.0%}), more than the "
-        f"{policy.max_remove:.0%} allowed. Look at them with a dry run, then allow more with --max-remove "
+        f"{policy.max_remove:.0%} allowed. Check them with a dry run, then raise the limit with --max-remove "
         "(max_remove in Python)"
     )
     return (refusal,)
@@ -229,5 +261,5 @@ def _stoppable() -> Iterator[None]:
     try:
         with interruptible():
             yield
-    except KeyboardInterrupt:  # outside the main thread's handlers, for example in a notebook's own
-        raise Interrupted("stopped; run again to go on") from None
+    except KeyboardInterrupt:  # raised by a handler that is not ours, for example a notebook's
+        raise Interrupted("stopped; run again to continue") from None

@@ -1,7 +1,7 @@
-"""What earlier runs read and compared, so that a second run is quick and a killed one goes on.
+"""Signatures and comparisons of earlier runs, so that a second run is fast and a killed one continues.
 
-One SQLite file in the state folder. It holds nothing that cannot be read again: whatever is wrong with it (a full
-disk, another version, damage), the run goes on without it.
+One SQLite file in the state folder. Everything in it can be computed again: if it cannot be used (full disk, other
+version, damage), the run continues without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faceaug.data.image import load_cv2
 from faceaug.storage.files import remove_output
 from faceaug.storage.walk import File
 
-_BATCH = 2_000  # files written at once: so many are read again after a kill
+_BATCH = 2_000  # files per write; after a kill, at most this many are read again
 _TABLES = """
 create table if not exists facts (name text primary key, value) without rowid;
 create table if not exists arrays (owner text, name text, data blob, primary key (owner, name)) without rowid;
@@ -38,11 +38,12 @@ class Cache:
     """Signatures by file and comparisons by pair. Open it with ``open_cache``."""
 
     def __init__(self, database: sqlite3.Connection | None, *, write: bool = True) -> None:
-        self._database, self._writes = database, write
+        self._database = database
+        self._writes = write
         self._waiting: list[tuple[object, ...]] = []
 
     def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
-        """The signatures of those files that are as they were when they were read."""
+        """The cached signatures of the files that have not changed since."""
         wanted = {os.fsencode(file.name): file for file in files}
         for name, stamp, content, pixels, jpeg, problem, looks in self._query("select * from files"):
             file = wanted.get(name)
@@ -50,7 +51,7 @@ class Cache:
                 yield file, Signature(content.hex(), pixels.hex(), bool(jpeg), problem, looks)
 
     def add(self, file: File, signature: Signature) -> None:
-        """Remember one file; written in batches. What could not be read is tried again next time."""
+        """Store the signature of one file, in batches. A file that could not be read is not stored and is retried."""
         if self._database is None or not self._writes or not signature.content:
             return
         digests = (bytes.fromhex(signature.content), bytes.fromhex(signature.pixels))
@@ -60,17 +61,17 @@ class Cache:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the pending signatures."""
         rows, self._waiting = self._waiting, []
         self._write("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def evidence(self) -> dict[tuple[str, str, bool], PairEvidence | None]:
-        """All comparisons: (pixels of one, pixels of the other, mirrored) -> how alike; None if not at all."""
+        """All comparisons: (pixel digest, pixel digest, mirrored) -> evidence; None for unrelated pictures."""
         rows = self._query("select one, other, mirrored, evidence from pairs")
         return {(one.hex(), other.hex(), bool(m)): _evidence(blob) if blob else None for one, other, m, blob in rows}
 
     def add_evidence(self, found: Iterable[tuple[tuple[str, str, bool], PairEvidence | None]]) -> None:
-        """Remember comparisons."""
+        """Store comparisons."""
         rows = [
             (bytes.fromhex(one), bytes.fromhex(other), mirrored, _blob(evidence) if evidence else b"")
             for (one, other, mirrored), evidence in found
@@ -78,21 +79,21 @@ class Cache:
         self._write("insert or replace into pairs values (?, ?, ?, ?)", rows)
 
     def fact(self, name: str, default: float) -> float:
-        """A number remembered under a name."""
+        """The number stored under a name."""
         for (value,) in self._query("select value from facts where name = ?", name):
             return float(value)
         return default
 
     def set_fact(self, name: str, value: float) -> None:
-        """Remember a number."""
+        """Store a number."""
         self._write("insert or replace into facts values (?, ?)", [(name, value)])
 
     def arrays(self, owner: str) -> dict[str, bytes]:
-        """Everything remembered for an owner, by name."""
+        """All arrays stored for an owner, by name."""
         return dict(self._query("select name, data from arrays where owner = ?", owner))
 
     def set_arrays(self, owner: str, arrays: Mapping[str, bytes]) -> None:
-        """Remember arrays under their names, all or none."""
+        """Store arrays under their names, in one transaction."""
         rows = [(owner, name, data) for name, data in arrays.items()]
         self._write("insert or replace into arrays values (?, ?, ?)", rows)
 
@@ -111,17 +112,17 @@ class Cache:
         try:
             with self._database:
                 self._database.executemany(words, rows)
-        except sqlite3.Error:  # read-only, full or damaged: this run does without
+        except sqlite3.Error:  # read-only, full or damaged: continue without a cache
             self._database = None
 
 
 @contextmanager
 def open_cache(path: Path | None, *, write: bool) -> Iterator[Cache]:
-    """The cache in a file; an empty one that remembers nothing where there is none.
+    """Open the cache; an empty one that stores nothing if there is no usable file.
 
     Args:
-        path: the file, in a folder that exists; None for no cache.
-        write: make it when missing, and replace a damaged one or one of another version.
+        path: the file, in an existing folder; None for no cache.
+        write: create a missing file, and replace one that is damaged or of another version.
     """
     database = _opened(path, write=write) if path is not None else None
     cache = Cache(database, write=write)
@@ -154,7 +155,7 @@ def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
     except (sqlite3.Error, ValueError):
         return None
     try:
-        database.execute("pragma synchronous = off")  # a cache torn by a power cut is found damaged and made anew
+        database.execute("pragma synchronous = off")  # a cache torn by a power cut is detected and rebuilt
         if write:
             database.executescript(_TABLES)
         version = database.execute("select value from facts where name = 'version'").fetchone()
@@ -171,7 +172,7 @@ def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
 
 
 def _version() -> str:
-    """Signatures depend on the decoder and on the filters too."""
+    """The version of the signatures, with the versions of the decoder and the filters they depend on."""
     return f"{VERSION} {LOOKS.itemsize} {load_cv2().__version__} {PIL.__version__} {np.dtype('<f8').itemsize}"
 
 

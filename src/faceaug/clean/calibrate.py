@@ -1,9 +1,9 @@
-"""How much likeness is enough on the pictures at hand.
+"""Choose the similarity threshold for one folder.
 
-What chance can do is read from decoys: pairs of a picture and the mirror image of another that pass the same search.
-Faces are nearly symmetric, so such pairs are as alike as two different photos are, and (true mirror images aside, which
-are left out) never the same photo. The tail of their correlations, on Fisher's scale, says how many of the real
-candidates would pass a threshold by chance. What copies look like is read from copies made here.
+The false positive rate is estimated from decoys: pairs of a picture and the mirror image of another that pass the same
+search. Faces are nearly symmetric, so decoys are as similar as two different photos and (after true mirror images are
+excluded) never the same photo. The tail of their correlations, after Fisher's z-transformation, gives the number of
+candidates expected to pass a threshold by chance. The recall is estimated from copies made here.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from numpy.typing import NDArray
 from faceaug.clean.verify import PairEvidence, compare
 from faceaug.data.image import Image8, decode, encode_jpeg, load_cv2
 
-STEPS = (0.93, 0.94, 0.95, 0.96, 0.97, 0.98)  # of the correlation of detail; never below the first
-FACE_BLOCK, BROAD_BLOCK, COLOUR = 0.6, 0.5, 0.6
-BURST = 0.84  # correlation of detail from which a pair that is no copy is told of
-_SPREAD = 2.5  # grey levels of detail below which there is nothing to compare
-_CLEAR = 0.75  # correlation below which a pair is of different photos, as seen on CelebA
-_CENSORED = 0.90  # above it a decoy may be another moment of a mirrored session: it counts as just that high
-_RATE = 9.0  # of the exponential tail on Fisher's scale, as measured on CelebA; where there are too few decoys
-_ENOUGH = 40  # decoys from which their own tail is used
+STEPS = (0.93, 0.94, 0.95, 0.96, 0.97, 0.98)  # candidate thresholds of ``detail``
+FACE_BLOCK = 0.6
+BROAD_BLOCK = 0.5
+COLOUR = 0.6
+BURST = 0.84  # ``detail`` from which a pair that is no copy is reported
+_SPREAD = 2.5  # grey levels of detail; below, there is nothing to compare
+_CLEAR = 0.75  # ``detail`` below which a pair shows different photos, measured on CelebA
+_CENSORED = 0.90  # decoys above this may come from one (mirrored) session; they are clipped to it
+_RATE = 9.0  # rate of the exponential tail in Fisher z, measured on CelebA; used with too few decoys
+_ENOUGH = 40  # decoys needed to estimate the tail from them
 
 
 def is_same_photo(evidence: PairEvidence, detail: float) -> bool:
-    """Whether a pair is one photo, given the threshold of detail; the blocks and the colour must agree too."""
+    """Whether a pair shows one photo: ``detail`` reaches the threshold, and blocks and colour agree too."""
     return (
         evidence.detail >= detail
         and evidence.face_block >= FACE_BLOCK
@@ -40,18 +42,18 @@ def is_same_photo(evidence: PairEvidence, detail: float) -> bool:
 def choose_threshold(
     pairs: Sequence[PairEvidence], decoys: Sequence[PairEvidence], *, at_least: float = STEPS[0], target: float = 1.0
 ) -> tuple[float, float]:
-    """The lowest threshold of detail with few enough false pairs.
+    """Choose the lowest threshold of ``detail`` with an acceptable number of false positives.
 
     Args:
         pairs: the candidates.
         decoys: mirrored pairs that passed the same search.
-        at_least: a threshold used before on this folder: a second run must not set aside more.
-        target: number of false pairs that is acceptable.
+        at_least: threshold of an earlier run on this folder; a second run must not set aside more.
+        target: acceptable number of false positives.
 
     Returns:
-        The threshold, and the number of false pairs expected above it.
+        The threshold, and the expected number of false positives above it.
     """
-    strangers = [decoy for decoy in decoys if not is_same_photo(decoy, STEPS[0])]  # the others are true mirror images
+    strangers = [decoy for decoy in decoys if not is_same_photo(decoy, STEPS[0])]  # without true mirror images
     real, null = (np.array([e.detail for e in group]) for group in (pairs, strangers))
     expected = 0.0
     for step in STEPS:
@@ -62,7 +64,7 @@ def choose_threshold(
 
 
 def copies_of(image: Image8) -> list[Image8]:
-    """Copies as people make them: recompressed, shrunk, cropped, blurred, brightened."""
+    """Typical copies of a picture: recompressed, downscaled, cropped, blurred, brightened."""
     cv2 = load_cv2()
     height, width = image.shape[:2]
     dy, dx = max(1, height // 40), max(1, width // 40)
@@ -73,7 +75,7 @@ def copies_of(image: Image8) -> list[Image8]:
 
 
 def judge_copies(image: Image8) -> list[PairEvidence]:
-    """How a picture compares with copies of itself."""
+    """Compare a picture with copies of itself."""
     return [compare(image, copy) for copy in copies_of(image)]
 
 
@@ -81,18 +83,21 @@ def _expected(real: NDArray[np.float64], null: NDArray[np.float64], step: float)
     """Expected number of pairs of different photos at or above a threshold."""
     different = int((real < _CLEAR).sum())
     if len(null) < _ENOUGH:
-        start, share, rate = _height(_CLEAR), 0.02, _RATE
+        start = _fisher_of(_CLEAR)
+        share = 0.02
+        rate = _RATE
     else:
         heights = _fisher(np.minimum(null, _CENSORED))
         start = float(np.quantile(heights, 0.8))
         above = heights[heights > start] - start
-        share, rate = len(above) / len(null), (len(above) + 1) / (float(above.sum()) + 1 / _RATE)
-    return max(different, 1) * share * float(np.exp(-rate * max(0.0, _height(step) - start)))
+        share = len(above) / len(null)
+        rate = (len(above) + 1) / (float(above.sum()) + 1 / _RATE)
+    return max(different, 1) * share * float(np.exp(-rate * max(0.0, _fisher_of(step) - start)))
 
 
 def _fisher(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.arctanh(np.clip(correlation, -0.999, 0.999), dtype=np.float64)
 
 
-def _height(correlation: float) -> float:
+def _fisher_of(correlation: float) -> float:
     return float(_fisher(np.array([correlation]))[0])

@@ -1,6 +1,6 @@
-"""Which pairs of pictures are worth a look: by hash, for a million pairs by thumbnail, and from the last search.
+"""Find candidate pairs: by hash, scored by thumbnail, and reused from the last search.
 
-What a search found is kept with the pictures it was about. As long as no picture is new, a later run takes it over.
+The result of a search is cached with the digests of its pictures. A later run reuses it if no picture is new.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from faceaug.clean.screen import likeness
 from faceaug.clean.search import Pairs, TooManyPairs, near_pairs, near_pairs_between
 from faceaug.progress import SILENT, Progress
 
-RADIUS = 10  # bits of 64: copies cropped by 5 % are within it in the whole or in the middle 99 times in 100
+RADIUS = 10  # bits of 64: finds 99 % of copies cropped by 5 %, by the hash of the whole or of the middle
 MIRROR_RADIUS = 8
 _BUDGET = 3_000_000_000  # hashes compared: about a minute
 _PAIRS = 25_000_000  # pairs kept in memory: about 1 GB
 _KEPT = 4_000_000  # pairs kept in the cache: about 50 MB
-_OWNER = f"search 1, {RADIUS}, {MIRROR_RADIUS}"  # in the cache: another search or likeness needs another number
+_OWNER = f"search 1, {RADIUS}, {MIRROR_RADIUS}"  # cache key: increase the number when search or likeness change
 _COLUMNS = {"first": "<i4", "second": "<i4", "distance": "u1", "like": "<f4"}
 
 
@@ -30,10 +30,10 @@ class Candidates:
     """Pairs of pictures, sorted by (first, second).
 
     Attributes:
-        first: int64 (n,), places in the pictures.
-        second: int64 (n,), above ``first``.
-        distance: uint8 (n,), bits of the 64-bit pHash that differ.
-        like: float32 (n,), share of one thumbnail that the other explains.
+        first: int64 (n,), index of a picture.
+        second: int64 (n,), index of the other picture, > ``first``.
+        distance: uint8 (n,), Hamming distance of the 64-bit pHashes.
+        like: float32 (n,), share of one thumbnail's variance that the other explains.
     """
 
     first: NDArray[np.int64]
@@ -42,11 +42,11 @@ class Candidates:
     like: NDArray[np.float32]
 
     def some(self, places: NDArray[np.int64]) -> Candidates:
-        """Those at some places."""
+        """The pairs at some positions."""
         return Candidates(self.first[places], self.second[places], self.distance[places], self.like[places])
 
     def among(self, new: NDArray[np.int64]) -> Candidates:
-        """Those of which both pictures are still there; ``new``: old place -> new place or -1, ascending."""
+        """The pairs whose pictures both still exist; ``new`` maps old index -> new index or -1, ascending."""
         first, second = new[self.first], new[self.second]
         keep = np.flatnonzero((first >= 0) & (second >= 0))
         return Candidates(first[keep], second[keep], self.distance[keep], self.like[keep])
@@ -54,12 +54,12 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """What looking at all hashes gave.
+    """The candidates among all pictures of a folder.
 
     Attributes:
         plain: pairs whose wholes or middles are within the radius, with the distance of the wholes.
-        mirrored: pairs of which one is near the mirror image of the other.
-        radius: what was searched within, bits; -1 if nothing was.
+        mirrored: pairs of a picture and the mirror image of another within ``MIRROR_RADIUS``.
+        radius: search radius, bits; -1 if there was no search.
     """
 
     plain: Candidates
@@ -67,26 +67,26 @@ class Search:
     radius: int
 
     def notes(self) -> Iterator[str]:
-        """What is worth telling."""
+        """Limits of the search that the user should know."""
         if self.radius < 0:
-            yield "so many pictures have the same hash that near duplicates were not looked for"
+            yield "too many pictures have the same hash; near duplicates were not searched for"
         elif self.radius < RADIUS:
             yield (
-                "so many pictures are alike that near duplicates were looked for within distance "
-                f"{self.radius} only, not {RADIUS}"
+                "too many pictures look alike; near duplicates were searched for within distance "
+                f"{self.radius} instead of {RADIUS}"
             )
 
 
 def find_candidates(
     looks: NDArray[np.void], digests: Sequence[str], cache: Cache, progress: Progress = SILENT
 ) -> Search:
-    """All pairs of pictures that may show one photo.
+    """Find all pairs of pictures that may show one photo.
 
     Args:
         looks: ``LOOKS`` (n,).
-        digests: of the pixels of each, each once, ascending.
-        cache: has what was found last; what is found is kept there.
-        progress: shows the phases.
+        digests: pixel digests of the pictures, distinct, ascending.
+        cache: holds the last search; this one is stored there.
+        progress: reports the phases.
     """
     present = np.array(digests, "S32")
     known = _known(present, cache)
@@ -114,7 +114,7 @@ def _arrays(search: Search) -> dict[str, bytes]:
 
 
 def _known(present: NDArray[np.bytes_], cache: Cache) -> Search | None:
-    """The last search, if all pictures were part of it."""
+    """The cached search, if it covered all pictures."""
     arrays = cache.arrays(_OWNER)
     try:
         before = np.frombuffer(arrays["digests"], "S32")
@@ -125,7 +125,7 @@ def _known(present: NDArray[np.bytes_], cache: Cache) -> Search | None:
         new[place] = np.arange(len(present))
         plain, mirrored = (_read(arrays, part).among(new) for part in ("plain", "mirrored"))
         return Search(plain, mirrored, int(arrays["radius"]))
-    except (KeyError, ValueError, IndexError):  # none, or not as it was written
+    except (KeyError, ValueError, IndexError):  # missing or damaged
         return None
 
 
@@ -152,8 +152,9 @@ def _within(looks: NDArray[np.void], radius: int, progress: Progress) -> tuple[P
 
 
 def _mirrored(looks: NDArray[np.void], progress: Progress) -> Pairs:
-    """Pairs i < j of which one is within the radius of the other's mirror image."""
-    mirrored, whole = looks["mirrored_whole"], looks["whole"]
+    """Pairs i < j of a picture and the mirror image of another within the radius."""
+    mirrored = looks["mirrored_whole"]
+    whole = looks["whole"]
     pairs, _ = _affordable(
         lambda r: near_pairs_between(mirrored, whole, r, budget=_BUDGET, progress=progress), MIRROR_RADIUS
     )

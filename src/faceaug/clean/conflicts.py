@@ -1,4 +1,4 @@
-"""What tables say differently about pictures that show the same, and what most of them say. Pure."""
+"""Label conflicts between duplicates, and the majority vote. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ _COLUMNS = ("keeper", "file", "stays", "field", "value", "proposal", "votes", "o
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One field about which the members of a group disagree.
+    """One field on which the members of a group disagree.
 
     Attributes:
         keeper: the picture that stays.
         field: "identity", "label", "partition" or the name of an attribute.
-        values: (picture, what is said of it; "" if nothing), the picture that stays first.
-        proposal: what most of them say; "" where two values have equally many votes, and for ``partition``, which is
-            no opinion about a picture but a leak.
-        votes: how many say so.
-        of: how many say anything.
+        values: (picture, its value; "" if unlabelled), the picture that stays first.
+        proposal: the majority value; "" for a tie, and for ``partition``, where disagreement means a leak.
+        votes: number of pictures with the most frequent value.
+        of: number of labelled pictures.
     """
 
     keeper: str
@@ -38,18 +37,18 @@ class Proposal:
 
 
 def propose(known: Annotations, groups: Iterable[Sequence[int]], names: Sequence[str]) -> list[Proposal]:
-    """Find what the members of each group disagree on.
+    """Find the fields on which the members of each group disagree.
 
     Args:
         known: annotations of all pictures.
-        groups: positions in ``known``, the picture that stays first.
-        names: of all pictures.
+        groups: indices into ``known``, the picture that stays first.
+        names: names of all pictures.
     """
     return [proposal for group in groups for proposal in _of_group(known, list(group), names)]
 
 
 def conflicts_csv(proposals: Iterable[Proposal]) -> bytes:
-    """One row per picture and field: what is said of it, and the proposal with its votes."""
+    """One row per picture and field: its value, and the proposal with its votes."""
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -1,4 +1,4 @@
-"""A cleaned copy: what stays of a folder, under repaired names, with tables that fit. The folder is only read."""
+"""A cleaned copy: the pictures that stay, under their repaired names, with matching tables. The folder is only read."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ Link: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[Link, ...] = ("copy", "hard")
 MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
-_GROUP = 4096  # files that are synced together
-_MARGIN = 16 << 20  # bytes for tables, reports and folders
+_GROUP = 4096  # files per sync
+_MARGIN = 16 << 20  # bytes reserved for tables, reports and folders
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyPlan:
-    """What a cleaned copy consists of. Paths are relative, with "/".
+    """The contents of a cleaned copy. Paths are relative, with "/".
 
     Attributes:
-        files: path in the copy -> the file it is made from.
+        files: path in the copy -> source file.
         tables: path in the copy -> content.
-        rows_left: table -> number of rows that are not in the copy.
-        notes: what is worth telling, a line each.
-        apart: pictures in the copy that are no faces.
+        rows_left: table -> number of rows left out of the copy.
+        notes: remarks for the user, a line each.
+        apart: pictures in the copy that the layout does not list as faces.
     """
 
     files: Mapping[str, File]
@@ -64,15 +64,15 @@ class CopyPlan:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CopyReport(Presentation):
-    """What is in a cleaned copy.
+    """The result of writing a cleaned copy.
 
     Attributes:
         out: the folder.
         pictures: number of pictures in it.
-        others: number of other files that were copied as they are.
-        earlier: files that an earlier, stopped run had made already.
-        rows_left: table -> number of rows that are not in the copy.
-        notes: what is worth telling, a line each.
+        others: number of other files, copied unchanged.
+        earlier: number of files that an interrupted run had already written.
+        rows_left: table -> number of rows left out of the copy.
+        notes: remarks for the user, a line each.
     """
 
     out: str
@@ -85,24 +85,27 @@ class CopyReport(Presentation):
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
         return [
-            ("folder", self.out), ("pictures", self.pictures), ("other files", self.others),
-            ("made by an earlier run", self.earlier), ("rows left out", sum(self.rows_left.values())),
+            ("folder", self.out),
+            ("pictures", self.pictures),
+            ("other files", self.others),
+            ("made by an earlier run", self.earlier),
+            ("rows left out", sum(self.rows_left.values())),
             ("notes", len(self.notes)),
-        ]  # fmt: skip
+        ]
 
 
 def check_link(link: str) -> None:
-    """Raise ArgumentError for what is no way to make a copy."""
+    """Raise ArgumentError for an unknown value of ``link``."""
     if link not in LINKS:
         raise ArgumentError(f"link {link!r}: expected one of {', '.join(LINKS)}")
 
 
 def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
-    """Decide what a cleaned copy of a folder consists of. Reads the tables, writes nothing.
+    """Decide the contents of a cleaned copy. Reads the tables, writes nothing.
 
     Args:
         listing: the folder.
-        moves: what cleaning it in place would do.
+        moves: the moves of cleaning it in place.
 
     Raises:
         AnnotationError: a table contradicts itself.
@@ -112,7 +115,7 @@ def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
     tables = every_table(listing.root) if layout == "celeba" else []
     own = {table.path.resolve(): table for table in tables}
     outside = bool(tables) and not any(path.is_relative_to(listing.root.resolve()) for path in own)
-    below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself, its tables lie above
+    below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself; its tables are above it
     metadata = [file for file in listing.files if layout == "imagefolder" and _is_metadata(file)]
     apart = {file.name for file in metadata} | {MARKER}
     files: dict[str, File] = {}
@@ -122,9 +125,9 @@ def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
         if (listing.root / file.name).resolve() in own or file.name in apart or name is None:
             continue
         if PurePosixPath(name).name == f"{CELEBA_PICTURES}.zip":
-            notes.append(f"{printable(name)} was not copied: it holds the pictures as they were before")
+            notes.append(f"{printable(name)} was not copied: it holds the pictures before cleaning")
         elif not os.access(listing.root / file.name, os.R_OK):
-            notes.append(f"{printable(name)} was not copied: you may not read it")
+            notes.append(f"{printable(name)} was not copied: no permission to read it")
         else:
             files[f"{below}{name}"] = file
     written, left, more = _plan_tables(listing.root, tables, files)
@@ -149,25 +152,25 @@ def build_copy(
 ) -> CopyReport:
     """Write a cleaned copy. ``on_built`` has to call ``faceaug.storage.files.finish_output`` to mark it complete.
 
-    A run that was stopped is continued: what is there with the same bytes stays. When this returns, the disk has all of
-    it.
+    An interrupted run is continued: files already there with the same bytes are kept. On return, everything is synced
+    to disk.
 
     Args:
         listing: the folder; it is only read.
         plan: see ``plan_copy``.
         out: a new or empty folder outside it.
-        link: "copy" (content is shared where the file system can), or "hard" for hard links: no space, but whoever
-            writes into a picture in the copy changes the original.
-        arguments: of the command; a stopped run is continued only with the same ones.
-        on_built: called with the report while no other process may write there.
-        progress: shows how many files are done.
+        link: "copy" (as reflinks where the file system supports them), or "hard" for hard links: they take no space,
+            but writing to a picture in the copy changes the original.
+        arguments: arguments of the command; an interrupted run is continued only with the same ones.
+        on_built: called with the report while the folder is still locked.
+        progress: counts the files.
 
     Raises:
         ArgumentError: ``link`` is neither.
         RefusedError: nothing was written: ``out`` lies in the folder, holds something else, is being filled by another
             process or cannot be written; too little space; hard links are not possible there; the file system cannot
-            hold a name, or takes two for one.
-        FaceAugError: pictures changed since they were looked at; run again.
+            hold a name, or treats two names as one.
+        FaceAugError: pictures changed since they were read; run again.
     """
     check_link(link)
     root = listing.root
@@ -199,14 +202,14 @@ def build_copy(
 
 
 def _check_names(root: Path, plan: CopyPlan, out: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse names that ``out`` cannot hold, unless it is refused itself or another process is at work there."""
+    """Refuse names that ``out`` cannot hold. Skipped while another process writes there, which is refused elsewhere."""
     if not (out / OUTPUT_LOCK).is_file():
         is_continued(out, inside=root, marker=MARKER, identity=dict(identity))
         check_names(out, [*plan.files, *plan.tables, MARKER])
 
 
 def _device(out: Path) -> int:
-    """The file system a folder is on, or will be."""
+    """The device of a folder that may not exist yet."""
     place = out.absolute()
     while not place.exists():
         place = place.parent
@@ -220,7 +223,7 @@ def _is_metadata(file: File) -> bool:
 def _plan_tables(
     root: Path, tables: Sequence[Table], files: Mapping[str, File]
 ) -> tuple[dict[str, bytes], dict[str, int], tuple[str, ...]]:
-    """Content and number of rows left out of each table, which lies where it lay, or in the copy's own folder."""
+    """Content and number of omitted rows of each table, by its path in the copy."""
     pictures = {PurePosixPath(name).name: k for k, name in enumerate(files) if files[name].is_picture}
     found = [(table.names, match_names(table.names, pictures)[0].tolist()) for table in tables]
     present = {name for names, rows in found for name, row in zip(names, rows, strict=True) if row >= 0}
@@ -253,11 +256,11 @@ def _plan_metadata(
 
 def _other_files(files: Mapping[str, File]) -> tuple[str, ...]:
     others = [name for name, file in files.items() if not file.is_picture]
-    return (f"{len(others):,} other files were copied as they are ({some(others)})",) if others else ()
+    return (f"{len(others):,} other files were copied unchanged ({some(others)})",) if others else ()
 
 
 def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
-    """A continued copy holds only what belongs to it: the folder may have changed since the run was stopped."""
+    """Refuse to continue a copy that holds files outside the plan: the folder may have changed in between."""
     expected = plan.files.keys() | plan.tables.keys() | {MARKER}
     strange = [file.name for file in list_folder(out).files if file.name not in expected]
     if strange:
@@ -268,7 +271,8 @@ def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
 
 
 def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Progress) -> tuple[int, list[str]]:
-    earlier, changed = 0, []
+    earlier = 0
+    changed: list[str] = []
     made: set[Path] = set()
     waiting: list[Path] = []
     phase = progress.phase("copying" if link == "copy" else "linking", len(plan.files), "files")
@@ -300,15 +304,15 @@ def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -
     if link == "copy":
         copy_file(source, target, facts=facts)
         return
-    remove_output(target)  # of an earlier, stopped run, whose original was another file
+    remove_output(target)  # left by an interrupted run from an original that has been replaced since
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno == errno.EMLINK:  # a file may have 65,000 names; this one has them
+        if error.errno == errno.EMLINK:  # the file has reached the limit of links (65,000 on ext4)
             copy_file(source, target, facts=facts)
         elif error.errno in _NO_LINKS:
             raise RefusedError(
-                f"{printable(target.parent)}: no hard links to {printable(source)} can be made there "
+                f"{printable(target.parent)}: cannot create hard links to {printable(source)} there "
                 f"({error.strerror}); use --link copy, with another or an emptied folder"
             ) from error
         else:
@@ -316,7 +320,7 @@ def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -
 
 
 def _unchanged(path: Path, file: File) -> os.stat_result | None:
-    """The facts of a file if it is as it was listed. Its number is not compared: some disks change it at any time."""
+    """The stat of a file if it is as listed. Inodes are not compared: some file systems change them at any time."""
     try:
         facts = path.lstat()
     except OSError:
@@ -326,7 +330,7 @@ def _unchanged(path: Path, file: File) -> os.stat_result | None:
 
 
 def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> bool:
-    """Whether an earlier run made a file. Its bytes decide: a power cut may leave the right size with other content."""
+    """Whether an earlier run wrote a file. Bytes are compared: a power cut may leave the right size, wrong content."""
     try:
         found = target.lstat()
     except OSError:
@@ -335,12 +339,12 @@ def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> 
         return True
     if link == "hard" and facts.st_nlink < 2:
         return False
-    alike = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
-    return alike and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
+    same = found.st_size == facts.st_size and same_time(found.st_mtime_ns, facts.st_mtime_ns)
+    return same and stat.S_ISREG(found.st_mode) and digest_of(target) == digest_of(source)
 
 
 def _check(out: Path, plan: CopyPlan) -> None:
-    """Look at the copy as a user will: every picture is there, and every row has its picture."""
+    """Open the copy as a user will: every picture is there, and every row has its picture."""
     if not any(file.is_picture for file in plan.files.values()):
         return
     faces = FaceFolder(out)

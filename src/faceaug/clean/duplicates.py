@@ -1,4 +1,4 @@
-"""Which pictures are the same, and which of them stays. Pure: signatures and comparisons in, decisions out."""
+"""Decide which pictures are duplicates and which of them stays. Pure: signatures and comparisons in, decisions out."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PARTITION_NAMES = {number: name for name, number in PARTITIONS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A readable picture and all that decides whether it stays.
+    """A readable picture, with everything that decides whether it stays.
 
     Attributes:
-        file: as listed.
-        name: path below the folder after the names are repaired.
+        file: the listed file.
+        name: path below the folder, after name repair.
         signature: its content.
-        protected: never set aside.
+        protected: whether it is never set aside.
         partition: 0 train, 1 validation, 2 test, -1 unknown.
         rows: number of tables that have a row for it.
-        known: whether its name is one the folder should have.
-        area: pixels; those of an enlarged copy count as its original's, less one.
-        quantisation: mean step of its compression; 0 for none.
-        sharpness: spread of its Laplacian, grey levels.
+        known: whether its name is one that the folder should have.
+        area: pixels; an enlarged copy counts one pixel less than its original.
+        quantisation: mean quantisation step of its compression; 0 if lossless.
+        sharpness: standard deviation of its Laplacian, grey levels.
     """
 
     file: File
@@ -49,12 +49,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Why two pictures with different pixels count as one.
+    """The reason why two pictures with different pixels are duplicates.
 
     Attributes:
         tier: "same photo" or "mirrored".
-        distance: bits of the 64-bit pHash that differ.
-        evidence: how their pixels compare.
+        distance: Hamming distance of the 64-bit pHashes.
+        evidence: the comparison of their pixels.
     """
 
     tier: Tier
@@ -64,12 +64,12 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A picture to set aside because another that shows the same stays.
+    """A picture to set aside, and the duplicate of it that stays.
 
     Attributes:
-        copy: the picture that leaves.
-        keeper: the picture that stays; both were compared.
-        likeness: why, if their pixels differ.
+        copy: the picture to set aside.
+        keeper: the picture that stays; the two were compared directly.
+        likeness: the reason, if their pixels differ.
     """
 
     copy: Picture
@@ -78,7 +78,7 @@ class Duplicate:
 
     @property
     def same_bytes(self) -> bool:
-        """Whether the files are the same to the byte, not only decoded."""
+        """Whether the files are byte-identical, not only their pixels."""
         return self.copy.signature.content == self.keeper.signature.content
 
     @property
@@ -89,49 +89,49 @@ class Duplicate:
         return "same bytes" if self.same_bytes else "same pixels"
 
 
-Links = Mapping[frozenset[str], Likeness]  # digests of the pixels of two pictures -> why they count as one
+Links = Mapping[frozenset[str], Likeness]  # pixel digests of two pictures -> why they are duplicates
 
 
 def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> list[Duplicate]:
-    """Group pictures around those that stay, the first by ``keeping_order``.
+    """Group duplicates around the pictures that stay, chosen by ``keeping_order``.
 
-    A picture leaves only if it has the pixels of the one that stays, or was compared with that one itself: likeness is
-    not passed on from copy to copy. Protected pictures and hard links of one file are never duplicates. The order of
-    ``pictures`` does not matter.
+    A picture is set aside only if it has the pixels of the one that stays, or was compared with it directly: likeness
+    is not transitive. Protected pictures and hard links of one file are never duplicates. The order of ``pictures``
+    does not matter.
 
     Returns:
-        Sorted by the name of the copy.
+        The duplicates, sorted by the name of the copy.
     """
-    alike = _by_pixels(pictures)
+    by_pixels = _by_pixels(pictures)
     neighbours: dict[str, list[tuple[str, Likeness]]] = defaultdict(list)
     for pair, likeness in (links or {}).items():
         one, other = sorted(pair)
-        if one in alike and other in alike:
+        if one in by_pixels and other in by_pixels:
             neighbours[one].append((other, likeness))
             neighbours[other].append((one, likeness))
     found: list[Duplicate] = []
     taken: set[str] = set()
-    shared = [pixels for pixels, group in alike.items() if len(group) > 1 or pixels in neighbours]
-    for pixels in sorted(shared, key=lambda pixels: keeping_order(alike[pixels][0])):
-        keeper = alike[pixels][0]
+    shared = [pixels for pixels, group in by_pixels.items() if len(group) > 1 or pixels in neighbours]
+    for pixels in sorted(shared, key=lambda pixels: keeping_order(by_pixels[pixels][0])):
+        keeper = by_pixels[pixels][0]
         if pixels in taken and not keeper.protected:
             continue
         if pixels not in taken:
-            found += _copies(alike[pixels], keeper, None)
+            found += _copies(by_pixels[pixels], keeper, None)
             taken.add(pixels)
         for other, likeness in neighbours[pixels]:
             if other not in taken:
                 taken.add(other)
-                found += _copies(alike[other], keeper, likeness)
+                found += _copies(by_pixels[other], keeper, likeness)
     return sorted(found, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
 
 
 def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, int, float, float, bytes]:
-    """Sorts the picture that stays first.
+    """Sort key of the pictures in a group; the first one stays.
 
-    Protected ones, then test before validation before train (so that a picture in two partitions leaves the train
-    set), then the most annotation rows, then a name the folder should have, then the larger, the less compressed and
-    the sharper, then the lowest name.
+    Protected pictures come first, then test before validation before train (so that a picture in two partitions leaves
+    the train set), then more annotation rows, a known name, larger area, less compression, higher sharpness, and last
+    the name.
     """
     return (
         not picture.protected,
@@ -146,13 +146,13 @@ def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, int, float, f
 
 
 def hard_links(pictures: Iterable[Picture]) -> int:
-    """How many pictures are further names of a file that another picture names too."""
+    """The number of surplus names: pictures that are hard links of a file listed under another name."""
     identities = [_identity(picture) for picture in pictures]
     return len(identities) - len(set(identities))
 
 
 def label_conflict(known: Annotations, copy: int, keeper: int) -> str:
-    """What the tables say differently about two rows that show the same picture; empty if nothing."""
+    """The annotations in which two pictures contradict each other, in words; empty if they agree."""
     parts = []
     for name in ("identity", "label"):
         values = getattr(known, name)
@@ -167,18 +167,18 @@ def label_conflict(known: Annotations, copy: int, keeper: int) -> str:
 
 
 def _by_pixels(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
-    """Digest of the pixels -> those who have them, who stays first."""
-    alike: dict[str, list[Picture]] = defaultdict(list)
+    """Pixel digest -> the pictures that have it, in ``keeping_order``."""
+    by_pixels: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
-        alike[picture.signature.pixels].append(picture)
-    for group in alike.values():
+        by_pixels[picture.signature.pixels].append(picture)
+    for group in by_pixels.values():
         if len(group) > 1:
             group.sort(key=keeping_order)
-    return alike
+    return by_pixels
 
 
 def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:
-    """Those of a group of the same pixels that leave; the keeper, protected ones and their hard links stay."""
+    """The duplicates among pictures with the same pixels: all but the keeper, protected ones and their hard links."""
     staying = {_identity(picture) for picture in group if picture.protected} | {_identity(keeper)}
     yield from (Duplicate(copy, keeper, likeness) for copy in group if _identity(copy) not in staying)
 

@@ -1,8 +1,8 @@
-"""What speaks for a name besides the name: the archive a folder was unpacked from, and the times of its neighbours.
+"""Evidence for the right name of a file: the archive the folder was unpacked from, and modification times.
 
-A ZIP archive lists size and CRC-32 of every file without being unpacked. A picture with the size and checksum of one
-entry has that entry's name: that is certain enough to rename (one picture in 4,000 million would fit by chance, and
-its size must fit too). Times of change only hint: they are shown to the user, and nothing is done.
+A ZIP archive lists the size and CRC-32 of every file without being unpacked. A picture with the size and checksum of
+one entry gets that entry's name: this is certain enough to rename (a checksum matches by chance once in 4,000 million,
+and the size must match too). Modification times are only shown to the user as a hint.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from faceaug.data.image import read_bytes
 from faceaug.errors import ImageError, printable, some
 from faceaug.storage.walk import SUFFIXES, File, Listing
 
-_SAMPLE = 50  # pictures looked at first: if the archive has none of them, it is of another version (size, encoding)
-_NEIGHBOURS = 3  # on each side, in order of time
+_SAMPLE = 50  # pictures checked first: if the archive has none of them, it is of another version (size, encoding)
+_NEIGHBOURS = 3  # on each side, in order of modification time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Archive:
-    """The pictures in a ZIP archive, by what is known of them without unpacking.
+    """The pictures listed in a ZIP archive.
 
     Attributes:
         path: the archive.
-        names: the file names in it, without folders.
-        contents: (size in bytes, CRC-32) -> the names that have them.
+        names: file names in it, without folders.
+        contents: (size in bytes, CRC-32) -> the names of the entries that have them.
     """
 
     path: Path
@@ -42,11 +42,11 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an archive says about the files of a folder.
+    """The archive entries that match the files of a folder.
 
     Attributes:
-        names: path below the folder -> the names of the entries with exactly its content; nothing for other files.
-        notes: what is worth telling, a line each.
+        names: path below the folder -> the names of the entries with its content; files without a match are left out.
+        notes: remarks for the user, a line each.
     """
 
     names: Mapping[str, frozenset[str]]
@@ -55,13 +55,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What is to be done about the names of a folder.
+    """The name repairs of a folder.
 
     Attributes:
-        known: the names its pictures should have, without folders; see ``known_names``.
+        known: the names that its pictures should have, without folders; see ``known_names``.
         renames: the repairs.
-        unclear: the names that were left, with hints.
-        notes: what is worth telling, a line each.
+        unclear: damaged names that are not repaired, with hints.
+        notes: remarks for the user, a line each.
     """
 
     known: frozenset[str]
@@ -80,16 +80,16 @@ def find_names(
     contents: Mapping[str, str] | None = None,
     repair: bool = True,
 ) -> Names:
-    """Decide which names of a CelebA or flat folder are repaired, with all the evidence there is. Changes nothing.
+    """Decide which names of a CelebA or flat folder are repaired, using all evidence. Changes nothing.
 
     Args:
         listing: the folder.
-        tables: the names of each table's rows.
-        earlier: paths that files set aside by earlier runs had; their numbers stay theirs.
-        unreadable: files that are no pictures and are not renamed.
-        no_jpeg: pictures of another kind than the right name would say; they are not renamed.
+        tables: the row names of each table.
+        earlier: former paths of files set aside by earlier runs; their numbers stay reserved.
+        unreadable: files that are no pictures; not renamed.
+        no_jpeg: pictures in a format other than JPEG, which the right name would misstate; not renamed.
         contents: path -> digest.
-        repair: whether to look for repairs at all.
+        repair: whether to repair names at all.
     """
     pictures = [file.name for file in listing.pictures]
     path = find_archive(listing.root) if repair else None
@@ -105,12 +105,12 @@ def find_names(
     odd = [name for name in no_jpeg if PurePosixPath(name).name in known and name.lower().endswith((".jpg", ".jpeg"))]
     notes = found.notes
     if odd:
-        notes += (f"{len(odd):,} files called .jpg hold pictures of another kind; they keep their names ({some(odd)})",)
+        notes += (f"{len(odd):,} files named .jpg are in another format; they keep their names ({some(odd)})",)
     return Names(known, tuple(renames), tuple(add_hints(unclear, listing.pictures)), notes)
 
 
 def find_archive(root: Path) -> Path | None:
-    """``img_align_celeba.zip`` in a folder or beside it."""
+    """``img_align_celeba.zip`` in a folder or next to it."""
     folder = root.resolve()
     for place in (folder, folder.parent):
         path = place / f"{CELEBA_PICTURES}.zip"
@@ -120,7 +120,7 @@ def find_archive(root: Path) -> Path | None:
 
 
 def read_archive(path: Path) -> Archive | None:
-    """Read the table of contents of an archive; None if it is no ZIP archive, is cut off or has no pictures."""
+    """Read the directory of an archive; None if it is no ZIP archive, is truncated or has no pictures."""
     contents: dict[tuple[int, int], set[str]] = defaultdict(set)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -136,7 +136,7 @@ def read_archive(path: Path) -> Archive | None:
 
 
 def compare_with_archive(root: Path, files: Sequence[File], archive: Archive | None) -> Evidence:
-    """Find each picture of a folder in an archive by size and checksum. Reads the files whose size fits.
+    """Find each picture of a folder in an archive by size and checksum. Reads only files whose size matches.
 
     Args:
         root: the folder.
@@ -148,23 +148,23 @@ def compare_with_archive(root: Path, files: Sequence[File], archive: Archive | N
     sizes = {size for size, _ in archive.contents}
     step = max(1, len(files) // _SAMPLE)
     if not any(_entries(root, file, archive, sizes) for file in files[::step]):
-        why = "has none of these pictures (another size or encoding); it is no help with names"
+        why = "has none of these pictures (different size or encoding), so names cannot be checked against it"
         return Evidence({}, (f"{printable(archive.path.name)} {why}",))
     found = {file.name: _entries(root, file, archive, sizes) for file in files}
     differ = [name for name, names in found.items() if not names and PurePosixPath(name).name in archive.names]
     notes: tuple[str, ...] = ()
     if differ:
-        notes = (f"{len(differ):,} pictures are not as in {archive.path.name} (changed or damaged): {some(differ)}",)
+        notes = (f"{len(differ):,} pictures differ from {archive.path.name} (changed or damaged): {some(differ)}",)
     return Evidence({name: names for name, names in found.items() if names}, notes)
 
 
 def add_hints(unclear: Iterable[Unclear], files: Iterable[File]) -> list[Unclear]:
-    """Say which of several candidates lies between the neighbours in order of time, where exactly one does.
+    """Add a hint where exactly one candidate lies between its neighbours in order of modification time.
 
-    Archives are unpacked in order of names, so that times of change often run with the numbers.
+    Archives are unpacked in order of names, so modification times often follow the numbers.
 
     Args:
-        unclear: damaged names; those with a hint or fewer than two candidates are returned as they are.
+        unclear: damaged names; those with a hint or fewer than two candidates are returned unchanged.
         files: the pictures of the folder.
     """
     entries = list(unclear)
@@ -201,8 +201,8 @@ def _with_hint(entry: Unclear, file: File | None, clocks: Mapping[str, list[tupl
     names = [name for _, name in around]
     if left != right or left < _NEIGHBOURS or len(names) < 2 * _NEIGHBOURS or names != sorted(names):
         return entry
-    before, after = names[_NEIGHBOURS - 1], names[_NEIGHBOURS]
+    before, after = names[_NEIGHBOURS - 1 : _NEIGHBOURS + 1]
     between = [name for name in entry.candidates if before < PurePosixPath(name).name < after]
     if len(between) != 1:
         return entry
-    return replace(entry, hint=f"{between[0]}: in order of time it lies between {before} and {after}")
+    return replace(entry, hint=f"{between[0]}: by modification time it lies between {before} and {after}")

@@ -1,4 +1,4 @@
-"""What a clean found, as data: what is said of it is in ``words``, what is drawn of it in ``page``."""
+"""The findings of a clean, as data. ``words`` puts them into text, ``page`` into a report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A picture that left the folder.
+    """A picture that was set aside.
 
     Attributes:
-        name: path it had below the folder.
-        kind: why, in a word.
-        reason: why, in a sentence.
+        name: former path below the folder.
+        kind: category of the reason.
+        reason: the reason in words.
         keeper: the picture that stays, under its repaired name; empty for unreadable files.
     """
 
@@ -34,12 +34,12 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two rows or classes that show one picture and say different things.
+    """Two duplicates with contradicting annotations or classes.
 
     Attributes:
         name: the picture set aside.
         keeper: the picture that stays.
-        says: what differs, the value of ``name`` first.
+        says: the contradiction, with the value of ``name`` first.
     """
 
     name: str
@@ -49,32 +49,32 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Findings:
-    """What happened to a folder.
+    """The result of cleaning a folder.
 
     Attributes:
-        folder: as the caller named it.
+        folder: the folder as the caller spelled it.
         run: name of the run, for ``undo``; None if nothing was changed.
-        dry_run: whether this only says what would happen.
-        original: pictures before.
-        cleaned: pictures after.
+        dry_run: whether this is only a plan.
+        original: number of pictures before.
+        cleaned: number of pictures after.
         renames: repaired names.
-        set_aside: pictures that left the folder.
-        unclear: damaged names that could stand for several numbers, or for none.
-        conflicts: duplicates about which the tables or classes disagree.
-        left: (name, why) of files that were left alone.
-        rows_without_file: table -> number of its rows that have no picture now. Tables are never changed.
-        notes: anything else worth telling, a line each.
-        out: the folder a cleaned copy was, or would be, written to; empty when the folder itself is cleaned.
-        page: path of ``report.html``; empty if none was written, as in a dry run or where there was nothing to do.
-        proposals: what the members of a group disagree on, and what most of them say; also ``conflicts.csv``.
+        set_aside: pictures that were set aside.
+        unclear: damaged names with several possible numbers, or none.
+        conflicts: duplicates with contradicting annotations or classes.
+        left: (name, reason) of files that were left alone.
+        rows_without_file: table -> number of its rows that now have no picture. Tables are never changed.
+        notes: other remarks for the user, a line each.
+        out: folder of the (planned) cleaned copy; empty when the folder itself is cleaned.
+        page: path of ``report.html``; empty if none was written, as in a dry run or if there was nothing to do.
+        proposals: fields on which a group disagrees, with the majority value; also in ``conflicts.csv``.
         groups: the duplicates, each with the picture that stays and the comparison that proves it.
-        mirrored: pairs of mirror images that were left.
-        bursts: pairs that look alike and are different photos; left.
+        mirrored: pairs of mirror images of which both stay.
+        bursts: pairs of similar but different photos; both stay.
         leaks: photos in two partitions.
-        thresholds: what decided about duplicates that are not the same in every pixel; None if none were looked for.
+        thresholds: decision thresholds of near duplicates; None if none were searched for.
         histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
-        hashes: name a readable picture had -> its pHash as ``imagehash.ImageHash``; empty without a search for near
-            duplicates. Not in the JSON.
+        hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``; empty without a search for
+            near duplicates. Not in the JSON.
     """
 
     folder: str
@@ -117,26 +117,26 @@ class Findings:
 
     @property
     def byte_duplicates(self) -> int:
-        """Number of files set aside because another has the same bytes."""
+        """Number of files set aside as byte-identical to another."""
         return len(self.of("same bytes"))
 
     @property
     def pixel_duplicates(self) -> int:
-        """Number of files set aside because another has the same pixels in other bytes."""
+        """Number of files set aside as pixel-identical to another with different bytes."""
         return len(self.of("same pixels"))
 
     @property
     def near_duplicates(self) -> int:
-        """Number of files set aside because another shows the same photo in other pixels."""
+        """Number of files set aside as the same photo as another with different pixels."""
         return len(self.of("same photo")) + len(self.of("mirrored"))
 
     @property
     def skipped(self) -> int:
-        """Number of files that were left alone although something is wrong with them."""
+        """Number of faulty files that were left alone."""
         return len(self.left)
 
     def counts(self) -> dict[str, int]:
-        """The numbers of the summary, in the order they are told."""
+        """The counts of the summary, in its order."""
         return {
             "original": self.original,
             "renamed": self.renamed,
@@ -149,11 +149,11 @@ class Findings:
         }
 
     def kinds(self) -> dict[str, int]:
-        """Why pictures left the folder -> how many; without the reasons that no picture had."""
+        """Kind -> number of pictures set aside for it, without the zeros."""
         return {kind: len(found) for kind in get_args(Kind) if (found := self.of(kind))}
 
     def without(self, left: dict[str, str]) -> Self:
-        """The report after some planned moves were not made: name -> why."""
+        """The report after some planned moves were not made (name -> reason)."""
         gone = tuple(entry for entry in self.set_aside if entry.name not in left)
         return replace(
             self,
@@ -166,17 +166,17 @@ class Findings:
         )
 
     def headline(self) -> str:
-        """What happened, in a sentence."""
+        """The result in one sentence."""
         if not self.finds and not self.out and self.run is None:
             return f"{self.folder}: nothing to repair and nothing to set aside among {self.original:,} pictures"
         return f"{self.folder}: {'a plan; nothing was changed' if self.dry_run else self._where()}"
 
     def lists(self) -> list[_List]:
-        """(title, header, rows) of everything found."""
+        """(title, header, rows) of every list that has rows."""
         return [entry for entry in self._lists() if entry[2]]
 
     def of(self, kind: Kind) -> list[SetAside]:
-        """The pictures that left for one reason."""
+        """The pictures set aside as one kind."""
         return [entry for entry in self.set_aside if entry.kind == kind]
 
     def _lists(self) -> list[_List]:
@@ -194,7 +194,7 @@ class Findings:
             ("set aside, same photo", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same photo")]),
             ("set aside, mirrored", ("file", "stays"), [(e.name, e.keeper) for e in self.of("mirrored")]),
             ("mirror images that stay", ("one", "other"), [(m.one, m.other) for m in self.mirrored]),
-            ("alike, but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
+            ("similar but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
             ("one photo in two partitions", ("file", "in", "and", "in"), leaks),
             ("names left unclear", ("file", "why", "could be", "hint"), unclear),
             ("one picture, two labels", ("gone", "stays", "says"), doubts),
@@ -204,7 +204,7 @@ class Findings:
 
     def _where(self) -> str:
         if self.out:
-            return f"cleaned copy in {self.out}; the folder itself is as it was"
+            return f"cleaned copy in {self.out}; the folder itself is unchanged"
         return f"cleaned, run {self.run}"
 
 

@@ -1,12 +1,12 @@
-"""Which number a damaged file name stood for, where exactly one fits. Pure: names in, renames out.
+"""Repair damaged file names where exactly one number fits. Pure: names in, renames out.
 
-What happens to names on the way (unpacking, copying, editing by hand): a digit is lost (``00123.jpg``), leading zeros
-are lost (``123.jpg``, often in a whole set), the ending changes (``000123.JPG``, ``.jpeg``, ``.jpg.jpg``, ``.png`` on a
-JPEG), a file manager adds ``(1)`` or ``- Copy``, two names are exchanged.
+Unpacking, copying and editing damage names in these ways: a digit is lost (``00123.jpg``), leading zeros are lost
+(``123.jpg``, often in a whole set), the ending changes (``000123.JPG``, ``.jpeg``, ``.jpg.jpg``, ``.png`` on a JPEG),
+a file manager adds ``(1)`` or ``- Copy``, two names are swapped.
 
-A number is given only to a name that nothing else could be: it must be known, no other file may have it, and no
-other damaged name may need it. Where two readings are left, evidence about the content decides (``evidence``); without
-it the name is reported with its readings, never guessed.
+A name is repaired only if the result is unambiguous: the number is known, no other file has it, and no other damaged
+name needs it. Between several readings the content decides (``evidence``); without such evidence the name is reported
+with its readings, never guessed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COPY = re.compile(r"\s*(\([0-9]{1,3}\)|[-_ ]+copy([ -][0-9]{1,3})?|\s)$", re.IG
 _COPY_BEFORE = re.compile(r"^(copy of |\s+)", re.IGNORECASE)
 _SHORT = re.compile(r"[0-9]{1,5}")
 _MOSTLY = 0.5  # share of six-digit names from which a folder without tables counts as CelebA
-_WHOLE_SET = (10, 0.2)  # so many names, and such a share of all, without their zeros mean a set without zeros
+_WHOLE_SET = (10, 0.2)  # least number, and least share, of short names from which the whole set lost its zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A damaged name that was left.
+    """A damaged name that is not repaired.
 
     Attributes:
         name: path below the folder.
-        candidates: the names it could stand for, sorted; may be empty.
-        why: what keeps it from being repaired.
-        hint: the candidate that speaks for itself most, and why; not enough to rename the file.
+        candidates: the names that it could stand for, sorted; may be empty.
+        why: the reason why it is not repaired.
+        hint: the most likely candidate, with the reason; not certain enough to rename the file.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Unclear:
 
 @dataclass(slots=True)
 class _Claim:
-    """Names with one content that read the same way, and the numbers left for them."""
+    """Names with the same content and readings, the numbers still possible (``left``) and at first (``first``)."""
 
     paths: list[str]
     left: set[str]
@@ -63,16 +63,16 @@ class _Claim:
 def known_names(
     tables: Iterable[Sequence[str]], names: Iterable[str], *, archive: Iterable[str] = ()
 ) -> frozenset[str]:
-    """The file names a folder should have.
+    """The file names that a folder should have.
 
     Args:
-        tables: the names of each table's rows.
+        tables: the row names of each table.
         names: the pictures, as paths below the folder.
-        archive: the names in the archive the folder was unpacked from; they count where there are no tables.
+        archive: the names in the archive the folder was unpacked from; used if there are no tables.
 
     Returns:
-        Every name of the tables, else of the archive; without either CelebA's 000001.jpg to 202599.jpg if at least
-        half of the pictures have six-digit names; else nothing, and then no name is damaged.
+        All names of the tables, else of the archive; without either, CelebA's 000001.jpg to 202599.jpg if at least
+        half of the pictures have six-digit names; else nothing, and then no name counts as damaged.
     """
     said = frozenset(name for table in tables for name in table) or frozenset(archive)
     if said:
@@ -94,22 +94,23 @@ def repair_names(
 ) -> tuple[list[Rename], list[Unclear]]:
     """Find the names that can be repaired with certainty.
 
-    Repairing is its own fixed point: after the renames, a second call finds nothing more.
+    The repair is idempotent: after the renames, a second call finds nothing.
 
     Args:
         names: all pictures, as paths below the folder.
         known: names without folders that pictures may have; see ``known_names``.
-        held: paths that keep their claim but are not renamed: set aside, unreadable, or no JPEG.
-        contents: path -> digest; names with one content that read the same way count as one, the first is repaired.
-        evidence: path -> the known names that have exactly its content. It is believed more than the name: a file
-            called like another (two names exchanged, a chain of shifted names) is renamed too.
+        held: paths that compete for numbers but are not renamed: set aside, unreadable, or not JPEG.
+        contents: path -> digest; names with the same content and readings count as one, and the first is repaired.
+        evidence: path -> the known names with exactly its content. It overrides the name: a file under another's name
+            (two swapped names, a chain of shifted names) is renamed too.
 
     Returns:
-        (renames, unclear), both sorted by path. A damaged name whose number has a file of the same content already is
-        in neither: it is a copy, which is the business of duplicate detection.
+        (renames, unclear), both sorted by path. A damaged name whose number belongs to a file with the same content is
+        in neither: it is a copy, which duplicate detection handles.
     """
     every = sorted({*names, *held})
-    same, kept = contents or {}, set(held)
+    same = contents or {}
+    kept = set(held)
     sure = {path: fits for path, fits in (evidence or {}).items() if path not in kept}
     moved, unclear = _follow_evidence(every, known, sure, same)
     settled = moved.keys() | {entry.name for entry in unclear}
@@ -123,7 +124,7 @@ def repair_names(
     spoken_for = taken | {number for numbers in exact.values() for number in numbers}
     last, others = _settle(_claims({path: found - spoken_for for path, found in vague.items()}, same))
     fitting = moved | given | last
-    renames = [Rename(path, _beside(path, number)) for path, number in fitting.items() if path not in kept]
+    renames = [Rename(path, _with_name(path, number)) for path, number in fitting.items() if path not in kept]
     left = [entry for entry in unclear + more + others if entry.name not in kept]
     return sorted(renames, key=lambda rename: rename.old), sorted(left, key=lambda entry: entry.name)
 
@@ -139,14 +140,14 @@ def _follow_evidence(
     evidence: Mapping[str, frozenset[str]],
     contents: Mapping[str, str],
 ) -> tuple[dict[str, str], list[Unclear]]:
-    """The names that content alone decides: path -> name; and the known names that content contradicts in vain."""
+    """Renames decided by content alone, path -> name; and files whose content names another file, but cannot move."""
     wrong = [path for path in every if path in evidence and _bare(path) not in evidence[path]]
     right = {_bare(path) for path in every if _bare(path) in evidence.get(path, ())}
     wishes = _wishes(wrong, known, evidence, contents, right)
     moved = _possible(every, wishes)
     why = "has the content of another picture, whose name is taken"
-    vain = [path for path in wrong if path not in moved and (path in wishes or _bare(path) in known)]
-    return moved, [Unclear(path, tuple(sorted(evidence[path])), why) for path in vain]
+    blocked = [path for path in wrong if path not in moved and (path in wishes or _bare(path) in known)]
+    return moved, [Unclear(path, tuple(sorted(evidence[path])), why) for path in blocked]
 
 
 def _wishes(
@@ -156,7 +157,7 @@ def _wishes(
     contents: Mapping[str, str],
     right: set[str],
 ) -> dict[str, str]:
-    """The one name a path's content has, or that content and the damaged name agree on; not for copies."""
+    """Path -> the only name that fits its content, or both its content and its damaged name; without copies."""
     wanted: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         likely = evidence[path] & _reading(_bare(path), known, zeros=False)[0]
@@ -167,7 +168,7 @@ def _wishes(
 
 
 def _possible(every: list[str], wishes: dict[str, str]) -> dict[str, str]:
-    """The wishes whose name is free, or becomes free because its holder moves away."""
+    """The renames whose target is free, or becomes free because its holder is renamed too."""
     wishing = {name: path for path, name in wishes.items()}
     holders: dict[str, list[str]] = defaultdict(list)
     for path in every:
@@ -186,7 +187,7 @@ def _possible(every: list[str], wishes: dict[str, str]) -> dict[str, str]:
 def _readings(
     paths: list[str], known: frozenset[str], evidence: Mapping[str, frozenset[str]], *, zeros: bool
 ) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-    """What damaged names could stand for: those with all their digits, and the others."""
+    """The possible readings of damaged names: of names with all their digits, and of the others."""
     exact: dict[str, frozenset[str]] = {}
     vague: dict[str, frozenset[str]] = {}
     for path in paths:
@@ -201,7 +202,7 @@ def _readings(
 
 
 def _lost_zeros(every: list[str], known: frozenset[str], taken: set[str], contents: Mapping[str, str]) -> bool:
-    """Whether the whole set lost its leading zeros, so that 12345.jpg can be nothing but 012345.jpg."""
+    """Whether the whole set lost its leading zeros, so that 12345.jpg can only mean 012345.jpg."""
     if any(_bare(path).startswith("0") for path in every):
         return False
     stems = {path: _stem(_bare(path)) for path in every}
@@ -222,7 +223,7 @@ def _lost_zeros(every: list[str], known: frozenset[str], taken: set[str], conten
 def _collisions(
     exact: Mapping[str, frozenset[str]], taken: set[str], moved: Mapping[str, str], contents: Mapping[str, str]
 ) -> list[Unclear]:
-    """Damaged names whose number has a file already, with another content."""
+    """Damaged names whose number belongs to a file with different content."""
     if not contents:
         return []
     holders = defaultdict(set)
@@ -237,15 +238,16 @@ def _collisions(
 
 
 def _stem(name: str) -> str:
-    """A name without its endings and without what file managers add to copies."""
-    stem, before = name, ""
+    """A name without its endings and without the additions of file managers."""
+    stem = name
+    before = ""
     while stem != before and _ENDING.search(name):
         before, stem = stem, _COPY_BEFORE.sub("", _COPY.sub("", _ENDING.sub("", stem)))
     return stem
 
 
 def _reading(name: str, known: frozenset[str], *, zeros: bool) -> tuple[frozenset[str], bool]:
-    """What a name could stand for, and whether all its digits are there. Nothing for names of other kinds."""
+    """The names that a damaged name could stand for, and whether it has all its digits; none for other patterns."""
     stem = _stem(name)
     if f"{stem}.jpg" in known:
         return frozenset({f"{stem}.jpg"}), True
@@ -282,7 +284,7 @@ def _settle(claims: list[_Claim]) -> tuple[dict[str, str], list[Unclear]]:
 
 
 def _eliminate(group: list[_Claim]) -> dict[str, str] | None:
-    """Give numbers to claims that have one left, until none has; None if that leaves a claim with nothing."""
+    """Assign numbers to claims with one possibility, repeatedly; None if a claim ends up with none."""
     users: dict[str, list[_Claim]] = defaultdict(list)
     for claim in group:
         for number in claim.left:
@@ -304,7 +306,7 @@ def _eliminate(group: list[_Claim]) -> dict[str, str] | None:
 
 
 def _connected(claims: list[_Claim]) -> list[list[_Claim]]:
-    """Groups of claims that share a number, directly or through others: what one is given concerns all of them."""
+    """Connected components of claims that share numbers: an assignment in a component affects all of it."""
     users: dict[str, list[int]] = defaultdict(list)
     for i, claim in enumerate(claims):
         for number in claim.first:
@@ -312,7 +314,8 @@ def _connected(claims: list[_Claim]) -> list[list[_Claim]]:
     seen: set[int] = set()
     groups: list[list[_Claim]] = []
     for start in range(len(claims)):
-        waiting, group = [start], []
+        waiting = [start]
+        group: list[int] = []
         while waiting:
             i = waiting.pop()
             if i not in seen:
@@ -328,6 +331,6 @@ def _bare(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _beside(path: str, name: str) -> str:
+def _with_name(path: str, name: str) -> str:
     folder, slash, _ = path.rpartition("/")
     return f"{folder}{slash}{name}"

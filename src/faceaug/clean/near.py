@@ -1,4 +1,4 @@
-"""From looks to pairs: which pictures show one photo, which are mirror images, which are merely alike.
+"""Find near duplicates: pairs that show one photo, mirror images, and pairs that are merely similar.
 
 ::
 
@@ -32,18 +32,18 @@ from faceaug.errors import ImageError
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
 
-_LIKE = 0.80  # share of a thumbnail that must be explained
-_GLANCE = 0.70  # correlation of the detail of thumbnails; copies have 0.9 and more, nine in ten strangers less
-_COMPARED = 20_000, 4  # pairs of files opened: so many, or one for every so many pictures; the most alike first
-_SAMPLE = 12  # pictures of which copies are made
+_LIKE = 0.80  # share of a thumbnail's variance that must be explained
+_GLANCE = 0.70  # detail correlation of thumbnails; copies have >= 0.9, nine in ten other pairs less than this
+_COMPARED = (20_000, 4)  # at most max(20_000, pictures // 4) pairs of files are opened, the most similar ones
+_SAMPLE = 12  # pictures of which copies are made to measure recall
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A readable picture, one for all that have its pixels.
+    """A readable picture that represents all pictures with its pixels.
 
     Attributes:
-        path: where it is.
+        path: path of the file.
         pixels: digest of its pixels.
     """
 
@@ -56,10 +56,10 @@ class Link:
     """Two pictures that were compared.
 
     Attributes:
-        one: place in the pictures given.
-        other: place in the pictures given, above ``one``.
-        distance: bits of the 64-bit pHash that differ, of the mirrored picture for mirror images.
-        evidence: how they compare.
+        one: index of a picture.
+        other: index of the other picture, > ``one``.
+        distance: Hamming distance of the 64-bit pHashes; for mirror images, with one of them mirrored.
+        evidence: the comparison.
     """
 
     one: int
@@ -70,15 +70,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """What was found.
+    """The near duplicates of a folder.
 
     Attributes:
         same: pairs that show one photo.
         mirrored: pairs of mirror images.
-        bursts: pairs that are alike and not the same.
+        bursts: pairs of similar but different photos.
         histogram: number of pairs whose whole pictures differ in 0, 1, 2 ... bits, up to the radius.
-        thresholds: what decided; None if there was nothing to decide.
-        notes: what is worth telling.
+        thresholds: the decision thresholds; None if there were no pairs.
+        notes: remarks for the user, a line each.
     """
 
     same: tuple[Link, ...] = ()
@@ -92,14 +92,14 @@ class Near:
 def find_near(
     pictures: Sequence[Look], looks: NDArray[np.void], crew: Crew, cache: Cache, progress: Progress = SILENT
 ) -> Near:
-    """Find the pairs. The same for any number of workers.
+    """Find near duplicates. The result does not depend on the number of workers.
 
     Args:
-        pictures: in a fixed order.
+        pictures: the pictures, in a fixed order.
         looks: ``LOOKS`` records, one for each.
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons, and the threshold used last.
-        progress: shows the phases.
+        progress: reports the phases.
     """
     if len(pictures) < 2:
         return Near()
@@ -108,9 +108,9 @@ def find_near(
     histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]
     turned = thumbnails[:, :, ::-1]
-    alike = _screened(search.plain, len(pictures), cache, notes)
+    pairs = _screened(search.plain, len(pictures), cache, notes)
     decoys = _screened(search.mirrored, len(pictures), Cache(None), notes)
-    compared = _compare(pictures, (thumbnails, thumbnails), alike, crew, cache, progress, mirrored=False)
+    compared = _compare(pictures, (thumbnails, thumbnails), pairs, crew, cache, progress, mirrored=False)
     null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, progress, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
@@ -120,7 +120,7 @@ def find_near(
     )
     cache.set_fact("detail", detail)
     if expected > 1:
-        notes.append(f"about {expected:.0f} pairs of different photos may pass as one; look at the groups before use")
+        notes.append(f"about {expected:.0f} pairs of different photos may count as duplicates; check the groups")
     thresholds = Thresholds(
         radius=search.radius,
         detail=detail,
@@ -142,17 +142,17 @@ def find_near(
 
 
 def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str]) -> Candidates:
-    """Those worth opening: alike in their thumbnails, and if there are too many the most alike ones."""
+    """The candidates worth opening: with similar thumbnails, and if there are too many, the most similar ones."""
     most = max(_COMPARED[0], pictures // _COMPARED[1])
     like = candidates.like
-    # A second run looks no deeper than the first, or it would find what that one had no time for.
+    # A second run uses the limit of the first; with fewer pairs left it would otherwise find new duplicates.
     chosen = np.flatnonzero(like >= max(_LIKE, cache.fact("like", 0.0)))
     if len(chosen) > most:
         order = np.lexsort((candidates.second[chosen], candidates.first[chosen], -like[chosen]))[:most]
         chosen = chosen[order]
         least = float(like[chosen[-1]])
         cache.set_fact("like", least)
-        notes.append(f"the {most:,} pairs that are most alike were compared (thumbnails agree to {least:.0%} and more)")
+        notes.append(f"only the {most:,} most similar pairs were compared (thumbnails agree to at least {least:.0%})")
     return candidates.some(np.sort(chosen))
 
 
@@ -166,7 +166,7 @@ def _compare(
     *,
     mirrored: bool,
 ) -> list[Link]:
-    """Compare every pair, those of the cache aside: thumbnails first, then files. Strangers are left out."""
+    """Compare all pairs that are not cached, thumbnails first, then files. Returns the related pairs."""
     places = list(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
     if not places:
         return []
@@ -179,14 +179,14 @@ def _compare(
     glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
     name = "comparing mirror images" if mirrored else "comparing"
     with progress.phase(f"{name} at a glance", len(open_), "pairs") as phase:
-        worth = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
-    fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(worth)), None)
-    work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in worth))
-    with progress.phase(name, len(worth), "pairs") as phase:
-        for at, evidence in phase.over(zip(worth, executor.map(compare_files, work), strict=True)):
+        promising = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
+    fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(promising)), None)
+    work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in promising))
+    with progress.phase(name, len(promising), "pairs") as phase:
+        for at, evidence in phase.over(zip(promising, executor.map(compare_files, work), strict=True)):
             if evidence is not None:
                 fresh[keys[at]] = evidence
-    _picture.cache_clear()  # a later run in this process must read the files again
+    _picture.cache_clear()  # files may change before a later run in this process
     cache.add_evidence(fresh.items())
     known |= fresh
     distances = candidates.distance.tolist()
@@ -204,7 +204,7 @@ def glance_at(task: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> float:
 
 
 def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
-    """Compare two files, the first mirrored if asked; None if one cannot be read."""
+    """Compare two files, the first optionally mirrored; None if one cannot be read."""
     one, other, mirrored = task
     try:
         first, second = _picture(one), _picture(other)
@@ -214,7 +214,7 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
 
 
 def judge_file(path: str) -> list[PairEvidence]:
-    """Compare a file with copies of it made here; nothing if it cannot be read."""
+    """Compare a file with copies of it made here; empty if it cannot be read."""
     try:
         return judge_copies(read_image(path))
     except ImageError:
@@ -234,5 +234,5 @@ def _paths(pictures: Iterable[Look]) -> Iterator[str]:
 
 @lru_cache(maxsize=8)
 def _picture(path: str) -> Image8:
-    """Pairs come sorted by their first picture, which so is decoded once."""
+    """Decode a file. Pairs are sorted by their first picture, so the cache decodes it once."""
     return read_image(path)

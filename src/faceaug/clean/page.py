@@ -1,4 +1,4 @@
-"""The findings of a clean as blocks of a report and as one table: what a user looks at to believe it."""
+"""The findings of a clean as report blocks and as one CSV table."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _TIERS = {"same bytes": "the same file", "same pixels": "the same pixels in anot
 
 
 def clean_blocks(report: Findings) -> list[Block]:
-    """What the page of a clean shows, with the pictures as they lie now."""
+    """The blocks of a clean's page, with the pictures in their current places."""
     places = _Places(report)
     groups = [*_duplicates(report, places), *_look_alikes(report, places)]
     blocks: list[Block] = [Paragraph(report.headline()), _counts(report)]
     if report.run is not None:
         blocks.append(
-            Paragraph(("Nothing was deleted. ", Code(f"faceaug undo {argument(report.folder)}"), " undoes it."))
+            Paragraph(("Nothing was deleted. ", Code(f"faceaug undo {argument(report.folder)}"), " reverts the run."))
         )
     blocks.append(Notes([*report.notes, *_table_lines(report)]))
     if groups:
@@ -60,7 +60,7 @@ def _table_lines(report: Findings) -> list[str]:
 
 
 def clean_csv(report: Findings) -> bytes:
-    """One row per file about which there is something to say."""
+    """One row per finding."""
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -98,7 +98,7 @@ def _row(
 
 
 class _Places:
-    """Where the pictures of a report lie now."""
+    """The current paths of the pictures in a report."""
 
     def __init__(self, report: Findings) -> None:
         self._root = Path(report.folder)
@@ -114,11 +114,11 @@ class _Places:
 
 
 def _groups(report: Findings) -> tuple[DuplicateGroup, ...]:
-    """The groups of a report, those that only ``set_aside`` tells of included."""
-    there = {member.name for group in report.groups for member in group.members}
+    """The groups of a report, including duplicates that only ``set_aside`` lists."""
+    grouped_already = {member.name for group in report.groups for member in group.members}
     others: dict[str, list[Member]] = defaultdict(list)
     for entry in report.set_aside:
-        if entry.kind != "unreadable" and entry.name not in there:
+        if entry.kind != "unreadable" and entry.name not in grouped_already:
             others[entry.keeper].append(Member(entry.name, entry.kind))
     return (*report.groups, *(DuplicateGroup(keeper, tuple(found)) for keeper, found in others.items()))
 
@@ -161,39 +161,39 @@ def _look_alikes(report: Findings, places: _Places) -> list[Group]:
 
 
 def _proof(tier: str, evidence: PairEvidence | None) -> str:
-    """The comparison in words; the CSV has its numbers."""
+    """The comparison in words; the CSV has the numbers."""
     words = _TIERS.get(tier, tier)
     if evidence is None:
         return words
-    alike = (max(0.0, number) for number in (evidence.detail, evidence.face_block, evidence.colour))
-    detail, face, colour = (f"{number:.0%}" for number in alike)
+    scores = (max(0.0, number) for number in (evidence.detail, evidence.face_block, evidence.colour))
+    detail, face, colour = (f"{number:.0%}" for number in scores)
     return f"{words}: the details agree to {detail}, anywhere in the face to {face} or more, the colours to {colour}"
 
 
 def _certainty(report: Findings) -> list[Block]:
-    """Where the line was drawn between copies and other pictures, and how sure that is."""
+    """The thresholds between copies and other pictures, and their estimated error rates."""
     t = report.thresholds
     if t is None:
         return []
     rows: list[tuple[str, object]] = [
-        ("pairs of pictures that look alike at a glance", t.candidates),
+        ("candidate pairs (similar perceptual hashes)", t.candidates),
         ("of these, compared pixel by pixel", t.compared),
         ("details had to agree to at least", f"{t.detail:.1%}"),
         ("in every part of the face to at least", f"{t.face_block:.1%}"),
         ("in nearly every part of the picture to at least", f"{t.broad_block:.1%}"),
         ("colours to at least", f"{t.colour:.1%}"),
         ("wrong removals expected in this run", t.expected_false),
-        ("test copies made of your pictures that would be found", f"{t.recall:.1%}" if t.recall >= 0 else None),
+        ("test copies of your pictures that are found", f"{t.recall:.1%}" if t.recall >= 0 else None),
     ]
     return [Heading("What decided"), Facts(rows, measured=True)]
 
 
 def _distances(report: Findings) -> list[Block]:
-    """How far apart pictures are."""
+    """The histogram of distances between pictures."""
     if not any(report.histogram):
         return []
-    title = "Pairs of pictures by how different they look: bits that differ between their perceptual hashes"
+    title = "Pairs of pictures by visual difference: number of bits that differ between their perceptual hashes"
     edges = tuple(map(float, range(len(report.histogram) + 1)))
-    looked = report.thresholds
-    marks = () if looked is None else ((float(looked.radius) + 1, "compared pixel by pixel up to here"),)
-    return [Histogram(title, edges, {"pairs": report.histogram}, marks, "0: alike, 32: nothing in common")]
+    used = report.thresholds
+    marks = () if used is None else ((float(used.radius) + 1, "compared pixel by pixel up to here"),)
+    return [Histogram(title, edges, {"pairs": report.histogram}, marks, "0: identical, 32: unrelated")]

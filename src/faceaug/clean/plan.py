@@ -1,4 +1,4 @@
-"""From a listing to a plan: what is there, what is wrong with it, what should move. Reads files, changes nothing."""
+"""From a listing to a plan: read the folder, find its faults, decide the moves. Changes nothing."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from faceaug.storage.moves import Move
 from faceaug.storage.walk import File, Listing, last_part, list_folder
 
 _TABLES = (".txt", ".csv", ".jsonl", ".parquet")
-_KNOWN = 32  # files by which a state knows its folder
+_KNOWN = 32  # files kept to recognise the folder of a state
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """A folder as it is found.
+    """A folder before cleaning.
 
     Attributes:
-        folder: as the caller named it.
+        folder: the folder as the caller spelled it.
         listing: its files.
         layout: see ``faceaug.data.folder``.
         tables: its CelebA tables.
-        named: pictures that imagefolder metadata has a row for. These are never set aside: such a table may not name
-            a missing file, or ``FaceFolder`` would not read the folder, and ``datasets`` would stop at that row.
-        annotations: over the pictures, in their order; None where they are joined by the repaired names, or say
-            nothing.
+        named: pictures that have a row in imagefolder metadata. These are never set aside: with a row for a missing
+            file, ``FaceFolder`` would not read the folder and ``datasets`` would stop at that row.
+        annotations: annotations of the pictures, in their order; None if they are joined after name repair, or if
+            there are none.
         classes: names of the labels in ``annotations``.
-        notes: what was odd about the folder.
-        copying: whether a cleaned copy is made, whose metadata names what is in it, instead of moving files.
+        notes: remarks about the folder.
+        copying: whether a cleaned copy is written, with its own metadata, instead of moving files.
     """
 
     folder: str
@@ -61,18 +61,18 @@ class Scene:
     copying: bool = False
 
     def must_stay(self, name: str) -> bool:
-        """Whether the metadata would miss a picture."""
+        """Whether the metadata requires a picture."""
         return name in self.named and not self.copying
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """What should happen to a folder.
+    """The plan for a folder.
 
     Attributes:
         plan: the moves.
-        report: the same in words, as if all of it had happened.
-        known: some of the files that stay, with their digests.
+        report: the report as if all moves had been made.
+        known: a sample of the files that stay, with their digests.
     """
 
     plan: tuple[Move, ...]
@@ -84,10 +84,10 @@ def look(path: Path | str) -> Scene:
     """List a folder and read its tables.
 
     Raises:
-        ArgumentError: there is no such folder.
-        RefusedError: there are no pictures in it.
+        ArgumentError: the folder does not exist.
+        RefusedError: the folder has no pictures.
         AnnotationError: a table contradicts itself.
-        FaceAugError: the disk does not answer.
+        FaceAugError: the disk cannot be read.
     """
     try:
         return _look(path)
@@ -115,7 +115,7 @@ def _look(path: Path | str) -> Scene:
 
 
 def _read(place: Place) -> tuple[Choice, Reading]:
-    """The layout and what it says; without its tables where cleaning does not depend on them."""
+    """Read the layout; fall back to a flat one if its tables are faulty and cleaning does not need them."""
     try:
         return read_layout(place)
     except AnnotationError as error:
@@ -134,15 +134,15 @@ def decide(
     progress: Progress = SILENT,
     cache: Cache | None = None,
 ) -> Decision:
-    """Find out what should move: the same for any order of files and any number of workers.
+    """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
     Args:
         scene: the folder.
-        policy: what the user decided.
-        set_aside: paths that files set aside by earlier runs had; their numbers stay theirs.
+        policy: the user's choices.
+        set_aside: former paths of files set aside by earlier runs; their numbers stay reserved.
         workers: see ``open_crew``.
-        progress: shows the phases.
-        cache: what earlier runs read and compared.
+        progress: reports the phases.
+        cache: signatures and comparisons of earlier runs.
     """
     with open_crew(workers) as crew:
         return _decide(scene, policy, set_aside, crew, progress, cache or Cache(None))
@@ -163,11 +163,11 @@ def _decide(
     signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
     names = _names(scene, signatures, earlier, repair=policy.repair_names)
-    known, renames = names.known, list(names.renames)
-    pictures, annotations = _pictures(scene, signatures, renames, protected, known)
+    renames = list(names.renames)
+    pictures, annotations = _pictures(scene, signatures, renames, protected, names.known)
     found = find_resemblance(
         root, pictures, contents, mirrored=policy.mirrored, crew=crew, cache=cache, progress=progress
-    )  # fmt: skip
+    )
     duplicates, left = _proven(scene, find_duplicates(found.pictures, found.links))
     damaged, more = _damaged(scene, signatures, protected)
     gone = {duplicate.copy.file.name for duplicate in duplicates} | {file.name for file, _ in damaged}
@@ -224,7 +224,7 @@ def _names(scene: Scene, signatures: dict[str, Signature], earlier: Sequence[str
 
 
 def _link_note(links: int) -> tuple[str, ...]:
-    return (f"{links} further names (hard links) of a file that is here under another name",) if links else ()
+    return (f"{links} further names (hard links) of files that are also listed under another name",) if links else ()
 
 
 def _pictures(
@@ -234,7 +234,7 @@ def _pictures(
     protected: frozenset[str],
     known: frozenset[str],
 ) -> tuple[list[Picture], Annotations]:
-    """The readable pictures under their repaired names, and the annotations of all pictures in listed order."""
+    """The readable pictures under their repaired names, and the annotations of all pictures in listing order."""
     files = scene.listing.pictures
     new = {rename.old: rename.new for rename in renames}
     names = [new.get(file.name, file.name) for file in files]
@@ -261,7 +261,7 @@ def _pictures(
 
 
 def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate], list[tuple[str, str]]]:
-    """The duplicates that may go: the same when compared directly, and no table would miss them."""
+    """The duplicates that are confirmed by a direct comparison and not required by metadata; and the others."""
     proven: list[Duplicate] = []
     left: list[tuple[str, str]] = []
     root = scene.listing.root
@@ -274,14 +274,14 @@ def _proven(scene: Scene, duplicates: list[Duplicate]) -> tuple[list[Duplicate],
         ):
             proven.append(duplicate)
         else:
-            left.append((name, "changed while it was looked at"))
+            left.append((name, "changed during the run"))
     return proven, left
 
 
 def _damaged(
     scene: Scene, signatures: dict[str, Signature], protected: frozenset[str]
 ) -> tuple[list[tuple[File, str]], list[tuple[str, str]]]:
-    """Files that are no pictures, and those that stay although they could not be read."""
+    """Damaged files to set aside, and unreadable files that stay."""
     damaged: list[tuple[File, str]] = []
     left: list[tuple[str, str]] = []
     for file in scene.listing.pictures:
@@ -316,7 +316,7 @@ def _conflicts(scene: Scene, annotations: Annotations, duplicates: list[Duplicat
 def _proposals(
     scene: Scene, annotations: Annotations, duplicates: list[Duplicate], kept: list[Rename]
 ) -> list[Proposal]:
-    """What the tables say differently about the members of each group, and what most of them say."""
+    """The fields on which the members of each group disagree, with the majority value."""
     files = scene.listing.pictures
     place = {file.name: i for i, file in enumerate(files)}
     new = {rename.old: rename.new for rename in kept}

@@ -1,4 +1,4 @@
-"""What a user may decide about cleaning."""
+"""The user's choices for cleaning."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from faceaug.errors import ArgumentError, printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanPolicy:
-    """How a folder is cleaned.
+    """The user's choices for cleaning a folder.
 
     Attributes:
-        max_remove: largest share of the pictures that may be set aside, 0..1; above it nothing is changed. A folder
-            that loses more than a fifth is usually the wrong folder.
+        max_remove: largest share of the pictures that may be set aside, 0..1; above it, nothing is changed. Losing
+            more than a fifth usually means that the wrong folder was given.
         protect: paths (relative to the folder, or absolute), folders or globs of pictures that are never set aside.
-        repair_names: whether damaged names are repaired.
-        near: whether copies of a photo that differ in compression, size, brightness, or by a small crop are set aside
-            too, after their pixels were compared; otherwise only the same bytes and the same pixels.
+        repair_names: whether to repair damaged names.
+        near: whether to set aside copies of a photo that differ in compression, size, brightness or by a small crop,
+            after comparing their pixels; otherwise only byte- and pixel-identical copies.
         mirrored: "report" mirror images, or "remove" them like other copies.
 
     Raises:
         ArgumentError: ``max_remove`` is outside 0..1, or ``mirrored`` is neither.
+
+    Example:
+        >>> from faceaug import CleanPolicy
+        >>> policy = CleanPolicy(protect=("favourites/*.jpg",), mirrored="remove")
+        >>> policy.max_remove
+        0.2
     """
 
     max_remove: float = 0.2
@@ -40,23 +46,23 @@ class CleanPolicy:
         if self.mirrored not in ("report", "remove"):
             raise ArgumentError(f"mirrored {self.mirrored!r}: expected 'report' or 'remove'")
         if isinstance(self.protect, str):
-            raise ArgumentError(f"protect {self.protect!r}: expected a tuple of paths, not one text")
+            raise ArgumentError(f"protect {self.protect!r}: expected a tuple of paths, not one string")
 
     def protected(self, root: Path, names: Iterable[str]) -> frozenset[str]:
         """The pictures that are protected.
 
         Raises:
-            ArgumentError: an entry of ``protect`` fits no picture: most likely it is misspelt, and what it was to
-                protect would not be.
+            ArgumentError: an entry of ``protect`` matches no picture. It is probably misspelt, and the pictures it was
+                meant for would be unprotected.
         """
         every = list(names)
         found: set[str] = set()
         for entry in self.protect:
             pattern = _below(root, str(entry))
-            fitting = {name for name in every if _fits(name, pattern)}
-            if not fitting:
-                raise ArgumentError(f"protect {printable(entry)}: no picture of {printable(root)} fits it")
-            found |= fitting
+            matching = {name for name in every if _matches(name, pattern)}
+            if not matching:
+                raise ArgumentError(f"protect {printable(entry)}: matches no picture of {printable(root)}")
+            found |= matching
         return frozenset(found)
 
 
@@ -67,6 +73,6 @@ def _below(root: Path, entry: str) -> str:
     return str(PurePosixPath(entry))
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     whole = pattern == "." or name == pattern or name.startswith(f"{pattern}/")
     return whole or fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)

@@ -1,4 +1,4 @@
-"""Reads every picture once, in worker processes, or from the cache."""
+"""Read every picture once, in worker processes or from the cache."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from faceaug.storage.walk import File
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """What is in the files of a folder.
+    """The contents of the files in a folder.
 
     Attributes:
-        signatures: name -> what is in it, in the order of the files, without looks.
-        looks: ``LOOKS`` (n,), one record per file, zeros for those without pixels; (0,) where they were not asked for.
+        signatures: name -> signature without looks, in the order of the files.
+        looks: ``LOOKS`` (n,), one record per file, zeros for files without pixels; (0,) if not computed.
         place: name -> row of ``looks``.
     """
 
@@ -32,7 +32,7 @@ class Contents:
     place: dict[str, int]
 
     def hashes(self) -> Hashes:
-        """The hashes of all readable pictures; none where looks were not asked for."""
+        """The hashes of all readable pictures; empty if looks were not computed."""
         if not len(self.looks):
             return NO_HASHES
         places = {name: self.place[name] for name, signature in self.signatures.items() if signature.pixels}
@@ -53,10 +53,10 @@ def read_contents(
     Args:
         root: the folder.
         files: its pictures.
-        looks: whether near duplicates are looked for.
+        looks: whether to compute looks, which the search for near duplicates needs.
         crew: gives executors, see ``open_crew``.
-        cache: what earlier runs read; what is read now is added.
-        progress: shows how many are read.
+        cache: signatures of earlier runs; new ones are added.
+        progress: counts the pictures.
     """
     place = {file.name: row for row, file in enumerate(files)}
     table = np.zeros(len(files) if looks else 0, LOOKS)

@@ -1,4 +1,4 @@
-"""The report of a clean: what was found, in words, as JSON, as a table and as a page."""
+"""The report of a clean, as text, JSON, CSV and HTML."""
 
 from __future__ import annotations
 
@@ -18,10 +18,24 @@ __all__ = ["CleanReport", "Conflict", "SetAside"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CleanReport(Findings, Presentation):
-    """What happened to a folder; ``faceaug.clean.findings.Findings`` describes the fields."""
+    """The result of cleaning a folder; ``faceaug.clean.findings.Findings`` describes the fields.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from faceaug import CleanPolicy, clean_folder
+        >>> Path("faces").mkdir()
+        >>> for name in ("a.png", "b.png"):
+        ...     Image.new("RGB", (64, 64), "red").save(Path("faces", name))
+        >>> report = clean_folder("faces", CleanPolicy(max_remove=0.5), dry_run=True)
+        >>> report.sizes()
+        [('pictures', 2), ('to set aside', 1), ('would stay', 1)]
+        >>> report.kinds()
+        {'same bytes': 1}
+    """
 
     def sizes(self) -> list[tuple[str, int]]:
-        """Rows for the small table: pictures before, set aside (by kind, where there are several), and left."""
+        """Rows of the small table: pictures before, set aside (by kind, if there are several), and after."""
         return sizes_of(self)
 
     def facts(self) -> list[Fact]:
@@ -29,14 +43,19 @@ class CleanReport(Findings, Presentation):
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds().items())
         before, gone, after = labels(self)
         return [
-            ("folder", self.folder), ("state", self.headline().removeprefix(f"{self.folder}: ")),
-            (before, self.original), ("names repaired", self.renamed),
-            (gone, f"{len(self.set_aside):,}{f' ({kinds})' if kinds else ''}"), (after, self.cleaned),
-            ("left alone", self.skipped or None), ("notes", len(self.notes) or None), ("report", self.page),
-        ]  # fmt: skip
+            ("folder", self.folder),
+            ("state", self.headline().removeprefix(f"{self.folder}: ")),
+            (before, self.original),
+            ("names repaired", self.renamed),
+            (gone, f"{len(self.set_aside):,}{f' ({kinds})' if kinds else ''}"),
+            (after, self.cleaned),
+            ("left alone", self.skipped or None),
+            ("notes", len(self.notes) or None),
+            ("report", self.page),
+        ]
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read: what happened to which picture, the numbers, where the report lies and how to undo.
+        """The report as text: affected pictures, counts, the path of the report and how to undo.
 
         Args:
             verbose: list everything, not only the first of each kind.
@@ -44,21 +63,21 @@ class CleanReport(Findings, Presentation):
         return summary_of(self, verbose=verbose)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for one JSON document. Names that are not UTF-8 are as ``os.fsdecode`` gives them."""
+        """Plain values for one JSON document. Names that are not UTF-8 are decoded by ``os.fsdecode``."""
         values = asdict(replace(self, hashes=NO_HASHES))
         del values["hashes"]
         return {"counts": self.counts()} | values
 
     def to_html(self, *, workers: int | None = 0, progress: Show = None) -> str:
-        """One self-contained page with the pictures in it, read from where they lie now.
+        """One self-contained page with thumbnails of the pictures, read from their current places.
 
         Args:
-            workers: processes that make its thumbnails, >= 0; None decides by itself.
+            workers: processes that make the thumbnails, >= 0; None chooses.
             progress: see ``clean_folder``.
         """
         title = f"faceaug clean: {self.folder}"
         return render_page(title, clean_blocks(self), workers=workers, progress=open_progress(progress))
 
     def to_csv(self) -> bytes:
-        """One row per file about which there is something to say; names that are not UTF-8 keep their bytes."""
+        """One row per finding; names that are not UTF-8 keep their bytes."""
         return clean_csv(self)

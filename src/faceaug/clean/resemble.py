@@ -1,4 +1,4 @@
-"""Joins what was found about looks to the pictures of a folder: who leaves, and what is told of those that stay."""
+"""Apply the near-duplicate search to a folder: which pictures are removed and which are only reported."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from faceaug.progress import SILENT, Progress
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resemblance:
-    """Pictures that look alike.
+    """The near duplicates of a folder.
 
     Attributes:
-        pictures: all readable ones, with what their looks say about their quality.
-        links: why pictures with different pixels count as one.
-        near: what was found, about the pictures in ``shown``.
-        shown: of pictures with the same pixels the first that would stay.
+        pictures: all readable pictures, with their quality measures.
+        links: pairs of pictures with different pixels that count as duplicates.
+        near: the pairs found, as indices into ``shown``.
+        shown: one picture for each distinct content, the one that would stay.
     """
 
     pictures: list[Picture]
@@ -46,16 +46,16 @@ def find_resemblance(
     cache: Cache,
     progress: Progress = SILENT,
 ) -> Resemblance:
-    """Compare the looks of all pictures.
+    """Find the near duplicates among all pictures.
 
     Args:
         root: the folder.
-        pictures: the readable ones.
+        pictures: the readable pictures.
         contents: their signatures and looks; without looks nothing is found.
-        mirrored: whether mirror images count as one photo.
+        mirrored: whether mirror images count as duplicates ("remove") or not ("report").
         crew: gives executors, see ``open_crew``.
         cache: earlier comparisons.
-        progress: shows the phases.
+        progress: reports the phases.
     """
     if not len(contents.looks):
         return Resemblance(list(pictures), {}, Near(), ())
@@ -79,7 +79,7 @@ def find_resemblance(
 
 
 def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
-    """The pictures that leave, by the picture that stays in their stead."""
+    """The pictures to set aside, grouped by the picture that stays."""
     members: dict[str, list[Member]] = defaultdict(list)
     for duplicate in duplicates:
         likeness = duplicate.likeness
@@ -89,25 +89,25 @@ def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
 
 
 def look_alikes(found: Resemblance, gone: set[str], which: Literal["mirrored", "burst"]) -> tuple[LookAlike, ...]:
-    """Mirror images or moments of one session, as far as both pictures stay.
+    """Pairs to report, of which both pictures stay: mirror images, or photos of one session.
 
     Args:
-        found: all that look alike.
-        gone: names of the files that leave.
-        which: what to tell of.
+        found: the near duplicates.
+        gone: names of the files that are set aside.
+        which: the kind of pairs to report.
     """
     links = found.near.mirrored if which == "mirrored" else found.near.bursts
-    told = []
+    reported = []
     for link in links:
         pair = found.shown[link.one], found.shown[link.other]
         if not any(picture.file.name in gone for picture in pair):
             one, other = sorted(picture.name for picture in pair)
-            told.append(LookAlike(one, other, which, link.distance, link.evidence))
-    return tuple(sorted(told, key=lambda alike: (alike.one, alike.other)))
+            reported.append(LookAlike(one, other, which, link.distance, link.evidence))
+    return tuple(sorted(reported, key=lambda alike: (alike.one, alike.other)))
 
 
 def leaks_of(duplicates: Iterable[Duplicate], found: Resemblance) -> tuple[Leak, ...]:
-    """Photos that are in two partitions, mirror images included."""
+    """Photos in two partitions, including mirror images."""
     pairs: list[tuple[Picture, Picture, Tier]] = [(d.copy, d.keeper, d.tier) for d in duplicates]
     gone = {copy.file.name for copy, _, _ in pairs}
     for link in found.near.mirrored:
@@ -127,12 +127,13 @@ def _partition(picture: Picture) -> str:
 
 
 def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Picture]:
-    looks, place = contents.looks, contents.place
+    looks = contents.looks
     areas = (looks["height"].astype(np.int64) * looks["width"]).tolist()
-    steps, sharpness = looks["quantisation"].tolist(), looks["sharpness"].tolist()
+    steps = looks["quantisation"].tolist()
+    sharpness = looks["sharpness"].tolist()
     rated = []
-    for p in pictures:  # not ``replace``: it takes five times as long, and there may be 200,000
-        at = place[p.file.name]
+    for p in pictures:  # ``replace`` would take five times as long, and there may be 200,000
+        at = contents.place[p.file.name]
         quality = areas[at], steps[at], sharpness[at]
         rated.append(Picture(p.file, p.name, p.signature, p.protected, p.partition, p.rows, p.known, *quality))
     return rated
@@ -148,7 +149,7 @@ def _links(links: Iterable[Link], shown: Sequence[Picture], tier: Tier) -> dict[
 
 
 def _without_enlarged(pictures: Sequence[Picture], near: Near, shown: Sequence[Picture]) -> list[Picture]:
-    """Enlarged copies count as a little smaller than what they were made from."""
+    """The pictures, with enlarged copies counted as slightly smaller than their originals."""
     areas: dict[str, int] = {}
     for link in near.same:
         pair = shown[link.one], shown[link.other]

@@ -1,8 +1,8 @@
-"""Which candidate pairs are worth opening both files: thumbnails compared, a million pairs in seconds.
+"""Screen candidate pairs by their thumbnails, before files are opened: a million pairs in seconds.
 
-How much of one thumbnail the other explains, when gain, offset, a small shift and a small change of scale are free: a
-regression on the thumbnail, a constant, its two gradients, and the gradients times their coordinate. The columns of
-the regression belong to one picture and are made orthonormal once, so that a pair costs six inner products.
+The score is the share of one thumbnail's variance that the other explains, with free gain, offset, small shift and
+small change of scale: a linear regression on the thumbnail, a constant, its two gradients, and each gradient times its
+coordinate. The regressors depend on one picture only and are orthonormalised once, so a pair costs six inner products.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from faceaug.progress import SILENT, Progress
 Floats = NDArray[np.float32]
 Thumbnails = NDArray[np.uint8]  # (n, 32, 32), grey
 Places = NDArray[np.int64]
-_SIDE = 16  # pixels compared; small shifts are a small part of these pixels, as the regression wants it
-_CUT = 0.05  # a copy that was cropped is closer to the middle of the original
-_HOPELESS = 0.6  # explained by the whole; below it the middle is not tried
-_BLOCK = 2_048  # pictures whose columns are held at once
+_SIDE = 16  # pixels compared; at this size small shifts are fractions of a pixel, as the linearisation requires
+_CUT = 0.05  # share cut off to compare with the middle, which cropped copies resemble more
+_HOPELESS = 0.6  # score of the whole below which the middle is not tried
+_BLOCK = 2_048  # pictures whose regressors are held at once
 
 
-def likeness(
-    one: Thumbnails, other: Thumbnails, first: Places, second: Places, progress: Progress = SILENT
-) -> Floats:  # fmt: skip
-    """Share of one thumbnail's variance that the other explains, the best of three ways: 0..1.
+def likeness(one: Thumbnails, other: Thumbnails, first: Places, second: Places, progress: Progress = SILENT) -> Floats:
+    """Score pairs of thumbnails: explained variance 0..1, the best of whole/whole, whole/middle and middle/whole.
 
     Args:
         one: uint8 (n, 32, 32).
         other: uint8 (m, 32, 32).
-        first: int64 (p,), places in ``one``.
-        second: int64 (p,), places in ``other``.
-        progress: shows how many thumbnails are compared.
+        first: int64 (p,), indices into ``one``.
+        second: int64 (p,), indices into ``other``.
+        progress: counts the thumbnails.
+
+    Returns:
+        float32 (p,).
     """
     best = _explained(one, _units(other, 0.0), first, second, progress)
     open_ = np.flatnonzero((best >= _HOPELESS) & (best < 0.99))
     a, b = first[open_], second[open_]
-    for here, there, at, beside in ((one, other, a, b), (other, one, b, a)):
-        found = _explained(here, _units(there, _CUT), at, beside, progress)
+    for whole, middle, at_whole, at_middle in ((one, other, a, b), (other, one, b, a)):
+        found = _explained(whole, _units(middle, _CUT), at_whole, at_middle, progress)
         best[open_] = np.maximum(best[open_], found)
     return best
 
 
 def _explained(one: Thumbnails, units: Floats, first: Places, second: Places, progress: Progress) -> Floats:
-    """The share of ``units[second]`` that ``one[first]`` explains."""
+    """The share of ``units[second]`` that ``one[first]`` explains, float32 (p,)."""
     order = np.argsort(first, kind="stable")
     pictures, starts = np.unique(first[order], return_index=True)
     ends = np.append(starts[1:], len(order))
@@ -70,7 +71,7 @@ def _explained(one: Thumbnails, units: Floats, first: Places, second: Places, pr
 
 
 def _units(thumbnails: Thumbnails, cut: float) -> Floats:
-    """Inner pixels of shrunk thumbnails, without mean, of length 1: float32 (n, 196); 0 for flat ones."""
+    """Inner pixels of downscaled thumbnails, zero-mean, unit norm: float32 (n, 196); about 0 for flat ones."""
     out = np.empty((len(thumbnails), (_SIDE - 2) ** 2), np.float32)
     for begin in range(0, len(thumbnails), 4 * _BLOCK):
         part = slice(begin, begin + 4 * _BLOCK)
@@ -81,7 +82,7 @@ def _units(thumbnails: Thumbnails, cut: float) -> Floats:
 
 
 def _columns(thumbnails: Thumbnails) -> Floats:
-    """The orthonormal columns of the regression, except the constant: float32 (n, 5, 196)."""
+    """The orthonormal regressors, without the constant: float32 (n, 5, 196)."""
     small = _shrunk(thumbnails, 0.0)
     along_x, along_y = np.zeros_like(small), np.zeros_like(small)
     along_x[:, :, 1:-1] = (small[:, :, 2:] - small[:, :, :-2]) / 2
@@ -105,7 +106,7 @@ def _shrunk(thumbnails: Thumbnails, cut: float) -> Floats:
 
 @lru_cache(maxsize=4)
 def _areas(side: int, cut: float) -> Floats:
-    """The matrix that averages ``side`` pixels, without ``cut`` of them in all, to ``_SIDE``."""
+    """The matrix that area-averages ``side`` pixels, minus a share ``cut`` in total, to ``_SIDE``."""
     edges = np.linspace(cut * side / 2, side - cut * side / 2, _SIDE + 1)
     pixels = np.arange(side)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

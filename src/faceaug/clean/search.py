@@ -1,9 +1,9 @@
-"""All pairs of 64-bit hashes within a Hamming distance: exact, and far below n x n.
+"""Find all pairs of 64-bit hashes within a Hamming distance: exact, with far fewer than n x n comparisons.
 
-Multi-index hashing (Norouzi, Punjani and Fleet 2014): the bits are dealt into m bands. Two hashes that differ in at
-most r bits differ in at most t[k] bits in some band k, whenever the t[k] add up to r - m + 1. So every band is a table,
-looked up with all changes of up to t[k] bits; what is found is compared whole. Bits are dealt by how often they differ,
-so that no band is much more selective than another, and a pair is emitted by its first band only.
+Multi-index hashing (Norouzi, Punjani and Fleet 2014): the bits are divided into m bands. Two hashes that differ in at
+most r bits differ in at most t[k] bits in some band k, whenever the t[k] add up to r - m + 1. So every band is a hash
+table, probed with all changes of up to t[k] bits, and the matches are compared in full. Bits are divided by how often
+they differ, which keeps the bands equally selective, and a pair is emitted only by the first band that finds it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from faceaug.progress.phases import Phase
 Hashes: TypeAlias = NDArray[np.uint64]
 Places: TypeAlias = NDArray[np.int64]
 _Found: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
-_FEW = 3_000  # hashes from which tables are faster than comparing all
+_FEW = 3_000  # up to this number of hashes, brute force is faster than tables
 _CHUNK = 1 << 20  # pairs compared at once
-_MASKS = 16  # ways to change a key that one task of a thread looks up
-_SAMPLE = 25_000  # random pairs from which the cost of a division into bands is estimated
+_MASKS = 16  # key changes probed by one task of a thread
+_SAMPLE = 25_000  # random pairs used to estimate the cost of a division into bands
 
 
-class TooManyPairs(RefusedError):  # noqa: N818 - what was found, not what went wrong
-    """More candidates than the budget: the hashes say too little about these pictures.
+class TooManyPairs(RefusedError):  # noqa: N818 - named after the finding, not a fault
+    """More candidates than the budget: the hashes do not discriminate between these pictures.
 
     Attributes:
         found: a lower bound on the number of candidates.
@@ -43,19 +43,19 @@ class TooManyPairs(RefusedError):  # noqa: N818 - what was found, not what went 
     def __init__(self, found: int, budget: int, radius: int) -> None:
         super().__init__(
             f"more than {budget:,} pairs to compare within distance {radius} (at least {found:,}): the pictures are "
-            "too alike, for example blank; search within a smaller distance"
+            "too similar, for example blank; search within a smaller distance"
         )
         self.found = found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of hashes, sorted by (first, second), each once.
+    """Distinct pairs of hashes, sorted by (first, second).
 
     Attributes:
-        first: int64 (n,), places in the hashes searched.
-        second: int64 (n,); above ``first`` where a set was joined with itself.
-        distance: uint8 (n,), bits that differ.
+        first: int64 (n,), indices into the hashes searched.
+        second: int64 (n,); > ``first`` where a set was joined with itself.
+        distance: uint8 (n,), number of bits that differ.
     """
 
     first: Places
@@ -65,25 +65,23 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Band:
-    """One table: which bits, how many of them may differ, and the cost that is expected of it."""
+    """One table: its bits, and how many of them may differ."""
 
     bits: tuple[int, ...]
     changes: int
 
 
-def near_pairs(
-    hashes: Hashes, radius: int, *, budget: int = 2_000_000_000, progress: Progress = SILENT
-) -> Pairs:  # fmt: skip
-    """All pairs i < j of one set within a distance.
+def near_pairs(hashes: Hashes, radius: int, *, budget: int = 2_000_000_000, progress: Progress = SILENT) -> Pairs:
+    """Find all pairs i < j of one set within a distance.
 
     Args:
         hashes: uint64 (n,).
         radius: largest number of bits that differ, 0..64.
         budget: largest number of candidates to compare.
-        progress: shows the search where it is a long one.
+        progress: reports a long search.
 
     Raises:
-        TooManyPairs: the budget is not enough; raised before the work, not after.
+        TooManyPairs: the budget is not enough; raised as soon as it is exceeded.
     """
     return _join(hashes, hashes, radius, budget, progress, same=True)
 
@@ -91,7 +89,7 @@ def near_pairs(
 def near_pairs_between(
     one: Hashes, other: Hashes, radius: int, *, budget: int = 2_000_000_000, progress: Progress = SILENT
 ) -> Pairs:
-    """All pairs of a hash of one set and a hash of another within a distance; otherwise as ``near_pairs``."""
+    """Find all pairs of a hash in one set and a hash in another within a distance; otherwise as ``near_pairs``."""
     return _join(one, other, radius, budget, progress, same=False)
 
 
@@ -127,7 +125,7 @@ def _looked_up(
 
 
 def _sorted(found: list[_Found], width: int) -> Pairs:
-    """Parts as one, in order; memory matters here, there may be ten million pairs."""
+    """Merge and sort the parts. Frees memory early: there may be ten million pairs."""
     first, second, distance = _stacked(found)
     found.clear()
     keys = first.astype(np.int64) * width + second
@@ -147,8 +145,8 @@ def _compare_all(one: Hashes, other: Hashes, radius: int, *, same: bool) -> Iter
 
 
 def _deal(one: Hashes, other: Hashes, radius: int) -> list[_Band]:
-    """The division into bands that a sample of pairs says is cheapest."""
-    draw = np.random.Generator(np.random.PCG64(0))  # a sample for speed: the result does not depend on it
+    """Choose the cheapest division into bands, estimated from a sample of pairs."""
+    draw = np.random.Generator(np.random.PCG64(0))  # affects only the speed, not the result
     i, j = draw.integers(0, len(one), _SAMPLE), draw.integers(0, len(other), _SAMPLE)
     differ = ((one[i] ^ other[j])[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     often = np.argsort(-differ.mean(axis=0), kind="stable")
@@ -157,7 +155,7 @@ def _deal(one: Hashes, other: Hashes, radius: int) -> list[_Band]:
 
 
 def _bands(often: NDArray[np.intp], count: int, radius: int) -> list[_Band]:
-    """Deal the bits like cards, there and back, and share out the changes."""
+    """Distribute the bits over the bands in alternating order, and the allowed changes evenly."""
     hands: list[list[int]] = [[] for _ in range(count)]
     for place, bit in enumerate(often.tolist()):
         turn = place % (2 * count)
@@ -168,7 +166,7 @@ def _bands(often: NDArray[np.intp], count: int, radius: int) -> list[_Band]:
 
 
 def _changes(band: _Band) -> int:
-    """How many ways there are to change a key of a band."""
+    """The number of ways to change a key of a band."""
     return sum(comb(len(band.bits), k) for k in range(band.changes + 1))
 
 
@@ -186,7 +184,7 @@ def _cost(bands: Sequence[_Band], differ: NDArray[np.uint64], n: int, m: int) ->
 def _look_up(
     one: Hashes, other: Hashes, radius: int, earlier: Sequence[_Band], band: _Band, *, same: bool
 ) -> Iterator[tuple[_Found, int]]:
-    """The pairs that this band finds and no earlier one, in parts, with the number of pairs compared."""
+    """The pairs found by this band and no earlier one, in parts, with the number of pairs compared."""
     a = _table(one, band.bits)
     b = a if same else _table(other, band.bits)
     starts = np.searchsorted(b.sorted_keys, np.arange((1 << len(band.bits)) + 1, dtype=np.int64)).astype(np.int32)
@@ -194,10 +192,11 @@ def _look_up(
     known = [(np.bitwise_or.reduce(np.uint64(1) << np.array(e.bits, np.uint64)), e.changes) for e in earlier]
 
     def compare(masks: list[int]) -> tuple[list[_Found], int]:
-        parts, compared = [], 0
-        for i, j, alone in _expanded(a, b, starts, *_meeting(a, filled, masks, same=same)):
+        parts = []
+        compared = 0
+        for i, j, own in _expanded(a, b, starts, *_meeting(a, filled, masks, same=same)):
             compared += len(i)
-            parts.append(_checked(one, other, i, j, alone, radius, known, same=same))
+            parts.append(_checked(one, other, i, j, own, radius, known, same=same))
         return parts, compared
 
     with ThreadPoolExecutor(min(processors(), 8)) as threads:
@@ -214,7 +213,15 @@ def _look_up(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    """Hashes sorted by their key in one band: places in order of key, keys, distinct keys, where and how often."""
+    """Hashes sorted by their key in one band.
+
+    Attributes:
+        order: indices of the hashes in order of key.
+        sorted_keys: their keys.
+        unique: distinct keys.
+        first: start of each distinct key in ``order``.
+        count: number of hashes with each distinct key.
+    """
 
     order: Places
     sorted_keys: NDArray[np.uint32]
@@ -231,7 +238,7 @@ def _table(hashes: Hashes, bits: Sequence[int]) -> _Table:
 
 
 def _mask_parts(bits: int, changes: int) -> Iterator[list[int]]:
-    """All ways to change up to ``changes`` of ``bits`` bits, a few at a time."""
+    """XOR masks of all ways to change up to ``changes`` of ``bits`` bits, a few at a time."""
     masks = (
         sum(1 << bit for bit in chosen) for size in range(changes + 1) for chosen in combinations(range(bits), size)
     )
@@ -242,8 +249,9 @@ def _mask_parts(bits: int, changes: int) -> Iterator[list[int]]:
 def _meeting(
     table: _Table, filled: NDArray[np.bool_], masks: list[int], *, same: bool
 ) -> tuple[Places, NDArray[np.uint32]]:
-    """Places in ``table.unique`` and the keys of the buckets they meet under some masks."""
-    places, keys = [], []
+    """Indices into ``table.unique``, and the keys of the non-empty buckets they reach under the masks."""
+    places = []
+    keys = []
     for mask in masks:
         other = table.unique ^ np.uint32(mask)
         meets = filled[other]
@@ -258,10 +266,10 @@ def _meeting(
 def _expanded(
     a: _Table, b: _Table, starts: NDArray[np.int32], left: Places, right: NDArray[np.uint32]
 ) -> Iterator[tuple[Places, Places, NDArray[np.bool_]]]:
-    """All pairs of a hash in a bucket of one table and a hash in the bucket it meets, in parts.
+    """All pairs of a hash in a bucket of one table and a hash in the bucket it reaches, in parts.
 
     Yields:
-        Places in both sets, and whether both lie in buckets of the same key.
+        Indices into both sets, and whether the two buckets have the same key.
     """
     low = starts[right].astype(np.int64)
     wide = starts[right + 1] - low
@@ -284,19 +292,19 @@ def _checked(
     other: Hashes,
     i: Places,
     j: Places,
-    alone: NDArray[np.bool_],
+    own: NDArray[np.bool_],
     radius: int,
     known: Sequence[tuple[np.uint64, int]],
     *,
     same: bool,
 ) -> _Found:
-    """The pairs within the radius that no earlier band found; of a set joined with itself each once."""
+    """The pairs within the radius that no earlier band found; each once if a set is joined with itself."""
     apart = one[i] ^ other[j]
     distance = np.bitwise_count(apart)
     keep = np.flatnonzero(distance <= radius)
-    i, j, alone, apart, distance = i[keep], j[keep], alone[keep], apart[keep], distance[keep]
-    # A bucket that meets itself gives every pair in both orders, and every hash with itself.
-    fresh = ~alone | (i < j) if same else np.ones(len(i), bool)
+    i, j, own, apart, distance = i[keep], j[keep], own[keep], apart[keep], distance[keep]
+    # A bucket joined with itself gives every pair in both orders, and every hash with itself.
+    fresh = ~own | (i < j) if same else np.ones(len(i), bool)
     for mask, changes in known:
         fresh &= np.bitwise_count(apart & mask) > changes
     i, j = i[fresh], j[fresh]
@@ -312,7 +320,7 @@ def _stacked(parts: list[_Found]) -> _Found:
 
 
 def _gather(hashes: Hashes, bits: Sequence[int]) -> NDArray[np.uint32]:
-    """The chosen bits of every hash, side by side."""
+    """The chosen bits of every hash, packed into a key."""
     keys = np.zeros(len(hashes), np.uint32)
     for place, bit in enumerate(bits):
         keys |= ((hashes >> np.uint64(bit)) & np.uint64(1)).astype(np.uint32) << np.uint32(place)

@@ -1,4 +1,4 @@
-"""One decode per file: what its bytes, its pixels and its looks are, or why there are none."""
+"""Signatures of files, from one decode each: digests of bytes and pixels, and looks, or the reason for having none."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from faceaug.clean.hashes import hash_words, middle_of, small_grey
 from faceaug.data.image import Image8, decode, load_cv2, read_bytes
 from faceaug.errors import ImageError
 
-VERSION = 2  # of everything below: another number makes caches of signatures read all files again
+VERSION = 2  # of the signatures; increasing it invalidates all caches
 
-# What a picture looks like, one record each; "whole", "middle": 64-bit hashes; the mirrored ones beside them.
+# One record per picture. "whole" and "middle" are 64-bit hashes; "mirrored_*" are those of the mirror image.
 LOOKS = np.dtype(
     [
         ("whole", "<u8"),
@@ -28,23 +28,23 @@ LOOKS = np.dtype(
         ("thumbnail", "u1", (32, 32)),  # grey
         ("height", "<u4"),
         ("width", "<u4"),
-        ("sharpness", "<f4"),  # spread of the Laplacian, grey levels
+        ("sharpness", "<f4"),  # standard deviation of the Laplacian, grey levels
         ("brightness", "<f4"),  # mean grey level
-        ("quantisation", "<f4"),  # mean step of the JPEG's first table; 0 if nothing was lost
+        ("quantisation", "<f4"),  # mean step of the JPEG's first quantisation table; 0 if lossless
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What tells pictures apart.
+    """The digests and looks of one file.
 
     Attributes:
         content: BLAKE2b-128 of the bytes, hex; empty if they could not be read.
-        pixels: BLAKE2b-128 of shape and decoded pixels, hex; empty if there are none.
-        jpeg: whether the bytes are a JPEG, whatever the name says.
-        problem: why there are no pixels; empty if there are.
-        looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or they were not asked for.
+        pixels: BLAKE2b-128 of shape and decoded pixels, hex; empty if the file could not be decoded.
+        jpeg: whether the bytes are a JPEG, regardless of the name.
+        problem: the reason why there are no pixels; empty if there are.
+        looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or looks were not computed.
     """
 
     content: str
@@ -54,32 +54,32 @@ class Signature:
     looks: bytes = b""
 
     def without_looks(self) -> Signature:
-        """The same without ``looks``, which take a thousand bytes."""
+        """The same without ``looks``, which take a kilobyte."""
         return Signature(self.content, self.pixels, self.jpeg, self.problem)
 
     @property
     def damaged(self) -> bool:
-        """Whether the bytes were read and are no picture: setting the file aside is right."""
+        """Whether the bytes were read but cannot be decoded, so that the file may be set aside."""
         return bool(self.content and self.problem)
 
 
 def read_signature(path: str) -> Signature:
-    """Read and decode one file; never raises for what is in it."""
+    """Read and decode one file; faults of the file are returned, not raised."""
     return _read(path, looks=True)
 
 
 def read_exact_signature(path: str) -> Signature:
-    """The same without the looks."""
+    """``read_signature`` without looks."""
     return _read(path, looks=False)
 
 
 def is_damaged(path: Path) -> bool:
-    """Look again at a file that could not be decoded: a worker short of memory is no damage."""
+    """Whether a file still cannot be decoded: the first failure may have been a worker short of memory."""
     return read_exact_signature(str(path)).damaged
 
 
 def same_content(one: Path, other: Path, *, pixels: bool) -> bool:
-    """Compare two files byte by byte, or decoded, pixel by pixel: a digest is a reason to look, not a proof."""
+    """Compare two files byte by byte or pixel by pixel, because equal digests are no proof."""
     try:
         a, b = read_bytes(one), read_bytes(other)
         return np.array_equal(decode(a), decode(b)) if pixels else a == b
@@ -88,11 +88,11 @@ def same_content(one: Path, other: Path, *, pixels: bool) -> bool:
 
 
 def looks_of(image: Image8, data: bytes = b"") -> NDArray[np.void]:
-    """What a picture looks like: one record of ``LOOKS``.
+    """Compute one record of ``LOOKS``.
 
     Args:
         image: uint8 (height, width, 3), RGB.
-        data: the file it was decoded from, for its compression.
+        data: bytes of the file it was decoded from, for the quantisation.
     """
     cv2 = load_cv2()
     grey = Image.fromarray(image).convert("L")
@@ -112,7 +112,7 @@ def looks_of(image: Image8, data: bytes = b"") -> NDArray[np.void]:
 
 
 def jpeg_quantisation(data: bytes) -> float:
-    """Mean step of the first quantisation table of a JPEG (about 1 at quality 100, 17 at 75); 0 where there is none."""
+    """Mean step of a JPEG's first quantisation table (about 1 at quality 100, 17 at 75); 0 if there is none."""
     at = 2
     while data[:2] == b"\xff\xd8" and at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         length = int.from_bytes(data[at + 2 : at + 4], "big")

@@ -1,4 +1,4 @@
-"""Tables with fewer rows: all filtered together, in one order, each kept row to the byte as it was."""
+"""Filter annotation tables: all in step, in one order, with every kept row byte-identical."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from faceaug.data.metadata import picture_column, read_metadata
 from faceaug.data.tables import Table, read_table, read_text, text_lines
 from faceaug.errors import some
 
-_COUNTED = ("attributes", "landmarks", "boxes")  # their text form begins with the number of rows and the columns
-_FEW = 0.01  # share of rows that may go so that all tables have the same; more means a table is about something else
+_COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
+_FEW = 0.01  # share of rows that may be dropped to align the tables; beyond it, they describe different pictures
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Which rows each table keeps.
+    """The rows that each table keeps.
 
     Attributes:
         kept: path of the table -> names of its rows, in order.
-        notes: what is worth telling, a line each.
+        notes: remarks for the user, a line each.
     """
 
     kept: Mapping[Path, tuple[str, ...]]
@@ -31,7 +31,7 @@ class Rows:
 
 
 def every_table(root: Path) -> list[Table]:
-    """The CelebA tables that belong to a folder, those that are there as .txt and as .csv in both forms.
+    """The CelebA tables of a folder, both the .txt and the .csv form of each.
 
     Raises:
         AnnotationError: a table contradicts itself.
@@ -41,22 +41,23 @@ def every_table(root: Path) -> list[Table]:
 
 
 def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
-    """Choose the rows that stay, so that row k of every table is about the same picture.
+    """Choose the rows to keep, so that row k of every table describes the same picture.
 
-    ``torchvision.datasets.CelebA`` joins the tables by position and never looks at the names. So a row that one table
-    lacks leaves the others too, and all take the order of the first. Where that would cost more than one row in a
-    hundred, the tables are not about the same pictures: each keeps its own rows, and the notes say so.
+    ``torchvision.datasets.CelebA`` joins the tables by position and ignores the names. So a row that one table lacks is
+    dropped from the others too, and all take the order of the first. If that would drop more than one row in a hundred,
+    the tables describe different pictures: each keeps its own rows, and a note says so.
 
     Args:
         tables: all tables of a folder.
-        present: names, without folders, of the pictures there will be.
+        present: names, without folders, of the pictures in the copy.
     """
-    there = frozenset(present)
-    own = {table.path: tuple(name for name in table.names if name in there) for table in tables}
+    pictures = frozenset(present)
+    own = {table.path: tuple(name for name in table.names if name in pictures) for table in tables}
     if not own:
         return Rows({}, ())
     sets = [frozenset(names) for names in own.values()]
-    common, union = frozenset.intersection(*sets), frozenset.union(*sets)
+    common = frozenset.intersection(*sets)
+    union = frozenset.union(*sets)
     lost = len(union) - len(common)
     if lost > _FEW * len(union):
         says = f"{lost:,} of {len(union):,} pictures with rows are not in every table, so each table keeps its own rows"
@@ -65,18 +66,18 @@ def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
     notes = []
     if lost:
         names = some(sorted(union - common))
-        notes.append(f"{lost:,} rows left the tables because another table has none for the picture ({names})")
+        notes.append(f"{lost:,} rows were dropped because another table has none for the picture ({names})")
     if len({tuple(name for name in names if name in common) for names in own.values()}) > 1:
         notes.append(f"all tables now have the order of {next(iter(own)).name}")
     return Rows(dict.fromkeys(own, order), tuple(notes))
 
 
 def filter_table(table: Table, names: Sequence[str]) -> bytes:
-    """The file of a table with these rows only, in this order; the count line says how many there are.
+    """The file of a table with only these rows, in this order, and a matching count line.
 
     Args:
-        table: as read from its file, which is read again: spaces and line ends stay as they are.
-        names: rows of the table.
+        table: the table; its file is read again, to keep spaces and line ends.
+        names: names of the rows to keep.
     """
     text = read_text(table.path)
     if table.path.suffix == ".csv":
@@ -89,7 +90,7 @@ def filter_table(table: Table, names: Sequence[str]) -> bytes:
 
 
 def filter_metadata(path: Path, keep: Collection[str]) -> bytes:
-    """The file of an imagefolder table with the rows of these pictures only.
+    """The file of an imagefolder table with only the rows of these pictures.
 
     Args:
         path: ``metadata.csv`` or ``metadata.jsonl``.

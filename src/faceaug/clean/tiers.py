@@ -1,4 +1,4 @@
-"""What was found about pictures that look alike: groups, look-alikes, leaks, and the thresholds that decided."""
+"""Records of duplicates: groups, look-alikes, leaks, and the decision thresholds."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Literal, TypeAlias
 
 from faceaug.clean.verify import PairEvidence
 
-# From certain to doubtful: the first three are set aside, mirrored pictures on request.
+# From certain to doubtful. The first three are set aside, mirrored pictures only on request.
 Tier: TypeAlias = Literal["same bytes", "same pixels", "same photo", "mirrored"]
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A picture that leaves a group.
+    """A duplicate in a group.
 
     Attributes:
-        name: path it had below the folder.
-        tier: what it shares with the picture that stays.
-        distance: bits of the 64-bit pHash that differ from the picture that stays; -1 where none was needed.
+        name: former path below the folder.
+        tier: how it matches the picture that stays.
+        distance: Hamming distance of the 64-bit pHashes of the two; -1 for the same bytes or pixels.
         evidence: the comparison with the picture that stays; None for the same bytes or pixels.
     """
 
@@ -30,11 +30,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """One photo that is there several times: every member was compared with the keeper itself, so nothing chains.
+    """The copies of one photo. Every member was compared with the keeper directly, so matches do not chain.
 
     Attributes:
-        keeper: path below the folder of the picture that stays, after repair.
-        members: those that leave, by name.
+        keeper: path below the folder of the picture that stays, after name repair.
+        members: the duplicates to set aside, by name.
     """
 
     keeper: str
@@ -43,14 +43,14 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class LookAlike:
-    """Two pictures that are told of and stay: mirror images, or moments of one session.
+    """Two similar pictures that are reported and stay: mirror images, or photos of one session.
 
     Attributes:
         one: path below the folder.
         other: path below the folder.
         tier: "mirrored" or "burst".
-        distance: bits of the 64-bit pHash that differ (of the mirrored picture, where it is one).
-        evidence: how they compare.
+        distance: Hamming distance of the 64-bit pHashes; for mirror images, with one of them mirrored.
+        evidence: the comparison.
     """
 
     one: str
@@ -66,10 +66,10 @@ class Leak:
 
     Attributes:
         name: one picture.
-        partition: where it is: "train", "val" or "test".
+        partition: its partition: "train", "val" or "test".
         keeper: the picture that stays, or the other of two mirror images.
-        keeper_partition: where that one is.
-        tier: what they share.
+        keeper_partition: the partition of ``keeper``.
+        tier: how the two match.
     """
 
     name: str
@@ -81,20 +81,20 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What decided that two pictures show one photo, and how sure that is on these pictures.
+    """The thresholds for counting two pictures as one photo, with their error rates estimated on these pictures.
 
     Attributes:
-        radius: bits of the 64-bit pHash within which pairs were looked for.
-        detail: smallest correlation of detail.
-        face_block: smallest agreement of the worst block in the middle.
-        broad_block: smallest agreement of the seventh worst block.
-        colour: smallest correlation of colour.
-        expected_false: pairs of different photos expected to pass, from pairs of mirrored pictures that look alike.
+        radius: Hamming distance of 64-bit pHashes within which candidates were searched.
+        detail: least ``PairEvidence.detail``.
+        face_block: least ``PairEvidence.face_block``.
+        broad_block: least ``PairEvidence.broad_block``.
+        colour: least ``PairEvidence.colour``.
+        expected_false: expected number of false positives, estimated from mirrored decoys.
         recall: share of copies made here (compressed, scaled, cropped, blurred, brightened) that would be found;
             -1 if none was made.
-        candidates: pairs within the radius.
-        compared: pairs whose files were opened and compared.
-        null_pairs: mirrored pairs opened and compared, to know what chance can do.
+        candidates: number of pairs within the radius.
+        compared: number of pairs whose files were opened and compared.
+        null_pairs: number of mirrored decoy pairs opened and compared.
     """
 
     radius: int

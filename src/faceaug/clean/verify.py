@@ -1,10 +1,10 @@
-"""Whether two pictures show one photo: pixels compared after the best alignment, never hashes alone.
+"""Verify that two pictures show one photo, by comparing aligned pixels, never by hashes alone.
 
-Two copies of a photo differ in gain, offset, a little position, scale and rotation, in compression and sharpness. What
-they share, and two photos of one person do not, is the detail of middle size: strands of hair, folds, the letters on
-the wall behind. So the pictures are aligned (Gauss-Newton on an affine map close to the identity, gain and offset
-fitted with it, outliers weighed down), and then compared in that band of sizes: as a whole, block by block, and in
-colour. Correlation of the plain pixels is not enough: different people on dark grounds reach 0.98.
+Two copies of a photo differ in gain, offset, slightly in position, scale and rotation, in compression and sharpness.
+They share medium-scale detail, which two photos of one person do not: strands of hair, folds, letters in the
+background. So the pictures are aligned (robust Gauss-Newton on an affine map close to the identity, jointly with gain
+and offset) and then compared in that frequency band: as a whole, block by block, and in colour. Correlation of the raw
+pixels is not enough: different people on dark backgrounds reach 0.98.
 """
 
 from __future__ import annotations
@@ -23,35 +23,36 @@ from faceaug.data.image import Image8, load_cv2
 Grey: TypeAlias = NDArray[np.float32]
 _Range: TypeAlias = tuple[int, int]
 Number = TypeVar("Number", bound=np.generic)
-_WORK = 96  # pixels of the longer side of what is compared: more costs time and adds noise, not proof
-_LEVELS = ((32, 4), (64, 2), (_WORK, 2))  # longer side, steps
-_MARGIN = 0.03  # share of the sides that frames and shifts may spoil
-_FAR = 0.16  # how far the affine map may be from the identity
-_FINE, _COARSE = 110, 22  # the band of detail: the longer side over these, as sigmas
+_WORK = 96  # pixels of the longer side compared: more costs time and adds noise, not evidence
+_LEVELS = ((32, 4), (64, 2), (_WORK, 2))  # of the alignment: longer side, iterations
+_MARGIN = 0.03  # share of each side ignored, because frames and shifts may spoil it
+_FAR = 0.16  # largest deviation of the affine map from the identity
+_FINE, _COARSE = 110, 22  # the detail band: sigmas are the longer side divided by these
 _BLOCKS = 8
 _DIAGONAL = np.diag_indices(8)
-_NOISE = 3.0  # grey levels that compression may add to a block without being held against it
-_EMPTY = 1.1  # grey levels that compression alone puts into frequencies without content
-_TINTED = 4.0  # grey levels of spread from which a picture counts as coloured
+_NOISE = 3.0  # grey levels of compression noise tolerated in a block
+_EMPTY = 1.1  # grey levels that compression alone adds to empty frequencies
+_TINTED = 4.0  # standard deviation, grey levels, from which a picture counts as coloured
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class PairEvidence:
-    """How alike two pictures are after alignment. Correlations are -1..1.
+    """The similarity of two pictures after alignment. Correlations are -1..1.
 
     Attributes:
-        correlation: of the grey values.
-        detail: of the detail of middle size; decides.
-        face_block: agreement of the worst of the 16 blocks in the middle, where the face is; 1 same, 0 or less
+        correlation: correlation of the grey values.
+        detail: correlation of the medium-scale detail, the main criterion.
+        face_block: agreement of the worst of the 16 blocks in the middle, where the face is; 1 identical, 0 or less
             unrelated.
-        broad_block: agreement of the seventh worst of all 64 blocks: a logo or a black corner spoils a few.
-        colour: correlation of the colour differences; 1 where one of the two has no colour.
-        spread: grey levels of detail, the smaller of the two; near 0 there is nothing to compare.
+        broad_block: agreement of the seventh worst of all 64 blocks, because a logo or a black corner spoils a few.
+        colour: correlation of the colour differences; 1 if one of the two has no colour.
+        spread: standard deviation of the detail, grey levels, the smaller of the two; near 0 there is nothing to
+            compare.
         gain: contrast of the first over the second.
         scale: size of the second's content over the first's.
         shift: distance of the centres, as a share of the longer side.
-        enlarged: 1 if the first is the larger file only by enlargement, 2 if the second is, 0 otherwise.
+        enlarged: 1 if the first is an upscaled version of the second, 2 the other way round, 0 otherwise.
     """
 
     correlation: float
@@ -68,7 +69,7 @@ class PairEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """x' = xx x + xy y + tx, y' = yx x + yy y + ty, in pixels from the middle; never far from the identity."""
+    """The map x' = xx x + xy y + tx, y' = yx x + yy y + ty, in pixels from the middle; close to the identity."""
 
     xx: float = 1.0
     xy: float = 0.0
@@ -78,18 +79,18 @@ class Affine:
     ty: float = 0.0
 
     def at_scale(self, factor: float) -> Affine:
-        """The same map of pictures ``factor`` times as large."""
+        """The same map for pictures ``factor`` times as large."""
         return Affine(self.xx, self.xy, self.tx * factor, self.yx, self.yy, self.ty * factor)
 
     def plus(self, change: Sequence[float], side: int) -> tuple[Affine, float]:
-        """The map after a step.
+        """The map after a Gauss-Newton step.
 
         Args:
-            change: to tx, xx, xy, ty, yx, yy.
-            side: of the pictures, the longer one, pixels; how far one step and all steps may go depends on it.
+            change: change of tx, xx, xy, ty, yx, yy.
+            side: longer side of the pictures, pixels; it limits each step and their sum.
 
         Returns:
-            The map, and the step in units of what is worth another one.
+            The map, and the size of the step relative to the convergence tolerance.
         """
         tx, xx, xy, ty, yx, yy = change
         tx, ty = _clip(tx, 0.03 * side), _clip(ty, 0.03 * side)
@@ -106,7 +107,7 @@ class Affine:
         return changed, moved
 
     def matrix(self, height: int, width: int) -> NDArray[np.float64]:
-        """The matrix (2, 3) in pixels from the first one, for pictures of one size."""
+        """The (2, 3) matrix in pixel coordinates, for pictures of one size."""
         cx, cy = (width - 1) / 2, (height - 1) / 2
         return np.array(
             [
@@ -117,11 +118,11 @@ class Affine:
 
 
 def compare(one: Image8, other: Image8) -> PairEvidence:
-    """Align two pictures and measure how alike they are.
+    """Align two pictures and measure their similarity.
 
     Args:
         one: uint8 (height, width, 3), RGB.
-        other: the same, of any size.
+        other: likewise, of any size.
     """
     cv2 = load_cv2()
     height, width = _common_size(one, other)
@@ -151,11 +152,11 @@ def compare(one: Image8, other: Image8) -> PairEvidence:
 
 
 def glance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Correlation of the detail of two aligned grey thumbnails: enough to see that two pictures are not one photo.
+    """Correlation of the detail of two aligned grey thumbnails, enough to rule out most pairs of different photos.
 
     Args:
         one: uint8 (32, 32).
-        other: the same.
+        other: uint8 (32, 32).
     """
     cv2 = load_cv2()
     first, second = one.astype(np.float32), other.astype(np.float32)
@@ -235,7 +236,7 @@ def _step(one: Grey, other: Grey, affine: Affine) -> tuple[Affine, float]:
 
 
 def _solve(basis: Grey, weight: Grey | None) -> NDArray[np.float32]:
-    """The first eight rows times what gives the ninth, by least squares: float32 (8,)."""
+    """Least-squares coefficients of the ninth row in the first eight: float32 (8,)."""
     cv2 = load_cv2()
     weighted = basis[:8] if weight is None else basis[:8] * weight
     products = (weighted @ basis.T).astype(np.float64)
@@ -247,7 +248,7 @@ def _solve(basis: Grey, weight: Grey | None) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=64)
 def _places(side: int) -> Grey:
-    """Pixels counted from the middle."""
+    """Pixel coordinates relative to the middle."""
     return np.arange(side, dtype=np.float32) - (side - 1) / 2
 
 
@@ -262,7 +263,7 @@ def _warp(image: Grey, affine: Affine) -> Grey:
 
 
 def _inside(affine: Affine, height: int, width: int) -> tuple[slice, slice]:
-    """The largest upright rectangle that the map takes into the other picture, without the margins of either."""
+    """The axis-aligned rectangle that the map takes inside the other picture, without the margins of either."""
     margin = max(1.0, _MARGIN * max(height, width))
     half = (width - 1) / 2, (height - 1) / 2
     across = _between(half[0], half[1], margin, affine.xx, affine.xy, affine.tx)
@@ -271,7 +272,8 @@ def _inside(affine: Affine, height: int, width: int) -> tuple[slice, slice]:
 
 
 def _between(half: float, other_half: float, margin: float, stretch: float, turn: float, shift: float) -> _Range:
-    reach, turned = half - margin, abs(turn) * other_half
+    reach = half - margin
+    turned = abs(turn) * other_half
     low = max(-reach, (-reach + turned - shift) / max(stretch, 0.5)) + half
     high = min(reach, (reach - turned - shift) / max(stretch, 0.5)) + half
     return math.ceil(low), math.floor(high) + 1
@@ -288,7 +290,7 @@ def _correlation(a: Grey, b: Grey) -> float:
 
 
 def _blocks(a: Grey, b: Grey) -> tuple[float, float]:
-    """Agreement of blocks of detail: (worst in the middle, seventh worst of all)."""
+    """Agreement of detail by block: (worst in the middle, seventh worst of all)."""
     gain = float((a * b).sum() / max(float((b * b).sum()), 1e-6))
     b = b * gain
     ys, xs = (np.linspace(0, side, _BLOCKS + 1).astype(int)[:-1] for side in a.shape)
@@ -300,7 +302,7 @@ def _blocks(a: Grey, b: Grey) -> tuple[float, float]:
 
 
 def _colour(one: Grey, other: Grey, sigma: float) -> float:
-    """Correlation of red minus green and blue minus green, the weaker of the two that both have."""
+    """Correlation of red - green and of blue - green, the lower of those in which both pictures have colour."""
     cv2 = load_cv2()
     found = [1.0]
     for channel in (0, 2):
@@ -311,7 +313,7 @@ def _colour(one: Grey, other: Grey, sigma: float) -> float:
 
 
 def _enlarged(one: Image8, other: Image8) -> int:
-    """Which of two files of different size is larger without showing more than the smaller one could."""
+    """Which picture is an upscaled version of the other: 1, 2, or 0 for neither."""
     areas = one.shape[0] * one.shape[1], other.shape[0] * other.shape[1]
     if max(areas) < 1.2 * min(areas) or min(*one.shape[:2], *other.shape[:2]) < 8:
         return 0
@@ -322,7 +324,7 @@ def _enlarged(one: Image8, other: Image8) -> int:
 
 
 def _beyond(image: Image8, down: float, across: float) -> float:
-    """Grey levels per frequency of what is too fine for the same picture at ``down`` and ``across`` of its size."""
+    """RMS amplitude, grey levels, of the frequencies lost when the picture is scaled by ``down`` and ``across``."""
     height, width = image.shape[:2]
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     grey = image.astype(np.float32) @ _LUMA

@@ -1,4 +1,4 @@
-"""What people read of a clean: which pictures leave and which stay, the numbers, the report, the way back."""
+"""The summary of a clean as text: pictures set aside and kept, counts, the report, and how to undo."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from faceaug.errors import printable
 from faceaug.presentation import argument, text_table
 from faceaug.storage.walk import LINK
 
-_MOVED = 10  # pictures named in a list of what was moved or renamed; -v shows all
-_NOTICED = 3  # entries shown of a list of what was only noticed
-_WIDEST = 56  # columns; a longer name pushes the rest of its line aside
-# The least certain first: whoever checks a few of many checks these.
+_MOVED = 10  # entries shown of a list of moves or renames; -v shows all
+_NOTICED = 3  # entries shown of a list of other findings
+_WIDEST = 56  # columns; a longer name shifts the rest of its line
+# The least certain first, because users check only the first few of many.
 _ORDER = ("mirrored", "same photo", "unreadable", "same pixels", "same bytes")
-_Lines = tuple[str, Sequence[str], int]  # heading, lines, how many are shown at most
+_Lines = tuple[str, Sequence[str], int]  # heading, lines, most lines shown
 
 
 def summary_of(report: Findings, *, verbose: bool) -> str:
-    """The summary of a report; with ``verbose`` every entry of every list."""
+    """The summary of a report; with ``verbose``, every entry of every list."""
     lines = [printable(report.headline())]
     for heading, entries, most in _sections(report):
         if entries:
@@ -28,11 +28,11 @@ def summary_of(report: Findings, *, verbose: bool) -> str:
             lines += [f"  ... and {len(entries) - most:,} more (-v shows all)"] if len(shown) < len(entries) else []
     lines += list(_table_lines(report))
     lines += [text_table(sizes_of(report))] if report.finds or report.out else []
-    return "\n".join([*lines, *_ways_on(report)])
+    return "\n".join([*lines, *_next_steps(report)])
 
 
 def labels(report: Findings) -> tuple[str, str, str]:
-    """What the numbers of pictures before, of those that leave and of those that stay are called."""
+    """The labels of the counts: pictures before, set aside, and after."""
     if report.dry_run:
         return "pictures", "to leave out" if report.out else "to set aside", "would stay"
     if report.out:
@@ -41,7 +41,7 @@ def labels(report: Findings) -> tuple[str, str, str]:
 
 
 def sizes_of(report: Findings) -> list[tuple[str, int]]:
-    """Pictures before, set aside (by kind, where there are several), and left."""
+    """Pictures before, set aside (by kind, if there are several), and after."""
     before, gone, after = labels(report)
     kinds = [(f"  {kind}", count) for kind, count in report.kinds().items()]
     found = [(before, report.original), (gone, len(report.set_aside))]
@@ -49,7 +49,7 @@ def sizes_of(report: Findings) -> list[tuple[str, int]]:
 
 
 def grouped(rows: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Tables that lack the same number of rows together: ("a.txt, b.txt", 6); those that lack none are left out."""
+    """Tables grouped by equal counts, as ("a.txt, b.txt", 6); tables with a count of 0 are left out."""
     tables: dict[int, list[str]] = defaultdict(list)
     for table, count in rows.items():
         tables[count].append(printable(table))
@@ -65,14 +65,14 @@ def _sections(report: Findings) -> Iterator[_Lines]:
     alike = [(m.one, f"is the mirror image of {printable(m.other)}") for m in report.mirrored]
     yield "mirror images, both stay (--mirrored remove sets one of each pair aside)", _pairs(alike), _NOTICED
     bursts = [(b.one, f"looks like {printable(b.other)}") for b in report.bursts]
-    yield "alike but different photos, both stay", _pairs(bursts), _NOTICED
+    yield "similar but different photos, both stay", _pairs(bursts), _NOTICED
     leaks = [(f"{k.name} ({k.partition})", f"shows {printable(k.keeper)} ({k.keeper_partition})") for k in report.leaks]
     yield "one photo in two partitions", _pairs(leaks), _NOTICED
     unclear = [
         (u.name, "; ".join(filter(None, (u.why, " or ".join(map(printable, u.candidates)), u.hint))))
         for u in report.unclear
     ]
-    yield "damaged names left as they are, because no single repair is certain", _pairs(unclear), _NOTICED
+    yield "damaged names left unchanged, because no single repair is certain", _pairs(unclear), _NOTICED
     doubts = [(c.name, f"and {printable(c.keeper)}, which stays: {printable(c.says)}") for c in report.conflicts]
     yield "one picture, two labels (the row of the picture that stays counts)", _pairs(doubts), _NOTICED
     votes = [(p.keeper, f"{p.field}: {p.votes} of {p.of} say {p.proposal}") for p in report.proposals if p.proposal]
@@ -88,7 +88,7 @@ def _why(entry: SetAside) -> str:
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Two columns, the first as wide as its longest name."""
+    """Two columns, the first one as wide as its longest name."""
     names = [printable(name) for name, _ in rows]
     width = min(max(map(len, names), default=0), _WIDEST)
     return [f"{name:<{width}}  {text}" for name, (_, text) in zip(names, rows, strict=True)]
@@ -99,13 +99,13 @@ def _table_lines(report: Findings) -> Iterator[str]:
     found = grouped(report.rows_without_file)
     yield from (f"{tables}: {count:,} rows {have} no picture" for tables, count in found)
     if found:
-        yield "  (tables are never changed in place; --out DIR writes a copy whose tables fit)"
+        yield "  (tables are never changed in place; --out DIR writes a copy with matching tables)"
 
 
-def _ways_on(report: Findings) -> Iterator[str]:
+def _next_steps(report: Findings) -> Iterator[str]:
     if report.page:
         yield f"report: {printable(report.page)}"
     if report.run is not None:
         yield f"undo:   faceaug undo {argument(report.folder)}"
     elif report.dry_run and report.finds:
-        yield f"the same without --dry-run does this{'' if report.out else ', and can be undone'}"
+        yield f"run the same without --dry-run to do this{'' if report.out else '; it can be undone'}"

@@ -1,1 +1,1 @@
-"""What the commands do beside calling one function, and how they speak."""
+"""Command-line parts beyond calling one function: options, output, and commands that combine several rooms."""

@@ -1,4 +1,4 @@
-"""Where a command's words go, and how it ends."""
+"""The output of a command, and its exit code."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from faceaug.progress import aside
 
 
 class Console:
-    """Where a command's words go: the summary to stdout, or to stderr when stdout carries JSON.
+    """The output of a command: text goes to stdout, or to stderr when stdout carries JSON.
 
     Attributes:
-        began: ``time.monotonic()`` when the command began.
+        began: ``time.monotonic()`` at the start of the command.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, verbose: bool) -> None:
-        # Of several processes that torchrun started, one speaks.
-        silent = os.environ.get("RANK", "0") != "0"
+        silent = os.environ.get("RANK", "0") != "0"  # under torchrun only rank 0 prints
         self.began = time.monotonic()
-        self.as_json, self.quiet, self.verbose = as_json and not silent, quiet or silent, verbose
+        self.as_json = as_json and not silent
+        self.quiet = quiet or silent
+        self.verbose = verbose
 
     def say(self, text: str) -> None:
-        """A line for people; nothing with -q."""
+        """Print a line of text, unless -q is given."""
         if not self.quiet:
             with aside():
                 click.echo(text, err=self.as_json)
 
     def note(self, text: str) -> None:
-        """Something odd that is not an error, on stderr."""
+        """Print a warning on stderr, unless -q is given."""
         if not self.quiet:
             with aside():
                 click.echo(f"note: {text}", err=True)
 
     def detail(self, lines: list[str] | tuple[str, ...], *, limit: int = 10) -> None:
-        """A list of findings: the first few, all with -v."""
+        """Print a list of findings: the first few, or all with -v."""
         shown = lines if self.verbose else lines[:limit]
         for line in shown:
             self.say(f"  {line}")
@@ -53,18 +54,18 @@ class Console:
             self.say(f"  ... and {len(lines) - len(shown)} more (-v shows all)")
 
     def document(self, value: dict[str, Any]) -> None:
-        """The one JSON document on stdout, with --json."""
+        """Print the JSON document on stdout, with --json."""
         if self.as_json:
             click.echo(json.dumps(value, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace"))
 
     @property
     def progress(self) -> bool:
-        """Whether long work shows its progress: a bar on a terminal, a line now and then elsewhere."""
+        """Whether to show the progress of long work."""
         return not self.quiet
 
 
 def common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --json, -q and -v, handed to the command as one Console."""
+    """Add --json, -q and -v, passed to the command as one ``Console``."""
 
     def with_console(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> None:
         command(*args, console=Console(as_json=as_json, quiet=quiet, verbose=verbose), **kwargs)
@@ -72,25 +73,25 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     with_console.__doc__ = command.__doc__
     with_console.__name__ = command.__name__
     for option in (
-        click.option("-v", "--verbose", is_flag=True, help="List everything; tracebacks for unexpected errors."),
-        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; words go to stderr."),
+        click.option("-v", "--verbose", is_flag=True, help="List everything; show tracebacks of unexpected errors."),
+        click.option("-q", "--quiet", is_flag=True, help="Print only errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout; text goes to stderr."),
     ):
         with_console = option(with_console)
     return with_console
 
 
 def use_large_pages() -> None:
-    """Let torch keep its large arrays in large pages of memory, where the system has them; before it makes the first.
+    """Let torch allocate large tensors in huge pages, if the system has them. Call it before torch is used.
 
-    Every layer takes new memory for what it makes, and the system hands it out page by page: measuring faces spent half
-    of its time in that. Whoever has set the variable already is left alone.
+    Every layer allocates its output anew, and the kernel maps it page by page: evaluation spent half of its time on
+    that. A value set by the user is kept.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def run_to_the_end(command: click.Group) -> NoReturn:
-    """Run a command line; every ending has one clear line on stderr and the exit code of its error."""
+    """Run a command line; every failure prints one line on stderr and exits with the code of its error."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         with warnings.catch_warnings():
@@ -99,7 +100,7 @@ def run_to_the_end(command: click.Group) -> NoReturn:
     finally:
         signal.signal(signal.SIGTERM, before)
     if message:
-        over = "\r" if code == Interrupted.exit_code and sys.stderr.isatty() else ""  # the terminal's own ^C
+        over = "\r" if code == Interrupted.exit_code and sys.stderr.isatty() else ""  # overwrite the terminal's ^C
         click.echo(f"{over}faceaug: {' '.join(message.split())}", err=True)
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": message, "exit_code": code}))
@@ -107,7 +108,7 @@ def run_to_the_end(command: click.Group) -> NoReturn:
 
 
 def _ending(command: click.Group) -> tuple[int, str]:
-    """Run the command; its exit code, and what to say of it where it failed."""
+    """Run the command. Returns the exit code and an error message, empty on success."""
     try:
         command.main(args=sys.argv[1:] or ["--help"], prog_name="faceaug", standalone_mode=False)
     except click.UsageError as error:
@@ -121,7 +122,7 @@ def _ending(command: click.Group) -> tuple[int, str]:
         return Interrupted.exit_code, "interrupted"
     except BrokenPipeError:
         return 1, ""
-    except Exception as error:  # noqa: BLE001 - a fault of ours: still one line, and the traceback on request
+    except Exception as error:  # noqa: BLE001 - a bug: one line, and the traceback with -v
         if "-v" in sys.argv or "--verbose" in sys.argv:
             traceback.print_exc()
         return 1, _explain(error)
@@ -129,7 +130,7 @@ def _ending(command: click.Group) -> tuple[int, str]:
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal, outside what the journal does
+    if isinstance(error, OSError) and error.strerror:  # a failing disk or terminal
         place = f" for {printable(error.filename)}" if error.filename else ""
         return f"the system reports {error.strerror!r}{place}; -v shows where"
     return f"unexpected {type(error).__name__}: {error}; -v shows where"

@@ -1,6 +1,6 @@
-"""The whole job on faces of nobody: make a mess, clean it, expand it, load it, report it.
+"""The whole pipeline on generated faces: make a messy folder, clean it, expand it, load it, report it.
 
-Everything comes from the bundled model, so it runs with nothing but the wheel and without a network.
+All faces come from the bundled model, so the demo needs only the wheel and no network.
 """
 
 from __future__ import annotations
@@ -39,21 +39,23 @@ T = TypeVar("T")
 DEFAULT_OUT = "faceaug-demo"
 MARKER = "demo.json"
 FACES = 240  # pictures in the messy folder
-_SHOWN = 60  # of them on the page
-_LOST_DIGIT, _COPIES, _REENCODED = 8, 12, 6
+_SHOWN = 60  # pictures of it on the page
+_LOST_DIGIT = 8  # names without their first digit
+_COPIES = 12  # copies of files
+_REENCODED = 6  # copies as PNG
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DemoReport(Presentation):
-    """What the demo did.
+    """The result of the demo.
 
     Attributes:
-        out: where everything lies.
+        out: the output folder.
         sizes: (name, count): original, cleaned, augmented, synthetic, total.
-        renamed: names repaired.
-        set_aside: files set aside, and why.
-        batches: batches the DataLoader gave in one epoch.
-        seconds: of each step.
+        renamed: number of repaired names.
+        set_aside: reason -> number of files set aside.
+        batches: number of batches in one epoch of the DataLoader.
+        seconds: step -> duration.
     """
 
     out: Path
@@ -66,9 +68,12 @@ class DemoReport(Presentation):
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
         return [
-            ("report", self.out / "report.html"), *self.sizes, ("names repaired", self.renamed),
-            ("set aside", sum(self.set_aside.values())), ("batches", self.batches),
-        ]  # fmt: skip
+            ("report", self.out / "report.html"),
+            *self.sizes,
+            ("names repaired", self.renamed),
+            ("set aside", sum(self.set_aside.values())),
+            ("batches", self.batches),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -86,13 +91,13 @@ class DemoReport(Presentation):
 def run_demo(
     out: Path | None = None, *, seed: int = 0, say: Callable[[str], None] = print, progress: Show = None
 ) -> DemoReport:
-    """Run the story and write ``report.html`` and contact sheets.
+    """Run the demo and write ``report.html`` and contact sheets.
 
     Args:
-        out: a new or empty folder, or one with a demo that was cut off; None is ``faceaug-demo`` in the current one,
-            or the next free name.
-        seed: of the faces and of the mess.
-        say: takes each line for people.
+        out: a new or empty folder, or an interrupted demo; None is ``faceaug-demo`` in the current folder, or the next
+            free name.
+        seed: seed of the faces and of the faults.
+        say: prints a line of text.
         progress: see ``faceaug.clean.clean_folder``.
 
     Raises:
@@ -100,23 +105,26 @@ def run_demo(
     """
     folder = out if out is not None else _free_name(Path(DEFAULT_OUT))
     if prepare_output(folder, marker=MARKER, identity={"command": "demo", "seed": seed}):
-        for part in ("faces", "expanded"):  # of a demo that was cut off; everything in there was made by it
+        for part in ("faces", "expanded"):  # left by an interrupted demo, which wrote everything in them
             remove_output(folder / part)
     with explained(folder):
-        return _Story(folder, seed, say, open_progress(progress)).tell()
+        return _Demo(folder, seed, say, open_progress(progress)).run()
 
 
-class _Story:
+class _Demo:
     def __init__(self, out: Path, seed: int, say: Callable[[str], None], progress: Progress) -> None:
-        self.out, self.seed, self.say, self.progress = out, seed, say, progress
+        self.out = out
+        self.seed = seed
+        self.say = say
+        self.progress = progress
         self.seconds: dict[str, float] = {}
 
-    def tell(self) -> DemoReport:
+    def run(self) -> DemoReport:
         mess, faces = self._timed("messy folder", self._make_mess)
         self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
         cleaned = self._timed("clean", lambda: clean_folder(mess, progress=self.progress))
         self.say(cleaned.summary())
-        # Another seed than the mess: these faces shall be new ones.
+        # A different seed, so that these faces are new.
         dataset = expand_dataset(mess, copies=1, synthetic=0.25, seed=self.seed + 1, progress=self.progress)
         expanded = self._timed("expand", lambda: dataset.save(self.out / "expanded", progress=self.progress))
         self.say(expanded.summary())
@@ -129,7 +137,7 @@ class _Story:
         return report
 
     def _make_mess(self) -> tuple[Path, list[Image8]]:
-        """A CelebA-like folder as one finds them: JPEG files with a table, and what goes wrong with both."""
+        """Make a CelebA-like folder, JPEG files with a table, with typical faults."""
         folder = self.out / "faces"
         pictures = folder / CELEBA_PICTURES
         pictures.mkdir(parents=True)
@@ -142,7 +150,7 @@ class _Story:
         order = permutation(FACES, self.seed, slot="demo/mess").tolist()
         lost = set(order[:_LOST_DIGIT])
         for k, (name, data) in enumerate(zip(names, encoded, strict=True)):
-            # Only numbers without a repeated digit at the lost place: some names then fit one number, some several.
+            # The lost digit is always the leading zero: some names then match one number, some several.
             put(pictures / (name[1:] if k in lost else name), data)
         rest = order[_LOST_DIGIT:]
         for k in rest[:_COPIES]:
@@ -162,7 +170,7 @@ class _Story:
         sheets: dict[str, Faces | Picture] = {
             "faces": Faces(faces[:_SHOWN], "The faces of the messy folder, all generated."),
             "operations": Picture(operations, "Every augmentation, stronger to the right."),
-            "augmented": Faces(augmented, "Augmented copies as the expanded folder holds them."),
+            "augmented": Faces(augmented, "Augmented copies in the expanded folder."),
             "synthetic": Faces(synthetic, "Synthetic faces added to it."),
         }
         for name, sheet in sheets.items():
@@ -206,9 +214,9 @@ class _Story:
 
 
 def _blocks(cleaned: CleanReport, expanded: ExpandReport, side: int) -> list[Block]:
-    """The story in words and numbers."""
-    made_by = ("No face here belongs to anybody: all were made by the bundled model ", Code(str(default_model())))
-    undo = (Link("Full report", "clean.html"), ", and ", Code("faceaug undo faces"), " puts everything back.")
+    """The text part of the report."""
+    made_by = ("No face here belongs to a real person: the bundled model made them all, ", Code(str(default_model())))
+    undo = (Link("Full report", "clean.html"), "; ", Code("faceaug undo faces"), " restores everything.")
     return [
         Paragraph((*made_by, f" ({words_of((side, side))} pixels).")),
         Heading("Sizes"),
@@ -221,7 +229,7 @@ def _blocks(cleaned: CleanReport, expanded: ExpandReport, side: int) -> list[Blo
 
 
 def _one_epoch(dataset: ExpandedDataset, progress: Progress) -> tuple[int, tuple[int, ...]]:
-    """Number of batches and shape of the first."""
+    """Load every batch once. Returns their number and the shape of the first."""
     loader = DataLoader(dataset, batch_size=64, num_workers=2, sampler=dataset.sampler())
     with progress.phase("loading", len(loader), "batches") as phase:
         shapes = [tuple(images.shape) for images, _ in phase.over(loader)]
@@ -233,8 +241,9 @@ def _sizes(cleaned: CleanReport, expanded: ExpandReport) -> tuple[tuple[str, int
 
 
 def _free_name(path: Path) -> Path:
-    """The path, or the next one with a number, that is new, empty or holds a demo that was cut off."""
-    number, free = 1, path
+    """The path, or the next one with a number, that is new, empty or holds an interrupted demo."""
+    number = 1
+    free = path
     while not _is_free(free):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
@@ -247,6 +256,6 @@ def _is_free(path: Path) -> bool:
     if not path.is_dir():
         return False
     marker = path / MARKER
-    with suppress(OSError, ValueError, AttributeError):  # whatever lies there, it is not an unfinished demo
+    with suppress(OSError, ValueError, AttributeError):  # unreadable or not our marker: not an interrupted demo
         return not json.loads(marker.read_bytes()).get("finished") if marker.is_file() else not any(path.iterdir())
     return False

@@ -1,4 +1,4 @@
-"""What is installed, which models are there, and known trouble."""
+"""Installed versions, bundled models, and known problems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ _EXTRAS = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Findings(Presentation):
-    """Versions by package, extras present, models and trouble (each with its cure)."""
+    """The state of an installation.
+
+    Attributes:
+        versions: package -> version.
+        extras: extra -> whether it is installed.
+        models: configs of the bundled models that can be loaded.
+        trouble: known problems, each with its remedy.
+    """
 
     versions: dict[str, str]
     extras: dict[str, bool]
@@ -37,20 +44,26 @@ class Findings(Presentation):
         """See ``Presentation``."""
         present = [name for name, there in self.extras.items() if there]
         return [
-            ("faceaug", self.versions.get("faceaug")), ("python", self.versions.get("python")),
-            ("torch", self.versions.get("torch")), ("extras", ", ".join(present) or "none"),
-            ("models", ", ".join(model.name for model in self.models)), ("known trouble", len(self.trouble)),
-        ]  # fmt: skip
+            ("faceaug", self.versions.get("faceaug")),
+            ("python", self.versions.get("python")),
+            ("torch", self.versions.get("torch")),
+            ("extras", ", ".join(present) or "none"),
+            ("models", ", ".join(model.name for model in self.models)),
+            ("known trouble", len(self.trouble)),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         models = {m.name: {"license": m.license, "sha256": m.sha256, "size": m.size} for m in self.models}
         return {
-            "versions": self.versions, "extras": self.extras, "models": models, "trouble": list(self.trouble)
-        }  # fmt: skip
+            "versions": self.versions,
+            "extras": self.extras,
+            "models": models,
+            "trouble": list(self.trouble),
+        }
 
     def summary(self) -> str:
-        """What people read."""
+        """The findings as text."""
         lines = [f"  {name:<15} {number}" for name, number in self.versions.items()]
         lines += [f"  extra {name:<9} {'present' if there else 'not installed'}" for name, there in self.extras.items()]
         lines.append("models")
@@ -60,7 +73,7 @@ class Findings(Presentation):
 
 
 def examine() -> Findings:
-    """Look at the installation; changes nothing."""
+    """Examine the installation; changes nothing."""
     opencv = _opencv_packages() or ["opencv-python"]
     versions = {"python": platform.python_version()} | {name: _version(name) for name in (*_PACKAGES, *opencv)}
     extras = {name: all(_version(p) != "missing" for p in needed) for name, needed in _EXTRAS.items()}
@@ -94,7 +107,7 @@ def _trouble() -> list[str]:
 
 
 def _models() -> tuple[tuple[ModelConfig | ClassifierConfig, ...], list[str]]:
-    """The bundled models that can be loaded, and what is wrong with the others."""
+    """The bundled models that can be loaded, and the errors of the others."""
     models: list[ModelConfig | ClassifierConfig] = []
     trouble = []
     for name in (*BUNDLED, *BUNDLED_CLASSIFIERS):

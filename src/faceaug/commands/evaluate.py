@@ -1,4 +1,4 @@
-"""`faceaug evaluate`: which parts are wanted, and their reports as one."""
+"""`faceaug evaluate`: run the requested parts and join their reports."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Report = EvaluationReport | UsefulnessReport
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Assessment(Presentation):
-    """The reports that were asked for.
+    """The reports of the requested parts.
 
     Attributes:
-        model: name.
-        parts: by name: "memorisation", "usefulness".
+        model: name of the model.
+        parts: "memorisation" or "usefulness" -> report.
     """
 
     model: str
@@ -38,57 +38,77 @@ class Assessment(Presentation):
         return [("model", self.model), *(fact for part in self.parts.values() for fact in part.facts()[1:5])]
 
     def summary(self, *, verbose: bool = False) -> str:
-        """What people read."""
+        """The reports as text."""
         return "\n\n".join(part.summary(verbose=verbose) for part in self.parts.values())
 
     def to_json(self) -> dict[str, Any]:
-        """A document for each part."""
+        """Plain values, by part."""
         return {"model": self.model} | {name: part.to_json() for name, part in self.parts.items()}
 
     def to_csv(self) -> bytes:
-        """The table of the only part."""
+        """The table of the first part; ``assess`` refuses a table of two."""
         return next(iter(self.parts.values())).to_csv()
 
     def to_html(self) -> str:
         """One self-contained page."""
         blocks: list[Block] = []
-        for part in self.parts.values():  # that of memorisation has headings of its own
+        for part in self.parts.values():  # memorisation brings its own headings
             blocks += [*([Heading("Usefulness")] if isinstance(part, UsefulnessReport) else ()), *part.blocks()]
         return render_page(f"Evaluation of {self.model}", blocks)
 
 
 def assess(
-    model: str, folder: Path | FaceFolder, *, usefulness: bool, memorisation: bool, report: Path | None, n: int,
-    extractor: str | None, weights: Path | None, download: bool, partition: str | None, against: str | None, real: int,
-    seed: int, device: str | None, attributes: tuple[str, ...], fraction: float | int, synthetic: float | int,
-    no_filter: bool, seeds: int, progress: Show = None,
-) -> EvaluationReport | Assessment:  # fmt: skip
-    """Do what `faceaug evaluate` was asked for: everything but usefulness, or the parts that were named.
+    model: str,
+    folder: Path | FaceFolder,
+    *,
+    usefulness: bool,
+    memorisation: bool,
+    report: Path | None,
+    n: int,
+    extractor: str | None,
+    weights: Path | None,
+    download: bool,
+    partition: str | None,
+    against: str | None,
+    real: int,
+    seed: int,
+    device: str | None,
+    attributes: tuple[str, ...],
+    fraction: float | int,
+    synthetic: float | int,
+    no_filter: bool,
+    seeds: int,
+    progress: Show = None,
+) -> EvaluationReport | Assessment:
+    """Run `faceaug evaluate`: everything except usefulness, or only the requested parts.
 
     Args:
-        model: see ``evaluate_source``, as for what is not described here.
-        folder: of real faces.
-        usefulness: compare what classifiers learn with and without generated faces.
-        memorisation: look for training faces among the generated ones, and for nothing else.
-        report: where the report will go; known to be possible before anything is computed.
-        n: see there.
-        extractor: see there; None is the default of each part.
-        weights: see there.
-        download: see there.
-        partition: see there.
-        against: see there.
-        real: see there.
-        seed: see there.
-        device: see there.
-        attributes: see ``evaluate_usefulness``; none is the ten rarest.
-        fraction: see there.
-        synthetic: generated faces beside the real ones: a share of them, or a count.
-        no_filter: take generated faces as they come.
-        seeds: see there.
-        progress: see there.
+        model: see ``evaluate_source``, which also describes the arguments marked "as there".
+        folder: folder of real faces.
+        usefulness: compare classifiers trained with and without generated faces.
+        memorisation: search for training faces among the generated ones.
+        report: path of the report; its format is checked before anything is computed.
+        n: as there.
+        extractor: as there; None is the default of each part.
+        weights: as there.
+        download: as there.
+        partition: as there.
+        against: as there.
+        real: as there.
+        seed: as there.
+        device: as there.
+        attributes: see ``evaluate_usefulness``; an empty tuple means the ten rarest.
+        fraction: see ``evaluate_usefulness``.
+        synthetic: generated faces added to the real ones: a share of them, or a count.
+        no_filter: use generated faces unfiltered.
+        seeds: see ``evaluate_usefulness``.
+        progress: as there.
+
+    Raises:
+        ArgumentError: a CSV report of two parts was requested.
     """
     if usefulness and memorisation and report is not None and report.suffix == ".csv":
-        raise ArgumentError("--report: two parts do not fit into one table; write .html or .json")
+        raise ArgumentError("--report: two parts do not fit into one table; choose .html or .json")
     rows: dict[str, Any] = {"partition": partition, "against": against, "seed": seed, "download": download}
     common: dict[str, Any] = rows | {"n": n, "real": real, "weights": weights, "device": device}
     if not (usefulness or memorisation):
@@ -100,8 +120,15 @@ def assess(
         )
     if usefulness:
         parts["usefulness"] = evaluate_usefulness(
-            model, folder, attributes=attributes or None, fraction=fraction, seeds=seeds,
-            recipes=Recipes(synthetic=synthetic, filter=not no_filter), device=device, progress=progress, **rows,
-        )  # fmt: skip
+            model,
+            folder,
+            attributes=attributes or None,
+            fraction=fraction,
+            seeds=seeds,
+            recipes=Recipes(synthetic=synthetic, filter=not no_filter),
+            device=device,
+            progress=progress,
+            **rows,
+        )
     first = next(iter(parts.values()))
     return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

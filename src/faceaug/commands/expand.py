@@ -1,6 +1,6 @@
-"""`faceaug expand`: rows made again, and the audit that goes with a set of faces of nobody.
+"""`faceaug expand`: replay of rows, and the memorisation audit of a purely synthetic set.
 
-Mixing lies below evaluating; this is where the two meet.
+The audit needs both ``mix`` and ``evaluate``. ``mix`` may not import ``evaluate``, so it is here.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ from faceaug.mix.report import Appendix
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.sections import Heading, Notes, Paragraph
 
-_UNSEEN = 5_000  # real faces of the control
-_LEARNT, _SHOWN = 5_000, 2_000  # faces whose features are compared: training, and generated or unseen
-_FEWEST = 20
+_UNSEEN = 5_000  # most unseen real faces of the control
+_TRAINING_FEATURES = 5_000  # most training faces whose features are compared
+_OTHER_FEATURES = 2_000  # most generated, and most unseen, faces whose features are compared
+_FEWEST = 20  # faces needed to measure authenticity
 
 
 def replay_to(
-    folder: Path, row: str, out: Path, *, faces: Path | None = None,
-    models: str | dict[str, str] | None = None, recipe: Path | None = None,
-) -> Replayed:  # fmt: skip
-    """Make a row of an expanded folder again and write its picture.
+    folder: Path,
+    row: str,
+    out: Path,
+    *,
+    faces: Path | None = None,
+    models: str | dict[str, str] | None = None,
+    recipe: Path | None = None,
+) -> Replayed:
+    """Regenerate one row of an expanded folder and write its picture.
 
     Raises:
-        ArgumentError: no such row, or ``out`` is a folder.
+        ArgumentError: the row does not exist, ``out`` is a folder, or several models are given.
     """
     if out.is_dir():
         raise ArgumentError(f"{out}: with --replay, --out is the picture to write")
@@ -46,37 +52,41 @@ def replay_to(
 
 
 def audit(dataset: Mixture, progress: Progress = SILENT) -> Appendix:
-    """Whether the synthetic faces of a dataset show training faces again, beside the same for faces nobody has seen.
+    """Measure how many synthetic faces of a dataset are copies of training faces, with unseen real faces as control.
 
-    Numbers only: the page goes with a set that holds no real face.
+    The result has only numbers, because it accompanies a set without real faces.
 
     Args:
-        dataset: with synthetic faces.
-        progress: shows the phases.
+        dataset: a dataset with synthetic faces.
+        progress: reports the phases.
     """
     faces = np.stack([dataset.synthetic[k] for k in range(len(dataset.synthetic))])
     training = _real(dataset, dataset.plan.used, progress)
     unseen = _real(dataset, _unseen_rows(dataset), progress)
     search = find_copies(faces, training, unseen if len(unseen) else None, progress)
     document: dict[str, object] = {
-        "faces": len(faces), "training": len(training), "unseen": len(unseen), "copies": len(search.copies),
-        "unseen_copies": search.unseen_copies if len(unseen) else None, "compared": search.compared,
-    }  # fmt: skip
+        "faces": len(faces),
+        "training": len(training),
+        "unseen": len(unseen),
+        "copies": len(search.copies),
+        "unseen_copies": search.unseen_copies if len(unseen) else None,
+        "compared": search.compared,
+    }
     control = f" (of {len(unseen):,} unseen real faces: {search.unseen_copies})" if len(unseen) else ""
-    lines = [f"copies of the {len(training):,} training faces, found as by clean: {len(search.copies)}{control}"]
+    lines = [f"copies of the {len(training):,} training faces, by the criteria of clean: {len(search.copies)}{control}"]
     try:
         found = _authenticity(faces, training, unseen, progress)
-    except ArgumentError as error:  # the extra with the network is not installed
+    except ArgumentError as error:  # the extra with the extractor is not installed
         lines.append(f"authenticity was not measured: {error}")
     else:
         document |= found
         words = {"authenticity": "authenticity", "unseen_authenticity": "authenticity of unseen real faces"}
         lines += [f"{words[name]}: {value:.1%}" for name, value in found.items()]
     text = (
-        "A face is a copy if it, or its mirror image, looks like a training face at a glance (at most 6 of 64 bits of "
-        "their perceptual hashes differ) and the pixels then show one photo. Authenticity is the share of faces that "
-        "are farther from their nearest training face, by features of a network, than that one is from its own nearest "
-        "neighbour; faces the model has never seen are the control. Neither proves that no person can be recognised."
+        "A face is a copy if it, or its mirror image, has a perceptual hash close to that of a training face (at most "
+        "6 of 64 bits differ) and a comparison of the pixels confirms it. Authenticity is the share of faces that are "
+        "farther from their nearest training face, by features of a network, than that one is from its own nearest "
+        "neighbour; unseen real faces are the control. Neither proves that no person can be recognised."
     )
     return Appendix("memorisation", document, tuple(lines), (Heading("Memorisation"), Paragraph(text), Notes(lines)))
 
@@ -86,21 +96,24 @@ def _authenticity(
 ) -> dict[str, float]:
     if min(len(training), len(faces)) < _FEWEST:
         return {}
-    eye = open_extractor()
-    known = _some(training, _LEARNT)
-    asked = {"authenticity": _some(faces, _SHOWN), "unseen_authenticity": _some(unseen, _SHOWN)}
+    extractor = open_extractor()
+    known = _sample(training, _TRAINING_FEATURES)
+    tested = {
+        "authenticity": _sample(faces, _OTHER_FEATURES),
+        "unseen_authenticity": _sample(unseen, _OTHER_FEATURES),
+    }
     found = {}
-    with progress.phase("describing", len(known) + sum(map(len, asked.values())), "faces") as phase:
-        learnt = surround(describe(eye, known, phase.advance))
-        for name, pixels in asked.items():
+    with progress.phase("describing", len(known) + sum(map(len, tested.values())), "faces") as phase:
+        learnt = surround(describe(extractor, known, phase.advance))
+        for name, pixels in tested.items():
             if len(pixels) >= _FEWEST:
-                met = meet(surround(describe(eye, pixels, phase.advance)), learnt)
+                met = meet(surround(describe(extractor, pixels, phase.advance)), learnt)
                 found[name] = float((met.distance > learnt.nearest[met.nearest]).mean())
     return found
 
 
 def _unseen_rows(dataset: Mixture) -> NDArray[np.int64]:
-    """Validation rows, else test rows, that the dataset is not made from."""
+    """Validation rows, else test rows, that the dataset does not use."""
     known = dataset.real.annotations
     for name in (name for name in PARTITIONS if name not in {"train", ALL}):
         rows = np.setdiff1d(
@@ -112,8 +125,9 @@ def _unseen_rows(dataset: Mixture) -> NDArray[np.int64]:
 
 
 def _real(dataset: Mixture, rows: NDArray[np.int64], progress: Progress) -> NDArray[np.uint8]:
-    """Real faces as the model saw them: uint8 (n, 3, H, W), without those that cannot be read."""
-    side, crop = dataset.synthetic.shape[-1], dataset.frame.crop
+    """Real faces cropped and scaled as for the model: uint8 (n, 3, H, W), without unreadable ones."""
+    side = dataset.synthetic.shape[-1]
+    crop = dataset.frame.crop
     with progress.phase("reading", len(rows), "pictures") as phase:
         pictures = (small_picture(dataset.real, row, crop, side) for row in phase.over(rows.tolist()))
         found = [image for image in pictures if image is not None]
@@ -121,6 +135,6 @@ def _real(dataset: Mixture, rows: NDArray[np.int64], progress: Progress) -> NDAr
     return np.ascontiguousarray(np.stack(found).transpose(0, 3, 1, 2)) if found else empty
 
 
-def _some(faces: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
+def _sample(faces: NDArray[np.uint8], most: int) -> NDArray[np.uint8]:
     places = np.unique(np.linspace(0, len(faces) - 1, min(len(faces), most)).astype(np.int64))
     return np.ascontiguousarray(faces[places])

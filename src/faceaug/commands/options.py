@@ -1,4 +1,4 @@
-"""How the command line reads values that click has no type for."""
+"""Shared options of the commands, and parsers for values that click has no type for."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
 
 FOLDER = click.Path(path_type=Path)
-LEAST = 8  # pixels of a side
+LEAST = 8  # least side of a picture, pixels
 LAYOUT = click.option(
-    "--layout", metavar="NAME", help="How to read FOLDER, where it can be read in two ways; see `faceaug info FOLDER`."
+    "--layout", metavar="NAME", help="Layout of FOLDER if it is ambiguous; see `faceaug info FOLDER`."
 )
 _PRECISION = click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True,
-    help="bf16 is faster on some processors, and a grey level or two off.",
-)  # fmt: skip
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="bf16 is faster on some processors; pixels differ by a grey level or two.",
+)
 
 
 def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What generated faces should be like; the command gets it as ``making``, arguments of ``SyntheticFaceSource``."""
+    """Add the options of generated faces, passed to the command as ``making``: arguments of ``SyntheticFaceSource``."""
 
-    @click.option("--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with it (repeatable).")
+    @click.option(
+        "--with", "present", multiple=True, metavar="ATTRIBUTE", help="Only faces with this attribute (repeatable)."
+    )
     @click.option("--without", "absent", multiple=True, metavar="ATTRIBUTE", help="Only faces without it (repeatable).")
     @click.option(
         "--strength",
         type=click.FloatRange(0, 4),
         default=1.0,
         show_default=True,
-        help="How strongly attributes are asked for; above 1 exaggerates.",
+        help="Strength of the requested attributes; above 1 exaggerates.",
     )
     @click.option(
         "--unasked",
         type=click.Choice(["typical", "kept", "free"]),
         default="typical",
         show_default=True,
-        help="Other attributes: those of real faces that fit, of the face without the wish, or left to the generator.",
+        help="Other attributes: typical of real faces, kept from the same face without a request, or left free.",
     )
     @click.option(
-        "--truncation", type=float, metavar="LIMIT", help="Cut latent numbers off here: plainer, less diverse."
+        "--truncation", type=float, metavar="LIMIT", help="Squeeze latents into +-LIMIT: more ordinary, less diverse."
     )
     @_PRECISION
     @wraps(command)
@@ -59,21 +64,21 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Find out before the work, not after it, that a file cannot be written."""
+    """Check before the work that a file can be written."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
     return path
 
 
 def read_folder(folder: Path, layout: str | None) -> Path | FaceFolder:
-    """The folder; read already where the user says how."""
+    """The folder, opened if a layout is given."""
     from faceaug.data.folder import FaceFolder
 
     return folder if layout is None else FaceFolder(folder, layout)
 
 
 def read_share(text: str) -> float:
-    """20% or 0.2 as 0.2."""
+    """Parse a share: 20% or 0.2 as 0.2."""
     number = text.removesuffix("%")
     try:
         value = float(number) / (100 if text.endswith("%") else 1)
@@ -85,7 +90,7 @@ def read_share(text: str) -> float:
 
 
 def read_number(text: str, option: str = "--synthetic") -> float | int:
-    """A share, or digits alone as a count."""
+    """Parse a share, or digits alone as a count."""
     try:
         return int(text) if text.isdigit() else float(text)
     except ValueError:
@@ -93,19 +98,19 @@ def read_number(text: str, option: str = "--synthetic") -> float | int:
 
 
 def read_size(_: click.Context, __: click.Parameter, text: str | None) -> int | tuple[int, int] | None:
-    """64 as a side, 178x218 as (width, height)."""
+    """Parse a size: 64 as a side, 178x218 as (width, height)."""
     if text is None:
         return None
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isascii() and side.isdigit() and int(side) >= LEAST for side in sides):
         raise click.BadParameter(
-            f"{text!r} is neither a side such as 64 nor WIDTHxHEIGHT such as 178x218, of at least {LEAST} pixels"
+            f"{text!r} is neither a side such as 64 nor WIDTHxHEIGHT such as 178x218, each at least {LEAST} pixels"
         )
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 def read_balance(text: str) -> tuple[str, float]:
-    """NAME=SHARE, or NAME for a half."""
+    """Parse NAME=SHARE; NAME alone means a share of 0.5."""
     name, _, share = text.partition("=")
     try:
         return name, float(share) if share else 0.5
@@ -114,14 +119,14 @@ def read_balance(text: str) -> tuple[str, float]:
 
 
 def read_models(texts: tuple[str, ...]) -> str | dict[str, str] | None:
-    """One model, or CLASS=MODEL for each class."""
+    """Parse one model, or CLASS=MODEL for each class."""
     if not texts:
         return None
     if len(texts) == 1 and ("=" not in texts[0] or Path(texts[0]).exists()):
         return texts[0]
     pairs = [text.partition("=") for text in texts]
     if not all(name and model for name, _, model in pairs):
-        raise click.BadParameter("several models: write CLASS=MODEL for each", param_hint="--model")
+        raise click.BadParameter("several models: expected CLASS=MODEL for each", param_hint="--model")
     return {name: model for name, _, model in pairs}
 
 
@@ -139,13 +144,14 @@ _EXPAND = (
     click.option(
         "--synthetic",
         metavar="SHARE|COUNT",
-        help="Generated faces to add.  [default: 0.25 where a bundled model's are as large as the pictures, else none]",
+        help="Generated faces to add.  [default: 0.25 if a bundled model makes faces as large as the pictures, "
+        "else none]",
     ),
     click.option(
         "--balance",
         multiple=True,
         metavar="ATTRIBUTE[=SHARE]",
-        help="Its share among copies, among generated faces, and by weight in all; 0.5 if not given.",
+        help="Share of an attribute among copies and generated faces, and by weight overall; 0.5 if not given.",
     ),
     click.option(
         "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
@@ -154,19 +160,19 @@ _EXPAND = (
         "--model",
         multiple=True,
         metavar="NAME|PATH",
-        help="Of the generated faces; CLASS=MODEL for each class of class folders.  [default: the smallest "
-        "bundled one as large as --size, without it faces-64]",
+        help="Model of the generated faces, or CLASS=MODEL for each class folder.  [default: the smallest bundled "
+        "model as large as --size, or faces-64]",
     ),
     click.option(
         "--size",
         callback=read_size,
         metavar="SIDE|WxH",
-        help="Size of every picture, pixels; what has another shape is padded.  [default: as they are]",
+        help="Size of every picture, pixels; other shapes are padded.  [default: unchanged]",
     ),
     click.option(
         "--crop",
         type=click.Choice(["center178", "center140", "square", "none"]),
-        help="Part of a picture to use.  [default: the model's where there are generated faces, else none]",
+        help="Part of a picture to use.  [default: the model's if faces are generated, else none]",
     ),
     click.option(
         "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]"
@@ -175,10 +181,10 @@ _EXPAND = (
     click.option(
         "--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True
     ),
-    click.option("--only-synthetic", is_flag=True, help="Leave real faces out, audit the others; needs --copies 0."),
+    click.option("--only-synthetic", is_flag=True, help="Leave out real faces and audit the rest; needs --copies 0."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes that write.  [default: all cores]"),
-    click.option("--replay", metavar="ROW", help="FOLDER was written by this: make that row's picture again as --out."),
-    click.option("--faces", type=FOLDER, help="With --replay: where the real faces lie now."),
+    click.option("--replay", metavar="ROW", help="Regenerate one row of an expanded FOLDER, as the picture --out."),
+    click.option("--faces", type=FOLDER, help="With --replay: current folder of the real faces."),
 )
 
 
@@ -197,61 +203,76 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _EVALUATE = (
-    click.option("--n", type=int, default=5000, show_default=True, help="Generated faces to look at."),
+    click.option("--n", type=int, default=5000, show_default=True, help="Number of generated faces to evaluate."),
     click.option(
-        "--extractor", type=click.Choice(["efficientnet-lite0", "inception", "attributes-64"]),
-        help="The network that compares faces.  [default: efficientnet-lite0; for --memorisation attributes-64]",
+        "--extractor",
+        type=click.Choice(["efficientnet-lite0", "inception", "attributes-64"]),
+        help="Feature extractor.  [default: efficientnet-lite0; for --memorisation attributes-64]",
     ),
     click.option("--weights", type=FOLDER, help="File with the weights of inception."),
-    click.option("--download", is_flag=True, help="A model OWNER/NAME or the weights of inception may be fetched."),
+    click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME or the weights of inception."),
     click.option(
-        "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows it learnt from.  [default: train]"
+        "--partition",
+        type=click.Choice(["train", "val", "test", "all"]),
+        help="Rows the model was trained on.  [default: train]",
     ),
     click.option(
-        "--against", type=click.Choice(["train", "val", "test"]), help="Rows it has not seen.  [default: val, or test]"
+        "--against",
+        type=click.Choice(["train", "val", "test"]),
+        help="Rows held out from training.  [default: val, or test]",
+    ),
+    click.option("--real", type=int, default=25_000, show_default=True, help="Most real faces of each kind to use."),
+    click.option("--memorisation", is_flag=True, help="Only search for training faces among the generated ones."),
+    click.option(
+        "--usefulness",
+        is_flag=True,
+        help="Only compare classifiers trained with and without copies and generated faces.",
     ),
     click.option(
-        "--real", type=int, default=25_000, show_default=True, help="Use at most so many real faces of each kind."
-    ),
-    click.option("--memorisation", is_flag=True, help="Only look for training faces among the generated ones."),
-    click.option(
-        "--usefulness", is_flag=True, help="Teach classifiers with and without copies and generated faces; compare."
-    ),
-    click.option(
-        "--attribute", "attributes", multiple=True, metavar="NAME",
-        help="For --usefulness: what is learnt (repeatable).  [default: the ten rarest]",
+        "--attribute",
+        "attributes",
+        multiple=True,
+        metavar="NAME",
+        help="For --usefulness: attribute to learn (repeatable).  [default: the ten rarest]",
     ),
     click.option(
-        "--fraction", default="1.0", show_default=True, metavar="SHARE|COUNT",
+        "--fraction",
+        default="1.0",
+        show_default=True,
+        metavar="SHARE|COUNT",
         help="For --usefulness: real faces to use.",
     ),
     click.option(
-        "--synthetic", default="1.0", show_default=True, metavar="SHARE|COUNT",
-        help="For --usefulness: generated faces beside them.",
+        "--synthetic",
+        default="1.0",
+        show_default=True,
+        metavar="SHARE|COUNT",
+        help="For --usefulness: generated faces to add.",
     ),
+    click.option("--no-filter", is_flag=True, help="For --usefulness: use generated faces unfiltered."),
     click.option(
-        "--no-filter", is_flag=True, help="For --usefulness: take generated faces and their labels as they come."
+        "--seeds",
+        type=click.IntRange(min=1),
+        default=3,
+        show_default=True,
+        help="For --usefulness: training runs of each classifier.",
     ),
-    click.option(
-        "--seeds", type=click.IntRange(min=1), default=3, show_default=True,
-        help="For --usefulness: how often each classifier is taught.",
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the faces and of what is drawn."),
-    click.option("--device", help="Where to compute.  [default: cpu]"),
-)  # fmt: skip
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faces and of all sampling."),
+    click.option("--device", help="Device to compute on.  [default: cpu]"),
+)
 _SERVE = (
     click.option(
-        "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in."
+        "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 admits other machines."
     ),
     click.option(
-        "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 takes a free one."
+        "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0 chooses a free one."
     ),
     click.option(
         "--model",
         "models",
         multiple=True,
         metavar="NAME|PATH",
-        help="Offer this one; repeatable, the first is the default.  [default: the bundled ones]",
+        help="Model to offer (repeatable; the first is the default).  [default: the bundled ones]",
     ),
     click.option(
         "--rate",
@@ -264,14 +285,14 @@ _SERVE = (
         "--root-path",
         default="",
         metavar="PATH",
-        help="Path of the page where a server in front keeps it, as /faces.",
+        help="URL path of the page behind a reverse proxy, such as /faces.",
     ),
     click.option(
         "--allow-host",
         "allowed_hosts",
         multiple=True,
         metavar="NAME",
-        help="Name that a server in front is called by, and passes on; repeatable, *.NAME for all below it.",
+        help="Host name that a reverse proxy forwards (repeatable; *.NAME for all subdomains).",
     ),
     _PRECISION,
 )

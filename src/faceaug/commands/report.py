@@ -1,4 +1,4 @@
-"""`--report PATH`: which files there can be, and how one is written."""
+"""`--report PATH`: the supported formats, and their writers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ENDINGS = f"{', '.join(_FIRST)} or {_LAST}"
 
 
 def _checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Find out before the work, not after it, that a report cannot be written."""
+    """Check before the work that the report can be written."""
     path = in_a_folder(context, option, path)
     if path is None or path.suffix in _WRITERS:
         return path
@@ -47,17 +47,17 @@ def _checked(context: click.Context, option: click.Parameter, path: Path | None)
 
 
 report_option = click.option(
-    "--report", type=FOLDER, callback=_checked, help=f"Also write the report here ({ENDINGS})."
-)  # fmt: skip
+    "--report", type=FOLDER, callback=_checked, help=f"Also write the report to this file ({ENDINGS})."
+)
 
 
 def write_report(path: Path, report: _Found, page: Callable[[], str]) -> None:
-    """Write a report in the form that the ending of its name says.
+    """Write a report in the format given by the file name extension.
 
     Args:
-        path: with one of the endings that ``report_option`` takes.
-        report: what was found.
-        page: makes the HTML; called for that ending alone.
+        path: a path that ``report_option`` has accepted.
+        report: the report.
+        page: makes the HTML; called only for that format.
     """
     with explained(path):
         _WRITERS[path.suffix](path, report, page)

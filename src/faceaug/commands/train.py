@@ -1,4 +1,4 @@
-"""`faceaug train`: a generator, or with --classifier the network that reads attributes."""
+"""`faceaug train`: train a generator, or with --classifier an attribute classifier."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def train_network(
     progress: bool,
     **session: Any,
 ) -> TrainReport | ClassifierReport:
-    """Choose the config, and train the one network or the other.
+    """Choose the config and train a generator or a classifier.
 
     Args:
-        folder: of faces.
+        folder: folder of faces.
         run: the run folder.
         classifier: whether to train a classifier.
-        preset: name of a preset; None for what fits.
-        settings: fields as NAME=VALUE.
-        resume: continue the run.
-        init: model to start from; None for fresh weights.
-        tensorboard: also write a TensorBoard log.
-        changes: fields with options of their own; None where an option is not given.
-        progress: whether it is shown.
-        **session: minutes, began, partition and device, as ``train_gan`` takes them.
+        preset: name of a preset; None chooses one.
+        settings: config fields as NAME=VALUE.
+        resume: whether to continue the run.
+        init: model to start from; None for random weights.
+        tensorboard: whether to write a TensorBoard log too.
+        changes: config fields that have their own options; None if not given.
+        progress: whether to show progress.
+        **session: ``minutes``, ``began``, ``partition`` and ``device`` of ``train_gan``.
 
     Raises:
         ArgumentError: an option does not apply to a classifier, or torchrun started several processes for one.
@@ -70,7 +70,7 @@ def train_network(
 
 
 def _import_torch(shown: Progress) -> None:
-    """Import what takes seconds, and longer on a busy machine, while the terminal says so."""
+    """Import torch with a progress phase, because it takes seconds."""
     with shown.phase("loading", 1, "packages", at_once=True) as phase:
         import faceaug.train  # noqa: F401
 

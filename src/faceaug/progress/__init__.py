@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then elsewhere, a widget in a notebook, log records.
+"""Progress of long work: a bar on a terminal, a widget in a notebook, periodic lines elsewhere, and log records.
 
 ::
 
@@ -30,21 +30,22 @@ Show: TypeAlias = "bool | Callback | Progress | None"
 
 
 class Progress:
-    """Shows the phases of one call, one after the other.
+    """Shows the phases of one call, one after another.
 
     Args:
-        view: shows them; None shows nothing.
-        clock: seconds, as ``time.monotonic``.
+        view: draws them; None shows nothing.
+        clock: returns seconds, like ``time.monotonic``.
     """
 
     def __init__(self, view: View | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._view, self._clock = view, clock
+        self._view = view
+        self._clock = clock
 
     @contextmanager
     def phase(
         self, name: str, total: int, unit: str, *, start: int = 0, limit: float = inf, at_once: bool = False
     ) -> Iterator[Phase]:
-        """A phase of the work; see ``Phase``."""
+        """Open a phase of the work; see ``Phase``."""
         phase = Phase(name, total, unit, start=start, limit=limit, at_once=at_once, view=self._view, clock=self._clock)
         try:
             yield phase
@@ -61,13 +62,13 @@ def open_progress(show: Show) -> Progress:
     """Decide how the progress of one call is shown.
 
     Args:
-        show: None shows it on a terminal and in a notebook, not in a worker process. True shows it everywhere; where
-            there is neither, as a line on stderr after 10 seconds and then every 30. False never shows it. A function
-            is called with (phase, done, total, words) when a phase begins and after every step; ``words`` name what is
-            counted or, in training, give the losses.
+        show: None shows it on a terminal and in a notebook, but not in worker processes. True also shows it elsewhere,
+            as a line on stderr after 10 seconds and then every 30. False never shows it. A function is called with
+            (phase, done, total, words) when a phase begins and after every step; ``words`` is the unit or, in
+            training, the losses.
 
     Raises:
-        ArgumentError: it is none of these.
+        ArgumentError: ``show`` is none of these.
     """
     if isinstance(show, Progress):
         return show
@@ -89,7 +90,7 @@ def aside() -> AbstractContextManager[None]:
 
 
 def _fitting_view(show: bool | None) -> View | None:
-    # Of several processes that torchrun started, one speaks; workers of a DataLoader never do.
+    # Under torchrun only rank 0 prints; DataLoader workers never do.
     if show is False or os.environ.get("RANK", "0") != "0":
         return None
     if show is None and multiprocessing.parent_process() is not None:
@@ -117,5 +118,5 @@ def _has_widgets() -> bool:
     if find_spec("ipywidgets") is None:
         return False
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what other packages say of one another is no news from us
+        warnings.simplefilter("ignore")  # warnings of other packages about each other
         return import_module("tqdm.notebook").IProgress is not None

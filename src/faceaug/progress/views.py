@@ -1,6 +1,6 @@
-"""What shows a phase: tqdm's bar or widget, a line of text, a function of the caller.
+"""Views of a phase: tqdm's bar or widget, a line of text, a callback.
 
-Nothing here starts a thread or a timer: a view is drawn by the work itself, at most ten times a second.
+Nothing here starts a thread or a timer: the work itself draws the view, at most ten times a second.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from typing import Any, TypeAlias
 
 from faceaug.progress.phases import Phase
 
-Callback: TypeAlias = Callable[[str, int, int, str], object]  # phase, done, total, what is counted or how it goes
+Callback: TypeAlias = Callable[[str, int, int, str], object]  # phase, done, total, unit or figures
 
-DELAY = 2.0  # seconds: a phase that is over sooner is not shown
-_REDRAW = 0.1  # seconds between two drawings of a bar
-_FIRST_LINE, _NEXT_LINE = 10.0, 30.0  # seconds, where lines stay
-_SMOOTHING = 0.03  # of the speed, for each drawing: worker processes hand in many pictures at once
-_TELLING = 10  # items, or a hundredth of all: before, speed and time left are not estimated
+DELAY = 2.0  # seconds; shorter phases are not shown
+_REDRAW = 0.1  # seconds between two updates of a bar
+_FIRST_LINE = 10.0  # seconds before the first line of a log
+_NEXT_LINE = 30.0  # seconds between further lines
+_SMOOTHING = 0.03  # weight of a new speed in the moving average; low, because workers deliver in bursts
+_TELLING = 10  # items, or a hundredth of all, before speed and time left are estimated
 _SPARE = 3  # columns left free for the terminal's ^C, so that clearing the line removes it too
-_WIDE, _NARROW = 100, 60  # columns: from the first on more is shown, below the second less
+_WIDE, _NARROW = 100, 60  # columns from which the full, and below which the short, form is shown
 _FULL = "{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,}  {elapsed}  {speed}  {left}{words}"
 _USUAL = "{desc}: {percentage:3.0f}%|{bar}| {n:,}/{total:,}  {speed}  {left}{words}"
 _SHORT = "{desc}: {percentage:3.0f}%  {left}  {speed}{words}"
 
 
 class Calls:
-    """A function of the caller."""
+    """Calls a function with every step."""
 
     def __init__(self, function: Callback) -> None:
         self._function = function
@@ -47,14 +48,14 @@ class Calls:
         return -inf
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
-        """The caller sees it in the next phase, or in the result."""
+        """Nothing to do: the caller sees the end by the next phase or the result."""
 
 
 class Lines:
     """Lines on stderr, for a log file or a pipe."""
 
     def __init__(self) -> None:
-        self._due: float | None = None  # shared by all phases: ten short ones also deserve a line
+        self._due: float | None = None  # shared by all phases, so that a series of short ones also prints lines
 
     def begin(self, phase: Phase, now: float) -> float:  # noqa: ARG002
         """See ``View``."""
@@ -64,20 +65,20 @@ class Lines:
 
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
-        with suppress(OSError, ValueError, AttributeError):  # whoever read it is gone; the work is not
+        with suppress(OSError, ValueError, AttributeError):  # stderr is closed; the work continues
             sys.stderr.write(f"{describe(phase, now)}\n")
             sys.stderr.flush()
         self._due = now + _NEXT_LINE
         return self._due
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
-        """The next line, or the summary, tells."""
+        """Nothing to do: the next line or the summary shows it."""
 
 
 class Bar:
     """tqdm's bar on a terminal; cleared at the end of the phase."""
 
-    kind: Any = None  # the class of bars, from the first one on
+    kind: Any = None  # the class of bars, set by the first one
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -96,7 +97,7 @@ class Bar:
             self._bar = _begun(Bar.kind, phase, now, leave=False)
         try:
             _moved(self._bar, phase)
-        except OSError:  # the terminal is gone; the work is not
+        except OSError:  # the terminal is gone; the work continues
             return inf
         return now + _REDRAW
 
@@ -108,13 +109,13 @@ class Bar:
         alone = not bar.pos
         with suppress(OSError):
             bar.close()
-            if alone:  # also what the terminal wrote beside it, such as ^C
+            if alone:  # clear the whole line, including the terminal's own ^C
                 bar.fp.write(f"\r{' ' * (_columns(bar.fp) - 1)}\r")
                 bar.fp.flush()
 
 
 class Widget:
-    """tqdm's widget in a notebook; it stays below the cell."""
+    """tqdm's widget in a notebook; it stays in the cell's output."""
 
     kind: Any = None
 
@@ -145,12 +146,12 @@ class Widget:
             return
         _moved(bar, phase)
         bar.close()
-        if not failed and bar.n < bar.total:  # stopped on purpose; tqdm would take it for an error
+        if not failed and bar.n < bar.total:  # stopped on purpose; tqdm would show it as an error
             bar.display(bar_style="info", check_delay=False)
 
 
 class Text:
-    """A line of text in a notebook without widgets, updated in place; at the end it says how long the phase took."""
+    """A line of text in a notebook without widgets, updated in place; finally it shows how long the phase took."""
 
     def __init__(self) -> None:
         self._line: Any = None
@@ -183,8 +184,9 @@ class Text:
 def describe(phase: Phase, now: float) -> str:
     """``reading: 1,280 of 5,000 pictures (26%), 256 pictures/s, 15 s left``."""
     counted = f"{phase.name}: {phase.done:,} of {phase.total:,} {phase.unit} ({phase.done / max(phase.total, 1):.0%})"
-    gone, seconds = phase.done - phase.start, now - phase.began
-    pace = _pace(gone, gone / max(seconds, 1e-9), phase.total - phase.done, phase.unit, phase.limit - seconds)
+    fresh = phase.done - phase.start
+    seconds = now - phase.began
+    pace = _pace(fresh, fresh / max(seconds, 1e-9), phase.total - phase.done, phase.unit, phase.limit - seconds)
     return ", ".join(filter(None, [counted, *pace, phase.words]))
 
 
@@ -196,36 +198,36 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
-def _pace(gone: int, rate: float, left: int, unit: str, limit: float) -> tuple[str, str]:
-    """Speed and time left; empty while too little is done to estimate them, because worker processes deliver in bursts.
+def _pace(fresh: int, rate: float, left: int, unit: str, limit: float) -> tuple[str, str]:
+    """Speed and time left; empty while too few items are done for an estimate, because workers deliver in bursts.
 
-    ``limit`` is in seconds from now. Work that goes on beyond it, a last step, is "stopping".
+    ``limit`` is in seconds from now. The last step may continue beyond it; then the work is "stopping".
     """
-    if rate <= 0 or gone < min(_TELLING, 0.01 * (gone + left)):
+    if rate <= 0 or fresh < min(_TELLING, 0.01 * (fresh + left)):
         return "", "" if limit > 0 else "stopping"
     speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
     return f"{speed} {unit}/s", _time_left(left / rate, limit)
 
 
 def _time_left(estimate: float, limit: float) -> str:
-    """The smaller of the two; never 0 seconds while work goes on, and nothing once all is done."""
+    """The smaller of the two: at least 1 second while there is work, empty when all is done."""
     if limit <= 0:
         return "stopping"
     return f"{duration(max(min(estimate, limit), 1))} left" if estimate else ""
 
 
 def _worded(kind: Any, *, on_terminal: bool) -> Any:
-    """A class of tqdm's bars with our words and without its thread."""
+    """A subclass of a tqdm bar with our wording and without its monitor thread."""
 
     class Worded(kind):  # type: ignore[misc]
         monitor_interval = 0
         limit = inf
-        columns = 0  # of the terminal when it was drawn last
+        columns = 0  # width of the terminal at the last draw
 
         def display(self, *args: Any, **kwargs: Any) -> Any:
             if on_terminal:
                 columns = _columns(self.fp)
-                if columns < self.columns:  # tqdm would fill the line up to its old width, and so into the next one
+                if columns < self.columns:  # tqdm would pad to the old width and wrap into the next line
                     self.fp.write(f"\r{' ' * (columns - 1)}")
                     self.sp = self.status_printer(self.fp)
                 self.columns = columns
@@ -234,9 +236,9 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
         @property
         def format_dict(self) -> dict[str, Any]:
             found: dict[str, Any] = super().format_dict
-            gone = self.n - self.initial
-            rate = found["rate"] or gone / max(found["elapsed"], 1e-9)  # the first is that of late
-            speed, left = _pace(gone, rate, self.total - self.n, self.unit, self.limit - found["elapsed"])
+            fresh = self.n - self.initial
+            rate = found["rate"] or fresh / max(found["elapsed"], 1e-9)  # the first is the moving average
+            speed, left = _pace(fresh, rate, self.total - self.n, self.unit, self.limit - found["elapsed"])
             found |= {"speed": speed, "left": left, "words": f"  {self.postfix}" if self.postfix else ""}
             if not on_terminal:
                 return found | {"bar_format": _USUAL}
@@ -244,16 +246,24 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
             layout = _FULL if columns >= _WIDE else _USUAL if columns >= _NARROW else _SHORT
             return found | {"bar_format": layout, "ncols": max(columns - _SPARE, 8)}
 
-    # tqdm's own lock is also one between processes, which would settle how the user's processes start.
+    # tqdm's default lock uses multiprocessing, which would fix the start method of the user's processes.
     Worded.set_lock(RLock())
     return Worded
 
 
 def _begun(kind: Any, phase: Phase, now: float, *, leave: bool) -> Any:
     bar = kind(
-        total=max(phase.total, 1), initial=phase.start, desc=phase.name, unit=phase.unit, leave=leave, file=sys.stderr,
-        mininterval=0, miniters=0, smoothing=_SMOOTHING, delay=1e-9,  # nothing is drawn before it knows its place
-    )  # fmt: skip
+        total=max(phase.total, 1),
+        initial=phase.start,
+        desc=phase.name,
+        unit=phase.unit,
+        leave=leave,
+        file=sys.stderr,
+        mininterval=0,
+        miniters=0,
+        smoothing=_SMOOTHING,
+        delay=1e-9,  # > 0, so that nothing is drawn before the position is set
+    )
     bar.limit = phase.limit
     bar.start_t -= now - phase.began  # the phase began before its bar
     bar.last_print_t = bar.start_t
@@ -270,5 +280,5 @@ def _columns(stream: Any) -> int:
         found = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
         found = 0
-    told = os.environ.get("COLUMNS", "")
-    return found or (int(told) if told.isdigit() else 0) or 80
+    variable = os.environ.get("COLUMNS", "")
+    return found or (int(variable) if variable.isdigit() else 0) or 80

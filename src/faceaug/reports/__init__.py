@@ -1,1 +1,1 @@
-"""How reports look: pages, plots and galleries."""
+"""Rendering of reports: pages, plots and galleries."""

@@ -1,7 +1,7 @@
-"""Groups of pictures as part of one HTML page: thumbnails inside, drawn a screenful at a time, whatever their number.
+"""A gallery of picture groups inside one HTML page, with embedded thumbnails, drawn a screenful at a time.
 
-The pictures are kept as text in chunks of data that the browser does not look at until a chunk is shown, so that ten
-thousand groups open as fast as ten.
+The thumbnails are stored as text, in chunks that the browser parses only when they are shown, so that ten thousand
+groups open as fast as ten.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from faceaug.errors import ImageError, printable
 from faceaug.executor import open_executor
 from faceaug.progress import SILENT, Progress
 
-_CHUNK = 50  # groups in a piece of data, and on a screen
-_FEW = 400  # thumbnails that are made sooner than worker processes have started
-# Up to so many pictures: height of a thumbnail and WebP quality, so that no page has more than about 30 MB.
+_CHUNK = 50  # groups per chunk of data, and per screen
+_FEW = 400  # thumbnails that take less time than starting worker processes
+# Most pictures, height of a thumbnail, WebP quality: keeps a page below about 30 MB.
 _SIZES = ((600, 144, 75), (4_000, 104, 65), (12_000, 80, 55), (30_000, 60, 50))
 _MOST = _SIZES[-1][0]
 
@@ -33,11 +33,11 @@ class Shown:
     """One picture of a group.
 
     Attributes:
-        name: what it is called.
-        path: where it lies now; None if it cannot be shown.
-        lines: what is said below it, a line each.
-        mark: a word before the name: "stays", "set aside".
-        stays: whether it is still in the folder, which colours it.
+        name: its name.
+        path: its current path; None if it cannot be shown.
+        lines: text below it, a line each.
+        mark: a label before the name: "stays", "set aside".
+        stays: whether it is still in the folder; sets its colour.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pictures that belong together; the first is the one the others are compared with.
+    """Pictures that belong together; the others are compared with the first.
 
     Attributes:
         pictures: at least one.
-        tags: what kind of group it is; each tag becomes a filter.
-        doubt: sorts the groups that deserve a look first; 0 is certain.
+        tags: the kinds of the group; each tag becomes a filter.
+        doubt: sort key of "least certain first"; 0 is certain.
     """
 
     pictures: tuple[Shown, ...]
@@ -63,12 +63,12 @@ class Group:
 
 
 def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
-    """A browser of groups: filters, search by file name, sorting, pages. ``report.js`` brings it to life.
+    """The HTML of a gallery: filters, search by file name, sorting, pages. It needs ``report.js``.
 
     Args:
         groups: any number; pictures beyond 30,000 are listed without a thumbnail.
         workers: processes that make thumbnails; see ``open_executor``.
-        progress: shows how many thumbnails are made.
+        progress: counts the thumbnails.
     """
     if not groups:
         return ""
@@ -76,7 +76,7 @@ def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: P
     thumbnails = _thumbnails(pictures, workers, progress)
     tags = sorted({tag for group in groups for tag in group.tags})
     folders = {picture.name.rpartition("/")[0] for picture in pictures}
-    below = f"{folders.pop()}/" if len(folders) == 1 else ""  # the same for all: said once
+    below = f"{folders.pop()}/" if len(folders) == 1 else ""  # common to all names, so stored once
     below = "" if below == "/" else below
     index = {
         "tags": [printable(tag) for tag in tags],
@@ -99,7 +99,7 @@ def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: P
 
 
 def thumbnail(task: tuple[str, int, int]) -> str:
-    """A small WebP of a picture as Base64: (path, largest height, quality) in; "" for what is no picture."""
+    """Make a thumbnail from (path, largest height, quality): WebP as Base64, "" for an unreadable file."""
     path, height, quality = task
     try:
         return _encoded(read_image(path), height, quality)
@@ -150,13 +150,13 @@ def _data(name: str, value: Any) -> str:
 
 
 _BROWSER = """
-<noscript><p>This part needs JavaScript, which your browser has switched off; report.csv lists the same.</p></noscript>
+<noscript><p>This part needs JavaScript, which is disabled in your browser; report.csv lists the same.</p></noscript>
 <div id="groups" class="broad"><div class="groups-bar"><div id="groups-tags" class="groups-tags"></div>
 <input id="groups-find" type="search" placeholder="file name" aria-label="search for a file name">
-<select id="groups-sort" aria-label="order"><option value="0">in order of names</option>
+<select id="groups-sort" aria-label="order"><option value="0">by name</option>
 <option value="1">least certain first</option></select>
 <div class="groups-walk"><button id="groups-back" title="also: left arrow" aria-label="back">&larr;</button>
 <span id="groups-at" aria-live="polite"></span>
-<button id="groups-next" title="also: right arrow" aria-label="on">&rarr;</button></div></div>
+<button id="groups-next" title="also: right arrow" aria-label="next">&rarr;</button></div></div>
 <div id="groups-list" class="groups-list"></div></div>
 """

@@ -1,6 +1,6 @@
-"""The plots of all reports, as SVG that fills the width there is: lengths are shares of it, texts keep their size.
+"""The plots of all reports, as SVG at full width: lengths scale with it, texts keep their size.
 
-Colours and widths are in ``report.css``. Every plot has its numbers as text too, for readers who do not see it.
+Colours and widths are in ``report.css``. Every plot repeats its numbers as text, for screen readers.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from numpy.typing import NDArray
 
 from faceaug.errors import printable
 
-_TALL, _TOP, _BELOW = 200, 16, 20  # of a histogram, pixels: the drawing, room above it and below
-_THICK = 9  # of a bar or an interval, pixels
+_TALL = 200  # pixels: height of a histogram
+_TOP = 16  # pixels above it
+_BELOW = 20  # pixels below it
+_THICK = 9  # pixels: height of a bar or an interval
 Span: TypeAlias = tuple[float, float, float]  # lower end, value, upper end
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How often values fall between edges.
+    """A histogram of one or more series.
 
     Attributes:
-        title: of the plot.
+        title: title of the plot.
         edges: n + 1 ascending positions.
         series: name -> n counts, >= 0.
         marks: (position, name) of vertical lines.
-        unit: below the axis.
-        shares: draw each series as shares of its sum, on a plain scale; else counts on a logarithmic one, so that 3 of
-            3 million can be seen.
+        unit: text below the axis.
+        shares: True draws each series as shares of its sum, on a linear scale; False draws counts on a logarithmic
+            scale, so that 3 of 3 million are visible.
     """
 
     title: str
@@ -48,9 +50,9 @@ class Bar:
     """A row of ``Bars``.
 
     Attributes:
-        name: of the row.
+        name: name of the row.
         values: one for each series, 0 to 1; NaN is not drawn.
-        text: the values in words, at the end of the row.
+        text: the values as text, at the end of the row.
         mark: position of a vertical line.
     """
 
@@ -65,11 +67,11 @@ class Bars:
     """Shares as bars from 0 to 100 %, row by row.
 
     Attributes:
-        title: of the plot.
-        series: their names.
-        rows: in the order they are drawn.
-        mark: what the vertical lines are called.
-        nothing: said in place of a plot without rows.
+        title: title of the plot.
+        series: names of the series.
+        rows: the rows, in drawing order.
+        mark: name of the vertical lines.
+        nothing: text instead of a plot without rows.
     """
 
     title: str
@@ -81,13 +83,13 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Shares with their uncertainty, row by row, on an axis that shows where they differ.
+    """Shares with their uncertainty, row by row, on an axis limited to their range.
 
     Attributes:
-        title: of the plot.
-        series: their names.
+        title: title of the plot.
+        series: names of the series.
         rows: (name, a span for each series).
-        nothing: said in place of a plot without rows.
+        nothing: text instead of a plot without rows.
     """
 
     title: str
@@ -97,7 +99,7 @@ class Intervals:
 
 
 def histogram_html(plot: Histogram) -> str:
-    """A histogram; a sentence in its place where every count is 0."""
+    """Draw a histogram, or a sentence if every count is 0."""
     low, high = float(plot.edges[0]), float(plot.edges[-1])
     counts = {name: np.asarray(values, float) for name, values in plot.series.items()}
     if high <= low or not any(values.any() for values in counts.values()):
@@ -107,7 +109,7 @@ def histogram_html(plot: Histogram) -> str:
     place = [(edge - low) / (high - low) for edge in plot.edges]
     parts = [_grid(top, plot.shares)]
     for k, name in enumerate(drawn):
-        parts.append(_columns(k, place, drawn[name] / top, _told(plot, counts[name])))
+        parts.append(_columns(k, place, drawn[name] / top, _tooltips(plot, counts[name])))
     parts += [_mark((min(max(at, low), high) - low) / (high - low)) for at, _ in plot.marks]
     base = _TOP + _TALL
     parts += [_tick((value - low) / (high - low), f"{value:.4g}", base + 16) for value in _round_values(low, high)]
@@ -119,7 +121,7 @@ def histogram_html(plot: Histogram) -> str:
 
 
 def bars_html(plot: Bars) -> str:
-    """Rows of bars; a sentence in their place where there is no row."""
+    """Draw rows of bars, or a sentence if there are none."""
     if not plot.rows:
         return _figure(plot.title, (), f"<p>{_escaped(plot.nothing)}</p>")
     ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -141,7 +143,7 @@ def bars_html(plot: Bars) -> str:
 
 
 def intervals_html(plot: Intervals) -> str:
-    """Rows of values with their intervals; a sentence in their place where there is no row."""
+    """Draw rows of values with intervals, or a sentence if there are none."""
     every = [value for _, spans in plot.rows for span in spans for value in span]
     if not every:
         return _figure(plot.title, (), f"<p>{_escaped(plot.nothing)}</p>")
@@ -168,7 +170,7 @@ def intervals_html(plot: Intervals) -> str:
 
 
 def _figure(title: str, series: Sequence[str], drawing: str, *, marks: Sequence[tuple[str, str]] = ()) -> str:
-    """A drawing with its title, and with a legend where there is more than one thing in it."""
+    """A drawing with its title, and a legend if it has more than one entry."""
     names = [*((f"s{k % 4}", name) for k, name in enumerate(series)), *marks]
     entries = "".join(f'<span class="{kind}">{_escaped(name)}</span>' for kind, name in names)
     legend = f'<div class="legend">{entries}</div>' if len(names) > 1 else ""
@@ -188,10 +190,10 @@ def _row(name: str, height: float, parts: Iterable[str], said: str, text: str = 
     return f'<li title="{_escaped(said)}"><span class="name">{title}</span>{drawing}{words}</li>'
 
 
-def _columns(series: int, place: Sequence[float], heights: Iterable[float], told: Sequence[str]) -> str:
-    """A column for each count, with a line at its top and its numbers when it is pointed at."""
+def _columns(series: int, place: Sequence[float], heights: Iterable[float], tooltips: Sequence[str]) -> str:
+    """A column for each count, with a line at its top and a tooltip."""
     parts = []
-    for left, right, height, text in zip(place[:-1], place[1:], heights, told, strict=True):
+    for left, right, height, text in zip(place[:-1], place[1:], heights, tooltips, strict=True):
         y = _TOP + _TALL * (1 - height)
         box = f'x="{_percent(left)}" y="{y:.1f}" width="{_percent(right - left)}" height="{_TALL * height:.1f}"'
         parts.append(f"<rect {box}><title>{text}</title></rect>")
@@ -204,8 +206,8 @@ def _scaled(counts: NDArray[np.float64], shares: bool) -> NDArray[np.float64]:
     return counts / counts.sum() if shares else np.log10(1 + counts)
 
 
-def _told(plot: Histogram, counts: NDArray[np.float64]) -> list[str]:
-    """What each column says when it is pointed at."""
+def _tooltips(plot: Histogram, counts: NDArray[np.float64]) -> list[str]:
+    """The tooltip of each column: its range and its count or share."""
     total = max(float(counts.sum()), 1.0)
     return [
         f"{start:.4g} to {end:.4g}: {f'{count / total:.1%}' if plot.shares else f'{count:,.0f}'}"
@@ -214,7 +216,7 @@ def _told(plot: Histogram, counts: NDArray[np.float64]) -> list[str]:
 
 
 def _most(plot: Histogram, name: str, counts: NDArray[np.float64]) -> str:
-    """A series in words, for readers who do not see the plot."""
+    """A series in words, for screen readers."""
     if not counts.any():
         return f"{name}: none"
     peak = int(counts.argmax())
@@ -222,7 +224,7 @@ def _most(plot: Histogram, name: str, counts: NDArray[np.float64]) -> str:
 
 
 def _grid(top: float, shares: bool) -> str:
-    """Lines across, each with its number at the left, above it; the axis itself has none."""
+    """Horizontal grid lines, labelled at the left above the line; the base line has no label."""
     if shares:
         steps = [(share, f"{share * top:.1%}") for share in (0.5, 1.0)]
     else:
@@ -247,7 +249,7 @@ def _rule(share: float, height: float, *, kind: str = "rule") -> str:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Three to ten values on an axis that are easy to read: multiples of 1, 2 or 5."""
+    """Three to ten round values on an axis: multiples of 1, 2 or 5 times a power of ten."""
     step = 10.0 ** math.floor(math.log10(high - low))
     step = next(step * part for part in (1, 0.5, 0.2, 0.1) if (high - low) / (step * part) >= 3)
     return [step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

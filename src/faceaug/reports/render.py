@@ -1,4 +1,4 @@
-"""Draws the blocks of any report as one HTML page. It knows no report; a report knows no HTML."""
+"""Render the blocks of any report as one HTML page. This module knows no report, and reports know no HTML."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ from faceaug.reports.sections import (
 )
 from faceaug.reports.shell import html_image, html_page
 
-_ROWS = 2_000  # of one listing on the page
-_OPEN = 25  # rows up to which a listing is shown without a click
-_LEAST = 64  # pixels: smaller faces are enlarged
-_LOSSLESS = 128  # pixels of the longer side; larger pictures are packed as JPEG
+_ROWS = 2_000  # most rows of a listing on the page
+_OPEN = 25  # longest listing that is shown unfolded
+_LEAST = 64  # pixels; smaller faces are enlarged
+_LOSSLESS = 128  # pixels of the longer side; larger pictures are embedded as JPEG
 
 
 @dataclass(frozen=True, slots=True)
-class _Means:
-    """What is needed besides a block: processes that make thumbnails, and who sees how far they are."""
+class _Context:
+    """The workers that make thumbnails, and their progress."""
 
     workers: int | None
     progress: Progress
 
 
 def render_page(title: str, blocks: Sequence[Block], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
-    """A self-contained HTML page: works offline, in light and dark, on narrow screens and on paper.
+    """Render a self-contained HTML page: works offline, in light and dark mode, on narrow screens and in print.
 
     Args:
-        title: of the page.
-        blocks: in reading order, at most one ``Gallery`` among them.
+        title: title of the page.
+        blocks: the blocks in reading order, with at most one ``Gallery``.
         workers: processes that make the thumbnails of a gallery; see ``open_executor``.
-        progress: shows how many thumbnails are made.
+        progress: counts the thumbnails.
 
     Raises:
         ValueError: there is more than one gallery.
     """
     every = list(_unfolded(blocks))
     if sum(isinstance(block, Gallery) for block in every) > 1:
-        raise ValueError("a page has room for one gallery; put all groups into it")
-    body = _joined(blocks, _Means(workers, progress))
-    moving = any(isinstance(block, Gallery | Details | Listing) for block in every)
-    return html_page(printable(title), body, script=moving)
+        raise ValueError("a page can hold only one gallery; put all groups into it")
+    body = _joined(blocks, _Context(workers, progress))
+    interactive = any(isinstance(block, Gallery | Details | Listing) for block in every)
+    return html_page(printable(title), body, script=interactive)
 
 
 def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
@@ -75,50 +75,50 @@ def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
             yield from _unfolded(block.blocks)
 
 
-def _joined(blocks: Sequence[Block], means: _Means) -> str:
-    return "\n".join(_html(block, means) for block in blocks)
+def _joined(blocks: Sequence[Block], context: _Context) -> str:
+    return "\n".join(_html(block, context) for block in blocks)
 
 
 @singledispatch
-def _html(block: Block, means: _Means) -> str:  # noqa: ARG001 - the signature of all that are registered
-    raise TypeError(f"{type(block).__name__}: no block of a report")
+def _html(block: Block, context: _Context) -> str:  # noqa: ARG001 - the signature of the registered functions
+    raise TypeError(f"{type(block).__name__}: not a report block")
 
 
 @_html.register
-def _(block: Heading, _: _Means) -> str:
+def _(block: Heading, _: _Context) -> str:
     return f"<h{block.level}>{_escaped(block.text)}</h{block.level}>"
 
 
 @_html.register
-def _(block: Paragraph, _: _Means) -> str:
+def _(block: Paragraph, _: _Context) -> str:
     return f"<p>{_text(block.text)}</p>"
 
 
 @_html.register
-def _(block: Notes, _: _Means) -> str:
+def _(block: Notes, _: _Context) -> str:
     return f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in block.lines)}</ul>" if block.lines else ""
 
 
 @_html.register
-def _(block: Verbatim, _: _Means) -> str:
+def _(block: Verbatim, _: _Context) -> str:
     lines = "\n".join(map(_escaped, block.text.split("\n")))
     return f'<pre tabindex="0">{lines}</pre>'
 
 
 @_html.register
-def _(block: Facts, _: _Means) -> str:
+def _(block: Facts, _: _Context) -> str:
     rows = [row for row in block.rows if row[1] is not None and row[1] != ""]
     return _scroller(html_table(rows, labelled=True, texts=1 if block.measured else None)) if rows else ""
 
 
 @_html.register
-def _(block: Table, _: _Means) -> str:
+def _(block: Table, _: _Context) -> str:
     return _scroller(html_table(block.rows, header=block.header, labelled=True, texts=block.texts))
 
 
 @_html.register
-def _(block: Listing, means: _Means) -> str:
-    table = _html(Table(block.header, block.rows[:_ROWS]), means)
+def _(block: Listing, context: _Context) -> str:
+    table = _html(Table(block.header, block.rows[:_ROWS]), context)
     if len(block.rows) > _ROWS:
         table += f"<p>and {len(block.rows) - _ROWS:,} more, in {_escaped(block.whole)}</p>"
     heading = f"<h2>{_escaped(block.title)} ({len(block.rows):,})</h2>"
@@ -126,13 +126,13 @@ def _(block: Listing, means: _Means) -> str:
 
 
 @_html.register
-def _(block: Picture, _: _Means) -> str:
+def _(block: Picture, _: _Context) -> str:
     image = html_image(block.image, alt=printable(block.text))
     return f"<figure>{_scroller(image)}{_caption(block.text)}</figure>"
 
 
 @_html.register
-def _(block: Faces, _: _Means) -> str:
+def _(block: Faces, _: _Context) -> str:
     if not block.images:
         return ""
     images = "".join(_face(image, "") for image in block.images)
@@ -141,7 +141,7 @@ def _(block: Faces, _: _Means) -> str:
 
 
 @_html.register
-def _(block: Pairs, _: _Means) -> str:
+def _(block: Pairs, _: _Context) -> str:
     if not block.pairs:
         return ""
     pairs = "".join(
@@ -152,27 +152,27 @@ def _(block: Pairs, _: _Means) -> str:
 
 
 @_html.register
-def _(block: Gallery, means: _Means) -> str:
-    return groups_html(block.groups, workers=means.workers, progress=means.progress)
+def _(block: Gallery, context: _Context) -> str:
+    return groups_html(block.groups, workers=context.workers, progress=context.progress)
 
 
 @_html.register
-def _(block: Details, means: _Means) -> str:
-    return _folded(block.summary, _joined(block.blocks, means))
+def _(block: Details, context: _Context) -> str:
+    return _folded(block.summary, _joined(block.blocks, context))
 
 
 @_html.register
-def _(block: Histogram, _: _Means) -> str:
+def _(block: Histogram, _: _Context) -> str:
     return histogram_html(block)
 
 
 @_html.register
-def _(block: Bars, _: _Means) -> str:
+def _(block: Bars, _: _Context) -> str:
     return bars_html(block)
 
 
 @_html.register
-def _(block: Intervals, _: _Means) -> str:
+def _(block: Intervals, _: _Context) -> str:
     return intervals_html(block)
 
 
@@ -196,7 +196,7 @@ def _folded(summary: str, content: str) -> str:
 
 
 def _scroller(content: str) -> str:
-    return f'<div class="scroll" tabindex="0">{content}</div>'  # with a tab stop, so that arrow keys scroll it
+    return f'<div class="scroll" tabindex="0">{content}</div>'  # focusable, so that arrow keys scroll it
 
 
 def _face(image: Image8, alt: str) -> str:

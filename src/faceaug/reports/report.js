@@ -8,7 +8,7 @@
     return element;
   };
 
-  // On paper nothing can be unfolded.
+  // Unfold everything for printing.
   let opened = [];
   addEventListener('beforeprint', () => {
     opened = [...document.querySelectorAll('details:not([open])')];
@@ -18,8 +18,8 @@
 
   if (!byId('groups')) return;
 
-  // Groups of pictures: an index, and the groups themselves in chunks of text that are read when they are shown.
-  const PRINTED = 500; // groups; more would make a document that no printer wants
+  // The gallery: an index, and the groups in chunks of JSON that are parsed when they are shown.
+  const PRINTED = 500; // most groups to print
   const data = (id) => JSON.parse(byId(id).textContent);
   const index = data('faces-index');
   const chunks = new Map();
@@ -101,7 +101,7 @@
   byId('groups-back').onclick = () => turn(-1);
   byId('groups-next').onclick = () => turn(1);
   addEventListener('keydown', (event) => {
-    if (event.target.closest('input, select, pre, .scroll')) return; // they have a use for arrows themselves
+    if (event.target.closest('input, select, pre, .scroll')) return; // these use the arrow keys themselves
     if (event.key === 'ArrowLeft' && !byId('groups-back').disabled) turn(-1);
     if (event.key === 'ArrowRight' && !byId('groups-next').disabled) turn(1);
   });

@@ -1,6 +1,6 @@
-"""What a report consists of: neutral blocks. A report lists them; ``faceaug.reports.render`` draws them.
+"""The blocks that a report consists of. A report lists them; ``faceaug.reports.render`` draws them.
 
-Texts are plain: nothing here is HTML, and whatever stands in a file name is escaped when it is drawn.
+All texts are plain, not HTML; file names and everything else are escaped when drawn.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Strong:
-    """Part of a text that nobody may overlook."""
+    """Part of a text with strong emphasis."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Part of a text that leads to a file beside the report.
+    """A link in a text to a file next to the report.
 
     Attributes:
-        text: what can be clicked.
+        text: text of the link.
         file: name of the file.
     """
 
@@ -47,11 +47,11 @@ Text: TypeAlias = str | tuple[Piece, ...]
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """The title of what follows.
+    """A section heading.
 
     Attributes:
-        text: plain.
-        level: 2 below the title of the page, 3 below a 2.
+        text: the heading.
+        level: 2 for a section, 3 for a subsection; 1 is the title of the page.
     """
 
     text: str
@@ -60,32 +60,32 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A few sentences."""
+    """A paragraph of text."""
 
     text: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """A list of sentences; nothing is drawn where there are none."""
+    """A bulleted list; an empty one is not drawn."""
 
     lines: Sequence[Text]
 
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """Lines as a terminal shows them."""
+    """Preformatted lines, as in a terminal."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Names and what belongs to each, as a table of two columns.
+    """Names and values, as a table of two columns.
 
     Attributes:
         rows: (name, text or number); None and "" are left out.
-        measured: all values are figures and stand right, also where they are texts such as "12.5%".
+        measured: whether all values are figures and right-aligned, including texts such as "12.5%".
     """
 
     rows: Sequence[tuple[str, object]]
@@ -94,13 +94,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that scrolls in its own box; numbers stand right.
+    """A table that scrolls in its own box.
 
     Attributes:
         header: names of the columns.
-        rows: texts and numbers; the first of a row is its heading.
-        texts: number of columns that hold words; the cells of all others stand right, also where they are texts such
-            as "12.5%". None: only numbers stand right.
+        rows: texts and numbers; the first cell of a row is its heading.
+        texts: number of leading text columns; all others are right-aligned, including texts such as "12.5%". None
+            right-aligns only numbers.
     """
 
     header: Sequence[str]
@@ -110,13 +110,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A heading with a count, and a table that may be very long: folded, and cut at 2,000 rows.
+    """A heading with a count, and a possibly very long table: folded, and truncated at 2,000 rows.
 
     Attributes:
-        title: of the list.
+        title: title of the list.
         header: names of the columns.
-        rows: all of them.
-        whole: file beside the report that lists all rows.
+        rows: all rows.
+        whole: file next to the report that lists all rows.
     """
 
     title: str
@@ -131,7 +131,7 @@ class Picture:
 
     Attributes:
         image: uint8 (height, width, 3).
-        text: below it.
+        text: caption.
     """
 
     image: Image8
@@ -140,11 +140,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Pictures side by side in as many rows as the window needs.
+    """Pictures side by side, wrapped to the width of the window.
 
     Attributes:
         images: uint8 (height, width, 3), of any size; small ones are enlarged by whole multiples.
-        text: below them.
+        text: caption.
     """
 
     images: Sequence[Image8]
@@ -153,11 +153,11 @@ class Faces:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pictures two by two, one above the other.
+    """Pairs of pictures, one above the other.
 
     Attributes:
-        pairs: (above, below, what is said of the two).
-        text: below all of them.
+        pairs: (above, below, caption of the pair).
+        text: caption of all pairs.
     """
 
     pairs: Sequence[tuple[Image8, Image8, str]]
@@ -166,18 +166,18 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Groups of pictures with filters and a search, drawn a screenful at a time; at most one on a page."""
+    """Groups of pictures with filters and a search, drawn a screenful at a time; at most one per page."""
 
     groups: Sequence[Group]
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """Blocks that are folded away until somebody unfolds or prints them.
+    """Blocks that are folded until the reader unfolds or prints them.
 
     Attributes:
-        summary: the line that can be clicked.
-        blocks: what is folded.
+        summary: the line to click.
+        blocks: the folded blocks.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""Pictures of pictures: contact sheets, and the one HTML shell of all reports."""
+"""Contact sheets, and the HTML shell of all reports."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from PIL import Image, ImageDraw, ImageFont
 
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: in full width
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _INK, _PAPER = (32, 33, 36), (255, 255, 255)
 
 
 def grid(images: Sequence[Image8], *, columns: int, gap: int = 1, enlarge: int = 1) -> Image8:
-    """Put pictures of one size side by side: uint8 (H, W, 3), white between them.
+    """Arrange pictures of one size in a grid: uint8 (H, W, 3), with white gaps.
 
     Args:
         images: uint8 (height, width, 3), all the same size, at least one.
         columns: pictures per row.
         gap: pixels between pictures.
-        enlarge: repeat every pixel so many times, so that small faces can be seen.
+        enlarge: integer factor by which pixels are repeated, to make small faces visible.
     """
     height, width = (side * enlarge for side in images[0].shape[:2])
     rows = -(-len(images) // columns)
@@ -66,31 +66,31 @@ def contact_sheet(
 
 
 def html_page(title: str, body: str, *, script: bool = False) -> str:
-    """A whole self-contained page around a body: works offline, light and dark, prints well.
+    """A self-contained page around a body: works offline, in light and dark mode, and in print.
 
     Args:
         title: plain text; escaped here.
-        body: HTML, escaped by its maker.
-        script: put ``report.js`` into it, which draws galleries and unfolds what is printed.
+        body: HTML; the caller has escaped its texts.
+        script: whether to embed ``report.js``, which draws galleries and unfolds blocks for printing.
     """
-    moving = f"<script>\n{_asset('report.js')}</script>\n" if script else ""
+    embedded = f"<script>\n{_asset('report.js')}</script>\n" if script else ""
     name = html.escape(title)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name}</title>\n<style>\n{_asset('report.css')}</style></head>\n"
-        f"<body><h1>{name}</h1>\n{body}\n{moving}</body></html>\n"
+        f"<body><h1>{name}</h1>\n{body}\n{embedded}</body></html>\n"
     )
 
 
 def html_image(image: Image8, *, alt: str, lossless: bool = True, enlarge: int = 1) -> str:
-    """An ``<img>`` with the picture inside it, so that the page is one file.
+    """An ``<img>`` with the picture embedded as a data URL.
 
     Args:
         image: uint8 (height, width, 3).
-        alt: plain text for readers who do not see it; escaped here.
-        lossless: PNG; else JPEG.
-        enlarge: show every pixel so many times as wide and as high.
+        alt: alternative text for screen readers; plain, escaped here.
+        lossless: True for PNG, False for JPEG.
+        enlarge: integer factor of the displayed size.
     """
     data, kind = (encode_png(image), "png") if lossless else (encode_jpeg(image, quality=85), "jpeg")
     height, width = (side * enlarge for side in image.shape[:2])
@@ -107,7 +107,7 @@ def _fitted(image: Image8, cell: int) -> Image.Image:
     picture = Image.fromarray(image)
     scale = cell / max(picture.size)
     if scale >= 2:
-        # Whole multiples with hard pixels: a 32-pixel face is shown as it is, not smoothed into something better.
+        # Whole multiples without smoothing, so that a 32-pixel face is not made to look better than it is.
         size = tuple(side * int(scale) for side in picture.size)
         return picture.resize((size[0], size[1]), Image.Resampling.NEAREST)
     size = tuple(max(1, round(side * min(scale, 1.0))) for side in picture.size)
@@ -115,9 +115,9 @@ def _fitted(image: Image8, cell: int) -> Image.Image:
 
 
 def table_cell(value: object) -> object:
-    """A cell of a report's CSV: a text that a spreadsheet would compute gets a "'" in front, numbers stay numbers.
+    """Escape a cell of a report's CSV: a text that a spreadsheet would take for a formula gets a leading "'".
 
-    A file may be called ``=HYPERLINK(...)``, and reports are opened by a double click.
+    A file may be called ``=HYPERLINK(...)``, and users open reports by a double click. Numbers stay numbers.
     """
     text = value if isinstance(value, str) else ""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else value
