@@ -54,8 +54,8 @@ def test_grey_pictures_are_repeated(given: Any) -> None:
     ("given", "expected"),
     [
         (IMAGE.astype(np.int32), r"item 3: the picture is ndarray int32 \(40, 40, 3\); expected PIL"),
-        (IMAGE.astype(np.float32), r"item 3: a float picture should be in 0\.\.1, this one is in .*\.\.2"),
-        (as_float_tensor(IMAGE) * 2 - 1, r"item 3: a float picture should be in 0\.\.1, this one is in -"),
+        (IMAGE.astype(np.float32), r"item 3: expected a float picture in 0\.\.1, found values in .*\.\.2"),
+        (as_float_tensor(IMAGE) * 2 - 1, r"item 3: expected a float picture in 0\.\.1, found values in -"),
         (
             torch.zeros(2, 40, 40, dtype=torch.uint8),
             r"item 3: the picture is Tensor torch.uint8 torch.Size\(\[2, 40, 40\]\)",
@@ -173,7 +173,7 @@ def test_an_array_that_is_no_stack_of_pictures_is_refused(shape: tuple[int, ...]
 
 def test_several_splits_are_named_and_one_is_to_be_given() -> None:
     splits = {"train": labelled_pil(), "test": labelled_pil()}
-    with pytest.raises(ArgumentError, match=r"a dict of several datasets \(train, test\): .* faces\['train'\]"):
+    with pytest.raises(ArgumentError, match=r"a dict of several datasets \(train, test\); .* faces\['train'\]"):
         RealFaces(splits)  # type: ignore[arg-type]
 
 
@@ -182,7 +182,7 @@ def test_a_hugging_face_dataset_dict_is_answered_with_its_splits() -> None:
     datasets = pytest.importorskip("datasets")
     splits = datasets.DatasetDict({"validation": datasets.Dataset.from_dict({"label": [1]})})
     with pytest.raises(
-        ArgumentError, match=r"a DatasetDict of several datasets \(validation\): .* faces\['validation'\]"
+        ArgumentError, match=r"a DatasetDict of several datasets \(validation\); .* faces\['validation'\]"
     ):
         RealFaces(splits)
 
