@@ -26,7 +26,7 @@ def test_documents_are_parsed_and_deep_ones_are_value_errors() -> None:
         with pytest.raises(ValueError, match=r".+"):
             parse_json(data)
     for data in (b"[]", b"null", b"1", b'"text"'):
-        with pytest.raises(ValueError, match="expected an object"):
+        with pytest.raises(ValueError, match="expected a JSON object"):
             parse_object(data)
 
 
