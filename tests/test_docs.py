@@ -163,7 +163,7 @@ def test_the_two_commands_of_the_readme_stand_alone_in_it() -> None:
     assert commands[0].startswith("python -m pip install . && ")
     assert commands[0].endswith(" && faceaug demo\n")
     assert commands[1].startswith("python -m pip install '.[dev]' && ")
-    assert commands[1].endswith(" && python -m pytest\n")
+    assert commands[1].endswith(" && python -m pytest -n 2 --dist loadfile\n")
 
 
 def test_the_changelog_and_the_citation_tell_of_this_version() -> None:
