@@ -1,13 +1,14 @@
 """How much faster or slower two versions of faceaug are on the same work. Prints one JSON line.
 
-    python benchmarks/beside.py CELEBA64 --before OTHER/src --now src --rounds 7 --tasks expand loader
+    python benchmarks/beside.py CELEBA64 --before OTHER/src --now src --rounds 30 --tasks expand loader
 
-Every round runs each task once with either version, in turn and in an order that alternates, each in a fresh process
-with PYTHONPATH set to that version's sources. ``throughput`` is the processor time of the earlier version (user and
-system, child processes included) over that of the later one, so 0.95 means that the later one needs 5 % more; the
-median of all rounds is given with the lowest and the highest. ``wall`` is the same of elapsed time, which means little
-where other programs run. Each process runs its task on one thread per process; what comes before the clock starts
-(imports, opening the folder) is not counted.
+Of each task two processes wait with everything imported and the folder open, one with PYTHONPATH set to either
+version's sources. Every round both do the task once, in an order that alternates; a first one does not count.
+``throughput`` is the processor time of the earlier version (user and system, child processes included) over that of
+the later one, so 0.95 means that the later one needs 5 % more; the median of all rounds is given with its standard
+error (of 1,000 bootstrap draws), the lowest and the highest. ``wall`` is the same of elapsed time, which means little
+where other programs run. The tasks are short and the rounds many because the speed of a shared processor changes within
+minutes.
 """
 
 from __future__ import annotations
@@ -15,99 +16,134 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from machine import facts
 
 START = """
-import resource, sys, time, warnings
+import dataclasses, resource, shutil, sys, time, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 folder, out, n = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 def seconds():
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used), time.perf_counter()
+def before(): pass
 """
 SUBSET = """
 import torch
+torch.set_num_threads(1)
 from torch.utils.data import DataLoader, Subset
 from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
 faces = Subset(FaceFolder(folder), range(n))
 """
+END = """
+print("ready", flush=True)
+for _ in sys.stdin:
+    before()
+    begin = seconds()
+    task()
+    end = seconds()
+    print(end[0] - begin[0], end[1] - begin[1], flush=True)
+    shutil.rmtree(out, ignore_errors=True)
+"""
 TASKS = {
-    "expand": (3000, SUBSET + """
-begin = seconds()
-expand_dataset(faces, copies=1, synthetic=0, size=64, partition="all").save(out)
+    "expand": (400, SUBSET + """
+def task(): expand_dataset(faces, copies=1, synthetic=0, size=64, partition="all").save(out)
 """),
-    "mixed": (1200, SUBSET + """
-begin = seconds()
-expand_dataset(faces, copies=1, synthetic=0.25, source="dcgan-32", size=32, partition="all").save(out)
+    "mixed": (200, SUBSET + """
+def task(): expand_dataset(faces, copies=1, synthetic=0.25, source="dcgan-32", size=32, partition="all").save(out)
 """),
-    "loader": (6000, SUBSET + """
+    "loader": (1000, SUBSET + """
 dataset = expand_dataset(faces, copies=1, synthetic=0, size=64, partition="all")
-begin = seconds()
-for images, target in DataLoader(dataset, batch_size=64, num_workers=1): pass
+def task():
+    for images, target in DataLoader(dataset, batch_size=64, num_workers=1): pass
 """),
-    "clean": (0, """
+    "clean": (700, """
 from faceaug import clean_folder
-begin = seconds()
-clean_folder(out)
+def before():
+    left_out = set(sorted(path.name for path in folder.rglob("*.[jp][pn]g"))[n:])
+    shutil.copytree(folder, out, ignore=lambda _, names: left_out.intersection(names))
+def task(): clean_folder(out)
 """),
-    "synth": (600, """
-from faceaug import SyntheticFaceSource
-source = SyntheticFaceSource("faces-64", seed=1)
-begin = seconds()
-source.save(out, n)
+    "synth": (100, SUBSET + """
+def task(): SyntheticFaceSource("faces-64", seed=1).save(out, n)
 """),
-    "step": (768, SUBSET + """
+    "step": (512, SUBSET + """
 from faceaug.train import PRESETS, train_gan
-import dataclasses
 config = dataclasses.replace(PRESETS["dcgan-32"], images=n, seed=1)
-begin = seconds()
-train_gan(FaceFolder(folder), out, config, partition="val")
+whole = FaceFolder(folder)
+def task(): train_gan(whole, out, config, partition="val")
 """),
 }  # fmt: skip
-END = """
-end = seconds()
-print("seconds", end[0] - begin[0], end[1] - begin[1])
-"""
 
 
-def run(task: str, folder: Path, sources: Path, pictures: int) -> tuple[float, float]:
-    """Processor and elapsed seconds of one task with one version."""
-    n, program = TASKS[task]
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "out"
-        if task == "clean":
-            shutil.copytree(folder, out, ignore=_all_but(pictures))
-        environment = os.environ | {"PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
+class Servant:
+    """A process that does one task with one version as often as it is told to."""
+
+    def __init__(self, task: str, folder: Path, sources: Path, out: Path) -> None:
+        n, program = TASKS[task]
+        self._process = subprocess.Popen(
             [sys.executable, "-c", START + program + END, str(folder), str(out), str(n)],
-            env=environment, capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{task} with {sources}: {done.stderr}")
-    processor, elapsed = done.stdout.splitlines()[-1].split()[1:]
-    return float(processor), float(elapsed)
+        self._read_until("ready")
+
+    def run(self) -> tuple[float, float]:
+        """Processor and elapsed seconds of the task, done once."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        processor, elapsed = self._read_until("").split()
+        return float(processor), float(elapsed)
+
+    def _read_until(self, start: str) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(start):
+                return line
+        raise SystemExit(f"the process ended with {self._process.wait()}")
+
+    def __enter__(self) -> Servant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
-def _all_but(pictures: int) -> Any:
-    def left_out(_: str, names: list[str]) -> list[str]:
-        faces = sorted(name for name in names if name.endswith((".jpg", ".png")))
-        return faces[pictures:]
-
-    return left_out
+def pairs_of(task: str, folder: Path, versions: tuple[Path, Path], rounds: int) -> list[list[tuple[float, float]]]:
+    """For each round the seconds of the earlier and of the later version."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servants = [
+            stack.enter_context(Servant(task, folder, version, scratch / str(k))) for k, version in enumerate(versions)
+        ]
+        for servant in servants:
+            servant.run()
+        pairs = []
+        for turn in range(rounds):
+            order = servants if turn % 2 == 0 else servants[::-1]
+            found = {id(servant): servant.run() for servant in order}
+            pairs.append([found[id(servant)] for servant in servants])
+    return pairs
 
 
 def spread(ratios: list[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {"median": round(median(ratios), 3), "min": round(min(ratios), 3), "max": round(max(ratios), 3)}
+    """Median with its standard error, lowest and highest."""
+    draws = np.random.default_rng(0).choice(ratios, (1000, len(ratios)))
+    error = float(np.median(draws, axis=1).std())
+    found = {"median": median(ratios), "error": error, "min": min(ratios), "max": max(ratios)}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def main() -> None:
@@ -116,26 +152,21 @@ def main() -> None:
     parser.add_argument("--before", type=Path, required=True, help="sources of the earlier version")
     parser.add_argument("--now", type=Path, required=True, help="sources of the later version")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pictures", type=int, default=4000, help="of the folder that is cleaned")
+    parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
     versions = (options.before.resolve(), options.now.resolve())
     results: dict[str, Any] = {}
     for task in options.tasks:
-        pairs = []
-        for turn in range(options.rounds):
-            order = versions if turn % 2 == 0 else versions[::-1]
-            found = {version: run(task, options.folder, version, options.pictures) for version in order}
-            pairs.append((found[versions[0]], found[versions[1]]))
-            print(task, turn, [tuple(round(x, 2) for x in one) for one in pairs[-1]], file=sys.stderr, flush=True)
+        pairs = pairs_of(task, options.folder, versions, options.rounds)
         results[task] = {
-            "n": TASKS[task][0] or options.pictures,
+            "n": TASKS[task][0],
             "throughput": spread([before[0] / now[0] for before, now in pairs]),
             "wall": spread([before[1] / now[1] for before, now in pairs]),
             "processor_seconds": {
-                name: round(median(pair[k][0] for pair in pairs), 2) for k, name in enumerate(("before", "now"))
+                name: round(median(pair[k][0] for pair in pairs), 3) for k, name in enumerate(("before", "now"))
             },
         }
+        print(task, results[task], file=sys.stderr, flush=True)
     settings = {"rounds": options.rounds, "figure": "throughput of the later version over the earlier one"}
     print(json.dumps(settings | {"results": results} | facts("torch", "numpy", "opencv-python")))
 
