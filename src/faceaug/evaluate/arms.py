@@ -15,16 +15,25 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from faceaug.data.annotations import ALL, ATTRIBUTES, attribute_index, select_rows, settle
+from faceaug.data.annotations import (
+    ALL,
+    ATTRIBUTES,
+    AUGMENTED,
+    REAL,
+    SYNTHETIC,
+    attribute_index,
+    select_rows,
+    settle,
+)
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
+from faceaug.evaluate.pupil import SIDE, Pool, Schooling, joined, scores, set_cutoffs, teach
 from faceaug.evaluate.real import unseen_rows
 from faceaug.mix.balance import BalancedRows
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
-from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count
+from faceaug.mix.plan import make_plan, synthetic_count
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
@@ -102,8 +111,8 @@ class Experiment:
     ) -> NDArray[np.bool_]:
         """Train a classifier on an arm and classify the unseen faces: bool (n, a)."""
         network = teach(self.pool(arm), schooling, seed=seed, device=device, on_step=on_step)
-        thresholds: Thresholds = set_thresholds(scores(network, self.held.pixels), self.held)
-        return thresholds.answers(scores(network, self.unseen.pixels))
+        cutoffs = set_cutoffs(scores(network, self.held.pixels), self.held)
+        return cutoffs.answers(scores(network, self.unseen.pixels))
 
 
 def prepare(

@@ -20,7 +20,7 @@ from faceaug.evaluate.copies import find_copies
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
 from faceaug.evaluate.kernel import kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
-from faceaug.evaluate.real import LEAST, Pixels, RealFaces, choose_real
+from faceaug.evaluate.real import LEAST, Pixels, RealSets, choose_real
 from faceaug.evaluate.report import (
     GENERATED,
     TRAINING,
@@ -212,7 +212,7 @@ class _Evaluation:
         source: SyntheticFaceSource,
         folder: FaceFolder,
         eye: Extractor,
-        real: RealFaces,
+        real: RealSets,
         generated: Pixels,
         seed: int,
         progress: Progress,

@@ -22,7 +22,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class RealFaces:
+class RealSets:
     """Real faces at the size of a model.
 
     Attributes:
@@ -55,7 +55,7 @@ def choose_real(
     real: int,
     seed: int,
     progress: Progress = SILENT,
-) -> RealFaces:
+) -> RealSets:
     """Load the real faces that generated ones are compared with; see ``evaluate_source`` for the arguments."""
     rows, assumed = select_rows(folder.annotations, partition)
     name = "all" if assumed else partition or "train"
@@ -85,7 +85,7 @@ def choose_real(
     training, used = load(rows, TRAINING)
     unseen, others = load(other, UNSEEN) if len(other) else (None, other)
     where = _partition_of(folder, other, against)
-    return RealFaces(training, used, unseen, others, name, where, tuple(notes), tuple(unreadable))
+    return RealSets(training, used, unseen, others, name, where, tuple(notes), tuple(unreadable))
 
 
 def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
