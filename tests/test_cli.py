@@ -27,7 +27,7 @@ from PIL import Image
 from faceaug import __version__, cli
 from faceaug.commands import evaluate as assessment
 from faceaug.data.folder import FaceFolder
-from faceaug.evaluate import Schooling, evaluate_usefulness
+from faceaug.evaluate import Schooling, UsefulnessOptions
 from faceaug.progress import views
 from faceaug.train import TrainConfig, config, export
 
@@ -315,8 +315,8 @@ class TestCommands:
     def test_evaluate_usefulness(
         self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        short = partial(evaluate_usefulness, schooling=Schooling(images=64))
-        monkeypatch.setattr(assessment, "evaluate_usefulness", short)
+        short = partial(UsefulnessOptions, schooling=Schooling(images=64))
+        monkeypatch.setattr(assessment, "UsefulnessOptions", short)
         done = run(
             "evaluate", conditional_model, faces, "--usefulness", "--attribute", "Male", "--seeds", "1",
             "--against", "val", "--synthetic", "5", "--no-filter", "--fraction", "1.0", "--report",

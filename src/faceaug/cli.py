@@ -275,19 +275,26 @@ def train(
 @LAYOUT
 @common_options
 def evaluate(
-    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, layout: str | None, console: Console,
-    **options: Any,
+    model: str, folder: Path, report: Path | None, memorisation: bool, usefulness: bool, layout: str | None,
+    console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
 
     MODEL is a bundled name, a model folder or a run folder; FOLDER holds its training pictures. Every figure comes
     with a control, the same figure for real faces. --usefulness and --memorisation run only that part.
     """
-    from faceaug.commands.evaluate import assess
-
     use_large_pages()
-    options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
-    found = assess(model, parsing.read_folder(folder, layout), report=report, progress=console.progress, **options)
+    from faceaug.commands.evaluate import assess, read_options
+
+    found = assess(
+        model,
+        parsing.read_folder(folder, layout),
+        read_options(options),
+        memorisation=memorisation,
+        usefulness=usefulness,
+        report=report,
+        progress=console.progress,
+    )
     if report is not None:
         write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from torchvision.transforms import v2
 
-from faceaug import ArgumentError
-from faceaug import augment
+from faceaug import ArgumentError, augment
 from faceaug.augment import (
     PRESETS,
     Compose,

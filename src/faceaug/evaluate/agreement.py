@@ -342,6 +342,7 @@ def check_attributes(
         return AttributeCheck(shown, None)
 
     def judge(faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Whether the classifier sees each attribute: bool (n, 40)."""
         answers: NDArray[np.bool_] = eye.logits(faces) > 0
         return answers
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import PARTITIONS, select_rows
+from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.evaluate.options import LEAST, EvaluationOptions
 from faceaug.evaluate.report import TRAINING, UNSEEN
 from faceaug.progress import SILENT, Progress
-from faceaug.synthesize import SyntheticFaceSource
 from faceaug.train.faces import load_faces
 
-LEAST = 10  # faces of a kind; with fewer, five neighbours are most of the others
 Pixels: TypeAlias = NDArray[np.uint8]
 
 
@@ -47,45 +47,65 @@ class RealSets:
 
 
 def choose_real(
-    folder: FaceFolder,
-    source: SyntheticFaceSource,
-    *,
-    partition: str | None,
-    against: str | None,
-    real: int,
-    seed: int,
-    progress: Progress = SILENT,
+    folder: FaceFolder, options: EvaluationOptions, *, crop: Crop, size: int, progress: Progress = SILENT
 ) -> RealSets:
-    """Load the real faces that generated ones are compared with; see ``evaluate_source`` for the arguments."""
-    rows, assumed = select_rows(folder.annotations, partition)
-    name = "all" if assumed else partition or "train"
+    """Load the real faces that others are compared with.
+
+    Args:
+        folder: their folder.
+        options: decides the rows and their number.
+        crop: crop of the pictures.
+        size: height and width of a face, pixels.
+        progress: shows how many pictures are read.
+
+    Raises:
+        ArgumentError: ``partition`` or ``against`` is unknown or unfit.
+        RefusedError: too few faces.
+    """
+    rows, assumed = select_rows(folder.annotations, options.partition)
+    name = "all" if assumed else options.partition or "train"
+    other = unseen_rows(folder, name, options.against)
     notes = []
     if assumed:
         notes.append("no table marks training pictures, so all pictures count as training faces")
-    other = unseen_rows(folder, name, against)
-    crop = source.config.crop
-    size = source.config.size
     if not len(other):
         notes.append("there are no unseen real faces, so their control is missing (partition, against)")
-    unreadable: list[str] = []
+    reader = _Reader(folder, crop, size, options, progress)
+    training, used = reader.read(rows, TRAINING)
+    unseen, others = reader.read(other, UNSEEN) if len(other) else (None, other)
+    where = _partition_of(folder, other, options.against)
+    notes += reader.notes
+    return RealSets(training, used, unseen, others, name, where, tuple(notes), tuple(reader.unreadable))
 
-    def load(rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
-        if len(rows) > real:
-            notes.append(f"{real:,} of {len(rows):,} {kind} were used, drawn at random")
-            rows = np.sort(rows[permutation(len(rows), seed, slot="evaluate/real")[:real]])
-        pixels, places, problems = load_faces(folder, crop=crop, size=size, rows=rows, progress=progress)
-        unreadable.extend(problems)
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads sets of faces of one folder, and collects what there is to say about them."""
+
+    folder: FaceFolder
+    crop: Crop
+    size: int
+    options: EvaluationOptions
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def read(self, rows: NDArray[np.int64], kind: str) -> tuple[Pixels, NDArray[np.int64]]:
+        """Read at most ``real`` of these rows, drawn at random: (pixels, rows of the readable pictures)."""
+        most = self.options.real
+        if len(rows) > most:
+            self.notes.append(f"{most:,} of {len(rows):,} {kind} were used, drawn at random")
+            rows = np.sort(rows[permutation(len(rows), self.options.seed, slot="evaluate/real")[:most]])
+        pixels, places, problems = load_faces(
+            self.folder, crop=self.crop, size=self.size, rows=rows, progress=self.progress
+        )
+        self.unreadable += problems
         if len(pixels) < LEAST:
             raise RefusedError(
-                f"{printable(folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; choose a "
+                f"{printable(self.folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; choose a "
                 "larger folder or another partition"
             )
         return pixels, places
-
-    training, used = load(rows, TRAINING)
-    unseen, others = load(other, UNSEEN) if len(other) else (None, other)
-    where = _partition_of(folder, other, against)
-    return RealSets(training, used, unseen, others, name, where, tuple(notes), tuple(unreadable))
 
 
 def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDArray[np.int64]:
