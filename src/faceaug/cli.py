@@ -268,20 +268,21 @@ def train(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
-@click.argument("model")
-@click.argument("folder", type=FOLDER)
+@click.argument("model", metavar="MODEL|FOLDER")
+@click.argument("folder", type=FOLDER, metavar="OTHER")
 @report_option
 @evaluate_options
-@LAYOUT
 @common_options
 def evaluate(
     model: str, folder: Path, report: Path | None, memorisation: bool, usefulness: bool, layout: str | None,
     console: Console, **options: Any,
 ) -> None:  # fmt: skip
-    """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
+    """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
-    MODEL is a bundled name, a model folder or a run folder; FOLDER holds its training pictures. Every figure comes
-    with a control, the same figure for real faces. --usefulness and --memorisation run only that part.
+    MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds pictures
+    of faces, of any generator or real, and OTHER those to compare with. Every figure comes with a control, the same
+    figure for real faces. --memorisation runs only that part; --usefulness tests instead whether a model's faces help a
+    classifier.
     """
     use_large_pages()
     from faceaug.commands.evaluate import assess, read_options

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Image8
 from faceaug.draws import permutation
-from faceaug.errors import printable
+from faceaug.errors import FaceAugError, printable
 from faceaug.evaluate.agreement import AttributeCheck, check_attributes
 from faceaug.evaluate.candidates import Candidates
-from faceaug.evaluate.copies import find_copies
-from faceaug.evaluate.features import Extractor, Features, describe
+from faceaug.evaluate.copies import as_picture, find_copies
+from faceaug.evaluate.features import Extractor, Features, describe, unvaried
 from faceaug.evaluate.kernel import kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
 from faceaug.evaluate.real import Pixels, RealSets
-from faceaug.evaluate.report import (
-    GENERATED,
-    TRAINING,
-    UNSEEN,
-    EvaluationReport,
-    Figures,
-    Memorisation,
-    Pictures,
-    Subject,
-)
+from faceaug.evaluate.report import EvaluationReport, Figures, Memorisation, Names, Pictures, Subject
 from faceaug.progress import Progress
 from faceaug.progress.phases import Phase
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
@@ -60,6 +53,8 @@ class Comparison:
         folder: folder of the real faces.
         real: real faces of that folder.
         eye: extractor of the features.
+        names: what the kinds of faces are called.
+        crop: crop of the real faces.
         seed: seed of all draws.
         progress: shows the phases.
     """
@@ -71,21 +66,33 @@ class Comparison:
         real: RealSets,
         eye: Extractor,
         *,
+        names: Names,
+        crop: Crop,
         seed: int,
         progress: Progress,
     ) -> None:
-        self.source = candidates.source
+        self.candidates = candidates
         self.faces = candidates.pixels
         self.folder = folder
         self.real = real
         self.eye = eye
+        self.names = names
+        self.crop = crop
         self.seed = seed
         self._progress = progress
         total = len(real.training) + len(self.faces) + (0 if real.unseen is None else len(real.unseen))
         with progress.phase("describing", total, "faces") as phase:
-            self.training = _Set(TRAINING, describe(eye, real.training, phase.advance))
-            self.generated = _Set(GENERATED, describe(eye, self.faces, phase.advance))
-            self.unseen = None if real.unseen is None else _Set(UNSEEN, describe(eye, real.unseen, phase.advance))
+            self.training = _Set(names.reference, describe(eye, real.training, phase.advance))
+            self.generated = _Set(names.candidates, describe(eye, self.faces, phase.advance))
+            self.unseen: _Set | None = None
+            if real.unseen is not None:
+                self.unseen = _Set(names.control, describe(eye, real.unseen, phase.advance))
+        self._sets = [s for s in (self.generated, self.training, self.unseen) if s is not None]
+        widths = {s.features.shape[1] for s in self._sets}
+        if len(widths) > 1:
+            counts = " and ".join(map(str, sorted(widths)))
+            raise FaceAugError(f"extractor {eye.name}: made {counts} features; expected the same number for all faces")
+        self.constant = unvaried([s.features for s in self._sets])
         self.part, self.rest = self._parts()
 
     def report(self, requests: int) -> EvaluationReport:
@@ -107,8 +114,8 @@ class Comparison:
             figures=tuple(lines),
             memorisation=memorisation,
             attributes=attributes,
-            notes=(*self.real.notes, *self._notes()),
-            unreadable=self.real.unreadable,
+            notes=(*self._remarks(), *self._notes()),
+            unreadable=(*self.candidates.unreadable, *self.real.unreadable),
             pictures=self._pictures(met, met_unseen, memorisation),
         )
 
@@ -123,8 +130,8 @@ class Comparison:
             subject=self._subject(),
             figures=(),
             memorisation=memorisation,
-            notes=self.real.notes,
-            unreadable=self.real.unreadable,
+            notes=self._remarks(),
+            unreadable=(*self.candidates.unreadable, *self.real.unreadable),
             pictures=self._pictures(met, met_unseen, memorisation),
         )
 
@@ -133,12 +140,13 @@ class Comparison:
         order = permutation(len(self.training.features), self.seed, slot="evaluate/halves")
         count = min(len(self.faces), len(order) // 2)
         part, rest = (np.sort(rows) for rows in (order[:count], order[count:]))
-        return _Set(TRAINING, self.training.features[part]), _Set(f"other {TRAINING}", self.training.features[rest])
+        features = self.training.features
+        return _Set(self.names.reference, features[part]), _Set(f"other {self.names.reference}", features[rest])
 
     def _compare(self, of: _Set, against: _Set, phase: Phase) -> tuple[Meeting, Figures]:
         met = meet(of.balls, against.balls)
         phase.advance()
-        frechet = frechet_distance(of.statistics, against.statistics)
+        frechet = max(0.0, frechet_distance(of.statistics, against.statistics))  # rounding may make it negative
         phase.advance()
         figures = Figures(
             of=of.kind,
@@ -156,7 +164,12 @@ class Comparison:
         phase.advance()
         return met, figures
 
+    def _remarks(self) -> tuple[str, ...]:
+        """Notes on the faces and their features."""
+        return (*_constancy(self.constant, self._sets, self.eye), *self.candidates.notes, *self.real.notes)
+
     def _notes(self) -> list[str]:
+        """Notes on the figures."""
         n = len(self.faces)
         dimension = self.training.features.shape[1]
         notes = []
@@ -169,22 +182,28 @@ class Comparison:
         controls = [len(self.part.features), *([] if self.unseen is None else [len(self.unseen.features)])]
         if min(controls) < n:
             notes.append(
-                f"a control has fewer faces than were generated ({min(controls):,} and {n:,}), which by itself lowers "
-                "its recall and coverage"
+                f"a control has fewer faces ({min(controls):,}) than there are {self.names.candidates} ({n:,}), which "
+                "by itself lowers its recall and coverage"
             )
         return notes
 
     def _attributes(self, requests: int) -> AttributeCheck:
         real = self.real.training if self.real.unseen is None else self.real.unseen
         rows = self.real.rows if self.real.unseen is None else self.real.unseen_rows
-        some = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
-        labels = self.folder.annotations.attributes[rows[some]]
+        chosen = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
+        labels = self.folder.annotations.attributes[rows[chosen]]
         return check_attributes(
-            self.source, self.faces, real[some], labels, requests=requests, seed=self.seed, progress=self._progress
+            self.candidates.source,
+            self.faces,
+            real[chosen],
+            labels,
+            requests=requests,
+            seed=self.seed,
+            progress=self._progress,
         )
 
     def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
-        own = self.training.balls.nearest
+        own = self.training.balls
         search = find_copies(self.faces, self.real.training, self.real.unseen, self._progress)
         rows = self.real.rows[np.array([copy.row for copy in search.copies], np.int64)]
         names = [self.folder.path(row).relative_to(self.folder.root) for row in rows.tolist()]
@@ -193,19 +212,22 @@ class Comparison:
             distance=float(np.median(met.distance)),
             unseen_distance=None if unseen is None else float(np.median(unseen.distance)),
             closer=None if unseen is None else float((met.distance < np.quantile(unseen.distance, 0.01)).mean()),
-            authenticity=_authenticity(met, own),
-            unseen_authenticity=None if unseen is None else _authenticity(unseen, own),
+            authenticity=met.authenticity(own),
+            unseen_authenticity=None if unseen is None else unseen.authenticity(own),
             search=search,
             copies=tuple((copy.face, printable(name), copy.mirrored) for copy, name in found),
+            files=tuple(self.candidates.files[copy.face] for copy in search.copies if self.candidates.files),
         )
 
     def _pictures(self, met: Meeting, unseen: Meeting | None, memorisation: Memorisation) -> Pictures:
         training = self.real.training
         shown = np.sort(permutation(len(self.faces), self.seed, slot="evaluate/sheet")[:_RANDOM])
-        pairs = [(_image(self.faces[c.face]), _image(training[c.row])) for c in memorisation.search.copies[:_WORST]]
+        pairs = [
+            (as_picture(self.faces[c.face]), as_picture(training[c.row])) for c in memorisation.search.copies[:_WORST]
+        ]
         return Pictures(
-            random=tuple(_image(self.faces[k]) for k in shown),
-            worst=tuple(_image(self.faces[k]) for k in np.argsort(met.realism, kind="stable")[:_WORST]),
+            random=tuple(as_picture(self.faces[k]) for k in shown),
+            worst=tuple(as_picture(self.faces[k]) for k in np.argsort(met.realism, kind="stable")[:_WORST]),
             closest=_closest(self.faces, training, met),
             unseen_closest=_closest(self.real.unseen, training, unseen),
             copies=tuple(pairs),
@@ -214,14 +236,14 @@ class Comparison:
         )
 
     def _subject(self) -> Subject:
-        config = self.source.config
+        made = self.candidates
         return Subject(
-            model=config.name,
-            sha256=config.sha256,
-            seed=self.source.seed,
+            model=made.name,
+            sha256="" if made.source is None else made.source.config.sha256,
+            seed=made.seed,
             n=len(self.faces),
-            size=config.size,
-            crop=config.crop,
+            size=self.faces.shape[-1],
+            crop=self.crop,
             folder=printable(self.folder.root),
             partition=self.real.partition,
             against=self.real.against,
@@ -229,19 +251,28 @@ class Comparison:
             dimension=self.training.features.shape[1],
             frechet_name=self.eye.frechet_name,
             kernel_name=self.eye.kernel_name,
+            extractor_resizing=self.eye.resizing,
+            constant=int(self.constant.sum()),
+            source="" if made.folder is None else printable(made.folder),
+            names=self.names,
         )
 
 
-def _authenticity(met: Meeting, own: NDArray[np.float64]) -> float:
-    return float((met.distance > own[met.nearest]).mean())
+def _constancy(constant: NDArray[np.bool_], sets: Sequence[_Set], eye: Extractor) -> list[str]:
+    """Notes on features that are the same for every face."""
+    if constant.all():
+        what = f"all {len(constant):,} features of {eye.name} are the same for every face"
+        return [f"{what}: it does not tell faces apart, so these figures mean nothing; check its weights and its input"]
+    alike = [s.kind for s in sets if unvaried([s.features]).all()]
+    notes = [f"{eye.name} makes the same features of all {kind}: they are one picture, or nearly so" for kind in alike]
+    if constant.any():
+        count = f"{constant.sum():,} of {len(constant):,} features of {eye.name}"
+        notes.append(f"{count} are the same for every face and add nothing")
+    return notes
 
 
 def _closest(faces: Pixels | None, training: Pixels, met: Meeting | None) -> tuple[tuple[Image8, Image8, float], ...]:
     if faces is None or met is None:
         return ()
     order = np.argsort(met.distance, kind="stable")[:_CLOSEST]
-    return tuple((_image(faces[k]), _image(training[met.nearest[k]]), float(met.distance[k])) for k in order)
-
-
-def _image(face: Pixels) -> Image8:
-    return np.ascontiguousarray(face.transpose(1, 2, 0))
+    return tuple((as_picture(faces[k]), as_picture(training[met.nearest[k]]), float(met.distance[k])) for k in order)

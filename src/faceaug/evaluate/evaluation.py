@@ -6,26 +6,35 @@ below passes on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
-from faceaug.evaluate.candidates import generate_candidates, open_source
+from faceaug.errors import ArgumentError, printable
+from faceaug.evaluate.candidates import (
+    Source,
+    folder_names,
+    generate_candidates,
+    is_model,
+    open_source,
+    read_candidates,
+    usual_side,
+)
 from faceaug.evaluate.comparison import Comparison
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, ExtractorName, open_extractor
-from faceaug.evaluate.options import FACES, MOST_REAL, REQUESTS, EvaluationOptions
-from faceaug.evaluate.real import choose_real
-from faceaug.evaluate.report import EvaluationReport
-from faceaug.progress import Show, open_progress
+from faceaug.evaluate.options import FACES, LEAST_SIDE, MOST_REAL, REQUESTS, EvaluationOptions
+from faceaug.evaluate.real import choose_reference, choose_rows, load_real
+from faceaug.evaluate.report import EvaluationReport, Names
+from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
-
-Source = SyntheticFaceSource | str | Path | None
 
 
 def evaluate_source(
-    source: SyntheticFaceSource | str | Path | None,
+    source: Source,
     faces: str | Path | FaceFolder,
     *,
     n: int = FACES,
@@ -38,14 +47,20 @@ def evaluate_source(
     download: bool = False,
     device: str | torch.device | None = None,
     requests: int = REQUESTS,
+    crop: Crop | None = None,
+    size: int | None = None,
     progress: Show = None,
 ) -> EvaluationReport:
     """Compare generated faces with real ones: fidelity, diversity, attributes and memorisation, with controls.
 
+    Or compare the pictures of two folders: the first may hold the faces of any generator, or real ones.
+
     Args:
-        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is "faces-64".
-        faces: folder of the training faces, cropped and resized as the model's config says.
-        n: number of generated faces, the first of the stream; at least 10.
+        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is "faces-64". Or a folder of
+            pictures, of which the largest centred square is used: its path, if there is no model, or a ``FaceFolder``.
+        faces: folder of the training faces, cropped and resized as the model's config says; or the folder that another
+            folder is compared with.
+        n: number of generated faces, the first of the stream, or largest number of pictures of a folder; at least 10.
         extractor: "efficientnet-lite0", "inception", "attributes-64", a torch module or an ``Extractor``; see
             ``faceaug.evaluate.open_extractor``.
         partition: rows the model may have been trained on: "train", "val", "test" or "all"; None is the train rows if a
@@ -58,17 +73,23 @@ def evaluate_source(
         device: device of the model and the named extractors; the CPU by default.
         requests: number of faces requested with each attribute, and without it, from a model that takes attributes; 0
             skips this test.
+        crop: crop of the pictures of ``faces``, if ``source`` is a folder; "square" by default.
+        size: height and width to which the pictures of both folders are resized, pixels; by default the smallest of
+            their usual sizes and of the extractor's input. A model has its own crop and size.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Raises:
-        ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.
-        RefusedError: fewer than 10 real faces.
+        ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed; crop or size for
+            a model.
+        RefusedError: fewer than 10 faces in a folder.
         WeightsError: the model is damaged.
+        FaceAugError: the extractor fails, or makes something other than features.
 
     Example:
         >>> import numpy as np
-        >>> from pathlib import Path
+        >>> from dataclasses import replace
+    from pathlib import Path
         >>> from PIL import Image
         >>> from faceaug import evaluate_source
         >>> Path("faces").mkdir()
@@ -77,6 +98,9 @@ def evaluate_source(
         >>> report = evaluate_source("dcgan-32", "faces", n=20, extractor="attributes-64", progress=False)
         >>> len(report.memorisation.copies)
         0
+        >>> same = evaluate_source("faces", "faces", extractor="attributes-64", progress=False)
+        >>> len(same.memorisation.copies), round(same.figures[0].frechet, 3)
+        (20, 0.0)
     """
     options = EvaluationOptions(
         n=n,
@@ -89,12 +113,14 @@ def evaluate_source(
         download=download,
         device=device,
         requests=requests,
+        crop=crop,
+        size=size,
     )
     return report_on(source, faces, options, progress)
 
 
 def evaluate_memorisation(
-    source: SyntheticFaceSource | str | Path | None,
+    source: Source,
     faces: str | Path | FaceFolder,
     *,
     n: int = FACES,
@@ -106,6 +132,8 @@ def evaluate_memorisation(
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
+    crop: Crop | None = None,
+    size: int | None = None,
     progress: Show = None,
 ) -> EvaluationReport:
     """Test whether generated faces copy training faces: the memorisation part of ``evaluate_source``.
@@ -128,6 +156,8 @@ def evaluate_memorisation(
         weights=weights,
         download=download,
         device=device,
+        crop=crop,
+        size=size,
     )
     return audit(source, faces, options, progress)
 
@@ -156,6 +186,8 @@ def _compared(
     """Generate and read the faces, and compute their features; ``extractor`` is the default one."""
     shown = open_progress(progress)
     opened = open_source(source, options)
+    if isinstance(opened, FaceFolder) and not isinstance(faces, FaceFolder) and is_model(faces):
+        raise ArgumentError(f"{printable(faces)}: a model, not a folder of pictures; the model comes first")
     eye = open_extractor(
         extractor if options.extractor is None else options.extractor,
         weights=options.weights,
@@ -163,6 +195,42 @@ def _compared(
         device=options.device,
     )
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
-    real = choose_real(folder, options, crop=opened.config.crop, size=opened.config.size, progress=shown)
-    candidates = generate_candidates(opened, options.n, shown)
-    return Comparison(candidates, folder, real, eye, seed=options.seed, progress=shown)
+    if isinstance(opened, FaceFolder):
+        return _of_folder(opened, folder, eye, options, shown)
+    return _of_generator(opened, folder, eye, options, shown)
+
+
+def _of_generator(
+    source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, options: EvaluationOptions, shown: Progress
+) -> Comparison:
+    """Compare generated faces with real ones that are cropped and sized as the model's config says."""
+    config = source.config
+    if options.crop is not None or options.size is not None:
+        raise ArgumentError(
+            f"crop {options.crop!r}, size {options.size!r}: the config of {config.name} decides (crop {config.crop}, "
+            f"{config.size} px); they can be given where two folders are compared"
+        )
+    names = Names()
+    rows = choose_rows(folder, options)
+    real = load_real(folder, rows, names, options, crop=config.crop, size=config.size, progress=shown)
+    made = generate_candidates(source, options.n, shown)
+    return Comparison(made, folder, real, eye, names=names, crop=config.crop, seed=options.seed, progress=shown)
+
+
+def _of_folder(
+    folder: FaceFolder, other: FaceFolder, eye: Extractor, options: EvaluationOptions, shown: Progress
+) -> Comparison:
+    """Compare the pictures of two folders, at the smallest of: their usual sizes, and the extractor's input."""
+    crop = options.crop or "square"
+    rows = choose_reference(other, options)
+    sides = [usual_side(folder, range(len(folder)), "square"), usual_side(other, rows.training.tolist(), crop)]
+    size = options.size or max(LEAST_SIDE, min(*sides, eye.input_side or min(sides)))
+    names = folder_names(folder, other, rows)
+    real = load_real(other, rows, names, options, crop=crop, size=size, progress=shown)
+    made = read_candidates(folder, size, options, shown)
+    if folder.root.resolve() == other.root.resolve():
+        made = replace(made, notes=("both folders are the same one", *made.notes))
+    elif sides[0] != sides[1]:
+        note = f"the pictures have {sides[0]} and {sides[1]} pixels; all were resized to {size}"
+        made = replace(made, notes=(f"{note}, which affects the figures", *made.notes))
+    return Comparison(made, other, real, eye, names=names, crop=crop, seed=options.seed, progress=shown)

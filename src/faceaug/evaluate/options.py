@@ -8,13 +8,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.evaluate.features import Extractor
 from faceaug.evaluate.pupil import Schooling
 from faceaug.mix.copies import Recipe
+from faceaug.train.processes import open_device
 
 LEAST = 10  # faces of a kind; with fewer, five neighbours are most of the others
+LEAST_SIDE = 8  # pixels
 MOST_REAL = 25_000
 FACES = 5000
 REQUESTS = 50
@@ -76,6 +79,8 @@ class EvaluationOptions:
         download: whether models and weights may be downloaded.
         device: device of the computation; None is the CPU.
         requests: number of faces requested with each attribute, and without it.
+        crop: crop of the real pictures where the evaluated faces are those of a folder.
+        size: height and width to which pictures are resized there, pixels.
         usefulness: the options of ``evaluate_usefulness``.
 
     Raises:
@@ -92,9 +97,17 @@ class EvaluationOptions:
     download: bool = False
     device: str | torch.device | None = None
     requests: int = REQUESTS
+    crop: Crop | None = None
+    size: int | None = None
     usefulness: UsefulnessOptions = field(default_factory=UsefulnessOptions)
 
     def __post_init__(self) -> None:
         if self.n < LEAST or self.real < LEAST:
             raise ArgumentError(f"n {self.n}, real {self.real}: expected at least {LEAST} faces of each")
         check_seed(self.seed)
+        if self.crop is not None and self.crop not in CROPS:
+            raise ArgumentError(f"crop {self.crop!r}: expected one of {', '.join(CROPS)}")
+        if self.size is not None and self.size < LEAST_SIDE:
+            raise ArgumentError(f"size {self.size}: expected at least {LEAST_SIDE} pixels")
+        if self.device is not None:
+            open_device(self.device)

@@ -8,22 +8,41 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import PARTITIONS, select_rows
+from faceaug.data.annotations import ALL, PARTITIONS, REAL, select_rows
 from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.evaluate.findings import Names
 from faceaug.evaluate.options import LEAST, EvaluationOptions
-from faceaug.evaluate.report import TRAINING, UNSEEN
 from faceaug.progress import SILENT, Progress
 from faceaug.train.faces import load_faces
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RealRows:
+    """Rows of the real faces of an evaluation.
+
+    Attributes:
+        training: int64 (n,), rows the model may have been trained on.
+        unseen: int64 (u,), rows the model has not seen; empty if there are none.
+        partition: name of the training rows.
+        against: name of the unseen rows; "" if there are none.
+        notes: notes for the report.
+    """
+
+    training: NDArray[np.int64]
+    unseen: NDArray[np.int64]
+    partition: str
+    against: str
+    notes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class RealSets:
-    """Real faces at the size of a model.
+    """Real faces, cropped and resized.
 
     Attributes:
         training: uint8 (n, 3, H, W), faces the model may have been trained on.
@@ -46,21 +65,12 @@ class RealSets:
     unreadable: tuple[str, ...]
 
 
-def choose_real(
-    folder: FaceFolder, options: EvaluationOptions, *, crop: Crop, size: int, progress: Progress = SILENT
-) -> RealSets:
-    """Load the real faces that others are compared with.
-
-    Args:
-        folder: their folder.
-        options: decides the rows and their number.
-        crop: crop of the pictures.
-        size: height and width of a face, pixels.
-        progress: shows how many pictures are read.
+def choose_rows(folder: FaceFolder, options: EvaluationOptions) -> RealRows:
+    """Choose the rows that a model's faces are compared with.
 
     Raises:
         ArgumentError: ``partition`` or ``against`` is unknown or unfit.
-        RefusedError: too few faces.
+        RefusedError: the partition has no real faces.
     """
     rows, assumed = select_rows(folder.annotations, options.partition)
     name = "all" if assumed else options.partition or "train"
@@ -70,12 +80,59 @@ def choose_real(
         notes.append("no table marks training pictures, so all pictures count as training faces")
     if not len(other):
         notes.append("there are no unseen real faces, so their control is missing (partition, against)")
+    return RealRows(rows, other, name, _partition_of(folder, other, options.against), tuple(notes))
+
+
+def choose_reference(folder: FaceFolder, options: EvaluationOptions) -> RealRows:
+    """Choose the rows that the pictures of another folder are compared with: real ones, or all if none is real.
+
+    Raises:
+        ArgumentError: ``partition`` or ``against`` is unknown or unfit.
+        RefusedError: the partition has no real faces.
+    """
+    known = folder.annotations
+    others = int((known.origin != REAL).sum())
+    if others == len(folder) and options.partition in (None, ALL) and options.against is None:
+        note = f"no picture of {printable(folder.root)} is marked as real; all were used"
+        return RealRows(np.arange(len(folder)), np.empty(0, np.int64), ALL, "", (note,))
+    rows, assumed = select_rows(known, options.partition)
+    name = ALL if assumed else options.partition or "train"
+    unseen = unseen_rows(folder, name, options.against)
+    notes = []
+    if others:
+        notes.append(f"{others:,} pictures of {printable(folder.root)} are not marked as real and were left out")
+    return RealRows(rows, unseen, name, _partition_of(folder, unseen, options.against), tuple(notes))
+
+
+def load_real(
+    folder: FaceFolder,
+    rows: RealRows,
+    names: Names,
+    options: EvaluationOptions,
+    *,
+    crop: Crop,
+    size: int,
+    progress: Progress = SILENT,
+) -> RealSets:
+    """Load the real faces that others are compared with.
+
+    Args:
+        folder: their folder.
+        rows: their rows.
+        names: what they are called in messages.
+        options: decides their number.
+        crop: crop of the pictures.
+        size: height and width of a face, pixels.
+        progress: shows how many pictures are read.
+
+    Raises:
+        RefusedError: too few faces.
+    """
     reader = _Reader(folder, crop, size, options, progress)
-    training, used = reader.read(rows, TRAINING)
-    unseen, others = reader.read(other, UNSEEN) if len(other) else (None, other)
-    where = _partition_of(folder, other, options.against)
-    notes += reader.notes
-    return RealSets(training, used, unseen, others, name, where, tuple(notes), tuple(reader.unreadable))
+    training, used = reader.read(rows.training, names.reference)
+    unseen, others = reader.read(rows.unseen, names.control) if len(rows.unseen) else (None, rows.unseen)
+    notes = (*rows.notes, *reader.notes)
+    return RealSets(training, used, unseen, others, rows.partition, rows.against, notes, tuple(reader.unreadable))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.folder import FaceFolder
 from faceaug.evaluate.arms import ARMS, Experiment, prepare
-from faceaug.evaluate.candidates import open_source
+from faceaug.evaluate.candidates import open_generator
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
 from faceaug.evaluate.options import SEEDS, EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Pool, Schooling
@@ -98,7 +98,7 @@ def compare_arms(
     """``evaluate_usefulness`` with its options as one object."""
     wanted = options.usefulness
     shown = open_progress(progress)
-    opened = open_source(source, options)
+    opened = open_generator(source, options)
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
     experiment = prepare(opened, folder, options, shown)
     seeds = range(options.seed, options.seed + wanted.seeds)
