@@ -10,10 +10,10 @@ from typing import Any
 from faceaug.commands.options import read_number
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError
-from faceaug.evaluate.evaluation import audit, report_on
+from faceaug.evaluate.evaluation import report_evaluation, report_memorisation
 from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.report import EvaluationReport
-from faceaug.evaluate.usefulness import compare_arms
+from faceaug.evaluate.usefulness import report_usefulness
 from faceaug.evaluate.usefulness_report import UsefulnessReport
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show
@@ -102,11 +102,11 @@ def assess(
     if usefulness and memorisation and report is not None and report.suffix == ".csv":
         raise ArgumentError("--report: two parts do not fit into one table; choose .html or .json")
     if not (usefulness or memorisation):
-        return report_on(model, folder, options, progress)
+        return report_evaluation(model, folder, options, progress)
     parts: dict[str, Report] = {}
     if memorisation:
-        parts["memorisation"] = audit(model, folder, options, progress)
+        parts["memorisation"] = report_memorisation(model, folder, options, progress)
     if usefulness:
-        parts["usefulness"] = compare_arms(model, folder, options, progress)
+        parts["usefulness"] = report_usefulness(model, folder, options, progress)
     first = next(iter(parts.values()))
     return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

@@ -1,4 +1,4 @@
-"""The comparison of candidates with real faces: features once, then the figures, controls and pictures of a report."""
+"""The comparison of evaluated faces with real ones: features once, then figures, controls and pictures for a report."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from faceaug.data.image import Image8
 from faceaug.draws import permutation
 from faceaug.errors import FaceAugError, printable
 from faceaug.evaluate.agreement import AttributeCheck, check_attributes
-from faceaug.evaluate.candidates import Candidates
 from faceaug.evaluate.copies import as_picture, find_copies
+from faceaug.evaluate.evaluated import EvaluatedFaces
 from faceaug.evaluate.features import Extractor, Features, describe, unvaried
 from faceaug.evaluate.kernel import kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
 from faceaug.evaluate.real import Pixels, RealSets
-from faceaug.evaluate.report import EvaluationReport, Figures, Memorisation, Names, Pictures, Subject
+from faceaug.evaluate.report import EvaluationReport, FaceNames, Figures, Memorisation, Pictures, Subject
 from faceaug.progress import Progress
 from faceaug.progress.phases import Phase
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
@@ -46,10 +46,10 @@ class _Set:
 
 
 class Comparison:
-    """Candidates and real faces with their features, and the reports that they give.
+    """The evaluated faces and real ones with their features, and the reports that they give.
 
     Args:
-        candidates: the faces to judge.
+        evaluated: the faces to judge.
         folder: folder of the real faces.
         real: real faces of that folder.
         eye: extractor of the features.
@@ -61,18 +61,18 @@ class Comparison:
 
     def __init__(
         self,
-        candidates: Candidates,
+        evaluated: EvaluatedFaces,
         folder: FaceFolder,
         real: RealSets,
         eye: Extractor,
         *,
-        names: Names,
+        names: FaceNames,
         crop: Crop,
         seed: int,
         progress: Progress,
     ) -> None:
-        self.candidates = candidates
-        self.faces = candidates.pixels
+        self.evaluated = evaluated
+        self.faces = evaluated.pixels
         self.folder = folder
         self.real = real
         self.eye = eye
@@ -83,7 +83,7 @@ class Comparison:
         total = len(real.training) + len(self.faces) + (0 if real.unseen is None else len(real.unseen))
         with progress.phase("describing", total, "faces") as phase:
             self.training = _Set(names.reference, describe(eye, real.training, phase.advance))
-            self.generated = _Set(names.candidates, describe(eye, self.faces, phase.advance))
+            self.generated = _Set(names.evaluated, describe(eye, self.faces, phase.advance))
             self.unseen: _Set | None = None
             if real.unseen is not None:
                 self.unseen = _Set(names.control, describe(eye, real.unseen, phase.advance))
@@ -115,7 +115,7 @@ class Comparison:
             memorisation=memorisation,
             attributes=attributes,
             notes=(*self._remarks(), *self._notes()),
-            unreadable=(*self.candidates.unreadable, *self.real.unreadable),
+            unreadable=(*self.evaluated.unreadable, *self.real.unreadable),
             pictures=self._pictures(met, met_unseen, memorisation),
         )
 
@@ -131,7 +131,7 @@ class Comparison:
             figures=(),
             memorisation=memorisation,
             notes=self._remarks(),
-            unreadable=(*self.candidates.unreadable, *self.real.unreadable),
+            unreadable=(*self.evaluated.unreadable, *self.real.unreadable),
             pictures=self._pictures(met, met_unseen, memorisation),
         )
 
@@ -166,7 +166,7 @@ class Comparison:
 
     def _remarks(self) -> tuple[str, ...]:
         """Notes on the faces and their features."""
-        return (*_constancy(self.constant, self._sets, self.eye), *self.candidates.notes, *self.real.notes)
+        return (*_constancy(self.constant, self._sets, self.eye), *self.evaluated.notes, *self.real.notes)
 
     def _notes(self) -> list[str]:
         """Notes on the figures."""
@@ -182,7 +182,7 @@ class Comparison:
         controls = [len(self.part.features), *([] if self.unseen is None else [len(self.unseen.features)])]
         if min(controls) < n:
             notes.append(
-                f"a control has fewer faces ({min(controls):,}) than there are {self.names.candidates} ({n:,}), which "
+                f"a control has fewer faces ({min(controls):,}) than there are {self.names.evaluated} ({n:,}), which "
                 "by itself lowers its recall and coverage"
             )
         return notes
@@ -193,7 +193,7 @@ class Comparison:
         chosen = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
         labels = self.folder.annotations.attributes[rows[chosen]]
         return check_attributes(
-            self.candidates.source,
+            self.evaluated.source,
             self.faces,
             real[chosen],
             labels,
@@ -216,7 +216,7 @@ class Comparison:
             unseen_authenticity=None if unseen is None else unseen.authenticity(own),
             search=search,
             copies=tuple((copy.face, printable(name), copy.mirrored) for copy, name in found),
-            files=tuple(self.candidates.files[copy.face] for copy in search.copies if self.candidates.files),
+            files=tuple(self.evaluated.files[copy.face] for copy in search.copies if self.evaluated.files),
         )
 
     def _pictures(self, met: Meeting, unseen: Meeting | None, memorisation: Memorisation) -> Pictures:
@@ -236,7 +236,7 @@ class Comparison:
         )
 
     def _subject(self) -> Subject:
-        made = self.candidates
+        made = self.evaluated
         return Subject(
             model=made.name,
             sha256="" if made.source is None else made.source.config.sha256,

@@ -15,20 +15,20 @@ from torch import nn
 from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, printable
-from faceaug.evaluate.candidates import (
+from faceaug.evaluate.comparison import Comparison
+from faceaug.evaluate.evaluated import (
     Source,
     folder_names,
-    generate_candidates,
+    generate_faces,
     is_model,
     open_source,
-    read_candidates,
+    read_faces,
     usual_side,
 )
-from faceaug.evaluate.comparison import Comparison
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, ExtractorName, open_extractor
-from faceaug.evaluate.options import FACES, LEAST_SIDE, MOST_REAL, REQUESTS, EvaluationOptions
+from faceaug.evaluate.options import MOST_REAL, N_FACES, REQUESTS, SMALLEST_SIDE, EvaluationOptions
 from faceaug.evaluate.real import choose_reference, choose_rows, load_real
-from faceaug.evaluate.report import EvaluationReport, Names
+from faceaug.evaluate.report import EvaluationReport, FaceNames
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 
@@ -37,7 +37,7 @@ def evaluate_source(
     source: Source,
     faces: str | Path | FaceFolder,
     *,
-    n: int = FACES,
+    n: int = N_FACES,
     extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR,
     partition: str | None = None,
     against: str | None = None,
@@ -116,14 +116,14 @@ def evaluate_source(
         crop=crop,
         size=size,
     )
-    return report_on(source, faces, options, progress)
+    return report_evaluation(source, faces, options, progress)
 
 
 def evaluate_memorisation(
     source: Source,
     faces: str | Path | FaceFolder,
     *,
-    n: int = FACES,
+    n: int = N_FACES,
     extractor: str | Extractor | nn.Module = CLASSIFIER,
     partition: str | None = None,
     against: str | None = None,
@@ -159,17 +159,17 @@ def evaluate_memorisation(
         crop=crop,
         size=size,
     )
-    return audit(source, faces, options, progress)
+    return report_memorisation(source, faces, options, progress)
 
 
-def report_on(
+def report_evaluation(
     source: Source, faces: str | Path | FaceFolder, options: EvaluationOptions, progress: Show = None
 ) -> EvaluationReport:
     """``evaluate_source`` with its options as one object."""
     return _compared(source, faces, options, DEFAULT_EXTRACTOR, progress).report(options.requests)
 
 
-def audit(
+def report_memorisation(
     source: Source, faces: str | Path | FaceFolder, options: EvaluationOptions, progress: Show = None
 ) -> EvaluationReport:
     """``evaluate_memorisation`` with its options as one object."""
@@ -210,10 +210,10 @@ def _of_generator(
             f"crop {options.crop!r}, size {options.size!r}: the config of {config.name} decides (crop {config.crop}, "
             f"{config.size} px); they can be given where two folders are compared"
         )
-    names = Names()
+    names = FaceNames()
     rows = choose_rows(folder, options)
     real = load_real(folder, rows, names, options, crop=config.crop, size=config.size, progress=shown)
-    made = generate_candidates(source, options.n, shown)
+    made = generate_faces(source, options.n, shown)
     return Comparison(made, folder, real, eye, names=names, crop=config.crop, seed=options.seed, progress=shown)
 
 
@@ -224,10 +224,10 @@ def _of_folder(
     crop = options.crop or "square"
     rows = choose_reference(other, options)
     sides = [usual_side(folder, range(len(folder)), "square"), usual_side(other, rows.training.tolist(), crop)]
-    size = options.size or max(LEAST_SIDE, min(*sides, eye.input_side or min(sides)))
+    size = options.size or max(SMALLEST_SIDE, min(*sides, eye.input_side or min(sides)))
     names = folder_names(folder, other, rows)
     real = load_real(other, rows, names, options, crop=crop, size=size, progress=shown)
-    made = read_candidates(folder, size, options, shown)
+    made = read_faces(folder, size, options, shown)
     if folder.root.resolve() == other.root.resolve():
         made = replace(made, notes=("both folders are the same one", *made.notes))
     elif sides[0] != sides[1]:

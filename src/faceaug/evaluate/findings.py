@@ -49,23 +49,18 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What a report calls the three kinds of faces, in the plural; "faces" is the first word that has a singular.
+class FaceNames:
+    """What a report calls the three kinds of faces, in the plural.
 
     Attributes:
-        candidates: the evaluated faces.
+        evaluated: the evaluated faces.
         reference: the faces that they are compared with.
         control: further real faces, which show what is reachable.
     """
 
-    candidates: str = GENERATED
+    evaluated: str = GENERATED
     reference: str = TRAINING
     control: str = UNSEEN
-
-    @property
-    def candidate(self) -> str:
-        """One of the evaluated faces: "generated face"."""
-        return self.candidates.replace("faces", "face", 1)
 
     @property
     def one(self) -> str:
@@ -113,7 +108,7 @@ class Subject:
     extractor_resizing: str = ""
     constant: int = 0
     source: str = ""
-    names: Names = Names()
+    names: FaceNames = FaceNames()
 
     def figure(self, figures: Figures) -> str:
         """Name of a figure, including everything that changes its value: extractor, resizing, numbers, reference."""

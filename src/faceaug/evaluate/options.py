@@ -16,10 +16,10 @@ from faceaug.evaluate.pupil import Schooling
 from faceaug.mix.copies import Recipe
 from faceaug.train.processes import open_device
 
-LEAST = 10  # faces of a kind; with fewer, five neighbours are most of the others
-LEAST_SIDE = 8  # pixels
+LEAST_FACES = 10  # faces of a kind; with fewer, five neighbours are most of the others
+SMALLEST_SIDE = 8  # pixels
 MOST_REAL = 25_000
-FACES = 5000
+N_FACES = 5000
 REQUESTS = 50
 SEEDS = 3
 
@@ -87,7 +87,7 @@ class EvaluationOptions:
         ArgumentError: an option is out of its range.
     """
 
-    n: int = FACES
+    n: int = N_FACES
     extractor: str | Extractor | nn.Module | None = None
     partition: str | None = None
     against: str | None = None
@@ -102,12 +102,12 @@ class EvaluationOptions:
     usefulness: UsefulnessOptions = field(default_factory=UsefulnessOptions)
 
     def __post_init__(self) -> None:
-        if self.n < LEAST or self.real < LEAST:
-            raise ArgumentError(f"n {self.n}, real {self.real}: expected at least {LEAST} faces of each")
+        if self.n < LEAST_FACES or self.real < LEAST_FACES:
+            raise ArgumentError(f"n {self.n}, real {self.real}: expected at least {LEAST_FACES} faces of each")
         check_seed(self.seed)
         if self.crop is not None and self.crop not in CROPS:
             raise ArgumentError(f"crop {self.crop!r}: expected one of {', '.join(CROPS)}")
-        if self.size is not None and self.size < LEAST_SIDE:
-            raise ArgumentError(f"size {self.size}: expected at least {LEAST_SIDE} pixels")
+        if self.size is not None and self.size < SMALLEST_SIDE:
+            raise ArgumentError(f"size {self.size}: expected at least {SMALLEST_SIDE} pixels")
         if self.device is not None:
             open_device(self.device)

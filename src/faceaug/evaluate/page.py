@@ -99,7 +99,7 @@ def _attributes(report: Findings) -> list[Block]:
     obeyed = report.attributes.agreement
     names = report.subject.names
     scores = {} if obeyed is None else {o.attribute: (o.present, o.absent, o.score) for o in obeyed.obeyed}
-    of, reference = (names.candidates, "in the others") if report.subject.source else ("generated", "in real faces")
+    of, reference = (names.evaluated, "in the others") if report.subject.source else ("generated", "in real faces")
     header: tuple[str, ...] = ("attribute", f"seen in {of}", reference)
     header += ("seen when asked for", "not seen when asked to be absent", "score") if scores else ()
     rows = []
@@ -123,7 +123,7 @@ def _memorisation(report: Findings) -> list[Block]:
         Heading("Memorisation"),
         Notes(report.memorisation_lines()),
         _distances(pictures.distances, pictures.unseen_distances, report.subject),
-        _pairs(pictures.closest, f"The {names.candidates} that are closest to a {names.one}, each above that face."),
+        _pairs(pictures.closest, f"The {names.evaluated} that are closest to a {names.one}, each above that face."),
         _pairs(
             pictures.unseen_closest,
             f"Control: the {names.control} that are closest to a {names.one}, each above that face.",
@@ -132,7 +132,7 @@ def _memorisation(report: Findings) -> list[Block]:
     if report.memorisation.copies:
         found = report.memorisation.named_copies()
         rows = [(one, name, "yes" if mirrored else "no") for one, name, mirrored in found]
-        shown = f"{names.candidates[:1].upper()}{names.candidates[1:]}, each above the {names.one} that it copies."
+        shown = f"{names.evaluated[:1].upper()}{names.evaluated[1:]}, each above the {names.one} that it copies."
         folder = bool(report.subject.source)
         header = ("picture" if folder else "generated", "copy of" if folder else "training picture", "mirrored")
         blocks.append(Listing(f"Copies of {names.reference}", header, rows, "the report as JSON"))
@@ -151,7 +151,7 @@ def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64], subj
     names = subject.names
     high = float(np.quantile(np.concatenate([generated, unseen]), 0.995)) or 1.0
     edges = np.linspace(0, high, _BINS + 1)
-    labels = (names.candidates, names.control) if subject.source else ("generated", "unseen real")
+    labels = (names.evaluated, names.control) if subject.source else ("generated", "unseen real")
     series = dict(zip(labels, (generated, unseen), strict=True))
     counts = {
         name: np.histogram(np.minimum(values, high), edges)[0].tolist()

@@ -13,8 +13,8 @@ from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.evaluate.findings import Names
-from faceaug.evaluate.options import LEAST, EvaluationOptions
+from faceaug.evaluate.findings import FaceNames
+from faceaug.evaluate.options import LEAST_FACES, EvaluationOptions
 from faceaug.progress import SILENT, Progress
 from faceaug.train.faces import load_faces
 
@@ -107,7 +107,7 @@ def choose_reference(folder: FaceFolder, options: EvaluationOptions) -> RealRows
 def load_real(
     folder: FaceFolder,
     rows: RealRows,
-    names: Names,
+    names: FaceNames,
     options: EvaluationOptions,
     *,
     crop: Crop,
@@ -157,10 +157,10 @@ class _Reader:
             self.folder, crop=self.crop, size=self.size, rows=rows, progress=self.progress
         )
         self.unreadable += problems
-        if len(pixels) < LEAST:
+        if len(pixels) < LEAST_FACES:
+            found = f"{printable(self.folder.root)}: {len(pixels)} readable {kind}"
             raise RefusedError(
-                f"{printable(self.folder.root)}: {len(pixels)} readable {kind}, at least {LEAST} are needed; choose a "
-                "larger folder or another partition"
+                f"{found}, at least {LEAST_FACES} are needed; choose a larger folder or another partition"
             )
         return pixels, places
 
@@ -187,7 +187,7 @@ def unseen_rows(folder: FaceFolder, partition: str, against: str | None) -> NDAr
     known = folder.annotations
     for name in ("val", "test"):
         rows = np.flatnonzero((known.origin == 0) & (known.partition == PARTITIONS[name]))
-        if partition not in (name, "all") and len(rows) >= LEAST:
+        if partition not in (name, "all") and len(rows) >= LEAST_FACES:
             return rows
     return np.empty(0, np.int64)
 

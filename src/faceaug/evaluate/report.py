@@ -12,10 +12,10 @@ from faceaug.evaluate.findings import (
     RESIZING,
     TRAINING,
     UNSEEN,
+    FaceNames,
     Figures,
     Findings,
     Memorisation,
-    Names,
     Pictures,
     Subject,
 )
@@ -32,7 +32,7 @@ __all__ = [
     "EvaluationReport",
     "Figures",
     "Memorisation",
-    "Names",
+    "FaceNames",
     "Pictures",
     "Subject",
 ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.folder import FaceFolder
 from faceaug.evaluate.arms import ARMS, Experiment, prepare
-from faceaug.evaluate.candidates import open_generator
+from faceaug.evaluate.evaluated import open_generator
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
 from faceaug.evaluate.options import SEEDS, EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Pool, Schooling
@@ -86,10 +86,10 @@ def evaluate_usefulness(
             schooling=schooling,
         ),
     )
-    return compare_arms(source, faces, options, progress)
+    return report_usefulness(source, faces, options, progress)
 
 
-def compare_arms(
+def report_usefulness(
     source: SyntheticFaceSource | str | Path | None,
     faces: str | Path | FaceFolder,
     options: EvaluationOptions,

@@ -16,8 +16,8 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import picture_size
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
-from faceaug.evaluate.findings import Names
-from faceaug.evaluate.options import LEAST, EvaluationOptions
+from faceaug.evaluate.findings import FaceNames
+from faceaug.evaluate.options import LEAST_FACES, EvaluationOptions
 from faceaug.evaluate.real import Pixels, RealRows
 from faceaug.progress import Progress
 from faceaug.synthesize import SyntheticFaceSource
@@ -30,7 +30,7 @@ _MEASURED = 200  # pictures whose sizes are looked up to find the usual one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidates:
+class EvaluatedFaces:
     """The faces to judge, and where they come from.
 
     Attributes:
@@ -99,7 +99,7 @@ def _load_model(model: str | Path, options: EvaluationOptions) -> SyntheticFaceS
     )
 
 
-def generate_candidates(source: SyntheticFaceSource, n: int, progress: Progress) -> Candidates:
+def generate_faces(source: SyntheticFaceSource, n: int, progress: Progress) -> EvaluatedFaces:
     """Generate the first ``n`` faces of a source."""
     size = source.config.size
     generated = np.empty((n, 3, size, size), np.uint8)
@@ -108,10 +108,10 @@ def generate_candidates(source: SyntheticFaceSource, n: int, progress: Progress)
             block = source.generate(min(BLOCK, n - start), start=start)
             generated[start : start + len(block)] = block.numpy()
             phase.advance(len(block))
-    return Candidates(source.config.name, generated, source.seed, source=source)
+    return EvaluatedFaces(source.config.name, generated, source.seed, source=source)
 
 
-def read_candidates(folder: FaceFolder, size: int, options: EvaluationOptions, progress: Progress) -> Candidates:
+def read_faces(folder: FaceFolder, size: int, options: EvaluationOptions, progress: Progress) -> EvaluatedFaces:
     """Read at most ``n`` pictures of a folder, drawn at random, as centred squares of ``size`` pixels.
 
     Raises:
@@ -121,19 +121,19 @@ def read_candidates(folder: FaceFolder, size: int, options: EvaluationOptions, p
     rows = np.arange(len(folder))
     notes = []
     if len(rows) > n:
-        rows = np.sort(permutation(len(rows), options.seed, slot="evaluate/candidates")[:n])
+        rows = np.sort(permutation(len(rows), options.seed, slot="evaluate/pictures")[:n])
         notes.append(f"{n:,} of {len(folder):,} pictures of {printable(folder.root)} were used, drawn at random")
     kinds = Counter(folder.annotations.origin[rows].tolist())
     if len(kinds) > 1:
         counts = ", ".join(f"{count:,} {ORIGINS[kind]}" for kind, count in sorted(kinds.items()))
         notes.append(f"the pictures of {printable(folder.root)} are of several origins: {counts}")
     pixels, used, problems = load_faces(folder, crop="square", size=size, rows=rows, progress=progress)
-    if len(pixels) < LEAST:
+    if len(pixels) < LEAST_FACES:
         raise RefusedError(
-            f"{printable(folder.root)}: {len(pixels)} readable pictures, at least {LEAST} are needed; choose a larger "
-            "folder"
+            f"{printable(folder.root)}: {len(pixels)} readable pictures, at least {LEAST_FACES} are needed; choose a "
+            "larger folder"
         )
-    return Candidates(
+    return EvaluatedFaces(
         printable(folder.root.resolve().name),
         pixels,
         options.seed,
@@ -162,7 +162,7 @@ def usual_side(folder: FaceFolder, rows: Sequence[int], crop: Crop) -> int:
     return found.most_common(1)[0][0]
 
 
-def folder_names(folder: FaceFolder, other: FaceFolder, rows: RealRows) -> Names:
+def folder_names(folder: FaceFolder, other: FaceFolder, rows: RealRows) -> FaceNames:
     """What the faces of two folders are called: by the names of the folders, or their paths if the names are equal."""
     one, two = (printable(faces.root.resolve().name) for faces in (folder, other))
     if one == two:
@@ -170,7 +170,7 @@ def folder_names(folder: FaceFolder, other: FaceFolder, rows: RealRows) -> Names
     if one == two:
         two += " (reference)"
     reference = "faces" if rows.partition == ALL else f"{rows.partition} faces"
-    return Names(f"faces of {one}", f"{reference} of {two}", f"{rows.against} faces of {two}")
+    return FaceNames(f"faces of {one}", f"{reference} of {two}", f"{rows.against} faces of {two}")
 
 
 def is_model(source: str | Path) -> bool:
