@@ -88,8 +88,7 @@ def evaluate_source(
 
     Example:
         >>> import numpy as np
-        >>> from dataclasses import replace
-    from pathlib import Path
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> from faceaug import evaluate_source
         >>> Path("faces").mkdir()

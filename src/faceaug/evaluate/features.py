@@ -68,7 +68,7 @@ class Extractor:
     is_inception: bool = False
 
     def __post_init__(self) -> None:
-        if self.side is not None and not (isinstance(self.side, int) and self.side >= 1):
+        if self.side is not None and not (isinstance(self.side, int | np.integer) and self.side >= 1):
             raise ArgumentError(f"extractor {self.name}: side {self.side!r}: expected a number of pixels, or None")
 
     @property
