@@ -279,9 +279,10 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
-    MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any faces,
-    generated or real, and OTHER those to compare them with. Every figure comes with a control, the same figure for real
-    faces. --memorisation runs only that part; --usefulness tests instead whether a model's faces help a classifier.
+    MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any
+    faces, generated or real, and OTHER those to compare them with. Every figure comes with a control, the same figure
+    for real faces. --memorisation runs only that part; --usefulness tests instead whether a model's faces help a
+    classifier.
     """
     use_large_pages()
     from faceaug.commands.evaluate import assess, read_options
