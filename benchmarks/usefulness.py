@@ -34,7 +34,8 @@ from torch.utils.data import Subset
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES, select_rows
-from faceaug.evaluate.arms import ARMS, RAREST, Experiment, Recipes, fraction_of, prepare
+from faceaug.evaluate.arms import ARMS, RAREST, Experiment, fraction_of, prepare
+from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import summarise
 from faceaug.mix import expand_dataset
@@ -113,9 +114,8 @@ def measure(
         return {"size": size, "generator": generator, "missing": len(missing)}
     if not any(key[2] in ADDED for key in wanted) and missing:
         recipes = replace(recipes, synthetic=1)  # so many as decide how real faces are cut
-    experiment = prepare(
-        source, folder, recipes, attributes=rarest(folder), fraction=size, partition="train", against="val", seed=0
-    )  # fmt: skip
+    what = UsefulnessOptions(attributes=tuple(rarest(folder)), fraction=size, recipes=recipes)
+    experiment = prepare(source, folder, EvaluationOptions(partition="train", against="val", usefulness=what))
     for key in wanted:
         teach(experiment, key, schooling, state, torch.device(options.device))
     if len(wanted) < len(missing):

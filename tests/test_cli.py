@@ -27,7 +27,7 @@ from PIL import Image
 from faceaug import __version__, cli
 from faceaug.commands import evaluate as assessment
 from faceaug.data.folder import FaceFolder
-from faceaug.evaluate import Schooling, evaluate_usefulness
+from faceaug.evaluate import Schooling, UsefulnessOptions
 from faceaug.progress import views
 from faceaug.train import TrainConfig, config, export
 
@@ -312,11 +312,26 @@ class TestCommands:
         assert run(*command, "--report", tmp_path / "report.csv").code == 0
         assert (tmp_path / "report.csv").read_text("utf-8").startswith("median_distance,")
 
+    def test_evaluate_two_folders(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        assert run("synth", "--n", "20", "--out", tmp_path / "made").code == 0
+        command = ("evaluate", tmp_path / "made", faces, "--n", "10", "--memorisation", "--json")
+        done = run(*command, "--report", tmp_path / "report.html")
+        assert done.code == 0, done.stderr
+        part = json.loads(done.stdout)["memorisation"]
+        assert (part["model"], part["source_folder"], part["n"]) == ("made", str(tmp_path / "made"), 10)
+        assert "copies of train faces of" in done.stderr
+        assert "faces of made" in (tmp_path / "report.html").read_text("utf-8")
+        tight = json.loads(run(*command, "--crop", "center140", "--size", "24").stdout)["memorisation"]
+        assert (tight["crop"], tight["size"]) == ("center140", 24)
+        refused = run("evaluate", tmp_path / "made", faces, "--usefulness")
+        assert refused.code == 2
+        assert "usefulness needs a generator" in refused.line
+
     def test_evaluate_usefulness(
         self, run: Run, faces: Path, conditional_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        short = partial(evaluate_usefulness, schooling=Schooling(images=64))
-        monkeypatch.setattr(assessment, "evaluate_usefulness", short)
+        short = partial(UsefulnessOptions, schooling=Schooling(images=64))
+        monkeypatch.setattr(assessment, "UsefulnessOptions", short)
         done = run(
             "evaluate", conditional_model, faces, "--usefulness", "--attribute", "Male", "--seeds", "1",
             "--against", "val", "--synthetic", "5", "--no-filter", "--fraction", "1.0", "--report",
@@ -505,6 +520,10 @@ class TestOutputsInTheWay:
         (("evaluate", "dcgan-32", "FOLDER", "--extractor", "vgg"), "'vgg' is not one of"),
         (("evaluate", "dcgan-32", "FOLDER", "--against", "train"), "the unseen faces must be another partition"),
         (("evaluate", "dcgan-32", "nowhere"), "nowhere: no such folder"),
+        (("evaluate", "nowhere", "FOLDER"), "nor is there a folder of pictures of this name"),
+        (("evaluate", "FOLDER", "dcgan-32"), "dcgan-32: a model, not a folder of pictures; the model comes first"),
+        (("evaluate", "dcgan-32", "FOLDER", "--size", "64"), "the config of dcgan-32 decides"),
+        (("evaluate", "dcgan-32", "FOLDER", "--device", "nowhere"), "device nowhere: not available"),
         (("clean", "FOLDER", "--max-remove", "much"), "'much' is not a share such as 20% or 0.2"),
         (("clean", "FOLDER", "--max-remove", "120%"), "'120%' is not a share"),
         (("clean", "FOLDER", "--workers", "0"), "Invalid value for '--workers'"),

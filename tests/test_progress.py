@@ -17,7 +17,7 @@ from faceaug import progress
 from faceaug.errors import ArgumentError
 from faceaug.progress import SILENT, Progress, aside, open_progress, views
 from faceaug.progress.phases import Phase
-from faceaug.progress.views import describe, duration
+from faceaug.progress.views import duration, phase_line
 
 
 class Clock:
@@ -107,7 +107,7 @@ def test_work_that_stops_at_a_time_is_not_said_to_take_longer(clock: Clock, scre
     with shown(views.Bar(), clock).phase("training", 300_000, "images", limit=60) as phase:
         clock.now += 20
         phase.reach(3000)
-        assert describe(phase, clock.now).endswith("150 images/s, 40 s left")
+        assert phase_line(phase, clock.now).endswith("150 images/s, 40 s left")
     assert "150 images/s  40 s left" in screen.getvalue()
 
 
@@ -115,13 +115,13 @@ def test_time_left_is_the_smaller_of_estimate_and_limit_and_never_zero_while_wor
     with shown(None, clock).phase("training", 1000, "images", limit=60) as phase:
         clock.now += 10
         phase.reach(900)
-        assert describe(phase, clock.now).endswith("90 images/s, 1 s left")
+        assert phase_line(phase, clock.now).endswith("90 images/s, 1 s left")
         clock.now += 49.9
         phase.reach(910)
-        assert describe(phase, clock.now).endswith("15 images/s, 1 s left")
+        assert phase_line(phase, clock.now).endswith("15 images/s, 1 s left")
         clock.now += 5
         phase.reach(911)
-        assert describe(phase, clock.now).endswith("14 images/s, stopping")
+        assert phase_line(phase, clock.now).endswith("14 images/s, stopping")
 
 
 def test_a_phase_with_long_steps_is_shown_when_it_begins(clock: Clock, screen: Screen) -> None:
@@ -210,10 +210,10 @@ def test_short_phases_share_the_patience_of_lines(clock: Clock, capsys: pytest.C
 def test_nothing_is_foretold_from_too_little(clock: Clock) -> None:
     with Progress(clock=clock).phase("reading", 27_097, "pictures") as phase:
         steps(phase, clock, 1, 10)
-        assert describe(phase, clock.now) == "reading: 1 of 27,097 pictures (0%)"
+        assert phase_line(phase, clock.now) == "reading: 1 of 27,097 pictures (0%)"
     with Progress(clock=clock).phase("comparing", 5, "figures") as phase:
         steps(phase, clock, 1, 10)
-        assert describe(phase, clock.now) == "comparing: 1 of 5 figures (20%), 0.1 figures/s, 40 s left"
+        assert phase_line(phase, clock.now) == "comparing: 1 of 5 figures (20%), 0.1 figures/s, 40 s left"
 
 
 def test_spans_of_time_are_told_in_fitting_units() -> None:

@@ -268,26 +268,34 @@ def train(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
-@click.argument("model")
-@click.argument("folder", type=FOLDER)
+@click.argument("model", metavar="MODEL|FOLDER")
+@click.argument("folder", type=FOLDER, metavar="OTHER")
 @report_option
 @evaluate_options
-@LAYOUT
 @common_options
 def evaluate(
-    model: str, folder: Path, report: Path | None, fraction: str, synthetic: str, layout: str | None, console: Console,
-    **options: Any,
+    model: str, folder: Path, report: Path | None, memorisation: bool, usefulness: bool, layout: str | None,
+    console: Console, **options: Any,
 ) -> None:  # fmt: skip
-    """Measure a model against real faces: fidelity, diversity, memorisation; or whether its faces help a classifier.
+    """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
-    MODEL is a bundled name, a model folder or a run folder; FOLDER holds its training pictures. Every figure comes
-    with a control, the same figure for real faces. --usefulness and --memorisation run only that part.
+    MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any
+    faces, generated or real, and OTHER those to compare them with. Every figure comes with a control, the same figure
+    for real faces. --memorisation runs only that part; --usefulness tests instead whether a model's faces help a
+    classifier.
     """
-    from faceaug.commands.evaluate import assess
-
     use_large_pages()
-    options |= {"fraction": parsing.read_number(fraction, "--fraction"), "synthetic": parsing.read_number(synthetic)}
-    found = assess(model, parsing.read_folder(folder, layout), report=report, progress=console.progress, **options)
+    from faceaug.commands.evaluate import assess, read_options
+
+    found = assess(
+        model,
+        parsing.read_folder(folder, layout),
+        read_options(options),
+        memorisation=memorisation,
+        usefulness=usefulness,
+        report=report,
+        progress=console.progress,
+    )
     if report is not None:
         write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))

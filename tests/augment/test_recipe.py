@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torchvision.transforms import v2
 
-from faceaug import ArgumentError
+from faceaug import ArgumentError, augment
 from faceaug.augment import (
     PRESETS,
     Compose,
@@ -25,9 +25,9 @@ from faceaug.augment import (
     Stretch,
     Twist,
     VerticalFlip,
+    build_preset,
     default_recipe,
     load_recipe,
-    preset,
 )
 from tests.conftest import picture
 
@@ -174,11 +174,19 @@ def test_a_preset_is_a_recipe_file_alone_or_among_others(tmp_path: Path) -> None
 
 
 def test_the_document_preset_has_every_operation() -> None:
-    names = {step.name for step in preset("document", 178).transforms}
+    names = {step.name for step in build_preset("document", 178).transforms}
     assert names == {
         "Rotate", "HorizontalFlip", "Stretch", "Twist", "Elastic", "Perspective", "GaussianBlur", "MotionBlur",
     }  # fmt: skip
-    assert preset("light", (218, 178), seed=3) == default_recipe(178, seed=3)
+    assert build_preset("light", (218, 178), seed=3) == default_recipe(178, seed=3)
+
+
+def test_the_former_name_of_build_preset_works_with_a_warning() -> None:
+    with pytest.warns(DeprecationWarning, match=r"faceaug\.augment\.preset is now build_preset"):
+        former = augment.preset
+    assert former is build_preset
+    with pytest.raises(AttributeError, match="no attribute 'presets'"):
+        augment.presets  # noqa: B018
 
 
 @pytest.mark.parametrize("size", [0, (0, 5), (1, 2, 3), ()])

@@ -64,8 +64,15 @@ def test_every_figure_has_a_control_beside_it_and_a_whole_name(report: Evaluatio
     ]
     document = json.loads(json.dumps(report.to_json()))
     names = [line["figure"] for line in document["figures"]]
-    assert names[0] == "Filters, crop center178, 32 px, 40 generated faces against 84 training faces"
+    assert names[0] == (
+        "Filters, crop center178, 32 px (areas averaged down, cubic up), 40 generated faces against 84 training faces "
+        "(celeba, rows train)"
+    )
+    assert names[3].endswith("against 18 unseen real faces (celeba, rows val)")
     assert len(set(names)) == 5
+    assert (document["resize"], document["extractor_resize"]) == ("to 32 px, areas averaged down, cubic up", "")
+    assert document["reference"].endswith("celeba, rows train")
+    assert document["constant_features"] == 0
     assert all("frechet_distance" in line and "fid" not in line for line in document["figures"])
     assert (document["partition"], document["against"], document["seed"]) == ("train", "val", 6)
 
@@ -184,11 +191,47 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
         ({"against": "train"}, "the unseen faces must be another partition, one of val, test"),
         ({"partition": "all", "against": "val"}, "choose the partition of training rows"),
         ({"seed": -1}, "seed -1"),
+        ({"size": 64}, "the config of dcgan-32 decides"),
+        ({"size": 7}, "size 7: expected at least 8 pixels"),
+        ({"crop": "round"}, "crop 'round': expected one of center178"),
+        ({"device": "nowhere"}, "device nowhere: not available"),
+        ({"extractor": len}, r"expected a name, a torch module or an Extractor; .*Extractor\(name, function\)"),
     ],
 )
 def test_wrong_use_is_told(folder: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         evaluate(folder, **options)
+
+
+def test_an_extractor_that_tells_no_faces_apart_is_named_in_the_first_note(folder: Path) -> None:
+    class Blind(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.ones(len(x), 6)
+
+    found = evaluate(folder, extractor=Blind())
+    assert found.notes[0].startswith("all 6 features of Blind are the same for every face")
+    assert found.to_json()["constant_features"] == 6
+    assert "note: all 6 features" in found.summary()
+    assert "these figures mean nothing" in found.to_html()
+    audit = evaluate_memorisation("dcgan-32", folder, n=N, extractor=Blind())
+    assert audit.notes[0] == found.notes[0]
+
+
+def test_features_that_never_vary_and_faces_that_are_all_one_are_told(folder: Path) -> None:
+    class Half(Filters):
+        def forward(self, x: Tensor) -> Tensor:
+            found = super().forward(x)
+            return torch.cat([found, torch.zeros_like(found)[:, :5]], 1)
+
+    class Stuck(SyntheticFaceSource):
+        def generate(self, n: int, *_: object, **__: object) -> Tensor:
+            return torch.full((n, 3, 32, 32), 99, dtype=torch.uint8)
+
+    notes = evaluate(folder, extractor=Half()).notes
+    assert "5 of 101 features of Half are the same for every face and add nothing" in notes
+    stuck = evaluate(folder, source=Stuck("dcgan-32")).notes
+    assert "Filters makes the same features of all generated faces: they are one picture, or nearly so" in stuck
+    assert not any("of all training faces" in note for note in stuck)
 
 
 def test_every_part_of_an_evaluation_is_a_phase_that_reaches_its_end(folder: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.evaluate.pupil import Pool, Schooling, draw_weights, scores, set_thresholds, side_weights, teach
+from faceaug.evaluate.pupil import Pool, Schooling, draw_weights, scores, set_cutoffs, side_weights, teach
 
 
 def pool(labels: list[list[int]], origin: list[int] | None = None) -> Pool:
@@ -60,8 +60,8 @@ def test_a_pupil_learns_what_can_be_seen_and_depends_on_its_seed_alone() -> None
     one = scores(teach(shown, schooling, seed=1, device=torch.device("cpu"), on_step=steps.append), pixels)
     assert sum(steps) == 512
     assert torch.equal(before, torch.get_rng_state())
-    thresholds = set_thresholds(one, shown)
-    assert (thresholds.answers(one) == (labels > 0)).mean() > 0.95
+    cutoffs = set_cutoffs(one, shown)
+    assert (cutoffs.answers(one) == (labels > 0)).mean() > 0.95
     same = scores(teach(shown, schooling, seed=1, device=torch.device("cpu")), pixels)
     assert np.array_equal(one, same)
     assert not np.array_equal(one, scores(teach(shown, schooling, seed=2, device=torch.device("cpu")), pixels))
@@ -72,7 +72,7 @@ def test_thresholds_balance_both_kinds_of_error_however_rare_the_attribute_is() 
     labels = np.where(draws.random(4000) < 0.05, 1, -1).astype(np.int8)
     values = (labels + draws.standard_normal(4000) + 2)[:, None]  # two units too high
     held = pool([[int(label)] for label in labels])
-    answers = set_thresholds(values, held).answers(values)[:, 0]
+    answers = set_cutoffs(values, held).answers(values)[:, 0]
     with_it, without = answers[labels > 0].mean(), 1 - answers[labels < 0].mean()
     assert with_it == pytest.approx(without, abs=0.08)
     assert min(with_it, without) > 0.75

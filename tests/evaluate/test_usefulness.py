@@ -16,8 +16,9 @@ from faceaug.data.annotations import attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.evaluate import arms
-from faceaug.evaluate.arms import ARMS, Experiment, Recipes, prepare
+from faceaug.evaluate.arms import ARMS, Experiment, prepare
 from faceaug.evaluate.intervals import Estimate
+from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.usefulness import evaluate_usefulness
 from faceaug.evaluate.usefulness_report import UsefulnessReport, seen_faces
@@ -52,9 +53,9 @@ def report(usable: Usable) -> UsefulnessReport:
 
 def experiment(usable: Usable, **options: Any) -> Experiment:
     folder, source = usable
-    given = {"attributes": ["Male"], "fraction": 1.0, "partition": None, "against": None, "seed": 0} | options
-    recipes = given.pop("recipes", RECIPES)
-    return prepare(given.pop("source", source), folder, recipes, **given)
+    source = options.pop("source", source)
+    wanted = UsefulnessOptions(**{"attributes": ("Male",), "recipes": RECIPES} | options)
+    return prepare(source, folder, EvaluationOptions(usefulness=wanted))
 
 
 def test_every_arm_is_measured_with_intervals_on_faces_nothing_has_seen(report: UsefulnessReport) -> None:
@@ -179,9 +180,7 @@ def test_without_unseen_rows_there_is_nothing_to_ask_about(usable: Usable, tmp_p
     flat = write_celeba(tmp_path / "flat", [np.full((32, 32, 3), k, np.uint8) for k in range(40)])
     (flat / "list_eval_partition.txt").unlink()
     with pytest.raises(RefusedError, match="no rows are left for the test"):
-        prepare(
-            usable[1], FaceFolder(flat), RECIPES, attributes=None, fraction=1.0, partition=None, against=None, seed=0,
-        )  # fmt: skip
+        prepare(usable[1], FaceFolder(flat), EvaluationOptions(usefulness=UsefulnessOptions(recipes=RECIPES)))
     with pytest.raises(ArgumentError, match="seeds 0"):
         evaluate_usefulness(usable[1], flat, seeds=0)
 

@@ -9,10 +9,12 @@
 Nothing here imports torch before it is given a tensor or a torchvision transform.
 """
 
+import warnings
+
 from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.compose import Compose, OneOf
 from faceaug.augment.preview import preview_sheet, write_preview
-from faceaug.augment.recipe import PRESETS, Preset, default_recipe, load_recipe, preset
+from faceaug.augment.recipe import PRESETS, Preset, build_preset, default_recipe, load_recipe
 from faceaug.augment.torchvision import torch_seeded
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import (
@@ -40,10 +42,21 @@ __all__ = [
     "Transform",
     "Preset",
     "PRESETS",
-    "preset",
+    "build_preset",
     "default_recipe",
     "load_recipe",
     "preview_sheet",
     "write_preview",
     "torch_seeded",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "preset":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        "faceaug.augment.preset is now build_preset; the old name will be removed in 0.3",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return build_preset

@@ -75,10 +75,10 @@ def default_recipe(size: int | Size, *, seed: int = 0) -> Compose:
         >>> [transform.name for transform in default_recipe(64).transforms][:2]
         ['HorizontalFlip', 'Rotate']
     """
-    return preset("light", size, seed=seed)
+    return build_preset("light", size, seed=seed)
 
 
-def preset(name: str, size: int | Size, *, seed: int = 0) -> Compose:
+def build_preset(name: str, size: int | Size, *, seed: int = 0) -> Compose:
     """Build a preset for one picture size as a Compose, to inspect or change it; see ``Preset``.
 
     Args:
@@ -87,8 +87,8 @@ def preset(name: str, size: int | Size, *, seed: int = 0) -> Compose:
         seed: completes integer keys, see ``Compose``.
 
     Example:
-        >>> from faceaug.augment import preset
-        >>> len(preset("document", (218, 178)).transforms)
+        >>> from faceaug.augment import build_preset
+        >>> len(build_preset("document", (218, 178)).transforms)
         8
     """
     sides = (size,) if isinstance(size, int) else tuple(size)

@@ -208,8 +208,8 @@ class Transform(ABC):
             raise ArgumentError(f"picture {position} of the batch: {error}") from error
 
     def to_json(self) -> str:
-        """Write the recipe as JSON, for logs and ``Compose.from_json``; see ``describe``."""
-        return json.dumps(describe(self))
+        """Write the recipe as JSON, for logs and ``Compose.from_json``; see ``transform_data``."""
+        return json.dumps(transform_data(self))
 
     def _words(self, key: Key) -> Words:
         return checked_key(key, seed=0)
@@ -231,7 +231,7 @@ class Transform(ABC):
             self.apply(sample, step)
 
 
-def describe(transform: Transform) -> dict[str, Any]:
+def transform_data(transform: Transform) -> dict[str, Any]:
     """Describe a transform as JSON data: its name and all options.
 
     A transform that a recipe cannot name, such as a torchvision step or a class whose ``__init__`` hides its options,
@@ -246,7 +246,7 @@ def describe(transform: Transform) -> dict[str, Any]:
     for option in fields(transform):
         value = getattr(transform, option.name)
         if option.name == "transforms":
-            known["transform"] = [describe(inner) for inner in value]
+            known["transform"] = [transform_data(inner) for inner in value]
         elif value is not None or option.default is not None:
             known[option.name] = value
     return known

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
-from faceaug.clean.copy import MARKER, CopyReport, Link, build_copy, check_link, plan_copy
+from faceaug.clean.copy import MARKER, CopyReport, LinkKind, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.plan import Decision, Scene, decide, look
 from faceaug.clean.policy import CleanPolicy
@@ -54,7 +54,7 @@ def clean_folder(
     *,
     dry_run: bool = False,
     out: Path | str | None = None,
-    link: Link = "copy",
+    link: LinkKind = "copy",
     workers: int | None = None,
     progress: Show = None,
 ) -> CleanReport:
@@ -197,7 +197,7 @@ def _copy(
     decision: Decision,
     policy: CleanPolicy,
     out: Path,
-    link: Link,
+    link: LinkKind,
     workers: int | None,
     progress: Progress,
 ) -> CleanReport:

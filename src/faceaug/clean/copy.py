@@ -35,8 +35,8 @@ from faceaug.storage.moves import Move
 from faceaug.storage.names import check_names
 from faceaug.storage.walk import File, Listing, list_folder
 
-Link: TypeAlias = Literal["copy", "hard"]
-LINKS: tuple[Link, ...] = ("copy", "hard")
+LinkKind: TypeAlias = Literal["copy", "hard"]
+LINKS: tuple[LinkKind, ...] = ("copy", "hard")
 MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
 _GROUP = 4096  # files per sync
@@ -145,7 +145,7 @@ def build_copy(
     plan: CopyPlan,
     out: Path,
     *,
-    link: Link = "copy",
+    link: LinkKind = "copy",
     arguments: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
     on_built: Callable[[CopyReport], None] = lambda _: None,
@@ -270,7 +270,7 @@ def _refuse_strangers(out: Path, plan: CopyPlan) -> None:
         )
 
 
-def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Progress) -> tuple[int, list[str]]:
+def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress: Progress) -> tuple[int, list[str]]:
     earlier = 0
     changed: list[str] = []
     made: set[Path] = set()
@@ -300,7 +300,7 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: Link, progress: Pr
     return earlier, changed
 
 
-def _write_file(source: Path, target: Path, facts: os.stat_result, link: Link) -> None:
+def _write_file(source: Path, target: Path, facts: os.stat_result, link: LinkKind) -> None:
     if link == "copy":
         copy_file(source, target, facts=facts)
         return
@@ -329,7 +329,7 @@ def _unchanged(path: Path, file: File) -> os.stat_result | None:
     return facts if same and stat.S_ISREG(facts.st_mode) else None
 
 
-def _is_there(target: Path, source: Path, facts: os.stat_result, link: Link) -> bool:
+def _is_there(target: Path, source: Path, facts: os.stat_result, link: LinkKind) -> bool:
     """Whether an earlier run wrote a file. Bytes are compared: a power cut may leave the right size, wrong content."""
     try:
         found = target.lstat()

@@ -52,7 +52,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ComparedPair:
     """Two pictures that were compared.
 
     Attributes:
@@ -81,9 +81,9 @@ class Near:
         notes: remarks for the user, a line each.
     """
 
-    same: tuple[Link, ...] = ()
-    mirrored: tuple[Link, ...] = ()
-    bursts: tuple[Link, ...] = ()
+    same: tuple[ComparedPair, ...] = ()
+    mirrored: tuple[ComparedPair, ...] = ()
+    bursts: tuple[ComparedPair, ...] = ()
     histogram: tuple[int, ...] = ()
     thresholds: Thresholds | None = None
     notes: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ def _compare(
     progress: Progress,
     *,
     mirrored: bool,
-) -> list[Link]:
+) -> list[ComparedPair]:
     """Compare all pairs that are not cached, thumbnails first, then files. Returns the related pairs."""
     places = list(zip(candidates.first.tolist(), candidates.second.tolist(), strict=True))
     if not places:
@@ -194,7 +194,7 @@ def _compare(
     for (i, j), key, distance in zip(places, keys, distances, strict=True):
         evidence = known.get(key)
         if evidence is not None:
-            links.append(Link(i, j, distance, evidence))
+            links.append(ComparedPair(i, j, distance, evidence))
     return links
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from faceaug.clean.cache import Cache
 from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
-from faceaug.clean.near import Link, Look, Near, find_near
+from faceaug.clean.near import ComparedPair, Look, Near, find_near
 from faceaug.clean.reading import Contents
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Tier
 from faceaug.executor import Crew
@@ -139,7 +139,7 @@ def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Pictu
     return rated
 
 
-def _links(links: Iterable[Link], shown: Sequence[Picture], tier: Tier) -> dict[frozenset[str], Likeness]:
+def _links(links: Iterable[ComparedPair], shown: Sequence[Picture], tier: Tier) -> dict[frozenset[str], Likeness]:
     return {
         frozenset((shown[link.one].signature.pixels, shown[link.other].signature.pixels)): Likeness(
             tier, link.distance, link.evidence

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from faceaug.commands.options import read_number
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError
-from faceaug.evaluate import evaluate_memorisation, evaluate_source, evaluate_usefulness
-from faceaug.evaluate.arms import Recipes
-from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR
+from faceaug.evaluate.evaluation import report_evaluation, report_memorisation
+from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.report import EvaluationReport
+from faceaug.evaluate.usefulness import report_usefulness
 from faceaug.evaluate.usefulness_report import UsefulnessReport
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show
@@ -57,78 +59,54 @@ class Assessment(Presentation):
         return render_page(f"Evaluation of {self.model}", blocks)
 
 
+def read_options(given: Mapping[str, Any]) -> EvaluationOptions:
+    """Put the options of `faceaug evaluate`, as click parses them, into one object.
+
+    Raises:
+        ArgumentError: an option is out of its range.
+    """
+    usefulness = UsefulnessOptions(
+        attributes=given["attributes"] or None,
+        fraction=read_number(given["fraction"], "--fraction"),
+        seeds=given["seeds"],
+        recipes=Recipes(synthetic=read_number(given["synthetic"]), filter=not given["no_filter"]),
+    )
+    shared = [field.name for field in fields(EvaluationOptions) if field.name in given]
+    return EvaluationOptions(**{name: given[name] for name in shared}, usefulness=usefulness)
+
+
 def assess(
     model: str,
     folder: Path | FaceFolder,
+    options: EvaluationOptions,
     *,
-    usefulness: bool,
-    memorisation: bool,
-    report: Path | None,
-    n: int,
-    extractor: str | None,
-    weights: Path | None,
-    download: bool,
-    partition: str | None,
-    against: str | None,
-    real: int,
-    seed: int,
-    device: str | None,
-    attributes: tuple[str, ...],
-    fraction: float | int,
-    synthetic: float | int,
-    no_filter: bool,
-    seeds: int,
+    memorisation: bool = False,
+    usefulness: bool = False,
+    report: Path | None = None,
     progress: Show = None,
 ) -> EvaluationReport | Assessment:
     """Run `faceaug evaluate`: everything except usefulness, or only the requested parts.
 
     Args:
-        model: see ``evaluate_source``, which also describes the arguments marked "as there".
+        model: see ``evaluate_source``.
         folder: folder of real faces.
-        usefulness: compare classifiers trained with and without generated faces.
+        options: options of all parts.
         memorisation: search for training faces among the generated ones.
+        usefulness: compare classifiers trained with and without generated faces.
         report: path of the report; its format is checked before anything is computed.
-        n: as there.
-        extractor: as there; None is the default of each part.
-        weights: as there.
-        download: as there.
-        partition: as there.
-        against: as there.
-        real: as there.
-        seed: as there.
-        device: as there.
-        attributes: see ``evaluate_usefulness``; an empty tuple means the ten rarest.
-        fraction: see ``evaluate_usefulness``.
-        synthetic: generated faces added to the real ones: a share of them, or a count.
-        no_filter: use generated faces unfiltered.
-        seeds: see ``evaluate_usefulness``.
-        progress: as there.
+        progress: see ``evaluate_source``.
 
     Raises:
         ArgumentError: a CSV report of two parts was requested.
     """
     if usefulness and memorisation and report is not None and report.suffix == ".csv":
         raise ArgumentError("--report: two parts do not fit into one table; choose .html or .json")
-    rows: dict[str, Any] = {"partition": partition, "against": against, "seed": seed, "download": download}
-    common: dict[str, Any] = rows | {"n": n, "real": real, "weights": weights, "device": device}
     if not (usefulness or memorisation):
-        return evaluate_source(model, folder, extractor=extractor or DEFAULT_EXTRACTOR, progress=progress, **common)
+        return report_evaluation(model, folder, options, progress)
     parts: dict[str, Report] = {}
     if memorisation:
-        parts["memorisation"] = evaluate_memorisation(
-            model, folder, extractor=extractor or CLASSIFIER, progress=progress, **common
-        )
+        parts["memorisation"] = report_memorisation(model, folder, options, progress)
     if usefulness:
-        parts["usefulness"] = evaluate_usefulness(
-            model,
-            folder,
-            attributes=attributes or None,
-            fraction=fraction,
-            seeds=seeds,
-            recipes=Recipes(synthetic=synthetic, filter=not no_filter),
-            device=device,
-            progress=progress,
-            **rows,
-        )
+        parts["usefulness"] = report_usefulness(model, folder, options, progress)
     first = next(iter(parts.values()))
     return Assessment(first.model if isinstance(first, UsefulnessReport) else first.subject.model, parts)

@@ -108,7 +108,7 @@ def _authenticity(
         for name, pixels in tested.items():
             if len(pixels) >= _FEWEST:
                 met = meet(surround(describe(extractor, pixels, phase.advance)), learnt)
-                found[name] = float((met.distance > learnt.nearest[met.nearest]).mean())
+                found[name] = met.authenticity(learnt)
     return found
 
 

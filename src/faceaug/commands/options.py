@@ -203,7 +203,7 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _EVALUATE = (
-    click.option("--n", type=int, default=5000, show_default=True, help="Number of generated faces to evaluate."),
+    click.option("--n", type=int, default=5000, show_default=True, help="Number of faces to evaluate."),
     click.option(
         "--extractor",
         type=click.Choice(["efficientnet-lite0", "inception", "attributes-64"]),
@@ -222,6 +222,17 @@ _EVALUATE = (
         help="Rows held out from training.  [default: val, or test]",
     ),
     click.option("--real", type=int, default=25_000, show_default=True, help="Most real faces of each kind to use."),
+    click.option(
+        "--crop",
+        type=click.Choice(["center178", "center140", "square", "none"]),
+        help="For two folders: crop of OTHER's pictures.  [default: square]",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(min=LEAST),
+        help="For two folders: side to which all pictures are resized.  [default: the smallest of their usual sides "
+        "and the extractor's]",
+    ),
     click.option("--memorisation", is_flag=True, help="Only search for training faces among the generated ones."),
     click.option(
         "--usefulness",
@@ -259,6 +270,7 @@ _EVALUATE = (
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faces and of all sampling."),
     click.option("--device", help="Device to compute on.  [default: cpu]"),
+    click.option("--layout", metavar="NAME", help="Layout of OTHER if it is ambiguous; see `faceaug info OTHER`."),
 )
 _SERVE = (
     click.option(

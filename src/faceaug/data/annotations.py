@@ -18,10 +18,13 @@ from faceaug.errors import AnnotationError, ArgumentError, RefusedError, printab
 __all__ = [
     "ALL",
     "ATTRIBUTES",
+    "AUGMENTED",
     "LANDMARKS",
     "ORIGINS",
     "PARTITIONS",
+    "REAL",
     "SPLITS",
+    "SYNTHETIC",
     "Annotations",
     "Doubt",
     "Kind",
@@ -47,6 +50,7 @@ SPLITS: dict[str, int] = {
 }
 ALL = "all"  # every partition, requested explicitly
 ORIGINS = ("real", "augmented", "synthetic")
+REAL, AUGMENTED, SYNTHETIC = range(len(ORIGINS))  # in ``origin``
 
 
 def attribute_index(name: str) -> int:

@@ -7,11 +7,11 @@
     real + copies + generated --> four arms, each training one small classifier --> usefulness
 """
 
-from faceaug.evaluate.arms import Recipes
 from faceaug.evaluate.evaluation import evaluate_memorisation, evaluate_source
 from faceaug.evaluate.features import Extractor, describe, open_extractor
 from faceaug.evaluate.kernel import KernelDistance, kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
+from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.report import EvaluationReport, Figures, Memorisation, Subject
 from faceaug.evaluate.usefulness import evaluate_usefulness
@@ -19,6 +19,7 @@ from faceaug.evaluate.usefulness_report import UsefulnessReport
 
 __all__ = [
     "Balls",
+    "EvaluationOptions",
     "EvaluationReport",
     "Extractor",
     "Figures",
@@ -28,6 +29,7 @@ __all__ = [
     "Recipes",
     "Schooling",
     "Subject",
+    "UsefulnessOptions",
     "UsefulnessReport",
     "describe",
     "evaluate_memorisation",

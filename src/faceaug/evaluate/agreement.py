@@ -304,7 +304,7 @@ class AttributeCheck:
 
 
 def check_attributes(
-    source: SyntheticFaceSource,
+    source: SyntheticFaceSource | None,
     generated: NDArray[np.uint8],
     real: NDArray[np.uint8],
     labels: NDArray[np.int8],
@@ -316,7 +316,7 @@ def check_attributes(
     """Compare the attributes of generated and real faces with the bundled classifier.
 
     Args:
-        source: source of the generated faces.
+        source: source of the generated faces; None if they have none, and then there are no requests.
         generated: uint8 (n, 3, H, W).
         real: uint8 (m, 3, H, W), preferably unseen faces.
         labels: int8 (m, 40), attributes of the real faces.
@@ -332,7 +332,7 @@ def check_attributes(
         )
     shown = compare_distributions(eye.as_probabilities(seen), eye.as_probabilities(logits), eye.attributes, judge=name)
     known = (labels != 0).all(axis=1)
-    if not (requests and source.config.attributes and known.any()):
+    if source is None or not (requests and source.config.attributes and known.any()):
         return AttributeCheck(shown, None)
     labels = labels[known]
     trust = trust_of(logits[known] > 0, labels)
@@ -342,6 +342,7 @@ def check_attributes(
         return AttributeCheck(shown, None)
 
     def judge(faces: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Whether the classifier sees each attribute: bool (n, 40)."""
         answers: NDArray[np.bool_] = eye.logits(faces) > 0
         return answers
 

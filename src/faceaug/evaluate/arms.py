@@ -15,16 +15,26 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
-from faceaug.data.annotations import ALL, ATTRIBUTES, attribute_index, select_rows, settle
+from faceaug.data.annotations import (
+    ALL,
+    ATTRIBUTES,
+    AUGMENTED,
+    REAL,
+    SYNTHETIC,
+    attribute_index,
+    select_rows,
+    settle,
+)
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.evaluate.pupil import SIDE, Pool, Schooling, Thresholds, joined, scores, set_thresholds, teach
+from faceaug.evaluate.options import EvaluationOptions
+from faceaug.evaluate.pupil import SIDE, Pool, Schooling, joined, scores, set_cutoffs, teach
 from faceaug.evaluate.real import unseen_rows
 from faceaug.mix.balance import BalancedRows
-from faceaug.mix.copies import Recipe, as_recipe
+from faceaug.mix.copies import as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
-from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count
+from faceaug.mix.plan import Plan, make_plan, synthetic_count
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
@@ -39,23 +49,6 @@ RAREST = 10
 _FEWEST = (5, 2, 3)  # taught, held-back and unseen faces needed on each side of an attribute
 _SELECTED = 2  # most attributes by which faces are selected from a generator that takes none
 _LIKELY = 0.9  # probability above which the classifier labels an unconditioned face
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipes:
-    """The faces that the arms add to the real ones.
-
-    Attributes:
-        copies: augmented copies per real face.
-        synthetic: number of synthetic faces: a float is a share of the real ones, an int a count.
-        recipe: recipe of the copies; see ``expand_dataset``.
-        filter: whether to filter synthetic faces by comparison with real ones and by the classifier.
-    """
-
-    copies: int = 4
-    synthetic: float | int = 1.0
-    recipe: Recipe | None = None
-    filter: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,33 +95,19 @@ class Experiment:
     ) -> NDArray[np.bool_]:
         """Train a classifier on an arm and classify the unseen faces: bool (n, a)."""
         network = teach(self.pool(arm), schooling, seed=seed, device=device, on_step=on_step)
-        thresholds: Thresholds = set_thresholds(scores(network, self.held.pixels), self.held)
-        return thresholds.answers(scores(network, self.unseen.pixels))
+        cutoffs = set_cutoffs(scores(network, self.held.pixels), self.held)
+        return cutoffs.answers(scores(network, self.unseen.pixels))
 
 
 def prepare(
-    source: SyntheticFaceSource,
-    folder: FaceFolder,
-    recipes: Recipes,
-    *,
-    attributes: Sequence[str] | None,
-    fraction: float | int,
-    partition: str | None,
-    against: str | None,
-    seed: int,
-    progress: Progress = SILENT,
+    source: SyntheticFaceSource, folder: FaceFolder, options: EvaluationOptions, progress: Progress = SILENT
 ) -> Experiment:
     """Select the real faces and make the others.
 
     Args:
         source: source of the synthetic faces.
         folder: folder of the real faces.
-        recipes: faces that the arms add.
-        attributes: attributes to learn; None is the ten rarest learnable ones.
-        fraction: training rows to use: a float is a share, an int a count.
-        partition: training rows; None is the train rows.
-        against: test rows; None is the val rows, or else the test rows.
-        seed: seed of all draws.
+        options: partition, against and seed, and the options of usefulness.
         progress: shows the phases.
 
     Raises:
@@ -136,20 +115,22 @@ def prepare(
         RefusedError: too few faces for an attribute, or no test rows.
     """
     known = folder.annotations
-    rows, others = _both_rows(folder, partition, against)
+    seed = options.seed
+    fraction = options.usefulness.fraction
+    rows, others = _both_rows(folder, options.partition, options.against)
     rows, limited = _limited(fraction_of(rows, fraction, seed=seed), fraction, seed)
     side = min(source.config.size, SIDE)
     pixels, rows, notes = _load(folder, rows, source, side, progress)
     asked, others, more = _load(folder, others, source, side, progress)
     held = hold_back(known.identity[rows], HELD, seed)
     parts = (known.attributes[rows[~held]], known.attributes[rows[held]], known.attributes[others])
-    names = _learnable(parts, attributes)
+    names = _learnable(parts, options.usefulness.attributes)
     columns = [attribute_index(name) for name in names]
     real, kept = (_pool(pixels[which], known.attributes[rows[which]][:, columns]) for which in (~held, held))
     unseen = _pool(asked, known.attributes[others][:, columns])
-    classical, synthetic, rejected, labels = _added(source, folder, rows[~held], recipes, names, side, seed, progress)
-    shown = joined(synthetic, real, classical)
-    return Experiment(names, shown, kept, unseen, rows, rejected, labels, (*limited, *notes, *more))
+    added = _added(source, folder, rows[~held], names, side, options, progress)
+    shown = joined(added.synthetic, real, added.classical)
+    return Experiment(names, shown, kept, unseen, rows, added.rejected, added.labels, (*limited, *notes, *more))
 
 
 def _both_rows(
@@ -221,18 +202,56 @@ def _pool(pixels: NDArray[np.uint8], labels: NDArray[np.int8], origin: int = REA
     return Pool(pixels, np.ascontiguousarray(labels), np.full(len(pixels), origin, np.int8))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Added:
+    """The faces that the arms add to the real ones.
+
+    Attributes:
+        classical: augmented copies.
+        synthetic: generated faces.
+        rejected: number of rejected generated faces, by reason.
+        labels: origin of the labels of the generated faces; "" if there are none.
+    """
+
+    classical: Pool
+    synthetic: Pool
+    rejected: dict[str, int]
+    labels: str
+
+
 def _added(
     source: SyntheticFaceSource,
     folder: FaceFolder,
     rows: NDArray[np.int64],
-    recipes: Recipes,
     names: tuple[str, ...],
     side: int,
-    seed: int,
+    options: EvaluationOptions,
     progress: Progress,
-) -> tuple[Pool, Pool, dict[str, int], str]:
-    """(copies, synthetic faces, numbers of rejected ones by reason, origin of the synthetic faces' labels)."""
+) -> _Added:
+    """Make copies of these rows and generated faces, both balanced towards the attributes of these names."""
+    recipes = options.usefulness.recipes
     columns = [attribute_index(name) for name in names]
+    made, copies, plan = _expanded(source, folder, rows, names, side, options, progress)
+    shown = made.real.annotations.attributes[plan.rows[plan.real :]][:, columns]
+    classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
+    pictures = _pictures(made, SYNTHETIC, side, progress)
+    if made.generators is None:
+        return _Added(classical, _pool(pictures, shown[:0], SYNTHETIC), {}, "")
+    labels, origin = _labels(source, made, pictures, filtered=recipes.filter)
+    return _Added(classical, _pool(pictures, labels[:, columns], SYNTHETIC), dict(made.rejected), origin)
+
+
+def _expanded(
+    source: SyntheticFaceSource,
+    folder: FaceFolder,
+    rows: NDArray[np.int64],
+    names: tuple[str, ...],
+    side: int,
+    options: EvaluationOptions,
+    progress: Progress,
+) -> tuple[ExpandedDataset, ExpandedDataset, Plan]:
+    """(dataset with generated faces, dataset with copies, plan of the copies), of the same real faces."""
+    recipes = options.usefulness.recipes
     real: Any = Subset(folder, rows.tolist())  # type: ignore[arg-type]  # a folder is a map-style dataset
     with warnings.catch_warnings():
         # The shares are targets set here, not by the user, so a warning that one is missed would only confuse.
@@ -250,11 +269,11 @@ def _added(
             crop=source.config.crop,
             partition=ALL,
             filter=recipes.filter,
-            seed=seed,
+            seed=options.seed,
             progress=progress,
         )
         known = made.real.annotations
-        plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
+        plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=options.seed)
     copies = ExpandedDataset(
         made.real,
         plan,
@@ -264,16 +283,10 @@ def _added(
         filtered=False,
         transform=None,
         target_transform=None,
-        seed=seed,
+        seed=options.seed,
         wanted=wanted,
     )
-    shown = known.attributes[plan.rows[plan.real :]][:, columns]
-    classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
-    pictures = _pictures(made, SYNTHETIC, side, progress)
-    if made.generators is None:
-        return classical, _pool(pictures, shown[:0], SYNTHETIC), {}, ""
-    labels, origin = _labels(source, made, pictures, filtered=recipes.filter)
-    return classical, _pool(pictures, labels[:, columns], SYNTHETIC), dict(made.rejected), origin
+    return made, copies, plan
 
 
 def _shares(attributes: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:

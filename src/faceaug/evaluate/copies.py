@@ -132,7 +132,7 @@ def _compared(
         found += [(bits, one, other, bool(mirrored)) for bits, one, other in lines]
     with progress.phase("comparing", min(len(found), _COMPARED), "pairs") as phase:
         made = [
-            _Pair(one, other, mirrored, bits, compare(_picture(faces[one], mirrored), _picture(training[other])))
+            _Pair(one, other, mirrored, bits, compare(as_picture(faces[one], mirrored), as_picture(training[other])))
             for bits, one, other, mirrored in phase.over(sorted(found)[:_COMPARED])
         ]
     return made, len(found), radius
@@ -150,12 +150,12 @@ def _near(one: Hashes, other: Hashes, progress: Progress) -> tuple[Pairs, int]:
 
 def _hashes(faces: NDArray[np.uint8], phase: Phase) -> tuple[Hashes, Hashes]:
     """Perceptual hashes of the faces and of their mirror images: uint64 (n,) each."""
-    small = [small_grey(Image.fromarray(_picture(face)).convert("L"), 32) for face in phase.over(faces)]
+    small = [small_grey(Image.fromarray(as_picture(face)).convert("L"), 32) for face in phase.over(faces)]
     words = hash_words(np.stack(small))[..., 0] if small else np.empty((0, 2), np.uint64)
     return words[:, 0], words[:, 1]
 
 
-def _picture(face: NDArray[np.uint8], mirrored: bool = False) -> Image8:
-    """uint8 (3, H, W) -> (H, W, 3)."""
+def as_picture(face: NDArray[np.uint8], mirrored: bool = False) -> Image8:
+    """A face, uint8 (3, H, W), or its mirror image, as a picture, (H, W, 3)."""
     image = face.transpose(1, 2, 0)
     return np.ascontiguousarray(image[:, ::-1] if mirrored else image)

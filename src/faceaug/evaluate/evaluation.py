@@ -1,70 +1,66 @@
-"""evaluate_source: figures and controls for the faces of a generator."""
+"""evaluate_source: figures and controls for the faces of a generator.
+
+The two public functions take the options as keywords and put them into one ``EvaluationOptions``, which everything
+below passes on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
-from faceaug.data.image import Image8
-from faceaug.draws import check_seed, permutation
 from faceaug.errors import ArgumentError, printable
-from faceaug.evaluate.agreement import AttributeCheck, check_attributes
-from faceaug.evaluate.copies import find_copies
-from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, Features, describe, open_extractor
-from faceaug.evaluate.kernel import kernel_distance
-from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
-from faceaug.evaluate.real import LEAST, Pixels, RealFaces, choose_real
-from faceaug.evaluate.report import (
-    GENERATED,
-    TRAINING,
-    UNSEEN,
-    EvaluationReport,
-    Figures,
-    Memorisation,
-    Pictures,
-    Subject,
+from faceaug.evaluate.comparison import Comparison
+from faceaug.evaluate.evaluated import (
+    Source,
+    folder_names,
+    generate_faces,
+    is_model,
+    open_source,
+    read_faces,
+    usual_side,
 )
+from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, ExtractorName, open_extractor
+from faceaug.evaluate.options import MOST_REAL, N_FACES, REQUESTS, SMALLEST_SIDE, EvaluationOptions
+from faceaug.evaluate.real import choose_reference, choose_rows, load_real
+from faceaug.evaluate.report import EvaluationReport, FaceNames
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.progress.phases import Phase
 from faceaug.synthesize import SyntheticFaceSource
-from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
-from faceaug.synthesize.render import BLOCK
-from faceaug.synthesize.weights import default_model
-
-REAL = 25_000
-REQUESTS = 50
-_RANDOM, _WORST, _CLOSEST = 100, 16, 16  # faces on the sheets of the page
 
 
 def evaluate_source(
-    source: SyntheticFaceSource | str | Path | None,
+    source: Source,
     faces: str | Path | FaceFolder,
     *,
-    n: int = 5000,
+    n: int = N_FACES,
     extractor: str | Extractor | nn.Module = DEFAULT_EXTRACTOR,
     partition: str | None = None,
     against: str | None = None,
-    real: int = REAL,
+    real: int = MOST_REAL,
     seed: int = 0,
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
     requests: int = REQUESTS,
+    crop: Crop | None = None,
+    size: int | None = None,
     progress: Show = None,
 ) -> EvaluationReport:
     """Compare generated faces with real ones: fidelity, diversity, attributes and memorisation, with controls.
 
+    Or compare the pictures of two folders: the first may hold the faces of any generator, or real ones.
+
     Args:
-        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is "faces-64".
-        faces: folder of the training faces, cropped and resized as the model's config says.
-        n: number of generated faces, the first of the stream; at least 10.
+        source: a source, or an argument of ``SyntheticFaceSource.from_pretrained``; None is "faces-64". Or a folder of
+            pictures, of which the largest centred square is used: its path, if there is no model, or a ``FaceFolder``.
+        faces: folder of the training faces, cropped and resized as the model's config says; or the folder that another
+            folder is compared with.
+        n: number of generated faces, the first of the stream, or largest number of pictures of a folder; at least 10.
         extractor: "efficientnet-lite0", "inception", "attributes-64", a torch module or an ``Extractor``; see
             ``faceaug.evaluate.open_extractor``.
         partition: rows the model may have been trained on: "train", "val", "test" or "all"; None is the train rows if a
@@ -77,13 +73,18 @@ def evaluate_source(
         device: device of the model and the named extractors; the CPU by default.
         requests: number of faces requested with each attribute, and without it, from a model that takes attributes; 0
             skips this test.
+        crop: crop of the pictures of ``faces``, if ``source`` is a folder; "square" by default.
+        size: height and width to which the pictures of both folders are resized, pixels; by default the smallest of
+            their usual sizes and of the extractor's input. A model has its own crop and size.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
     Raises:
-        ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed.
-        RefusedError: fewer than 10 real faces.
+        ArgumentError: n < 10, an unknown model, partition or extractor, or one that is not installed; crop or size for
+            a model.
+        RefusedError: fewer than 10 faces in a folder.
         WeightsError: the model is damaged.
+        FaceAugError: the extractor fails, or makes something other than features.
 
     Example:
         >>> import numpy as np
@@ -96,10 +97,11 @@ def evaluate_source(
         >>> report = evaluate_source("dcgan-32", "faces", n=20, extractor="attributes-64", progress=False)
         >>> len(report.memorisation.copies)
         0
+        >>> same = evaluate_source("faces", "faces", extractor="attributes-64", progress=False)
+        >>> len(same.memorisation.copies), round(same.figures[0].frechet, 3)
+        (20, 0.0)
     """
-    return _prepared(
-        source,
-        faces,
+    options = EvaluationOptions(
         n=n,
         extractor=extractor,
         partition=partition,
@@ -109,23 +111,28 @@ def evaluate_source(
         weights=weights,
         download=download,
         device=device,
-        progress=progress,
-    ).report(requests)
+        requests=requests,
+        crop=crop,
+        size=size,
+    )
+    return report_evaluation(source, faces, options, progress)
 
 
 def evaluate_memorisation(
-    source: SyntheticFaceSource | str | Path | None,
+    source: Source,
     faces: str | Path | FaceFolder,
     *,
-    n: int = 5000,
+    n: int = N_FACES,
     extractor: str | Extractor | nn.Module = CLASSIFIER,
     partition: str | None = None,
     against: str | None = None,
-    real: int = REAL,
+    real: int = MOST_REAL,
     seed: int = 0,
     weights: str | Path | None = None,
     download: bool = False,
     device: str | torch.device | None = None,
+    crop: Crop | None = None,
+    size: int | None = None,
     progress: Show = None,
 ) -> EvaluationReport:
     """Test whether generated faces copy training faces: the memorisation part of ``evaluate_source``.
@@ -138,9 +145,7 @@ def evaluate_memorisation(
     Returns:
         A report without fidelity figures.
     """
-    return _prepared(
-        source,
-        faces,
+    options = EvaluationOptions(
         n=n,
         extractor=extractor,
         partition=partition,
@@ -150,241 +155,81 @@ def evaluate_memorisation(
         weights=weights,
         download=download,
         device=device,
-        progress=progress,
-    ).audit()
+        crop=crop,
+        size=size,
+    )
+    return report_memorisation(source, faces, options, progress)
 
 
-def _prepared(
-    source: SyntheticFaceSource | str | Path | None,
+def report_evaluation(
+    source: Source, faces: str | Path | FaceFolder, options: EvaluationOptions, progress: Show = None
+) -> EvaluationReport:
+    """``evaluate_source`` with its options as one object."""
+    return _compared(source, faces, options, DEFAULT_EXTRACTOR, progress).report(options.requests)
+
+
+def report_memorisation(
+    source: Source, faces: str | Path | FaceFolder, options: EvaluationOptions, progress: Show = None
+) -> EvaluationReport:
+    """``evaluate_memorisation`` with its options as one object."""
+    return _compared(source, faces, options, CLASSIFIER, progress).audit()
+
+
+def _compared(
+    source: Source,
     faces: str | Path | FaceFolder,
-    *,
-    n: int,
-    extractor: str | Extractor | nn.Module,
-    partition: str | None,
-    against: str | None,
-    real: int,
-    seed: int,
-    weights: str | Path | None,
-    download: bool,
-    device: str | torch.device | None,
+    options: EvaluationOptions,
+    extractor: ExtractorName,
     progress: Show,
-) -> _Evaluation:
-    """Generate and read the faces, and compute their features."""
-    if n < LEAST or real < LEAST:
-        raise ArgumentError(f"n {n}, real {real}: expected at least {LEAST} faces of each")
-    check_seed(seed)
+) -> Comparison:
+    """Generate and read the faces, and compute their features; ``extractor`` is the default one."""
     shown = open_progress(progress)
-    if not isinstance(source, SyntheticFaceSource):
-        source = SyntheticFaceSource.from_pretrained(
-            default_model() if source is None else source, download=download, n=n, seed=seed, device=device
-        )
-    eye = open_extractor(extractor, weights=weights, download=download, device=device)
+    opened = open_source(source, options)
+    if isinstance(opened, FaceFolder) and not isinstance(faces, FaceFolder) and is_model(faces):
+        raise ArgumentError(f"{printable(faces)}: a model, not a folder of pictures; the model comes first")
+    eye = open_extractor(
+        extractor if options.extractor is None else options.extractor,
+        weights=options.weights,
+        download=options.download,
+        device=options.device,
+    )
     folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
-    chosen = choose_real(folder, source, partition=partition, against=against, real=real, seed=seed, progress=shown)
-    generated = np.empty((n, 3, source.config.size, source.config.size), np.uint8)
-    with shown.phase("generating", n, "faces") as phase:
-        for start in range(0, n, BLOCK):
-            block = source.generate(min(BLOCK, n - start), start=start)
-            generated[start : start + len(block)] = block.numpy()
-            phase.advance(len(block))
-    return _Evaluation(source, folder, eye, chosen, generated, seed, shown)
+    if isinstance(opened, FaceFolder):
+        return _of_folder(opened, folder, eye, options, shown)
+    return _of_generator(opened, folder, eye, options, shown)
 
 
-@dataclass(eq=False)
-class _Set:
-    """Faces of one kind, with values that are computed once."""
-
-    kind: str
-    features: Features
-
-    @cached_property
-    def statistics(self) -> Statistics:
-        return feature_statistics(self.features)
-
-    @cached_property
-    def balls(self) -> Balls:
-        return surround(self.features)
-
-
-class _Evaluation:
-    def __init__(
-        self,
-        source: SyntheticFaceSource,
-        folder: FaceFolder,
-        eye: Extractor,
-        real: RealFaces,
-        generated: Pixels,
-        seed: int,
-        progress: Progress,
-    ) -> None:
-        self.source = source
-        self.folder = folder
-        self.eye = eye
-        self.real = real
-        self.faces = generated
-        self.seed = seed
-        self._progress = progress
-        total = len(real.training) + len(generated) + (0 if real.unseen is None else len(real.unseen))
-        with progress.phase("describing", total, "faces") as phase:
-            self.training = _Set(TRAINING, describe(eye, real.training, phase.advance))
-            self.generated = _Set(GENERATED, describe(eye, generated, phase.advance))
-            self.unseen = None if real.unseen is None else _Set(UNSEEN, describe(eye, real.unseen, phase.advance))
-        self.part, self.rest = self._parts()
-
-    def report(self, requests: int) -> EvaluationReport:
-        """The whole evaluation, in the order of the report."""
-        with self._progress.phase("comparing", 3 * (2 if self.unseen is None else 5), "figures") as phase:
-            met, figures = self._compare(self.generated, self.training, phase)
-            met_unseen = None
-            lines = [figures]
-            if self.unseen is not None:
-                met_unseen, figures = self._compare(self.unseen, self.training, phase)
-                lines.append(figures)
-            lines.append(self._compare(self.part, self.rest, phase)[1])
-            if self.unseen is not None:
-                lines += [self._compare(x, self.unseen, phase)[1] for x in (self.generated, self.part)]
-        attributes = self._attributes(requests)
-        memorisation = self._memorisation(met, met_unseen)
-        return EvaluationReport(
-            subject=self._subject(),
-            figures=tuple(lines),
-            memorisation=memorisation,
-            attributes=attributes,
-            notes=(*self.real.notes, *self._notes()),
-            unreadable=self.real.unreadable,
-            pictures=self._pictures(met, met_unseen, memorisation),
+def _of_generator(
+    source: SyntheticFaceSource, folder: FaceFolder, eye: Extractor, options: EvaluationOptions, shown: Progress
+) -> Comparison:
+    """Compare generated faces with real ones that are cropped and sized as the model's config says."""
+    config = source.config
+    if options.crop is not None or options.size is not None:
+        raise ArgumentError(
+            f"crop {options.crop!r}, size {options.size!r}: the config of {config.name} decides (crop {config.crop}, "
+            f"{config.size} px); they can be given where two folders are compared"
         )
-
-    def audit(self) -> EvaluationReport:
-        """Only the test for memorisation."""
-        sets = [self.generated] if self.unseen is None else [self.generated, self.unseen]
-        with self._progress.phase("looking for neighbours", len(sets), "kinds of faces") as phase:
-            met, *others = [meet(of.balls, self.training.balls) for of in phase.over(sets)]
-        met_unseen = others[0] if others else None
-        memorisation = self._memorisation(met, met_unseen)
-        return EvaluationReport(
-            subject=self._subject(),
-            figures=(),
-            memorisation=memorisation,
-            notes=self.real.notes,
-            unreadable=self.real.unreadable,
-            pictures=self._pictures(met, met_unseen, memorisation),
-        )
-
-    def _parts(self) -> tuple[_Set, _Set]:
-        """Split the training faces: as many as were generated, at most half, and all others."""
-        order = permutation(len(self.training.features), self.seed, slot="evaluate/halves")
-        count = min(len(self.faces), len(order) // 2)
-        part, rest = (np.sort(rows) for rows in (order[:count], order[count:]))
-        return _Set(TRAINING, self.training.features[part]), _Set(f"other {TRAINING}", self.training.features[rest])
-
-    def _compare(self, of: _Set, against: _Set, phase: Phase) -> tuple[Meeting, Figures]:
-        met = meet(of.balls, against.balls)
-        phase.advance()
-        frechet = frechet_distance(of.statistics, against.statistics)
-        phase.advance()
-        figures = Figures(
-            of=of.kind,
-            n=len(of.features),
-            against=against.kind,
-            reference_n=len(against.features),
-            control=of is not self.generated,
-            frechet=frechet,
-            kernel=kernel_distance(of.features, against.features, seed=self.seed),
-            precision=met.precision,
-            recall=met.recall,
-            density=met.density,
-            coverage=met.coverage,
-        )
-        phase.advance()
-        return met, figures
-
-    def _notes(self) -> list[str]:
-        n = len(self.faces)
-        dimension = self.training.features.shape[1]
-        notes = []
-        smallest = min(len(s.features) for s in (self.generated, self.training, self.unseen or self.training))
-        if smallest <= dimension:
-            notes.append(
-                f"{smallest:,} faces are fewer than the {dimension:,} features, so {self.eye.frechet_name} is biased "
-                "upwards; compare it only with figures of the same n. The kernel distance does not depend on n"
-            )
-        controls = [len(self.part.features), *([] if self.unseen is None else [len(self.unseen.features)])]
-        if min(controls) < n:
-            notes.append(
-                f"a control has fewer faces than were generated ({min(controls):,} and {n:,}), which by itself lowers "
-                "its recall and coverage"
-            )
-        return notes
-
-    def _attributes(self, requests: int) -> AttributeCheck:
-        real = self.real.training if self.real.unseen is None else self.real.unseen
-        rows = self.real.rows if self.real.unseen is None else self.real.unseen_rows
-        some = np.sort(permutation(len(real), self.seed, slot="evaluate/attributes")[: len(self.faces)])
-        labels = self.folder.annotations.attributes[rows[some]]
-        return check_attributes(
-            self.source, self.faces, real[some], labels, requests=requests, seed=self.seed, progress=self._progress
-        )
-
-    def _memorisation(self, met: Meeting, unseen: Meeting | None) -> Memorisation:
-        own = self.training.balls.nearest
-        search = find_copies(self.faces, self.real.training, self.real.unseen, self._progress)
-        rows = self.real.rows[np.array([copy.row for copy in search.copies], np.int64)]
-        names = [self.folder.path(row).relative_to(self.folder.root) for row in rows.tolist()]
-        found = zip(search.copies, names, strict=True)
-        return Memorisation(
-            distance=float(np.median(met.distance)),
-            unseen_distance=None if unseen is None else float(np.median(unseen.distance)),
-            closer=None if unseen is None else float((met.distance < np.quantile(unseen.distance, 0.01)).mean()),
-            authenticity=_authenticity(met, own),
-            unseen_authenticity=None if unseen is None else _authenticity(unseen, own),
-            search=search,
-            copies=tuple((copy.face, printable(name), copy.mirrored) for copy, name in found),
-        )
-
-    def _pictures(self, met: Meeting, unseen: Meeting | None, memorisation: Memorisation) -> Pictures:
-        training = self.real.training
-        shown = np.sort(permutation(len(self.faces), self.seed, slot="evaluate/sheet")[:_RANDOM])
-        pairs = [(_image(self.faces[c.face]), _image(training[c.row])) for c in memorisation.search.copies[:_WORST]]
-        return Pictures(
-            random=tuple(_image(self.faces[k]) for k in shown),
-            worst=tuple(_image(self.faces[k]) for k in np.argsort(met.realism, kind="stable")[:_WORST]),
-            closest=_closest(self.faces, training, met),
-            unseen_closest=_closest(self.real.unseen, training, unseen),
-            copies=tuple(pairs),
-            distances=met.distance,
-            unseen_distances=np.empty(0) if unseen is None else unseen.distance,
-        )
-
-    def _subject(self) -> Subject:
-        config = self.source.config
-        return Subject(
-            model=config.name,
-            sha256=config.sha256,
-            seed=self.source.seed,
-            n=len(self.faces),
-            size=config.size,
-            crop=config.crop,
-            folder=printable(self.folder.root),
-            partition=self.real.partition,
-            against=self.real.against,
-            extractor=self.eye.label,
-            dimension=self.training.features.shape[1],
-            frechet_name=self.eye.frechet_name,
-            kernel_name=self.eye.kernel_name,
-        )
+    names = FaceNames()
+    rows = choose_rows(folder, options)
+    real = load_real(folder, rows, names, options, crop=config.crop, size=config.size, progress=shown)
+    made = generate_faces(source, options.n, shown)
+    return Comparison(made, folder, real, eye, names=names, crop=config.crop, seed=options.seed, progress=shown)
 
 
-def _authenticity(met: Meeting, own: NDArray[np.float64]) -> float:
-    return float((met.distance > own[met.nearest]).mean())
-
-
-def _closest(faces: Pixels | None, training: Pixels, met: Meeting | None) -> tuple[tuple[Image8, Image8, float], ...]:
-    if faces is None or met is None:
-        return ()
-    order = np.argsort(met.distance, kind="stable")[:_CLOSEST]
-    return tuple((_image(faces[k]), _image(training[met.nearest[k]]), float(met.distance[k])) for k in order)
-
-
-def _image(face: Pixels) -> Image8:
-    return np.ascontiguousarray(face.transpose(1, 2, 0))
+def _of_folder(
+    folder: FaceFolder, other: FaceFolder, eye: Extractor, options: EvaluationOptions, shown: Progress
+) -> Comparison:
+    """Compare the pictures of two folders, at the smallest of: their usual sizes, and the extractor's input."""
+    crop = options.crop or "square"
+    rows = choose_reference(other, options)
+    sides = [usual_side(folder, range(len(folder)), "square"), usual_side(other, rows.training.tolist(), crop)]
+    size = options.size or max(SMALLEST_SIDE, min(*sides, eye.input_side or min(sides)))
+    names = folder_names(folder, other, rows)
+    real = load_real(other, rows, names, options, crop=crop, size=size, progress=shown)
+    made = read_faces(folder, size, options, shown)
+    if folder.root.resolve() == other.root.resolve():
+        made = replace(made, notes=("both folders are the same one", *made.notes))
+    elif sides[0] != sides[1]:
+        note = f"the pictures have {sides[0]} and {sides[1]} pixels; all were resized to {size}"
+        made = replace(made, notes=(f"{note}, which affects the figures", *made.notes))
+    return Comparison(made, other, real, eye, names=names, crop=crop, seed=options.seed, progress=shown)

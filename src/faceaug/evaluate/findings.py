@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.kernel import KernelDistance
 
 GENERATED, UNSEEN, TRAINING = "generated faces", "unseen real faces", "training faces"
+RESIZING = "areas averaged down, cubic up"  # of ``faceaug.data.crop``
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,34 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """The evaluated model, the real faces and the extractor.
+class FaceNames:
+    """What a report calls the three kinds of faces, in the plural.
 
     Attributes:
-        model: name of the model.
-        sha256: SHA-256 of its weights.
+        evaluated: the evaluated faces.
+        reference: the faces that they are compared with.
+        control: further real faces, which show what is reachable.
+    """
+
+    evaluated: str = GENERATED
+    reference: str = TRAINING
+    control: str = UNSEEN
+
+    @property
+    def one(self) -> str:
+        """One of the reference faces: "training face"."""
+        return self.reference.replace("faces", "face", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was evaluated, the real faces and the extractor.
+
+    Attributes:
+        model: name of the model, or of the folder of the evaluated faces.
+        sha256: SHA-256 of the model's weights; "" for a folder.
         seed: seed of the faces and of the evaluation's draws.
-        n: number of generated faces.
+        n: number of evaluated faces.
         size: height and width of a face, pixels.
         crop: crop of the real pictures.
         folder: folder of the real pictures.
@@ -64,6 +86,10 @@ class Subject:
         dimension: number of features.
         frechet_name: name of the Frechet distance on these features.
         kernel_name: name of the kernel distance on these features.
+        extractor_resizing: how faces get the size of the extractor's input; "" if they keep theirs.
+        constant: number of features that are the same for all faces.
+        source: folder of the evaluated faces; "" for a model.
+        names: what the kinds of faces are called.
     """
 
     model: str
@@ -79,12 +105,18 @@ class Subject:
     dimension: int
     frechet_name: str
     kernel_name: str
+    extractor_resizing: str = ""
+    constant: int = 0
+    source: str = ""
+    names: FaceNames = FaceNames()
 
     def figure(self, figures: Figures) -> str:
-        """Name of a figure, including everything that changes its value."""
+        """Name of a figure, including everything that changes its value: extractor, resizing, numbers, reference."""
+        extractor = f"{self.extractor} ({self.extractor_resizing})" if self.extractor_resizing else self.extractor
+        rows = self.against if figures.against == self.names.control else self.partition
         return (
-            f"{self.extractor}, crop {self.crop}, {self.size} px, {figures.n} {figures.of} against "
-            f"{figures.reference_n} {figures.against}"
+            f"{extractor}, crop {self.crop}, {self.size} px ({RESIZING}), {figures.n} {figures.of} against "
+            f"{figures.reference_n} {figures.against} ({Path(self.folder).name}, rows {rows})"
         )
 
 
@@ -104,6 +136,7 @@ class Memorisation:
         unseen_authenticity: the same for unseen real faces, the control.
         search: result of the search for copies.
         copies: (index of the generated face, name of the training picture, mirrored).
+        files: name of the picture that is a copy, for each of ``copies``; empty if the faces were generated.
     """
 
     distance: float
@@ -113,6 +146,12 @@ class Memorisation:
     unseen_authenticity: float | None
     search: CopySearch
     copies: tuple[tuple[int, str, bool], ...]
+    files: tuple[str, ...] = ()
+
+    def named_copies(self) -> list[tuple[str, str, bool]]:
+        """The copies as (name of the face, name of the reference picture, mirrored)."""
+        names = self.files or tuple(f"face {k}" for k, _, _ in self.copies)
+        return [(name, other, mirrored) for name, (_, other, mirrored) in zip(names, self.copies, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,18 +222,21 @@ class Findings:
     def memorisation_lines(self) -> list[str]:
         """The findings on memorisation, as sentences."""
         m = self.memorisation
+        names = self.subject.names
         control = m.unseen_distance is not None
-        unseen_distance = f" (unseen real faces: {m.unseen_distance:.3f})" if control else ""
-        unseen_authenticity = f" (unseen real faces: {m.unseen_authenticity:.1%})" if control else ""
+        unseen_distance = f" ({names.control}: {m.unseen_distance:.3f})" if control else ""
+        unseen_authenticity = f" ({names.control}: {m.unseen_authenticity:.1%})" if control else ""
         lines = [
-            f"median distance to the nearest training face: {m.distance:.3f}{unseen_distance}",
+            f"median distance to the nearest {names.one}: {m.distance:.3f}{unseen_distance}",
             f"authenticity: {m.authenticity:.1%}{unseen_authenticity}",
         ]
         if m.closer is not None:
-            lines.append(f"closer to a training face than 99 % of the unseen faces are: {m.closer:.1%} (expected: 1 %)")
-        among = f"; of unseen real faces: {m.search.unseen_copies}" if control else ""
+            lines.append(
+                f"closer to a {names.one} than 99 % of the {names.control} are: {m.closer:.1%} (expected: 1 %)"
+            )
+        among = f"; of {names.control}: {m.search.unseen_copies}" if control else ""
         lines.append(
-            f"copies of training faces: {len(m.copies)} of {self.subject.n:,}{among} "
+            f"copies of {names.reference}: {len(m.copies)} of {self.subject.n:,}{among} "
             f"({m.search.candidates:,} candidate pairs by hash, {m.search.compared:,} compared pixel by pixel)"
         )
         return lines

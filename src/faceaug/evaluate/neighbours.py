@@ -64,6 +64,13 @@ class Meeting:
     distance: NDArray[np.float64]
     realism: NDArray[np.float64]
 
+    def authenticity(self, reference: Balls) -> float:
+        """Share of samples farther from their nearest reference face than that is from its own nearest neighbour.
+
+        Alaa et al. 2022, "How faithful is your synthetic data?".
+        """
+        return float((self.distance > reference.nearest[self.nearest]).mean())
+
 
 def surround(points: Features, k: int = NEIGHBOURS) -> Balls:
     """Compute the ball around every face of a set of more than k faces."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.image import Image8
-from faceaug.evaluate.findings import Findings
+from faceaug.evaluate.findings import RESIZING, Findings, Subject
 from faceaug.reports.plots import Histogram
 from faceaug.reports.sections import (
     Block,
@@ -46,16 +46,17 @@ def evaluation_blocks(report: Findings) -> list[Block]:
 
 def _subject(report: Findings) -> Facts:
     s = report.subject
-    unseen = f"; unseen by the model: {s.against}" if s.against else ""
+    named = [("model", s.model), ("its weights (SHA-256)", s.sha256[:16])]
+    unseen = f"; {s.names.control}: {s.against}" if s.source else f"; unseen by the model: {s.against}"
     return Facts(
         [
-            ("model", s.model),
-            ("its weights (SHA-256)", s.sha256[:16]),
-            ("generated faces", f"{s.n:,}, seed {s.seed}"),
-            ("real faces", s.folder),
-            ("rows", f"{s.partition}{unseen}"),
-            ("crop", f"{s.crop}, to {s.size} x {s.size} pixels"),
+            *([("folder", s.source)] if s.source else named),
+            ("faces" if s.source else "generated faces", f"{s.n:,}, seed {s.seed}"),
+            ("compared with" if s.source else "real faces", s.folder),
+            ("rows", f"{s.partition}{unseen if s.against else ''}"),
+            ("crop", f"{s.crop}, to {s.size} x {s.size} pixels ({RESIZING})"),
             ("features", f"{s.extractor}, {s.dimension:,} numbers per face"),
+            *([("resized for the features", s.extractor_resizing)] if s.extractor_resizing else []),
         ]
     )
 
@@ -82,10 +83,11 @@ def _terms(report: Findings) -> Details:
 def _faces(report: Findings) -> list[Block]:
     random = report.pictures.random
     worst = report.pictures.worst
+    reference = report.subject.names.reference
     return [
         Heading("Faces"),
         Faces(random, f"{len(random)} faces, drawn at random."),
-        Faces(worst, f"The {len(worst)} least realistic: farthest from where training faces are dense."),
+        Faces(worst, f"The {len(worst)} least realistic: farthest from where {reference} are dense."),
     ]
 
 
@@ -95,8 +97,10 @@ def _attributes(report: Findings) -> list[Block]:
         return []
     shown = report.attributes.distribution
     obeyed = report.attributes.agreement
+    names = report.subject.names
     scores = {} if obeyed is None else {o.attribute: (o.present, o.absent, o.score) for o in obeyed.obeyed}
-    header: tuple[str, ...] = ("attribute", "seen in generated", "in real faces")
+    of, reference = (names.evaluated, "in the others") if report.subject.source else ("generated", "in real faces")
+    header: tuple[str, ...] = ("attribute", f"seen in {of}", reference)
     header += ("seen when asked for", "not seen when asked to be absent", "score") if scores else ()
     rows = []
     for one in shown.shown:
@@ -114,21 +118,24 @@ def _attributes(report: Findings) -> list[Block]:
 
 def _memorisation(report: Findings) -> list[Block]:
     pictures = report.pictures
+    names = report.subject.names
     blocks: list[Block] = [
         Heading("Memorisation"),
         Notes(report.memorisation_lines()),
-        _distances(pictures.distances, pictures.unseen_distances),
-        _pairs(pictures.closest, "The generated faces that are closest to a training face, each above that face."),
+        _distances(pictures.distances, pictures.unseen_distances, report.subject),
+        _pairs(pictures.closest, f"The {names.evaluated} that are closest to a {names.one}, each above that face."),
         _pairs(
             pictures.unseen_closest,
-            "Control: the unseen real faces that are closest to a training face, each above that face.",
+            f"Control: the {names.control} that are closest to a {names.one}, each above that face.",
         ),
     ]
     if report.memorisation.copies:
-        rows = [(f"face {k}", name, "yes" if mirrored else "no") for k, name, mirrored in report.memorisation.copies]
-        shown = "Generated faces, each above the training face that it copies."
-        header = ("generated", "training picture", "mirrored")
-        blocks.append(Listing("Copies of training faces", header, rows, "the report as JSON"))
+        found = report.memorisation.named_copies()
+        rows = [(one, name, "yes" if mirrored else "no") for one, name, mirrored in found]
+        shown = f"{names.evaluated[:1].upper()}{names.evaluated[1:]}, each above the {names.one} that it copies."
+        folder = bool(report.subject.source)
+        header = ("picture" if folder else "generated", "copy of" if folder else "training picture", "mirrored")
+        blocks.append(Listing(f"Copies of {names.reference}", header, rows, "the report as JSON"))
         blocks.append(Pairs([(*pair, "") for pair in pictures.copies], shown))
     return blocks
 
@@ -139,15 +146,17 @@ def _pairs(pairs: Sequence[tuple[Image8, Image8, float]], text: str) -> Pairs:
     )
 
 
-def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64]) -> Histogram:
-    """Distances to the nearest training face, compared with those of unseen real faces."""
+def _distances(generated: NDArray[np.float64], unseen: NDArray[np.float64], subject: Subject) -> Histogram:
+    """Distances to the nearest reference face, compared with those of the control."""
+    names = subject.names
     high = float(np.quantile(np.concatenate([generated, unseen]), 0.995)) or 1.0
     edges = np.linspace(0, high, _BINS + 1)
-    series = {"generated": generated, "unseen real": unseen}
+    labels = (names.evaluated, names.control) if subject.source else ("generated", "unseen real")
+    series = dict(zip(labels, (generated, unseen), strict=True))
     counts = {
         name: np.histogram(np.minimum(values, high), edges)[0].tolist()
         for name, values in series.items()
         if len(values)
     }
-    title = "Distance to the nearest training face: share of the faces. The last bin includes all larger distances."
+    title = f"Distance to the nearest {names.one}: share of the faces. The last bin includes all larger distances."
     return Histogram(title, edges.tolist(), counts, unit="distance; 0 is the same face", shares=True)

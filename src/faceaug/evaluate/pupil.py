@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from faceaug.data.annotations import SYNTHETIC
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
@@ -25,7 +26,6 @@ from faceaug.train.calibrate import fit_odds
 
 SIDE = 64  # pixels; larger faces are reduced
 STEM, WIDTHS, BLOCKS = 16, (32, 64, 128), (1, 1, 1)  # a fifth of the bundled classifier
-SYNTHETIC = 2  # as in target["origin"]
 _HEAVIEST = 10.0  # largest weight of a rare answer in the loss, relative to the mean
 
 
@@ -209,7 +209,7 @@ def _input(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thresholds:
+class Cutoffs:
     """Decision thresholds: an answer is yes if scale * score + shift > 0.
 
     Attributes:
@@ -226,7 +226,7 @@ class Thresholds:
         return found
 
 
-def set_thresholds(given: NDArray[np.float64], held: Pool) -> Thresholds:
+def set_cutoffs(given: NDArray[np.float64], held: Pool) -> Cutoffs:
     """Fit thresholds that balance both kinds of error on held-back faces (Platt 1999).
 
     Args:
@@ -241,4 +241,4 @@ def set_thresholds(given: NDArray[np.float64], held: Pool) -> Thresholds:
         scale, shift = fit_odds(score + prior, labels)
         odds.append((scale, shift + (scale - 1) * prior))
     scale, shift = np.array(odds).T
-    return Thresholds(scale, shift)
+    return Cutoffs(scale, shift)

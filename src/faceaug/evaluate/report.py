@@ -9,8 +9,10 @@ from typing import Any
 
 from faceaug.evaluate.findings import (
     GENERATED,
+    RESIZING,
     TRAINING,
     UNSEEN,
+    FaceNames,
     Figures,
     Findings,
     Memorisation,
@@ -23,7 +25,17 @@ from faceaug.reports.render import render_page
 from faceaug.reports.sections import Block
 from faceaug.reports.shell import table_cell
 
-__all__ = ["GENERATED", "TRAINING", "UNSEEN", "EvaluationReport", "Figures", "Memorisation", "Pictures", "Subject"]
+__all__ = [
+    "GENERATED",
+    "TRAINING",
+    "UNSEEN",
+    "EvaluationReport",
+    "Figures",
+    "Memorisation",
+    "FaceNames",
+    "Pictures",
+    "Subject",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,9 +48,9 @@ class EvaluationReport(Findings, Presentation):
         m = self.memorisation
         first = self.figures[0] if self.figures else None
         return [
-            ("model", s.model),
+            ("folder", s.source) if s.source else ("model", s.model),
             ("faces", s.n),
-            ("copies of training faces", len(m.copies)),
+            (f"copies of {s.names.reference}", len(m.copies)),
             ("authenticity", f"{m.authenticity:.1%}"),
             (s.frechet_name, None if first is None else round(first.frechet, 2)),
             ("precision", None if first is None else round(first.precision, 3)),
@@ -49,10 +61,16 @@ class EvaluationReport(Findings, Presentation):
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values; every figure has its full name."""
+        s = self.subject
         names = ("model", "sha256", "seed", "n", "size", "crop", "folder", "partition", "against", "extractor")
         return {
-            **{name: getattr(self.subject, name) for name in names},
-            "features": self.subject.dimension,
+            **{name: getattr(s, name) for name in names},
+            "source_folder": s.source or None,
+            "resize": f"to {s.size} px, {RESIZING}",
+            "extractor_resize": s.extractor_resizing,
+            "reference": f"{s.folder}, rows {s.partition}",
+            "features": s.dimension,
+            "constant_features": s.constant,
             "figures": [self._figures_json(figures) for figures in self.figures],
             "attributes": None if self.attributes is None else self.attributes.to_json(),
             "memorisation": self._memorisation_json(),
@@ -81,13 +99,15 @@ class EvaluationReport(Findings, Presentation):
         """The report as text; ``verbose`` lists all copies and unreadable pictures."""
         s = self.subject
         lines = [
-            f"{s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
+            f"{s.source or s.model}, seed {s.seed}: {s.n:,} faces, {s.size} px, crop {s.crop}; features: {s.extractor}",
+            f"reference: {s.folder}, rows {s.partition}; resized to {s.size} px ({RESIZING})"
+            + (f", then {s.extractor_resizing}" if s.extractor_resizing else ""),
             *(_aligned([self.heading(), *(self.cells(f) for f in self.figures)]) if self.figures else ()),
             *([] if self.attributes is None else self.attributes.lines()),
             *self.memorisation_lines(),
             *(f"note: {note}" for note in self.notes),
         ]
-        copies = [f"  face {k} copies {name}{' mirrored' * m}" for k, name, m in self.memorisation.copies]
+        copies = [f"  {one} copies {name}{' mirrored' * m}" for one, name, m in self.memorisation.named_copies()]
         details = copies + [f"  left out: {line}" for line in self.unreadable]
         return "\n".join(lines + (details if verbose else details[:5]))
 
@@ -118,13 +138,17 @@ class EvaluationReport(Findings, Presentation):
 
     def _memorisation_json(self) -> dict[str, Any]:
         m = self.memorisation
+        pictures = [{"picture": name} for name in m.files] or [{}] * len(m.copies)
         return {
             "median_distance": round(m.distance, 5),
             "unseen_median_distance": _rounded(m.unseen_distance),
             "closer_than_99_percent_of_unseen": _rounded(m.closer),
             "authenticity": round(m.authenticity, 5),
             "unseen_authenticity": _rounded(m.unseen_authenticity),
-            "copies": [{"face": k, "training_picture": name, "mirrored": mirrored} for k, name, mirrored in m.copies],
+            "copies": [
+                {"face": k, "training_picture": name, "mirrored": mirrored} | picture
+                for (k, name, mirrored), picture in zip(m.copies, pictures, strict=True)
+            ],
             "unseen_copies": m.search.unseen_copies if m.search.unseen_copies >= 0 else None,
             "candidates": m.search.candidates,
             "compared": m.search.compared,

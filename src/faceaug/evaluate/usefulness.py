@@ -17,18 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from faceaug.data.folder import FaceFolder
-from faceaug.draws import check_seed
-from faceaug.errors import ArgumentError
-from faceaug.evaluate.arms import ARMS, Experiment, Recipes, prepare
+from faceaug.evaluate.arms import ARMS, Experiment, prepare
+from faceaug.evaluate.evaluated import open_generator
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
+from faceaug.evaluate.options import SEEDS, EvaluationOptions, Recipes, UsefulnessOptions
 from faceaug.evaluate.pupil import Pool, Schooling
 from faceaug.evaluate.usefulness_report import ArmResult, AttributeResult, UsefulnessReport, seen_faces
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import DEFAULT_CLASSIFIER, load_classifier
-from faceaug.synthesize.weights import default_model
 
-SEEDS = 3
 Answers = dict[str, list[NDArray[np.bool_]]]
 
 
@@ -74,29 +72,39 @@ def evaluate_usefulness(
         ArgumentError: an unusable option.
         RefusedError: too few faces with or without an attribute, or no test faces.
     """
-    if seeds < 1:
-        raise ArgumentError(f"seeds {seeds}: expected at least 1")
-    check_seed(seed)
-    shown = open_progress(progress)
-    if not isinstance(source, SyntheticFaceSource):
-        source = SyntheticFaceSource.from_pretrained(
-            default_model() if source is None else source, download=download, seed=seed, device=device
-        )
-    folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
-    place = torch.device("cpu" if device is None else device)
-    experiment = prepare(
-        source,
-        folder,
-        recipes,
-        attributes=attributes,
-        fraction=fraction,
+    options = EvaluationOptions(
         partition=partition,
         against=against,
         seed=seed,
-        progress=shown,
+        download=download,
+        device=device,
+        usefulness=UsefulnessOptions(
+            attributes=None if attributes is None else tuple(attributes),
+            fraction=fraction,
+            seeds=seeds,
+            recipes=recipes,
+            schooling=schooling,
+        ),
     )
-    answers = _teach_all(experiment, schooling, range(seed, seed + seeds), place, shown)
-    return summarise(experiment, answers, source=source, schooling=schooling, folder=folder, seed=seed)
+    return report_usefulness(source, faces, options, progress)
+
+
+def report_usefulness(
+    source: SyntheticFaceSource | str | Path | None,
+    faces: str | Path | FaceFolder,
+    options: EvaluationOptions,
+    progress: Show = None,
+) -> UsefulnessReport:
+    """``evaluate_usefulness`` with its options as one object."""
+    wanted = options.usefulness
+    shown = open_progress(progress)
+    opened = open_generator(source, options)
+    folder = faces if isinstance(faces, FaceFolder) else FaceFolder(faces)
+    experiment = prepare(opened, folder, options, shown)
+    seeds = range(options.seed, options.seed + wanted.seeds)
+    place = torch.device("cpu" if options.device is None else options.device)
+    answers = _teach_all(experiment, wanted.schooling, seeds, place, shown)
+    return summarise(experiment, answers, source=opened, schooling=wanted.schooling, folder=folder, seed=options.seed)
 
 
 def _teach_all(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.augment import Transform
-from faceaug.data.annotations import ATTRIBUTES, Annotations
+from faceaug.data.annotations import ATTRIBUTES, REAL, SYNTHETIC, Annotations
 from faceaug.data.crop import crop_face
 from faceaug.data.folder import make_target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
@@ -29,7 +29,6 @@ from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_i
 from faceaug.mix.ledger import FRAMINGS, Written
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
-from faceaug.mix.plan import REAL, SYNTHETIC
 from faceaug.storage.files import write_bytes
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from faceaug.augment import PRESETS, Compose, Preset, Transform, load_recipe
+from faceaug.data.annotations import AUGMENTED
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8
 from faceaug.errors import ArgumentError
-from faceaug.mix.plan import AUGMENTED
 
 Recipe = Transform | Callable[[Any], Any] | str | Path
 _DEFAULT = Preset("light")

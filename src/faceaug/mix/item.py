@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.augment import Transform
-from faceaug.data.annotations import PARTITIONS, unknown
+from faceaug.data.annotations import AUGMENTED, PARTITIONS, REAL, SYNTHETIC, unknown
 from faceaug.data.crop import Crop, Placement, Size, crop_face, crop_points, in_frame, place, words_of
 from faceaug.data.folder import Target, make_target
 from faceaug.data.image import Image8
 from faceaug.mix.copies import augment
-from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.augment import Transform
+from faceaug.data.annotations import AUGMENTED, SYNTHETIC
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import balanced_columns
 from faceaug.mix.generators import Generators
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
-from faceaug.mix.plan import AUGMENTED, SYNTHETIC, Plan
+from faceaug.mix.plan import Plan
 from faceaug.mix.real import RealFaces
 from faceaug.mix.sampler import EpochDataset
 from faceaug.mix.shares import Share, measure_shares

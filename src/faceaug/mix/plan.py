@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ALL, PARTITIONS, Annotations, select_rows, settle
+from faceaug.data.annotations import ALL, AUGMENTED, PARTITIONS, REAL, SYNTHETIC, Annotations, select_rows, settle
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import BalancedRows, balanced_columns, warn_of
 from faceaug.mix.raking import item_weights
 from faceaug.mix.shares import Share, measure_shares
-
-REAL, AUGMENTED, SYNTHETIC = 0, 1, 2  # in target["origin"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from faceaug.data.annotations import SYNTHETIC
 from faceaug.data.crop import words_of
 from faceaug.data.image import load_cv2
 from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, is_plain_text
@@ -26,7 +27,6 @@ from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, wri
 from faceaug.mix.ledger import FRAMINGS, Ledger, Written
 from faceaug.mix.mixture import Mixture
 from faceaug.mix.page import expansion_page
-from faceaug.mix.plan import SYNTHETIC
 from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.progress import Progress, Show, open_progress

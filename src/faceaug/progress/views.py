@@ -66,7 +66,7 @@ class Lines:
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
         with suppress(OSError, ValueError, AttributeError):  # stderr is closed; the work continues
-            sys.stderr.write(f"{describe(phase, now)}\n")
+            sys.stderr.write(f"{phase_line(phase, now)}\n")
             sys.stderr.flush()
         self._due = now + _NEXT_LINE
         return self._due
@@ -162,7 +162,7 @@ class Text:
 
     def draw(self, phase: Phase, now: float) -> float:
         """See ``View``."""
-        self._show(describe(phase, now))
+        self._show(phase_line(phase, now))
         return now + 10 * _REDRAW
 
     def end(self, phase: Phase, now: float, *, failed: bool) -> None:
@@ -181,7 +181,7 @@ class Text:
             self._line.update(data, raw=True)
 
 
-def describe(phase: Phase, now: float) -> str:
+def phase_line(phase: Phase, now: float) -> str:
     """``reading: 1,280 of 5,000 pictures (26%), 256 pictures/s, 15 s left``."""
     counted = f"{phase.name}: {phase.done:,} of {phase.total:,} {phase.unit} ({phase.done / max(phase.total, 1):.0%})"
     fresh = phase.done - phase.start

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import unknown
+from faceaug.data.annotations import SYNTHETIC, unknown
 from faceaug.data.folder import Target, make_target
-
-SYNTHETIC = 2  # in target["origin"]
 
 
 def synthetic_target(index: int, attributes: NDArray[np.int8] | None = None) -> Target:

@@ -118,6 +118,15 @@ def join_processes(device: str | torch.device | None = None) -> Iterator[Process
 def _device(wanted: str | torch.device | None, local_rank: int) -> torch.device:
     if wanted is None:
         return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    return open_device(wanted)
+
+
+def open_device(wanted: str | torch.device) -> torch.device:
+    """A device on which a tensor could be made.
+
+    Raises:
+        ArgumentError: there is no such device here.
+    """
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)
