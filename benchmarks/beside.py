@@ -41,6 +41,37 @@ from faceaug import FaceFolder, SyntheticFaceSource, expand_dataset
 faces = Subset(FaceFolder(folder), range(n))
 """
 TASKS = {
+    "augment": (1500, """
+import cv2
+import torch
+from torchvision.transforms import v2
+from faceaug import Compose, Elastic, FaceFolder, GaussianBlur, HorizontalFlip, OneOf, Perspective, Rotate, Stretch
+from faceaug.augment import Preset
+cv2.setNumThreads(1)
+torch.set_num_threads(1)
+faces = FaceFolder(folder)
+known = [faces[k] for k in range(100)]
+chains = [
+    Rotate(12), HorizontalFlip(), Preset("light"), Preset("strong"),
+    Compose([HorizontalFlip(), Rotate(12), Stretch(1.1), Perspective(0.05), OneOf([Elastic(2), GaussianBlur(1)])]),
+    Compose([Rotate(12), v2.ColorJitter(0.3, 0.3), v2.RandomResizedCrop(48), GaussianBlur(1)]),
+]
+begin = seconds()
+for k in range(n):
+    image, target = known[k % 100]
+    for chain in chains: chain(image, key=k); chain(image, key=k, landmarks=target["landmarks"])
+"""),
+    "serve": (400, """
+from functools import partial
+from faceaug.serve import Engine, FaceService
+from faceaug.synthesize import load_model
+engine = Engine({"dcgan-32": partial(load_model, "dcgan-32")})
+service = FaceService(engine)
+service.ask("n=1&seed=1").result()
+begin = seconds()
+for k in range(n): service.ask(f"n={k % 16 + 1}&seed={k}").result()
+engine.close()
+"""),
     "expand": (3000, SUBSET + """
 begin = seconds()
 expand_dataset(faces, copies=1, synthetic=0, size=64, partition="all").save(out)
