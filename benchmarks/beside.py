@@ -55,6 +55,38 @@ for _ in sys.stdin:
     shutil.rmtree(out, ignore_errors=True)
 """
 TASKS = {
+    "augment": (200, """
+import cv2
+import torch
+from torchvision.transforms import v2
+from faceaug import Compose, Elastic, FaceFolder, GaussianBlur, HorizontalFlip, OneOf, Perspective, Rotate, Stretch
+from faceaug.augment import Preset
+cv2.setNumThreads(1)
+torch.set_num_threads(1)
+faces = FaceFolder(folder)
+known = [faces[k] for k in range(100)]
+chains = [
+    Rotate(12), HorizontalFlip(), Preset("light"), Preset("strong"),
+    Compose([HorizontalFlip(), Rotate(12), Stretch(1.1), Perspective(0.05), OneOf([Elastic(2), GaussianBlur(1)])]),
+    Compose([Rotate(12), v2.ColorJitter(0.3, 0.3), v2.RandomResizedCrop(48), GaussianBlur(1)]),
+]
+def task():
+    for k in range(n):
+        image, target = known[k % 100]
+        for chain in chains: chain(image, key=k); chain(image, key=k, landmarks=target["landmarks"])
+"""),
+    "serve": (100, """
+from functools import partial
+from faceaug.serve import Engine, FaceService
+from faceaug.synthesize import load_model
+service = FaceService(Engine({"dcgan-32": partial(load_model, "dcgan-32")}))
+turn = 0
+def before():
+    global turn
+    turn += 1
+def task():
+    for k in range(n): service.ask(f"n={k % 16 + 1}&seed={turn * n + k}").result()
+"""),
     "expand": (400, SUBSET + """
 def task(): expand_dataset(faces, copies=1, synthetic=0, size=64, partition="all").save(out)
 """),

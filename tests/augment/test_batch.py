@@ -121,3 +121,17 @@ def test_a_four_dimensional_mask_with_one_picture_is_not_a_batch() -> None:
 def test_parameters_of_one_picture_are_not_replayed_on_a_batch() -> None:
     with pytest.raises(ArgumentError, match="a batch of pictures"):
         Rotate().render(batch(), Rotate().params(1, (218, 178)))
+
+
+def test_attributes_and_flags_in_a_sample_of_a_batch_change_with_their_pictures() -> None:
+    flags = np.array([[False, True, True, True, True], [True] * 5])
+    sample = {
+        "image": np.stack([picture(1), picture(2)]),
+        "landmarks": np.stack([FIVE, FIVE]),
+        "visible": flags,
+        "attributes": np.full((2, 40), -1, np.int8),
+    }
+    moved = Compose([HorizontalFlip(p=1), GaussianBlur((9, 9))])(sample, key=1)
+    assert moved["visible"].tolist() == [[True, False, True, True, True], [True] * 5]
+    assert (moved["attributes"] == 1).sum() == 2  # Blurry of both
+    assert (sample["attributes"] == -1).all()

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from torchvision.transforms import v2
 
 from faceaug import ArgumentError
 from faceaug.augment import (
@@ -18,6 +19,7 @@ from faceaug.augment import (
     Rotate,
     Stretch,
     Twist,
+    VerticalFlip,
     sample,
 )
 from faceaug.augment.pixels import render
@@ -96,6 +98,22 @@ def test_one_of_acts_as_often_as_p_says_and_chooses_by_weight() -> None:
     assert choices.count(2) == 0
 
 
+def test_the_chosen_of_one_of_acts_for_certain_and_its_p_is_its_weight() -> None:
+    image = picture(1)
+    flips = OneOf([HorizontalFlip(), VerticalFlip(p=0.25), v2.RandomVerticalFlip(0.25)])
+    assert all((flips(image, key=key) != image).any() for key in range(60))
+    choices = [flips.params(key, SIZE)[0]["choice"] for key in range(1500)]
+    assert 0.45 < choices.count(0) / len(choices) < 0.55
+    assert 0.2 < choices.count(2) / len(choices) < 0.3
+    equal = OneOf([HorizontalFlip(), VerticalFlip(p=0.1), Rotate(p=0)], weights=[1, 1, 1])
+    choices = [equal.params(key, SIZE)[0]["choice"] for key in range(1500)]
+    assert all(0.29 < choices.count(k) / len(choices) < 0.38 for k in range(3))
+    assert all(params["of"] for params in (equal.params(key, SIZE)[0] for key in range(20)))
+    inner = OneOf([Compose([HorizontalFlip()]), Compose([HorizontalFlip()])])
+    kept = [params[0]["of"]["steps"] for params in (inner.params(key, SIZE) for key in range(60))]
+    assert 0 < sum(map(bool, kept)) < 60  # what stands inside a nested Compose keeps its own p
+
+
 def test_an_empty_compose_changes_nothing() -> None:
     image = picture(1)
     assert Compose([])(image) is image
@@ -115,6 +133,7 @@ def test_a_compose_may_act_seldom() -> None:
         (lambda: Compose([str.upper]), "expected faceaug or torchvision.transforms.v2 transforms"),
         (lambda: Compose([], seed=-1), "seed -1: expected an integer"),
         (lambda: OneOf([]), "OneOf of nothing"),
+        (lambda: OneOf([Rotate(p=0), HorizontalFlip(p=0)]), "p=0: none could be chosen"),
         (lambda: OneOf([Rotate()], weights=[1, 2]), r"weights=\[1, 2\]: expected 1 numbers"),
         (lambda: OneOf([Rotate()], weights=[0]), "not all 0"),
         (lambda: OneOf([Rotate()], weights="x"), "expected 1 numbers"),

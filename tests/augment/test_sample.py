@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from faceaug import ArgumentError
 from faceaug.augment import Compose, GaussianBlur, HorizontalFlip, Rotate
@@ -174,3 +175,70 @@ def test_a_sample_that_cannot_be_moved_together_is_refused() -> None:
         FLIP((torch.full((3, 8, 8), 2.0), 1))
     with pytest.raises(ArgumentError, match="rotated boxes are not moved"):
         FLIP(picture(1), boxes=tv_tensors.BoundingBoxes([[5, 5, 2, 2, 30.0]], format="XYWHR", canvas_size=(218, 178)))
+
+
+FLAGS = np.array([False, True, True, True, True])
+
+
+def test_a_landmark_given_as_hidden_stays_hidden_and_changes_sides_with_its_landmark() -> None:
+    image = picture(1)
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    for sample in (
+        lambda step: step({"image": image, "landmarks": FIVE, "visible": FLAGS}, key=0),
+        lambda step: step(image, key=0, landmarks=FIVE, visible=FLAGS),
+        lambda step: step(image=tensor, landmarks=FIVE, visible=FLAGS, key=0),
+    ):
+        assert sample(Rotate((5, 5)))["visible"].tolist() == [False, True, True, True, True]
+        assert sample(FLIP)["visible"].tolist() == [True, False, True, True, True]
+        assert sample(Compose([v2.RandomHorizontalFlip(1.0)]))["visible"].tolist() == [True, False, True, True, True]
+        assert sample(Compose([FLIP, FLIP]))["visible"].tolist() == FLAGS.tolist()
+        cut = sample(Compose([v2.RandomCrop((218, 100), pad_if_needed=False), FLIP]))
+        inside = (cut["landmarks"][:, 0] > -0.5) & (cut["landmarks"][:, 0] < 99.5)
+        assert cut["visible"].tolist() == (inside & [True, False, True, True, True]).tolist()
+    assert FLIP(image, landmarks=FIVE, visible=torch.from_numpy(FLAGS))["visible"].tolist()[1] is False
+
+
+def test_flags_of_other_kinds_keep_their_numbers_where_they_are_seen() -> None:
+    levels = [2, 1, 0, 2, 2]  # as COCO has them: 0 not labelled, 1 hidden, 2 seen
+    moved = FLIP({"image": picture(1), "landmarks": FIVE, "visible": np.array(levels, np.int8)})
+    assert moved["visible"].tolist() == [1, 2, 0, 2, 2]
+    assert moved["visible"].dtype == np.int8
+    boxes = np.array([[10, 10, 20, 20], [-9, 0, -1, 5], [20, 20, 30, 30.0]])
+    assert FLIP(picture(1), boxes=boxes, visible=[True, True, False])["visible"].tolist() == [True, False, False]
+    other = FLIP({"image": picture(1), "visible": np.array([True, False])})
+    assert other["visible"].tolist() == [True, False]  # of nothing that is here
+
+
+def test_a_picture_by_name_gives_a_dict_that_goes_on() -> None:
+    image = picture(1)
+    step = Compose([Rotate(10), FLIP])
+    answer = step(image=image, landmarks=FIVE, key=1)
+    for name, value in step(image, landmarks=FIVE, key=1).items():
+        assert np.array_equal(answer[name], value)
+    again = step(**answer, key=2)
+    assert again.keys() == answer.keys()
+    assert np.array_equal(step(image=image, key=3)["image"], step(image, key=3))
+    assert np.array_equal(FLIP(image=image)["image"], image[:, ::-1])
+    alone = step(**step(image=image, key=3), key=4)
+    assert alone["visible"].shape == (0,)
+    stack = np.stack([image, image])
+    assert np.array_equal(step(image=stack, key=3)["image"], step(stack, key=3))
+    masked = step(image, mask=image[..., 0], key=1)
+    assert np.array_equal(step(**masked, key=2)["mask"], step(masked["image"], mask=masked["mask"], key=2)["mask"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (FLIP, "no picture: give one as the first argument or as image="),
+        (lambda: FLIP(landmarks=FIVE), "no picture"),
+        (lambda: FLIP(picture(1), image=picture(1)), "another as image=: give one of them"),
+        (lambda: FLIP(image={"image": picture(1)}), "give a whole sample as the first argument"),
+        (lambda: FLIP(picture(1), landmarks=FIVE, visible=FLAGS[:3]), "visible of 3 with 5 landmarks or boxes"),
+        (lambda: FLIP(picture(1), visible=FLAGS), "visible of 5 with no landmarks or boxes"),
+        (lambda: FLIP(picture(1), landmarks=FIVE, visible=FLAGS[None]), r"visible of shape \(1, 5\)"),
+    ],
+)
+def test_calls_without_one_picture_or_a_flag_for_each_landmark_are_refused(call: object, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        call()

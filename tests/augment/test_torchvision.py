@@ -161,3 +161,33 @@ def test_our_transforms_after_a_normalisation_are_refused() -> None:
 def test_v2_transforms_are_taken_by_one_of() -> None:
     result = OneOf([v2.RandomHorizontalFlip(p=1)])(picture(1), key=1)
     assert (result == picture(1)[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("shape", [(24, 20, 3), (24, 20, 1), (24, 20)])
+def test_an_array_of_floats_stays_one_through_every_step_until_one_converts_it(shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(1).random(shape, np.float32)
+    cubic = v2.InterpolationMode.BICUBIC
+    steps = [
+        v2.ColorJitter(0.4), v2.Resize((15, 10), interpolation=cubic), v2.RandomInvert(1.0), v2.GaussianBlur(3),
+        v2.RandomResizedCrop((15, 10), interpolation=cubic), v2.RandomRotation(40, expand=True),
+        v2.Compose([v2.Pad(2), HorizontalFlip()]),
+    ]  # fmt: skip
+    for step in steps:
+        for chain in (Compose([step]), Compose([step, Rotate(5), GaussianBlur((1, 1))])):
+            made = chain(image, key=1)
+            assert (type(made), made.dtype, made.ndim) == (np.ndarray, np.float32, image.ndim)
+            assert made.shape[2:] == shape[2:]
+            assert 0 <= made.min() <= made.max() <= 1
+    beyond = Compose([Rotate(5), v2.Normalize([0.5], [0.1])])(image, key=1)
+    assert (type(beyond), beyond.dtype, beyond.shape) == (np.ndarray, np.float32, shape)
+    assert np.allclose(beyond, (Rotate(5)(image, key=1) - 0.5) / 0.1, atol=1e-4)
+    assert Compose([v2.ToDtype(torch.float16)])(image).dtype == np.float16
+    assert type(Compose([v2.Normalize([0.5], [0.1]), v2.ToImage()])(image)) is tv_tensors.Image
+    assert type(Compose([v2.ToImage(), v2.Normalize([0.5], [0.1])])(image)) is tv_tensors.Image
+
+
+def test_a_frame_that_grows_has_one_size_for_pictures_of_any_kind() -> None:
+    step = Compose([v2.RandomRotation(60, expand=True)])
+    for key in range(40):
+        size = step(picture(1), key=key).shape[:2]
+        assert step(Image.fromarray(picture(1)), key=key).size == size[::-1]

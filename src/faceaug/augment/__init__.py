@@ -15,7 +15,7 @@ from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.compose import Compose, OneOf
 from faceaug.augment.preview import preview_sheet, write_preview
 from faceaug.augment.recipe import PRESETS, Preset, build_preset, default_recipe, load_recipe
-from faceaug.augment.torchvision import torch_seeded
+from faceaug.augment.seeding import torch_seeded
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import (
     Elastic,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from faceaug.augment.pictures import is_tensor, is_tv
-from faceaug.augment.sample import SAME, kinds_of, leaves_of, rebuilt
+from faceaug.augment.targets import known_target
+from faceaug.augment.trees import SAME, kinds_of, leaves_of, rebuilt
 from faceaug.errors import ArgumentError
 
 
@@ -30,7 +31,9 @@ def batch_size(tree: Any) -> int | None:
     return None
 
 
-def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[..., Any]) -> Any:
+def change_batch(
+    tree: Any, count: int, named: dict[str, Any], change: Callable[..., Any], *, by_name: bool = False
+) -> Any:
     """Transform every picture of a batch together with its targets.
 
     Args:
@@ -39,6 +42,7 @@ def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[
         named: targets by name, each (n, ...).
         change: called with the position of a picture, its part of ``tree`` and its targets by name; returns both
             changed.
+        by_name: whether the result is a dict even without targets.
 
     Returns:
         The results of ``change``, stacked.
@@ -51,14 +55,14 @@ def change_batch(tree: Any, count: int, named: dict[str, Any], change: Callable[
     if not isinstance(tree, (dict, list, tuple)):
         made = [change(k, _one(tree, k), {name: _one(value, k) for name, value in named.items()}) for k in range(count)]
         if not made:
-            return tree if not named else {"image": tree, **named, "visible": np.zeros((0, 0), np.bool_)}
-        if not named:
+            return {"image": tree, "visible": np.zeros((0, 0), np.bool_), **named} if named or by_name else tree
+        if not (named or by_name):
             return _stacked(made, "pictures")
         return {name: _stacked([one[name] for one in made], name) for name in made[0]}
     if named:
         raise ArgumentError(f"{', '.join(named)}: give targets as arguments or inside the sample, not both")
     leaves = list(leaves_of(tree))
-    kinds = kinds_of(leaves)
+    kinds = [_kind_in_batch(kind, *leaf, count) for kind, leaf in zip(kinds_of(leaves), leaves, strict=True)]
     for kind, (name, value) in zip(kinds, leaves, strict=True):
         if kind != "other":
             _check_length(name or kind, value, count)
@@ -77,6 +81,12 @@ def _sample(tree: Any, leaves: list[tuple[str, Any]], kinds: list[str], k: int) 
     """Picture ``k`` of a batch, with its targets."""
     pairs = zip(kinds, leaves, strict=True)
     return rebuilt(tree, iter([SAME if kind == "other" else _one(value, k) for kind, (_, value) in pairs]))
+
+
+def _kind_in_batch(kind: str, name: str, value: Any, count: int) -> str:
+    """Role of a leaf; of rows, one per picture, that of a row."""
+    rows = name in {"attributes", "visible"} and getattr(value, "ndim", 0) == 2 and len(value) == count
+    return name if rows and known_target(name, value[0]) else kind
 
 
 def _check_length(name: str, value: Any, count: int) -> None:

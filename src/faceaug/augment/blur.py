@@ -14,7 +14,7 @@ from faceaug.augment.lattice import Size
 from faceaug.augment.pictures import Picture
 from faceaug.augment.ranges import Amount, set_field, symmetric, uniform, upto
 from faceaug.augment.sample import Sample
-from faceaug.augment.transform import Params, Transform
+from faceaug.augment.transform import Params, Transform, any_size
 from faceaug.data.image import load_cv2
 from faceaug.draws import Dice
 
@@ -48,6 +48,10 @@ class Blur(Transform):
     def width(self, params: Params) -> float:
         """Standard deviation of the drawn blur along its longest direction, pixels."""
 
+    def resized(self, params: Params, size: Size) -> Size | None:  # noqa: ARG002
+        """The same size."""
+        return size
+
     def apply(self, sample: Sample, params: Params) -> None:
         """Blur the pictures and set ``Blurry`` where the blur is wide enough."""
         sample.filter(lambda image: self.blur(image, params))
@@ -77,6 +81,7 @@ class GaussianBlur(Blur):
         super().__post_init__()
         set_field(self, "sigma", upto("sigma", self.sigma, unit="pixels", limit=_LARGEST))
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {"sigma": uniform(dice, self.sigma)}
 
@@ -122,6 +127,7 @@ class MotionBlur(Blur):
         set_field(self, "length", upto("length", self.length, unit="pixels", limit=_LARGEST))
         set_field(self, "angle", symmetric("angle", self.angle, unit="degrees"))
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {"length": uniform(dice, self.length), "angle": uniform(dice, self.angle)}
 

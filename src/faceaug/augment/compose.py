@@ -14,11 +14,12 @@ import numpy as np
 
 from faceaug.augment.labels import LabelSwap, checked_label_swap
 from faceaug.augment.lattice import Size
+from faceaug.augment.outline import Outline
 from faceaug.augment.ranges import set_field
 from faceaug.augment.registry import transforms
 from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
 from faceaug.augment.torchvision import TorchvisionStep, is_v2
-from faceaug.augment.transform import Key, Params, Transform, checked_key, first_sides, slot_name
+from faceaug.augment.transform import Key, Params, Stage, Transform, checked_key, first_sides, slot_name
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 from faceaug.storage.schema import parse_json
@@ -81,26 +82,20 @@ class Compose(Transform):
     def _words(self, key: Key) -> Words:
         return checked_key(key, seed=self.seed)
 
-    def _plan(self, words: Words, size: Size) -> list[Params]:
-        return self._numbered(words, size) if self._acts(words) else []
-
-    def _act(self, sample: Sample, words: Words) -> None:
-        if self._acts(words):
-            for _, transform, drawn in self._drawn(words, sample.size):
-                transform.apply(sample, drawn)
+    def _run(self, stage: Stage, words: Words) -> list[Params]:
+        return self._steps(stage, words) if self._acts(words) else []
 
     def _acts(self, words: Words) -> bool:
         return self.p >= 1 or Dice(words, b"augment/Compose/p").random() < self.p
 
-    def _drawn(self, words: Words, size: Size) -> Iterator[tuple[int, Transform, Params]]:
-        """Draw for each transform; yield the position, the transform and its parameters for those that act."""
+    def _steps(self, stage: Stage, words: Words) -> list[Params]:
+        """Draw and apply each transform in turn; what was drawn, with the position of the transform."""
+        made = []
         for number, (slot, transform) in enumerate(self._slots):
-            drawn = transform.draw(Dice(words, slot), size)
+            drawn = transform.act(stage, Dice(words, slot))
             if drawn is not None:
-                yield number, transform, drawn
-
-    def _numbered(self, words: Words, size: Size) -> list[Params]:
-        return [{"step": number, **drawn} for number, _, drawn in self._drawn(words, size)]
+                made.append({"step": number, **drawn})
+        return made
 
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for drawn in params:
@@ -112,8 +107,11 @@ class Compose(Transform):
                 )
             self.transforms[step].apply(sample, drawn)
 
+    def _act(self, stage: Stage, dice: Dice) -> Params:
+        return {"name": self.name, "steps": self._steps(stage, Words(dice.integer(MAX_SEED)))}
+
     def _draw(self, dice: Dice, size: Size) -> Params:
-        return {"steps": self._numbered(Words(dice.integer(MAX_SEED)), size)}
+        return self._act(Outline(size), dice)
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply the steps that were drawn."""
@@ -138,9 +136,10 @@ class OneOf(Transform):
     """Applies exactly one of several transforms.
 
     Attributes:
-        transforms: to choose from, as in ``Compose``. The chosen one still acts with its own probability ``p``.
+        transforms: to choose from, as in ``Compose``. The chosen one acts for certain, whatever its ``p``, also one of
+            torchvision's.
         p: probability of acting, 0..1.
-        weights: relative probability of each transform; None makes them equal.
+        weights: relative probability of each transform to be chosen; None takes the ``p`` of each.
 
     Example:
         >>> import numpy as np
@@ -156,24 +155,31 @@ class OneOf(Transform):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        set_field(self, "transforms", _checked(self.transforms, "OneOf"))
+        adopted = _checked(self.transforms, "OneOf")
+        # What acts is decided here alone: torchvision's own ``p`` becomes the step's.
+        set_field(self, "transforms", tuple(t.certain() if isinstance(t, TorchvisionStep) else t for t in adopted))
         if not self.transforms:
             raise ArgumentError("OneOf of nothing: give at least one transform")
         if self.weights is not None:
             set_field(self, "weights", _checked_weights(self.weights, len(self.transforms)))
+        elif not any(transform.p for transform in self.transforms):
+            raise ArgumentError("OneOf of transforms with p=0: none could be chosen; give one a p above 0, or weights")
 
     @property
     def sides(self) -> Sides:
         """The first ``swap`` and the first ``label_swap`` of its transforms."""
         return first_sides(self.transforms)
 
-    def _draw(self, dice: Dice, size: Size) -> Params:
-        weights = self.weights or [1.0] * len(self.transforms)
+    def _act(self, stage: Stage, dice: Dice) -> Params:
+        weights = self.weights or [transform.p for transform in self.transforms]
         edges = list(accumulate(weights))
         choice = bisect.bisect_right(edges, dice.random() * edges[-1])
         # Rounding may pass the last edge.
         choice = min(choice, max(k for k, weight in enumerate(weights) if weight > 0))
-        return {"choice": choice, "of": self.transforms[choice].draw(dice, size)}
+        return {"name": self.name, "choice": choice, "of": self.transforms[choice]._act(stage, dice)}
+
+    def _draw(self, dice: Dice, size: Size) -> Params:
+        return self._act(Outline(size), dice)
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply the chosen transform."""

@@ -64,7 +64,7 @@ def open_picture(x: Any) -> tuple[Picture, Restore]:
         ArgumentError: anything else; the message says what to do.
     """
     if isinstance(x, np.ndarray):
-        return _checked_array(x), _same
+        return _checked_array(x), _same if x.ndim == 3 else _same_flat
     if is_pil(x):
         return _open_pil(x)
     if is_tensor(x):
@@ -77,6 +77,36 @@ def open_picture(x: Any) -> tuple[Picture, Restore]:
 
 def _same(array: Picture) -> Picture:
     return array
+
+
+def _same_flat(array: Picture) -> Picture:
+    """As ``_same``; tells that the picture had no axis for channels."""
+    return array
+
+
+def laid_out(made: Any, restore: Restore) -> Any:
+    """Give a tensor that is no picture any more, such as a normalised one, the layout of the array it was made from.
+
+    Args:
+        made: tensor (channels, height, width) of any dtype.
+        restore: from ``open_picture``.
+
+    Returns:
+        An array (height, width, channels), without channels if it had none and has one; the tensor, if ``restore``
+        does not lead to an array.
+    """
+    if restore not in {_same, _same_flat} or not is_tensor(made) or made.ndim != 3:
+        return made
+    import torch
+
+    plain = made.detach().as_subclass(torch.Tensor).cpu()
+    array = np.ascontiguousarray((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().transpose(1, 2, 0))
+    return array[..., 0] if restore is _same_flat and array.shape[2] == 1 else array
+
+
+def as_made(made: Picture) -> Picture:
+    """The restore of a picture that was converted for good."""
+    return made
 
 
 def _open_pil(x: Image.Image) -> tuple[Picture, Restore]:

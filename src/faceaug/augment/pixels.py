@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from faceaug.augment.maps import Border, Map, Permutation, Sampling
 from faceaug.augment.pictures import Picture
 from faceaug.data.image import load_cv2
+from faceaug.errors import ArgumentError
 
 _CV2_TYPES = ("uint8", "bool", "int16", "uint16", "float32")
-_FAR = 30_000  # px; OpenCV stores positions in 16 bits, and borders repeat long before
+_FAR = 30_000  # px beyond the picture; borders repeat long before
+_WIDEST = 32_766  # px; the sides that OpenCV's remap takes, and the positions that its version 4 stores in 16 bits
 
 
 def render(motion: Map, image: Picture, sampling: Sampling) -> Picture:
@@ -26,6 +28,9 @@ def render(motion: Map, image: Picture, sampling: Sampling) -> Picture:
 
     Returns:
         A new array of size ``motion.out``; the picture itself when nothing moves.
+
+    Raises:
+        ArgumentError: the picture is wider or higher than OpenCV can warp.
     """
     if motion.permutation is not None:
         return _permuted(motion.permutation, image, axes=(0, 1))
@@ -49,7 +54,13 @@ def render_mask(motion: Map, mask: NDArray[Any], border: Border) -> NDArray[Any]
 
 
 def _resampled(motion: Map, image: Picture, flags: int, border: int, fill: Any) -> NDArray[Any]:
-    if flags == _codes()["linear"] and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and _wide():
+    if (
+        flags == _codes()["linear"]
+        and image.dtype == np.uint8
+        and image.ndim == 3
+        and image.shape[2] == 3
+        and _is_five()
+    ):
         cv2 = load_cv2()
         four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
         three: NDArray[Any] = cv2.cvtColor(_fetched(motion, four, flags, border, fill), cv2.COLOR_RGBA2RGB)
@@ -58,8 +69,8 @@ def _resampled(motion: Map, image: Picture, flags: int, border: int, fill: Any) 
 
 
 @lru_cache(maxsize=1)
-def _wide() -> bool:
-    """Whether four channels warp faster than three: OpenCV 5 needs two thirds of the time for the same bytes."""
+def _is_five() -> bool:
+    """Whether OpenCV is 5: four channels then warp faster than three, and a matrix moves pictures of any size."""
     return int(load_cv2().__version__.split(".")[0]) >= 5
 
 
@@ -67,6 +78,11 @@ def _fetched(motion: Map, image: Picture, flags: int, border: int, fill: Any) ->
     cv2 = load_cv2()
     matrix = motion.matrix
     width_height = (motion.out[1], motion.out[0])
+    if max(*image.shape[:2], *motion.out) > _WIDEST and (matrix is None or not _is_five()):
+        raise ArgumentError(
+            f"a picture {image.shape[1]}x{image.shape[0]} (width x height) cannot be warped: OpenCV {cv2.__version__} "
+            f"takes up to {_WIDEST:,} pixels a side; make it smaller, or cut it into parts"
+        )
     if matrix is None:
         grid = motion.source_grid()
         if flags == cv2.INTER_NEAREST:  # rounded here, because OpenCV versions disagree about halves
@@ -89,7 +105,7 @@ def _fetched(motion: Map, image: Picture, flags: int, border: int, fill: Any) ->
 
 def _gathered(motion: Map, mask: NDArray[Any], border: Border) -> NDArray[Any]:
     height, width = motion.size
-    grid = np.rint(np.clip(motion.source_grid(), -_FAR, _FAR)).astype(np.int64)
+    grid = np.rint(np.clip(motion.source_grid(), -_FAR, _FAR + max(height, width))).astype(np.int64)
     x, y = grid[..., 0], grid[..., 1]
     out = mask[..., _folded(y, height, border), _folded(x, width, border)]
     if border == "constant":

@@ -11,9 +11,10 @@ from pathlib import Path
 from faceaug.augment.blur import GaussianBlur, MotionBlur
 from faceaug.augment.compose import Compose, OneOf, build
 from faceaug.augment.lattice import Size
+from faceaug.augment.outline import Outline
 from faceaug.augment.ranges import one_of
 from faceaug.augment.sample import Sample
-from faceaug.augment.transform import Params, Transform
+from faceaug.augment.transform import Params, Stage, Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist
 from faceaug.draws import Dice, check_seed
 from faceaug.errors import ArgumentError, printable
@@ -50,13 +51,12 @@ class Preset(Transform):
         """The preset as a Compose for pictures of (height, width)."""
         return _preset(self.preset, min(size))
 
-    def _draw(self, dice: Dice, size: Size) -> Params:
-        return self.compose(size).draw(dice, size) or {}
+    def _act(self, stage: Stage, dice: Dice) -> Params:
+        size = stage.size
+        return {**self.compose(size)._act(stage, dice), "name": self.name, "side": min(size)}
 
-    def draw(self, dice: Dice, size: Size) -> Params | None:
-        """Draw all random numbers; the steps are those of ``compose``."""
-        drawn = super().draw(dice, size)
-        return drawn and {**drawn, "name": self.name, "side": min(size)}
+    def _draw(self, dice: Dice, size: Size) -> Params:
+        return self._act(Outline(size), dice)
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply the drawn steps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from faceaug.augment.labels import LabelSwap, swapped_labels
 from faceaug.augment.lattice import Size
 from faceaug.augment.maps import Map, Points, Sampling
-from faceaug.augment.pictures import Picture, Restore, is_pil, is_tensor, is_tv, open_picture
+from faceaug.augment.pictures import Picture, Restore, laid_out, open_picture
 from faceaug.augment.pixels import render, render_mask
-from faceaug.augment.targets import OpenTarget, check_attributes, known_target, open_target
+from faceaug.augment.targets import OpenTarget, check_attributes, open_target
+from faceaug.augment.trees import SAME, kinds_of, leaves_of, rebuilt
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.errors import ArgumentError
 
 Swap: TypeAlias = tuple[tuple[int, int], ...]
 Sides: TypeAlias = tuple[Swap | None, LabelSwap | None]  # pairs exchanged by a mirror: landmarks, mask labels
-NAMES = ("landmarks", "boxes", "mask", "attributes", "visible")
 
 # CelebA: lefteye, righteye, nose, leftmouth, rightmouth.
 CELEBA_5: Swap = ((0, 1), (3, 4))
@@ -49,10 +49,13 @@ class Sample:
         boxes: float64 (n, 4) each, edges.
         masks: (..., height, width) each, any dtype.
         attributes: (40,) each.
+        flags: (n,) each, which landmarks, or else boxes, were given as visible.
         mirrored: whether left and right are exchanged so far; kept where there are points or masks.
     """
 
-    __slots__ = ("_pending", "_sampling", "attributes", "boxes", "images", "masks", "mirrored", "points", "restores")
+    __slots__ = (
+        "_pending", "_sampling", "attributes", "boxes", "flags", "images", "masks", "mirrored", "points", "restores"
+    )  # fmt: skip
 
     def __init__(self, images: list[Any], restores: list[Restore]) -> None:
         self.images = images
@@ -61,6 +64,7 @@ class Sample:
         self.boxes: list[NDArray[np.float64]] = []
         self.masks: list[NDArray[Any]] = []
         self.attributes: list[NDArray[Any]] = []
+        self.flags: list[NDArray[Any]] = []
         self.mirrored = False
         self._pending: Map | None = None
         self._sampling: Sampling | None = None
@@ -70,8 +74,13 @@ class Sample:
         """Current (height, width) of the pictures."""
         if self._pending is not None:
             return self._pending.out
-        shape = self.array(0).shape
-        return shape[0], shape[1]
+        image = self.images[0]
+        height, width = image.shape[:2] if isinstance(image, np.ndarray) else image.shape[-2:]
+        return int(height), int(width)
+
+    def take(self, step: Any, params: dict[str, Any]) -> None:
+        """Apply a transform."""
+        step.apply(self, params)
 
     def warp(self, motion: Map, sampling: Sampling | None) -> None:
         """Queue a move; ``sampling`` None merges with any other (a flip fetches nothing from outside)."""
@@ -129,13 +138,14 @@ class Sample:
         """Exchange left and right landmarks and labels if the sample is mirrored."""
         if not self.mirrored:
             return
+        counts = {len(points) for points in self.points}
+        self.flags = [_swapped(flags, sides[0]) if len(flags) in counts else flags for flags in self.flags]
         self.points = [_swapped(points, sides[0]) for points in self.points]
         if sides[1]:
             self.masks = [swapped_labels(mask, sides[1]) for mask in self.masks]
 
 
 _PLAIN = Sampling()
-_NOTHING: dict[str, Any] = {}
 
 
 class Opened(Protocol):
@@ -150,26 +160,28 @@ class Opened(Protocol):
 class OpenPicture:
     """One picture, optionally with targets by name."""
 
-    __slots__ = ("_targets", "sample")
+    __slots__ = ("_bare", "_targets", "sample")
 
-    def __init__(self, x: Any, named: dict[str, Any]) -> None:
+    def __init__(self, x: Any, named: dict[str, Any], *, by_name: bool) -> None:
         array, restore = open_picture(x)
         self.sample = Sample([array], [restore])
+        self._bare = not (named or by_name)
         self._targets = named and {name: _take(self.sample, name, value) for name, value in named.items()}
+        if "visible" in named:
+            _check_visible(self.sample)
 
     def close(self, sides: Sides) -> Any:
         """The picture, or a dict of picture, targets and ``visible``."""
         sample = self.sample
         sample.settle()
-        if not self._targets:
-            return (
-                sample.restores[0](sample.images[0]) if isinstance(sample.images[0], np.ndarray) else sample.images[0]
-            )
+        if self._bare:
+            return _restored(sample.images[0], sample.restores[0])
         sample.exchange(sides)
         results = _Results(sample)
         changed = {name: results.next(name, target) for name, target in self._targets.items()}
-        visible = results.visible_of_all(list(self._targets.values()))
-        return {"image": results.next("image", None), **changed, "visible": visible}
+        if "visible" not in changed:
+            changed["visible"] = results.visible_of_all(list(self._targets.values()))
+        return {"image": results.next("image", None), **changed}
 
 
 @dataclass(slots=True)
@@ -188,29 +200,23 @@ class OpenTree:
         return rebuilt(self.tree, iter([results.next(role, target) for role, target in self.roles]))
 
 
-def open_sample(x: Any, *, landmarks: Any, boxes: Any, mask: Any, attributes: Any) -> Opened:
+def open_sample(x: Any, named: dict[str, Any], *, by_name: bool = False) -> Opened:
     """Take a picture or a whole sample apart.
 
     Args:
         x: a picture, or a dict, list or tuple that contains at least one.
-        landmarks: only with a single picture, as the three below; None for none.
-        boxes: see ``Transform``.
-        mask: see ``Transform``.
-        attributes: see ``Transform``.
+        named: targets by name, see ``Transform``; only with a single picture.
+        by_name: whether the result is a dict even without targets.
 
     Raises:
         ArgumentError: there is no picture, pictures differ in size, a target has the wrong shape.
     """
-    if landmarks is boxes is mask is attributes is None and not isinstance(x, (dict, list, tuple)):
-        return OpenPicture(x, _NOTHING)
-    named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes}
-    given = {name: value for name, value in named.items() if value is not None}
     if isinstance(x, (dict, list, tuple)):
-        if given:
-            raise ArgumentError(f"{', '.join(given)}: give targets as arguments or inside the sample, not both")
+        if named:
+            raise ArgumentError(f"{', '.join(named)}: give targets as arguments or inside the sample, not both")
         return _open_tree(x)
-    check_attributes(attributes)
-    return OpenPicture(x, given)
+    check_attributes(named.get("attributes"))
+    return OpenPicture(x, named, by_name=by_name)
 
 
 def _open_tree(tree: Any) -> OpenTree:
@@ -254,14 +260,16 @@ class _Results:
             "boxes": iter(sample.boxes),
             "mask": iter(sample.masks),
             "attributes": iter(sample.attributes),
+            "visible": iter(sample.flags),
         }
 
     def next(self, role: str, target: OpenTarget | None) -> Any:
         if role == "other":
             return SAME
-        if role == "visible":
-            return SAME if target is None else target.close(self._visible(len(target.array)), self._canvas)
         value = next(self._left[role])
+        if role == "visible":
+            inside = self._inside(len(value))
+            value = value if inside is None else np.where(inside, value, 0)
         return value if target is None else target.close(value, self._canvas)
 
     def visible_of_all(self, targets: list[OpenTarget | None]) -> Any:
@@ -269,16 +277,16 @@ class _Results:
         like = next(
             (target for target in targets if target is not None and target.role in {"landmarks", "boxes"}), None
         )
-        count = len(like.array) if like is not None else 0
-        visible = self._visible(count)
-        return visible if like is None else like.like_source(visible)
+        visible = None if like is None else self._inside(len(like.array))
+        return np.zeros(0, np.bool_) if like is None or visible is None else like.like_source(visible)
 
     @property
     def _canvas(self) -> Size | None:
         image = self._sample.images[0]
         return image.shape[:2] if isinstance(image, np.ndarray) else None
 
-    def _visible(self, count: int) -> NDArray[np.bool_]:
+    def _inside(self, count: int) -> NDArray[np.bool_] | None:
+        """Which landmarks, or else boxes, are known and inside the frame; None if there are not so many."""
         canvas = self._canvas or tuple(self._sample.images[0].shape[-2:])
         for points in self._sample.points:
             if len(points) == count:
@@ -289,83 +297,35 @@ class _Results:
             if len(boxes) == count:
                 inside = (boxes[:, :2] < [canvas[1], canvas[0]]) & (boxes[:, 2:] > 0)
                 return np.asarray(inside.all(axis=1))
-        return np.zeros(count, np.bool_)
-
-
-SAME = object()  # marker: leave this leaf as it is
+        return None
 
 
 def _take(sample: Sample, kind: str, value: Any) -> OpenTarget | None:
     if kind in {"image", "other"}:
         return None
     target = open_target(kind, value, sample.size)
-    store = {"landmarks": sample.points, "boxes": sample.boxes, "mask": sample.masks, "attributes": sample.attributes}
-    if kind in store:
-        store[kind].append(target.array)
+    store = {
+        "landmarks": sample.points,
+        "boxes": sample.boxes,
+        "mask": sample.masks,
+        "attributes": sample.attributes,
+        "visible": sample.flags,
+    }
+    store[kind].append(target.array)
     return target
 
 
+def _check_visible(sample: Sample) -> None:
+    counts = [len(rows) for rows in (*sample.points, *sample.boxes)]
+    flags = sample.flags[0]
+    if len(flags) not in (counts or [0]):
+        found = " and ".join(map(str, counts)) or "no"
+        raise ArgumentError(f"visible of {len(flags)} with {found} landmarks or boxes: expected a flag for each")
+
+
 def _restored(image: Any, restore: Restore) -> Any:
-    return restore(image) if isinstance(image, np.ndarray) else image
-
-
-def kinds_of(leaves: list[tuple[str, Any]]) -> list[str]:
-    """Role of each leaf. A plain tensor is a picture only where nothing else is, as in torchvision v2."""
-    kinds = [_kind(name, value) for name, value in leaves]
-    if "image" not in kinds:
-        candidates = [k for k, (_, value) in enumerate(leaves) if kinds[k] == "other" and _is_stack(value)]
-        if not candidates:
-            raise ArgumentError(
-                "no picture in the sample: expected an array (height, width, 3), a PIL picture, a tensor (3, height, "
-                "width) or a tv_tensors.Image"
-            )
-        kinds[candidates[0]] = "image"
-    return kinds
-
-
-def _kind(name: str, value: Any) -> str:
-    if name in NAMES:
-        return name if value is not None and known_target(name, value) else "other"
-    for tv_class, kind in (("KeyPoints", "landmarks"), ("BoundingBoxes", "boxes"), ("Mask", "mask")):
-        if is_tv(value, tv_class):
-            return kind
-    whole = isinstance(value, np.ndarray) and value.dtype in {np.dtype(np.uint8), np.dtype(np.float32)}
-    whole = whole and value.ndim == 3
-    return "image" if name == "image" or is_pil(value) or is_tv(value, "Image") or whole else "other"
-
-
-def _is_stack(value: Any) -> bool:
-    return (is_tensor(value) or isinstance(value, np.ndarray)) and value.ndim >= 3
-
-
-def leaves_of(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name in the nearest dict, value) for every leaf of nested dicts, lists and tuples."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from leaves_of(value, key if isinstance(key, str) else "")
-    elif isinstance(tree, (list, tuple)) and name not in NAMES:
-        for value in tree:
-            yield from leaves_of(value)
-    else:
-        yield name, tree
-
-
-def rebuilt(tree: Any, values: Iterator[Any], name: str = "") -> Any:
-    """Rebuild the structure of ``leaves_of`` with other values in the same order; ``SAME`` keeps a leaf."""
-    if isinstance(tree, dict):
-        pairs = ((key, rebuilt(value, values, key if isinstance(key, str) else "")) for key, value in tree.items())
-        return dict(pairs) if type(tree) is dict else _like_dict(tree, pairs)
-    if isinstance(tree, (list, tuple)) and name not in NAMES:
-        items = [rebuilt(value, values) for value in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    value = next(values)
-    return tree if value is SAME else value
-
-
-def _like_dict(tree: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    copy = tree.copy()  # keeps OrderedDict, defaultdict and their settings
-    copy.update(pairs)
-    return copy
+    """A picture in its own form; one that a torchvision transform made something else at least in the layout."""
+    return restore(image) if isinstance(image, np.ndarray) else laid_out(image, restore)
 
 
 def _swapped(points: Points, swap: Swap | None) -> Points:

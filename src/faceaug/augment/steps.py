@@ -28,7 +28,8 @@ from torchvision.transforms.v2 import functional
 
 from faceaug.augment.pictures import is_pil
 from faceaug.augment.tracked import TRACKED, TrackedMask, recorded, replayed
-from faceaug.augment.transform import Transform, any_seed
+from faceaug.augment.transform import Transform
+from faceaug.augment.unkeyed import any_seed
 from faceaug.augment.work import Work, refuse
 from faceaug.draws import Words
 from faceaug.errors import ArgumentError
@@ -42,6 +43,8 @@ _PICTURE_ALONE = (v2.AutoAugment, v2.RandAugment, v2.TrivialAugmentWide, v2.AugM
 _SANITIZERS = tuple(  # SanitizeKeyPoints exists since torchvision 0.24
     getattr(v2, name) for name in ("SanitizeBoundingBoxes", "SanitizeKeyPoints") if hasattr(v2, name)
 )
+_RANDOM = v2.RandomHorizontalFlip.__bases__[0]  # has a probability of acting, ``p``
+_OVERSHOOTING = (v2.InterpolationMode.BICUBIC, v2.InterpolationMode.LANCZOS)
 _OF_BATCHES = (v2.MixUp, v2.CutMix)
 _OF_MANY = (v2.FiveCrop, v2.TenCrop)
 
@@ -89,6 +92,29 @@ def parts(transform: Any) -> tuple[Any, ...]:
     return (transform,) if inner is None else tuple(part for each in inner for part in parts(each))
 
 
+def draws_by_torch_alone(transform: Any) -> bool:
+    """Whether a transform and all of its parts are torchvision's or faceaug's, so that random numbers are torch's."""
+    if isinstance(transform, Transform):
+        return True
+    known = type(transform).__module__.startswith("torchvision.transforms.v2.") and not isinstance(transform, v2.Lambda)
+    inner = transform.transforms if isinstance(transform, _CONTAINERS) else ()
+    return known and all(map(draws_by_torch_alone, inner))
+
+
+def acting(transform: Any) -> tuple[Any, float]:
+    """Split off the probability with which a torchvision transform acts.
+
+    Returns:
+        (transform, p): a copy that always acts, or the transform itself where it has no such probability.
+    """
+    p = getattr(transform, "p", None)
+    if not isinstance(transform, (_RANDOM, v2.RandomApply)) or not isinstance(p, float | int):
+        return transform, 1.0
+    certain = copy.copy(transform)
+    certain.p = 1.0
+    return certain, float(p)
+
+
 def _container(transform: Any) -> Step:
     inner = copy.copy(transform)
     inner._modules = {name: module for name, module in inner._modules.items() if name != "transforms"}
@@ -124,7 +150,7 @@ class _FaceaugStep:
     transform: Transform
 
     def __call__(self, work: Work) -> Work:
-        self.transform._act(work.finish(), Words(any_seed))
+        self.transform._run(work.finish(), Words(any_seed))
         work.start()
         return work
 
@@ -188,10 +214,17 @@ class _V2Step(ABC):
     transform: Any
 
     def __call__(self, work: Work) -> Work:
+        # Frames that grow are a pixel apart for PIL and tensors, and what is drawn next depends on the size.
+        modes = work.lend_tensors() if getattr(self.transform, "expand", False) else None
+        units = getattr(self.transform, "interpolation", None) in _OVERSHOOTING and work.are_units()
         if work.is_known:
             self._move_all(work)
         else:
             work.put(self.transform({"images": work.pictures()})["images"])
+        if units:
+            work.clip()
+        if modes:
+            work.return_pil(modes)
         return work
 
     @abstractmethod

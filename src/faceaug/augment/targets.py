@@ -60,7 +60,7 @@ class OpenTarget:
 def known_target(role: str, value: Any) -> bool:
     """Whether a value under a target's name is that target; other label formats under "attributes" pass unchanged."""
     if role == "visible":
-        return np.ndim(value) == 1 if not is_tensor(value) else value.ndim == 1
+        return value.ndim == 1 if is_tensor(value) else np.ndim(value) == 1 and np.asarray(value).dtype.kind in "iufb"
     if role == "attributes":
         shape = getattr(value, "shape", None)
         return (shape is not None and tuple(shape) == (40,)) or (isinstance(value, (list, tuple)) and len(value) == 40)
@@ -90,6 +90,8 @@ def open_target(role: str, value: Any, size: Size) -> OpenTarget:
         array = array.astype(np.float64)
     elif role == "mask" and (array.ndim < 2 or array.shape[-2:] != size):
         raise ArgumentError(f"mask of shape {array.shape}: expected {_SHAPES[role]} with the picture's {size}")
+    elif role == "visible" and (array.ndim != 1 or array.dtype.kind not in "iufb"):
+        raise ArgumentError(f"visible of shape {array.shape} and dtype {array.dtype}: expected flags (n,)")
     elif role == "attributes" and array.dtype.kind not in "iufb":
         raise ArgumentError(f"attributes of dtype {array.dtype}: expected 40 numbers, -1 or +1")
     return OpenTarget(role, array, value)

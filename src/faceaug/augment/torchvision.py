@@ -5,20 +5,18 @@ The other direction needs no adapter: a faceaug transform is a callable that tak
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from faceaug.augment.lattice import Size
 from faceaug.augment.ranges import set_field
 from faceaug.augment.sample import Sample, Sides
-from faceaug.augment.transform import Params, Transform, first_sides
-from faceaug.draws import MAX_SEED, Dice
+from faceaug.augment.seeding import globally_seeded, is_alone, torch_seeded
+from faceaug.augment.transform import Params, Transform, any_size, first_sides
+from faceaug.draws import MAX_SEED, Dice, Words
 
 
 def is_v2(transform: object) -> bool:
@@ -27,57 +25,50 @@ def is_v2(transform: object) -> bool:
     return v2 is not None and isinstance(transform, v2.Transform)
 
 
-@contextmanager
-def torch_seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global (CPU) generator for a block and restore its state afterwards.
+def draws_privately(*functions: object) -> bool:
+    """Whether functions on pictures draw from torch alone, so that a generator of their own can be given to them."""
+    if not all(function is None or isinstance(function, Transform) or is_v2(function) for function in functions):
+        return False
+    from faceaug.augment.steps import draws_by_torch_alone
 
-    Args:
-        seed: 0..2**63-1.
-
-    Example:
-        >>> import torch
-        >>> from faceaug.augment import torch_seeded
-        >>> with torch_seeded(7):
-        ...     first = torch.rand(3)
-        >>> with torch_seeded(7):
-        ...     bool((torch.rand(3) == first).all())
-        True
-    """
-    import torch
-
-    before = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(before)
+    return all(function is None or draws_by_torch_alone(function) for function in functions)
 
 
 @contextmanager
-def globally_seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch (CPU), NumPy and Python for a block and restore them afterwards.
+def seeded(seed: int, *functions: object) -> Iterator[None]:
+    """Seed what functions draw in a block.
+
+    torchvision's own draw from torch's global generator, or where other threads might draw from it too, from a private
+    one: the same numbers, but every call of torch takes longer. For any other function all global generators are
+    seeded, one thread at a time.
 
     Args:
         seed: 0..2**63-1.
+        functions: those that the block calls; None for none.
     """
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002, TID251
-    try:
+    if not draws_privately(*functions):
+        with globally_seeded(seed):
+            yield
+    elif is_alone():
         with torch_seeded(seed):
             yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
+    else:
+        from faceaug.augment.private import PrivateDraws
+
+        with PrivateDraws(seed):
+            yield
 
 
 @dataclass(frozen=True, eq=False)
 class TorchvisionStep(Transform, in_recipes=False):
     """A torchvision v2 transform inside a faceaug Compose.
 
-    It receives tv_tensors (PIL pictures stay PIL), draws from the key, and may change the size of the picture, or make
-    it float at the end of the Compose. Targets follow the pixels, see ``steps``; landmarks and labels swap under a
-    mirror, which torchvision itself does not do.
+    It receives tv_tensors (PIL pictures stay PIL, except where a frame grows with a rotation), draws from the key, and
+    may change the size of the picture, or make it float at the end of the Compose. Beside other threads, torchvision's
+    own transforms draw from a generator of their own. Any other transform finds the global generators of torch, NumPy
+    and Python, and those that it owns, seeded from the key; threads wait for each other.
+    Targets follow the pixels, see ``steps``; landmarks and labels swap under a mirror, which torchvision itself does
+    not do.
 
     Attributes:
         transform: the torchvision transform.
@@ -105,6 +96,14 @@ class TorchvisionStep(Transform, in_recipes=False):
         """The class of the torchvision transform."""
         return type(self.transform).__name__
 
+    def certain(self) -> TorchvisionStep:
+        """This step with torchvision's probability of acting taken over as ``p``."""
+        from faceaug.augment.steps import acting
+
+        transform, p = acting(self.transform)
+        return self if transform is self.transform else TorchvisionStep(transform, p=p)
+
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {"torch_seed": dice.integer(MAX_SEED)}
 
@@ -113,6 +112,15 @@ class TorchvisionStep(Transform, in_recipes=False):
         from faceaug.augment.work import Work
 
         work = Work(sample)
-        with torch_seeded(params["torch_seed"]):
+        with self._seeded(params["torch_seed"]):
             self._step(work)
         work.finish()
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """Seed whatever the transform may draw from; torchvision's own draw from torch alone."""
+        from faceaug.augment.own_draws import own_generators, tied
+
+        own = [] if draws_privately(self.transform) else own_generators(self.transform)
+        with seeded(seed, self.transform), tied(own, Words(seed)):
+            yield

@@ -1,33 +1,42 @@
 """The base of all transforms: draw random numbers first, apply them second.
 
-``draw`` returns plain data from a random stream, ``apply`` uses it without randomness; calling a transform does one
-after the other. Drawn data can be logged as JSON and replayed with ``render``.
+Random numbers become plain data, the parameters, and ``apply`` uses them without randomness; calling a transform does
+one after the other, step by step, so that every step is drawn for the picture that reaches it. Parameters can be logged
+as JSON and replayed with ``render``.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-import sys
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from faceaug.augment.batch import batch_size, change_batch
 from faceaug.augment.lattice import Size
+from faceaug.augment.outline import Outline
 from faceaug.augment.ranges import probability, set_field
 from faceaug.augment.registry import register, transforms
 from faceaug.augment.sample import Sample, Sides, open_sample
+from faceaug.augment.unkeyed import any_seed
 from faceaug.draws import MAX_SEED, Dice, Words, check_seed
 from faceaug.errors import ArgumentError
 
 Params: TypeAlias = dict[str, Any]  # JSON data: "name" of the transform and its drawn numbers
 Key: TypeAlias = int | tuple[int, int, int] | tuple[int, int, int, int]
+Stage: TypeAlias = Sample | Outline  # what steps act on: a picture with its targets, or its size alone
+_Draw = TypeVar("_Draw", bound=Callable[..., Params])
+_NO_SIZE: Size = (0, 0)
+
+
+def any_size(draw: _Draw) -> _Draw:
+    """Mark a ``_draw`` that does not look at the size, so that nobody needs to find it out."""
+    draw.any_size = True  # type: ignore[attr-defined]
+    return draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +64,12 @@ class Transform(ABC):
         mask: (..., height, width), any dtype; moved by nearest neighbour. Under a mirror, labels are exchanged
             according to ``label_swap`` of the flip or the Compose.
         attributes: (40,), in CelebA's order.
+        visible: (n,), of the landmarks or else the boxes: False, or 0, for those that are hidden, and they stay so.
+            Under a mirror the flags change sides with their landmarks.
+        image: the picture, by name in place of ``x``; the answer is then a dict, so that ``t(**answer)`` goes on.
 
     Returns of the call: the picture, or with targets a dict of ``image``, the targets and ``visible``, bool (n,): which
-        landmarks (or else boxes) are known and inside the frame.
+        landmarks (or else boxes) are known, inside the frame and not given as hidden.
 
     Raises of the call:
         ArgumentError: a picture of another dtype, range or layout, or an empty one; targets of a wrong shape.
@@ -66,7 +78,8 @@ class Transform(ABC):
         p: probability of acting, 0..1.
 
     Example:
-        A transform of your own draws in ``_draw`` and works in ``apply``; as a dataclass it can be named in recipes.
+        A transform of your own draws in ``_draw``, for the (height, width) that reaches it, and works in ``apply``; as
+        a dataclass it can be named in recipes.
 
         >>> from dataclasses import dataclass
         >>> import numpy as np
@@ -84,10 +97,12 @@ class Transform(ABC):
     """
 
     p: float = 1.0
+    _sized: ClassVar[bool] = True  # whether ``_draw`` looks at the size
 
     def __init_subclass__(cls, *, in_recipes: bool = True, **kwargs: Any) -> None:
         """Register the class for recipes, unless ``in_recipes=False``; see ``faceaug.augment.registry``."""
         super().__init_subclass__(**kwargs)
+        cls._sized = not getattr(cls._draw, "any_size", False)
         if in_recipes:
             register(cls)
 
@@ -114,9 +129,27 @@ class Transform(ABC):
         Returns:
             JSON data for ``apply``, or None if the transform does not act.
         """
+        return self.act(Outline(size), dice)
+
+    def act(self, stage: Stage, dice: Dice) -> Params | None:
+        """Draw and apply, with the size that the picture has here.
+
+        Args:
+            stage: the sample, or the outline of one.
+            dice: the random numbers of this decision.
+
+        Returns:
+            What was drawn, or None if the transform does not act.
+        """
         if self.p < 1 and dice.random() >= self.p:
             return None
-        return {"name": self.name, **self._draw(dice, size)}
+        return self._act(stage, dice)
+
+    def _act(self, stage: Stage, dice: Dice) -> Params:
+        """``act``, whatever ``p`` says."""
+        drawn = {"name": self.name, **self._draw(dice, stage.size if self._sized else _NO_SIZE)}
+        stage.take(self, drawn)
+        return drawn
 
     @abstractmethod
     def _draw(self, dice: Dice, size: Size) -> Params:
@@ -126,16 +159,54 @@ class Transform(ABC):
     def apply(self, sample: Sample, params: Params) -> None:
         """Apply drawn parameters to a sample, without randomness."""
 
+    def resized(self, params: Params, size: Size) -> Size | None:  # noqa: ARG002
+        """Size of a picture of (height, width) after the drawn change; None where only a picture shows it."""
+        return None
+
     def params(self, key: Key, size: Size) -> list[Params]:
         """Parameters that a call with this key draws for a picture of this size, as JSON data for ``render``.
+
+        Behind a step of torchvision's or your own, a size that matters is found out with a blank picture.
 
         Args:
             key: an index, or (seed, epoch, index).
             size: (height, width), pixels.
+
+        Raises:
+            ArgumentError: not a size, or one that depends on the picture or its boxes; use ``traced`` then.
         """
         if len(size) != 2 or min(size) < 1:
             raise ArgumentError(f"size {size!r}: expected (height, width), both at least 1")
-        return self._plan(self._words(key), (int(size[0]), int(size[1])))
+        return self._run(Outline((int(size[0]), int(size[1]))), self._words(key))
+
+    def traced(
+        self,
+        x: Any,
+        *,
+        key: Key | None = None,
+        landmarks: Any = None,
+        boxes: Any = None,
+        mask: Any = None,
+        attributes: Any = None,
+        visible: Any = None,
+    ) -> tuple[Any, list[Params]]:
+        """Draw and apply as a call does, and also return what was drawn, as JSON data for ``render``.
+
+        Args:
+            x: a picture or a sample, see the class; no batch.
+            key: see the class.
+            landmarks: see the class.
+            boxes: see the class.
+            mask: see the class.
+            attributes: see the class.
+            visible: see the class.
+
+        Returns:
+            (result of the call, parameters).
+        """
+        opened = open_sample(x, _given(landmarks, boxes, mask, attributes, visible))
+        drawn = self._run(opened.sample, self._words(key) if key is not None else Words(any_seed))
+        return opened.close(self.sides), drawn
 
     def render(
         self,
@@ -146,6 +217,7 @@ class Transform(ABC):
         boxes: Any = None,
         mask: Any = None,
         attributes: Any = None,
+        visible: Any = None,
     ) -> Any:
         """Replay drawn parameters.
 
@@ -156,6 +228,7 @@ class Transform(ABC):
             boxes: see the class.
             mask: see the class.
             attributes: see the class.
+            visible: see the class.
 
         Returns:
             The result of the original call.
@@ -163,46 +236,47 @@ class Transform(ABC):
         Raises:
             ArgumentError: the parameters were drawn by another transform.
         """
-        opened = open_sample(x, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
+        opened = open_sample(x, _given(landmarks, boxes, mask, attributes, visible))
         self._perform(opened.sample, params)
         return opened.close(self.sides)
 
     def __call__(
         self,
-        x: Any,
+        x: Any = None,
         *more: Any,
         key: Key | None = None,
+        image: Any = None,
         landmarks: Any = None,
         boxes: Any = None,
         mask: Any = None,
         attributes: Any = None,
+        visible: Any = None,
     ) -> Any:
         """Draw and apply; see the class."""
-        if not more and landmarks is boxes is mask is attributes is None:
+        if not more and landmarks is boxes is mask is attributes is visible is image is None:
             done = self._bare(x, key)
             if done is not None:
                 return done
-        tree = (x, *more) if more else x
+        tree = _one_picture(x, image, more)
+        named = _given(landmarks, boxes, mask, attributes, visible)
         words = self._words(key) if key is not None else Words(any_seed)
         count = batch_size(tree)
         if count is not None:
-            named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes}
-            known = {name: value for name, value in named.items() if value is not None}
-            return change_batch(tree, count, known, partial(self._change_one, words))
-        opened = open_sample(tree, landmarks=landmarks, boxes=boxes, mask=mask, attributes=attributes)
-        self._act(opened.sample, words)
+            change = partial(self._change_one, words, image is not None)
+            return change_batch(tree, count, named, change, by_name=image is not None)
+        opened = open_sample(tree, named, by_name=image is not None)
+        self._run(opened.sample, words)
         return opened.close(self.sides)
 
     def _bare(self, x: Any, key: Key | None) -> Any:  # noqa: ARG002
         """A shortcut for one value without targets; None takes the usual way."""
         return None
 
-    def _change_one(self, words: Words, position: int, tree: Any, named: dict[str, Any]) -> Any:
+    def _change_one(self, words: Words, by_name: bool, position: int, tree: Any, named: dict[str, Any]) -> Any:
         """Draw and apply for one picture of a batch."""
-        given = {"landmarks": None, "boxes": None, "mask": None, "attributes": None, **named}
         try:
-            opened = open_sample(tree, **given)
-            self._act(opened.sample, words.at(position))
+            opened = open_sample(tree, named, by_name=by_name)
+            self._run(opened.sample, words.at(position))
             return opened.close(self.sides)
         except ArgumentError as error:
             raise ArgumentError(f"picture {position} of the batch: {error}") from error
@@ -214,15 +288,10 @@ class Transform(ABC):
     def _words(self, key: Key) -> Words:
         return checked_key(key, seed=0)
 
-    def _plan(self, words: Words, size: Size) -> list[Params]:
-        drawn = self.draw(Dice(words, slot_name(self, 0)), size)
+    def _run(self, stage: Stage, words: Words) -> list[Params]:
+        """Draw and apply all steps; what was drawn, by those that act."""
+        drawn = self.act(stage, Dice(words, slot_name(self, 0)))
         return [] if drawn is None else [drawn]
-
-    def _act(self, sample: Sample, words: Words) -> None:
-        """``_plan`` and ``_perform`` in one, without the checks for external parameters."""
-        drawn = self.draw(Dice(words, slot_name(self, 0)), sample.size)
-        if drawn is not None:
-            self.apply(sample, drawn)
 
     def _perform(self, sample: Sample, params: list[Params]) -> None:
         for step in params:
@@ -290,21 +359,25 @@ def _slot_name(name: str, number: int) -> bytes:
     return f"augment/{name}/{number}".encode()
 
 
-def any_seed() -> int:
-    """Draw a seed from torch's global generator if torch is imported, else from the operating system."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return secrets.randbelow(MAX_SEED)
-    if _NUMBER.place is None:
-        _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
-    return int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
+def _given(landmarks: Any, boxes: Any, mask: Any, attributes: Any, visible: Any) -> dict[str, Any]:
+    """Targets by name, without those that are None."""
+    if landmarks is boxes is mask is attributes is visible is None:
+        return {}
+    named = {"landmarks": landmarks, "boxes": boxes, "mask": mask, "attributes": attributes, "visible": visible}
+    return {name: value for name, value in named.items() if value is not None}
 
 
-class _Number(threading.local):
-    place: Any = None  # one tensor per thread to draw into
-
-
-_NUMBER = _Number()
+def _one_picture(x: Any, image: Any, more: tuple[Any, ...]) -> Any:
+    """The picture, sample or batch, given as the first argument, as several, or by name."""
+    if image is None:
+        if x is None and not more:
+            raise ArgumentError("no picture: give one as the first argument or as image=")
+        return (x, *more) if more else x
+    if x is not None or more:
+        raise ArgumentError("a picture as the first argument and another as image=: give one of them")
+    if isinstance(image, (dict, list, tuple)):
+        raise ArgumentError(f"image= of type {type(image).__name__}: give a whole sample as the first argument")
+    return image
 
 
 def _is_word(value: Any) -> bool:

@@ -7,22 +7,22 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 
+from faceaug.augment.corners import homography, horizon
 from faceaug.augment.fields import RandomField, Swirl
 from faceaug.augment.labels import LabelSwap, checked_label_swap
 from faceaug.augment.lattice import Size
-from faceaug.augment.maps import BORDERS, INTERPOLATIONS, Border, Interpolation, Map, Matrix, Nine, Sampling
+from faceaug.augment.maps import BORDERS, INTERPOLATIONS, Border, Interpolation, Map, Matrix, Sampling
 from faceaug.augment.ranges import Amount, ends, factor, one_of, set_field, symmetric, uniform, upto
 from faceaug.augment.sample import Sample, Sides, Swap, checked_swap
-from faceaug.augment.transform import Key, Params, Transform, any_seed, slot_name
+from faceaug.augment.transform import Key, Params, Transform, any_size, slot_name
+from faceaug.augment.unkeyed import any_seed
 from faceaug.data.image import load_cv2
 from faceaug.draws import MAX_SEED, Dice
 from faceaug.errors import ArgumentError
-
-Corners: TypeAlias = Sequence[Sequence[float]]  # four points (x, y): top left, top right, bottom right, bottom left
 
 _NEAREST_HORIZON = 0.2  # least depth of the frame's corners relative to its centre; at 0 the picture turns inside out
 
@@ -57,6 +57,10 @@ class Warp(Transform):
     @abstractmethod
     def motion(self, params: Params, size: Size) -> Map:
         """The map of the drawn parameters for pictures of (height, width)."""
+
+    def resized(self, params: Params, size: Size) -> Size | None:
+        """Size of the map's output."""
+        return self.motion(params, size).out
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Move the sample; consecutive moves are resampled once."""
@@ -94,6 +98,7 @@ class Rotate(Warp):
             raise ArgumentError(f"expand={self.expand!r}: expected True or False")
         set_field(self, "degrees", symmetric("degrees", self.degrees, unit="degrees"))
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {"degrees": uniform(dice, self.degrees)}
 
@@ -129,6 +134,7 @@ class Stretch(Warp):
         set_field(self, "x", factor("x", self.x))
         set_field(self, "y", self.x if self.y is None else factor("y", self.y))
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         down = self.x if self.y is None else self.y
         return {"x": _log_uniform(dice, self.x), "y": _log_uniform(dice, down)}
@@ -160,16 +166,17 @@ class Perspective(Warp):
         super().__post_init__()
         set_field(self, "amount", upto("amount", self.amount, unit="share of the size", limit=0.2499))
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         amount = uniform(dice, self.amount)
         moves = [[amount * (dice.random() * 2 - 1), amount * (dice.random() * 2 - 1)] for _ in range(4)]
-        while _horizon(_homography(moves, (2, 2))) < _NEAREST_HORIZON:
+        while horizon(homography(moves, (2, 2))) < _NEAREST_HORIZON:
             moves = [[0.8 * x, 0.8 * y] for x, y in moves]
         return {"corners": moves}
 
     def motion(self, params: Params, size: Size) -> Map:
         """The homography of the drawn corners."""
-        return Map(size, (Matrix(_homography(params["corners"], size)),))
+        return Map(size, (Matrix(homography(params["corners"], size)),))
 
 
 @dataclass(frozen=True)
@@ -272,6 +279,7 @@ class _Flip(Transform):
         """``swap`` and ``label_swap`` as given."""
         return self.swap, checked_label_swap(self.label_swap)
 
+    @any_size
     def _draw(self, dice: Dice, size: Size) -> Params:  # noqa: ARG002
         return {}
 
@@ -289,6 +297,10 @@ class _Flip(Transform):
     def motion(self, params: Params, size: Size) -> Map:  # noqa: ARG002
         """The mirror, for pictures of (height, width)."""
         return _mirrored(size, self._axis)
+
+    def resized(self, params: Params, size: Size) -> Size | None:  # noqa: ARG002
+        """The same size."""
+        return size
 
     def apply(self, sample: Sample, params: Params) -> None:
         """Mirror the sample; merges with any other move, because it fetches nothing from outside."""
@@ -366,30 +378,3 @@ def _log_uniform(dice: Dice, value: Amount) -> float:
     low, high = ends(value)
     share = dice.random()
     return low if low == high else low * (high / low) ** share
-
-
-def _homography(moves: Corners, size: Size) -> Nine:
-    """The homography that moves the corner pixels by ``moves``, shares of the size.
-
-    Heckbert 1989, "Fundamentals of texture mapping and image warping", section 2.2.3: square to quadrangle.
-    """
-    right, bottom = max(size[1] - 1, 1), max(size[0] - 1, 1)
-    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
-        ((u + x) * right, (v + y) * bottom)
-        for (u, v), (x, y) in zip(((0, 0), (1, 0), (1, 1), (0, 1)), moves, strict=True)
-    )
-    ax, ay, bx, by = x1 - x2, y1 - y2, x3 - x2, y3 - y2
-    cx, cy = x0 - x1 + x2 - x3, y0 - y1 + y2 - y3
-    area = ax * by - bx * ay
-    g, h = (cx * by - bx * cy) / area, (ax * cy - cx * ay) / area
-    return (
-        (x1 - x0 + g * x1) / right, (x3 - x0 + h * x3) / bottom, x0,
-        (y1 - y0 + g * y1) / right, (y3 - y0 + h * y3) / bottom, y0,
-        g / right, h / bottom, 1.0,
-    )  # fmt: skip
-
-
-def _horizon(matrix: Nine) -> float:
-    """Least depth of the backward map at the frame's corners relative to its centre; 0 is the horizon."""
-    g, h, i = Matrix(matrix).inverse[6:]
-    return min(g * x + h * y + i for x in (-0.05, 1.05) for y in (-0.05, 1.05)) / (0.5 * g + 0.5 * h + i)

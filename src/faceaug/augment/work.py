@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional
 
 from faceaug.augment.lattice import Size
 from faceaug.augment.masks import PackedMask, fitted, packed
-from faceaug.augment.pictures import is_pil, is_tensor, open_picture
+from faceaug.augment.pictures import as_made, is_pil, is_tensor, open_picture
 from faceaug.augment.sample import Sample
 from faceaug.augment.tracked import Call, TrackedBoxes, TrackedImage, TrackedMask, TrackedPoints, as_rows, replayed
 from faceaug.errors import ArgumentError
@@ -86,6 +86,30 @@ class Work:
         self._pictures = [self.watched(made[0]), *made[1:]]
         self._size = None
 
+    def lend_tensors(self) -> list[str] | None:
+        """Turn PIL pictures of the usual modes into tensors; their modes, or None for other pictures."""
+        given = self.pictures()
+        if not all(is_pil(picture) and picture.mode in {"L", "RGB", "RGBA"} for picture in given):
+            return None
+        self.put([functional.to_image(picture) for picture in given])
+        return [picture.mode for picture in given]
+
+    def return_pil(self, modes: list[str]) -> None:
+        """Turn the pictures into PIL ones again."""
+        pairs = zip(self.pictures(), modes, strict=True)
+        self.put([functional.to_pil_image(picture.as_subclass(torch.Tensor), mode) for picture, mode in pairs])
+
+    def are_units(self) -> bool:
+        """Whether the pictures are floats in 0..1."""
+        return all(
+            isinstance(one, torch.Tensor) and one.is_floating_point() and 0 <= float(one.min()) <= float(one.max()) <= 1
+            for one in self.pictures()
+        )
+
+    def clip(self) -> None:
+        """Clip what an interpolation shot beyond 0..1, as it does for bytes."""
+        self.put([one.clamp(0, 1).as_subclass(type(one)) for one in self.pictures()])
+
     def start(self) -> None:
         """Start again from the sample after changes made elsewhere."""
         self.sample.settle()
@@ -118,7 +142,7 @@ class Work:
             if isinstance(made, np.ndarray) or is_pil(made) or (is_tensor(made) and made.dtype == torch.uint8):
                 sample.images[k], sample.restores[k] = open_picture(made)
             else:
-                sample.images[k] = made
+                sample.images[k], sample.restores[k] = made, as_made
 
     def change_points(self) -> list[NDArray[np.float64]]:
         """The landmarks, to be changed in place."""

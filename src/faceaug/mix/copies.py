@@ -48,8 +48,7 @@ def augment(
         ArgumentError: the result is not a uint8 (H, W, 3) array.
     """
     recipe = recipe or _DEFAULT.compose(image.shape[:2])
-    operations = recipe.params(key, image.shape[:2])
-    result = recipe.render(image, operations, landmarks=target["landmarks"], attributes=target["attributes"])
+    result, operations = recipe.traced(image, key=key, landmarks=target["landmarks"], attributes=target["attributes"])
     made = result["image"]
     if not isinstance(made, np.ndarray) or made.dtype != np.uint8 or made.ndim != 3 or made.shape[2] != 3:
         raise ArgumentError(

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, get_worker_info
 
-from faceaug.augment.torchvision import globally_seeded
+from faceaug.augment.own_draws import Generator, check_repeats, own_generators, tied
+from faceaug.augment.torchvision import seeded
 from faceaug.data.image import load_cv2
 from faceaug.draws import Dice, Words, check_seed, permutation, stream
 from faceaug.errors import ArgumentError
-from faceaug.mix.own_draws import Generator, check_repeats, own_generators, tied
 
 
 class EpochDataset(Dataset[tuple[Any, Any]]):
@@ -93,8 +93,9 @@ class EpochDataset(Dataset[tuple[Any, Any]]):
 
     def _applied(self, image: Tensor, target: Any, i: int) -> tuple[Any, Any]:
         words = Words(self.seed, self.epoch, i)
-        # torchvision and most other libraries draw from the global generators of Python, NumPy and torch.
-        with globally_seeded(Dice(words, b"dataset/transform").integer(2**63)), tied(self._own or [], words):
+        seed = Dice(words, b"dataset/transform").integer(2**63)
+        # Most libraries draw from the global generators of Python, NumPy and torch.
+        with seeded(seed, self._transform, self._target_transform), tied(self._own or [], words):
             made = image if self._transform is None else self._transform(image)
             return made, target if self._target_transform is None else self._target_transform(target)
 

@@ -1,7 +1,7 @@
 """Train a classifier that reads attributes from faces.
 
 As in the loop for generators, every step draws its numbers from (seed, step), and a checkpoint holds the whole state.
-On the same machine, a run that was stopped and resumed therefore equals an uninterrupted run to the bit. Part of the
+Under the same conditions, a run that was stopped and resumed equals an uninterrupted run to the bit. Part of the
 training faces is held back, by identity, to select the best weights and to set thresholds. Faces of another partition
 are used once, at the end, for the figures of the model card; they influence no choice.
 """
@@ -33,6 +33,7 @@ from faceaug.synthesize.classifier import AttributeClassifier, load_classifier, 
 from faceaug.synthesize.config import ClassifierConfig
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
+from faceaug.train.conditions import begin_session, conditions
 from faceaug.train.config import known_fields, parse_settings
 from faceaug.train.lessons import FEWEST, ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
 from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run, read_run
@@ -62,7 +63,7 @@ class ClassifierReport(Presentation):
         seconds: duration of this session.
         added: faces shown in this session; 0 if it ended before its first step.
         minutes: time limit of this session; None for none.
-        notes: anything odd about the folder, a line each.
+        notes: anything odd about the folder, and conditions other than those of the session before, a line each.
     """
 
     run: Path
@@ -212,6 +213,7 @@ def train_classifier(
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images
+        notes = folder.notes + begin_session(run, before, conditions(device))
         limit = deadline - time.monotonic()
         with progress.phase(
             "training", config.images, "faces", start=lessons.images, limit=limit, at_once=True
@@ -240,7 +242,7 @@ def train_classifier(
         time.monotonic() - began,
         added=lessons.images - before,
         minutes=minutes,
-        notes=folder.notes,
+        notes=notes,
     )
 
 

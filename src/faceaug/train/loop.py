@@ -1,7 +1,7 @@
 """The training loop.
 
-Every step draws its numbers from (seed, step), and a checkpoint holds the whole state. On the same machine, a run that
-was stopped and resumed therefore equals an uninterrupted run to the bit.
+Every step draws its numbers from (seed, step), and a checkpoint holds the whole state. Under the same ``conditions``, a
+run that was stopped and resumed therefore equals an uninterrupted run to the bit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
 from faceaug.train.attributes import with_attributes
 from faceaug.train.backbones import require_backbone
+from faceaug.train.conditions import begin_session, conditions
 from faceaug.train.config import DEFAULT_PRESET, PRESETS, TrainConfig
 from faceaug.train.faces import Faces, drop_faces, map_faces
 from faceaug.train.keeper import Keeper, restore_newest
@@ -51,7 +52,7 @@ class TrainReport(Presentation):
         seconds: duration of this session.
         added: real images shown in this session; 0 if it ended before its first step.
         minutes: time limit of this session; None for none.
-        notes: anything odd about the folder, a line each.
+        notes: anything odd about the folder, and conditions other than those of the session before, a line each.
     """
 
     run: Path
@@ -133,7 +134,8 @@ def train_gan(
         minutes: time limit. Training stops early enough to save within it, finished or not.
         began: ``time.monotonic()`` from which ``minutes`` counts; None for now.
         partition: "train", "val", "test" or "all"; None for the train rows if a table has any, otherwise all rows.
-        device: where to compute; None for the GPU if there is one, otherwise the CPU. Only a CPU repeats to the bit.
+        device: where to compute; None for the GPU if there is one, otherwise the CPU. Only a CPU repeats to the bit,
+            see ``faceaug.train.conditions``.
         tensorboard: also write ``out``/tensorboard; needs the extra of that name.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere. A function is
             called with (phase, done, total, words) after every step; while training, ``words`` are the newest losses.
@@ -178,7 +180,9 @@ def train_gan(
             raise
         session, monitor = _prepare(run, config, faces, processes, start=start, shown=shown)
         before = session.images
+        here = conditions(processes.device, processes.count)
         with Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log:
+            notes = folder.notes + (() if processes.rank else begin_session(run, before, here))
             keeper = Keeper(run, session, processes, log, monitor)
             _train(keeper, signals, deadline, shown)
             _save(keeper, shown)
@@ -197,7 +201,7 @@ def train_gan(
         seconds=time.monotonic() - began,
         added=max(session.images - before, 0),
         minutes=minutes,
-        notes=folder.notes,
+        notes=notes,
     )
 
 

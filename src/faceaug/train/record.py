@@ -23,6 +23,7 @@ from faceaug.synthesize.weights import find_model, read_config as read_model_con
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 
 RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
+SESSIONS = "sessions"  # in RUN_FILE, oldest first; see ``faceaug.train.conditions``
 
 
 class RunConfig(Protocol):
@@ -58,7 +59,8 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
         was = ", ".join(f"{key} was {began_with.get(key)}" for key in changed)
         raise RefusedError(f"{printable(run)}: the run began with another config ({was}); resume with the same")
     with explained(run):
-        write_json(run / RUN_FILE, {"run": began_with | {"images": config.images}, "finished": False})
+        document = parse_json((run / RUN_FILE).read_bytes())
+        write_json(run / RUN_FILE, document | {"run": began_with | {"images": config.images}, "finished": False})
     return True
 
 

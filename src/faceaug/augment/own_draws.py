@@ -1,7 +1,7 @@
 """Finds the random generators that user functions own, seeds them from the item and restores them.
 
-``globally_seeded`` handles the global generators of torch, NumPy and Python. Libraries such as albumentations keep
-generators as attributes instead, which workers inherit: every worker would draw the same numbers.
+``seeding.globally_seeded`` handles the global generators of torch, NumPy and Python. Libraries such as albumentations
+keep generators as attributes instead, which workers inherit: every worker would draw the same numbers.
 """
 
 from __future__ import annotations

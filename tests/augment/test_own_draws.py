@@ -12,10 +12,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from faceaug.augment import HorizontalFlip
+from faceaug.augment.own_draws import own_generators, tied
 from faceaug.draws import Words
 from faceaug.errors import ArgumentError
 from faceaug.mix import AugmentedDataset
-from faceaug.mix.own_draws import own_generators, tied
 from tests.mix.sources import labelled_pil
 
 

@@ -1,0 +1,68 @@
+"""Seeds for calls without a key."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+from typing import Any
+
+from faceaug.draws import MAX_SEED
+
+
+def any_seed() -> int:
+    """Draw a seed: 0..2**63-2, from torch's global generator if torch is imported, else from the operating system.
+
+    A forked process inherits the generator of its parent and would repeat the numbers of its siblings. Until it seeds
+    torch itself, as ``DataLoader`` workers do, its seeds are therefore mixed with a number from the operating system.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return secrets.randbelow(MAX_SEED)
+    if _NUMBER.place is None:
+        _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
+    number = int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
+    return number if _FORK.inherited is None else _FORK.mixed(number)
+
+
+class _Number(threading.local):
+    place: Any = None  # one tensor per thread to draw into
+
+
+class _Fork:
+    """Whether this process runs on the generator of the process it was forked from.
+
+    Attributes:
+        inherited: the seed of that generator; None in a process that was not forked or has seeded torch since.
+    """
+
+    def __init__(self) -> None:
+        self.inherited: int | None = None
+        self._seed: int | None = None
+        self._own: int | None = None
+
+    def before(self) -> None:
+        """In the parent: note the seed, because the generator's lock may be held by another thread in the child."""
+        torch = sys.modules.get("torch")
+        self._seed = int(torch.initial_seed()) if hasattr(torch, "initial_seed") else None
+
+    def in_child(self) -> None:
+        """In the child: everything is inherited."""
+        self.inherited = self._seed
+        self._own = None
+
+    def mixed(self, number: int) -> int:
+        """A number that no sibling gets, unless this process has seeded torch."""
+        if int(sys.modules["torch"].initial_seed()) != self.inherited:
+            self.inherited = None
+            return number
+        if self._own is None:
+            self._own = secrets.randbelow(MAX_SEED)
+        return (number ^ self._own) % MAX_SEED
+
+
+_NUMBER = _Number()
+_FORK = _Fork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_FORK.before, after_in_child=_FORK.in_child)

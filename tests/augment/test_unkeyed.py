@@ -1,0 +1,70 @@
+"""Calls without a key, in processes that were forked from one another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from faceaug.augment.unkeyed import any_seed
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here"),
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+
+def some(count: int) -> tuple[int, ...]:
+    return tuple(any_seed() for _ in range(count))
+
+
+def seeded(seed: int) -> tuple[int, ...]:
+    torch.manual_seed(seed)
+    return some(3)
+
+
+def forked(function: object, given: list[int]) -> list[tuple[int, ...]]:
+    """One process for each."""
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        return pool.map(function, given, chunksize=1)
+
+
+def test_forked_processes_draw_apart_from_one_another_and_from_their_parent() -> None:
+    torch.manual_seed(3)
+    here = some(3)
+    torch.manual_seed(3)
+    seen = [here, *forked(some, [3] * 4)]
+    assert len({number for numbers in seen for number in numbers}) == 15
+    assert some(3) == here
+
+
+def test_a_forked_process_that_seeds_torch_repeats() -> None:
+    torch.manual_seed(3)
+    assert len(set(forked(seeded, [8, 8, 8]))) == 1
+    assert forked(seeded, [8])[0] == seeded(8)
+
+
+class Flips(torch.utils.data.Dataset[float]):
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> float:
+        return float(any_seed() % 1000)
+
+
+def test_workers_of_a_loader_repeat_after_torch_manual_seed_and_differ_from_each_other() -> None:
+    def numbers() -> list[float]:
+        torch.manual_seed(11)
+        loader = DataLoader(Flips(), num_workers=2, multiprocessing_context="fork")
+        return [float(one) for one in loader]
+
+    first = numbers()
+    assert numbers() == first
+    assert len(set(first)) > 30
+
+
+def test_a_seed_is_a_number_that_a_stream_takes() -> None:
+    assert all(0 <= number < 2**63 for number in (*some(100), *forked(some, [100])[0]))
