@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faceaug.data.folder import table_paths
-from faceaug.data.metadata import picture_column, read_metadata
+from faceaug.data.metadata_files import picture_column, read_metadata
 from faceaug.data.tables import Table, read_table, read_text, text_lines
 from faceaug.errors import some
 

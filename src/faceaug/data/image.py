@@ -17,6 +17,7 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,7 @@ __all__ = [
     "Header",
     "Image8",
     "Limits",
+    "check_colour",
     "decode",
     "encode_jpeg",
     "encode_png",
@@ -212,6 +214,14 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
         raise
     except Exception as error:  # Pillow's decoders raise many kinds: struct.error, SyntaxError, ZeroDivisionError
         raise ImageError(name, f"is a damaged {header.format} ({error})") from error
+
+
+def check_colour(ground: Colour) -> Colour:
+    """Return a colour as a tuple; ArgumentError if it is not three whole numbers from 0 to 255."""
+    numbers = tuple(ground) if isinstance(ground, Iterable) and not isinstance(ground, str) else ()
+    if len(numbers) != 3 or not all(isinstance(n, int | np.integer) and 0 <= n <= 255 for n in numbers):
+        raise ArgumentError(f"ground {ground!r}: expected red, green and blue from 0 to 255, such as (255, 255, 255)")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
 
 
 def from_pillow(image: Image.Image, *, name: str = "picture", ground: Colour = WHITE) -> Image8:

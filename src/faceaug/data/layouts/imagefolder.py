@@ -14,11 +14,13 @@ from typing import Any
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata, side_pictures
+from faceaug.data.metadata import join_rows
+from faceaug.data.metadata_files import METADATA_NAMES, read_metadata, side_pictures
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
-OWN_FILES = ("dataset.json", "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
+OWN_DOCUMENTS = ("dataset.json", "convert.json")  # what a run was
+OWN_FILES = (*OWN_DOCUMENTS, "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
 
 
 def metadata_tables(place: Place) -> tuple[str, ...]:
@@ -81,10 +83,12 @@ def own_classes(place: Place) -> tuple[str, ...]:
 
 
 def _own_document(place: Place) -> dict[str, Any]:
-    if "dataset.json" not in place.tables.get("dataset.json", ()):
-        return {}
-    try:
-        found = json.loads(read_text(place.file("dataset.json")))
-    except (AnnotationError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}
+    for name in OWN_DOCUMENTS:
+        if name in place.tables.get(name, ()):
+            try:
+                found = json.loads(read_text(place.file(name)))
+            except (AnnotationError, ValueError, RecursionError):
+                continue
+            if isinstance(found, dict) and isinstance(found.get("run"), dict):
+                return found
+    return {}

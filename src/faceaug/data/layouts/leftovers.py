@@ -12,6 +12,8 @@ from faceaug.errors import AnnotationError, some
 from faceaug.storage.schema import parse_object
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
+CONVERTED = "convert.json"  # name of the record of a conversion
+_RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
     .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
@@ -55,11 +57,11 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
 
 
 def _is_ours(place: Place, name: str) -> bool:
-    """Whether a file is the record that ``clean --out`` writes into a cleaned copy."""
-    if name != CLEANED:
+    """Whether a file is the record that ``clean --out`` or ``convert`` writes into its output."""
+    if name not in _RECORDS:
         return False
     try:
-        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == "clean")
+        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == _RECORDS[name])
     except (AnnotationError, ValueError, KeyError, TypeError):
         return False
 
