@@ -93,12 +93,12 @@ def read_colour(text: str) -> tuple[int, int, int]:
     from PIL import ImageColor
 
     try:
-        found = ImageColor.getrgb(text)
+        found: tuple[int, ...] = ImageColor.getrgb(text)
     except ValueError:
         found = ()
     if len(found) != 3:
         raise click.BadParameter(f"{text!r} is neither a colour such as white nor #rrggbb", param_hint="--ground")
-    return found
+    return found[0], found[1], found[2]
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:

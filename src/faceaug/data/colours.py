@@ -146,21 +146,24 @@ def _bt709(signal: _Curve) -> _Curve:
 
 
 def _srgb(signal: _Curve) -> _Curve:
-    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    linear: _Curve = np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+    return linear
 
 
 def _pq(signal: _Curve) -> _Curve:
     m1, m2, c1, c2, c3 = 1305 / 8192, 2523 / 32, 107 / 128, 2413 / 128, 2392 / 128
     power = signal ** (1 / m2)
     absolute = 10_000 * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)  # cd/m2
-    return absolute / 203
+    linear: _Curve = absolute / 203
+    return linear
 
 
 def _hlg(signal: _Curve) -> _Curve:
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     white = (np.exp((0.75 - c) / a) + b) / 12
-    return (scene / white) ** 1.2  # the system gamma of a screen of 1,000 cd/m2
+    linear: _Curve = (scene / white) ** 1.2  # the system gamma of a screen of 1,000 cd/m2
+    return linear
 
 
 def _linear(signal: _Curve) -> _Curve:

@@ -176,7 +176,7 @@ def convert_folder(
 
 
 def _writer(layout: str) -> Writer:
-    writer = WRITERS.get(layout)  # type: ignore[call-overload]
+    writer = WRITERS.get(layout)
     if writer is None:
         known = "is read but not written" if layout in LAYOUTS else "is not known"
         raise ArgumentError(f"layout {layout!r} {known}; expected one of {', '.join(WRITERS)}")
@@ -264,9 +264,8 @@ class _Unit:
     @classmethod
     def of_line(cls, line: str) -> _Unit:
         found = parse_json(line)
-        pictures = tuple(Picture(**picture) for picture in found.pop("pictures"))
-        lists = {name: tuple(found.pop(name)) for name in ("why", "problems")}
-        return cls(**found, **lists, pictures=pictures)
+        pictures = tuple(Picture(**picture) for picture in found["pictures"])
+        return cls(found["file"], found["sha256"], pictures, tuple(found["why"]), tuple(found["problems"]))
 
 
 class _Job:
@@ -294,7 +293,9 @@ class _Job:
         self._write_tables(written, pictures)
         remove_output(self._out / _TALLY)
         reasons = Counter(reason for unit in units for reason in unit.why if reason)
-        lost = {name: count for name, count in count_facts(written).items() if name not in self._writer.holds}
+        lost: dict[str, int] = {
+            str(name): count for name, count in count_facts(written).items() if name not in self._writer.holds
+        }
         return ConvertReport(
             out=self._out,
             layout=layout,
@@ -303,7 +304,7 @@ class _Job:
             copied=len(pictures) - reasons.total(),
             rewritten=dict(sorted(reasons.items())),
             unreadable=problems,
-            not_held=dict(lost),
+            not_held=lost,
             notes=(*self._plan.notes, *self._given.notes),
             seconds=time.monotonic() - began,
         )

@@ -58,7 +58,7 @@ Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
 DEFAULT_LIMITS = Limits()
 WHITE: Colour = (255, 255, 255)
-_BY_PILLOW = ("TIFF", "GIF", "AVIF", "PPM")
+_BY_PILLOW = ("TIFF", "GIF", "AVIF", "HEIF", "PPM")
 _HEAD = 2**16  # bytes; the size of a JPEG is nearly always within them
 
 
@@ -157,7 +157,7 @@ def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS
 
 
 def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE) -> Image8:
-    """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM.
+    """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIF or PNM.
 
     Args:
         data: the whole file.
@@ -194,7 +194,7 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
     """Decode pictures with transparency, and formats that OpenCV lacks in some or all builds."""
     still = without_animation(data, bare=True)  # Pillow would decompress every text of a PNG
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(still), formats=[header.format]) as image:
+        with warnings.catch_warnings(), _opened(still, header.format, name) as image:
             warnings.simplefilter("ignore")  # about damaged metadata
             check_size(*image.size, limits)
             image.load()
@@ -206,6 +206,8 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
             if header.format == "BMP" and upright.getchannel("A").getextrema() == (0, 0):
                 upright = upright.convert("RGB")  # an all-zero alpha channel comes from programs that do not use it
             return from_pillow(upright, name=name, ground=ground)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(name, f"is a {header.format} that Pillow {PIL_VERSION} cannot read") from error
     except HeaderError as error:
@@ -214,6 +216,18 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
         raise
     except Exception as error:  # Pillow's decoders raise many kinds: struct.error, SyntaxError, ZeroDivisionError
         raise ImageError(name, f"is a damaged {header.format} ({error})") from error
+
+
+def _opened(data: bytes, format: Format, name: str) -> Image.Image:
+    """Open a picture with Pillow, without decoding it."""
+    if format != "HEIF":
+        return Image.open(io.BytesIO(data), formats=[format])
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError(name, "is a HEIC picture: python -m pip install 'faceaug[heic]'") from None
+    # libheif turns the picture by its boxes; its EXIF orientation only repeats them, and counts for nothing.
+    return pillow_heif.open_heif(io.BytesIO(data)).to_pillow()
 
 
 def check_colour(ground: Colour) -> Colour:

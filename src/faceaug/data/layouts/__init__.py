@@ -39,6 +39,7 @@ from faceaug.data.layouts.writers.coco import COCO
 from faceaug.data.layouts.writers.parquet import PARQUET
 from faceaug.data.layouts.writers.shards import WEBDATASET
 from faceaug.data.layouts.writers.stylegan import STYLEGAN
+from faceaug.data.layouts.writing import Writer
 from faceaug.errors import AnnotationError, ArgumentError, RefusedError, printable, some
 
 __all__ = ["LAYOUTS", "WRITERS", "Choice", "Evidence", "Layout", "Place", "Reading", "choose_layout", "read_layout"]
@@ -64,7 +65,7 @@ LAYOUTS: dict[Layout, Reader] = {
     "classes": Reader(plain.find_classes, plain.read_classes, folder_writers.CLASSES),
     "flat": Reader(plain.find_flat, plain.read_flat),
 }
-WRITERS = {name: reader.writer for name, reader in LAYOUTS.items() if reader.writer is not None}
+WRITERS: dict[str, Writer] = {name: reader.writer for name, reader in LAYOUTS.items() if reader.writer is not None}
 _COVERS: dict[str, tuple[str, ...]] = {
     "celebahq": ("celeba",),
     "webdataset": ("yolo", "imagefolder"),

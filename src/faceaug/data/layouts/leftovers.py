@@ -19,6 +19,7 @@ LIKE_PICTURES = frozenset(
     .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
     .rw2 .pcx .ras .sr .mng .qoi .xbm .xpm""".split()  # noqa: SIM905 - fifty lines of list would say no more
 )
+_HEIC = frozenset([".heic", ".heif", ".hif"])  # read with an extra
 _LIKE_TABLES = frozenset(
     """.csv .tsv .txt .json .jsonl .ndjson .parquet .arrow .feather .xls .xlsx .ods .xml .mat .npy .npz .pkl .pickle
     .h5 .hdf5 .db .sqlite .lst .list .pts .dat .anno .ann .yaml .yml .idx .property .tfrecord .tfrecords .lmdb
@@ -40,6 +41,7 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     if pictures:
         notes.append(
             f"{_count(len(pictures), 'file')} look like pictures of unsupported formats: {_by_ending(pictures)}"
+            + _advice(pictures)
         )
     rest = [name for name in left if _ending(name) not in LIKE_PICTURES and not _is_text(name)]
     archives = [name for name in rest if _ending(name) in _ARCHIVES]
@@ -68,7 +70,12 @@ def _is_ours(place: Place, name: str) -> bool:
 
 def unread_pictures(names: tuple[str, ...]) -> str:
     """Files that look like pictures of unsupported formats, counted by suffix; "" if there are none."""
-    return _by_ending([name for name in names if _ending(name) in LIKE_PICTURES])
+    pictures = [name for name in names if _ending(name) in LIKE_PICTURES]
+    return _by_ending(pictures) + _advice(pictures)
+
+
+def _advice(names: list[str]) -> str:
+    return "; for HEIC: python -m pip install 'faceaug[heic]'" if any(_ending(name) in _HEIC for name in names) else ""
 
 
 def _by_ending(names: list[str]) -> str:

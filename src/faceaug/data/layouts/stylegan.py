@@ -1,8 +1,8 @@
 """StyleGAN's folder or ZIP: pictures, and a label for each in ``dataset.json``.
 
-Source: ``dataset_tool.py`` and ``training/dataset.py`` in github.com/NVlabs/stylegan3. The file is ``{"labels": null}`` or
-``{"labels": [["00000/img00000000.png", 0], ...]}``, with names relative to it. A label is a whole number, or a list of numbers in
-conditional models such as EG3D (the camera), which becomes the column ``condition``.
+Source: ``dataset_tool.py`` and ``training/dataset.py`` in github.com/NVlabs/stylegan3. The file is ``{"labels": null}``
+or ``{"labels": [["00000/img00000000.png", 0], ...]}``, with names relative to it. A label is a whole number or, in
+conditional models such as EG3D (the camera), a list of numbers, which becomes the column ``condition``.
 
 faceaug's own manifest has the same name, but no ``labels``.
 """

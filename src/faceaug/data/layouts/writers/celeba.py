@@ -6,6 +6,7 @@ The tables hold whole numbers separated by blanks. A picture about which a table
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def _tables(faces: Faces, pictures: Sequence[Picture]) -> Tables:
     attributes = known.attributes[rows][:, kept]
     points = np.rint(known.landmarks[rows]).reshape(len(rows), -1)
     whole = np.nan_to_num(points).astype(np.int64)
-    tables = {
+    tables: dict[str, tuple[NDArray[Any], NDArray[np.bool_], list[str] | None]] = {
         "list_attr_celeba": (attributes, (attributes != 0).any(axis=1), [ATTRIBUTES[k] for k in kept]),
         "identity_CelebA": (known.identity[rows, None], known.identity[rows] >= 0, None),
         "list_eval_partition": (known.partition[rows, None], known.partition[rows] >= 0, None),
@@ -51,8 +52,10 @@ def _tables(faces: Faces, pictures: Sequence[Picture]) -> Tables:
     return {f"{stem}.txt": _text(names, *table) for stem, table in tables.items() if table[1].any()}
 
 
-def _text(names: Sequence[str], values: NDArray[np.int64], told: NDArray[np.bool_], head: list[str] | None) -> bytes:
-    lines: Iterable[str] = (f"{names[k]} {' '.join(map(str, values[k].tolist()))}\n" for k in np.flatnonzero(told))
+def _text(names: Sequence[str], values: NDArray[Any], told: NDArray[np.bool_], head: list[str] | None) -> bytes:
+    lines: Iterable[str] = (
+        f"{names[k]} {' '.join(map(str, values[k].tolist()))}\n" for k in np.flatnonzero(told).tolist()
+    )
     top = "" if head is None else f"{int(told.sum())}\n{' '.join(head)}\n"
     return (top + "".join(lines)).encode()
 

@@ -37,7 +37,7 @@ def _metadata(faces: Faces, pictures: Sequence[Picture]) -> Tables:
 def _plan_splits(faces: Faces) -> Plan:
     if not (faces.known.partition >= 0).any():
         raise RefusedError("no partition is known, so there are no split folders to write; try --to imagefolder")
-    stems, notes = plain_stems(faces, within=faces.known.partition.tolist())
+    stems, notes = plain_stems(faces, within=faces.known.partition.tolist(), flat=True)
     return Plan(in_parts(faces, stems, unknown=UNKNOWN), (*notes, *_unknown_part(faces)))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
-from faceaug.data.layouts.writing import Faces
+from faceaug.data.layouts.writing import Faces, Fact
 from faceaug.data.metadata import BOXES, CLASS, is_own_column
 from faceaug.errors import some
 
-HELD = frozenset(
+HELD: frozenset[Fact] = frozenset(
     {
         "attributes", "identities", "labels", "names of labels", "partitions", "landmarks", "boxes", "weights",
         "origins", "further columns",
