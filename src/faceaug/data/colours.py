@@ -41,12 +41,11 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 _D50 = np.array([0.9642, 1.0, 0.8249])
 
 
-def png_profile(chunks: Mapping[bytes, bytes], *, grey: bool) -> bytes:
+def png_profile(chunks: Mapping[bytes, bytes]) -> bytes:
     """The ICC profile of a PNG.
 
     Args:
         chunks: the contents of its chunks ``PNG_COLOUR``.
-        grey: whether its pixels are grey.
 
     Returns:
         Its own profile or one made from the other chunks; empty for sRGB, damaged chunks, and numbers of cICP that no
@@ -54,7 +53,7 @@ def png_profile(chunks: Mapping[bytes, bytes], *, grey: bool) -> bytes:
     """
     cicp = chunks.get(b"cICP", b"")
     if len(cicp) == 4 and cicp[2] == 0 and cicp[1] in _TRANSFERS and cicp[0] in _PRIMARIES:
-        return b"" if cicp[:2] == b"\x01\x0d" else _made(_PRIMARIES[cicp[0]], cicp[1], 0.0, grey)
+        return b"" if cicp[:2] == b"\x01\x0d" else _made(_PRIMARIES[cicp[0]], cicp[1], 0.0)
     if b"iCCP" in chunks:
         return _unpacked(chunks[b"iCCP"])
     gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
@@ -64,7 +63,7 @@ def png_profile(chunks: Mapping[bytes, bytes], *, grey: bool) -> bytes:
     primaries = tuple(number / 100_000 for number in struct.unpack(">8I", points)) if len(points) == 32 else _BT709
     if not 0.01 <= exponent <= 100 or (primaries == _BT709 and abs(exponent * 2.2 - 1) < _NEAR):
         return b""
-    return _made(primaries, 0, exponent, grey)
+    return _made(primaries, 0, exponent)
 
 
 def _unpacked(chunk: bytes) -> bytes:
@@ -77,20 +76,18 @@ def _unpacked(chunk: bytes) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _made(primaries: tuple[float, ...], transfer: int, exponent: float, grey: bool) -> bytes:
+def _made(primaries: tuple[float, ...], transfer: int, exponent: float) -> bytes:
     """A profile with these primaries and the curve of a transfer function, or with a power if ``transfer`` is 0."""
     signal = np.linspace(0, 1, _STEPS)
     linear = _TRANSFERS[transfer](signal) if transfer else signal ** (1 / exponent)
     table = np.rint(np.clip(linear, 0, 1) * 65535).astype(">u2").tobytes()
     curve = b"curv\0\0\0\0" + struct.pack(">I", _STEPS) + table
     tags = {b"desc": _text(b"desc"), b"cprt": _text(b"text"), b"wtpt": _xyz(_D50)}
-    if grey:
-        return _profile(b"GRAY", tags | {b"kTRC": curve})
     columns = _colorants(primaries)
     if columns is None:
         return b""
     places = {name: _xyz(columns[:, k]) for k, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
-    return _profile(b"RGB ", tags | places | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+    return _profile(tags | places | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 
 
 def _colorants(primaries: tuple[float, ...]) -> NDArray[np.float64] | None:
@@ -110,7 +107,7 @@ def _colorants(primaries: tuple[float, ...]) -> NDArray[np.float64] | None:
     return columns if np.abs(columns).max() < 2 else None
 
 
-def _profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
+def _profile(tags: Mapping[bytes, bytes]) -> bytes:
     """An ICC profile for a screen: header, table of tags, tags. Equal tags share their bytes."""
     body, table = b"", b""
     places: dict[bytes, int] = {}
@@ -121,7 +118,7 @@ def _profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:
         table += name + struct.pack(">II", places[data], len(data))
     size = 132 + len(table) + len(body)
     date = struct.pack(">6H", 2025, 1, 1, 0, 0, 0)
-    head = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02400000, b"mntr", space, b"XYZ ") + date + b"acsp"
+    head = struct.pack(">I4sI4s4s4s", size, b"\0\0\0\0", 0x02400000, b"mntr", b"RGB ", b"XYZ ") + date + b"acsp"
     head += bytes(28) + struct.pack(">3i", *(round(value * 65536) for value in _D50))
     return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + table + body
 

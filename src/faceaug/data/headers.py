@@ -235,9 +235,8 @@ def _read_png(data: bytes, limits: Limits) -> Header:
     if sum(map(len, packed)) > _PNG_SMALL and _inflates_beyond(packed, 2 * row_bytes * height):
         raise HeaderError("is a damaged PNG: it holds far more data than its pixels need")
     kind = _PNG_PIXEL_KINDS.get((data[24], data[25]), "other") if b"acTL" not in seen else "other"
-    grey = data[25] in {0, 4}
     return Header(
-        "PNG", width, height, orientation, alpha=alpha, profile=png_profile(seen, grey=grey), pixels=kind
+        "PNG", width, height, orientation, alpha=alpha, profile=png_profile(seen), pixels=kind
     )  # fmt: skip
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
+from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, match_names, unknown
 from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import AnnotationError, printable, some
 
 BOXES = ("box_x", "box_y", "box_width", "box_height")
 CLASS = "class"  # the column with the names of numeric labels
 _MOST_CLASSES = 1_000_000
-_OWN_COLUMNS = ("source_file", "model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
+OWN_COLUMNS = ("model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 _PADDED = re.compile(r"0[0-9]+", re.ASCII)
 _PLAIN_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
@@ -61,6 +61,7 @@ def join_rows(
         AnnotationError: see ``join_metadata``.
     """
     place = {name: i for i, name in enumerate(names)}
+    rows, renamed = _with_names_here(path, rows, place)
     absent = [row["file_name"] for row in rows if row["file_name"] not in place]
     if absent:
         raise AnnotationError(f"{printable(path)}: {len(absent)} rows name no picture here ({some(absent)})")
@@ -84,9 +85,29 @@ def join_rows(
     known = _with_boxes(known, columns, at)
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
-    notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
+    notes = renamed + ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
     read = {CLASS} if numbered else set()
     return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
+
+
+def _with_names_here(
+    path: Path, rows: list[dict[str, Any]], place: dict[str, int]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows with the names of the pictures here: "/" for Windows's separator, and the suffix of the picture."""
+    names = [row["file_name"] for row in rows]
+    if all(name in place for name in names):
+        return rows, []
+    plain = [name if name in place else name.replace("\\", "/") for name in names]
+    found, _ = match_names(plain, place)
+    here = list(place)
+    new = [here[at] if at >= 0 else name for name, at in zip(names, found.tolist(), strict=True)]
+    changed = [(old, now) for old, now in zip(names, new, strict=True) if old != now]
+    if not changed:
+        return rows, []
+    old, now = changed[0]
+    says = f"{len(changed)} rows belong to pictures with another separator or suffix"
+    rows = [row | {"file_name": name} for row, name in zip(rows, new, strict=True)]
+    return rows, [f"{printable(path.name)}: {says} ({printable(old)} is {printable(now)} here)"]
 
 
 def _with_boxes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> Annotations:
@@ -100,7 +121,7 @@ def _with_boxes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) ->
 
 def is_own_column(name: str) -> bool:
     """Whether a column has a meaning for faceaug, so that no further column can have its name."""
-    own = {"file_name", "celeb_id", "split", CLASS, *_EXPECTED, *ATTRIBUTES, *_OWN_COLUMNS}
+    own = {"file_name", "source_file", "celeb_id", "split", CLASS, *_EXPECTED, *ATTRIBUTES, *OWN_COLUMNS}
     return name in own or name.startswith("requested_")
 
 
@@ -145,10 +166,12 @@ class _Columns:
 
     def others(self, at: NDArray[np.int64], n: int, *, read: set[str]) -> dict[str, tuple[Any, ...]]:
         """The columns unknown to faceaug, except those in ``read``, for n pictures."""
-        known = {*read, *_EXPECTED, *ATTRIBUTES, *_OWN_COLUMNS, "file_name", "celeb_id", self.partition()}
+        ours = {"origin", "sha256"} <= self._names
+        known = {*read, *_EXPECTED, *ATTRIBUTES, "file_name", "celeb_id", "source_file", self.partition()}
+        known |= set(OWN_COLUMNS) if ours else set()
         found: dict[str, tuple[Any, ...]] = {}
         for name in sorted(self._names - known):
-            if not name.startswith("requested_"):
+            if not (ours and name.startswith("requested_")):
                 values: list[Any] = [None] * n
                 for place, cell in zip(at.tolist(), _typed(self.cells(name)), strict=True):
                     values[place] = cell

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.tables import delimiter_of, read_text, text_lines
 from faceaug.errors import AnnotationError, printable
 from faceaug.storage.schema import parse_json
 
@@ -83,8 +83,11 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = list(reader.fieldnames or ())
+    mark = delimiter_of(text)
+    spaced = f"{mark} " in text.partition("\n")[0]  # written with a blank after each mark
+    reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=mark, skipinitialspace=spaced)
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
     if picture_column(columns) not in columns:
         raise AnnotationError(f"{printable(path)}: the first line names no column file_name")
     if len(set(columns)) != len(columns):

@@ -250,7 +250,10 @@ def _is_shard(line: str) -> bool:
 
 
 def _add_sample(tar: tarfile.TarFile, source: NumberedFaces, k: int, face: Image8) -> None:
-    for ending, data in (("png", encode_face(source, face, k, "png")), ("json", json.dumps(_sample(source, k)).encode())):
+    for ending, data in (
+        ("png", encode_face(source, face, k, "png")),
+        ("json", json.dumps(_sample(source, k)).encode()),
+    ):
         member = tarfile.TarInfo(f"{k:09d}.{ending}")
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
@@ -264,7 +267,7 @@ def _sample(source: NumberedFaces, k: int) -> dict[str, Any]:
     """
     signs = np.asarray(source.target(k)["attributes"])
     told = {ATTRIBUTES[column]: int(signs[column]) for column in np.flatnonzero(signs)}
-    facts: dict[str, Any] = {name: -1 for name in ("partition", "identity", "label", "source")}
+    facts: dict[str, Any] = dict.fromkeys(("partition", "identity", "label", "source"), -1)
     facts |= {"synthetic": True, "origin": SYNTHETIC, "weight": 1.0, "class": "", "source_file": "", "landmarks": ""}
     facts |= {"seed": source.seed, "key": k, "operations": "[]"}
     made = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in _made(source)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -61,14 +62,14 @@ def test_no_table_makes_anything_but_the_drawn_errors(files: dict[str, bytes], p
 
 
 def test_formats_that_are_not_read_are_counted_by_ending_everywhere(tmp_path: Path) -> None:
-    put(tmp_path, "1.png", "2.heic", "3.HEIC", "sub/4.psd")
+    put(tmp_path, "1.png", "2.jxl", "3.JXL", "sub/4.psd")
     said = FaceFolder(tmp_path).notes
-    assert any(".heic (2, 2.heic)" in note and ".psd (1, sub/4.psd)" in note for note in said)
+    assert any(".jxl (2, 2.jxl)" in note and ".psd (1, sub/4.psd)" in note for note in said)
     report = clean_folder(tmp_path, dry_run=True)
-    assert ".heic (2" in report.summary()
-    assert ".heic (2" in json.dumps(report.to_json())
+    assert ".jxl (2" in report.summary()
+    assert ".jxl (2" in json.dumps(report.to_json())
     (tmp_path / "1.png").unlink()
-    with pytest.raises(RefusedError, match=r"These are not read: \.heic"):
+    with pytest.raises(RefusedError, match=r"These are not read: \.jxl"):
         FaceFolder(tmp_path)
 
 
@@ -80,3 +81,17 @@ def test_texts_for_people_are_not_named(tmp_path: Path) -> None:
 def test_archives_beside_pictures_are_named(tmp_path: Path) -> None:
     put(tmp_path, "1.png", "x.zip", "y.tar.gz")
     assert FaceFolder(tmp_path).notes == ("2 archives not read (x.zip, y.tar.gz); a ZIP or tar opens by its own path",)
+
+
+def test_heic_without_its_extra_is_counted_and_the_note_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceaug.storage.walk.SUFFIXES", (".jpg", ".png"))  # those without the extra
+    put(tmp_path, "1.png", "2.heic", "3.HEIF")
+    advice = r"python -m pip install 'faceaug\[heic\]'"
+    assert re.fullmatch(
+        rf"2 files look .*: \.heic \(1, .*\), \.heif \(1, .*\); .*{advice}", FaceFolder(tmp_path).notes[0]
+    )
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(RefusedError, match=advice):
+        FaceFolder(tmp_path)

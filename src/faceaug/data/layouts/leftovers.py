@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
+from faceaug.data.metadata_files import METADATA_NAMES
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, some
 from faceaug.storage.schema import parse_object
@@ -36,7 +38,7 @@ _DOCUMENTS = ("readme", "license", "licence", "copying", "citation", "changelog"
 def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     """A note for each kind of file that no reader used, except documents such as README."""
     left = [name for name in place.others if name not in reading.used and not _is_ours(place, name)]
-    notes = []
+    notes = list(_above(place))
     pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
     if pictures:
         notes.append(
@@ -56,6 +58,14 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     if others:
         notes.append(f"{_count(len(others), 'other file')} not read ({some(others)})")
     return tuple(notes)
+
+
+def _above(place: Place) -> Iterable[str]:
+    """A note on a table of pictures in the folder above, which may be about these."""
+    above = place.root.resolve().parent
+    tables = [name for name in METADATA_NAMES if (above / name).is_file()]
+    if tables and not any(name in place.tables for name in METADATA_NAMES):
+        yield f"{some(tables)} in the folder above is not read; open that folder if it is about these pictures"
 
 
 def _is_ours(place: Place, name: str) -> bool:

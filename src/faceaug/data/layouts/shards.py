@@ -19,7 +19,7 @@ from faceaug.data.layouts.imagefolder import own_classes, own_files
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import BOXES, join_rows
+from faceaug.data.metadata import BOXES, OWN_COLUMNS, join_rows
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
@@ -108,7 +108,7 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
         facts["label"] = facts.pop("class")
     if ours:
         facts |= _ours(facts)
-        for name in ("source", "requested", "synthetic", "box", "further", "sha256"):
+        for name in (*OWN_COLUMNS, "source", "requested", "synthetic", "box", "further"):
             facts.pop(name, None)
     return facts
 
