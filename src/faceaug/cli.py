@@ -15,6 +15,7 @@ from faceaug.commands.options import (
     evaluate_options,
     expand_options,
     in_a_folder,
+    layout_option,
     making_options,
     reading_options,
     serve_options,
@@ -373,7 +374,7 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
 @click.argument("folder", type=FOLDER, required=False)
-@reading_options
+@layout_option
 @common_options
 def info(folder: Path | None, console: Console) -> None:
     """Show versions, models with licence and hash, and known trouble; or the contents of FOLDER.

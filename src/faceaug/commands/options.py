@@ -65,11 +65,15 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of how a folder is read; the command gets it opened if any of them is given."""
+    return _GROUND(layout_option(command))
+
+
+def layout_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the layout of a folder alone."""
 
     @_LAYOUT
-    @_GROUND
     @wraps(command)
-    def run(*args: Any, folder: Path | None, layout: str | None, ground: str | None, **kwargs: Any) -> None:
+    def run(*args: Any, folder: Path | None, layout: str | None, ground: str | None = None, **kwargs: Any) -> None:
         from faceaug.data.folder import FaceFolder
 
         asked = {} if ground is None else {"ground": read_colour(ground)}
