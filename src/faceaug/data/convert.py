@@ -25,7 +25,7 @@ from faceaug.data.containers import file_of
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Colour
 from faceaug.data.layouts import LAYOUTS, WRITERS
-from faceaug.data.layouts.leftovers import CONVERTED
+from faceaug.data.layouts.records import CONVERTED
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Writer, count_facts, name_sources
 from faceaug.data.portable import Portable, read_portable
 from faceaug.errors import ArgumentError, FaceAugError, ImageError, RefusedError, printable

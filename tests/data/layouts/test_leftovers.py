@@ -26,6 +26,11 @@ TABLES = {
     "fairface_label_train.csv": "file,age,gender,race,service_test\n000001.jpg,0-2,Male,White,True\n",
     "list_patition_label.txt": "000001.jpg 5\n",
 }
+RECORDS = [
+    *(b'{"labels": %s}' % labels for labels in (b"null", b"[]", b'[["000001.jpg", 1]]', b'[["000001.jpg", [NaN]]]')),
+    *(b'{"run": {"command": "convert"}, "finished": true, "classes": ["a"], "layout": "%s"}' % layout
+      for layout in (b"celeba", b"classes", b"coco", b"imagefolder", b"parquet", b"splits", b"stylegan", b"webdataset")),
+]  # fmt: skip
 ENDINGS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx", ".dat", ".lst", "")
 STEMS = st.text("abcdefgh_-XYZ0123456789 é", min_size=1, max_size=20).map(str.strip).filter(bool)
 
@@ -43,8 +48,10 @@ def test_a_table_under_an_unknown_name_is_named(table: str, stem: str, ending: s
 @given(
     st.dictionaries(
         st.sampled_from([*TABLES, "CelebAMask-HQ-attribute-anno.txt", "CelebA-HQ-to-CelebA-mapping.txt", "x.json",
-                         "peopleDevTrain.txt", "000001.txt", "x.rec", "x.idx", "x.tar", "x.zip", "metadata.parquet"]),
+                         "peopleDevTrain.txt", "000001.txt", "x.rec", "x.idx", "x.tar", "x.zip", "metadata.parquet",
+                         "x.parquet", "dataset.json", "convert.json"]),
         st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")),
+                  st.sampled_from(RECORDS),
                   st.sampled_from([text.encode()[:k] for text in TABLES.values() for k in (20, 200, 5000)])),
         max_size=3,
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from faceaug.data.layouts.leftovers import name_leftovers
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Layout, Reader, Reading
+from faceaug.data.layouts.records import CONVERTED, converted_layout
 from faceaug.data.layouts.writers import folders as folder_writers
 from faceaug.data.layouts.writers.celeba import CELEBA
 from faceaug.data.layouts.writers.coco import COCO
@@ -104,6 +106,9 @@ def choose_layout(place: Place, layout: str | None = None) -> Choice:
         if layout not in LAYOUTS:
             raise ArgumentError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
         return Choice(layout, "requested", ())
+    written = converted_layout(place)
+    if written in WRITERS:
+        return Choice(cast("Layout", written), f"{CONVERTED} of faceaug convert", ())
     found = [evidence for reader in LAYOUTS.values() if (evidence := reader.find(place)) is not None]
     first = found[0]
     rest = [evidence for evidence in found[1:] if evidence.layout not in _COVERS.get(first.layout, ())]

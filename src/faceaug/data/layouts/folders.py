@@ -14,6 +14,7 @@ from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place, part_of, part_within
 from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.layouts.records import converted_layout
 from faceaug.errors import ArgumentError, printable, some
 
 
@@ -58,6 +59,8 @@ def read_splits(place: Place) -> Reading:
 def read_classes(place: Place, *, first: bool = False) -> Reading:
     """Read the class from the first folder level that differs; with ``first``, from the first level."""
     levels = find_levels(place)
+    if converted_layout(place) == "classes":
+        return _labelled(place, _written_levels(place), [])
     if first or not levels.label:
         if "" in place.folders:
             raise ArgumentError(
@@ -66,6 +69,15 @@ def read_classes(place: Place, *, first: bool = False) -> Reading:
         label = {folder: parts[0] for folder, parts in place.parts.items()}
         levels = Levels(dict.fromkeys(label, -1), label, (), True, (), "", False)
     return _labelled(place, levels, [])
+
+
+def _written_levels(place: Place) -> Levels:
+    """The folders as ``faceaug convert --to classes`` writes them: the class, below the partition if that is known."""
+    label = {folder: parts[-1] for folder, parts in place.parts.items() if parts}
+    part = {folder: part_of(parts[0]) if len(parts) > 1 else None for folder, parts in place.parts.items()}
+    parts = tuple(sorted({folder.split("/")[0] for folder, number in part.items() if number is not None}))
+    known = {folder: -1 if number is None else number for folder, number in part.items()}
+    return Levels(known, label, parts, True, (), "", False)
 
 
 def read_flat(place: Place) -> Reading:

@@ -7,7 +7,6 @@ which name further pictures (``image_file_name``, ``mask_file_name``). All other
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,16 +15,14 @@ from faceaug.data.annotations import ATTRIBUTES, Doubt
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.layouts.records import own_classes, own_files
 from faceaug.data.metadata import join_rows
 from faceaug.data.metadata_files import METADATA_NAMES, read_metadata, side_pictures
-from faceaug.data.tables import read_text
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import ArgumentError, printable, some
 
 _COMPARED = {
     "label": "label", "partition": "partition", "split": "partition", "identity": "identity", "celeb_id": "identity",
 } | dict.fromkeys(ATTRIBUTES, "attributes")  # fmt: skip
-OWN_DOCUMENTS = ("dataset.json", "convert.json")  # what a run was
-OWN_FILES = (*OWN_DOCUMENTS, "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
 
 
 def metadata_tables(place: Place) -> tuple[str, ...]:
@@ -111,26 +108,3 @@ def _twin_notes(twins: tuple[str, ...], doubts: tuple[Doubt, ...]) -> list[str]:
 def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
     moved = {name: str(below / cell) for name, cell in row.items() if name.endswith("_file_name") and cell}
     return row | moved | {"file_name": str(below / row["file_name"])}
-
-
-def own_files(place: Place) -> list[str]:
-    """The files that faceaug wrote next to the pictures. StyleGAN's dataset.json is not one of them."""
-    return [name for name in OWN_FILES if name in place.tables.get(name, ())] if _own_document(place) else []
-
-
-def own_classes(place: Place) -> tuple[str, ...]:
-    """The names of the labels in a folder that faceaug wrote, in label order, including labels without pictures."""
-    found = _own_document(place).get("classes")
-    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
-
-
-def _own_document(place: Place) -> dict[str, Any]:
-    for name in OWN_DOCUMENTS:
-        if name in place.tables.get(name, ()):
-            try:
-                found = json.loads(read_text(place.file(name)))
-            except (AnnotationError, ValueError, RecursionError):
-                continue
-            if isinstance(found, dict) and isinstance(found.get("run"), dict):
-                return found
-    return {}

@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
+from faceaug.data.layouts.records import CONVERTED
 from faceaug.data.metadata_files import METADATA_NAMES
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, some
 from faceaug.storage.schema import parse_object
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
-CONVERTED = "convert.json"  # name of the record of a conversion
 _RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic

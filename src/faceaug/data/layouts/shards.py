@@ -15,10 +15,10 @@ from typing import Any
 
 from faceaug.data.annotations import LANDMARKS
 from faceaug.data.containers import kind_of
-from faceaug.data.layouts.imagefolder import own_classes, own_files
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.layouts.records import own_classes, own_files
 from faceaug.data.metadata import BOXES, OWN_COLUMNS, join_rows
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
