@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from faceaug.clean import clean_folder
 from faceaug.data.folder import FaceFolder
+from faceaug.data.layouts import WRITERS
 from faceaug.errors import FaceAugError, RefusedError
 from tests.data.layouts.made import NAMES, PARTS, attributes_csv, attributes_txt, pairs, points_txt, put, write
 
@@ -28,8 +29,8 @@ TABLES = {
 }
 RECORDS = [
     *(b'{"labels": %s}' % labels for labels in (b"null", b"[]", b'[["000001.jpg", 1]]', b'[["000001.jpg", [NaN]]]')),
-    *(b'{"run": {"command": "convert"}, "finished": true, "classes": ["a"], "layout": "%s"}' % layout
-      for layout in (b"celeba", b"classes", b"coco", b"imagefolder", b"parquet", b"splits", b"stylegan", b"webdataset")),
+    *(b'{"run": {"command": "convert"}, "finished": true, "classes": ["a"], "layout": "%s"}' % layout.encode()
+      for layout in WRITERS),
 ]  # fmt: skip
 ENDINGS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx", ".dat", ".lst", "")
 STEMS = st.text("abcdefgh_-XYZ0123456789 é", min_size=1, max_size=20).map(str.strip).filter(bool)
