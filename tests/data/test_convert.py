@@ -188,6 +188,7 @@ def test_class_folders_are_read_by_torchvision(people: Path, tmp_path: Path) -> 
     assert report.not_held == {"identities": 10}
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_celebas_tables_are_read_by_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from torchvision.datasets import CelebA
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import clean_folder
+from faceaug.clean.tables import filter_metadata
 from faceaug.data.annotations import select_rows, settle
 from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
 from faceaug.errors import AnnotationError, RefusedError
+from tests.conftest import picture
 from tests.data.layouts.made import NAMES, PARTS, attributes_csv, pairs, put, write
 
 ROWS = (("a.jpg", "x"), ("sub/b.jpg", "y"))
@@ -38,10 +41,8 @@ def test_names_with_another_separator_or_suffix_belong_to_their_picture(change: 
     folder = labelled(tmp_path, "file_name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
     assert [folder.classes[k] for k in folder.annotations.label] == ["x", "y"]
     assert any("rows belong to pictures with another separator or suffix" in note for note in folder.notes)
-    copy = tmp_path.parent / f"{tmp_path.name}-copy"
-    put(tmp_path, "a (1).jpg", data=(tmp_path / "a.jpg").read_bytes())
-    clean_folder(tmp_path, out=copy, progress=False)
-    assert FaceFolder(copy).classes[0] in {"x", "y"}, "rows of kept pictures stay in a cleaned copy"
+    kept = filter_metadata(tmp_path / "metadata.csv", {"sub/b.jpg"}).decode()
+    assert kept == f"file_name,label\n{rows[1][0]},y\n", "the rows of kept pictures stay in a cleaned copy"
 
 
 def test_a_column_called_like_one_of_ours_is_kept_in_a_folder_that_is_not_ours(tmp_path: Path) -> None:
@@ -84,9 +85,6 @@ def test_celebas_tables_with_other_separators_mean_the_same(mark: str, tmp_path:
 def test_a_cleaned_copy_keeps_the_rows_of_a_table_with_an_index(index: bool, tmp_path: Path) -> None:
     put(tmp_path / "in", *(f"img_align_celeba/{name}" for name in NAMES[:1]))
     for k, name in enumerate(NAMES[1:], start=1):
-        from faceaug.data.image import encode_png
-        from tests.conftest import picture
-
         put(tmp_path / "in", f"img_align_celeba/{name}", data=encode_png(picture(k, height=40, width=40)))
     write(tmp_path / "in", "list_attr_celeba.csv", attributes_csv(index=index))
     before = FaceFolder(tmp_path / "in").annotations.attributes
