@@ -52,8 +52,8 @@ def png_profile(chunks: Mapping[bytes, bytes]) -> bytes:
         standard defines.
     """
     cicp = chunks.get(b"cICP", b"")
-    if len(cicp) == 4 and cicp[2] == 0 and cicp[1] in _TRANSFERS and cicp[0] in _PRIMARIES:
-        return b"" if cicp[:2] == b"\x01\x0d" else _made(_PRIMARIES[cicp[0]], cicp[1], 0.0)
+    if len(cicp) == 4 and cicp[2] == 0 and is_defined(cicp[0], cicp[1]):
+        return coded_profile(cicp[0], cicp[1])
     if b"iCCP" in chunks:
         return _unpacked(chunks[b"iCCP"])
     gamma, points = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
@@ -64,6 +64,18 @@ def png_profile(chunks: Mapping[bytes, bytes]) -> bytes:
     if not 0.01 <= exponent <= 100 or (primaries == _BT709 and abs(exponent * 2.2 - 1) < _NEAR):
         return b""
     return _made(primaries, 0, exponent)
+
+
+def is_defined(primaries: int, transfer: int) -> bool:
+    """Whether ``coded_profile`` knows these numbers of H.273."""
+    return primaries in _PRIMARIES and transfer in _TRANSFERS
+
+
+def coded_profile(primaries: int, transfer: int) -> bytes:
+    """The ICC profile for two numbers of H.273; empty for sRGB and for numbers that are not defined."""
+    if not is_defined(primaries, transfer) or (primaries, transfer) == (1, 13):
+        return b""
+    return _made(_PRIMARIES[primaries], transfer, 0.0)
 
 
 def _unpacked(chunk: bytes) -> bytes:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError, __version__ as PIL_VERSION
 
+from faceaug.data.colours import coded_profile
 from faceaug.data.containers import read_member, split_path
 from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
 from faceaug.data.limits import HeaderError, Limits, check_size
@@ -227,7 +228,13 @@ def _opened(data: bytes, format: Format, name: str) -> Image.Image:
     except ImportError:
         raise ImageError(name, "is a HEIC picture: python -m pip install 'faceaug[heic]'") from None
     # libheif turns the picture by its boxes; its EXIF orientation only repeats them, and counts for nothing.
-    return pillow_heif.open_heif(io.BytesIO(data)).to_pillow()
+    opened = pillow_heif.open_heif(io.BytesIO(data))
+    image: Image.Image = opened.to_pillow()
+    coded = opened.info.get("nclx_profile") or {}
+    numbers = (coded.get("color_primaries", 0), coded.get("transfer_characteristics", 0))
+    if not image.info.get("icc_profile") and (profile := coded_profile(*map(int, numbers))):
+        image.info["icc_profile"] = profile
+    return image
 
 
 def check_colour(ground: Colour) -> Colour:

@@ -226,7 +226,8 @@ def _typed(cells: list[Any]) -> list[Any]:
 
 def _numbered_classes(columns: _Columns, classes: tuple[str, ...]) -> tuple[str, ...]:
     """The names of numeric labels: those given, otherwise those in the column ``class`` if they are one to one."""
-    labels, names = columns.cells("label"), columns.cells(CLASS)
+    labels = [-1 if cell == "" else cell for cell in columns.cells("label")]
+    names = columns.cells(CLASS)
     if not labels or not all(map(_is_plain_number, labels)):
         return ()
     numbers = list(map(int, labels))

@@ -98,7 +98,8 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
     ours = {"origin", "weight", "attributes", "landmarks"} <= found.keys()
     attributes, points = (_unpacked(facts.pop(name, None)) for name in ("attributes", "landmarks"))
     if isinstance(attributes, dict):
-        facts |= attributes
+        # faceaug writes 0 for unknown, others for no.
+        facts |= {name: sign for name, sign in attributes.items() if sign != 0 or not ours}
     if isinstance(points, list) and len(points) == 5 and all(isinstance(p, list) and len(p) == 2 for p in points):
         numbers = zip(LANDMARKS, (number for point in points for number in point), strict=True)
         facts |= {name: number for name, number in numbers if number is not None}

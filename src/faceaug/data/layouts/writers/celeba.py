@@ -15,6 +15,7 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Tables, Writer, plain_stems
 from faceaug.errors import some
 
+LARGEST = 2**31 - 1  # number in a table
 FOLDER = "img_align_celeba"
 
 
@@ -25,6 +26,9 @@ def _plan(faces: Faces) -> Plan:
     if unclear:
         why = "a column with yes and unknown but no no would be read as yes and no"
         notes += (f"{len(unclear)} attributes are left out ({some(unclear)}): {why}",)
+    large = int((known.identity > LARGEST).sum())
+    if large:
+        notes += (f"the identities of {large} pictures are left out: the tables hold numbers up to {LARGEST}",)
     points = known.landmarks
     full = ~np.isnan(points).any(axis=(1, 2))
     partly = int((~full & ~np.isnan(points).all(axis=(1, 2))).sum())
@@ -45,11 +49,15 @@ def _tables(faces: Faces, pictures: Sequence[Picture]) -> Tables:
     whole = np.nan_to_num(points).astype(np.int64)
     tables: dict[str, tuple[NDArray[Any], NDArray[np.bool_], list[str] | None]] = {
         "list_attr_celeba": (attributes, (attributes != 0).any(axis=1), [ATTRIBUTES[k] for k in kept]),
-        "identity_CelebA": (known.identity[rows, None], known.identity[rows] >= 0, None),
+        "identity_CelebA": (known.identity[rows, None], _fits(known.identity[rows]), None),
         "list_eval_partition": (known.partition[rows, None], known.partition[rows] >= 0, None),
         "list_landmarks_align_celeba": (whole, ~np.isnan(points).any(axis=1), list(LANDMARKS)),
     }
     return {f"{stem}.txt": _text(names, *table) for stem, table in tables.items() if table[1].any()}
+
+
+def _fits(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return (numbers >= 0) & (numbers <= LARGEST)
 
 
 def _text(names: Sequence[str], values: NDArray[Any], told: NDArray[np.bool_], head: list[str] | None) -> bytes:
