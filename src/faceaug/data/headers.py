@@ -147,7 +147,7 @@ def _format(data: bytes) -> Format:
         return "BMP"
     still = still_format(data)
     if still is None:
-        raise HeaderError("is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture")
+        raise HeaderError("is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIC or PNM picture")
     return still
 
 
