@@ -145,16 +145,31 @@ def _gif_end(data: bytes, at: int) -> int:
 
 
 def _read_avif(data: bytes, limits: Limits) -> tuple[int, int]:
-    """The largest size in the file, which is the picture's; tiles and other items are not larger."""
+    """The largest size in the file, which is the picture's; tiles and other items are not larger.
+
+    Encoders pad a picture to whole blocks and say in ``clap`` which part of it is shown.
+    """
     sizes = [(0, 0)]
+    shown: list[tuple[int, int]] = []
     rotated = False
     for name, start, end in _boxes(data, 0, len(data), _DEPTH, limits):
         if name == b"ispe" and end - start >= 12:
             sizes.append((_big(data, start + 4), _big(data, start + 8)))
+        elif name == b"clap" and end - start >= 32:
+            wide, high = ((_big(data, at), _big(data, at + 4)) for at in (start, start + 8))
+            shown += [(wide[0] // wide[1], high[0] // high[1])] if wide[1] and high[1] else []
         elif name == b"irot" and end > start:
             rotated = data[start] & 1 == 1
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    width, height = max(sizes, key=_area)
+    check_size(width, height, limits)
+    cut = max(shown, key=_area, default=(width, height))
+    if cut[0] <= width and cut[1] <= height:
+        width, height = cut
     return (height, width) if rotated else (width, height)
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _boxes(data: bytes, at: int, stop: int, depth: int, limits: Limits) -> Iterator[tuple[bytes, int, int]]:
