@@ -18,7 +18,8 @@ from PIL import Image
 
 import faceaug
 from faceaug.data.annotations import ATTRIBUTES
-from faceaug.data.convert import ConvertReport, convert_folder
+from faceaug.data.convert import convert_folder
+from faceaug.data.convert_report import ConvertReport
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.data.layouts import WRITERS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, TypeAlias
 
@@ -71,13 +71,11 @@ class Plan:
         stems: path of each picture below the output folder, or in its shard, without suffix; None for faces that the
             layout cannot hold.
         notes: what was decided, and what is not held.
-        folders: folders to make even if no picture is in them.
         shards: (path, faces) of each shard; empty if pictures are files.
     """
 
     stems: tuple[str | None, ...]
     notes: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
     shards: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
@@ -118,7 +116,7 @@ class Writer:
     tables: Callable[[Faces, Sequence[Picture]], Tables]
     pack: Callable[[Faces, Sequence[tuple[Picture, bytes]]], bytes] | None = None
     rgb: bool = False
-    needs: tuple[str, str] | tuple[()] = field(default=())
+    needs: tuple[str, str] | tuple[()] = ()
 
 
 def count_facts(faces: Faces) -> dict[Fact, int]:
