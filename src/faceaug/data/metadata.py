@@ -276,10 +276,16 @@ def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
 
 
 def _finite(cell: Any) -> float:
-    number = float(cell)
+    number = _float(cell)
     if abs(number) >= _TOO_LARGE:  # false for NaN, which means unknown
         raise ValueError
     return number
+
+
+def _float(cell: Any) -> float:
+    if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
+        raise ValueError  # a number to Python alone
+    return float(cell)
 
 
 def _whole(cell: Any) -> int:
@@ -287,9 +293,9 @@ def _whole(cell: Any) -> int:
         return int(cell)  # not through a float, which rounds beyond 2**53
     if isinstance(cell, int):
         return int(cell)
-    if not float(cell).is_integer():
+    if not _float(cell).is_integer():
         raise ValueError
-    return int(float(cell))
+    return int(_float(cell))
 
 
 def _count(cell: Any) -> int:
