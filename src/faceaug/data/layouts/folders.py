@@ -37,6 +37,7 @@ def find_classes(place: Place) -> Evidence | None:
         return None
     names = sorted(set(levels.label.values()))
     words = [name for name in names if part_of(name) is not None]
+    words = words or [name for name in names if all(part_within(other) is not None for other in names)]
     rivals: tuple[()] | tuple[str] = ("splits",) if words else ()
     return Evidence("classes", f"{len(names)} folders, every picture is in one", rivals=rivals)  # type: ignore[arg-type]
 
@@ -104,6 +105,8 @@ def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
         notes = [*notes, f"{len(classes)} folders are read as classes ({some(list(classes))})"]
     if levels.wrapper:
         notes = [*notes, f"{printable(levels.wrapper)}/ is read as a wrapper: all pictures are in it"]
+    if len(levels.single) > 1:
+        notes = [*notes, f"each partition has one folder ({some(list(levels.single))}), which is no class"]
     if levels.loose:
         notes = [*notes, "folders are not read as classes if pictures are next to them"]
     unassigned = int((known.partition == -1).sum()) if levels.parts else 0
