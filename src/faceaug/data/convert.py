@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from faceaug.data.containers import file_of
 from faceaug.data.convert_report import ConvertReport
 from faceaug.data.folder import FaceFolder
-from faceaug.data.image import Colour
+from faceaug.data.image import Colour, check_colour
 from faceaug.data.layouts import LAYOUTS, WRITERS
 from faceaug.data.layouts.records import CONVERTED
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Writer, count_facts, name_sources
@@ -92,7 +92,7 @@ def convert_folder(
     shown = open_progress(progress)
     writer = _writer(layout)
     given = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
-    ground = given.ground if ground is None else ground
+    ground = given.ground if ground is None else check_colour(ground)
     known = given.annotations
     faces = Faces(given.names, known, given.classes, given.identities, name_sources(given.names, known))
     _settle(faces, writer)
