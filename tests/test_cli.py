@@ -164,6 +164,33 @@ class TestCommands:
         with Image.open(tmp_path / "toggles.png") as sheet:
             assert sheet.size[1] == 20 + 41 * 68
 
+    def test_convert(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        before = content(faces)
+        done = run("convert", faces, "--to", "coco", "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert (document["out"], document["layout"]) == (str(tmp_path / "faces-coco"), "coco")
+        assert len(FaceFolder(tmp_path / "faces-coco")) == document["pictures"]
+        assert "not held by this layout: attributes" in done.stderr
+        assert content(faces) == before
+        assert run("convert", faces, "--to", "coco").code == 3
+        assert run("convert", faces, "--to", "coco", "--out", faces / "out").code == 3
+        assert run("convert", faces, "--to", "utkface").code == 2
+        assert run("convert", faces, "--to", "coco", "--layout", "none").code == 2
+        assert run("convert", faces, "--to", "celeba", "-q") == Ending(0, "", "")
+
+    def test_the_ground_of_transparent_pictures_is_chosen(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        for k in range(2):
+            Image.new("RGBA", (64, 64), (9, 9, 9, 0)).save(tmp_path / "in" / f"{k}.png")
+        arguments = ("expand", tmp_path / "in", "--copies", "0", "--synthetic", "0", "--partition", "all")
+        assert run(*arguments, "--out", tmp_path / "out", "--ground", "#00ff00").code == 0
+        assert FaceFolder(tmp_path / "out").read(0)[0, 0].tolist() == [0, 255, 0]
+        again = run("expand", tmp_path / "out", "--replay", "1", "--out", tmp_path / "again.png")
+        assert "the same bytes" in again.stdout
+        wrong = run(*arguments, "--out", tmp_path / "other", "--ground", "glass")
+        assert (wrong.code, "neither a colour" in wrong.stderr) == (2, True)
+
     def test_expand(self, run: Run, faces: Path, tmp_path: Path) -> None:
         before = content(faces)
         done = run(

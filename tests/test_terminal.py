@@ -50,6 +50,9 @@ CASES = {
         ("expand", "faces", "--out", "plus", "--synthetic", "9"), ("writing", "generating"),
         r"plus: written in [\d.]+ s",
     ),
+    "convert": Case(
+        ("convert", "faces", "--to", "coco", "--out", "coco"), ("converting",), ".*",
+    ),
     "train": Case(
         ("train", "faces", "--out", "run", "--preset", "tiny", "--crop", "square"), ("reading", "training"),
         r"32 images of 42 faces shown, finished\.( \d+ of them were shown in this session\.)? Model: run/model",

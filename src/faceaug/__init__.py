@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         clean_folder as clean_folder,
         undo_clean as undo_clean,
     )
+    from faceaug.data.convert import convert_folder as convert_folder
     from faceaug.data.folder import FaceFolder as FaceFolder
     from faceaug.errors import (
         AnnotationError as AnnotationError,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
+    "faceaug.data.convert": ("convert_folder",),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",

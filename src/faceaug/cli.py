@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,32 +9,24 @@ from typing import Any, NoReturn
 import click
 
 from faceaug.commands import options as parsing
-from faceaug.commands.console import Console, common_options, run_to_the_end, use_large_pages
+from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.options import (
     FOLDER,
-    LAYOUT,
     evaluate_options,
     expand_options,
     in_a_folder,
+    layout_option,
     making_options,
+    reading_options,
     serve_options,
 )
 from faceaug.commands.report import report_option, write_report
-from faceaug.errors import FaceAugError, Interrupted
+from faceaug.errors import Interrupted
 
 _EXAMPLES = "\b\nExample:\n  "
 
 
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        # Caught here, because click would print an empty line first.
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted; finished work is kept, run the same command to continue") from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
@@ -121,6 +112,7 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
 )
 @click.option("--recipe", type=FOLDER, help="Your own recipe for the last rows (recipe.toml).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed that selects the faces.")
+@reading_options
 @common_options
 def preview(folder: Path, out: Path, preset: str | None, recipe: Path | None, seed: int, console: Console) -> None:
     """Draw a contact sheet: a row per augmentation, stronger to the right, with landmarks."""
@@ -173,12 +165,12 @@ def synth(
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
 @expand_options
-@LAYOUT
+@reading_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
-    layout: str | None, console: Console, **options: Any,
+    console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
     from faceaug.commands.expand import audit, replay_to
@@ -193,7 +185,7 @@ def expand(
         return
     share = None if synthetic is None else parsing.read_number(synthetic)
     dataset = expand_dataset(
-        parsing.read_folder(folder, layout),
+        folder,
         synthetic=share,
         balance=dict(map(parsing.read_balance, balance)),
         recipe=recipe,
@@ -206,6 +198,27 @@ def expand(
     appendix = audit if only_synthetic else None
     report = save_dataset(dataset, out, format=ending, workers=workers, progress=console.progress, appendix=appendix)
     console.say(report.summary(verbose=console.verbose))
+    console.document(report.to_json())
+
+
+@cli.command(epilog=_EXAMPLES + "faceaug convert ./celeba --to coco --out ./celeba-coco")
+@click.argument("folder", type=FOLDER)
+@click.option("--to", "kind", required=True, metavar="LAYOUT", help=parsing.WRITTEN)
+@click.option("--out", type=FOLDER, help="A new or empty folder outside FOLDER.  [default: FOLDER-LAYOUT]")
+@reading_options
+@common_options
+def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
+    """Write a folder of faces in another layout, for another program. FOLDER stays unchanged.
+
+    Files of JPEG, PNG and WebP are copied where every program shows them alike; others become PNG. What the layout
+    cannot hold is named.
+    """
+    from faceaug.data.convert import convert_folder
+
+    report = convert_folder(
+        folder, parsing.beside(folder, kind) if out is None else out, kind, progress=console.progress
+    )
+    console.say(report.summary())
     console.document(report.to_json())
 
 
@@ -228,12 +241,12 @@ def expand(
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable).")
 @click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard]).")
-@LAYOUT
+@reading_options
 @common_options
 def train(
     folder: Path, run: Path, console: Console, *, classifier: bool, preset: str | None, settings: tuple[str, ...],
     resume: bool, init: str | None, tensorboard: bool, minutes: float | None, partition: str | None,
-    device: str | None, layout: str | None, **changes: Any,
+    device: str | None, **changes: Any,
 ) -> None:  # fmt: skip
     """Train a generator on a folder of faces. SIGINT and SIGTERM save first; --resume continues exactly there.
 
@@ -245,7 +258,7 @@ def train(
 
     use_large_pages()
     report = train_network(
-        parsing.read_folder(folder, layout),
+        folder,
         run,
         classifier=classifier,
         preset=preset,
@@ -272,11 +285,17 @@ def train(
 @click.argument("folder", type=FOLDER, metavar="OTHER")
 @report_option
 @evaluate_options
+@reading_options
 @common_options
 def evaluate(
-    model: str, folder: Path, report: Path | None, memorisation: bool, usefulness: bool, layout: str | None,
-    console: Console, **options: Any,
-) -> None:  # fmt: skip
+    model: str,
+    folder: Path,
+    report: Path | None,
+    memorisation: bool,
+    usefulness: bool,
+    console: Console,
+    **options: Any,
+) -> None:
     """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
     MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any
@@ -289,7 +308,7 @@ def evaluate(
 
     found = assess(
         model,
-        parsing.read_folder(folder, layout),
+        folder,
         read_options(options),
         memorisation=memorisation,
         usefulness=usefulness,
@@ -354,7 +373,9 @@ def export_model(model: str, out: Path, kind: str, console: Console) -> None:
 @common_options
 def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
     """Serve a page with a button that makes faces, until interrupted. Needs faceaug[serve]."""
-    run_server = _server()
+    from faceaug.commands.server import load_server
+
+    run_server = load_server()
 
     def listening(url: str) -> None:
         console.say(f"{url}  (Ctrl-C stops)")
@@ -368,9 +389,9 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
 @click.argument("folder", type=FOLDER, required=False)
-@LAYOUT
+@layout_option
 @common_options
-def info(folder: Path | None, layout: str | None, console: Console) -> None:
+def info(folder: Path | None, console: Console) -> None:
     """Show versions, models with licence and hash, and known trouble; or the contents of FOLDER.
 
     For a folder: its layout, the numbers of pictures, labels, partitions, identities and landmarks, and data that is
@@ -379,20 +400,9 @@ def info(folder: Path | None, layout: str | None, console: Console) -> None:
     from faceaug.commands.doctor import examine
     from faceaug.data.overview import look_over
 
-    found = examine() if folder is None else look_over(str(folder), layout)
+    found = examine() if folder is None else look_over(folder)
     console.say(found.summary())
     console.document(found.to_json())
-
-
-def _server() -> Callable[..., None]:
-    try:
-        from faceaug.serve.server import run_server
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in {"uvicorn", "h11"}:
-            raise
-        raise FaceAugError(f"serve needs {package}: python -m pip install 'faceaug[serve]'") from None
-    return run_server
 
 
 def main() -> NoReturn:

@@ -99,7 +99,10 @@ def test_protected_pictures_are_never_set_aside(tmp_path: Path) -> None:
     report = clean_folder(folder, policy)
     assert [entry.name for entry in report.set_aside] == ["img_align_celeba/000001.jpg"]
     assert report.left == (
-        ("img_align_celeba/000006.jpg", "is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture; protected"),
+        (
+            "img_align_celeba/000006.jpg",
+            "is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIC or PNM picture; protected",
+        ),
     )
     with pytest.raises(ArgumentError, match="matches no picture"):
         clean_folder(folder, CleanPolicy(protect=("00004.jpeg",)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
-from faceaug.data.metadata import read_metadata
+from faceaug.data.metadata_files import read_metadata
 from faceaug.data.tables import read_table
 from tests.clean.tables import write_tables
 from tests.clean.zoo import write

@@ -19,7 +19,8 @@ from faceaug.data.annotations import (
     select_rows,
     unknown,
 )
-from faceaug.data.metadata import join_metadata, join_rows, read_metadata
+from faceaug.data.metadata import join_metadata, join_rows
+from faceaug.data.metadata_files import read_metadata
 from faceaug.draws import stream
 from faceaug.errors import AnnotationError, ArgumentError, RefusedError
 

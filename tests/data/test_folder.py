@@ -182,7 +182,7 @@ def test_hidden_files_junk_and_partial_outputs_are_not_listed(tmp_path: Path) ->
 
 
 def test_only_endings_of_pictures_are_pictures_in_any_case(tmp_path: Path) -> None:
-    put(tmp_path, "a.JPG", "b.jpeg", "c.webp", "d.bmp", "e.PnG", "f.heic", "g.txt", "h")
+    put(tmp_path, "a.JPG", "b.jpeg", "c.webp", "d.bmp", "e.PnG", "f.jxl", "g.txt", "h")
     assert FaceFolder(tmp_path).names == ("a.JPG", "b.jpeg", "c.webp", "d.bmp", "e.PnG")
     assert len(list_folder(tmp_path).files) == 8
 

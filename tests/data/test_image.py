@@ -161,7 +161,7 @@ def test_the_first_bytes_decide_and_not_the_name(tmp_path: Path) -> None:
     }
     for name, data in others.items():
         (tmp_path / f"{name}.jpg").write_bytes(data)
-        with pytest.raises(ImageError, match="is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture"):
+        with pytest.raises(ImageError, match="is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIC or PNM picture"):
             read_image(tmp_path / f"{name}.jpg")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(ImageError, match="is empty"):

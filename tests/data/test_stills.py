@@ -161,3 +161,55 @@ def test_a_bmp_with_a_fourth_channel_is_transparent_unless_that_is_empty() -> No
     assert np.array_equal(decode(bmp_with_alpha(0)), np.asarray(smooth()))
     half = np.asarray(smooth()).astype(int) // 2 + 128
     assert np.abs(decode(bmp_with_alpha(128)) - half).max() <= 2
+
+
+class TestHeic:
+    """HEIC, which pillow-heif decodes."""
+
+    def heic(self, image: Image.Image, **options: Any) -> bytes:
+        pillow_heif = pytest.importorskip("pillow_heif", reason="faceaug[heic] is not installed")
+        buffer = io.BytesIO()
+        pillow_heif.from_pillow(image).save(buffer, **({"quality": 95} | options))
+        return buffer.getvalue()
+
+    def test_it_is_read_as_by_its_own_library(self, tmp_path: Path) -> None:
+        data = self.heic(smooth())
+        assert np.abs(decode(data).astype(int) - np.asarray(smooth())).mean() < 8
+        (tmp_path / "face.HEIC").write_bytes(data)
+        folder = FaceFolder(tmp_path)
+        assert folder.names == ("face.HEIC",)
+        assert np.array_equal(folder.read(0), decode(data))
+        assert picture_size(tmp_path / "face.HEIC") == SIDE
+
+    def test_it_is_turned_by_its_boxes_alone(self, tmp_path: Path) -> None:
+        data = self.heic(smooth(), exif=TURNED.tobytes())  # written with a box that says the same
+        upright = np.rot90(np.asarray(smooth()), -1)
+        assert decode(data).shape == upright.shape
+        assert np.abs(decode(data).astype(int) - upright).mean() < 8
+        (tmp_path / "a.heic").write_bytes(data)
+        assert picture_size(tmp_path / "a.heic") == (SIDE[1], SIDE[0])
+        without = data.replace(b"irot", b"free")
+        assert decode(without).shape == np.asarray(smooth()).shape
+
+    def test_what_is_transparent_is_laid_on_the_ground(self) -> None:
+        image = smooth().convert("RGBA")
+        image.putalpha(0)
+        assert np.array_equal(decode(self.heic(image), ground=(0, 255, 0))[0, 0], (0, 255, 0))
+
+    def test_without_the_library_the_error_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = self.heic(smooth())
+        monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
+        with pytest.raises(ImageError, match=r"python -m pip install 'faceaug\[heic\]'"):
+            decode(data)
+
+    def test_every_cut_is_an_error(self) -> None:
+        data = self.heic(smooth())
+        for end in range(0, len(data), 37):
+            with pytest.raises(ImageError):
+                decode(data[:end])
+
+    def test_colours_coded_in_its_boxes_are_converted(self) -> None:
+        wide = Image.new("RGB", SIDE, (234, 51, 35))  # sRGB's red, stored as Display P3
+        coded = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 6}
+        data = self.heic(wide, quality=100, **coded)
+        assert np.abs(decode(data)[9, 9].astype(int) - (255, 0, 0)).max() <= 8

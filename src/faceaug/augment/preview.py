@@ -81,7 +81,9 @@ def preview_sheet(
     return contact_sheet(rows, columns=[f"{strength:.0%}" for strength in strengths], cell=cell)
 
 
-def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | None = None, seed: int = 0) -> Size:
+def write_preview(
+    folder: Path | str | FaceFolder, out: Path | str, *, recipe: Transform | None = None, seed: int = 0
+) -> Size:
     """Write the ``preview_sheet`` of a folder as a PNG.
 
     Args:
@@ -107,10 +109,9 @@ def write_preview(folder: Path | str, out: Path | str, *, recipe: Transform | No
         >>> Path("sheet.png").is_file()
         True
     """
-    folder = Path(folder)
     out = Path(out)
-    source = FaceFolder(folder)
-    if out.resolve().is_relative_to(folder.resolve()):
+    source = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
+    if out.resolve().is_relative_to(source.root.resolve()):
         raise RefusedError(
             f"{printable(out)}: lies inside the folder and would become one of its pictures; write it elsewhere"
         )

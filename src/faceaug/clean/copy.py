@@ -14,7 +14,7 @@ from faceaug.clean.tables import every_table, filter_metadata, filter_table, row
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
 from faceaug.data.layouts.leftovers import CLEANED
-from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.data.metadata_files import METADATA_NAMES, read_metadata
 from faceaug.data.tables import Table
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
 from faceaug.presentation import Fact, Presentation

@@ -21,7 +21,7 @@ from faceaug.data.annotations import Annotations, Table, match_names, read_table
 from faceaug.data.folder import Layout, table_names, table_paths
 from faceaug.data.layouts import Choice, Place, Reading, choose_layout, read_layout
 from faceaug.data.layouts.celeba import join_editions
-from faceaug.data.metadata import METADATA_NAMES, read_metadata
+from faceaug.data.metadata_files import METADATA_NAMES, read_metadata
 from faceaug.errors import AnnotationError, FaceAugError, RefusedError, printable
 from faceaug.executor import Crew, open_crew
 from faceaug.progress import SILENT, Progress

@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from itertools import compress
+from pathlib import Path
 
+from faceaug.data.annotations import match_names
 from faceaug.data.folder import table_paths
-from faceaug.data.metadata import picture_column, read_metadata
-from faceaug.data.tables import Table, read_table, read_text, text_lines
+from faceaug.data.metadata_files import read_metadata
+from faceaug.data.tables import Table, delimiter_of, read_table, read_text, text_lines
 from faceaug.errors import some
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
@@ -81,7 +83,7 @@ def filter_table(table: Table, names: Sequence[str]) -> bytes:
     """
     text = read_text(table.path)
     if table.path.suffix == ".csv":
-        return _filter_csv(text, names)
+        return _filter_csv(table, text, names)
     lines = text_lines(text)
     first = 2 if table.kind in _COUNTED else 0
     rows = {line.split(None, 1)[0]: line.rstrip() for line in lines[first:]}
@@ -100,16 +102,15 @@ def filter_metadata(path: Path, keep: Collection[str]) -> bytes:
         AnnotationError: the table contradicts itself.
     """
     rows_there = read_metadata(path)
+    kept = _rows_of([row["file_name"] for row in rows_there], keep)
     if path.suffix == ".parquet":
-        return _filter_parquet(path, [_inside(row["file_name"]) in keep for row in rows_there])
+        return _filter_parquet(path, kept)
     text = read_text(path)
     if path.suffix == ".jsonl":
         lines = [line for line in text_lines(text) if line.strip()]
-        kept = zip(lines, rows_there, strict=True)
-        return _joined([line for line, row in kept if _inside(row["file_name"]) in keep], text)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    place = rows[0].index(picture_column(rows[0]))
-    return _csv_bytes([rows[0], *(row for row in rows[1:] if _inside(row[place]) in keep)], text)
+        return _joined(compress(lines, kept), text)
+    rows = _csv_rows(text)
+    return _csv_bytes([rows[0], *compress(rows[1:], kept)], text)
 
 
 def _filter_parquet(path: Path, kept: list[bool]) -> bytes:
@@ -120,19 +121,24 @@ def _filter_parquet(path: Path, kept: list[bool]) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _filter_csv(text: str, names: Sequence[str]) -> bytes:
+def _filter_csv(table: Table, text: str, names: Sequence[str]) -> bytes:
     if '"' not in text:
-        lines = text_lines(text)
-        rows = {line.partition(",")[0]: line for line in lines[1:]}
+        lines = [line for line in text_lines(text) if line]
+        rows = dict(zip(table.names, lines[1:], strict=True))
         return _joined([lines[0], *(rows[name] for name in names)], text)
-    head, *others = (row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row)
-    cells = {row[0]: row for row in others}
+    head, *others = _csv_rows(text)
+    cells = dict(zip(table.names, others, strict=True))
     return _csv_bytes([head, *(cells[name] for name in names)], text)
+
+
+def _csv_rows(text: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter_of(text))
+    return [row for row in reader if row]
 
 
 def _csv_bytes(rows: Iterable[Sequence[str]], like: str) -> bytes:
     page = io.StringIO(newline="")
-    csv.writer(page, lineterminator=_line_end(like)).writerows(rows)
+    csv.writer(page, lineterminator=_line_end(like), delimiter=delimiter_of(like)).writerows(rows)
     return page.getvalue().encode("utf-8")
 
 
@@ -145,5 +151,8 @@ def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _inside(name: str) -> str:
-    return str(PurePosixPath(name))
+def _rows_of(names: Sequence[str], keep: Collection[str]) -> list[bool]:
+    """Whether each row is that of a kept picture, also with Windows's separator or another suffix, as when read."""
+    plain = [name if name in keep else name.replace("\\", "/") for name in names]
+    found: list[bool] = (match_names(plain, {name: k for k, name in enumerate(sorted(keep))})[0] >= 0).tolist()
+    return found

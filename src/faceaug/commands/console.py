@@ -19,6 +19,18 @@ from faceaug.errors import FaceAugError, Interrupted, printable
 from faceaug.progress import aside
 
 
+class Commands(click.Group):
+    """A group of commands; Ctrl-C ends it with one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        # Caught here, because click would print an empty line first.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; finished work is kept, run the same command to continue") from None
+
+
 class Console:
     """The output of a command: text goes to stdout, or to stderr when stdout carries JSON.
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from faceaug.errors import printable
 
-if TYPE_CHECKING:
-    from faceaug.data.folder import FaceFolder
-
 FOLDER = click.Path(path_type=Path)
 LEAST = 8  # least side of a picture, pixels
-LAYOUT = click.option(
+_LAYOUT = click.option(
     "--layout", metavar="NAME", help="Layout of FOLDER if it is ambiguous; see `faceaug info FOLDER`."
+)
+_GROUND = click.option(
+    "--ground", metavar="COLOUR", help="Colour under transparent pixels: a name, or #rrggbb.  [default: white]"
 )
 _PRECISION = click.option(
     "--precision",
@@ -63,18 +63,53 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of how a folder is read; the command gets it opened if any of them is given."""
+    return _GROUND(layout_option(command))
+
+
+def layout_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the layout of a folder alone."""
+
+    @_LAYOUT
+    @wraps(command)
+    def run(*args: Any, folder: Path | None, layout: str | None, ground: str | None = None, **kwargs: Any) -> None:
+        from faceaug.data.folder import FaceFolder
+
+        asked = {} if ground is None else {"ground": read_colour(ground)}
+        opened = folder if folder is None or (layout is None and not asked) else FaceFolder(folder, layout, **asked)
+        command(*args, folder=opened, **kwargs)
+
+    return run
+
+
+WRITTEN = "imagefolder, parquet, webdataset, celeba, coco, stylegan, splits or classes."
+
+
+def beside(folder: Any, layout: str) -> Path:
+    """The default output of a conversion, next to the folder."""
+    root = Path(getattr(folder, "root", folder)).absolute()
+    return root.with_name(f"{root.stem if root.is_file() else root.name}-{layout}")
+
+
+def read_colour(text: str) -> tuple[int, int, int]:
+    """Parse a colour: a name of CSS, or #rrggbb."""
+    from PIL import ImageColor
+
+    try:
+        found: tuple[int, ...] = ImageColor.getrgb(text)
+    except ValueError:
+        found = ()
+    if len(found) != 3:
+        raise click.BadParameter(f"{text!r} is neither a colour such as white nor #rrggbb", param_hint="--ground")
+    return found[0], found[1], found[2]
+
+
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     """Check before the work that a file can be written."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
     return path
-
-
-def read_folder(folder: Path, layout: str | None) -> Path | FaceFolder:
-    """The folder, opened if a layout is given."""
-    from faceaug.data.folder import FaceFolder
-
-    return folder if layout is None else FaceFolder(folder, layout)
 
 
 def read_share(text: str) -> float:
@@ -270,7 +305,6 @@ _EVALUATE = (
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of the faces and of all sampling."),
     click.option("--device", help="Device to compute on.  [default: cpu]"),
-    click.option("--layout", metavar="NAME", help="Layout of OTHER if it is ambiguous; see `faceaug info OTHER`."),
 )
 _SERVE = (
     click.option(

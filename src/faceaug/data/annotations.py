@@ -152,7 +152,7 @@ def match_names(rows: Sequence[str], place: Mapping[str, int]) -> tuple[NDArray[
     """Match table rows to pictures.
 
     A row belongs to the picture of the same name. Otherwise it belongs to the only picture whose name differs just in
-    the suffix, if that picture has no row of its own (tables of CelebA's PNG edition say .jpg).
+    the suffix, if that picture has no row of its own (tables of CelebA's PNG edition say .jpg; others say none).
 
     Args:
         rows: picture names in a table.
@@ -172,7 +172,8 @@ def match_names(rows: Sequence[str], place: Mapping[str, int]) -> tuple[NDArray[
             stem = name.rpartition(".")[0]
             free[stem] = -1 if stem in free else at
     for row in missing:
-        found[row] = free.pop(rows[row].rpartition(".")[0], -1)
+        stem, dot, _ = rows[row].rpartition(".")
+        found[row] = free.pop(stem if dot else rows[row], -1)
     return found, [row for row in missing if found[row] >= 0]
 
 

@@ -1,4 +1,4 @@
-"""Containers of pictures and tables: ZIP, tar and InsightFace's RecordIO, read in place without unpacking.
+"""Containers of pictures and tables, read in place without unpacking: ZIP, tar, InsightFace's RecordIO, Parquet.
 
 A member is addressed by its path below the container, as if the container were a folder: ``shard-000000.tar/7.png``.
 The same path syntax and the same reader therefore work for folders and containers.
@@ -28,10 +28,12 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, TypeAlias
 
+from faceaug.data.columnar import list_pictures, read_picture
 from faceaug.errors import AnnotationError, printable
 
-Kind: TypeAlias = Literal["zip", "tar", "rec"]
-ENDINGS: dict[str, Kind] = {".zip": "zip", ".tar": "tar", ".rec": "rec"}
+Kind: TypeAlias = Literal["zip", "tar", "rec", "parquet"]
+ENDINGS: dict[str, Kind] = {".zip": "zip", ".tar": "tar", ".rec": "rec", ".parquet": "parquet"}
+_TABLE = "metadata.parquet"  # names pictures, and contains none
 _MAGIC = 0xCED7230A
 _HEADER = struct.Struct("<IfQQ")
 _CHUNK = struct.Struct("<II")
@@ -44,7 +46,7 @@ class Member:
     """Location of a member's bytes.
 
     Attributes:
-        offset: offset of its data (tar), local header (ZIP) or record (RecordIO).
+        offset: offset of its data (tar), local header (ZIP) or record (RecordIO); row (Parquet).
         stored: stored size, bytes.
         size: uncompressed size, bytes.
         method: compression method in a ZIP: 0 stored, 8 deflated.
@@ -73,7 +75,7 @@ class Contents:
 
 def kind_of(name: str) -> Kind | None:
     """The kind of container, by file suffix; None for other files."""
-    return ENDINGS.get(PurePosixPath(name).suffix.lower())
+    return None if name.endswith(_TABLE) else ENDINGS.get(PurePosixPath(name).suffix.lower())
 
 
 def without_ending(name: str) -> str:
@@ -126,6 +128,9 @@ def read_member(container: Path, name: str, most: int) -> bytes:
         raise FileNotFoundError(errno.ENOENT, "no such member", name)
     if found.size > most:
         raise ValueError(f"has {found.size} bytes; the limit is {most}")
+    if kind_of(container.name) == "parquet":
+        facts = container.stat()
+        return read_picture(container, found.offset, (facts.st_size, facts.st_mtime_ns))
     with open(os.open(container, _OPEN), "rb") as handle:
         kind = kind_of(container.name)
         if kind == "rec":
@@ -138,6 +143,8 @@ def read_member(container: Path, name: str, most: int) -> bytes:
 def _listed(path: str, size: int, changed: int) -> Contents:  # noqa: ARG001 - size and time are part of the cache key
     kind = kind_of(path)
     try:
+        if kind == "parquet":
+            return Contents({name: Member(row, 0, 0) for name, row in list_pictures(Path(path))}, {}, ())
         with open(os.open(path, _OPEN), "rb") as handle:
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
                 raise ValueError("is not a regular file")

@@ -16,7 +16,7 @@ import numpy as np
 from faceaug.data.annotations import Annotations
 from faceaug.data.containers import kind_of, open_container
 from faceaug.data.crop import in_frame
-from faceaug.data.image import Image8, read_image
+from faceaug.data.image import WHITE, Colour, Image8, check_colour, read_image
 from faceaug.data.layouts import Layout, Place, choose_layout, read_layout
 from faceaug.data.layouts.celeba import ALIGNED as CELEBA_PICTURES, table_names, table_paths as place_tables
 from faceaug.data.layouts.leftovers import unread_pictures
@@ -50,9 +50,11 @@ class FaceFolder:
     Args:
         path: a folder, or a ZIP, tar or RecordIO file, which is read without unpacking.
         layout: one of ``faceaug.data.layouts.LAYOUTS``; None to detect it.
+        ground: colour laid under transparent pixels, RGB 0..255.
 
     Attributes:
         root: the folder.
+        ground: that colour.
         names: sorted tuple of picture paths below the folder.
         layout: the layout in which it was read.
         evidence: why that layout was chosen.
@@ -82,7 +84,8 @@ class FaceFolder:
         ((218, 178, 3), 'ben')
     """
 
-    def __init__(self, path: Path | str, layout: str | None = None) -> None:
+    def __init__(self, path: Path | str, layout: str | None = None, *, ground: Colour = WHITE) -> None:
+        self.ground = check_colour(ground)
         place, listing = _look(path)
         if not place.pictures:
             unread = unread_pictures(place.others)
@@ -120,7 +123,7 @@ class FaceFolder:
 
     def read(self, index: int) -> Image8:
         """Read only the picture: uint8 (height, width, 3), RGB; ImageError if it cannot be read."""
-        return read_image(self.path(index))
+        return read_image(self.path(index), ground=self.ground)
 
     def path(self, index: int) -> Path:
         """The path of picture ``index``."""

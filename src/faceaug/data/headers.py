@@ -16,14 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from faceaug.data.colours import PNG_COLOUR, png_profile
 from faceaug.data.limits import HeaderError, Limits, check_size, cut_off
 from faceaug.data.stills import Still, read_still, still_format
 
 Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "BMP"] | Still
+Pixels: TypeAlias = Literal["rgb", "grey", "other"]
 _EXIF_ORIENTATION = 0x0112
 _EXIF_PREFIX = b"Exif\x00\x00"
 _ICC_PREFIX = b"ICC_PROFILE\x00"  # followed by the number of the piece and the count of pieces
-_MOST_PROFILE = 2**22  # bytes; printer profiles have about 2 MB
 
 # Start-of-frame markers; C4, C8 and CC in the same range have other meanings.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -33,11 +34,14 @@ _JPEG_FILL = re.compile(rb"\xff+")
 _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PNG_ALPHA = (4, 6)  # colour types
+_JPEG_PIXELS: dict[int, Pixels] = {1: "grey", 3: "rgb"}
+_PNG_PIXEL_KINDS: dict[tuple[int, int], Pixels] = {(8, 0): "grey", (8, 2): "rgb"}  # bits, colour type
 _BMP_ALPHA = (  # masks of red, green, blue, alpha
     bytes.fromhex("0000ff0000ff0000ff000000000000ff"),
     bytes.fromhex("ff00000000ff00000000ff00000000ff"),
 )
 _PNG_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+_PNG_KEPT = (*PNG_COLOUR, b"acTL")
 _PNG_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _PNG_PIXELS = (*_PNG_CRITICAL, b"tRNS")
 # Deflate compresses at most 1,032 to 1, so less data than this takes a decoder at most about a second.
@@ -55,7 +59,8 @@ class Header:
         orientation: EXIF value 1..8, 1 = upright. Always 1 for formats that Pillow decodes; their size is upright.
         alpha: whether the picture may have transparent pixels.
         inks: whether its colours are CMYK.
-        profile: its ICC profile; empty if it has none.
+        profile: its ICC profile, or one made from other chunks about colour; empty if it has none.
+        pixels: "rgb" or "grey" if it is one picture with 8 bits per channel, else "other".
     """
 
     format: Format
@@ -65,6 +70,7 @@ class Header:
     alpha: bool = False
     inks: bool = False
     profile: bytes = b""
+    pixels: Pixels = "other"
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
@@ -141,7 +147,7 @@ def _format(data: bytes) -> Format:
         return "BMP"
     still = still_format(data)
     if still is None:
-        raise HeaderError("is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM picture")
+        raise HeaderError("is not a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIC or PNM picture")
     return still
 
 
@@ -167,7 +173,8 @@ def _read_jpeg(data: bytes, limits: Limits) -> Header:
     if not width or not scans:
         raise HeaderError("has a damaged JPEG header: it describes no picture")
     whole = b"".join(profile[number] for number in sorted(profile))
-    return Header("JPEG", width, height, orientation or 1, inks=channels == 4, profile=whole)
+    pixels = _JPEG_PIXELS.get(channels, "other")
+    return Header("JPEG", width, height, orientation or 1, inks=channels == 4, profile=whole, pixels=pixels)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -204,7 +211,7 @@ def _read_png(data: bytes, limits: Limits) -> Header:
     width = height = row_bytes = 0
     orientation = 1
     alpha = False
-    profile = b""
+    seen: dict[bytes, bytes] = {}
     packed: list[memoryview] = []
     for part, (name, start, end) in enumerate(_png_chunks(data)):
         if part >= limits.max_parts:
@@ -221,22 +228,16 @@ def _read_png(data: bytes, limits: Limits) -> Header:
             orientation = _orientation(data[start:end])
         elif name == b"tRNS":
             alpha = True
-        elif name == b"iCCP":
-            profile = _png_profile(data[start:end])
+        elif name in _PNG_KEPT:
+            seen.setdefault(name, data[start:end])
         elif name == b"IDAT":
             packed.append(view[start:end])
     if sum(map(len, packed)) > _PNG_SMALL and _inflates_beyond(packed, 2 * row_bytes * height):
         raise HeaderError("is a damaged PNG: it holds far more data than its pixels need")
-    return Header("PNG", width, height, orientation, alpha=alpha, profile=profile)
-
-
-def _png_profile(chunk: bytes) -> bytes:
-    """The profile in an iCCP chunk (name, zero byte, method 0, compressed bytes); empty if it is damaged."""
-    packed = chunk.partition(b"\x00")[2][1:]
-    try:
-        return zlib.decompressobj().decompress(packed, _MOST_PROFILE)
-    except zlib.error:
-        return b""
+    kind = _PNG_PIXEL_KINDS.get((data[24], data[25]), "other") if b"acTL" not in seen else "other"
+    return Header(
+        "PNG", width, height, orientation, alpha=alpha, profile=png_profile(seen), pixels=kind
+    )  # fmt: skip
 
 
 def _check_chunk(view: memoryview, name: bytes, start: int, end: int) -> None:
@@ -303,7 +304,7 @@ def _inflates_beyond(packed: list[memoryview], limit: int) -> bool:
 def _read_webp(data: bytes, limits: Limits) -> Header:
     size: tuple[int, int] | None = None
     orientation = 1
-    alpha = False
+    alpha = animated = False
     profile = b""
     for part, (name, start, end) in enumerate(_webp_chunks(data)):
         if part >= limits.max_parts:
@@ -313,12 +314,15 @@ def _read_webp(data: bytes, limits: Limits) -> Header:
             alpha = _little(data, start + {b"VP8L": 4}.get(name, 0), 1) & 0x10 > 0 and name != b"VP8 "
         elif name == b"ICCP":
             profile = data[start:end]
+        elif name == b"ANIM":
+            animated = True
         elif name == b"EXIF":
             orientation = _orientation(data[start:end])
     if size is None:
         raise HeaderError("has a damaged WEBP header")
     check_size(*size, limits)
-    return Header("WEBP", *size, orientation, alpha=alpha, profile=profile)
+    pixels: Pixels = "other" if animated else "rgb"
+    return Header("WEBP", *size, orientation, alpha=alpha, profile=profile, pixels=pixels)
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -17,6 +17,7 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError, __version__ as PIL_VERSION
 
+from faceaug.data.colours import coded_profile
 from faceaug.data.containers import read_member, split_path
 from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
 from faceaug.data.limits import HeaderError, Limits, check_size
@@ -39,6 +41,7 @@ __all__ = [
     "Header",
     "Image8",
     "Limits",
+    "check_colour",
     "decode",
     "encode_jpeg",
     "encode_png",
@@ -56,7 +59,7 @@ Image8: TypeAlias = NDArray[np.uint8]  # (height, width, 3), RGB
 Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
 DEFAULT_LIMITS = Limits()
 WHITE: Colour = (255, 255, 255)
-_BY_PILLOW = ("TIFF", "GIF", "AVIF", "PPM")
+_BY_PILLOW = ("TIFF", "GIF", "AVIF", "HEIF", "PPM")
 _HEAD = 2**16  # bytes; the size of a JPEG is nearly always within them
 
 
@@ -155,7 +158,7 @@ def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS
 
 
 def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE) -> Image8:
-    """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM.
+    """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIF or PNM.
 
     Args:
         data: the whole file.
@@ -192,7 +195,7 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
     """Decode pictures with transparency, and formats that OpenCV lacks in some or all builds."""
     still = without_animation(data, bare=True)  # Pillow would decompress every text of a PNG
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(still), formats=[header.format]) as image:
+        with warnings.catch_warnings(), _opened(still, header.format, name) as image:
             warnings.simplefilter("ignore")  # about damaged metadata
             check_size(*image.size, limits)
             image.load()
@@ -204,6 +207,8 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
             if header.format == "BMP" and upright.getchannel("A").getextrema() == (0, 0):
                 upright = upright.convert("RGB")  # an all-zero alpha channel comes from programs that do not use it
             return from_pillow(upright, name=name, ground=ground)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(name, f"is a {header.format} that Pillow {PIL_VERSION} cannot read") from error
     except HeaderError as error:
@@ -212,6 +217,32 @@ def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: C
         raise
     except Exception as error:  # Pillow's decoders raise many kinds: struct.error, SyntaxError, ZeroDivisionError
         raise ImageError(name, f"is a damaged {header.format} ({error})") from error
+
+
+def _opened(data: bytes, format: Format, name: str) -> Image.Image:
+    """Open a picture with Pillow, without decoding it."""
+    if format != "HEIF":
+        return Image.open(io.BytesIO(data), formats=[format])
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError(name, "is a HEIC picture: python -m pip install 'faceaug[heic]'") from None
+    # libheif turns the picture by its boxes; its EXIF orientation only repeats them, and counts for nothing.
+    opened = pillow_heif.open_heif(io.BytesIO(data))
+    image: Image.Image = opened.to_pillow()
+    coded = opened.info.get("nclx_profile") or {}
+    numbers = (coded.get("color_primaries", 0), coded.get("transfer_characteristics", 0))
+    if not image.info.get("icc_profile") and (profile := coded_profile(*map(int, numbers))):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def check_colour(ground: Colour) -> Colour:
+    """Return a colour as a tuple; ArgumentError if it is not three whole numbers from 0 to 255."""
+    numbers = tuple(ground) if isinstance(ground, Iterable) and not isinstance(ground, str) else ()
+    if len(numbers) != 3 or not all(isinstance(n, int | np.integer) and 0 <= n <= 255 for n in numbers):
+        raise ArgumentError(f"ground {ground!r}: expected red, green and blue from 0 to 255, such as (255, 255, 255)")
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])
 
 
 def from_pillow(image: Image.Image, *, name: str = "picture", ground: Colour = WHITE) -> Image8:

@@ -1,15 +1,12 @@
 """Hugging Face imagefolder metadata: one row per file, with any columns.
 
-Reads ``metadata.csv``, ``metadata.jsonl`` and ``metadata.parquet``, also of expanded folders. Columns known to faceaug
-become arrays; the others are kept unchanged in ``Annotations.columns``.
+Columns known to faceaug become arrays; the others are kept unchanged in ``Annotations.columns``.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,16 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, match_names, unknown
+from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import AnnotationError, printable, some
-from faceaug.storage.schema import parse_json
 
+BOXES = ("box_x", "box_y", "box_width", "box_height")
 CLASS = "class"  # the column with the names of numeric labels
 _MOST_CLASSES = 1_000_000
-METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that exists names the face
-_OWN_COLUMNS = ("source_file", "model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
+OWN_COLUMNS = ("model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 _PADDED = re.compile(r"0[0-9]+", re.ASCII)
 _PLAIN_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
@@ -34,98 +29,6 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _UNSET = 2  # an attribute without a cell
 _BOOLEANS = ("True", "true", "TRUE", "False", "false", "FALSE")
 _TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the smallest number that overflows float32 when rounded
-
-
-def read_metadata(path: Path) -> list[dict[str, Any]]:
-    """Read a Hugging Face imagefolder table: rows with ``file_name`` and any other columns.
-
-    Returns:
-        One dict per row, without nulls; values are strings from CSV, and JSON or Arrow values otherwise. File names are
-        relative, with "/" and without "." parts.
-
-    Raises:
-        AnnotationError: the ``file_name`` column is missing; a name is duplicate, absolute or points outside the
-            folder; or a line is not a row.
-    """
-    try:
-        if path.suffix == ".parquet":
-            rows = _parquet_rows(path)
-        else:
-            text = read_text(path)
-            rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
-    except (csv.Error, ValueError) as error:
-        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
-    named = picture_column(set().union(*rows)) if rows else "file_name"
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        name = row.get(named)
-        if not isinstance(name, str) or not name:
-            raise AnnotationError(f"{printable(path)}: row {number}: expected a file_name")
-        inside = PurePosixPath(name)
-        if inside.is_absolute() or ".." in inside.parts:
-            raise AnnotationError(f"{printable(path)}: row {number}: {printable(name)} points outside the folder")
-        if str(inside) in seen:
-            raise AnnotationError(f"{printable(path)}: {printable(name)} has two rows; keep one")
-        seen.add(str(inside))
-        row["file_name"] = str(inside)
-    return rows
-
-
-def picture_column(columns: Iterable[str]) -> str:
-    """The column that names the face: file_name, image_file_name, or the only other column ending in _file_name."""
-    found = sorted(name for name in columns if name == "file_name" or name.endswith("_file_name"))
-    return next((name for name in PICTURE_COLUMNS if name in found), found[0] if len(found) == 1 else "file_name")
-
-
-def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Files named by further ``*_file_name`` columns, such as masks. They are not faces."""
-    faces = {row["file_name"] for row in rows}
-    named = {
-        str(PurePosixPath(cell))
-        for row in rows
-        for name, cell in row.items()
-        if name.endswith("_file_name") and isinstance(cell, str) and cell
-    }
-    return frozenset(named - faces)
-
-
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError:
-        raise AnnotationError(f"{printable(path)}: needs pyarrow: python -m pip install 'faceaug[datasets]'") from None
-    try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
-    return [{key: value for key, value in row.items() if value is not None} for row in rows]
-
-
-def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = list(reader.fieldnames or ())
-    if picture_column(columns) not in columns:
-        raise AnnotationError(f"{printable(path)}: the first line names no column file_name")
-    if len(set(columns)) != len(columns):
-        raise AnnotationError(f"{printable(path)}: a column occurs twice")
-    rows = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise AnnotationError(f"{printable(path)}: line {reader.line_num}: expected {len(columns)} values")
-        rows.append(dict(row))
-    return rows
-
-
-def _json_rows(text: str) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(text_lines(text), start=1):
-        if line.strip():
-            row = parse_json(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is not a JSON object")
-            rows.append({key: value for key, value in row.items() if value is not None})
-    return rows
 
 
 def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]:
@@ -158,6 +61,7 @@ def join_rows(
         AnnotationError: see ``join_metadata``.
     """
     place = {name: i for i, name in enumerate(names)}
+    rows, renamed = _with_names_here(path, rows, place)
     absent = [row["file_name"] for row in rows if row["file_name"] not in place]
     if absent:
         raise AnnotationError(f"{printable(path)}: {len(absent)} rows name no picture here ({some(absent)})")
@@ -178,11 +82,47 @@ def join_rows(
     notes = _fill_attributes(known, columns, at)
     for k, name in enumerate(LANDMARKS):
         columns.fill(name, known.landmarks[:, k // 2, k % 2], at, _finite)
+    known = _with_boxes(known, columns, at)
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
-    notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
+    notes = renamed + ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
     read = {CLASS} if numbered else set()
     return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
+
+
+def _with_names_here(
+    path: Path, rows: list[dict[str, Any]], place: dict[str, int]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows with the names of the pictures here: "/" for Windows's separator, and the suffix of the picture."""
+    names = [row["file_name"] for row in rows]
+    if all(name in place for name in names):
+        return rows, []
+    plain = [name if name in place else name.replace("\\", "/") for name in names]
+    found, _ = match_names(plain, place)
+    here = list(place)
+    new = [here[at] if at >= 0 else name for name, at in zip(names, found.tolist(), strict=True)]
+    changed = [(old, now) for old, now in zip(names, new, strict=True) if old != now]
+    if not changed:
+        return rows, []
+    old, now = changed[0]
+    says = f"{len(changed)} rows belong to pictures with another separator or suffix"
+    rows = [row | {"file_name": name} for row, name in zip(rows, new, strict=True)]
+    return rows, [f"{printable(path.name)}: {says} ({printable(old)} is {printable(now)} here)"]
+
+
+def _with_boxes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> Annotations:
+    if not all(map(columns.cells, BOXES)):
+        return known
+    boxes = np.full((len(known.label), 4), np.nan, np.float32)
+    for k, name in enumerate(BOXES):
+        columns.fill(name, boxes[:, k], at, _finite)
+    return replace(known, boxes=boxes)
+
+
+def is_own_column(name: str) -> bool:
+    """Whether a column has a meaning for faceaug, so that no further column can have its name."""
+    own = {"file_name", "source_file", "celeb_id", "split", CLASS, *_EXPECTED, *ATTRIBUTES, *OWN_COLUMNS}
+    return name in own or name.startswith("requested_")
 
 
 def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) -> list[str]:
@@ -226,10 +166,12 @@ class _Columns:
 
     def others(self, at: NDArray[np.int64], n: int, *, read: set[str]) -> dict[str, tuple[Any, ...]]:
         """The columns unknown to faceaug, except those in ``read``, for n pictures."""
-        known = {*read, *_EXPECTED, *ATTRIBUTES, *_OWN_COLUMNS, "file_name", "celeb_id", self.partition()}
+        ours = {"origin", "sha256"} <= self._names
+        known = {*read, *_EXPECTED, *ATTRIBUTES, "file_name", "celeb_id", "source_file", self.partition()}
+        known |= set(OWN_COLUMNS) if ours else set()
         found: dict[str, tuple[Any, ...]] = {}
         for name in sorted(self._names - known):
-            if not name.startswith("requested_"):
+            if not (ours and name.startswith("requested_")):
                 values: list[Any] = [None] * n
                 for place, cell in zip(at.tolist(), _typed(self.cells(name)), strict=True):
                     values[place] = cell
@@ -269,7 +211,7 @@ _EXPECTED = {
     "partition": "train, val, test, 0, 1, 2 or -1",
     "origin": f"one of {', '.join(ORIGINS)}",
     "weight": "a number from 0",
-} | dict.fromkeys(LANDMARKS, "a number of pixels, or nothing")
+} | dict.fromkeys((*LANDMARKS, *BOXES), "a number of pixels, or nothing")
 
 
 def _typed(cells: list[Any]) -> list[Any]:
@@ -284,7 +226,8 @@ def _typed(cells: list[Any]) -> list[Any]:
 
 def _numbered_classes(columns: _Columns, classes: tuple[str, ...]) -> tuple[str, ...]:
     """The names of numeric labels: those given, otherwise those in the column ``class`` if they are one to one."""
-    labels, names = columns.cells("label"), columns.cells(CLASS)
+    labels = [-1 if cell == "" else cell for cell in columns.cells("label")]
+    names = columns.cells(CLASS)
     if not labels or not all(map(_is_plain_number, labels)):
         return ()
     numbers = list(map(int, labels))
@@ -333,10 +276,16 @@ def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
 
 
 def _finite(cell: Any) -> float:
-    number = float(cell)
+    number = _float(cell)
     if abs(number) >= _TOO_LARGE:  # false for NaN, which means unknown
         raise ValueError
     return number
+
+
+def _float(cell: Any) -> float:
+    if isinstance(cell, str) and ("_" in cell or not cell.isascii()):
+        raise ValueError  # a number to Python alone
+    return float(cell)
 
 
 def _whole(cell: Any) -> int:
@@ -344,9 +293,9 @@ def _whole(cell: Any) -> int:
         return int(cell)  # not through a float, which rounds beyond 2**53
     if isinstance(cell, int):
         return int(cell)
-    if not float(cell).is_integer():
+    if not _float(cell).is_integer():
         raise ValueError
-    return int(float(cell))
+    return int(_float(cell))
 
 
 def _count(cell: Any) -> int:

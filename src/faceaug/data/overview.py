@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,18 @@ class Overview(Presentation):
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def look_over(folder: str, layout: str | None = None) -> Overview:
+def look_over(folder: Path | str | FaceFolder) -> Overview:
     """Read a folder and count its annotations.
 
     Raises:
         FaceAugError: see ``FaceFolder``.
     """
-    faces = FaceFolder(folder, layout)
+    faces = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     known = faces.annotations
     labels = Counter(known.label[known.label >= 0].tolist())
     parts = Counter(known.partition.tolist())
     return Overview(
-        folder=folder,
+        folder=str(faces.root),
         layout=faces.layout,
         evidence=faces.evidence,
         pictures=len(faces),

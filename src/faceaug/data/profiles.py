@@ -81,3 +81,8 @@ def _is_near_identity(transform: Any, mode: str) -> bool:
     before = Image.fromarray(np.ascontiguousarray(colours[:, :, 0]) if mode == "L" else colours)
     after = np.asarray(ImageCms.applyTransform(before, transform))
     return int(np.abs(after.astype(np.int16) - colours).max()) <= _TOLERANCE
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Whether ``array_to_srgb`` leaves RGB pixels with this profile unchanged."""
+    return not profile or _mode_of(profile) not in {"RGB", "L"} or _transform(profile) is None

@@ -1,9 +1,9 @@
-"""Headers of the formats that Pillow decodes: TIFF, GIF, AVIF and PNM (PBM, PGM, PPM).
+"""Headers of the formats that Pillow decodes: TIFF, GIF, AVIF, HEIF and PNM (PBM, PGM, PPM).
 
 As in ``headers``, nothing is decoded and nothing is allocated for a claimed size. Orientation is left to the decoder:
 Pillow rotates a TIFF while reading it, and takes an AVIF's orientation from its boxes.
 
-Sources: TIFF 6.0 sections 2, 8 and 15; GIF89a; AVIF 1.1 with ISO/IEC 14496-12 (boxes) and 23008-12 (``ispe``,
+Sources: TIFF 6.0 sections 2, 8 and 15; GIF89a; AVIF 1.1 and HEIF with ISO/IEC 14496-12 (boxes) and 23008-12 (``ispe``,
 ``irot``); Netpbm's ppm(5).
 """
 
@@ -16,11 +16,12 @@ from typing import Literal, TypeAlias
 
 from faceaug.data.limits import HeaderError, Limits, check_size, cut_off
 
-Still: TypeAlias = Literal["TIFF", "GIF", "AVIF", "PPM"]
+Still: TypeAlias = Literal["TIFF", "GIF", "AVIF", "HEIF", "PPM"]
 _WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274  # TIFF tags
 _DATA_TAGS = ((273, 279), (324, 325))  # offsets and byte counts of strips and of tiles
 _PNM = re.compile(rb"P([1-6])(?:\s+|\s*#[^\n]*\n)+(\d{1,9})(?:\s+|\s*#[^\n]*\n)+(\d{1,9})")
 _AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _DEPTH = 8  # maximum nesting of boxes
 
 
@@ -32,6 +33,8 @@ def still_format(data: bytes) -> Still | None:
         return "GIF"
     if data[4:8] == b"ftyp" and any(brand in data[8 : min(64, _big(data, 0))] for brand in _AVIF_BRANDS):
         return "AVIF"
+    if data[4:8] == b"ftyp" and any(brand in data[8 : min(64, _big(data, 0))] for brand in _HEIF_BRANDS):
+        return "HEIF"
     if data[:1] == b"P" and data[1:2] in {b"1", b"2", b"3", b"4", b"5", b"6"} and data[2:3].isspace():
         return "PPM"
     return None
@@ -52,7 +55,7 @@ def read_still(kind: Still, data: bytes, limits: Limits) -> tuple[int, int]:
         size = _read_tiff(data, limits)
     elif kind == "GIF":
         size = _read_gif(data, limits)
-    elif kind == "AVIF":
+    elif kind in {"AVIF", "HEIF"}:
         size = _read_avif(data, limits)
     else:
         size = _read_pnm(data)
@@ -142,16 +145,31 @@ def _gif_end(data: bytes, at: int) -> int:
 
 
 def _read_avif(data: bytes, limits: Limits) -> tuple[int, int]:
-    """The largest size in the file, which is the picture's; tiles and other items are not larger."""
+    """The largest size in the file, which is the picture's; tiles and other items are not larger.
+
+    Encoders pad a picture to whole blocks and say in ``clap`` which part of it is shown.
+    """
     sizes = [(0, 0)]
+    shown: list[tuple[int, int]] = []
     rotated = False
     for name, start, end in _boxes(data, 0, len(data), _DEPTH, limits):
         if name == b"ispe" and end - start >= 12:
             sizes.append((_big(data, start + 4), _big(data, start + 8)))
+        elif name == b"clap" and end - start >= 32:
+            wide, high = ((_big(data, at), _big(data, at + 4)) for at in (start, start + 8))
+            shown += [(wide[0] // wide[1], high[0] // high[1])] if wide[1] and high[1] else []
         elif name == b"irot" and end > start:
             rotated = data[start] & 1 == 1
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    width, height = max(sizes, key=_area)
+    check_size(width, height, limits)
+    cut = max(shown, key=_area, default=(width, height))
+    if cut[0] <= width and cut[1] <= height:
+        width, height = cut
     return (height, width) if rotated else (width, height)
+
+
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _boxes(data: bytes, at: int, stop: int, depth: int, limits: Limits) -> Iterator[tuple[bytes, int, int]]:
@@ -164,15 +182,15 @@ def _boxes(data: bytes, at: int, stop: int, depth: int, limits: Limits) -> Itera
             length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
         end = stop if length == 0 else at + length
         if length and length < head:
-            raise HeaderError("is a damaged AVIF: a box is shorter than its head")
+            raise HeaderError("is damaged: a box is shorter than its head")
         if end > stop:
-            raise cut_off("AVIF")
+            raise cut_off("AVIF or HEIF")
         start = at + head
         yield name, start, end
         if name in {b"meta", b"iprp", b"ipco"} and depth:
             yield from _boxes(data, start + (4 if name == b"meta" else 0), end, depth - 1, limits)
         at = end
-    raise HeaderError(f"is an AVIF with more than {limits.max_parts} boxes")
+    raise HeaderError(f"is an AVIF or HEIF with more than {limits.max_parts} boxes")
 
 
 def _read_pnm(data: bytes) -> tuple[int, int]:

@@ -168,6 +168,12 @@ def _bytes(path: Path, most: int | None) -> bytes:
         return handle.read(most)
 
 
+def delimiter_of(text: str) -> str:
+    """The character between the cells of a CSV table: a comma, or a semicolon or tab if its first line has no comma."""
+    line = text[: text.find("\n")] if "\n" in text else text
+    return next((mark for mark in ",;\t" if mark in line), ",")
+
+
 def text_lines(text: str) -> list[str]:
     """The lines of a text with any line ends, without empty lines at the end.
 
@@ -259,7 +265,11 @@ def _check_row(path: Path, kind: Kind, number: int, row: str, parts: list[str], 
 
 
 def _read_csv_table(path: Path, kind: Kind, text: str) -> Table:
-    return _read_plain_csv(path, kind, text) or _read_any_csv(path, kind, text)
+    mark = delimiter_of(text)
+    if mark == ",":
+        return _read_plain_csv(path, kind, text) or _read_any_csv(path, kind, text, mark)
+    name = "tabs" if mark == "\t" else "semicolons"
+    return replace(_read_any_csv(path, kind, text, mark), notes=(f"its cells are separated by {name}",))
 
 
 def _read_plain_csv(path: Path, kind: Kind, text: str) -> Table | None:
@@ -293,8 +303,8 @@ def _places(path: Path, kind: Kind, heading: list[str], first: list[str]) -> tup
     return at, kept
 
 
-def _read_any_csv(path: Path, kind: Kind, text: str) -> Table:
-    reader = csv.reader(io.StringIO(text), strict=True)
+def _read_any_csv(path: Path, kind: Kind, text: str, mark: str) -> Table:
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=mark)
     try:
         lines = [(reader.line_num, line) for line in reader if line]
     except csv.Error as error:

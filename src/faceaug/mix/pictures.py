@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from faceaug.data.crop import Crop, crop_face
-from faceaug.data.image import Image8, read_image
+from faceaug.data.image import WHITE, Colour, Image8, read_image
 from faceaug.errors import ImageError
 from faceaug.mix.likeness import hash_faces
 
@@ -28,10 +28,11 @@ class Named:
 
     root: str
     names: dict[int, str]
+    ground: Colour = WHITE
 
     def read(self, row: int) -> Image8:
         """See ``Pictures``."""
-        return read_image(Path(self.root) / self.names[row])
+        return read_image(Path(self.root) / self.names[row], ground=self.ground)
 
     def name(self, row: int) -> str:
         """See ``Pictures``."""

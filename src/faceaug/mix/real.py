@@ -15,7 +15,7 @@ from torch import Tensor
 from faceaug.data.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.data.crop import Crop, Size, crop_box
 from faceaug.data.folder import FaceFolder, Target, make_target
-from faceaug.data.image import Image8, from_pillow, picture_size
+from faceaug.data.image import WHITE, Image8, from_pillow, picture_size
 from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
 from faceaug.mix.pictures import Named, Pictures
 
@@ -44,6 +44,7 @@ class RealFaces:
         notes: oddities found while reading.
         classes: names of the labels; empty if labels are plain numbers or absent.
         in_class_folders: whether every class has, or can have, its own folder.
+        ground: colour laid under transparent pixels of a folder's pictures.
     """
 
     def __init__(self, faces: Faces) -> None:
@@ -54,7 +55,9 @@ class RealFaces:
         self.notes: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
         self.in_class_folders = False
+        self.ground = WHITE
         if isinstance(source, FaceFolder):
+            self.ground = source.ground
             self.root = source.root
             self.notes = source.notes
             self.annotations = source.annotations
@@ -90,7 +93,7 @@ class RealFaces:
     def pictures(self, rows: Sequence[int]) -> Pictures:
         """Some pictures in a form that can be sent to another process; this object if they are not files."""
         if isinstance(self._source, FaceFolder):
-            return Named(str(self._source.root), {row: self._source.names[row] for row in rows})
+            return Named(str(self._source.root), {row: self._source.names[row] for row in rows}, self._source.ground)
         return self
 
     def stamps(self, rows: Sequence[int]) -> list[tuple[int, int]]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from faceaug.augment import Compose, Preset, Transform
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.crop import Size, crop_face
-from faceaug.data.image import Image8, read_bytes, read_image
+from faceaug.data.image import WHITE, Image8, check_colour, read_bytes, read_image
 from faceaug.data.manifest import DATASET, METADATA
-from faceaug.data.metadata import read_metadata
+from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, printable
 from faceaug.mix.blocks import encode_item, synthetic_text
 from faceaug.mix.copies import Recipe, as_recipe
@@ -111,7 +111,7 @@ def replay_row(
         text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
         picture = crop_face(_face(found, run, source), "none", size)
     else:
-        original = read_image(_original(found, run, faces))
+        original = read_image(_original(found, run, faces), ground=check_colour(run.get("ground", WHITE)))
         if origin == "augmented":
             original = _augmented(original, found, run, recipe)
         picture = crop_face(original, run["crop"], size)

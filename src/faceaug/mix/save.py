@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.annotations import SYNTHETIC
 from faceaug.data.crop import words_of
-from faceaug.data.image import load_cv2
+from faceaug.data.image import WHITE, load_cv2
 from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, is_plain_text
 from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
@@ -370,6 +370,7 @@ def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
         "format": format,
         "epoch": dataset.epoch,
         **dataset.made_with,
+        **({} if dataset.real.ground == WHITE else {"ground": list(dataset.real.ground)}),
         "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
         "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
         "tables_sha256": tables.hexdigest(),

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from faceaug.errors import printable, some
@@ -14,7 +15,7 @@ from faceaug.storage.files import PARTIAL, existing_folder
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".avif", ".pbm", ".pgm", ".ppm", ".pnm",
+    ".avif", ".pbm", ".pgm", ".ppm", ".pnm", *((".heic", ".heif", ".hif") if find_spec("pillow_heif") else ()),
 )  # fmt: skip
 LINK = "is a symbolic link"
 _LINK_ADVICE = "give the folder with the files themselves, or make a copy with files for links (cp -rL FOLDER COPY)"

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
-from faceaug.data.annotations import ATTRIBUTES
+from faceaug.data.annotations import ATTRIBUTES, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, ManifestWriter, Row
@@ -42,6 +42,7 @@ from faceaug.synthesize.selection import SelectionReport
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+SYNTHETIC = ORIGINS.index("synthetic")
 _AT_ONCE = 8 * BLOCK  # faces generated before their files are written
 _SHARD = 1000  # faces per tar file
 _SHARDS = "shards" + PARTIAL  # tally of the tar files that are written
@@ -249,11 +250,31 @@ def _is_shard(line: str) -> bool:
 
 
 def _add_sample(tar: tarfile.TarFile, source: NumberedFaces, k: int, face: Image8) -> None:
-    facts: dict[str, Any] = {"synthetic": True, "seed": source.seed, "key": k} | source.provenance()
-    told = np.asarray(source.target(k)["attributes"])
-    if told.any():
-        facts["told"] = {ATTRIBUTES[column]: int(told[column]) for column in np.flatnonzero(told)}
-    for ending, data in (("png", encode_face(source, face, k, "png")), ("json", json.dumps(facts).encode())):
+    for ending, data in (
+        ("png", encode_face(source, face, k, "png")),
+        ("json", json.dumps(_sample(source, k)).encode()),
+    ):
         member = tarfile.TarInfo(f"{k:09d}.{ending}")
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
+
+
+def _sample(source: NumberedFaces, k: int) -> dict[str, Any]:
+    """The JSON of a face: the keys of an expanded dataset's shards, then what else decides the face.
+
+    Each key has the same type in every sample, because ``datasets`` 5.2 infers the types from the first five. Lists and
+    objects are therefore JSON text, empty if there are none.
+    """
+    signs = np.asarray(source.target(k)["attributes"])
+    told = {ATTRIBUTES[column]: int(signs[column]) for column in np.flatnonzero(signs)}
+    facts: dict[str, Any] = dict.fromkeys(("partition", "identity", "label", "source"), -1)
+    facts |= {"synthetic": True, "origin": SYNTHETIC, "weight": 1.0, "class": "", "source_file": "", "landmarks": ""}
+    facts |= {"seed": source.seed, "key": k, "operations": "[]"}
+    made = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in _made(source)}
+    texts = {"attributes": told, "requested": source.asked}
+    return facts | made | {name: json.dumps(value) if value else "" for name, value in texts.items()}
+
+
+def _made(source: NumberedFaces) -> Iterator[tuple[str, Any]]:
+    """What decides the faces, except what was requested of them."""
+    return ((name, value) for name, value in source.provenance().items() if name != "attributes")

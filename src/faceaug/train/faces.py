@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from faceaug.data.containers import file_of
 from faceaug.data.crop import Crop, crop_face, place as placement
 from faceaug.data.folder import FaceFolder
+from faceaug.data.image import WHITE
 from faceaug.draws import permutation
 from faceaug.errors import ImageError, RefusedError, printable
 from faceaug.progress import SILENT, Progress
@@ -105,7 +106,8 @@ def _mapped(place: Path, listing: str, rows: NDArray[np.int64]) -> Faces | None:
 
 def _listing(folder: FaceFolder, crop: Crop, size: int, rows: NDArray[np.int64]) -> str:
     """A digest of the files to decode: names, sizes and modification times."""
-    digest = hashlib.sha256(f"{crop} {size}".encode())
+    ground = "" if folder.ground == WHITE else f" on {folder.ground}"
+    digest = hashlib.sha256(f"{crop} {size}{ground}".encode())
     for row in rows.tolist():
         path = folder.path(row)
         try:

@@ -139,3 +139,17 @@ def test_a_layout_that_is_none_or_does_not_fit_is_an_error(tmp_path: Path) -> No
         if layout not in {"flat", "utkface", "rafdb"}:
             with pytest.raises(ArgumentError, match=r"layout=|for each person"):
                 FaceFolder(tmp_path, layout=layout)
+
+
+def test_one_folder_in_each_partition_is_no_class_and_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "train/real/1.jpg", "test/fake/2.jpg")
+    folder = FaceFolder(tmp_path)
+    assert folder.classes == ()
+    assert "each partition has one folder (fake, real), which is no class" in folder.notes
+
+
+def test_pieces_of_one_partition_are_a_question(tmp_path: Path) -> None:
+    put(tmp_path, "train-00000-of-00002/1.jpg", "train-00001-of-00002/2.jpg")
+    with pytest.raises(RefusedError, match=r"layout='classes' or layout='splits' \(--layout\)"):
+        select_rows(FaceFolder(tmp_path).annotations)
+    assert FaceFolder(tmp_path, "splits").annotations.partition.tolist() == [0, 0]

@@ -1,4 +1,4 @@
-"""Layouts of face datasets: one small reader per layout, tried in order.
+"""Layouts of face datasets: one small reader per layout, tried in order; some have a writer.
 
 The first reader that recognises a folder reads it. If another layout is possible too, both readings are compared. If
 they differ in partitions, labels or attributes, each difference becomes a doubt, and whatever depends on it is refused;
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -22,25 +23,36 @@ from faceaug.data.layouts import (
     folders as plain,
     imagefolder,
     labelled,
+    parquet,
     people,
     recordio,
     shards,
+    stylegan,
     yolo,
 )
 from faceaug.data.layouts.leftovers import name_leftovers
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Layout, Reader, Reading
+from faceaug.data.layouts.records import CONVERTED, converted_layout
+from faceaug.data.layouts.writers import folders as folder_writers
+from faceaug.data.layouts.writers.celeba import CELEBA
+from faceaug.data.layouts.writers.coco import COCO
+from faceaug.data.layouts.writers.parquet import PARQUET
+from faceaug.data.layouts.writers.shards import WEBDATASET
+from faceaug.data.layouts.writers.stylegan import STYLEGAN
+from faceaug.data.layouts.writing import Writer
 from faceaug.errors import AnnotationError, ArgumentError, RefusedError, printable, some
 
-__all__ = ["LAYOUTS", "Choice", "Evidence", "Layout", "Place", "Reading", "choose_layout", "read_layout"]
+__all__ = ["LAYOUTS", "WRITERS", "Choice", "Evidence", "Layout", "Place", "Reading", "choose_layout", "read_layout"]
 
 LAYOUTS: dict[Layout, Reader] = {
-    "imagefolder": Reader(imagefolder.find, imagefolder.read),
-    "webdataset": Reader(shards.find, shards.read),
+    "imagefolder": Reader(imagefolder.find, imagefolder.read, folder_writers.IMAGEFOLDER),
+    "parquet": Reader(parquet.find, parquet.read, PARQUET),
+    "webdataset": Reader(shards.find, shards.read, WEBDATASET),
     "recordio": Reader(recordio.find, recordio.read),
     "celebahq": Reader(celeba_hq.find, celeba_hq.read),
-    "celeba": Reader(celeba.find, celeba.read),
+    "celeba": Reader(celeba.find, celeba.read, CELEBA),
     "ffhq": Reader(ffhq.find, ffhq.read),
     "fairface": Reader(labelled.find_fairface, labelled.read_fairface),
     "rafdb": Reader(labelled.find_rafdb, labelled.read_rafdb),
@@ -48,13 +60,19 @@ LAYOUTS: dict[Layout, Reader] = {
     "identities": Reader(people.find_numbered, people.read_numbered),
     "utkface": Reader(labelled.find_utkface, labelled.read_utkface),
     "fer2013": Reader(labelled.find_fer2013, labelled.read_fer2013),
-    "coco": Reader(coco.find, coco.read),
+    "coco": Reader(coco.find, coco.read, COCO),
+    "stylegan": Reader(stylegan.find, stylegan.read, STYLEGAN),
     "yolo": Reader(yolo.find, yolo.read),
-    "splits": Reader(plain.find_splits, plain.read_splits),
-    "classes": Reader(plain.find_classes, plain.read_classes),
+    "splits": Reader(plain.find_splits, plain.read_splits, folder_writers.SPLITS),
+    "classes": Reader(plain.find_classes, plain.read_classes, folder_writers.CLASSES),
     "flat": Reader(plain.find_flat, plain.read_flat),
 }
-_COVERS: dict[str, tuple[str, ...]] = {"celebahq": ("celeba",), "webdataset": ("yolo", "imagefolder")}
+WRITERS: dict[str, Writer] = {name: reader.writer for name, reader in LAYOUTS.items() if reader.writer is not None}
+_COVERS: dict[str, tuple[str, ...]] = {
+    "celebahq": ("celeba",),
+    "webdataset": ("yolo", "imagefolder"),
+    "parquet": ("webdataset",),
+}
 _ALTERNATIVE = {"partition": ", or partition='all'"}
 _BY_FOLDERS = ("flat", "classes", "splits")  # layouts read by folder names alone
 
@@ -88,6 +106,9 @@ def choose_layout(place: Place, layout: str | None = None) -> Choice:
         if layout not in LAYOUTS:
             raise ArgumentError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
         return Choice(layout, "requested", ())
+    written = converted_layout(place)
+    if written in WRITERS:
+        return Choice(cast("Layout", written), f"{CONVERTED} of faceaug convert", ())
     found = [evidence for reader in LAYOUTS.values() if (evidence := reader.find(place)) is not None]
     first = found[0]
     rest = [evidence for evidence in found[1:] if evidence.layout not in _COVERS.get(first.layout, ())]

@@ -70,14 +70,19 @@ def read(place: Place) -> Reading:
     for table in tables:
         part = part_within(table.rpartition("/")[2].rpartition(".")[0])
         faces, more = _faces(place, table)
+        moved: list[str] = []
         absent = [name for name in faces if _find(name, position) is None]
         for name, face in faces.items():
             k = _find(name, position)
             if k is not None:
+                moved += [name] if part is not None and known.partition[k] not in {-1, part} else []
                 known.partition[k] = part if part is not None else known.partition[k]
                 if face is not None:
                     boxes[k], known.landmarks[k] = face.box, face.five
                     points[k] = np.nan if face.points is None else face.points
+        if moved:
+            says = f"{len(moved)} of its pictures are in another partition too ({some(moved)})"
+            raise AnnotationError(f"{printable(place.file(table))}: {says}")
         if absent:
             notes.append(f"{printable(table)}: {len(absent)} of its pictures are not here ({some(absent)})")
         if more:

@@ -14,6 +14,7 @@ from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place, part_of, part_within
 from faceaug.data.layouts.reading import Evidence, Reading
+from faceaug.data.layouts.records import converted_layout
 from faceaug.errors import ArgumentError, printable, some
 
 
@@ -36,6 +37,7 @@ def find_classes(place: Place) -> Evidence | None:
         return None
     names = sorted(set(levels.label.values()))
     words = [name for name in names if part_of(name) is not None]
+    words = words or [name for name in names if all(part_within(other) is not None for other in names)]
     rivals: tuple[()] | tuple[str] = ("splits",) if words else ()
     return Evidence("classes", f"{len(names)} folders, every picture is in one", rivals=rivals)  # type: ignore[arg-type]
 
@@ -58,6 +60,8 @@ def read_splits(place: Place) -> Reading:
 def read_classes(place: Place, *, first: bool = False) -> Reading:
     """Read the class from the first folder level that differs; with ``first``, from the first level."""
     levels = find_levels(place)
+    if converted_layout(place) == "classes":
+        return _labelled(place, _written_levels(place), [])
     if first or not levels.label:
         if "" in place.folders:
             raise ArgumentError(
@@ -66,6 +70,15 @@ def read_classes(place: Place, *, first: bool = False) -> Reading:
         label = {folder: parts[0] for folder, parts in place.parts.items()}
         levels = Levels(dict.fromkeys(label, -1), label, (), True, (), "", False)
     return _labelled(place, levels, [])
+
+
+def _written_levels(place: Place) -> Levels:
+    """The folders as ``faceaug convert --to classes`` writes them: the class, below the partition if that is known."""
+    label = {folder: parts[-1] for folder, parts in place.parts.items() if parts}
+    part = {folder: part_of(parts[0]) if len(parts) > 1 else None for folder, parts in place.parts.items()}
+    parts = tuple(sorted({folder.split("/")[0] for folder, number in part.items() if number is not None}))
+    known = {folder: -1 if number is None else number for folder, number in part.items()}
+    return Levels(known, label, parts, True, (), "", False)
 
 
 def read_flat(place: Place) -> Reading:
@@ -92,6 +105,8 @@ def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
         notes = [*notes, f"{len(classes)} folders are read as classes ({some(list(classes))})"]
     if levels.wrapper:
         notes = [*notes, f"{printable(levels.wrapper)}/ is read as a wrapper: all pictures are in it"]
+    if len(levels.single) > 1:
+        notes = [*notes, f"each partition has one folder ({some(list(levels.single))}), which is no class"]
     if levels.loose:
         notes = [*notes, "folders are not read as classes if pictures are next to them"]
     unassigned = int((known.partition == -1).sum()) if levels.parts else 0

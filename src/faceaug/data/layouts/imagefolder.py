@@ -7,18 +7,22 @@ which name further pictures (``image_file_name``, ``mask_file_name``). All other
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from faceaug.data.annotations import ATTRIBUTES, Doubt
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata, side_pictures
-from faceaug.data.tables import read_text
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.data.layouts.records import own_classes, own_files
+from faceaug.data.metadata import join_rows
+from faceaug.data.metadata_files import METADATA_NAMES, read_metadata, side_pictures
+from faceaug.errors import ArgumentError, printable, some
 
-OWN_FILES = ("dataset.json", "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
+_COMPARED = {
+    "label": "label", "partition": "partition", "split": "partition", "identity": "identity", "celeb_id": "identity",
+} | dict.fromkeys(ATTRIBUTES, "attributes")  # fmt: skip
 
 
 def metadata_tables(place: Place) -> tuple[str, ...]:
@@ -49,6 +53,7 @@ def read(place: Place) -> Reading:
         rows += [_from_root(row, PurePosixPath(table).parent) for row in read_metadata(place.file(table))]
     aside = side_pictures(rows)
     names = tuple(name for name in place.pictures if name not in aside)
+    twins, doubts = _compare_twins(place, tables)
     source = place.file(tables[0]) if len(tables) == 1 else place.root
     known, notes, classes = join_rows(source, rows, list(names), classes=own_classes(place))
     if aside:
@@ -60,31 +65,46 @@ def read(place: Place) -> Reading:
     parts = [levels.part[name.rpartition("/")[0]] if levels.plain else -1 for name in names]
     silent = known.partition == -1
     known.partition[silent] = [part for part, empty in zip(parts, silent.tolist(), strict=True) if empty]
-    used = {*tables, *own_files(place)}
-    return Reading(names, known, classes, notes=tuple(notes), used=frozenset(used))
+    used = {*tables, *twins, *own_files(place)}
+    known = replace(known, doubts=doubts)
+    return Reading(names, known, classes, notes=(*notes, *_twin_notes(twins, doubts)), used=frozenset(used))
+
+
+def _compare_twins(place: Place, tables: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Doubt, ...]]:
+    """(further tables next to those that are read, doubts about what they say otherwise)."""
+    twins: list[str] = []
+    doubts: list[Doubt] = []
+    for table in tables:
+        below = table.rpartition("/")[0]
+        beside = [f"{below}/{name}" if below else name for name in METADATA_NAMES]
+        for other in beside:
+            if other != table and other in place.tables.get(other.rpartition("/")[2], ()):
+                twins.append(other)
+                doubts += _differences(place, table, other)
+    return tuple(twins), tuple(doubts)
+
+
+def _differences(place: Place, table: str, other: str) -> list[Doubt]:
+    first, second = ({row["file_name"]: row for row in read_metadata(place.file(name))} for name in (table, other))
+    found: dict[str, list[str]] = {}
+    for name in first.keys() & second.keys():
+        for column, about in _COMPARED.items():
+            if str(first[name].get(column, "")) != str(second[name].get(column, "")):
+                found.setdefault(about, []).append(name)
+    pair = f"{printable(table)} and {printable(other)}"
+    advice = "keep the correct one and move the other away"
+    return [
+        Doubt(about, f"{pair} contradict each other about the {about} of {len(set(names))} pictures: {advice}")
+        for about, names in sorted(found.items())
+    ]
+
+
+def _twin_notes(twins: tuple[str, ...], doubts: tuple[Doubt, ...]) -> list[str]:
+    if twins and not doubts:
+        return [f"{some(list(twins))}: a second table that says the same; not used"]
+    return [doubt.says for doubt in doubts]
 
 
 def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
     moved = {name: str(below / cell) for name, cell in row.items() if name.endswith("_file_name") and cell}
     return row | moved | {"file_name": str(below / row["file_name"])}
-
-
-def own_files(place: Place) -> list[str]:
-    """The files that faceaug wrote next to the pictures. StyleGAN's dataset.json is not one of them."""
-    return [name for name in OWN_FILES if name in place.tables.get(name, ())] if _own_document(place) else []
-
-
-def own_classes(place: Place) -> tuple[str, ...]:
-    """The names of the labels in a folder that faceaug wrote, in label order, including labels without pictures."""
-    found = _own_document(place).get("classes")
-    return tuple(found) if isinstance(found, list) and all(isinstance(name, str) for name in found) else ()
-
-
-def _own_document(place: Place) -> dict[str, Any]:
-    if "dataset.json" not in place.tables.get("dataset.json", ()):
-        return {}
-    try:
-        found = json.loads(read_text(place.file("dataset.json")))
-    except (AnnotationError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}

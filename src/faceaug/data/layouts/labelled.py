@@ -20,7 +20,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from faceaug.data.annotations import Annotations, attribute_index, unknown
@@ -90,8 +92,10 @@ def read_fairface(place: Place) -> Reading:
     notes = []
     for table in tables:
         rows = _csv(place, table)
+        _refuse_twice(place.file(table), [row["file"] for row in rows])
         below = table.rpartition("/")[0]
-        at = [position.get(f"{below}/{row['file']}" if below else row["file"], -1) for row in rows]
+        files = [row["file"].replace("\\", "/") for row in rows]
+        at = [position.get(f"{below}/{file}" if below else file, -1) for file in files]
         absent = [row["file"] for row, k in zip(rows, at, strict=True) if k < 0]
         if absent:
             notes.append(f"{printable(table)}: {len(absent)} of {len(rows)} rows have no picture ({some(absent)})")
@@ -208,6 +212,12 @@ def _csv(place: Place, name: str) -> list[dict[str, str]]:
     return rows
 
 
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise AnnotationError(f"{printable(path)}: {printable(twice)} has two rows; keep one")
+
+
 def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
     """(picture without suffix -> code, the tables)."""
     files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())[:1]]
@@ -221,7 +231,9 @@ def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
             if len(cells) != 2 or cells[1] not in {"1", "2", "3", "4", "5", "6", "7"}:
                 path = printable(place.file(file))
                 raise AnnotationError(f"{path}: line {number}: expected a picture and a code from 1 to 7")
-            codes[cells[0].rpartition(".")[0].removesuffix("_aligned")] = int(cells[1])
+            stem = cells[0].rpartition(".")[0].removesuffix("_aligned")
+            if codes.setdefault(stem, int(cells[1])) != int(cells[1]):
+                raise AnnotationError(f"{printable(place.file(file))}: {printable(stem)} has two codes; keep one")
     return codes, frozenset(files)
 
 

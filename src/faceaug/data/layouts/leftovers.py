@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
+from faceaug.data.layouts.records import CONVERTED
+from faceaug.data.metadata_files import METADATA_NAMES
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, some
 from faceaug.storage.schema import parse_object
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
+_RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
     .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
     .rw2 .pcx .ras .sr .mng .qoi .xbm .xpm""".split()  # noqa: SIM905 - fifty lines of list would say no more
 )
+_HEIC = frozenset([".heic", ".heif", ".hif"])  # read with an extra
 _LIKE_TABLES = frozenset(
     """.csv .tsv .txt .json .jsonl .ndjson .parquet .arrow .feather .xls .xlsx .ods .xml .mat .npy .npz .pkl .pickle
     .h5 .hdf5 .db .sqlite .lst .list .pts .dat .anno .ann .yaml .yml .idx .property .tfrecord .tfrecords .lmdb
@@ -33,11 +38,12 @@ _DOCUMENTS = ("readme", "license", "licence", "copying", "citation", "changelog"
 def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     """A note for each kind of file that no reader used, except documents such as README."""
     left = [name for name in place.others if name not in reading.used and not _is_ours(place, name)]
-    notes = []
+    notes = list(_above(place))
     pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
     if pictures:
         notes.append(
             f"{_count(len(pictures), 'file')} look like pictures of unsupported formats: {_by_ending(pictures)}"
+            + _advice(pictures)
         )
     rest = [name for name in left if _ending(name) not in LIKE_PICTURES and not _is_text(name)]
     archives = [name for name in rest if _ending(name) in _ARCHIVES]
@@ -54,19 +60,32 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _above(place: Place) -> Iterable[str]:
+    """A note on a table of pictures in the folder above, which may be about these."""
+    above = place.root.resolve().parent
+    tables = [name for name in METADATA_NAMES if (above / name).is_file()]
+    if tables and not any(name in place.tables for name in METADATA_NAMES):
+        yield f"{some(tables)} in the folder above is not read; open that folder if it is about these pictures"
+
+
 def _is_ours(place: Place, name: str) -> bool:
-    """Whether a file is the record that ``clean --out`` writes into a cleaned copy."""
-    if name != CLEANED:
+    """Whether a file is the record that ``clean --out`` or ``convert`` writes into its output."""
+    if name not in _RECORDS:
         return False
     try:
-        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == "clean")
+        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == _RECORDS[name])
     except (AnnotationError, ValueError, KeyError, TypeError):
         return False
 
 
 def unread_pictures(names: tuple[str, ...]) -> str:
     """Files that look like pictures of unsupported formats, counted by suffix; "" if there are none."""
-    return _by_ending([name for name in names if _ending(name) in LIKE_PICTURES])
+    pictures = [name for name in names if _ending(name) in LIKE_PICTURES]
+    return _by_ending(pictures) + _advice(pictures)
+
+
+def _advice(names: list[str]) -> str:
+    return "; for HEIC: python -m pip install 'faceaug[heic]'" if any(_ending(name) in _HEIC for name in names) else ""
 
 
 def _by_ending(names: list[str]) -> str:

@@ -26,6 +26,7 @@ class Levels:
         open: other names at that level, because of which it may be a level of classes.
         wrapper: path of the folders shared by all pictures.
         loose: whether pictures are next to folders that would otherwise be classes.
+        single: the folders below partitions of which each has one, which are therefore no classes.
     """
 
     part: dict[str, int]
@@ -35,6 +36,7 @@ class Levels:
     open: tuple[str, ...]
     wrapper: str
     loose: bool
+    single: tuple[str, ...] = ()
 
 
 def find_levels(place: Place, *, partial: bool = False) -> Levels:
@@ -49,9 +51,12 @@ def find_levels(place: Place, *, partial: bool = False) -> Levels:
     names = sorted({parts[level] for parts in place.parts.values() if len(parts) > level}) if level is not None else []
     taken = tuple(name for name in names if part_within(name) is not None)
     label, wrapper, loose = _classes(place, level)
+    single: tuple[str, ...] = ()
     if level is not None and _one_each(label, part):
+        single = tuple(sorted(set(label.values())))
         label = {}
-    return Levels(part, label, taken, plain, tuple(name for name in names if name not in taken), wrapper, loose)
+    others = tuple(name for name in names if name not in taken)
+    return Levels(part, label, taken, plain, others, wrapper, loose, single)
 
 
 def _part(parts: tuple[str, ...], level: int | None) -> int:

@@ -64,7 +64,13 @@ def read_lfw(place: Place) -> Reading:
     parts: dict[str, int] = {}
     for file, part in _LISTS.items():
         for name in place.tables.get(file, ())[:1]:
-            parts |= dict.fromkeys(_listed_people(place, name), part)
+            people = _listed_people(place, name)
+            twice = sorted(parts.keys() & set(people))
+            if twice:
+                raise AnnotationError(
+                    f"{printable(place.file(name))}: people of the other list are here too ({some(twice)})"
+                )
+            parts |= dict.fromkeys(people, part)
     if parts:
         found = [parts.get(reading.identities[k], -1) for k in known.identity.tolist()]
         known.partition[:] = found

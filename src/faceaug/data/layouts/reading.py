@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias
 
 from faceaug.data.annotations import Annotations
 from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.writing import Writer
 
 Layout: TypeAlias = Literal[
     "imagefolder", "celebahq", "celeba", "ffhq", "fairface", "rafdb", "lfw", "identities", "utkface", "fer2013", "coco",
-    "yolo", "webdataset", "recordio", "splits", "classes", "flat",
+    "yolo", "webdataset", "recordio", "parquet", "stylegan", "splits", "classes", "flat",
 ]  # fmt: skip
 
 
@@ -57,7 +58,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The functions that detect and read one layout."""
+    """The functions that detect, read and, for some, write one layout."""
 
     find: Callable[[Place], Evidence | None]
     read: Callable[[Place], Reading]
+    writer: Writer | None = None

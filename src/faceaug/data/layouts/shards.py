@@ -15,11 +15,11 @@ from typing import Any
 
 from faceaug.data.annotations import LANDMARKS
 from faceaug.data.containers import kind_of
-from faceaug.data.layouts.imagefolder import own_classes, own_files
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import join_rows
+from faceaug.data.layouts.records import own_classes, own_files
+from faceaug.data.metadata import BOXES, OWN_COLUMNS, join_rows
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
@@ -95,18 +95,32 @@ def _facts(place: Place, name: str, ending: str) -> dict[str, Any]:
 def _flat(found: dict[str, Any]) -> dict[str, Any]:
     """Flatten faceaug's JSON fields to the columns of ``metadata.csv``."""
     facts = {key: value for key, value in found.items() if value is not None and key != "file_name"}
+    ours = {"origin", "weight", "attributes", "landmarks"} <= found.keys()
     attributes, points = (_unpacked(facts.pop(name, None)) for name in ("attributes", "landmarks"))
     if isinstance(attributes, dict):
-        facts |= attributes
+        # faceaug writes 0 for unknown, others for no.
+        facts |= {name: sign for name, sign in attributes.items() if sign != 0 or not ours}
     if isinstance(points, list) and len(points) == 5 and all(isinstance(p, list) and len(p) == 2 for p in points):
-        facts |= dict(zip(LANDMARKS, (number for point in points for number in point), strict=True))
+        numbers = zip(LANDMARKS, (number for point in points for number in point), strict=True)
+        facts |= {name: number for name, number in numbers if number is not None}
     if isinstance(facts.get("origin"), int):
         facts["origin"] = ("real", "augmented", "synthetic")[min(2, max(0, facts["origin"]))]
     if facts.get("class") and not isinstance(facts.get("label"), int):
         facts["label"] = facts.pop("class")
-    for name in ("source", "requested", "synthetic"):
-        facts.pop(name, None)
+    if ours:
+        facts |= _ours(facts)
+        for name in (*OWN_COLUMNS, "source", "requested", "synthetic", "box", "further"):
+            facts.pop(name, None)
     return facts
+
+
+def _ours(facts: dict[str, Any]) -> dict[str, Any]:
+    """Box and further columns, which faceaug writes as JSON texts."""
+    box, further = _unpacked(facts.get("box")), _unpacked(facts.get("further"))
+    found = dict(further) if isinstance(further, dict) else {}
+    if isinstance(box, list) and len(box) == len(BOXES):
+        found |= {name: side for name, side in zip(BOXES, box, strict=True) if side is not None}
+    return found
 
 
 def _unpacked(fact: Any) -> Any:
