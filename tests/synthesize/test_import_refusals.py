@@ -121,7 +121,7 @@ def test_files_of_other_kinds_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="a folder; give the file"):
         import_state_dict(tmp_path, tmp_path / "m")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own successor is another format
+        warnings.simplefilter("ignore")  # torch's own successor is another format
         torch.jit.trace(lively(Tutorial(textbook())), torch.zeros(1, Z)).save(str(path))
     assert "TorchScript" in words(path, tmp_path)
 
@@ -151,7 +151,10 @@ def test_a_call_that_would_fill_memory_is_not_made(old: bool, tmp_path: Path) ->
 
 
 def test_a_tensor_that_is_larger_than_its_storage_is_not_grown(tmp_path: Path) -> None:
-    rebuild, storage = torch._utils._rebuild_tensor_v2, torch.zeros(4).storage()  # type: ignore[no-untyped-call]
+    storage = torch.storage.TypedStorage(
+        wrap_storage=torch.zeros(4).untyped_storage(), dtype=torch.float32, _internal=True
+    )
+    rebuild = torch._utils._rebuild_tensor_v2
     value = Calls(rebuild, storage, 0, (2**28,), (1,), False, OrderedDict())
     assert "fc.weight" in refused({"fc.weight": value}, tmp_path)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,21 +96,17 @@ def import_state_dict(
         attributes=ATTRIBUTES if found.embedding else (),
         embedding=found.embedding,
         latent=latent,
-        license=license,
+        license=printable(license),
         training={"imported_from": printable(source.name)} | found.notes,
     )
     check_plausible(config, source)
     model, half, facts = _tried(config, found, source)
-    config = ModelConfig(**{**_fields(config), "training": config.training | facts})
+    config = replace(config, training=config.training | facts)
     prepare_output(folder, marker=CONFIG, identity={"import": source.name})
     with explained(folder):
         written = save_model(folder, model.generator, config, model.rows, half=half)
     load_folder(folder)
     return written
-
-
-def _fields(config: ModelConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in config.__dataclass_fields__}
 
 
 def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model, bool, dict[str, str]]:

@@ -6,6 +6,7 @@ is compared with what it holds before anything is copied.
 
 from __future__ import annotations
 
+import argparse
 import mmap
 import re
 import warnings
@@ -136,7 +137,8 @@ def _load(path: Path) -> Any:
         _refuse_bombs(path)
         with warnings.catch_warnings():  # slow checks of sparse tensors, old storages: both end as errors
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([argparse.Namespace]):  # options; values only
+                return torch.load(path, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
     except Exception as error:  # torch's readers raise any type on a damaged file

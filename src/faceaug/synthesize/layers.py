@@ -169,6 +169,9 @@ def _chain(modules: list[_Module]) -> Layers:
     rest = tuple(_layer(block, block[0].weight, block[0].weight.shape[1]) for block in blocks[1:])
     first = _first(blocks[0], blocks[1][0].weight.shape[0])
     own = all(_OWN.match(module.path) for module in modules)
+    inner = [layer.norm for layer in rest[:-1]]
+    if own and None in inner and any(inner):
+        raise ValueError(f"t_conv{inner.index(None) + 1}.1 is missing, the batch norm of a layer")
     rectified = not own and _is_rectified(blocks)
     found = Layers(first, rest, rectified, "" if own else _assumed(modules))
     if found.size not in SIZES:

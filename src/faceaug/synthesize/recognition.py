@@ -83,7 +83,7 @@ def find_generator(found: Mapping[Any, Any], path: Path, part: str | None = None
         kept = [one for one, name in zip(kept, names, strict=True) if part in (name, name.rpartition("/")[2])]
         if len(kept) != 1:
             raise WeightsError(f"{printable(path)}: part {part!r}: its generators are {some(names)}")
-    chosen = kept if len(kept) == 1 else [one for one in kept if one.averaged]
+    chosen = [one for one in kept if one.averaged] or kept
     if len(chosen) > 1 and all(_same(one, chosen[0]) for one in chosen):
         chosen = chosen[:1]
     if len(chosen) != 1:
@@ -279,6 +279,8 @@ def _conditional(tensors: dict[str, Tensor]) -> Recognised:
 
 def _why_none(found: Mapping[Any, Any], reasons: dict[str, tuple[int, str]]) -> str:
     """Why no generator was found, in the place with most tensors."""
+    if "generator/fc.weight" in found:
+        return "a checkpoint of faceaug train: its run folder is a model, and faceaug.train.export_model writes others"
     if not reasons:
         if {"state", "param_groups"} <= set(found):
             return "holds the state of an optimizer, not the weights of a network"

@@ -31,7 +31,7 @@ def put_together(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]
         ValueError: parts are missing, do not fit together, or are those of another parametrization.
     """
     found: dict[str, Tensor] = {}
-    kinds: list[str] = []
+    kinds: dict[str, str] = {}
     for name, tensor in tensors.items():
         module, part = _split(name)
         if not part:
@@ -40,11 +40,10 @@ def put_together(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]
             found.setdefault(name, tensor)  # a weight that was put together before stays: see _spectral
             continue
         weight = f"{module}weight"
-        if weight not in found or name == f"{module}weight_orig":
+        if weight not in kinds:
             parts = {key: tensors[module + key] for key in _PARTS if module + key in tensors}
-            found[weight], kind = _weight(module, parts, tensors.get(weight))
-            kinds.append(kind)
-    return found, " and ".join(sorted(set(kinds)))
+            found[weight], kinds[weight] = _weight(module, parts, tensors.get(weight))
+    return found, " and ".join(sorted(set(kinds.values())))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -104,14 +104,15 @@ class Monitor:
         figures = (round(proxy, 5), round(proxy_raw, 5), round(diversity, 4))
         ripe = before + images >= FEW
         if fault := self._death(averaged, logit, ripe=ripe):
-            return Health(*figures, "dead", (fault,))
+            return Health(*figures, "dead", (f"the generator is dead: {fault}, diversity {diversity:.2f}; {_CURE}",))
         state: State = "healthy"
         alarms: tuple[str, ...] = ()
         if diversity < _SAMENESS:
-            less = f"the generated faces are {1 - diversity:.0%} less diverse than real ones"
             if not ripe:
-                note = f"after {images:,} images {less}; that says little before {FEW:,} images"
+                low = f"the diversity of generated faces is {diversity:.0%} of that of real ones"
+                note = f"after {images:,} images {low}; this says little before {FEW:,} images"
                 return Health(*figures, "early", notes=(note,))
+            less = f"the generated faces are {1 - diversity:.0%} less diverse than real ones"
             state, alarms = "collapsed", (f"{less}: {_COLLAPSE}",)
         if images >= FEW and certainty > _CERTAIN:
             state, alarms = ("one-sided" if state == "healthy" else state), (*alarms, _ONE_SIDED)
@@ -121,11 +122,11 @@ class Monitor:
         """Why the generator cannot recover; empty if it may. ``ripe``: faces that are all alike are no beginning."""
         saturated, differ = _saturation(averaged), _differ(averaged)
         if not abs(logit) < _LOUD:
-            return f"the run has diverged: its logits are at {logit:.2g}; {_CURE}"
+            return f"the run has diverged, with logits of {logit:.2g}"
         if saturated > _SATURATED and not self._is_drawn:
-            return f"the generator is dead: {saturated:.0%} of its pixels are black or full colour; {_CURE}"
+            return f"{saturated:.0%} of the numbers of its pixels are 0 or 255"
         if ripe and differ < _FLAT <= self._differ:
-            return f"the generator is dead: it makes one face, in copies that differ by {differ:.2f} levels; {_CURE}"
+            return f"it has collapsed to one face, with copies that differ by {differ:.2f} grey levels"
         return ""
 
     @torch.inference_mode()
