@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from faceaug.synthesize import build_network, load_model
 from faceaug.synthesize.conditional import build_conditional
 from faceaug.synthesize.config import ModelConfig
-from faceaug.synthesize.convert import export_onnx, import_state_dict
+from faceaug.synthesize.convert import export_folder, export_onnx, import_state_dict
 from faceaug.synthesize.render import to_uint8
 
 TOLERANCE = 1  # grey level: weights are stored in half precision where that changes no pixel by more
@@ -335,6 +335,8 @@ def test_where_rounding_changes_the_faces_all_weights_are_kept_in_float32(tmp_pa
     config = imported(network.state_dict(), tmp_path)
     assert "float32" in config.training["precision"]
     assert_same_faces(network, tmp_path / "m")
+    export_folder(load_model(tmp_path / "m"), tmp_path / "copy")
+    assert_same_faces(network, tmp_path / "copy")
 
 
 def test_an_imported_textbook_generator_runs_in_onnx_too(tmp_path: Path) -> None:

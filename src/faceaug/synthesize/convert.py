@@ -20,6 +20,7 @@ from faceaug.synthesize.recognition import Recognised, find_generator
 from faceaug.synthesize.render import draw_latents, to_uint8
 from faceaug.synthesize.weights import (
     CONFIG,
+    FULL,
     ROWS,
     AnyGenerator,
     Model,
@@ -41,7 +42,7 @@ NOTES = {  # facts of an imported model, and how they are told
     "folded": "folded into the weights",
     "colours": "colours",
     "assumed": "assumed",
-    "precision": "precision",
+    FULL: "precision",
     "warning": "warning",
 }
 
@@ -100,16 +101,16 @@ def import_state_dict(
         training={"imported_from": printable(source.name)} | found.notes,
     )
     check_plausible(config, source)
-    model, half, facts = _tried(config, found, source)
+    model, facts = _tried(config, found, source)
     config = replace(config, training=config.training | facts)
     prepare_output(folder, marker=CONFIG, identity={"import": source.name})
     with explained(folder):
-        written = save_model(folder, model.generator, config, model.rows, half=half)
+        written = save_model(folder, model.generator, config, model.rows)
     load_folder(folder)
     return written
 
 
-def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model, bool, dict[str, str]]:
+def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model, dict[str, str]]:
     """Build the generator, and look whether half precision keeps its faces, and whether these are faces at all."""
     tensors = dict(found.tensors)
     stored = tensors.pop(ROWS, None)
@@ -118,12 +119,11 @@ def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model,
     faces = _faces(generator, config)
     facts = {}
     halved = build_generator(config, parse_weights(dump_network(generator), source), where=source)
-    half = int((_faces(halved, config).int() - faces.int()).abs().max()) <= _NEAR
-    if not half:
-        facts["precision"] = "float32, since half precision would change the faces"
+    if int((_faces(halved, config).int() - faces.int()).abs().max()) > _NEAR:
+        facts[FULL] = "float32, since half precision would change the faces"
     if float(faces.float().std(dim=0).mean()) < _FLAT:
         facts["warning"] = "its faces are all alike: it is untrained, has collapsed, or is another network"
-    return Model(config, generator, rows), half, facts
+    return Model(config, generator, rows), facts
 
 
 @torch.inference_mode()

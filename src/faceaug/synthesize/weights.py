@@ -42,6 +42,7 @@ BUNDLED = {
 AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
 ROWS = "attributes.rows"
+FULL = "precision"  # fact of a model whose faces half precision would change
 _WIDEST = 4096  # numbers of a latent vector, or channels of a map
 _HALF_ERROR = 2**-10  # of the norm of a tensor; twice what rounding costs where half precision has its full width
 
@@ -264,17 +265,16 @@ def save_model(
     generator: AnyGenerator,
     config: ModelConfig,
     rows: NDArray[np.int8] | None = None,
-    *,
-    half: bool = True,
 ) -> ModelConfig:
-    """Write a model folder: weights in half precision where it can hold them, config with their hash, card.
+    """Write a model folder: weights, config with their hash, card.
+
+    Weights are in half precision where it can hold them, unless ``config.training`` has an entry ``precision``.
 
     Args:
         folder: created if missing.
         generator: the generator to write.
         config: config of the model; its hash is replaced.
         rows: see ``Model``.
-        half: whether to store weights in half precision where it can hold them, instead of float32.
 
     Returns:
         The config as written.
@@ -288,7 +288,7 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     more = {} if rows is None else {ROWS: torch.from_numpy(np.ascontiguousarray(rows))}
-    data = dump_network(generator, more, half=half)
+    data = dump_network(generator, more, half=FULL not in config.training)
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data)
     write_json(folder / CONFIG, config_document(written))
