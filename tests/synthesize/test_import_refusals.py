@@ -156,7 +156,8 @@ def test_a_tensor_that_is_larger_than_its_storage_is_not_grown(tmp_path: Path) -
     )
     rebuild = torch._utils._rebuild_tensor_v2
     value = Calls(rebuild, storage, 0, (2**28,), (1,), False, OrderedDict())
-    assert "fc.weight" in refused({"fc.weight": value}, tmp_path)
+    said = refused({"fc.weight": value}, tmp_path)
+    assert "declares 1,073,741,824 bytes" in said or "damaged" in said  # torch may or may not enlarge the storage
 
 
 def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path: Path) -> None:
