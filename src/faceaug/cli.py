@@ -336,16 +336,22 @@ def evaluate(
 )
 @click.option("--latent", type=click.Choice(["normal", "uniform"]), default="normal", show_default=True)
 @click.option("--license", default="unknown", show_default=True, help="Licence of the weights, for the model card.")
+@click.option("--part", metavar="NAME", help="Which generator to take if the file holds several.")
 @common_options
 def import_model(
-    weights: Path, out: Path, name: str | None, crop: Any, latent: str, license: str, console: Console
-) -> None:
-    """Convert a .pth state dict of a generator to a model folder. Code in the file is never run."""
-    from faceaug.synthesize.convert import import_state_dict
+    weights: Path, out: Path, name: str | None, crop: Any, latent: str, license: str, part: str | None,
+    console: Console,
+) -> None:  # fmt: skip
+    """Convert the weights of a DCGAN's generator, .pth or safetensors, to a model folder. Code is never run."""
+    from faceaug.synthesize.convert import NOTES, import_state_dict
 
-    config = import_state_dict(weights, out, name=name, crop=crop, latent=latent, license=license)
+    config = import_state_dict(weights, out, name=name, crop=crop, latent=latent, license=license, part=part)
+    notes = [f"{words}: {config.training[key]}" for key, words in NOTES.items() if key in config.training]
+    for note in notes:
+        console.note(note)
     console.say(f"{config.name}: {config.size}x{config.size} faces from {config.z_size} numbers, in {out}")
-    console.document({"out": str(out), "name": config.name, "size": config.size, "sha256": config.sha256})
+    facts = {"out": str(out), "name": config.name, "size": config.size, "sha256": config.sha256, "notes": notes}
+    console.document(facts)
 
 
 @cli.command("export-model", epilog=_EXAMPLES + "faceaug export-model dcgan-32 --to onnx --out faces.onnx")

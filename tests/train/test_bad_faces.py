@@ -14,7 +14,7 @@ from PIL import Image
 from faceaug.data.image import encode_jpeg, encode_png
 from faceaug.errors import RefusedError
 from faceaug.synthesize import SyntheticFaceSource
-from faceaug.train import TrainConfig, train_gan
+from faceaug.train import TrainConfig, choose_config, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 from tests.conftest import picture
 
@@ -71,9 +71,18 @@ def test_mixed_sizes_grey_and_transparent_pictures_are_all_learnt_from(folder: P
 def test_fewer_pictures_than_a_batch_are_refused_and_nothing_remains(folder: Path, n: int) -> None:
     for path in sorted(folder.iterdir())[n:]:
         path.unlink()
-    with pytest.raises(RefusedError, match=rf"{n} faces are fewer than one batch of 4; a GAN needs thousands"):
+    remedy = "too few for any" if n == 1 else "a GAN needs thousands .* --init MODEL.* --set batch=2 "
+    with pytest.raises(RefusedError, match=rf"{n} faces are fewer than one batch of 4.*{remedy}"):
         trained(folder)
     assert not (folder.parent / "run").exists()
+
+
+def test_too_few_faces_for_fine_tuning_are_told_the_batch_that_would_do(folder: Path) -> None:
+    changes: dict[str, Any] = {"crop": "square", "images": 4, "warmup": 0}
+    with pytest.raises(RefusedError, match=r"6 faces are fewer than one batch of 32; .* --set batch=4 "):
+        train_gan(folder, folder.parent / "run", choose_config(init="dcgan-32", **changes), init="dcgan-32")
+    config = choose_config(init="dcgan-32", **changes, batch=4)
+    assert train_gan(folder, folder.parent / "run", config, init="dcgan-32").finished
 
 
 def test_three_pictures_are_enough_for_a_batch_of_two(folder: Path) -> None:

@@ -72,7 +72,9 @@ def test_a_run_folder_holds_what_the_contract_says(finished: Path, celeba_folder
     assert all(math.isfinite(line["d_loss"]) and math.isfinite(line["g_loss"]) for line in readings)
     assert [line["images"] for line in log(finished) if "proxy" in line] == [32, 64]
     document = json.loads((finished / "config.json").read_bytes())
+    health = document.pop("health")
     assert document == {"run": tiny().to_json() | {"init": None}, "finished": True}
+    assert (health["images"], health["state"], health["alarms"]) == (64, "early", [])
     with Image.open(finished / "samples" / "000000064.png") as sheet:
         assert sheet.size == (16 * 65 - 1, 4 * 65 - 1)
 
@@ -618,3 +620,33 @@ def test_a_session_counts_what_it_added(celeba_folder: Path, tmp_path: Path) -> 
         "64 images of 42 faces shown, finished. 32 of them were shown in this session. Model:"
     )
     assert more.notes == FaceFolder(celeba_folder).notes
+
+
+DIVERGING: dict[str, Any] = {"learning_rate": 0.99, "optimizer": "rmsprop", "d_norm": "none", "loss": "hinge"}
+
+
+def test_a_short_run_that_died_says_so_everywhere(celeba_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.warns(UserWarning, match=r"at 256 images the generator is dead"):
+        report = train_gan(celeba_folder, run, tiny(**DIVERGING, images=256, monitor_every=50_000))
+    assert (report.finished, report.health, len(report.alarms)) == (True, "dead", 1)
+    assert f"warning: {report.alarms[0]}" in report.summary()
+    assert report.to_json()["health"] == "dead"
+    assert [line["alarms"] for line in log(run) if "alarms" in line] == [list(report.alarms)]
+    assert json.loads((run / "config.json").read_bytes())["health"]["state"] == "dead"
+    assert load_model(run).config.training["warning"] == report.alarms[0]  # its weights may be beyond half precision
+    assert f"| warning | {report.alarms[0]} |" in (run / "model" / "README.md").read_text()
+    again = train_gan(celeba_folder, run, tiny(**DIVERGING, images=256, monitor_every=50_000), resume=True)
+    assert (again.added, again.alarms) == (0, report.alarms)
+
+
+def test_a_run_that_is_too_short_to_judge_says_that_instead(celeba_folder: Path, tmp_path: Path) -> None:
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(images=8, monitor_every=50_000))
+    assert (report.health, report.alarms) == ("early", ())
+    assert any("this says little before 20,000 images" in note for note in report.notes)
+    assert "diversity" in load_model(tmp_path / "run").config.training
+
+
+def test_a_session_without_a_step_is_not_judged(celeba_folder: Path, tmp_path: Path) -> None:
+    report = train_gan(celeba_folder, tmp_path / "run", tiny(), minutes=1e-9)
+    assert (report.images, report.health, report.notes) == (0, None, ())

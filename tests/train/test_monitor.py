@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from faceaug.draws import stream
 from faceaug.synthesize import SyntheticFaceSource
+from faceaug.train import TrainConfig
+from faceaug.train.keeper import watch_interval
 from faceaug.train.monitor import Monitor
 
 
@@ -51,3 +55,33 @@ def test_larger_faces_are_looked_at_too() -> None:
     faces = stream(0, slot="tests/large").integers(0, 256, (300, 3, 64, 64)).astype(np.uint8)
     health = Monitor(faces, 0).look(*[torch.from_numpy(faces[:64])] * 2, certainty=0, images=0)
     assert np.isfinite(health.proxy)
+
+
+def test_a_dead_generator_is_told_from_a_young_one(monitor: Monitor, some: torch.Tensor) -> None:
+    grey = torch.full((64, 3, 32, 32), 128, dtype=torch.uint8)
+    garish = torch.where(some[:64] > 127, 255, 0).to(torch.uint8)
+
+    def state(faces: torch.Tensor, images: int, **facts: Any) -> tuple[str, int, int]:
+        health = monitor.look(faces, faces, certainty=0.0, images=images, **facts)
+        return health.state, len(health.alarms), len(health.notes)
+
+    assert state(some[256:], 500) == ("healthy", 0, 0)
+    assert state(grey, 500) == ("early", 0, 1)  # so looks every generator that has not learnt yet
+    assert state(grey, 500, before=300_000) == ("dead", 1, 0)  # but none that began from a trained model
+    assert state(grey, 20_000) == ("dead", 1, 0)
+    assert state(garish, 500) == ("dead", 1, 0)
+    assert state(some[256:], 500, logit=3e9) == ("dead", 1, 0)
+    assert state(some[256:], 500, logit=np.inf) == ("dead", 1, 0)
+    assert state(some[:2].repeat(32, 1, 1, 1) // 8 + 100, 30_000) == ("collapsed", 1, 0)
+
+
+def test_real_faces_that_are_one_face_or_line_drawings_do_not_make_a_generator_dead(some: torch.Tensor) -> None:
+    one, lines = some[:1].repeat(64, 1, 1, 1), torch.where(some[:64] > 127, 255, 0).to(torch.uint8)
+    for faces in (one, lines):
+        assert Monitor(faces.numpy(), seed=0).look(faces, faces, certainty=0.0, images=10**6).state != "dead"
+
+
+def test_short_runs_are_watched_in_quarters() -> None:
+    intervals = {images: watch_interval(TrainConfig(images=images)) for images in (128, 8_000, 24_000, 99_999, 300_000)}
+    assert intervals == {128: 2_000, 8_000: 2_000, 24_000: 6_000, 99_999: 24_999, 300_000: 50_000}
+    assert watch_interval(TrainConfig(images=24_000, monitor_every=500)) == 500

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from faceaug.errors import ArgumentError, FaceAugError, printable
 from faceaug.synthesize.attribute_network import SIDE
 from faceaug.synthesize.classifier import load_classifier
-from faceaug.synthesize.convert import read_tensors
 from faceaug.synthesize.efficientnet import MEAN, STD, load_efficientnet_lite
+from faceaug.synthesize.foreign import read_tensors
 from faceaug.train.processes import open_device
 
 ExtractorName: TypeAlias = Literal["efficientnet-lite0", "inception", "attributes-64"]

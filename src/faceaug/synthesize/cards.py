@@ -55,7 +55,7 @@ Makes {config.size}x{config.size} faces of nobody, for enlarging training sets a
 {_OBEYS.format(name=config.name) if conditional else ""}
 | | |
 |---|---|
-| architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {config.conv_dim} |
+| architecture | {config.architecture}, {config.z_size} {config.latent} latents, width {_width(config)} |
 | crop | {config.crop} of the picture, averaged down to {config.size}x{config.size} |
 | licence of the weights | {config.license} |
 {facts}
@@ -67,6 +67,10 @@ they were learnt from.{_CELEBA_BIAS if from_celeba else ""}
 They are low in detail, and many show the usual faults of a small GAN. Every file faceaug writes from this model is
 marked as synthetic.
 """
+
+
+def _width(config: ModelConfig) -> str:
+    return ", ".join(map(str, config.channels)) if config.channels else f"{config.conv_dim}"
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from faceaug.synthesize.attribute_network import SIDE
 from faceaug.synthesize.networks import SIZE
 
 FORMAT = 1
-Architecture: TypeAlias = Literal["dcgan", "film-subpixel"]
+Architecture: TypeAlias = Literal["dcgan", "dcgan-relu", "film-subpixel"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 
@@ -20,11 +20,13 @@ class ModelConfig:
 
     Attributes:
         name: name of the model.
-        architecture: "dcgan", or "film-subpixel", which takes attributes.
+        architecture: "dcgan"; "dcgan-relu", an imported one with a ReLU behind the first layer too and widths of its
+            own; or "film-subpixel", which takes attributes.
         size: height and width of a face, pixels.
         crop: crop of the training pictures; see ``faceaug.data.crop``.
         z_size: length of the latent vector.
         conv_dim: width of the network.
+        channels: of a "dcgan-relu", channels of the inner maps, from 4x4 on.
         attributes: names of the attributes it takes, in input order; empty if it takes none.
         embedding: size of the attribute embedding.
         latent: distribution of the latent vector: "normal", N(0, 1), or "uniform", U(-1, 1).
@@ -45,6 +47,7 @@ class ModelConfig:
     crop: Crop = "center178"
     z_size: int = 100
     conv_dim: int = 64
+    channels: tuple[int, ...] = ()
     attributes: tuple[str, ...] = ()
     embedding: int = 0
     latent: str = "normal"

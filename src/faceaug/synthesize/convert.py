@@ -1,34 +1,50 @@
-"""Model conversion: import a plain state dict, export a model folder or ONNX.
-
-The only place that reads a pickle, with torch's restricted reader, which builds tensors and nothing else.
-"""
+"""Model conversion: import the weights of another program's generator, export a model folder or ONNX."""
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
-import zipfile
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from faceaug.data.crop import Crop
+from faceaug.data.tables import ATTRIBUTES
 from faceaug.draws import stream
-from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable, some
+from faceaug.errors import ArgumentError, FaceAugError, printable
 from faceaug.storage.files import explained, prepare_output, write_bytes
 from faceaug.synthesize.config import ModelConfig
+from faceaug.synthesize.foreign import read_file
 from faceaug.synthesize.graph import onnx_graph
-from faceaug.synthesize.networks import SIZES
-from faceaug.synthesize.weights import CONFIG, Model, build_generator, save_model
+from faceaug.synthesize.recognition import Recognised, find_generator
+from faceaug.synthesize.render import draw_latents, to_uint8
+from faceaug.synthesize.weights import (
+    CONFIG,
+    FULL,
+    ROWS,
+    AnyGenerator,
+    Model,
+    build_generator,
+    check_plausible,
+    checked_rows,
+    dump_network,
+    load_folder,
+    parse_weights,
+    save_model,
+)
 
-_LARGEST = 2**30  # bytes of an archive, unpacked
 PARITY = 1e-4  # largest difference between the two runtimes, in the generator's units of -1 to 1
-_NESTS = ("state_dict", "model_state_dict", "generator", "generator_state_dict", "netG", "G")
-_PREFIX = re.compile(r"^(module|generator|netG|G)\.")
+_TRIAL = 64  # faces that are compared
+_NEAR = 1  # grey level by which half precision may change a pixel; otherwise float32 is written
+_FLAT = 1.0  # grey levels; faces that differ by less, on average, are all alike
+NOTES = {  # facts of an imported model, and how they are told
+    "taken": "taken from the file",
+    "folded": "folded into the weights",
+    "colours": "colours",
+    "assumed": "assumed",
+    FULL: "precision",
+    "warning": "warning",
+}
 
 
 def import_state_dict(
@@ -39,49 +55,83 @@ def import_state_dict(
     crop: Crop = "center178",
     latent: str = "normal",
     license: str = "unknown",
+    part: str | None = None,
 ) -> ModelConfig:
-    """Convert a ``.pth`` file with generator weights into a model folder.
+    """Convert a file with generator weights, of ``torch.save`` or safetensors, into a model folder.
 
-    The file is read with ``weights_only=True``: it may hold tensors, never code. The names must be those of
-    ``build_network``'s generator (``fc``, ``t_conv1.0`` ...); a prefix such as ``module.`` and one level of nesting are
-    removed.
+    It may hold tensors, never code. The generator is that of ``build_network`` or another DCGAN: a linear layer or a
+    1x1 to 4x4 transposed convolution, then 4x4 transposed convolutions with stride 2 and padding 1. Prefixes, wrappers
+    (DataParallel, AveragedModel, torch.compile), nesting, and other networks in the file do not matter; spectral and
+    weight norm are folded. Faces of the written model are compared with those of the file's weights.
 
     Args:
-        path: file written by ``torch.save(generator.state_dict(), path)``.
+        path: file written by ``torch.save(generator.state_dict(), path)``, a checkpoint that holds such a state
+            dict, or safetensors.
         out: a new or empty folder.
         name: name of the model; the file's name by default.
         crop: crop of the training pictures.
         latent: distribution it was trained with: "normal", N(0, 1), or "uniform", U(-1, 1).
         license: licence of the weights.
+        part: which generator to take if the file holds several; None for the only one, or the only average of weights.
 
     Returns:
-        The written config.
+        The written config. ``training`` says what was taken, assumed and changed.
 
     Raises:
-        WeightsError: the file is damaged, holds more than tensors, or belongs to another network.
+        ArgumentError: no such file.
+        WeightsError: the file is damaged, holds code, or its network is another one; the message says which.
         RefusedError: ``out`` is not empty.
     """
-    source = Path(path)
-    folder = Path(out)
-    tensors = read_tensors(source)
-    z_size, conv_dim, size = _shape_of(tensors, source)
-    facts = {"imported_from": source.name}
-    config = ModelConfig(
-        name=name or source.stem,
-        size=size,
-        crop=crop,
-        z_size=z_size,
-        conv_dim=conv_dim,
-        latent=latent,
-        license=license,
-        training=facts,
-    )
     if latent not in {"normal", "uniform"}:
         raise ArgumentError(f"latent {latent!r}: expected normal or uniform")
-    generator = build_generator(config, tensors, where=source)
+    source, folder = Path(path), Path(out)
+    found = find_generator(read_file(source), source, part)
+    config = ModelConfig(
+        name=printable(name or source.stem),
+        architecture=found.architecture,
+        size=found.size,
+        crop=crop,
+        z_size=found.z_size,
+        conv_dim=found.conv_dim,
+        channels=found.channels,
+        attributes=ATTRIBUTES if found.embedding else (),
+        embedding=found.embedding,
+        latent=latent,
+        license=printable(license),
+        training={"imported_from": printable(source.name)} | found.notes,
+    )
+    check_plausible(config, source)
+    model, facts = _tried(config, found, source)
+    config = replace(config, training=config.training | facts)
     prepare_output(folder, marker=CONFIG, identity={"import": source.name})
     with explained(folder):
-        return save_model(folder, generator, config)
+        written = save_model(folder, model.generator, config, model.rows)
+    load_folder(folder)
+    return written
+
+
+def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model, dict[str, str]]:
+    """Build the generator, and look whether half precision keeps its faces, and whether these are faces at all."""
+    tensors = dict(found.tensors)
+    stored = tensors.pop(ROWS, None)
+    rows = None if stored is None else checked_rows(stored, source)
+    generator = build_generator(config, tensors, where=source)
+    faces = _faces(generator, config)
+    facts = {}
+    halved = build_generator(config, parse_weights(dump_network(generator), source), where=source)
+    if int((_faces(halved, config).int() - faces.int()).abs().max()) > _NEAR:
+        facts[FULL] = "float32, since half precision would change the faces"
+    if float(faces.float().std(dim=0).mean()) < _FLAT:
+        facts["warning"] = "its faces are all alike: it is untrained, has collapsed, or is another network"
+    return Model(config, generator, rows), facts
+
+
+@torch.inference_mode()
+def _faces(generator: AnyGenerator, config: ModelConfig) -> torch.Tensor:
+    """The first faces, without attributes: uint8 (64, 3, H, W)."""
+    latents = draw_latents(0, range(_TRIAL), config.z_size, config.latent)
+    given = (latents, torch.zeros(_TRIAL, len(ATTRIBUTES))) if config.attributes else (latents,)
+    return to_uint8(generator(*given))
 
 
 def export_folder(model: Model, out: str | Path) -> ModelConfig:
@@ -98,67 +148,6 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
     prepare_output(folder, marker=CONFIG, identity={"export": model.config.name})
     with explained(folder):
         return save_model(folder, model.generator, model.config, model.rows)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a ``.pth`` state dict by name; remove a prefix such as ``module.`` and one level of nesting.
-
-    Raises:
-        ArgumentError: no such file.
-        WeightsError: it is damaged or holds more than tensors.
-    """
-    try:
-        _refuse_bombs(path)
-        with warnings.catch_warnings():  # torch warns that checking sparse tensors is slow; they are refused below
-            warnings.filterwarnings("ignore", "Validating sparse tensor invariants", UserWarning)
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ArgumentError(f"{printable(path)}: no such file") from error
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(
-            f"{printable(path)}: not a plain state dict ({reason}); save torch.save(network.state_dict(), ...) again"
-        ) from error
-    for nest in _NESTS:
-        if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):
-            found = found[nest]
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise WeightsError(f"{printable(path)}: not a plain state dict: expected names and tensors only")
-    if odd := [str(key) for key, value in found.items() if not _is_plain(value)]:
-        raise WeightsError(
-            f"{printable(path)}: {some(odd)}: sparse, quantized, or declared larger than what the file holds; save "
-            "plain tensors: {name: tensor.contiguous() ...}"
-        )
-    return {_PREFIX.sub("", str(key)): value.detach().clone() for key, value in found.items()}
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is an array of numbers in memory: a view may declare any size over a few stored numbers."""
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested or tensor.device.type != "cpu":
-        return False
-    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-
-
-def _refuse_bombs(path: Path) -> None:
-    """An archive of ``torch.save`` stores tensors as they are; one that unpacks to more than a model is none."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > max(_LARGEST, 2 * path.stat().st_size):
-        raise WeightsError(f"{printable(path)}: unpacks to {unpacked:,} bytes, which is no generator")
-
-
-def _shape_of(tensors: dict[str, Tensor], path: Path) -> tuple[int, int, int]:
-    """Infer (z_size, conv_dim, size) from the shapes."""
-    depth = sum(re.fullmatch(r"t_conv\d+\.0\.weight", key) is not None for key in tensors)
-    first, last = tensors.get("fc.weight"), tensors.get(f"t_conv{depth}.0.weight")
-    if first is None or last is None or first.ndim != 2 or last.ndim != 4 or 4 * 2**depth not in SIZES:
-        raise WeightsError(
-            f"{printable(path)}: not a generator of faceaug: expected fc, t_conv1.0, t_conv1.1 ... as "
-            "faceaug.build_network names them"
-        )
-    return first.shape[1], last.shape[0], 4 * 2**depth
 
 
 def export_onnx(model: Model, path: str | Path) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.convert import read_tensors
+from faceaug.synthesize.foreign import read_tensors
 
 # Input normalisation of the TensorFlow reference: (x - 127) / 128.
 MEAN, STD = 127.0, 128.0

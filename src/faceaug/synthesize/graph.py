@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from faceaug.synthesize.conditional import FilmGenerator
+from faceaug.synthesize.networks import RectifiedGenerator
 from faceaug.synthesize.render import fold_batch_norm
 from faceaug.synthesize.weights import Model
 
@@ -71,6 +72,8 @@ def onnx_graph(model: Model) -> Any:
 
 def _add_dcgan(build: _Builder, generator: nn.Module) -> None:
     x = build.linear(generator.get_submodule("fc"), "latents", "fc")
+    if isinstance(generator, RectifiedGenerator):
+        x = build.node("Relu", [x], "relu0")
     x = build.node("Reshape", [x, build.constant("shape", np.array([0, -1, 4, 4], np.int64))], "maps")
     depth = int(generator.depth)  # type: ignore[arg-type]
     for k in range(1, depth + 1):

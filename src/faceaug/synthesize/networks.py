@@ -8,6 +8,8 @@ unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -189,11 +191,39 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Faces, float (n, 3, size, size), -1 = black, 1 = white."""
-        x = self.fc(z)
-        x = x.view(len(z), -1, 4, 4)  # (n, 4c, 4, 4)
+        return self.paint(self.fc(z))
+
+    def paint(self, x: Tensor) -> Tensor:
+        """Faces from the numbers of the first layer, float (n, 4c * 16)."""
+        x = x.view(len(x), -1, 4, 4)  # (n, 4c, 4, 4)
         for k in range(1, self.depth):
             x = F.relu(self.get_submodule(f"t_conv{k}")(x))  # (n, 2c, 8, 8), (n, c, 16, 16)
         return torch.tanh(self.get_submodule(f"t_conv{self.depth}")(x))  # (n, 3, 32, 32)
+
+
+class RectifiedGenerator(Generator):
+    """The DCGAN generator as its paper and most programs have it: a ReLU behind the first layer too.
+
+    Batch norm is folded into weights and biases, so it is for making faces, not for training.
+
+    Args:
+        z_size: length of the latent vector.
+        channels: of the inner maps, from 4x4 on: three at 32 pixels, one more for each doubling.
+    """
+
+    def __init__(self, z_size: int, channels: Sequence[int]) -> None:
+        nn.Module.__init__(self)
+        self.z_size = z_size
+        self.conv_dim = channels[-1]
+        self.size = 4 * 2 ** len(channels)
+        self.depth = len(channels)
+        self.fc = nn.Linear(z_size, channels[0] * 4 * 4)
+        for k, (entering, leaving) in enumerate(pairwise([*channels, 3]), start=1):
+            self.add_module(f"t_conv{k}", nn.Sequential(nn.ConvTranspose2d(entering, leaving, 4, 2, 1)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Faces, float (n, 3, size, size), -1 = black, 1 = white."""
+        return self.paint(F.relu(self.fc(z)))
 
 
 def build_network(

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -26,9 +26,9 @@ from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
 from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.cards import model_card
-from faceaug.synthesize.conditional import FilmGenerator
+from faceaug.synthesize.conditional import FILM, FilmGenerator
 from faceaug.synthesize.config import ARCHITECTURES, FORMAT, ModelConfig
-from faceaug.synthesize.networks import SIZES, Generator
+from faceaug.synthesize.networks import SIZES, Generator, RectifiedGenerator
 
 DEFAULT_MODEL = "faces-64"  # default where neither model nor size is given
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -41,7 +41,10 @@ BUNDLED = {
 }
 AnyGenerator: TypeAlias = Generator | FilmGenerator
 _LIMITS = Limits(max_bytes=2**30)
-_ROWS = "attributes.rows"
+ROWS = "attributes.rows"
+FULL = "precision"  # fact of a model whose faces half precision would change
+_WIDEST = 4096  # numbers of a latent vector, or channels of a map
+_HALF_ERROR = 2**-10  # of the norm of a tensor; twice what rounding costs where half precision has its full width
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,16 @@ def load_folder(folder: Path) -> Model:
         check_pin(folder, BUNDLED[folder.name])
     config = read_config(folder)
     tensors = read_weights(folder, config.sha256)
-    rows = tensors.pop(_ROWS, None)
+    rows = tensors.pop(ROWS, None)
     generator = build_generator(config, tensors, where=folder / WEIGHTS)
-    return Model(config, generator, None if rows is None else _checked_rows(rows, folder / WEIGHTS))
+    return Model(config, generator, None if rows is None else checked_rows(rows, folder / WEIGHTS))
 
 
-def _checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
+def checked_rows(rows: Tensor, where: Path) -> NDArray[np.int8]:
+    """The attribute rows of a model as an array; WeightsError if they are none."""
     fits = rows.dtype == torch.int8 and rows.ndim == 2 and rows.shape[1] == len(ATTRIBUTES)
     if not fits or bool((rows.abs() > 1).any()):
-        raise WeightsError(f"{printable(where)}: {_ROWS} is not a table of {len(ATTRIBUTES)} attributes")
+        raise WeightsError(f"{printable(where)}: {ROWS} is not a table of {len(ATTRIBUTES)} attributes")
     return rows.numpy()
 
 
@@ -191,14 +195,24 @@ def read_config(folder: Path) -> ModelConfig:
         config = ModelConfig(**checked_fields(ModelConfig, found))
     except ValueError as error:
         raise WeightsError(f"{printable(path)}: not a faceaug model config ({error})") from error
-    sizes = (config.z_size, config.conv_dim)
-    plausible = all(isinstance(v, int) and 1 <= v <= 4096 for v in sizes) and config.size in SIZES
+    check_plausible(config, path)
+    return config
+
+
+def check_plausible(config: ModelConfig, path: Path) -> None:
+    """Raise WeightsError if a network of this config would be none, or too large to build."""
+    sizes = (config.z_size, config.conv_dim, *config.channels)
+    plausible = all(isinstance(v, int) and 1 <= v <= _WIDEST for v in sizes) and config.size in SIZES
     if not plausible or config.crop not in CROPS or config.latent not in {"normal", "uniform"}:
-        raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim or latent is out of range")
-    conditional = config.architecture != "dcgan"
+        raise WeightsError(f"{printable(path)}: size, crop, z_size, conv_dim, channels or latent is out of range")
+    conditional = config.architecture == FILM
     if config.attributes != (ATTRIBUTES if conditional else ()) or not (1 <= config.embedding <= 4096) == conditional:
         raise WeightsError(f"{printable(path)}: attributes or embedding do not fit architecture {config.architecture}")
-    return config
+    maps = len(config.channels) if config.architecture == "dcgan-relu" else 0
+    if len(config.channels) != maps or (maps and (4 * 2**maps, config.channels[-1]) != (config.size, config.conv_dim)):
+        raise WeightsError(f"{printable(path)}: channels do not fit architecture {config.architecture}")
+    if config.architecture == "dcgan-relu" and not maps:
+        raise WeightsError(f"{printable(path)}: architecture {config.architecture} without channels")
 
 
 def _told(value: object) -> str:
@@ -210,6 +224,8 @@ def empty_generator(config: ModelConfig) -> AnyGenerator:
     with torch.device("meta"):
         if config.architecture == "dcgan":
             return Generator(config.z_size, config.conv_dim, config.size)
+        if config.architecture == "dcgan-relu":
+            return RectifiedGenerator(config.z_size, config.channels)
         return FilmGenerator(config.z_size, config.conv_dim, config.size, embedding=config.embedding)
 
 
@@ -245,15 +261,23 @@ def fill_network(network: nn.Module, tensors: dict[str, Tensor], *, where: Path)
 
 
 def save_model(
-    folder: Path, generator: AnyGenerator, config: ModelConfig, rows: NDArray[np.int8] | None = None
+    folder: Path,
+    generator: AnyGenerator,
+    config: ModelConfig,
+    rows: NDArray[np.int8] | None = None,
 ) -> ModelConfig:
-    """Write a model folder: fp16 weights, config with their hash, card. Returns the written config.
+    """Write a model folder: weights, config with their hash, card.
+
+    Weights are in half precision where it can hold them, unless ``config.training`` has an entry ``precision``.
 
     Args:
         folder: created if missing.
         generator: the generator to write.
         config: config of the model; its hash is replaced.
         rows: see ``Model``.
+
+    Returns:
+        The config as written.
 
     Example:
         >>> from pathlib import Path
@@ -263,24 +287,40 @@ def save_model(
         'dcgan-32'
     """
     folder.mkdir(parents=True, exist_ok=True)
-    data = dump_network(generator, {} if rows is None else {_ROWS: torch.from_numpy(np.ascontiguousarray(rows))})
+    more = {} if rows is None else {ROWS: torch.from_numpy(np.ascontiguousarray(rows))}
+    data = dump_network(generator, more, half=FULL not in config.training)
     written = ModelConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))
     write_bytes(folder / WEIGHTS, data)
-    write_json(folder / CONFIG, asdict(written))
+    write_json(folder / CONFIG, config_document(written))
     write_bytes(folder / CARD, model_card(written).encode())
     return written
 
 
-def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None) -> bytes:
-    """Serialise weights as safetensors in half precision; ``more`` tensors keep their dtype."""
-    tensors = {name: _stored(name, tensor) for name, tensor in network.state_dict().items()}
+def config_document(config: ModelConfig) -> dict[str, Any]:
+    """The fields of a config.json; ``channels`` only where the architecture has them."""
+    document = asdict(config)
+    if not config.channels:
+        del document["channels"]
+    return document
+
+
+def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None, *, half: bool = True) -> bytes:
+    """Serialise weights as safetensors, in half precision where it can hold them; ``more`` tensors keep their dtype."""
+    tensors = {name: _stored(name, tensor, half=half) for name, tensor in network.state_dict().items()}
     return dump_safetensors(tensors | (more or {}), metadata={"format": "pt"})
 
 
-def _stored(name: str, tensor: Tensor) -> Tensor:
-    """Convert to half precision, which halves the wheel at less than a grey level; running statistics keep theirs."""
+def _stored(name: str, tensor: Tensor, *, half: bool) -> Tensor:
+    """Convert to half precision, which halves the wheel at less than a grey level.
+
+    Running statistics keep float32, and so do numbers beyond half precision, which ends at 65,504 and at 6e-8.
+    """
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.is_floating_point() and "running_" not in name else tensor
+    if not half or not tensor.is_floating_point() or "running_" in name:
+        return tensor
+    halved = tensor.half()
+    error = torch.linalg.vector_norm(halved.double() - tensor.double())  # not finite beyond 65,504
+    return halved if bool(error <= _HALF_ERROR * torch.linalg.vector_norm(tensor.double())) else tensor
 
 
 def read_part(path: Path) -> bytes:

@@ -22,7 +22,7 @@ from faceaug.train.config import TrainConfig
 from faceaug.train.export import renew_statistics
 from faceaug.train.record import lineage
 
-_SAME = ("architecture", "size", "crop", "z_size", "conv_dim", "attributes", "embedding", "latent")
+_SAME = ("architecture", "size", "crop", "z_size", "conv_dim", "channels", "attributes", "embedding", "latent")
 _OWN = ("data", "weights", "seed", "images_shown", "began_from")  # facts of one run alone
 _UNKNOWN = "unknown"  # the licence that a run gives its model
 

@@ -9,6 +9,7 @@ from faceaug.errors import ArgumentError
 from faceaug.synthesize.config import ModelConfig
 from faceaug.train.settings import (
     OPERATIONS,
+    TRAINED,
     AttributeSettings,
     DataSettings,
     DiscriminatorSettings,
@@ -196,12 +197,20 @@ def fine_tuning(model: ModelConfig, **changes: Any) -> TrainConfig:
         model: config of the model to start from.
         **changes: fields with other values.
 
+    Raises:
+        ArgumentError: the model has a network that faceaug does not train.
+
     Example:
         >>> from faceaug.synthesize import load_model
         >>> from faceaug.train import fine_tuning
         >>> fine_tuning(load_model("dcgan-32").config, images=10_000).warmup
         6000
     """
+    if model.architecture not in TRAINED:
+        raise ArgumentError(
+            f"{model.name}: its network ({model.architecture}) was imported from another program and only makes faces; "
+            f"faceaug trains {' and '.join(TRAINED)}"
+        )
     fitting = TrainConfig(
         architecture=model.architecture,
         size=model.size,

@@ -86,8 +86,17 @@ def export_model(
         facts["began_from"] = start
     if "faces" in saved.numbers:  # not in checkpoints of 0.1.0
         facts["faces"] = saved.numbers["faces"]
+    facts |= _watched(saved.numbers.get("health", {}))
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
     return save_model(out, generator, replace(model, training=facts), rows)
+
+
+def _watched(health: dict[str, Any]) -> dict[str, Any]:
+    """What the watch saw last; of a run that went wrong, what."""
+    if "diversity" not in health:  # of an older release, or before the first look
+        return {}
+    found = {"diversity": f"{health['diversity']:.2f} of that of real faces, at {health['images']:,} images"}
+    return found | ({"warning": "; ".join(health["alarms"])} if health.get("alarms") else {})
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:

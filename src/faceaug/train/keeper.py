@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.progress import aside
 from faceaug.progress.phases import Phase
 from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
+from faceaug.train.config import TrainConfig
 from faceaug.train.export import export_model, statistics_batches
 from faceaug.train.monitor import FAKES, Monitor
 from faceaug.train.processes import Processes
-from faceaug.train.record import RunLog
+from faceaug.train.record import RunLog, shown_before
 from faceaug.train.samples import fixed_faces, write_sheet
 from faceaug.train.schedule import passed
 from faceaug.train.session import Session
 
 _TRIAL = 64  # faces
+_NEAREST = 2_000  # images between two looks at a short run
 
 
 class Keeper:
@@ -35,17 +39,19 @@ class Keeper:
 
     Attributes:
         saving: seconds that ``save`` takes, by the last time or an estimate; 0 if nothing is known.
+        looking: the same of ``look``.
     """
 
     def __init__(
         self, run: Path, session: Session, processes: Processes, log: RunLog | None, monitor: Monitor | None
     ) -> None:
         self.run, self.session, self.processes, self.log = run, session, processes, log
-        self.saving = 0.0
+        self.saving = self.looking = 0.0
         self._monitor = monitor
         self._clock = (time.monotonic(), session.images)
         self._proxy: float | None = None
         self._alarmed: set[str] = set()
+        self._before = 0 if log is None else shown_before(run)
 
     def attend(self, phase: Phase) -> None:
         """Write what is due after a step, and show in ``phase`` how far the run is, with the newest losses."""
@@ -53,8 +59,8 @@ class Keeper:
         phase.reach(self.session.images)
         if self._due(config.log_every):
             self._write_reading(phase)
-        if self._due(config.monitor_every):
-            self._look()
+        if self._due(watch_interval(config)):
+            self.look()
         if self._due(config.sample_every):
             self.write_samples()
         if self._due(config.checkpoint_every):
@@ -70,12 +76,13 @@ class Keeper:
             self.saving = time.monotonic() - began
 
     def estimate_saving(self) -> None:
-        """Estimate how long ``save`` takes: nearly all of it are the faces that measure batch-norm statistics."""
+        """Estimate how long ``look`` and ``save`` take: nearly all of it are faces, watched and for batch norm."""
         if self.log is not None:
             began = time.monotonic()
             self._fixed_faces(_TRIAL)  # of two networks
+            each = (time.monotonic() - began) / (2 * _TRIAL)
             batches, size = statistics_batches(self.session.config.size)
-            self.saving = (time.monotonic() - began) * batches * size / (2 * _TRIAL)
+            self.looking, self.saving = each * 2 * FAKES, each * batches * size
 
     def write_samples(self) -> None:
         """Write a sheet of faces from the fixed latents."""
@@ -145,13 +152,28 @@ class Keeper:
         words = f"D {readings.d_loss:.2f}  G {readings.g_loss:.2f}"
         phase.reach(session.images, words if self._proxy is None else f"{words}  proxy {self._proxy:.3f}")
 
-    def _look(self) -> None:
-        if self.log is None or self._monitor is None:
+    def look(self) -> None:
+        """Compare generated faces with real ones, and warn of what is wrong; once at the same images."""
+        session = self.session
+        if self.log is None or self._monitor is None or session.images in (0, session.health.get("images")):
             return
         raw, averaged = self._fixed_faces(FAKES)
-        session = self.session
-        health = self._monitor.look(raw, averaged, certainty=session.augmenting.last, images=session.images)
+        health = self._monitor.look(
+            raw,
+            averaged,
+            certainty=session.augmenting.last,
+            images=session.images,
+            logit=_loudest(session),
+            before=self._before,
+        )
         self._proxy = health.proxy
+        session.health = {
+            "images": session.images,
+            "state": health.state,
+            "diversity": health.diversity,
+            "alarms": list(health.alarms),
+            "notes": list(health.notes),
+        }
         facts = {
             "proxy": health.proxy,
             "proxy_raw": health.proxy_raw,
@@ -171,6 +193,23 @@ class Keeper:
         networks, device = session.networks, session.processes.device
         raw = fixed_faces(networks.generator, session.config, n, device, asked)
         return raw, fixed_faces(networks.average, session.config, n, device, asked)
+
+
+def watch_interval(config: TrainConfig) -> int:
+    """Images between two looks: ``monitor_every``, or a quarter of a run that would be looked at once or never."""
+    if config.images >= 2 * config.monitor_every:
+        return config.monitor_every
+    return min(config.monitor_every, max(config.images // 4, _NEAREST))
+
+
+@torch.no_grad()
+def _loudest(session: Session) -> float:
+    """The larger magnitude of the last step's mean logits; infinite if a weight is not finite, 0 before any step."""
+    numbers = [*session.networks.average.parameters(), *session.networks.average.buffers()]
+    if not all(bool(torch.isfinite(number).all()) for number in numbers):
+        return math.inf
+    logits = (session.readings.real_logit, session.readings.fake_logit)
+    return max((abs(logit) for logit in logits if not math.isnan(logit)), default=0.0)
 
 
 def restore_newest(run: Path, session: Session, processes: Processes) -> bool:

@@ -52,7 +52,11 @@ class TrainReport(Presentation):
         seconds: duration of this session.
         added: real images shown in this session; 0 if it ended before its first step.
         minutes: time limit of this session; None for none.
-        notes: anything odd about the folder, and conditions other than those of the session before, a line each.
+        notes: anything odd about the folder or the faces that were learnt, and conditions other than those of the session
+            before, a line each.
+        health: what the watch saw at the end: "healthy", "early" (too few images to judge), "one-sided" (the
+            discriminator is never wrong), "collapsed" or "dead"; None before the first step.
+        alarms: what is wrong with the model, a line each.
     """
 
     run: Path
@@ -65,6 +69,8 @@ class TrainReport(Presentation):
     added: int
     minutes: float | None = None
     notes: tuple[str, ...] = ()
+    health: str | None = None
+    alarms: tuple[str, ...] = ()
 
     def facts(self) -> list[Fact]:
         """The facts that a prompt or a notebook shows; see ``Presentation``."""
@@ -77,6 +83,7 @@ class TrainReport(Presentation):
             ("unreadable", len(self.unreadable)),
             ("seconds", round(self.seconds, 1)),
             ("notes", len(self.notes)),
+            ("health", self.health),
         ]
 
     def summary(self) -> str:
@@ -89,7 +96,7 @@ class TrainReport(Presentation):
             minutes=self.minutes,
             seconds=self.seconds,
         )
-        return f"{words} Model: {self.model}"
+        return "\n".join([f"{words} Model: {self.model}", *(f"warning: {alarm}" for alarm in self.alarms)])
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -103,6 +110,8 @@ class TrainReport(Presentation):
             "seconds": round(self.seconds, 2),
             "added": self.added,
             "notes": list(self.notes),
+            "health": self.health,
+            "alarms": list(self.alarms),
         }
 
 
@@ -185,7 +194,7 @@ def train_gan(
             notes = folder.notes + (() if processes.rank else begin_session(run, before, here))
             keeper = Keeper(run, session, processes, log, monitor)
             _train(keeper, signals, deadline, shown)
-            _save(keeper, shown)
+            _save(keeper, shown, hurry=bool(signals.received))
     if signals.received:
         raise Interrupted(
             f"stopped by {signals.received} at {session.images:,} of {config.images:,} images; everything is saved, "
@@ -201,7 +210,9 @@ def train_gan(
         seconds=time.monotonic() - began,
         added=max(session.images - before, 0),
         minutes=minutes,
-        notes=notes,
+        notes=(*session.health.get("notes", ()), *notes),
+        health=session.health.get("state"),
+        alarms=tuple(session.health.get("alarms", ())),
     )
 
 
@@ -230,7 +241,7 @@ def _train(keeper: Keeper, signals: Signals, deadline: float, shown: Progress) -
     earliest = began + (deadline - began) / 2  # however long saving takes, half of the time is for training
 
     def stop_at() -> float:
-        return max(deadline - keeper.saving, earliest)
+        return max(deadline - keeper.looking - keeper.saving, earliest)
 
     limit = stop_at() - time.monotonic()
     with shown.phase("training", config.images, "images", start=session.images, limit=limit, at_once=True) as phase:
@@ -243,10 +254,15 @@ def _train(keeper: Keeper, signals: Signals, deadline: float, shown: Progress) -
             keeper.attend(phase)
 
 
-def _save(keeper: Keeper, shown: Progress) -> None:
-    """Write checkpoint, model and samples; of a finished run also the film, and remove the decoded faces."""
+def _save(keeper: Keeper, shown: Progress, *, hurry: bool) -> None:
+    """Look at the faces, unless in a hurry; write checkpoint, model and samples.
+
+    Of a finished run write also the film, and remove the decoded faces.
+    """
     run, session, processes = keeper.run, keeper.session, keeper.processes
     with shown.phase("saving", 3, "parts", at_once=True) as phase:
+        if not hurry:
+            keeper.look()
         keeper.save()
         phase.advance()
         keeper.write_samples()
@@ -254,7 +270,8 @@ def _save(keeper: Keeper, shown: Progress) -> None:
         if session.images >= session.config.images:
             if processes.rank == 0:
                 write_film(run)
-                finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
+                document = json.loads((run / RUN_FILE).read_bytes())
+                finish_output(run, marker=RUN_FILE, document=document | {"health": session.health})
             processes.wait()
             if processes.local_rank == 0:
                 drop_faces(run)
@@ -288,10 +305,24 @@ def _load(
     faces = map_faces(folder, run, crop=config.crop, size=config.size, rows=rows)
     if len(faces.pixels) < config.batch:
         raise RefusedError(
-            f"{printable(folder.root)}: {len(faces.pixels)} faces are fewer than one batch of {config.batch}; a GAN "
-            "needs thousands of faces and memorises a few"
+            f"{printable(folder.root)}: {_too_few(len(faces.pixels), config.batch, processes.count, begun=begun)}"
         )
     return with_attributes(faces, folder, required=not begun) if config.conditional else faces
+
+
+def _too_few(faces: int, batch: int, processes: int, *, begun: bool) -> str:
+    """Why faces that are fewer than a batch are refused, and which batch they would do for."""
+    share = faces // processes
+    fitting = processes * 2 ** (share.bit_length() - 1) if share else 0
+    words = f"{faces} faces are fewer than one batch of {batch}"
+    if fitting < 2:
+        return f"{words}, and too few for any: batch norm needs at least 2, and every process one"
+    if begun:
+        return f"{words}; train in smaller batches with --set batch={fitting} (in Python batch={fitting})"
+    return (
+        f"{words}; a GAN needs thousands of faces and memorises a few. --init MODEL, such as dcgan-32, starts from one "
+        f"that knows faces; it takes these with --set batch={fitting} (in Python batch={fitting})"
+    )
 
 
 def _withdraw(run: Path, *, existed: bool) -> None:

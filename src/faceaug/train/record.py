@@ -136,6 +136,16 @@ def began_from(run: Path) -> str | None:
     return lineage(model)
 
 
+def shown_before(run: Path) -> int:
+    """Images that the model which a run started from had been shown; 0 for fresh weights, or if nothing is known."""
+    init = read_run(run).get("init")
+    try:
+        shown = 0 if init is None else read_model_config(find_model(init)).training.get("images_shown")
+    except FaceAugError:
+        return 0
+    return shown if type(shown) is int else 0
+
+
 def lineage(model: ModelConfig) -> str:
     """Describe a model by its name, the images it was shown, and the models it was trained from."""
     shown = model.training.get("images_shown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,12 +41,14 @@ class Session:
         steps: steps taken.
         images: real images shown.
         typical: rows of the attribute table that go with a checkpoint; None without attributes.
+        health: what the watch saw last, and after how many images; empty before its first look.
     """
 
     def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: Start | None) -> None:
         self.config, self.faces, self.processes, self._start = config, faces, processes, start
         self._batches = Batches(config, faces, processes)
         self.typical: Attributes | None = None
+        self.health: dict[str, Any] = {}
         self._weights: Tensor | None = None
         if faces.attributes is not None:
             self.typical = typical_rows(faces.attributes, config.seed)
@@ -56,6 +59,7 @@ class Session:
     def begin(self) -> None:
         """Return to the state before the first step."""
         self.networks = Networks(self.config, self.processes, start=self._start)
+        self.health = {}
         self._set_state(AdaptiveProbability(self.config.augment_p), Guard(), Readings(), steps=0, images=0)
 
     def _set_state(
@@ -118,11 +122,14 @@ class Session:
             "penalty": self.readings.penalty,  # several steps old, and shown in the log until the next one
             "faces": len(self.faces.pixels),
         }
+        if self.health:
+            numbers["health"] = self.health
         return Checkpoint(self.steps, self.images, self.faces.fingerprint, tensors, numbers)
 
     def restore(self, saved: Checkpoint) -> None:
         """Continue from a checkpoint."""
         self.networks.restore(saved.tensors)
+        self.health = dict(saved.numbers.get("health", {}))
         self._set_state(
             AdaptiveProbability(**saved.numbers.get("augmenting", {"p": self.config.augment_p})),
             Guard(**saved.numbers.get("guard", {})),

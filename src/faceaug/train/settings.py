@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
-from faceaug.synthesize.config import ARCHITECTURES, Architecture
+from faceaug.synthesize.config import Architecture
 from faceaug.synthesize.networks import NORMS, SIZE, SIZES, Norm
 from faceaug.train.backbones import BACKBONES, BackboneName
 
@@ -21,6 +21,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 DECAYS: tuple[Decay, ...] = get_args(Decay)
+TRAINED: tuple[Architecture, ...] = ("dcgan", "film-subpixel")
 OPERATIONS = ("color", "translation", "cutout")
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class DataSettings:
 class NetworkSettings:
     """The generator, and the discriminator that mirrors it."""
 
-    architecture: Architecture = one_of(ARCHITECTURES, "dcgan")  # "film-subpixel" is conditional on attributes
+    architecture: Architecture = one_of(TRAINED, "dcgan")  # "film-subpixel" is conditional on attributes
     z_size: int = at_least(1, 100)
     g_conv_dim: int = at_least(1, 64)
     d_conv_dim: int = at_least(1, 64)
@@ -95,7 +96,7 @@ class NetworkSettings:
     @property
     def conditional(self) -> bool:
         """Whether the networks are conditional on attributes."""
-        return self.architecture != "dcgan"
+        return self.architecture == "film-subpixel"
 
 
 @dataclass(frozen=True, kw_only=True)
