@@ -52,8 +52,8 @@ class TrainReport(Presentation):
         seconds: duration of this session.
         added: real images shown in this session; 0 if it ended before its first step.
         minutes: time limit of this session; None for none.
-        notes: anything odd about the folder or the faces that were learnt, and conditions other than those of the session
-            before, a line each.
+        notes: anything odd about the folder or the faces that were learnt, and which conditions of the bits differ from
+            those of the session before, a line each.
         health: what the watch saw at the end: "healthy", "early" (too few images to judge), "one-sided" (the
             discriminator is never wrong), "collapsed" or "dead"; None before the first step.
         alarms: what is wrong with the model, a line each.
