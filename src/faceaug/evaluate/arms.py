@@ -24,6 +24,8 @@ from faceaug.evaluate.real import unseen_rows
 from faceaug.mix.balance import BalancedRows
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
+from faceaug.mix.framing import Choice
+from faceaug.mix.mixture import Settings
 from faceaug.mix.plan import AUGMENTED, REAL, SYNTHETIC, make_plan, synthetic_count
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
@@ -255,18 +257,8 @@ def _added(
         )
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=seed)
-    copies = ExpandedDataset(
-        made.real,
-        plan,
-        made.frame,
-        generators=None,
-        recipe=as_recipe(recipes.recipe),
-        filtered=False,
-        transform=None,
-        target_transform=None,
-        seed=seed,
-        wanted=wanted,
-    )
+    settings = Settings(recipe=as_recipe(recipes.recipe), filtered=False, seed=seed, wanted=wanted)
+    copies = ExpandedDataset(made.real, plan, Choice(made.frame, None, 0), settings)
     shown = known.attributes[plan.rows[plan.real :]][:, columns]
     classical = _pool(_pictures(copies, AUGMENTED, side, progress), shown, AUGMENTED)
     pictures = _pictures(made, SYNTHETIC, side, progress)
