@@ -88,6 +88,13 @@ def test_data_stays_out_of_folders_of_data_however_they_are_named(
     assert check_output(tmp_path / "faces.note", KINDS, apart_from=[faces]) is NOTE
 
 
+def test_a_loop_of_links_is_named(tmp_path: Path) -> None:
+    for name in ("loop", "other"):
+        (tmp_path / name).symlink_to(name)
+    with pytest.raises(RefusedError, match="loop is not a folder; choose another place"):
+        check_output(tmp_path / "loop" / "a.note", KINDS, apart_from=[tmp_path / "other"])
+
+
 def test_a_file_that_appears_during_the_writing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, write = tmp_path / "a.note", outputs._write_new
 

@@ -56,8 +56,9 @@ def check_output(
         RefusedError: the place is taken, lies in one of the folders, or cannot be written.
     """
     kind = _kind_of(path, kinds)
+    place = Path(os.path.realpath(path.parent), path.name)  # unlike Path.resolve, realpath bears loops of links
     for folder in apart_from:
-        if kind.is_data and (path.parent.resolve() / path.name).is_relative_to(folder.resolve()):
+        if kind.is_data and place.is_relative_to(os.path.realpath(folder)):
             raise RefusedError(
                 f"{printable(path)}: lies inside {printable(folder)} and would become a part of it; write it elsewhere"
             )
