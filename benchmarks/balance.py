@@ -47,6 +47,8 @@ from faceaug.evaluate.arms import fraction_of
 from faceaug.evaluate.intervals import Estimate, bootstrap_recalls, difference, estimate
 from faceaug.evaluate.pupil import BLOCKS, STEM, WIDTHS, scores
 from faceaug.mix import ExpandedDataset, expand_dataset
+from faceaug.mix.framing import Choice
+from faceaug.mix.mixture import Settings
 from faceaug.mix.plan import Plan
 from faceaug.synthesize.attribute_network import AttributeNetwork, build_attribute_network
 from faceaug.train.calibrate import area_under_curve
@@ -207,10 +209,9 @@ def measure(folder: FaceFolder, name: str, options: argparse.Namespace) -> dict[
     new = expand_dataset(
         subset, synthetic=0.25, balance=name, source=source, partition="all", seed=0, size=options.side
     )
-    old = ExpandedDataset(
-        new.real, one_sided(new, column, 0), new.frame, generators=new.generators, recipe=None, filtered=True,
-        transform=None, target_transform=None, seed=0, wanted=new.wanted,
-    )  # fmt: skip
+    plan = one_sided(new, column, 0)
+    choice = Choice(new.frame, new.generators, plan.synthetic)
+    old = ExpandedDataset(new.real, plan, choice, Settings(wanted=new.wanted))
     old.make_faces()
     before, now = lessons(old, column), lessons(new, column)
     taught = {way: before if way == "one-sided" else now for way in WAYS}

@@ -258,11 +258,12 @@ class TestCommands:
     def test_expand_makes_a_row_again(self, run: Run, faces: Path, tmp_path: Path) -> None:
         run("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
         for row, origin in (("3", "real"), ("000050.png", "augmented"), ("85", "synthetic")):
-            done = run("expand", tmp_path / "plus", "--replay", row, "--out", tmp_path / "again.png")
+            path = tmp_path / f"{origin}.png"
+            done = run("expand", tmp_path / "plus", "--replay", row, "--out", path)
             assert done.code == 0, done.stderr
             assert f"({origin}) regenerated: the same bytes" in done.stdout
             name = FaceFolder(tmp_path / "plus").names[int(row.removesuffix(".png"))]
-            assert (tmp_path / "again.png").read_bytes() == (tmp_path / "plus" / name).read_bytes()
+            assert path.read_bytes() == (tmp_path / "plus" / name).read_bytes()
 
     def test_a_set_without_real_faces_comes_with_an_audit(self, run: Run, faces: Path, tmp_path: Path) -> None:
         out = tmp_path / "nobody"
@@ -306,7 +307,8 @@ class TestCommands:
         assert "<svg" in page.read_text("utf-8")
         for ending in ("json", "csv"):
             assert run(*command, "--report", tmp_path / f"report.{ending}", "-q").stdout == ""
-        assert json.loads((tmp_path / "report.json").read_text("utf-8")) == document
+        assert json.loads((tmp_path / "report.json").read_text("utf-8")) == {"made_by": "faceaug evaluate"} | document
+        assert run(*command, "--report", tmp_path / "report.csv").code == 0  # of the same command, so replaced
         assert content(faces) == before
         few = run("evaluate", "dcgan-32", faces, "--partition", "val")
         assert few.code == 3
@@ -338,6 +340,7 @@ class TestCommands:
         assert "closest to a training face" in (tmp_path / "report.html").read_text("utf-8")
         assert run(*command, "--report", tmp_path / "report.csv").code == 0
         assert (tmp_path / "report.csv").read_text("utf-8").startswith("median_distance,")
+        assert run(*command, "--report", tmp_path / "report.csv").code == 0
 
     def test_evaluate_two_folders(self, run: Run, faces: Path, tmp_path: Path) -> None:
         assert run("synth", "--n", "20", "--out", tmp_path / "made").code == 0
@@ -486,13 +489,13 @@ class TestOutputsInTheWay:
         assert "mine is not empty: choose a new or empty folder" in done.line
         assert content(tmp_path) == before
 
-    def test_a_file_whose_folder_is_missing_is_noticed_before_the_work(self, run: Run, faces: Path) -> None:
+    def test_a_photo_in_the_way_of_a_sheet_is_noticed_before_the_work(self, run: Run, faces: Path) -> None:
         before = content(faces.parent)
-        missing = faces.parent / "missing" / "file"
-        for command in (("clean", faces, "--report"), ("synth", "--n", "1", "--out", faces.parent / "out", "--grid")):
-            done = run(*command, missing)
-            assert done.code == 2
-            assert "expected the name of a file in a folder that exists" in done.line
+        photo = faces / "img_align_celeba" / "000001.png"
+        for command in (("preview", faces, "--out"), ("synth", "--n", "1", "--out", faces.parent / "out", "--grid")):
+            done = run(*command, photo)
+            assert done.code == 3
+            assert f"{photo}: " in done.line
         assert content(faces.parent) == before
 
 

@@ -11,29 +11,35 @@ import click
 from faceaug.commands import options as parsing
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.options import (
-    FOLDER,
+    INPUT,
     evaluate_options,
     expand_options,
-    in_a_folder,
     layout_option,
     making_options,
     reading_options,
     serve_options,
+    train_options,
 )
+from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
+from faceaug.data.marks import GRID, ONNX, PREVIEW, REPLAYED, TOGGLES, sheet_kind
 from faceaug.errors import Interrupted
 
 _EXAMPLES = "\b\nExample:\n  "
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(Commands):
+    command_class = CheckedCommand
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug demo")
-@click.argument("out", type=FOLDER, required=False)
+@click.argument("out", type=OutputFolder(), required=False)
 @common_options
 def demo(out: Path | None, console: Console) -> None:
     """Run the whole pipeline on generated faces.
@@ -48,11 +54,11 @@ def demo(out: Path | None, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug clean ./celeba --dry-run")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=INPUT)
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
 @click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
-@click.option("--out", type=FOLDER, metavar="DIR", help="Write a cleaned copy with matching tables instead.")
+@click.option("--out", type=OutputFolder(), metavar="DIR", help="Write a cleaned copy with matching tables instead.")
 @click.option(
     "--link", type=click.Choice(["copy", "hard"]), default="copy", show_default=True, help="How --out gets its files."
 )
@@ -65,11 +71,12 @@ def demo(out: Path | None, console: Console) -> None:
     help="What to do with mirror images.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@report_option
+@report_option("faceaug clean")
+@overwrite_option
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
-    no_near: bool, mirrored: Any, workers: int | None, report: Path | None, console: Console,
+    no_near: bool, mirrored: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -83,16 +90,16 @@ def clean(
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
     )
-    if report is not None:
-        write_report(report, found, partial(found.to_html, workers=workers, progress=console.progress))
     console.say(found.summary(verbose=console.verbose))
     if report is not None:
+        page = partial(found.to_html, workers=workers, progress=console.progress)
+        write_report(report, found, page, command="faceaug clean", overwrite=overwrite)
         console.say(f"report: {report}")
     console.document(found.to_json())
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug undo ./celeba")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=INPUT)
 @click.option("--all", "all_runs", is_flag=True, help="Undo every run, not only the last.")
 @common_options
 def undo(folder: Path, all_runs: bool, console: Console) -> None:
@@ -105,16 +112,19 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
-@click.argument("folder", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="The PNG to write.")
+@click.argument("folder", type=INPUT)
+@click.option("--out", type=OutputFile(sheet_kind(PREVIEW), later=True), required=True, help="The PNG to write.")
+@overwrite_option
 @click.option(
     "--preset", type=click.Choice(["document", "light", "strong"]), help="Preset of the last rows.  [default: light]"
 )
-@click.option("--recipe", type=FOLDER, help="Your own recipe for the last rows (recipe.toml).")
+@click.option("--recipe", type=INPUT, help="Your own recipe for the last rows (recipe.toml).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed that selects the faces.")
 @reading_options
 @common_options
-def preview(folder: Path, out: Path, preset: str | None, recipe: Path | None, seed: int, console: Console) -> None:
+def preview(
+    folder: Path, out: Path, overwrite: bool, preset: str | None, recipe: Path | None, seed: int, console: Console
+) -> None:
     """Draw a contact sheet: a row per augmentation, stronger to the right, with landmarks."""
     from faceaug.augment import Preset, load_recipe
     from faceaug.augment.preview import write_preview
@@ -122,27 +132,28 @@ def preview(folder: Path, out: Path, preset: str | None, recipe: Path | None, se
     if preset and recipe:
         raise click.UsageError("--preset and --recipe: choose one")
     shown = load_recipe(recipe) if recipe else Preset(preset) if preset else None
-    size = write_preview(folder, out, recipe=shown, seed=seed)
+    size = write_preview(folder, out, recipe=shown, seed=seed, overwrite=overwrite)
     console.say(f"{out}: {size[1]}x{size[0]} pixels")
     console.document({"out": str(out), "width": size[1], "height": size[0]})
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug synth --n 10000 --out ./extra")
 @click.option("--n", type=int, default=10_000, show_default=True, help="Number of faces.")
-@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+@click.option("--out", type=OutputFolder(), required=True, help="A new or empty folder.")
 @click.option("--model", metavar="NAME|PATH", help="Bundled model, model folder or run folder.  [default: faces-64]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends only on model, seed and k.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
-@click.option("--grid", type=FOLDER, callback=in_a_folder, help="Also write a contact sheet of the first faces (PNG).")
+@click.option("--grid", type=OutputFile(sheet_kind(GRID)), help="Also write a contact sheet of the first faces (PNG).")
 @making_options
 @click.option(
-    "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
+    "--toggles", type=OutputFile(sheet_kind(TOGGLES)), help="Also write faces with each attribute toggled (PNG)."
 )
+@overwrite_option
 @click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME from the Hugging Face hub.")
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
-    making: dict[str, Any], toggles: Path | None, console: Console,
+    making: dict[str, Any], toggles: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
@@ -153,31 +164,33 @@ def synth(
         model or default_model(attributes=making["attributes"] or toggles), download=download, n=n, seed=seed, **making
     )
     if toggles is not None:
-        write_toggles(source, toggles)
+        write_toggles(source, toggles, overwrite=overwrite)
     report = source.save(out, format=ending, progress=console.progress)
     if grid is not None:
-        source.save_grid(grid, min(n, 100))
+        source.save_grid(grid, min(n, 100), overwrite=overwrite)
     console.say(report.summary())
     console.document(report.to_json())
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --size 64 --synthetic 0.25")
-@click.argument("folder", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="A new or empty folder outside FOLDER.")
+@click.argument("folder", type=INPUT)
+@click.option("--out", type=OutputFolder(*REPLAYED), required=True, help="A new or empty folder outside FOLDER.")
 @expand_options
+@overwrite_option
 @reading_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
-    console: Console, **options: Any,
+    overwrite: bool, console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
     from faceaug.commands.expand import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
     if replay is not None:
-        made = replay_to(folder, replay, out, faces=faces, models=parsing.read_models(model), recipe=recipe)
+        models = parsing.read_models(model)
+        made = replay_to(folder, replay, out, faces=faces, models=models, recipe=recipe, overwrite=overwrite)
         console.say(
             f"{made.name} ({made.origin}) regenerated: {'the same bytes' if made.same else 'OTHER BYTES'}; {out}"
         )
@@ -202,9 +215,9 @@ def expand(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug convert ./celeba --to coco --out ./celeba-coco")
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=INPUT)
 @click.option("--to", "kind", required=True, metavar="LAYOUT", help=parsing.WRITTEN)
-@click.option("--out", type=FOLDER, help="A new or empty folder outside FOLDER.  [default: FOLDER-LAYOUT]")
+@click.option("--out", type=OutputFolder(), help="A new or empty folder outside FOLDER.  [default: FOLDER-LAYOUT]")
 @reading_options
 @common_options
 def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
@@ -223,24 +236,8 @@ def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
-@click.argument("folder", type=FOLDER)
-@click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--classifier", is_flag=True, help="Train an attribute classifier instead of a generator.")
-@click.option("--preset", help="Defaults of all fields.  [default: dcgan-32, or what matches --init or --resume]")
-@click.option("--images", type=click.IntRange(min=1), help="Real images to train on.  [default: the preset's]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included.")
-@click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
-@click.option("--init", metavar="MODEL", help="Start from this model's weights.")
-@click.option("--size", type=int, help="Side of the faces.  [default: the preset's]")
-@click.option(
-    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
-)
-@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
-@click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable).")
-@click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]")
-@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard]).")
+@click.argument("folder", type=INPUT)
+@train_options
 @reading_options
 @common_options
 def train(
@@ -282,20 +279,16 @@ def train(
 
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
 @click.argument("model", metavar="MODEL|FOLDER")
-@click.argument("folder", type=FOLDER, metavar="OTHER")
-@report_option
+@click.argument("folder", type=INPUT, metavar="OTHER")
+@report_option("faceaug evaluate")
+@overwrite_option
 @evaluate_options
 @reading_options
 @common_options
 def evaluate(
-    model: str,
-    folder: Path,
-    report: Path | None,
-    memorisation: bool,
-    usefulness: bool,
-    console: Console,
-    **options: Any,
-) -> None:
+    model: str, folder: Path, report: Path | None, overwrite: bool, memorisation: bool, usefulness: bool,
+    console: Console, **options: Any,
+) -> None:  # fmt: skip
     """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
     MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any
@@ -315,17 +308,16 @@ def evaluate(
         report=report,
         progress=console.progress,
     )
-    if report is not None:
-        write_report(report, found, found.to_html)
     console.say(found.summary(verbose=console.verbose))
     if report is not None:
+        write_report(report, found, found.to_html, command="faceaug evaluate", overwrite=overwrite)
         console.say(f"report: {report}")
     console.document(found.to_json())
 
 
 @cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
-@click.argument("weights", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+@click.argument("weights", type=INPUT)
+@click.option("--out", type=OutputFolder(), required=True, help="A new or empty folder.")
 @click.option("--name", help="Name of the model.  [default: the file's]")
 @click.option(
     "--crop",
@@ -356,16 +348,17 @@ def import_model(
 
 @cli.command("export-model", epilog=_EXAMPLES + "faceaug export-model dcgan-32 --to onnx --out faces.onnx")
 @click.argument("model")
-@click.option("--out", type=FOLDER, required=True, help="The file or folder to write.")
+@click.option("--out", type=OutputFolder(ONNX), required=True, help="The file or folder to write.")
 @click.option("--to", "kind", type=click.Choice(["folder", "onnx"]), default="folder", show_default=True)
+@overwrite_option
 @common_options
-def export_model(model: str, out: Path, kind: str, console: Console) -> None:
+def export_model(model: str, out: Path, kind: str, overwrite: bool, console: Console) -> None:
     """Write a model as a folder for the Hugging Face hub, or as ONNX, checked against the original."""
     from faceaug.synthesize.convert import export_folder, export_onnx
     from faceaug.synthesize.weights import load_model
 
     if kind == "onnx":
-        difference = export_onnx(load_model(model), out)
+        difference = export_onnx(load_model(model), out, overwrite=overwrite)
         console.say(f"{out}: onnxruntime's faces differ by at most {difference:.1g} of 2")
         console.document({"out": str(out), "difference": difference})
         return
@@ -394,7 +387,7 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
-@click.argument("folder", type=FOLDER, required=False)
+@click.argument("folder", type=INPUT, required=False)
 @layout_option
 @common_options
 def info(folder: Path | None, console: Console) -> None:

@@ -55,14 +55,15 @@ def test_a_sheet_is_written_and_replaced_but_nothing_else_is(folder: Path, tmp_p
     assert read_image(out).shape[:2] == size
     assert write_preview(folder, out, seed=2) == size
     (tmp_path / "mine.png").write_bytes(b"a user's file")
-    with pytest.raises(RefusedError, match="exists and is not a faceaug contact sheet"):
+    with pytest.raises(RefusedError, match="exists and is not a contact sheet of faceaug preview"):
         write_preview(folder, tmp_path / "mine.png")
-    with pytest.raises(RefusedError, match="would become one of its pictures"):
+    with pytest.raises(RefusedError, match="would become a part of it"):
         write_preview(folder, folder / "sheet.png")
     assert write_preview(folder, tmp_path / "new" / "sheet.png") == size
-    with pytest.raises(RefusedError, match="choose another place"):
+    with pytest.raises(RefusedError, match="mine.png is not a folder; choose another place"):
         write_preview(folder, tmp_path / "mine.png" / "sheet.png")
     assert (tmp_path / "mine.png").read_bytes() == b"a user's file"
+    assert write_preview(folder, tmp_path / "mine.png", overwrite=True) == size
 
 
 def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from hypothesis import example, given, settings, strategies as st
 from faceaug.data.annotations import unknown
 from faceaug.data.folder import FaceFolder, make_target
 from faceaug.data.image import encode_png
-from faceaug.data.manifest import COLUMNS, ManifestWriter, Row
+from faceaug.data.manifest import COLUMNS, LEDGER, Line, Row, line_of, read_line, write_metadata
 from faceaug.data.metadata import join_metadata
+from faceaug.storage.ledger import Ledger
 
 MAX = 2**63 - 1
 
@@ -44,41 +47,31 @@ def test_numbers_are_read_back_exactly(
     known = unknown(1)
     known.landmarks[0] = np.array(points, np.float32).reshape(5, 2)
     known.weight[0], known.identity[0] = weight, identity
-    writer = ManifestWriter(folder)
-    writer.add(Row(file_name="a.png", target=make_target(known, 0), seed=0, key=0, sha256=""))
-    writer.finish()
+    line = line_of(Row(file_name="a.png", target=make_target(known, 0), seed=0, key=0, sha256=""))
+    write_metadata(folder, [line.to_csv()])
     read, _ = join_metadata(folder / "metadata.csv", ["a.png"])
     assert np.array_equal(read.landmarks, known.landmarks, equal_nan=True)
     assert (read.weight[0], read.identity[0]) == (known.weight[0], identity)
 
 
-def test_a_writer_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
-    first = ManifestWriter(tmp_path)
-    first.add(row("a.png"))
-    first.add("1: b.png: is damaged")
-    first.close()
-    partial = tmp_path / "metadata.csv.partial"
-    partial.write_text(partial.read_text() + '["c.png", "re')
-    second = ManifestWriter(tmp_path)
-    assert second.done == 2
-    assert second.problems == ["1: b.png: is damaged"]
-    second.add(row("c.png", key=2))
-    second.finish()
-    with (tmp_path / "metadata.csv").open(newline="") as handle:
-        table = list(csv.DictReader(handle))
-    assert [line["file_name"] for line in table] == ["a.png", "c.png"]
-    assert table[0]["seed"] == str(MAX)
-    assert not partial.exists()
+def opened(folder: Path) -> closing[Ledger[Line]]:
+    return closing(Ledger(folder / LEDGER, partial(read_line, columns=len(COLUMNS))))
 
 
 def test_texts_with_commas_quotes_and_line_ends_survive(tmp_path: Path) -> None:
     name, operations = 'sm"ile,\u2028.png', json.dumps([{"name": "Rotate", "degrees": 1.5}])
     (tmp_path / name).write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
-    writer = ManifestWriter(tmp_path)
-    writer.add(row(name, operations=operations))
-    writer.close()
-    writer = ManifestWriter(tmp_path)
-    writer.finish()
+    with opened(tmp_path) as ledger:
+        ledger.add([line_of(row(name, operations=operations))])
+    with opened(tmp_path) as ledger:
+        write_metadata(tmp_path, (line.to_csv() for line in ledger.entries))
+        ledger.remove()
     with (tmp_path / "metadata.csv").open(newline="") as handle:
         assert next(csv.DictReader(handle))["operations"] == operations
     assert FaceFolder(tmp_path).names == (name,)
+
+
+@pytest.mark.parametrize("values", [None, "a.png", 7, [], ["a.png"], [1] * len(COLUMNS), ["a\0.png"] * len(COLUMNS)])
+def test_a_line_that_is_no_row_is_not_read(values: object) -> None:
+    with pytest.raises(ValueError, match="not a row"):
+        read_line(values, columns=len(COLUMNS))

@@ -21,8 +21,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
 from faceaug.data.manifest import COLUMNS
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row
-from faceaug.mix.ledger import Ledger
+from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row, save
 from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource
 from tests.conftest import picture
@@ -200,7 +199,8 @@ def stopped_at_the_end(dataset: ExpandedDataset, out: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "finish", stop)
+        patch.setattr(save, "write_metadata", stop)
+        patch.setattr(save, "write_card", stop)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out, **options)
 

@@ -1,24 +1,15 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from faceaug.storage import durable, files
 from faceaug.storage.durable import GroupSync, Tally, whole_lines
-
-
-def is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+from faceaug.storage.schema import parse_json
 
 
 @pytest.fixture(params=["whole file system", "file by file"])
@@ -93,9 +84,8 @@ def test_a_failing_disk_is_told_and_what_it_lost_is_not_counted(
 @pytest.mark.parametrize("tail", [b"", b"[1, ", b"\0" * 300 + b"\n", b"\xff\n", b'"d"', b"[" * 100_000 + b"\n"])
 def test_a_tally_is_read_up_to_the_first_line_that_is_not_whole(tmp_path: Path, tail: bytes) -> None:
     (tmp_path / "tally").write_bytes(b'"a"\n"b\\u00e4"\n' + tail)
-    deep: Callable[[str], bool] = lambda line: len(line) < 50_000 and is_json(line)  # noqa: E731
-    assert whole_lines(tmp_path / "tally", deep) == ['"a"', '"b\\u00e4"']
-    assert whole_lines(tmp_path / "none", is_json) == []
+    assert whole_lines(tmp_path / "tally", parse_json) == ["a", "b\u00e4"]
+    assert whole_lines(tmp_path / "none", parse_json) == []
 
 
 def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:

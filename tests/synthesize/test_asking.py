@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import FaceFolder
-from faceaug.errors import ArgumentError, WeightsError
+from faceaug.errors import ArgumentError, RefusedError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, load_model
 from faceaug.synthesize.asking import AttributeRequest, named_attributes, parse_attributes
 from faceaug.synthesize.render import between
@@ -197,6 +197,9 @@ def test_a_saved_copy_of_the_model_makes_the_same_faces(source: SyntheticFaceSou
 def test_the_sheet_has_a_row_for_each_attribute(source: SyntheticFaceSource, tmp_path: Path) -> None:
     sheet = toggle_sheet(source, 2, attributes=["Smiling", "Male"], cell=32)
     assert sheet.shape[0] == 20 + 3 * 36
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    with pytest.raises(RefusedError, match="exists and is not a contact sheet of faceaug synth --toggles"):
+        write_toggles(source, tmp_path / "mine.png", 1)
     write_toggles(source, tmp_path / "sheet.png", 1)
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.size[1] == 20 + 41 * 68

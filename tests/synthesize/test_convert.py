@@ -91,6 +91,10 @@ def test_onnx_makes_the_same_faces(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     path = tmp_path / "faces.onnx"
     assert export_onnx(load_model("dcgan-32"), path) < 1e-4
+    assert export_onnx(load_model("dcgan-32"), path) < 1e-4  # our own, so replaced
+    (tmp_path / "mine.onnx").write_bytes(b"\x08\x0a\x12\x07pytorch")
+    with pytest.raises(RefusedError, match="exists and is not a model exported by faceaug"):
+        export_onnx(load_model("dcgan-32"), tmp_path / "mine.onnx")
     source = SyntheticFaceSource("dcgan-32", seed=8)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (faces,) = session.run(None, {"latents": source.latents(5).numpy()})

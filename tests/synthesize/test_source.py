@@ -144,8 +144,7 @@ def test_files_that_are_not_as_they_were_written_are_made_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("faceaug.data.manifest.ManifestWriter.finish", stop)
-        patch.setattr("faceaug.synthesize.saving.remove_output", stop)
+        patch.setattr("faceaug.storage.ledger.Ledger.remove", stop)
         with pytest.raises(KeyboardInterrupt):
             source.save(cut, 70, format=format)
     if format == "png":
@@ -203,6 +202,15 @@ def test_an_unknown_attribute_is_answered_with_the_forty() -> None:
 
 
 def test_a_contact_sheet_shows_the_first_faces(source: SyntheticFaceSource, tmp_path: Path) -> None:
-    source.save_grid(tmp_path / "sheet.png", 20)
-    with Image.open(tmp_path / "sheet.png") as sheet:
+    path = tmp_path / "new" / "sheet.png"
+    source.save_grid(path, 20)
+    with Image.open(path) as sheet:
         assert sheet.size == (10 * 65 - 1, 2 * 65 - 1)
+    source.save_grid(path, 3)
+    path.write_bytes(b"mine")
+    with pytest.raises(RefusedError, match="exists and is not a contact sheet of faceaug synth --grid"):
+        source.save_grid(path, 3)
+    assert path.read_bytes() == b"mine"
+    source.save_grid(path, 3, overwrite=True)
+    with pytest.raises(ArgumentError, match=r"sheet.jpg: expected a name that ends in .png"):
+        source.save_grid(tmp_path / "sheet.jpg", 3)

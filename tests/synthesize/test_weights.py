@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from faceaug.draws import stream
-from faceaug.errors import ArgumentError, WeightsError
+from faceaug.errors import ArgumentError, RefusedError, WeightsError
 from faceaug.synthesize import ModelConfig, build_network, bundled_models, load_model, save_model
 from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER, CONFIG, WEIGHTS, find_model
 
@@ -44,6 +44,25 @@ def test_a_saved_model_is_loaded_with_half_precision_accuracy(tmp_path: Path) ->
     assert model.config == written
     for name, tensor in model.generator.state_dict().items():
         torch.testing.assert_close(tensor, generator.state_dict()[name], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_a_file_with_the_name_of_a_models_that_belongs_to_something_else_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"model_type": "bert"}')
+    model = load_model("dcgan-32")
+    with pytest.raises(RefusedError, match=f"{name}: in the way, and not a part of a faceaug model"):
+        save_model(tmp_path, model.generator, model.config)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, '{"model_type": "bert"}')]
+
+
+def test_an_earlier_model_is_replaced(tmp_path: Path) -> None:
+    model = load_model("dcgan-32")
+    first = save_model(tmp_path / "m", model.generator, model.config)
+    assert save_model(tmp_path / "m", model.generator, model.config) == first
+    (tmp_path / "m" / "config.json").unlink()
+    with pytest.raises(RefusedError):
+        save_model(tmp_path / "m", model.generator, model.config)
+    assert save_model(tmp_path / "m", model.generator, model.config, overwrite=True) == first
 
 
 def test_a_run_folder_is_as_good_as_its_model_folder(tmp_path: Path) -> None:

@@ -16,18 +16,18 @@ from faceaug.augment.recipe import Preset, default_recipe
 from faceaug.augment.transform import Transform
 from faceaug.augment.warps import Elastic, HorizontalFlip, Perspective, Rotate, Stretch, Twist, VerticalFlip
 from faceaug.data.folder import FaceFolder
-from faceaug.data.image import Image8, encode_png, load_cv2
+from faceaug.data.image import Image8, load_cv2
+from faceaug.data.marks import PREVIEW, sheet_kind
 from faceaug.draws import permutation
-from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
-from faceaug.reports.shell import contact_sheet
-from faceaug.storage.files import explained, write_bytes
+from faceaug.errors import ArgumentError, ImageError, RefusedError
+from faceaug.reports.shell import contact_sheet, write_sheet
+from faceaug.storage.outputs import check_output
 
 Face: TypeAlias = tuple[Image8, NDArray[np.float32] | None]  # picture, landmarks
 # One colour per CelebA landmark shows whether left and right were swapped.
 _COLOURS = ((255, 64, 64), (64, 128, 255), (255, 220, 0), (255, 64, 255), (0, 220, 160))
 _RECIPE_ROWS = 3
 _SMALLEST = 128  # px; smaller pictures are enlarged before landmarks are drawn
-_MADE_BY = b"faceaug preview"
 
 
 def preview_sheet(
@@ -82,21 +82,28 @@ def preview_sheet(
 
 
 def write_preview(
-    folder: Path | str | FaceFolder, out: Path | str, *, recipe: Transform | None = None, seed: int = 0
+    folder: Path | str | FaceFolder,
+    out: Path | str,
+    *,
+    recipe: Transform | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> Size:
     """Write the ``preview_sheet`` of a folder as a PNG.
 
     Args:
         folder: folder of faces.
-        out: the PNG to write; an earlier sheet of faceaug is replaced.
+        out: the PNG to write, outside the folder; an earlier sheet of this function is replaced.
         recipe: shown in the last rows; None shows the preset "light".
         seed: chooses the faces and all draws.
+        overwrite: replace any file.
 
     Returns:
         (height, width) of the sheet, pixels.
 
     Raises:
-        RefusedError: ``out`` lies inside the folder, or exists and is no sheet of faceaug.
+        ArgumentError: the name of ``out`` does not end in .png.
+        RefusedError: ``out`` lies inside the folder, or is another file, which stays.
 
     Example:
         >>> import numpy as np
@@ -109,18 +116,10 @@ def write_preview(
         >>> Path("sheet.png").is_file()
         True
     """
-    out = Path(out)
     source = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
-    if out.resolve().is_relative_to(source.root.resolve()):
-        raise RefusedError(
-            f"{printable(out)}: lies inside the folder and would become one of its pictures; write it elsewhere"
-        )
-    if out.is_dir() or (out.exists() and _MADE_BY not in out.read_bytes()[:4096]):
-        raise RefusedError(f"{printable(out)}: exists and is not a faceaug contact sheet; choose another name")
+    check_output(Path(out), [sheet_kind(PREVIEW)], overwrite=overwrite, apart_from=[source.root])
     sheet = preview_sheet(source, recipe=recipe, seed=seed)
-    with explained(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(out, encode_png(sheet, text={"Software": _MADE_BY.decode()}))
+    write_sheet(Path(out), sheet, command=PREVIEW, overwrite=overwrite)
     return sheet.shape[0], sheet.shape[1]
 
 

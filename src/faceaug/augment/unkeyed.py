@@ -45,7 +45,7 @@ class _Fork:
     def before(self) -> None:
         """In the parent: note the seed, because the generator's lock may be held by another thread in the child."""
         torch = sys.modules.get("torch")
-        self._seed = int(torch.initial_seed()) if hasattr(torch, "initial_seed") else None
+        self._seed = None if torch is None or not hasattr(torch, "initial_seed") else int(torch.initial_seed())
 
     def in_child(self) -> None:
         """In the child: everything is inherited."""

@@ -76,7 +76,8 @@ class CleanReport(Findings, Presentation):
             progress: see ``clean_folder``.
         """
         title = f"faceaug clean: {self.folder}"
-        return render_page(title, clean_blocks(self), workers=workers, progress=open_progress(progress))
+        shown = open_progress(progress)
+        return render_page(title, clean_blocks(self), made_by="faceaug clean", workers=workers, progress=shown)
 
     def to_csv(self) -> bytes:
         """One row per finding; names that are not UTF-8 keep their bytes."""

@@ -184,7 +184,7 @@ class _Demo:
         ]
         for name, page in (
             ("clean.html", cleaned.to_html(progress=self.progress)),
-            ("report.html", render_page("faceaug demo", blocks)),
+            ("report.html", render_page("faceaug demo", blocks, made_by="faceaug demo")),
         ):
             write_bytes(self.out / name, page.encode("utf-8", "backslashreplace"))
 

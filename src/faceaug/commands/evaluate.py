@@ -56,7 +56,7 @@ class Assessment(Presentation):
         blocks: list[Block] = []
         for part in self.parts.values():  # memorisation brings its own headings
             blocks += [*([Heading("Usefulness")] if isinstance(part, UsefulnessReport) else ()), *part.blocks()]
-        return render_page(f"Evaluation of {self.model}", blocks)
+        return render_page(f"Evaluation of {self.model}", blocks, made_by="faceaug evaluate")
 
 
 def read_options(given: Mapping[str, Any]) -> EvaluationOptions:

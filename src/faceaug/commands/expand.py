@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import ALL, PARTITIONS
-from faceaug.errors import ArgumentError
+from faceaug.data.marks import REPLAYED
+from faceaug.errors import ArgumentError, printable
 from faceaug.evaluate.copies import find_copies
 from faceaug.evaluate.features import describe, open_extractor
 from faceaug.evaluate.neighbours import meet, surround
@@ -21,6 +22,7 @@ from faceaug.mix.replay import Replayed, replay_row
 from faceaug.mix.report import Appendix
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.sections import Heading, Notes, Paragraph
+from faceaug.storage.outputs import check_output
 
 _UNSEEN = 5_000  # most unseen real faces of the control
 _TRAINING_FEATURES = 5_000  # most training faces whose features are compared
@@ -36,18 +38,21 @@ def replay_to(
     faces: Path | None = None,
     models: str | dict[str, str] | None = None,
     recipe: Path | None = None,
+    overwrite: bool = False,
 ) -> Replayed:
-    """Regenerate one row of an expanded folder and write its picture.
+    """Regenerate one row of an expanded folder and write its picture, outside the folders that are read.
 
     Raises:
-        ArgumentError: the row does not exist, ``out`` is a folder, or several models are given.
+        ArgumentError: the row does not exist, ``out`` is a folder or has another ending, or several models are given.
+        RefusedError: ``out`` is another file, or lies in one of the folders.
     """
     if out.is_dir():
-        raise ArgumentError(f"{out}: with --replay, --out is the picture to write")
+        raise ArgumentError(f"{printable(out)}: with --replay, --out is the picture to write")
+    check_output(out, REPLAYED, overwrite=True, apart_from=[folder] if faces is None else [folder, faces])
     if isinstance(models, dict):
         raise ArgumentError("--replay needs one model: the one that made the row")
     made = replay_row(folder, row, faces=faces, source=models, recipe=recipe)
-    made.save(out)
+    made.save(out, overwrite=overwrite)
     return made
 
 

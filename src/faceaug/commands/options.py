@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from faceaug.errors import printable
+from faceaug.commands.outputs import Input, OutputFolder
 
-FOLDER = click.Path(path_type=Path)
+INPUT = Input()
 LEAST = 8  # least side of a picture, pixels
 _LAYOUT = click.option(
     "--layout", metavar="NAME", help="Layout of FOLDER if it is ambiguous; see `faceaug info FOLDER`."
@@ -105,13 +105,6 @@ def read_colour(text: str) -> tuple[int, int, int]:
     return found[0], found[1], found[2]
 
 
-def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Check before the work that a file can be written."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise click.BadParameter(f"{printable(path)}: expected the name of a file in a folder that exists")
-    return path
-
-
 def read_share(text: str) -> float:
     """Parse a share: 20% or 0.2 as 0.2."""
     number = text.removesuffix("%")
@@ -189,7 +182,7 @@ _EXPAND = (
         help="Share of an attribute among copies and generated faces, and by weight overall; 0.5 if not given.",
     ),
     click.option(
-        "--recipe", type=FOLDER, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
+        "--recipe", type=INPUT, metavar="PATH|PRESET", help="recipe.toml, light, document or strong.  [default: light]"
     ),
     click.option(
         "--model",
@@ -219,13 +212,20 @@ _EXPAND = (
     click.option("--only-synthetic", is_flag=True, help="Leave out real faces and audit the rest; needs --copies 0."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes that write.  [default: all cores]"),
     click.option("--replay", metavar="ROW", help="Regenerate one row of an expanded FOLDER, as the picture --out."),
-    click.option("--faces", type=FOLDER, help="With --replay: current folder of the real faces."),
+    click.option("--faces", type=INPUT, help="With --replay: current folder of the real faces."),
 )
 
 
 def evaluate_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `faceaug evaluate`."""
     for option in reversed(_EVALUATE):
+        command = option(command)
+    return command
+
+
+def train_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `faceaug train`."""
+    for option in reversed(_TRAIN):
         command = option(command)
     return command
 
@@ -244,7 +244,7 @@ _EVALUATE = (
         type=click.Choice(["efficientnet-lite0", "inception", "attributes-64"]),
         help="Feature extractor.  [default: efficientnet-lite0; for --memorisation attributes-64]",
     ),
-    click.option("--weights", type=FOLDER, help="File with the weights of inception."),
+    click.option("--weights", type=INPUT, help="File with the weights of inception."),
     click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME or the weights of inception."),
     click.option(
         "--partition",
@@ -341,4 +341,29 @@ _SERVE = (
         help="Host name that a reverse proxy forwards (repeatable; *.NAME for all subdomains).",
     ),
     _PRECISION,
+)
+_TRAIN = (
+    click.option(
+        "--out", "run", type=OutputFolder(), required=True, metavar="RUN", help="Run folder: new, or with --resume."
+    ),
+    click.option("--classifier", is_flag=True, help="Train an attribute classifier instead of a generator."),
+    click.option("--preset", help="Defaults of all fields.  [default: dcgan-32, or what matches --init or --resume]"),
+    click.option("--images", type=click.IntRange(min=1), help="Real images to train on.  [default: the preset's]"),
+    click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included."),
+    click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN."),
+    click.option("--init", metavar="MODEL", help="Start from this model's weights."),
+    click.option("--size", type=int, help="Side of the faces.  [default: the preset's]"),
+    click.option(
+        "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
+    ),
+    click.option(
+        "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]"
+    ),
+    click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]"),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]"),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable)."
+    ),
+    click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]"),
+    click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard])."),
 )

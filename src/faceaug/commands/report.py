@@ -8,9 +8,19 @@ from typing import Any, Protocol
 
 import click
 
-from faceaug.commands.options import FOLDER, in_a_folder
-from faceaug.errors import printable
-from faceaug.storage.files import explained, write_bytes, write_json
+from faceaug.commands.outputs import OutputFile
+from faceaug.data.marks import document_with, report_kinds
+from faceaug.storage.outputs import Kind, write_output
+
+# First columns of the tables that a command writes; its own earlier tables are recognised by them.
+_TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "faceaug clean": (("file", "what", "why", "other_file", "bits", "detail", "face_block", "broad_block", "colour"),),
+    "faceaug evaluate": (
+        ("figure", "of", "n", "against", "reference_n", "control"),
+        ("median_distance", "unseen_median_distance", "closer_than_99_percent_of_unseen", "authenticity"),
+        ("arm", "attribute", "shown", "balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high"),
+    ),
+}
 
 
 class _Found(Protocol):
@@ -19,45 +29,32 @@ class _Found(Protocol):
     def to_csv(self) -> bytes: ...
 
 
-def _write_page(path: Path, _: _Found, page: Callable[[], str]) -> None:
-    write_bytes(path, page().encode("utf-8", "backslashreplace"))
+def report_option(command: str) -> Callable[..., Any]:
+    """The option ``--report`` of a command, such as "faceaug clean"."""
+    kinds = _kinds(command)
+    *first, last = (kind.ending for kind in kinds)
+    text = f"Also write the report to this file ({', '.join(first)} or {last})."
+    return click.option("--report", type=OutputFile(*kinds), help=text)
 
 
-def _write_document(path: Path, report: _Found, _: Callable[[], str]) -> None:
-    write_json(path, report.to_json())
-
-
-def _write_table(path: Path, report: _Found, _: Callable[[], str]) -> None:
-    write_bytes(path, report.to_csv())
-
-
-_WRITERS = {".html": _write_page, ".json": _write_document, ".csv": _write_table}
-*_FIRST, _LAST = _WRITERS
-ENDINGS = f"{', '.join(_FIRST)} or {_LAST}"
-
-
-def _checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Check before the work that the report can be written."""
-    path = in_a_folder(context, option, path)
-    if path is None or path.suffix in _WRITERS:
-        return path
-    small = path.suffix.lower()
-    other = path.with_suffix(small if small in _WRITERS else ".html")
-    raise click.BadParameter(f"{printable(path)}: expected a name that ends in {ENDINGS}, such as {printable(other)}")
-
-
-report_option = click.option(
-    "--report", type=FOLDER, callback=_checked, help=f"Also write the report to this file ({ENDINGS})."
-)
-
-
-def write_report(path: Path, report: _Found, page: Callable[[], str]) -> None:
+def write_report(path: Path, report: _Found, page: Callable[[], str], *, command: str, overwrite: bool) -> None:
     """Write a report in the format given by the file name extension.
 
     Args:
         path: a path that ``report_option`` has accepted.
         report: the report.
         page: makes the HTML; called only for that format.
+        command: the command, such as "faceaug clean".
+        overwrite: replace any file.
     """
-    with explained(path):
-        _WRITERS[path.suffix](path, report, page)
+    if path.suffix == ".json":
+        data = document_with(command, report.to_json())
+    elif path.suffix == ".csv":
+        data = report.to_csv()
+    else:
+        data = page().encode("utf-8", "backslashreplace")
+    write_output(path, data, _kinds(command), overwrite=overwrite)
+
+
+def _kinds(command: str) -> tuple[Kind, ...]:
+    return report_kinds(command, _TABLES[command])

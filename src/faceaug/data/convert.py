@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,21 +31,20 @@ from faceaug.data.layouts.writing import Faces, Picture, Plan, Writer, count_fac
 from faceaug.data.portable import Portable, read_portable
 from faceaug.errors import ArgumentError, FaceAugError, ImageError, RefusedError, printable
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.durable import GroupSync, Tally, whole_lines
+from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import (
     PARTIAL,
     check_free_space,
     explained,
     finish_output,
-    has_digest,
     remove_output,
     write_bytes,
 )
+from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
-from faceaug.storage.schema import parse_json
 
 _AT_ONCE = 64  # pictures read ahead
-_TALLY = CONVERTED + PARTIAL
+_LEDGER = CONVERTED + PARTIAL
 _Read: TypeAlias = "Portable | ImageError"
 
 
@@ -179,7 +178,7 @@ def _said(report: ConvertReport) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What was written to one file: one picture, or the pictures of a shard; a line of the tally.
+    """What was written to one file: one picture, or the pictures of a shard; a line of the ledger.
 
     Attributes:
         file: path below the output folder; empty if no picture of it can be read.
@@ -195,14 +194,16 @@ class _Unit:
     why: tuple[str, ...]
     problems: tuple[str, ...]
 
-    def to_line(self) -> str:
-        return json.dumps(asdict(self)) + "\n"
+    def to_json(self) -> tuple[object, ...]:
+        return astuple(self)
 
     @classmethod
-    def of_line(cls, line: str) -> _Unit:
-        found = parse_json(line)
-        pictures = tuple(Picture(**picture) for picture in found["pictures"])
-        return cls(found["file"], found["sha256"], pictures, tuple(found["why"]), tuple(found["problems"]))
+    def of_values(cls, values: Any) -> _Unit:
+        """Read a line of the ledger; raises ValueError or TypeError if it is not one."""
+        file, sha256, pictures, why, problems = values
+        if not (isinstance(file, str) and isinstance(sha256, str)) or "\0" in file or len(pictures) != len(why):
+            raise ValueError("not a unit")
+        return cls(file, sha256, tuple(Picture(*picture) for picture in pictures), tuple(why), tuple(problems))
 
 
 class _Job:
@@ -228,7 +229,7 @@ class _Job:
             raise RefusedError(f"{printable(self._given.root)}: none of its pictures can be read; {problems[0]}")
         written = self._faces.take([picture.row for picture in pictures])
         self._write_tables(written, pictures)
-        remove_output(self._out / _TALLY)
+        remove_output(self._out / _LEDGER)
         reasons = Counter(reason for unit in units for reason in unit.why if reason)
         lost: dict[str, int] = {
             str(name): count for name, count in count_facts(written).items() if name not in self._writer.holds
@@ -248,41 +249,25 @@ class _Job:
 
     def _write_units(self) -> list[_Unit]:
         groups = self._groups()
-        tally = self._out / _TALLY
-        units = self._finished(tally, len(groups))
-        done = sum(len(rows) for _, rows in groups[: len(units)])
-        total = sum(len(rows) for _, rows in groups)
         made: set[Path] = set()
-        with (
-            closing(Tally(tally, (unit.to_line() for unit in units))) as book,
-            ThreadPoolExecutor() as threads,
-            self._shown.phase("converting", total, "pictures", start=done) as phase,
-        ):
-            for (file, rows), found in zip(
-                groups[len(units) :], self._read_all(threads, groups[len(units) :]), strict=True
-            ):
-                unit = (
-                    self._pack(file, rows, found, made) if self._writer.pack else self._place(rows[0], found[0], made)
-                )
-                units.append(unit)
-                book.add([unit.to_line()], [self._out / unit.file] if unit.file else [])
-                phase.advance(len(rows))
-        return units
+        with closing(Ledger(self._out / _LEDGER, _Unit.of_values)) as ledger, ThreadPoolExecutor() as threads:
+            ledger.truncate(min([*ledger.damaged, len(groups), len(ledger.entries)]))  # what comes after is made again
+            first = len(ledger.entries)
+            done = sum(len(rows) for _, rows in groups[:first])
+            total = sum(len(rows) for _, rows in groups)
+            with self._shown.phase("converting", total, "pictures", start=done) as phase:
+                for (file, rows), found in zip(groups[first:], self._read_all(threads, groups[first:]), strict=True):
+                    packed = self._writer.pack is not None
+                    ledger.add(
+                        [self._pack(file, rows, found, made) if packed else self._place(rows[0], found[0], made)]
+                    )
+                    phase.advance(len(rows))
+            return ledger.entries
 
     def _groups(self) -> list[tuple[str, tuple[int, ...]]]:
         if self._writer.pack:
             return list(self._plan.shards)
         return [(stem, (k,)) for k, stem in enumerate(self._plan.stems) if stem is not None]
-
-    def _finished(self, tally: Path, most: int) -> list[_Unit]:
-        """The units of an interrupted run, up to the first whose file has changed."""
-        units = []
-        for line in whole_lines(tally, _is_unit)[:most]:
-            unit = _Unit.of_line(line)
-            if unit.file and not has_digest(self._out / unit.file, unit.sha256):
-                break
-            units.append(unit)
-        return units
 
     def _read_all(
         self, threads: ThreadPoolExecutor, groups: Sequence[tuple[str, tuple[int, ...]]]
@@ -347,11 +332,3 @@ class _Job:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(path, data, durable=False)
             sync.sync([self._out / name for name in tables])
-
-
-def _is_unit(line: str) -> bool:
-    try:
-        unit = _Unit.of_line(line)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return False
-    return isinstance(unit.file, str) and isinstance(unit.sha256, str) and len(unit.pictures) == len(unit.why)

@@ -8,31 +8,21 @@ every column has values of its type in every row, or is empty in all rows of one
 from __future__ import annotations
 
 import csv
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
-from faceaug.storage.durable import Tally, whole_lines
-from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
-from faceaug.storage.schema import parse_json
+from faceaug.storage.files import PARTIAL, write_bytes
 
 METADATA = "metadata.csv"
+LEDGER = METADATA + PARTIAL  # in an unfinished folder; see ``faceaug.storage.ledger``
 DATASET = "dataset.json"
-CARD = "README.md"
-# Without it ``datasets`` would read the JSON file next to a single shard as the data.
-SHARDS_CARD = b"""---
-configs:
-- config_name: default
-  data_files: "*.tar"
----
-"""
 NOTHING = "none"  # a text that pandas does not read as a missing value
 # Texts that pandas reads as missing values, and below also as booleans; see ``is_plain_text``.
 _MISSING = (
@@ -67,6 +57,7 @@ COLUMNS: tuple[str, ...] = (
     *ATTRIBUTES,
     "sha256",
 )
+_SHA256 = COLUMNS.index("sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,74 +87,67 @@ class Row:
     requested: Mapping[str, int] = field(default_factory=dict)
 
 
-class ManifestWriter:
-    """Collects the rows of an output folder durably, so that an interrupted run can be resumed.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row as text: an entry of the ledger of an unfinished folder.
 
-    Rows are appended to ``metadata.csv.partial`` (one JSON line each) when their file is on the disk; ``finish`` turns
-    them into ``metadata.csv``. Items are added in order, each with a row or with the reason why it has none.
+    Attributes:
+        cells: the cells of the row.
+    """
+
+    cells: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """Path of the file below the folder."""
+        return self.cells[0]
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's bytes."""
+        return self.cells[_SHA256]
+
+    def to_json(self) -> tuple[str, ...]:
+        """The line of the ledger."""
+        return self.cells
+
+    def to_csv(self) -> str:
+        """The line of ``metadata.csv``, with its line end."""
+        return csv_text([self.cells])
+
+
+def line_of(row: Row, *, requested: tuple[str, ...] = ()) -> Line:
+    """A row as text; ``requested``: attributes with a column ``requested_...``, empty where they were not requested."""
+    return Line(tuple(str(cell) for cell in _cells(row, requested)))
+
+
+def read_line(values: Any, *, columns: int) -> Line:
+    """Read a row from the line of a ledger.
+
+    Args:
+        values: the parsed line.
+        columns: number of its cells.
+
+    Raises:
+        ValueError: the values are not those of a row.
+    """
+    fits = isinstance(values, list) and len(values) == columns
+    if not (fits and all(isinstance(cell, str) and "\0" not in cell for cell in values)):
+        raise ValueError("not a row")
+    return Line(tuple(values))
+
+
+def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, requested: Sequence[str] = ()) -> None:
+    """Write ``metadata.csv`` durably. Call it when the files that it names are durable.
 
     Args:
         folder: the output folder.
-        requested: attributes that get a column ``requested_...``, empty in rows for which they were not requested.
-
-    Attributes:
-        done: number of finished items, of this run and the interrupted one.
-        problems: the reasons, in order.
-        damaged: numbers of the interrupted run's items whose file has changed since it was written.
+        lines: lines of the table with their line ends, see ``csv_line``.
+        named: whether labels have names.
+        requested: attributes with a column ``requested_...``.
     """
-
-    def __init__(self, folder: Path, *, requested: tuple[str, ...] = ()) -> None:
-        self._folder = folder
-        self._requested = requested
-        self._partial = folder / (METADATA + PARTIAL)
-        columns = len(COLUMNS) + len(requested)
-        whole = whole_lines(self._partial, lambda line: _is_whole(line, columns))
-        self._lines: list[list[str] | str] = [parse_json(line) for line in whole]
-        self.done = len(self._lines)
-        self.problems = [line for line in self._lines if isinstance(line, str)]
-        self.damaged = [k for k, line in enumerate(self._lines) if not self._is_there(line)]
-        self._tally = Tally(self._partial, (f"{line}\n" for line in whole))
-
-    def add(self, row: Row | str) -> None:
-        """Add the row of the next item, or the reason why it has no file."""
-        line = row if isinstance(row, str) else [str(cell) for cell in _cells(row, self._requested)]
-        if isinstance(line, str):
-            self.problems.append(line)
-        self._lines.append(line)
-        self.done += 1
-        self._tally.add([json.dumps(line) + "\n"], [] if isinstance(row, str) else [self._folder / row.file_name])
-
-    def repaired(self, number: int) -> None:
-        """Register the file of a damaged item that was written again."""
-        self._tally.add([], [self._folder / self._lines[number][0]])
-
-    def close(self) -> None:
-        """Write everything and release the table, so that another writer may continue it."""
-        self._tally.close()
-
-    def finish(self) -> None:
-        """Write ``metadata.csv`` when all files are on the disk, and remove the partial table."""
-        self.close()
-        text = io.StringIO()
-        text.write(csv_head(named=False, requested=self._requested))
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows(line for line in self._lines if not isinstance(line, str))
-        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"))
-        remove_output(self._partial)
-
-    def _is_there(self, line: list[str] | str) -> bool:
-        return isinstance(line, str) or has_digest(self._folder / line[0], line[COLUMNS.index("sha256")])
-
-
-def _is_whole(line: str, columns: int) -> bool:
-    try:
-        cells = parse_json(line)
-    except ValueError:
-        return False
-    if isinstance(cells, str):
-        return True
-    fits = isinstance(cells, list) and len(cells) == columns
-    return fits and all(isinstance(cell, str) and "\0" not in cell for cell in cells)
+    text = csv_head(named=named, requested=requested) + "".join(lines)
+    write_bytes(folder / METADATA, text.encode("utf-8", "backslashreplace"))
 
 
 def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:

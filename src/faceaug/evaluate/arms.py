@@ -34,6 +34,8 @@ from faceaug.evaluate.real import unseen_rows
 from faceaug.mix.balance import BalancedRows
 from faceaug.mix.copies import as_recipe
 from faceaug.mix.expand import ExpandedDataset, expand_dataset
+from faceaug.mix.framing import Choice
+from faceaug.mix.mixture import Settings
 from faceaug.mix.plan import Plan, make_plan, synthetic_count
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
@@ -274,19 +276,8 @@ def _expanded(
         )
         known = made.real.annotations
         plan = make_plan(known, partition=ALL, copies=recipes.copies, synthetic=0, wanted=wanted, seed=options.seed)
-    copies = ExpandedDataset(
-        made.real,
-        plan,
-        made.frame,
-        generators=None,
-        recipe=as_recipe(recipes.recipe),
-        filtered=False,
-        transform=None,
-        target_transform=None,
-        seed=options.seed,
-        wanted=wanted,
-    )
-    return made, copies, plan
+    settings = Settings(recipe=as_recipe(recipes.recipe), filtered=False, seed=options.seed, wanted=wanted)
+    return made, ExpandedDataset(made.real, plan, Choice(made.frame, None, 0), settings), plan
 
 
 def _shares(attributes: NDArray[np.int8], names: Sequence[str]) -> dict[str, float]:

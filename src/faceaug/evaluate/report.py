@@ -89,7 +89,7 @@ class EvaluationReport(Findings, Presentation):
 
     def to_html(self) -> str:
         """A self-contained page with pictures, including real training faces."""
-        return render_page(f"Evaluation of {self.subject.model}", self.blocks())
+        return render_page(f"Evaluation of {self.subject.model}", self.blocks(), made_by="faceaug evaluate")
 
     def blocks(self) -> list[Block]:
         """The blocks of the page."""

@@ -216,7 +216,7 @@ class UsefulnessReport(Presentation):
 
     def to_html(self) -> str:
         """A self-contained page with a plot and without faces."""
-        return render_page(f"Usefulness of {self.model}", self.blocks())
+        return render_page(f"Usefulness of {self.model}", self.blocks(), made_by="faceaug evaluate")
 
     def blocks(self) -> list[Block]:
         """The blocks of the page."""

@@ -7,9 +7,7 @@ shards, the consecutive items of one tar file.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,11 +22,13 @@ from faceaug.data.crop import crop_face
 from faceaug.data.folder import make_target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import NOTHING, Row, csv_line
+from faceaug.data.marks import synthetic_text
+from faceaug.data.shards import ShardWriter, sample_stem
 from faceaug.errors import ImageError
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
-from faceaug.mix.ledger import FRAMINGS, Written
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
+from faceaug.mix.written import FRAMINGS, Written
 from faceaug.storage.files import write_bytes
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
@@ -164,11 +164,6 @@ def encode_item(item: Item, format: str, text: dict[str, str] | None) -> bytes:
     return encode_png(item.image, text=text, quick=True)
 
 
-def synthetic_text(model: str, seed: int, key: int) -> dict[str, str]:
-    """Text chunks that mark a PNG as synthetic."""
-    return {"synthetic": "true", "model": model, "seed": str(seed), "key": str(key)}
-
-
 class _Files:
     def __init__(self, block: Block) -> None:
         self._style = block.style
@@ -189,29 +184,20 @@ class _Files:
 
 
 class _Shard:
-    """A tar file in the WebDataset layout: a numbered picture and a JSON file with its annotations per item."""
+    """Items as the samples of a tar file."""
 
     def __init__(self, block: Block) -> None:
         self._style = block.style
-        self._path = Path(block.style.out) / block.shard
-        self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed with the block
+        self._shard = ShardWriter(block.shard)
 
     def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
         data = encode_item(item, "png", _text(facts))
-        known = _json_facts(item, facts, self._style)
-        for ending, content in (("png", data), ("json", json.dumps(known).encode())):
-            member = tarfile.TarInfo(f"{index:09d}.{ending}")
-            member.size = len(content)
-            self._tar.addfile(member, io.BytesIO(content))
+        self._shard.add(sample_stem(index), data, _json_facts(item, facts, self._style))
         return Written(index, digest=_digest(item, data))
 
     def close(self, written: list[Written]) -> list[Written]:
-        self._tar.close()
-        data = self._buffer.getvalue()
-        write_bytes(self._path, data, durable=False)
-        digest = hashlib.sha256(data).hexdigest()
-        return [replace(item, file=self._path.name, sha256=digest) for item in written]
+        shard = self._shard.write(Path(self._style.out))
+        return [replace(item, file=shard.file, sha256=shard.sha256) for item in written]
 
 
 def _digest(item: Item, data: bytes) -> str:

@@ -17,20 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from faceaug.augment import Transform
 from faceaug.augment.pictures import planar
 from faceaug.data.annotations import select_rows
 from faceaug.data.crop import Crop, words_of
 from faceaug.data.folder import Target
-from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import Balance, parse_balance
 from faceaug.mix.blocks import FileFormat
 from faceaug.mix.copies import Recipe, as_recipe
-from faceaug.mix.framing import SizeLike, Wishes, choose_frame
+from faceaug.mix.framing import Choice, SizeLike, Wishes, choose_frame
 from faceaug.mix.generators import Generators, ModelLike
 from faceaug.mix.item import Frame
-from faceaug.mix.mixture import Mixture
+from faceaug.mix.mixture import Mixture, Settings
 from faceaug.mix.plan import Plan, is_held_out, make_plan
 from faceaug.mix.real import Faces, RealFaces
 from faceaug.mix.report import ExpandReport
@@ -69,30 +67,13 @@ class ExpandedDataset(Mixture):
         self,
         real: RealFaces,
         plan: Plan,
-        frame: Frame,
+        choice: Choice,
+        settings: Settings,
         *,
-        generators: Generators | None,
-        recipe: Transform | None,
-        filtered: bool,
-        transform: Callable[[Tensor], Any] | None,
-        target_transform: Callable[[Target], Any] | None,
-        seed: int,
-        wanted: dict[str, float],
-        synthetic_weight: float = 1.0,
-        no_synthetic: str = "",
+        transform: Callable[[Tensor], Any] | None = None,
+        target_transform: Callable[[Target], Any] | None = None,
     ) -> None:
-        super().__init__(
-            real,
-            plan,
-            frame,
-            generators=generators,
-            recipe=recipe,
-            filtered=filtered,
-            seed=seed,
-            wanted=wanted,
-            synthetic_weight=synthetic_weight,
-            no_synthetic=no_synthetic,
-        )
+        super().__init__(real, plan, choice.frame, settings, generators=choice.generators, no_synthetic=choice.why)
         self._transform = transform
         self._target_transform = target_transform
         self._varies = plan.augmented > 0 or transform is not None or target_transform is not None
@@ -215,11 +196,14 @@ def expand_dataset(
         >>> images.shape
         torch.Size([4, 3, 32, 32])
     """
-    check_seed(seed)
     shown = open_progress(progress)
-    wanted = parse_balance(balance)
-    if not 0 <= synthetic_weight < np.inf:
-        raise ArgumentError(f"synthetic_weight {synthetic_weight}: expected 0 or more")
+    settings = Settings(
+        recipe=as_recipe(recipe),
+        filtered=filter,
+        seed=seed,
+        wanted=parse_balance(balance),
+        synthetic_weight=synthetic_weight,
+    )
     real = RealFaces(faces)
     rows = select_rows(real.annotations, partition)[0]
     wishes = Wishes(
@@ -227,38 +211,24 @@ def expand_dataset(
         source=source,
         size=size,
         crop=crop,
-        balanced=bool(wanted),
+        balanced=bool(settings.wanted),
         seed=seed,
         only_synthetic=only_synthetic,
         held_out=is_held_out(partition),
     )
     choice = choose_frame(real, rows, wishes)
-    generators = choice.generators
     plan = make_plan(
         real.annotations,
         partition=partition,
         copies=copies,
         synthetic=choice.synthetic,
-        wanted=wanted,
+        wanted=settings.wanted,
         seed=seed,
-        asked=generators is not None and _can_ask(generators, real, rows, balanced=bool(wanted), filtered=filter),
+        asked=_can_ask(choice.generators, real, rows, settings),
         only_synthetic=only_synthetic,
         synthetic_weight=synthetic_weight,
     )
-    dataset = ExpandedDataset(
-        real,
-        plan,
-        choice.frame,
-        generators=generators,
-        recipe=as_recipe(recipe),
-        filtered=filter,
-        transform=transform,
-        target_transform=target_transform,
-        seed=seed,
-        wanted=wanted,
-        synthetic_weight=synthetic_weight,
-        no_synthetic=choice.why,
-    )
+    dataset = ExpandedDataset(real, plan, choice, settings, transform=transform, target_transform=target_transform)
     if eager:
         dataset.make_faces(progress=shown)
         if choice.frame.size is None and transform is None:
@@ -266,12 +236,13 @@ def expand_dataset(
     return dataset
 
 
-def _can_ask(
-    generators: Generators, real: RealFaces, rows: NDArray[np.int64], *, balanced: bool, filtered: bool
-) -> bool:
+def _can_ask(generators: Generators | None, real: RealFaces, rows: NDArray[np.int64], settings: Settings) -> bool:
     """Whether synthetic faces get requested attributes, which real annotations or the source must provide."""
+    if generators is None:
+        return False
     known = bool(real.annotations.attributes[rows].any())
-    return generators.can_be_asked(balanced=balanced, filtered=filtered) and (known or generators.asks)
+    balanced = bool(settings.wanted)
+    return generators.can_be_asked(balanced=balanced, filtered=settings.filtered) and (known or generators.asks)
 
 
 def _warn_of_sizes(real: RealFaces, rows: NDArray[np.int64], frame: Frame) -> None:

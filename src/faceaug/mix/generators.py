@@ -20,7 +20,7 @@ from faceaug.mix.filter import Agreement, AttributeClassifier, FaceFilter, RealS
 from faceaug.mix.pictures import hash_some, small_picture
 from faceaug.mix.plan import Plan
 from faceaug.mix.real import RealFaces
-from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces
+from faceaug.mix.synthetic import Part, Patterns, SyntheticFaces, make_synthetic
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, DEFAULT_CLASSIFIER, load_classifier
 from faceaug.synthesize.source import SyntheticFaceSource
@@ -127,12 +127,12 @@ class Generators:
         """
         parts = self._parts(real, plan, wanted)
         if not filtered:
-            return SyntheticFaces(parts, sieve=None, progress=progress)
+            return make_synthetic(parts, sieve=None, progress=progress)
         side = real_side(real, plan.used, crop, self.size, hashes, progress)
         classifier = open_classifier() if len(plan.patterns) else None
         columns = self._columns(wanted)
         agreement = None if classifier is None else Agreement(classifier, columns, side)
-        return SyntheticFaces(parts, sieve=partial(FaceFilter, side, agreement), progress=progress)
+        return make_synthetic(parts, sieve=partial(FaceFilter, side, agreement), progress=progress)
 
     def requested(self, wanted: Mapping[str, float]) -> tuple[str, ...]:
         """Names of the attributes that can be requested for a face."""

@@ -6,6 +6,7 @@ Saving and reporting use this; ``faceaug.mix.expand`` turns it into a dataset fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from faceaug.augment import Transform
 from faceaug.data.annotations import AUGMENTED, SYNTHETIC
+from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.mix.balance import balanced_columns
 from faceaug.mix.generators import Generators
@@ -23,6 +25,33 @@ from faceaug.mix.sampler import EpochDataset
 from faceaug.mix.shares import Share, measure_shares
 from faceaug.mix.synthetic import SyntheticFaces
 from faceaug.progress import Show, open_progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of ``expand_dataset`` that decide the samples of a plan; see there.
+
+    Attributes:
+        recipe: augments the copies; None is the preset "light" for each picture.
+        filtered: whether unusable synthetic faces are replaced.
+        seed: seed of all draws.
+        wanted: share by attribute.
+        synthetic_weight: weight of synthetic faces.
+
+    Raises:
+        ArgumentError: an impossible seed or weight.
+    """
+
+    recipe: Transform | None = None
+    filtered: bool = True
+    seed: int = 0
+    wanted: dict[str, float] = field(default_factory=dict)
+    synthetic_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not 0 <= self.synthetic_weight < np.inf:
+            raise ArgumentError(f"synthetic_weight {self.synthetic_weight}: expected 0 or more")
 
 
 class Mixture(EpochDataset):
@@ -42,25 +71,20 @@ class Mixture(EpochDataset):
         real: RealFaces,
         plan: Plan,
         frame: Frame,
+        settings: Settings,
         *,
         generators: Generators | None,
-        recipe: Transform | None,
-        filtered: bool,
-        seed: int,
-        wanted: dict[str, float],
-        synthetic_weight: float = 1.0,
         no_synthetic: str = "",
     ) -> None:
-        super().__init__(seed)
+        super().__init__(settings.seed)
         self.no_synthetic = no_synthetic
         self.plan = plan
         self.frame = frame
         self.real = real
-        self.recipe = recipe
+        self.recipe = settings.recipe
         self.generators = generators if plan.synthetic else None
-        self.synthetic_weight = synthetic_weight
-        self.wanted = wanted
-        self.filtered = filtered
+        self.wanted = settings.wanted
+        self.filtered = settings.filtered
         self.made_with: dict[str, Any] = {
             "seed": self.seed,
             "size": frame.words,
@@ -68,10 +92,10 @@ class Mixture(EpochDataset):
             "real": plan.real,
             "augmented": plan.augmented,
             "synthetic": plan.synthetic,
-            "balance": wanted,
-            "filter": filtered,
-            "synthetic_weight": synthetic_weight,
-            "recipe": "default" if recipe is None else recipe.to_json(),
+            "balance": settings.wanted,
+            "filter": settings.filtered,
+            "synthetic_weight": settings.synthetic_weight,
+            "recipe": "default" if settings.recipe is None else settings.recipe.to_json(),
         }
         models = self.generators.made_with(asked=len(plan.patterns) > 0) if self.generators else None
         self.made_with |= models or {"model": "", "model_sha256": ""}

@@ -39,7 +39,7 @@ _SEEN = 0.0005  # smallest change of a share that its text shows
 
 def expansion_page(dataset: Mixture, report: ExpandReport) -> str:
     """The HTML page; equal for equal folders, whenever it is made."""
-    return render_page("Expanded faces", expansion_blocks(dataset, report))
+    return render_page("Expanded faces", expansion_blocks(dataset, report), made_by="faceaug expand")
 
 
 def expansion_blocks(dataset: Mixture, report: ExpandReport) -> list[Block]:

@@ -15,13 +15,14 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.crop import Size, crop_face
 from faceaug.data.image import WHITE, Image8, check_colour, read_bytes, read_image
 from faceaug.data.manifest import DATASET, METADATA
+from faceaug.data.marks import REPLAYED, synthetic_text
 from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, printable
-from faceaug.mix.blocks import encode_item, synthetic_text
+from faceaug.mix.blocks import encode_item
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item
 from faceaug.presentation import Fact, Presentation
-from faceaug.storage.files import explained, write_bytes
+from faceaug.storage.outputs import write_output
 from faceaug.storage.schema import parse_json
 from faceaug.synthesize.source import SyntheticFaceSource
 
@@ -59,10 +60,19 @@ class Replayed(Presentation):
             ("same bytes", self.same),
         ]
 
-    def save(self, path: Path | str) -> None:
-        """Write the file."""
-        with explained(Path(path)):
-            write_bytes(Path(path), self.data)
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the file.
+
+        Args:
+            path: the file; its name ends like that of the original.
+            overwrite: replace any file.
+
+        Raises:
+            ArgumentError: another ending.
+            RefusedError: the path is another file, which stays, or cannot be written.
+        """
+        kinds = [kind for kind in REPLAYED if kind.ending == Path(self.name).suffix]
+        write_output(Path(path), self.data, kinds, overwrite=overwrite)
 
     def to_json(self) -> dict[str, Any]:
         """The result without the picture, as plain values."""

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import SYNTHETIC
 from faceaug.data.crop import words_of
-from faceaug.data.image import WHITE, load_cv2
-from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, is_plain_text
+from faceaug.data.manifest import DATASET, LEDGER, is_plain_text, write_metadata
+from faceaug.data.shards import SHARD, shard_name, write_card
 from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block
-from faceaug.mix.ledger import FRAMINGS, Ledger, Written
+from faceaug.mix.document import run_document, run_identity
 from faceaug.mix.mixture import Mixture
 from faceaug.mix.page import expansion_page
 from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
+from faceaug.mix.written import FRAMINGS, Written, read_written
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 
 REPORT = "report.html"
-_TABLE = 2  # version of the row format; all rows of a folder have the same
 _BLOCK = 64  # real pictures, or synthetic faces, per task
-_SHARD = 1000  # items per tar file
 _FEW = 400  # up to this many, writing items takes less time than starting processes
 
 
@@ -78,34 +72,22 @@ def save_dataset(
     began = time.monotonic()
     shown = open_progress(progress)
     check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
-    run = _identity(dataset, format)
+    run = run_identity(dataset, format)
     claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
     with claim, explained(out):
-        with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
+        with (
+            closing(Ledger(out / LEDGER, read_written)) as ledger,
+            open_executor(_workers(dataset, workers), chunk=1) as executor,
+        ):
             saver = _Saver(dataset, out, format, ledger, executor, shown)
             saver.write()
-            requested = saver.style.requested
-            left_out = [(item.index, item.problem) for item in ledger.items if item.problem]
-            framed = _framed(dataset, ledger.items)
-            repeated = _repeated(dataset, ledger.items)
-            ledger.finish(requested, table=format != "webdataset", named=saver.style.named)
         found = appendix(dataset, shown) if appendix else None
-        report = _report(dataset, out, left_out, framed, saver.files, began, found, repeated)
+        report = _report(dataset, out, ledger.entries, saver.files, began, found)
         if format == "webdataset":
-            write_bytes(out / CARD, SHARDS_CARD)
+            write_card(out)
         write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
         ledger.remove()
-        document = {
-            "run": run,
-            "sizes": dict(report.sizes),
-            "rejected": dataset.rejected,
-            "looked_at": report.looked_at,
-            "classes": list(dataset.real.classes),
-            "versions": _versions(),
-        }
-        if report.appendix is not None:
-            document |= {report.appendix.name: report.appendix.document}
-        finish_output(out, marker=DATASET, document=document)
+        finish_output(out, marker=DATASET, document=run_document(dataset, report, run))
     return report
 
 
@@ -117,7 +99,7 @@ class _Saver:
         dataset: Mixture,
         out: Path,
         format: FileFormat,
-        ledger: Ledger,
+        ledger: Ledger[Written],
         executor: Executor,
         progress: Progress,
     ) -> None:
@@ -148,24 +130,28 @@ class _Saver:
         self.files = 0
 
     def write(self) -> None:
-        """Write all unfinished blocks."""
+        """Write all unfinished blocks, and the table; shards contain their annotations themselves."""
         plan = self._dataset.plan
         self._make_folders()
-        left = self._run(list(self._groups()), self._real_block, len(self._ledger.items), "pictures")
+        left = self._run(list(self._groups()), self._real_block, len(self._ledger.entries), "pictures")
         if plan.synthetic:
             self._dataset.make_faces(hashes=self._hashes() if plan.real else None, progress=self._progress)
             start = len(plan.rows)
-            step = _SHARD if self._shards else _BLOCK
+            step = SHARD if self._shards else _BLOCK
             groups = [np.arange(k, min(k + step, len(self._dataset))) for k in range(start, len(self._dataset), step)]
             self._run(groups, self._synthetic_block, left, "synthetic faces")
-        written = sum(not item.problem for item in self._ledger.items)
-        shards = -(-len(plan.rows) // _SHARD) + -(-plan.synthetic // _SHARD)
+        written = sum(not item.problem for item in self._ledger.entries)
+        shards = -(-len(plan.rows) // SHARD) + -(-plan.synthetic // SHARD)
         self.files = shards if self._shards else written
+        self._ledger.close()
+        if not self._shards:
+            lines = (item.line for item in sorted(self._ledger.entries, key=lambda item: item.index))
+            write_metadata(self._out, lines, named=self.style.named, requested=self.style.requested)
 
     def _hashes(self) -> dict[int, int] | None:
         """Hashes of the real pictures by row, computed while writing them; None if any is missing."""
         plan = self._dataset.plan
-        real = [item for item in self._ledger.items if item.index < plan.real and not item.problem]
+        real = [item for item in self._ledger.entries if item.index < plan.real and not item.problem]
         hashes = {int(plan.rows[item.index]): item.hashes[0] for item in real if item.hashes}
         return hashes if len(hashes) == len(real) else None
 
@@ -175,10 +161,10 @@ class _Saver:
         """Write the blocks of groups of items except the first ``done`` items; returns the unused part of ``done``."""
         start = 0
         total = sum(map(len, groups))
-        position = len(self._ledger.items) - done
+        position = len(self._ledger.entries) - done
         damaged: list[tuple[int, NDArray[np.int64]]] = []
         while start < len(groups) and len(groups[start]) <= done:
-            if not self._ledger.damaged.isdisjoint(groups[start].tolist()):
+            if not self._ledger.damaged.isdisjoint(range(position, position + len(groups[start]))):
                 damaged.append((position, groups[start]))
             done -= len(groups[start])
             position += len(groups[start])
@@ -187,7 +173,7 @@ class _Saver:
         if start == len(groups):
             return done
         if done:  # items of an interrupted block
-            self._ledger.truncate(len(self._ledger.items) - done)
+            self._ledger.truncate(len(self._ledger.entries) - done)
         earlier = sum(map(len, groups[:start]))
         groups = groups[start:]
         with self._progress.phase("writing", total, unit, start=earlier) as phase:
@@ -212,7 +198,7 @@ class _Saver:
         """Groups of real and augmented items: pictures with all their copies, or consecutive items of a shard."""
         rows = self._dataset.plan.rows
         if self._shards:
-            yield from np.split(np.arange(len(rows)), range(_SHARD, len(rows), _SHARD)) if len(rows) else ()
+            yield from np.split(np.arange(len(rows)), range(SHARD, len(rows), SHARD)) if len(rows) else ()
             return
         order = np.argsort(rows, kind="stable")
         starts = np.flatnonzero(np.diff(rows[order], prepend=-1))[::_BLOCK]
@@ -262,8 +248,8 @@ class _Saver:
             return ""
         real = len(self._dataset.plan.rows)
         first = int(items[0])
-        number = first // _SHARD if first < real else -(-real // _SHARD) + (first - real) // _SHARD
-        return f"{number:06d}.tar"
+        number = first // SHARD if first < real else -(-real // SHARD) + (first - real) // SHARD
+        return shard_name(number)
 
     def _make_folders(self) -> None:
         if self.style.folders:
@@ -282,13 +268,13 @@ def _workers(dataset: Mixture, workers: int | None) -> int | None:
 def _report(
     dataset: Mixture,
     out: Path,
-    left_out: Sequence[tuple[int, str]],
-    framed: dict[str, tuple[str, ...]],
+    items: Sequence[Written],
     files: int,
     began: float,
     appendix: Appendix | None,
-    repeated: tuple[tuple[str, str], ...],
 ) -> ExpandReport:
+    left_out = sorted((item.index, item.problem) for item in items if item.problem)
+    repeated = _repeated(dataset, items)
     sizes = _written_sizes(dataset, [index for index, _ in left_out])
     looked_at = 0
     model = ""
@@ -306,14 +292,14 @@ def _report(
         sizes=sizes,
         size=dataset.frame.size,
         crop=dataset.frame.crop,
-        framed=framed,
+        framed=_framed(dataset, items),
         model=model,
         no_synthetic=dataset.no_synthetic,
         shares=dataset.shares_without([index for index, _ in left_out]),
         rejected=dataset.rejected,
         looked_at=looked_at,
         files=files,
-        unreadable=tuple(dict.fromkeys(reason for _, reason in sorted(left_out))),
+        unreadable=tuple(dict.fromkeys(reason for _, reason in left_out)),
         notes=notes + dataset.real.notes,
         seconds=time.monotonic() - began,
         appendix=appendix,
@@ -353,38 +339,6 @@ def _repeated(dataset: Mixture, items: Sequence[Written]) -> tuple[tuple[str, st
     rows = dataset.plan.rows
     name = dataset.real.name
     return tuple((name(int(rows[one])), name(int(rows[other]))) for one, other in found)
-
-
-def _identity(dataset: Mixture, format: FileFormat) -> dict[str, Any]:
-    """Everything that must be equal for an unfinished folder to be continued."""
-    used = dataset.plan.used.tolist()
-    names = [dataset.real.name(row) for row in used]
-    known = dataset.real.annotations
-    tables = hashlib.sha256(json.dumps(dataset.real.classes).encode())
-    for values in known.take(dataset.plan.used).arrays().values():
-        tables.update(np.ascontiguousarray(values).tobytes())
-    return {
-        "command": "expand",
-        "table": _TABLE,
-        "folder": str(dataset.real.root or ""),
-        "format": format,
-        "epoch": dataset.epoch,
-        **dataset.made_with,
-        **({} if dataset.real.ground == WHITE else {"ground": list(dataset.real.ground)}),
-        "names_sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest(),
-        "pictures_sha256": hashlib.sha256(json.dumps(dataset.real.stamps(used)).encode()).hexdigest(),
-        "tables_sha256": tables.hexdigest(),
-        "rows_sha256": hashlib.sha256(dataset.plan.rows.tobytes()).hexdigest(),
-        "patterns_sha256": hashlib.sha256(dataset.plan.patterns.tobytes()).hexdigest(),
-        "weights_sha256": hashlib.sha256(dataset.weights.tobytes()).hexdigest(),
-    }
-
-
-def _versions() -> dict[str, str]:
-    # Versions of modules, not of packages: several packages provide the module of OpenCV.
-    modules = {"numpy": np, "torch": torch, "opencv": load_cv2()}
-    versions = {name: str(module.__version__) for name, module in modules.items()}
-    return {"faceaug": version("faceaug"), "python": platform.python_version()} | versions
 
 
 def _written_sizes(dataset: Mixture, left_out: list[int]) -> tuple[tuple[str, int], ...]:

@@ -1,4 +1,4 @@
-"""The synthetic faces of a dataset, made once and in order, in a file that all workers map into memory."""
+"""The synthetic faces of a dataset, generated once and in order, in a file that all workers map into memory."""
 
 from __future__ import annotations
 
@@ -81,16 +81,15 @@ Sieve = Callable[[Callable[[int], NDArray[np.uint8]]], FaceFilter]  # how to rea
 
 
 class SyntheticFaces:
-    """n uint8 faces (3, H, W) on disk, opened by every process that needs them.
-
-    The file lies in the system's temporary folder and is deleted with this object, in the process that made it.
+    """n uint8 faces (3, H, W) in a file, opened by every process that needs them; see ``make_synthetic``.
 
     Args:
-        parts: faces to make from each model, all of one size.
-        sieve: creates the filter; None accepts every face.
-        progress: shows how many faces are made.
+        parts: the faces of each model, all of one size.
+        temporary: holds the file; removed with this object, in the process that made it.
 
     Attributes:
+        path: the file.
+        models: name and seed of the model of each face.
         keys: position of each face in its source's stream, int64 (n,).
         asked: requested attributes, int8 (n, 40); None if there are none.
         attributes: attribute labels, requested and confirmed by the classifier, int8 (n, 40), 0 unknown.
@@ -101,15 +100,13 @@ class SyntheticFaces:
             None.
     """
 
-    def __init__(self, parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT) -> None:
+    def __init__(self, parts: Sequence[Part], temporary: Temporary) -> None:
         size = parts[0].source.config.size
         n = sum(part.n for part in parts)
         self.shape = (n, 3, size, size)
-        temporary = make_temporary()
         self._remove = weakref.finalize(self, _remove_in, os.getpid(), temporary)
         self.path = temporary.path / "faces.u8"
         self._faces: NDArray[np.uint8] | None = None
-        check_free_space(temporary.path, n * 3 * size * size)
         self.keys = np.zeros(n, np.int64)
         self.attributes = np.zeros((n, len(ATTRIBUTES)), np.int8)
         self.labels = np.repeat([part.label for part in parts], [part.n for part in parts]).astype(np.int64)
@@ -120,8 +117,6 @@ class SyntheticFaces:
         self.rejected: dict[str, int] = {}
         self.made = 0
         self.registration: Framing | None = None
-        with progress.phase("generating", n, "faces") as phase:
-            self._fill(parts, sieve, phase)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -136,21 +131,42 @@ class SyntheticFaces:
         # Workers would receive a memory map by value; they open the file instead and never remove it.
         return {k: v for k, v in self.__dict__.items() if k != "_remove"} | {"_faces": None}
 
-    def _fill(self, parts: Sequence[Part], sieve: Sieve | None, phase: Phase) -> None:
-        # Written, not mapped: on a full disk a failed write can be explained, but a map kills the process.
-        with explained(self.path.parent), self.path.open("w+b", buffering=0) as handle:
-            judge = None if sieve is None else sieve(lambda place: self._read(handle, place))
-            first = 0
-            for part in parts:
-                _PartFiller(self, handle, part, first, judge, phase).fill()
-                first += part.n
-            self.rejected = {} if judge is None else judge.rejected
-            if judge is not None and unlike_share(self.rejected, self.made) > MANY:
-                self.registration = judge.framing()
 
-    def _read(self, handle: BinaryIO, place: int) -> NDArray[np.uint8]:
-        size = int(np.prod(self.shape[1:]))
-        return np.frombuffer(os.pread(handle.fileno(), size, place * size), np.uint8).reshape(self.shape[1:])
+def make_synthetic(parts: Sequence[Part], *, sieve: Sieve | None, progress: Progress = SILENT) -> SyntheticFaces:
+    """Generate synthetic faces into a file in the system's temporary folder.
+
+    Args:
+        parts: faces to make from each model, all of one size.
+        sieve: creates the filter; None accepts every face.
+        progress: shows how many faces are made.
+
+    Raises:
+        FaceAugError: too few faces of a model are usable.
+        RefusedError: the disk is full.
+    """
+    faces = SyntheticFaces(parts, make_temporary())
+    check_free_space(faces.path.parent, int(np.prod(faces.shape)))
+    # Written, not mapped: on a full disk a failed write can be explained, but a map kills the process.
+    with (
+        progress.phase("generating", len(faces), "faces") as phase,
+        explained(faces.path.parent),
+        faces.path.open("w+b", buffering=0) as handle,
+    ):
+        judge = None if sieve is None else sieve(lambda place: _read(handle, faces.shape[1:], place))
+        first = 0
+        for part in parts:
+            _PartFiller(faces, handle, part, first, judge, phase).fill()
+            first += part.n
+        if judge is not None:
+            faces.rejected = judge.rejected
+            if unlike_share(faces.rejected, faces.made) > MANY:
+                faces.registration = judge.framing()
+    return faces
+
+
+def _read(handle: BinaryIO, shape: tuple[int, ...], place: int) -> NDArray[np.uint8]:
+    size = int(np.prod(shape))
+    return np.frombuffer(os.pread(handle.fileno(), size, place * size), np.uint8).reshape(shape)
 
 
 class _PartFiller:

@@ -48,12 +48,20 @@ class _Context:
     progress: Progress
 
 
-def render_page(title: str, blocks: Sequence[Block], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
+def render_page(
+    title: str,
+    blocks: Sequence[Block],
+    *,
+    made_by: str = "faceaug",
+    workers: int | None = 0,
+    progress: Progress = SILENT,
+) -> str:
     """Render a self-contained HTML page: works offline, in light and dark mode, on narrow screens and in print.
 
     Args:
         title: title of the page.
         blocks: the blocks in reading order, with at most one ``Gallery``.
+        made_by: the command that makes the page, such as "faceaug clean".
         workers: processes that make the thumbnails of a gallery; see ``open_executor``.
         progress: counts the thumbnails.
 
@@ -65,7 +73,7 @@ def render_page(title: str, blocks: Sequence[Block], *, workers: int | None = 0,
         raise ValueError("a page can hold only one gallery; put all groups into it")
     body = _joined(blocks, _Context(workers, progress))
     interactive = any(isinstance(block, Gallery | Details | Listing) for block in every)
-    return html_page(printable(title), body, script=interactive)
+    return html_page(printable(title), body, made_by=made_by, script=interactive)
 
 
 def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:

@@ -8,11 +8,14 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from faceaug.data.image import Image8, encode_jpeg, encode_png
+from faceaug.data.marks import page_head, sheet_kind, sheet_text
+from faceaug.storage.outputs import write_output
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are full-width
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
@@ -65,18 +68,32 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def html_page(title: str, body: str, *, script: bool = False) -> str:
+def write_sheet(path: Path, sheet: Image8, *, command: str, overwrite: bool = False) -> None:
+    """Write a contact sheet as a PNG that names its command; see ``write_output`` for the errors.
+
+    Args:
+        path: the file.
+        sheet: uint8 (H, W, 3).
+        command: such as "faceaug preview", whose earlier sheet is replaced.
+        overwrite: replace any file.
+    """
+    data = encode_png(sheet, text=sheet_text(command))
+    write_output(path, data, [sheet_kind(command)], overwrite=overwrite)
+
+
+def html_page(title: str, body: str, *, made_by: str = "faceaug", script: bool = False) -> str:
     """A self-contained page around a body: works offline, in light and dark mode, and in print.
 
     Args:
         title: plain text; escaped here.
         body: HTML; the caller has escaped its texts.
+        made_by: the command that makes the page; see ``faceaug.data.marks``.
         script: whether to embed ``report.js``, which draws galleries and unfolds blocks for printing.
     """
     embedded = f"<script>\n{_asset('report.js')}</script>\n" if script else ""
     name = html.escape(title)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f"{page_head(made_by)}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name}</title>\n<style>\n{_asset('report.css')}</style></head>\n"
         f"<body><h1>{name}</h1>\n{body}\n{embedded}</body></html>\n"

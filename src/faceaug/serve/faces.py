@@ -18,6 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 from faceaug.data.image import Image8, encode_png, encode_webp
+from faceaug.data.marks import attributes_text, synthetic_text
 from faceaug.errors import FaceAugError
 from faceaug.reports.shell import grid
 from faceaug.serve.engine import Busy, Engine
@@ -218,22 +219,17 @@ def _holds(if_none_match: str, etag: str) -> bool:
 
 def _facts(named: FaceRequest, config: ModelConfig, k: int | None = None) -> dict[str, str]:
     """Metadata of a picture."""
-    facts = {
-        "synthetic": "true",
-        "model": config.name,
-        "model_sha256": config.sha256,
-        "license": config.license,
-        "seed": str(named.seed),
-        "key": str(named.face if k is None else named.face + k),
-    }
+    more = {}
+    key = named.face
     if named.to is not None:
-        facts |= {"to_seed": str(named.to), "to_key": str(named.to_face), "steps": str(named.n)}
-        if k is not None:
-            facts |= {"key": str(named.face), "step": str(k)}
+        more = {"to_seed": str(named.to), "to_key": str(named.to_face), "steps": str(named.n)}
+        more |= {} if k is None else {"step": str(k)}
+    elif k is not None:
+        key += k
     if named.attributes:
-        facts["attributes"] = ",".join(f"{name}:{sign}" for name, sign in named.attributes)
-        facts["unasked"] = named.unasked
-    return facts
+        more |= {"attributes": attributes_text(dict(named.attributes)), "unasked": named.unasked}
+    of_model = {"model_sha256": config.sha256, "license": config.license}
+    return synthetic_text(config.name, str(named.seed), key, of_model=of_model, more=more)
 
 
 def _zip(named: FaceRequest, config: ModelConfig, faces: Sequence[Image8], more: dict[str, str]) -> bytes:

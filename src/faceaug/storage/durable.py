@@ -14,11 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
+from typing import TypeVar
 
 from faceaug.storage.files import sync_folder, write_bytes
 
 _CONCURRENT = 16  # files synced at the same time, so that the disk commits them together
 _INTERVAL = 1.0  # minimum seconds between the starts of two groups; a power cut loses about that much work
+T = TypeVar("T")
 
 
 class GroupSync:
@@ -140,19 +142,20 @@ class Tally:
         os.fsync(self._handle.fileno())
 
 
-def whole_lines(path: Path, is_whole: Callable[[str], bool]) -> list[str]:
-    """The lines of a tally before the first that is torn or damaged, as after a crash or a power cut.
+def whole_lines(path: Path, read: Callable[[str], T]) -> list[T]:
+    """Read the lines of a tally before the first that is torn or damaged, as after a crash or a power cut.
 
     Args:
         path: path of the tally; it need not exist.
-        is_whole: whether a line (without its line end) is complete and valid.
+        read: reads a line (without its line end); raises ValueError, TypeError or KeyError if it is not whole.
     """
     text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
-    found: list[str] = []
+    found: list[T] = []
     for line in text.split("\n")[:-1]:
-        if not is_whole(line):
+        try:
+            found.append(read(line))
+        except (ValueError, TypeError, KeyError):
             break
-        found.append(line)
     return found
 
 

@@ -26,6 +26,7 @@ from faceaug.synthesize.weights import (
     CARD,
     CONFIG,
     WEIGHTS,
+    check_model_folder,
     check_pin,
     dump_network,
     fill_network,
@@ -200,7 +201,12 @@ def _check(config: ClassifierConfig, path: Path) -> None:
 
 
 def save_classifier(
-    folder: Path, network: AttributeNetwork, config: ClassifierConfig, metrics: dict[str, Any] | None = None
+    folder: Path,
+    network: AttributeNetwork,
+    config: ClassifierConfig,
+    metrics: dict[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> ClassifierConfig:
     """Write a classifier folder: fp16 weights, config with their hash, card. Returns the written config.
 
@@ -209,7 +215,13 @@ def save_classifier(
         network: the network; thresholds must be part of its last layer.
         config: config of the model.
         metrics: figures on unseen faces for the card, also written as metrics.json.
+        overwrite: replace any files of these names.
+
+    Raises:
+        RefusedError: the folder holds files of these names that are no model.
     """
+    if not overwrite:
+        check_model_folder(folder, METRICS)
     folder.mkdir(parents=True, exist_ok=True)
     data = dump_network(network)
     written = ClassifierConfig(**(asdict(config) | {"sha256": hashlib.sha256(data).hexdigest()}))

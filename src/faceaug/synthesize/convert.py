@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from faceaug.data.crop import Crop
+from faceaug.data.marks import ONNX
 from faceaug.data.tables import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, printable
-from faceaug.storage.files import explained, prepare_output, write_bytes
+from faceaug.storage.files import explained, prepare_output
+from faceaug.storage.outputs import check_output, write_output
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.foreign import read_file
 from faceaug.synthesize.graph import onnx_graph
@@ -150,7 +152,7 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
         return save_model(folder, model.generator, model.config, model.rows)
 
 
-def export_onnx(model: Model, path: str | Path) -> float:
+def export_onnx(model: Model, path: str | Path, *, overwrite: bool = False) -> float:
     """Write a generator as ONNX and verify it: float32 ``latents`` (n, z_size) -> ``faces`` (n, 3, H, W) in -1..1.
 
     A generator that takes attributes has a second input, float32 ``attributes`` (n, 40). Batch norm is folded. Before
@@ -158,15 +160,18 @@ def export_onnx(model: Model, path: str | Path) -> float:
 
     Args:
         model: from ``load_model``.
-        path: the file to write.
+        path: the file to write; an earlier export is replaced.
+        overwrite: replace any file.
 
     Returns:
         The largest difference between the runtimes over 64 faces.
 
     Raises:
-        ArgumentError: the extra ``onnx`` is not installed.
+        ArgumentError: the extra ``onnx`` is not installed, or the name does not end in .onnx.
+        RefusedError: the path is another file, which stays, or cannot be written.
         FaceAugError: the difference is above 1e-4; nothing is written.
     """
+    check_output(Path(path), [ONNX], overwrite=overwrite)
     try:
         import onnxruntime
         from onnx import checker
@@ -186,6 +191,5 @@ def export_onnx(model: Model, path: str | Path) -> float:
     difference = float(np.abs(found - expected).max())
     if not difference <= PARITY:
         raise FaceAugError(f"{printable(path)}: onnxruntime's faces differ by {difference:.2g}; nothing was written")
-    with explained(Path(path)):
-        write_bytes(Path(path), data)
+    write_output(Path(path), data, [ONNX], overwrite=overwrite)
     return difference

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -20,22 +18,17 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
-from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, ManifestWriter, Row
+from faceaug.data.manifest import COLUMNS, DATASET, LEDGER, Line, Row, line_of, read_line, write_metadata
+from faceaug.data.marks import GRID, attributes_text, sheet_kind, synthetic_text
+from faceaug.data.shards import SHARD, ShardWriter, read_shard, sample_stem, shard_name, write_card
 from faceaug.errors import ArgumentError
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
-from faceaug.storage.durable import Tally, whole_lines
-from faceaug.storage.files import (
-    PARTIAL,
-    check_free_space,
-    explained,
-    finish_output,
-    has_digest,
-    remove_output,
-    write_bytes,
-)
+from faceaug.reports.shell import grid, write_sheet
+from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
-from faceaug.storage.schema import parse_json
+from faceaug.storage.outputs import check_output
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -44,8 +37,7 @@ FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 SYNTHETIC = ORIGINS.index("synthetic")
 _AT_ONCE = 8 * BLOCK  # faces generated before their files are written
-_SHARD = 1000  # faces per tar file
-_SHARDS = "shards" + PARTIAL  # tally of the tar files that are written
+_SHARDS = "shards" + PARTIAL  # ledger of the tar files that are written
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
 
 
@@ -136,39 +128,51 @@ def save_faces(
     with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, progress)
         if format == "webdataset":
-            write_bytes(out / CARD, SHARDS_CARD)
+            write_card(out)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
     return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
+
+
+def write_grid(source: NumberedFaces, path: Path, n: int, *, columns: int, overwrite: bool = False) -> None:
+    """Write faces 0 to n-1 of a source as one PNG; see ``SyntheticFaceSource.save_grid``."""
+    check_output(path, [sheet_kind(GRID)], overwrite=overwrite)
+    sheet = grid(source.pictures(0, n), columns=min(columns, n), enlarge=2)
+    write_sheet(path, sheet, command=GRID, overwrite=overwrite)
 
 
 def encode_face(source: NumberedFaces, face: Image8, k: int, ending: str) -> bytes:
     """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
     if ending == "jpg":
         return encode_jpeg(face)
-    text = {"synthetic": "true", "model": source.config.name, "seed": str(source.seed), "key": str(k)}
-    if source.truncation is not None:
-        text["truncation"] = str(source.truncation)
+    more = {} if source.truncation is None else {"truncation": str(source.truncation)}
     if asked := source.asked:
-        text["attributes"] = ",".join(f"{name}:{value}" for name, value in asked.items())
-    return encode_png(face, text=text, quick=True)
+        more["attributes"] = attributes_text(asked)
+    return encode_png(face, text=synthetic_text(source.config.name, source.seed, k, more=more), quick=True)
 
 
 def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
-    with (
-        closing(ManifestWriter(folder, requested=tuple(source.asked))) as manifest,
-        progress.phase("generating", count, "faces", start=manifest.done - len(manifest.damaged)) as phase,
-    ):
-        for first, stop in _stretches(manifest.damaged):
-            for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
-                write_bytes(folder / f"{k:06d}.{ending}", data, durable=False)
-                manifest.repaired(k)
-                phase.advance()
-        for k, data in enumerate(chain.from_iterable(_made_ahead(source, manifest.done, count, ending)), manifest.done):
+    requested = tuple(source.asked)
+
+    def write(first: int, stop: int) -> Iterator[tuple[int, Line]]:
+        for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
             name = f"{k:06d}.{ending}"
             write_bytes(folder / name, data, durable=False)
-            manifest.add(_row(source, name, k, hashlib.sha256(data).hexdigest()))
-            phase.advance()
-        manifest.finish()
+            yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
+
+    read = partial(read_line, columns=len(COLUMNS) + len(requested))
+    with closing(Ledger(folder / LEDGER, read)) as ledger:
+        done = len(ledger.entries)
+        with progress.phase("generating", count, "faces", start=done - len(ledger.damaged)) as phase:
+            for first, stop in _stretches(sorted(ledger.damaged)):
+                for k, line in write(first, stop):
+                    ledger.replace(k, [line])
+                    phase.advance()
+            for _, line in write(done, count):
+                ledger.add([line])
+                phase.advance()
+            ledger.close()
+        write_metadata(folder, (line.to_csv() for line in ledger.entries), requested=requested)
+        ledger.remove()
     return count
 
 
@@ -219,44 +223,28 @@ def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
 
 
 def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Progress) -> int:
-    spans = [range(start, min(start + _SHARD, count)) for start in range(0, count, _SHARD)]
-    path = folder / _SHARDS
-    known = [parse_json(line) for line in whole_lines(path, _is_shard)]
-    whole = {name: digest for name, digest in known if has_digest(folder / name, digest)}
-    missing = [(k, span) for k, span in enumerate(spans) if f"{k:06d}.tar" not in whole]
-    done = count - sum(len(span) for _, span in missing)
-    lines = (json.dumps(entry) + "\n" for entry in whole.items())
-    with closing(Tally(path, lines)) as tally, progress.phase("generating", count, "faces", start=done) as phase:
-        for number, span in missing:
-            buffer = io.BytesIO()
-            with tarfile.open(fileobj=buffer, mode="w") as tar:
-                for start in range(span.start, span.stop, BLOCK):
-                    for k, face in enumerate(source.pictures(start, min(BLOCK, span.stop - start)), start=start):
-                        _add_sample(tar, source, k, face)
-                        phase.advance()
-            name, data = f"{number:06d}.tar", buffer.getvalue()
-            write_bytes(folder / name, data, durable=False)
-            tally.add([json.dumps((name, hashlib.sha256(data).hexdigest())) + "\n"], [folder / name])
-    remove_output(path)
+    spans = {shard_name(k): range(start, min(start + SHARD, count)) for k, start in enumerate(range(0, count, SHARD))}
+    with closing(Ledger(folder / _SHARDS, read_shard)) as ledger:
+        places = {shard.file: place for place, shard in enumerate(ledger.entries)}
+        missing = [name for name in spans if name not in places or places[name] in ledger.damaged]
+        done = count - sum(len(spans[name]) for name in missing)
+        with progress.phase("generating", count, "faces", start=done) as phase:
+            for name in missing:
+                shard = ShardWriter(name)
+                for k, face in phase.over(_numbered(source, spans[name])):
+                    shard.add(sample_stem(k), encode_face(source, face, k, "png"), _sample(source, k))
+                if name in places:
+                    ledger.replace(places[name], [shard.write(folder)])
+                else:
+                    ledger.add([shard.write(folder)])
+        ledger.remove()
     return len(spans)
 
 
-def _is_shard(line: str) -> bool:
-    try:
-        name, digest = parse_json(line)
-    except (ValueError, TypeError):
-        return False
-    return isinstance(name, str) and "\0" not in name and isinstance(digest, str)
-
-
-def _add_sample(tar: tarfile.TarFile, source: NumberedFaces, k: int, face: Image8) -> None:
-    for ending, data in (
-        ("png", encode_face(source, face, k, "png")),
-        ("json", json.dumps(_sample(source, k)).encode()),
-    ):
-        member = tarfile.TarInfo(f"{k:09d}.{ending}")
-        member.size = len(data)
-        tar.addfile(member, io.BytesIO(data))
+def _numbered(source: NumberedFaces, span: range) -> Iterator[tuple[int, Image8]]:
+    """Generate the faces of a span, a block at a time: (k, face)."""
+    for start in range(span.start, span.stop, BLOCK):
+        yield from enumerate(source.pictures(start, min(BLOCK, span.stop - start)), start=start)
 
 
 def _sample(source: NumberedFaces, k: int) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.data.folder import Target
-from faceaug.data.image import Image8, encode_png
+from faceaug.data.image import Image8
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.progress import Show, open_progress
-from faceaug.reports.shell import grid
-from faceaug.storage.files import explained, write_bytes
 from faceaug.synthesize.asking import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.config import ModelConfig
@@ -26,7 +24,7 @@ from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, draw_latents, to_uint8, truncate
-from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces
+from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces, write_grid
 from faceaug.synthesize.selection import SelectionReport, Selector
 from faceaug.synthesize.target import synthetic_target
 from faceaug.synthesize.weights import Model, default_model, load_model
@@ -349,10 +347,12 @@ class SyntheticFaceSource:
         count = self._n if n is None else n
         return save_faces(self, Path(out), count, format=format, progress=open_progress(progress))
 
-    def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10) -> None:
-        """Write faces 0 to n-1 side by side, enlarged twice, as one PNG."""
-        with explained(Path(path)):
-            write_bytes(Path(path), encode_png(grid(self.pictures(0, n), columns=min(columns, n), enlarge=2)))
+    def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10, overwrite: bool = False) -> None:
+        """Write faces 0 to n-1 side by side, enlarged twice, as one PNG.
+
+        An earlier sheet of this method is replaced, any other file only with ``overwrite``; else RefusedError.
+        """
+        write_grid(self, Path(path), n, columns=columns, overwrite=overwrite)
 
     def encode(self, face: Image8, k: int, ending: str) -> bytes:
         """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from faceaug.data.annotations import ATTRIBUTES
-from faceaug.data.image import Image8, encode_png
+from faceaug.data.image import Image8
+from faceaug.data.marks import TOGGLES, sheet_kind
 from faceaug.errors import ArgumentError
-from faceaug.reports.shell import contact_sheet
-from faceaug.storage.files import explained, write_bytes
+from faceaug.reports.shell import contact_sheet, write_sheet
+from faceaug.storage.outputs import check_output
 from faceaug.synthesize.source import SyntheticFaceSource
 
 
@@ -55,11 +56,21 @@ def toggle_sheet(
     return contact_sheet(rows, columns=["without", "with"] * n, cell=cell)
 
 
-def write_toggles(source: SyntheticFaceSource, path: Path | str, n: int = 6) -> None:
-    """Write ``toggle_sheet`` of a source as a PNG; raises the same errors, and FaceAugError if it cannot be written."""
-    sheet = toggle_sheet(source, n)
-    with explained(Path(path)):
-        write_bytes(Path(path), encode_png(sheet))
+def write_toggles(source: SyntheticFaceSource, path: Path | str, n: int = 6, *, overwrite: bool = False) -> None:
+    """Write ``toggle_sheet`` of a source as a PNG.
+
+    Args:
+        source: source of a conditional model.
+        path: the PNG to write; an earlier sheet of this function is replaced.
+        n: number of faces.
+        overwrite: replace any file.
+
+    Raises:
+        ArgumentError: as there, or the name does not end in .png.
+        RefusedError: the path is another file, which stays, or cannot be written.
+    """
+    check_output(Path(path), [sheet_kind(TOGGLES)], overwrite=overwrite)
+    write_sheet(Path(path), toggle_sheet(source, n), command=TOGGLES, overwrite=overwrite)
 
 
 def _pictures(faces: Tensor) -> list[Image8]:

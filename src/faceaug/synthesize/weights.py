@@ -7,6 +7,7 @@ anything is copied. There is no pickle anywhere.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from faceaug.data.crop import CROPS
 from faceaug.data.image import Limits, read_bytes
 from faceaug.data.tables import ATTRIBUTES
-from faceaug.errors import ArgumentError, ImageError, WeightsError, printable
+from faceaug.errors import ArgumentError, ImageError, RefusedError, WeightsError, printable
 from faceaug.storage.files import write_bytes, write_json
 from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.cards import model_card
@@ -265,16 +266,22 @@ def save_model(
     generator: AnyGenerator,
     config: ModelConfig,
     rows: NDArray[np.int8] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> ModelConfig:
     """Write a model folder: weights, config with their hash, card.
 
     Weights are in half precision where it can hold them, unless ``config.training`` has an entry ``precision``.
 
     Args:
-        folder: created if missing.
+        folder: created if missing; an earlier model in it is replaced.
         generator: the generator to write.
         config: config of the model; its hash is replaced.
         rows: see ``Model``.
+        overwrite: replace any files of these names.
+
+    Raises:
+        RefusedError: the folder holds files of these names that are no model.
 
     Returns:
         The config as written.
@@ -286,6 +293,8 @@ def save_model(
         >>> save_model(Path("my-model"), model.generator, model.config).name
         'dcgan-32'
     """
+    if not overwrite:
+        check_model_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     more = {} if rows is None else {ROWS: torch.from_numpy(np.ascontiguousarray(rows))}
     data = dump_network(generator, more, half=FULL not in config.training)
@@ -302,6 +311,25 @@ def config_document(config: ModelConfig) -> dict[str, Any]:
     if not config.channels:
         del document["channels"]
     return document
+
+
+def check_model_folder(folder: Path, *more: str) -> None:
+    """Refuse a folder in which files with the names of a model's, or ``more`` names, belong to something else."""
+    taken = [name for name in (CONFIG, WEIGHTS, CARD, *more) if os.path.lexists(folder / name)]
+    if taken and not _holds_model(folder):
+        raise RefusedError(
+            f"{printable(folder / taken[0])}: in the way, and not a part of a faceaug model; choose another folder, or "
+            "set overwrite=True"
+        )
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether config.json is that of a model, or says that one is being written; see ``prepare_output``."""
+    try:
+        found = parse_object(read_part(folder / CONFIG))
+    except (WeightsError, ValueError):
+        return False
+    return {"sha256", "size", "crop"} <= found.keys() or found.keys() == {"run", "finished"}
 
 
 def dump_network(network: nn.Module, more: dict[str, Tensor] | None = None, *, half: bool = True) -> bytes:

@@ -46,6 +46,7 @@ def blend_models(
 
     Raises:
         ArgumentError: there are fewer than two models, a share is not positive, or layers or licences differ.
+        RefusedError: ``out`` holds something else.
         WeightsError: a model is damaged.
 
     Example:

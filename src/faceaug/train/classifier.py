@@ -307,13 +307,13 @@ def _export(
     network, config = calibrated(
         lessons, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
     )
-    save_classifier(run / "model", network, config)
+    save_classifier(run / "model", network, config, overwrite=True)  # in a run folder of our own
     metrics = None
     if len(unseen):
         others, _ = load_labelled(folder, unseen, columns, crop=lessons.config.crop, progress=progress)
         number = int(folder.annotations.partition[unseen[0]])
         metrics = measure(load_classifier(run / "model"), others) | {"partition": list(PARTITIONS)[number]}
-        save_classifier(run / "model", network, config, metrics)
+        save_classifier(run / "model", network, config, metrics, overwrite=True)
     finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
     return metrics
 

@@ -33,6 +33,7 @@ def export_model(
     name: str | None = None,
     license: str = "unknown",
     data: str = "",
+    overwrite: bool = False,
 ) -> ModelConfig:
     """Export the newest checkpoint of a run as a model folder.
 
@@ -43,12 +44,13 @@ def export_model(
         name: name of the model; by default that of the run folder.
         license: license of the weights; for faces from CelebA "LicenseRef-CelebA-NonCommercial".
         data: description of the training faces for the model card: name, part and number.
+        overwrite: replace files of a model's names in ``out`` that belong to something else.
 
     Returns:
         The config as written.
 
     Raises:
-        RefusedError: the run has no checkpoint yet, or was written by a newer faceaug.
+        RefusedError: the run has no checkpoint yet, or was written by a newer faceaug; or ``out`` holds something else.
         WeightsError: the checkpoint is damaged.
 
     Example:
@@ -88,7 +90,7 @@ def export_model(
         facts["faces"] = saved.numbers["faces"]
     facts |= _watched(saved.numbers.get("health", {}))
     facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
-    return save_model(out, generator, replace(model, training=facts), rows)
+    return save_model(out, generator, replace(model, training=facts), rows, overwrite=overwrite)
 
 
 def _watched(health: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Keeper:
             began = time.monotonic()
             self.log.sync()
             write_checkpoint(self.run, self.session.checkpoint())
-            export_model(self.run, self.run / "model")
+            export_model(self.run, self.run / "model", overwrite=True)
             self.saving = time.monotonic() - began
 
     def estimate_saving(self) -> None:

@@ -207,8 +207,7 @@ class RunLog:
         """Remove the lines after a checkpoint."""
         if self._handle is not None:
             self._handle.close()
-        lines = whole_lines(self._path, _is_reading)
-        kept = [line for line in lines if parse_json(line)["images"] <= images]
+        kept = [line for reading, line in whole_lines(self._path, _reading) if reading <= images]
         write_bytes(self._path, "".join(f"{line}\n" for line in kept).encode())
         self._handle = self._path.open("a")
 
@@ -240,11 +239,12 @@ class RunLog:
             self._board.close()
 
 
-def _is_reading(line: str) -> bool:
-    try:
-        return type(parse_json(line)["images"]) is int
-    except (ValueError, TypeError, KeyError):
-        return False
+def _reading(line: str) -> tuple[int, str]:
+    """The images shown before a line of the log was written, and the line."""
+    images = parse_json(line)["images"]
+    if type(images) is not int:
+        raise TypeError("images: expected a whole number")
+    return images, line
 
 
 def _open_board(folder: Path, images: int) -> Any:

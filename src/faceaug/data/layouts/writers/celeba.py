@@ -47,11 +47,12 @@ def _tables(faces: Faces, pictures: Sequence[Picture]) -> Tables:
     attributes = known.attributes[rows][:, kept]
     points = np.rint(known.landmarks[rows]).reshape(len(rows), -1)
     whole = np.nan_to_num(points).astype(np.int64)
+    placed = np.atleast_1d(np.isfinite(points).all(axis=1))
     tables: dict[str, tuple[NDArray[Any], NDArray[np.bool_], list[str] | None]] = {
         "list_attr_celeba": (attributes, (attributes != 0).any(axis=1), [ATTRIBUTES[k] for k in kept]),
         "identity_CelebA": (known.identity[rows, None], _fits(known.identity[rows]), None),
         "list_eval_partition": (known.partition[rows, None], known.partition[rows] >= 0, None),
-        "list_landmarks_align_celeba": (whole, ~np.isnan(points).any(axis=1), list(LANDMARKS)),
+        "list_landmarks_align_celeba": (whole, placed, list(LANDMARKS)),
     }
     return {f"{stem}.txt": _text(names, *table) for stem, table in tables.items() if table[1].any()}
 

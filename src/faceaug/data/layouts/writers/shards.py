@@ -6,9 +6,7 @@ from its first five samples. What may be missing is therefore JSON text, empty i
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +16,8 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS
 from faceaug.data.layouts.writers.rows import HELD, clashes, plain_rows
 from faceaug.data.layouts.writing import PART_NAMES, Faces, Picture, Plan, Tables, Writer, plain_stems, shards_of
 from faceaug.data.metadata import BOXES
+from faceaug.data.shards import SHARD, ShardWriter
 
-_SIZE = 1000  # faces per shard
 _LISTS = {"landmarks": LANDMARKS, "box": BOXES}
 
 
@@ -29,7 +27,7 @@ def _plan(faces: Faces) -> Plan:
         digits = max(6, len(str(len(stems))))
         stems = tuple(f"{k:0{digits}d}" for k in range(1, len(stems) + 1))
         notes += ("pictures are numbered because a dot ends the name of a sample",)
-    return Plan(stems, (*notes, *clashes(faces)), shards=part_shards(faces, _SIZE, "{part}-{number:06d}.tar"))
+    return Plan(stems, (*notes, *clashes(faces)), shards=part_shards(faces, SHARD, "{part}-{number:06d}.tar"))
 
 
 def part_shards(faces: Faces, size: int, pattern: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -52,15 +50,11 @@ def part_words(faces: Faces) -> dict[int, str]:
 def _pack(faces: Faces, pictures: Sequence[tuple[Picture, bytes]]) -> bytes:
     names = [picture.name for picture, _ in pictures]
     rows = plain_rows(faces, names, [picture.sha256 for picture, _ in pictures])
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as shard:
-        for (picture, data), row in zip(pictures, rows, strict=True):
-            stem = picture.name.rpartition(".")[0]
-            for name, content in ((picture.name, data), (f"{stem}.json", json.dumps(_sample(faces, row)).encode())):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                shard.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    shard = ShardWriter("")
+    for (picture, data), row in zip(pictures, rows, strict=True):
+        stem, _, ending = picture.name.rpartition(".")
+        shard.add(stem, data, _sample(faces, row), ending=f".{ending}")
+    return shard.close()
 
 
 def _sample(faces: Faces, row: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faceaug.storage.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Page:
+    file: str
+    sha256: str
+
+    def to_json(self) -> tuple[str, str]:
+        return self.file, self.sha256
+
+
+def read(values: Any) -> Page:
+    file, sha256 = values
+    return Page(file, sha256)
+
+
+def opened(folder: Path) -> Ledger[Page]:
+    return Ledger(folder / "ledger", read)
+
+
+def written(folder: Path, name: str, data: bytes = b"content") -> Page:
+    (folder / name).write_bytes(data)
+    return Page(name, hashlib.sha256(data).hexdigest())
+
+
+def test_a_ledger_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    pages = [written(tmp_path, "a"), written(tmp_path, "b")]
+    first.add(pages)
+    first.close()
+    path = tmp_path / "ledger"
+    path.write_text(path.read_text() + '["c", "ab')
+    second = opened(tmp_path)
+    assert second.entries == pages
+    assert second.damaged == frozenset()
+    second.add([written(tmp_path, "c")])
+    second.close()
+    assert [json.loads(line)[0] for line in path.read_text().splitlines()] == ["a", "b", "c"]
+
+
+def test_entries_of_changed_and_missing_files_are_damaged(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    whole = written(tmp_path, "whole")
+    changed = written(tmp_path, "changed")
+    missing = written(tmp_path, "missing")
+    without_a_file = Page("", "")
+    first.add([changed, whole, missing, without_a_file, changed])
+    first.close()
+    (tmp_path / "changed").write_bytes(b"")
+    (tmp_path / "missing").unlink()
+    second = opened(tmp_path)
+    assert second.damaged == {0, 2, 4}
+    again = written(tmp_path, "changed", b"other content")
+    second.replace(0, [again])
+    second.close()
+    assert second.entries[0] == again
+
+
+def test_entries_that_are_cut_off_are_gone_from_the_file_too(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.add([written(tmp_path, name) for name in "abc"])
+    ledger.truncate(1)
+    ledger.close()
+    again = opened(tmp_path)
+    assert [page.file for page in again.entries] == ["a"]
+    again.remove()
+    assert not (tmp_path / "ledger").exists()
+
+
+@pytest.mark.parametrize("line", ["7", "[]", '["a"]', "null", "", "[" * 100_000])
+def test_a_line_that_is_no_entry_ends_the_ledger(tmp_path: Path, line: str) -> None:
+    page = written(tmp_path, "a")
+    whole = json.dumps(page.to_json())
+    (tmp_path / "ledger").write_text(f"{whole}\n{line}\n{whole}\n")
+    ledger = opened(tmp_path)
+    ledger.close()
+    assert ledger.entries == [page]
