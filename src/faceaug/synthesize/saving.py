@@ -253,9 +253,10 @@ def _sample(source: NumberedFaces, k: int) -> dict[str, Any]:
     Each key has the same type in every sample, because ``datasets`` 5.2 infers the types from the first five. Lists and
     objects are therefore JSON text, empty if there are none.
     """
-    signs = np.asarray(source.target(k)["attributes"])
+    target = source.target(k)
+    signs = np.asarray(target["attributes"])
     told = {ATTRIBUTES[column]: int(signs[column]) for column in np.flatnonzero(signs)}
-    facts: dict[str, Any] = dict.fromkeys(("partition", "identity", "label", "source"), -1)
+    facts: dict[str, Any] = {name: int(target[name]) for name in ("partition", "identity", "label", "source")}
     facts |= {"synthetic": True, "origin": SYNTHETIC, "weight": 1.0, "class": "", "source_file": "", "landmarks": ""}
     facts |= {"seed": source.seed, "key": k, "operations": "[]"}
     made = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in _made(source)}

@@ -109,6 +109,8 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
         facts["label"] = facts.pop("class")
     if ours:
         facts |= _ours(facts)
+        if facts.get("class") == "":
+            del facts["class"]
         for name in (*OWN_COLUMNS, "source", "requested", "synthetic", "box", "further"):
             facts.pop(name, None)
     return facts
