@@ -147,19 +147,19 @@ def preview(folder: Path, out: Path, preset: str | None, recipe: Path | None, se
     "--toggles", type=FOLDER, callback=in_a_folder, help="Also write faces with each attribute toggled (PNG)."
 )
 @click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME from the Hugging Face hub.")
+@click.option("--sha256", metavar="DIGEST", help="Refuse a model whose config.json has another SHA-256.")
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
-    making: dict[str, Any], toggles: Path | None, console: Console,
+    sha256: str | None, making: dict[str, Any], toggles: Path | None, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
     from faceaug.synthesize.toggles import write_toggles
     from faceaug.synthesize.weights import default_model
 
-    source = SyntheticFaceSource.from_pretrained(
-        model or default_model(attributes=making["attributes"] or toggles), download=download, n=n, seed=seed, **making
-    )
+    chosen = model or default_model(attributes=making["attributes"] or toggles)
+    source = SyntheticFaceSource.from_pretrained(chosen, download=download, sha256=sha256, n=n, seed=seed, **making)
     if toggles is not None:
         write_toggles(source, toggles)
     report = source.save(out, format=ending, progress=console.progress)

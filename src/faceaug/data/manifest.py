@@ -20,7 +20,7 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
 from faceaug.storage.durable import Tally, whole_lines
-from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
+from faceaug.storage.files import PARTIAL, has_digest, publish_file, remove_output
 from faceaug.storage.schema import parse_json
 
 METADATA = "metadata.csv"
@@ -100,7 +100,8 @@ class ManifestWriter:
     """Collects the rows of an output folder durably, so that an interrupted run can be resumed.
 
     Rows are appended to ``metadata.csv.partial`` (one JSON line each) when their file is on the disk; ``finish`` turns
-    them into ``metadata.csv``. Items are added in order, each with a row or with the reason why it has none.
+    them into ``metadata.csv``, which has no rows until then, so that nobody takes the folder for a set without labels.
+    Items are added in order, each with a row or with the reason why it has none.
 
     Args:
         folder: the output folder.
@@ -123,6 +124,7 @@ class ManifestWriter:
         self.problems = [line for line in self._lines if isinstance(line, str)]
         self.damaged = [k for k, line in enumerate(self._lines) if not self._is_there(line)]
         self._tally = Tally(self._partial, (f"{line}\n" for line in whole))
+        write_table(folder, csv_head(named=False, requested=requested))
 
     def add(self, row: Row | str) -> None:
         """Add the row of the next item, or the reason why it has no file."""
@@ -148,11 +150,18 @@ class ManifestWriter:
         text.write(csv_head(named=False, requested=self._requested))
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows(line for line in self._lines if not isinstance(line, str))
-        write_bytes(self._folder / METADATA, text.getvalue().encode("utf-8", "backslashreplace"))
+        write_table(self._folder, text.getvalue())
         remove_output(self._partial)
 
     def _is_there(self, line: list[str] | str) -> bool:
         return isinstance(line, str) or has_digest(self._folder / line[0], line[COLUMNS.index("sha256")])
+
+
+def write_table(folder: Path, text: str) -> None:
+    """Write ``metadata.csv`` durably, without touching ``metadata.csv.partial``, which is the ledger of the run."""
+    fresh = folder / f".{METADATA}{PARTIAL}"
+    fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
+    publish_file(fresh, folder / METADATA)
 
 
 def _is_whole(line: str, columns: int) -> bool:

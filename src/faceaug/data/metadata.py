@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
 from faceaug.data.tables import read_text, text_lines
-from faceaug.errors import AnnotationError, printable, some
+from faceaug.errors import AnnotationError, counted, printable, some
 from faceaug.storage.schema import parse_json
 
 CLASS = "class"  # the column with the names of numeric labels
@@ -160,7 +160,9 @@ def join_rows(
     place = {name: i for i, name in enumerate(names)}
     absent = [row["file_name"] for row in rows if row["file_name"] not in place]
     if absent:
-        raise AnnotationError(f"{printable(path)}: {len(absent)} rows name no picture here ({some(absent)})")
+        raise AnnotationError(
+            f"{printable(path)}: {counted(len(absent), 'row names', 'rows name')} no picture here ({some(absent)})"
+        )
     known = unknown(len(names))
     at = np.array([place[row["file_name"]] for row in rows], dtype=np.int64)
     columns = _Columns(path, rows)
@@ -180,7 +182,7 @@ def join_rows(
         columns.fill(name, known.landmarks[:, k // 2, k % 2], at, _finite)
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
-    notes = ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
+    notes = ([f"{path.name}: {counted(extra, 'picture has', 'pictures have')} no row"] if extra else []) + notes
     read = {CLASS} if numbered else set()
     return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
 

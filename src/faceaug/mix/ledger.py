@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.data.manifest import METADATA, csv_head
+from faceaug.data.manifest import METADATA, csv_head, write_table
 from faceaug.storage.durable import Tally, whole_lines
-from faceaug.storage.files import PARTIAL, has_digest, remove_output, write_bytes
+from faceaug.storage.files import PARTIAL, has_digest, remove_output
 from faceaug.storage.schema import parse_json
 
 FRAMINGS = ("cropped", "padded", "reduced", "enlarged")  # what a frame does to a picture
@@ -59,6 +59,10 @@ class Ledger:
         self.damaged = self._find_damaged()
         self._tally = Tally(self._partial, map(_text, self.items))
 
+    def begin(self, requested: Sequence[str], *, named: bool = False) -> None:
+        """Write ``metadata.csv`` without rows: nobody can take the unfinished folder for a set without labels."""
+        write_table(self._folder, csv_head(named=named, requested=requested))
+
     def add(self, items: Sequence[Written]) -> None:
         """Add the items of a block whose files are complete."""
         self.items.extend(items)
@@ -92,7 +96,7 @@ class Ledger:
             head = csv_head(named=named, requested=requested)
             lines = (item.line for item in sorted(self.items, key=lambda item: item.index))
             text = head + "".join(lines)
-            write_bytes(self._folder / METADATA, text.encode("utf-8", "backslashreplace"))
+            write_table(self._folder, text)
 
     def remove(self) -> None:
         """Remove the ledger of a complete folder."""

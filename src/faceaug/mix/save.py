@@ -83,6 +83,8 @@ def save_dataset(
     with claim, explained(out):
         with closing(Ledger(out)) as ledger, open_executor(_workers(dataset, workers), chunk=1) as executor:
             saver = _Saver(dataset, out, format, ledger, executor, shown)
+            if format != "webdataset":
+                ledger.begin(saver.style.requested, named=saver.style.named)
             saver.write()
             requested = saver.style.requested
             left_out = [(item.index, item.problem) for item in ledger.items if item.problem]

@@ -21,7 +21,7 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import CARD, DATASET, SHARDS_CARD, ManifestWriter, Row
-from faceaug.errors import ArgumentError
+from faceaug.errors import ArgumentError, counted
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.durable import Tally, whole_lines
@@ -117,7 +117,7 @@ class SynthesisReport(Presentation):
 
     def summary(self) -> str:
         """The report as text."""
-        first = f"{self.faces:,} faces from {self.model}, seed {self.seed}, in {self.out}"
+        first = f"{counted(self.faces, 'face')} from {self.model}, seed {self.seed}, in {self.out}"
         return "\n".join([first, *(chosen.line() for chosen in self.selection)])
 
 
