@@ -32,6 +32,8 @@ def _write_table(path: Path, report: _Found, _: Callable[[], str]) -> None:
 
 
 _WRITERS = {".html": _write_page, ".json": _write_document, ".csv": _write_table}
+_DATA = ("metadata.csv", "dataset.json", "config.json", "clean.json")  # a report never replaces what describes data
+_TABLES = ("list_", "identity_CelebA")  # CelebA's tables as CSV
 *_FIRST, _LAST = _WRITERS
 ENDINGS = f"{', '.join(_FIRST)} or {_LAST}"
 
@@ -39,6 +41,8 @@ ENDINGS = f"{', '.join(_FIRST)} or {_LAST}"
 def _checked(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
     """Check before the work that the report can be written."""
     path = in_a_folder(context, option, path)
+    if path is not None and path.is_file() and (path.name in _DATA or path.name.startswith(_TABLES)):
+        raise click.BadParameter(f"{printable(path)} is there and holds data: give the report another name")
     if path is None or path.suffix in _WRITERS:
         return path
     small = path.suffix.lower()
