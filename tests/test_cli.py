@@ -328,6 +328,16 @@ class TestCommands:
         assert not (tmp_path / name).exists()
         assert content(faces) == before
 
+    @pytest.mark.parametrize("name", ["metadata.csv", "dataset.json", "list_attr_celeba.csv"])
+    def test_a_report_never_replaces_what_describes_data(
+        self, run: Run, faces: Path, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / name).write_text("mine")
+        done = run("clean", faces, "--report", tmp_path / name)
+        assert done.code == 2
+        assert "is there and holds data" in done.line
+        assert (tmp_path / name).read_text() == "mine"
+
     def test_evaluate_memorisation_alone(self, run: Run, faces: Path, tmp_path: Path) -> None:
         command = ("evaluate", "dcgan-32", faces, "--n", "20", "--memorisation", "--partition", "all", "--json")
         done = run(*command, "--report", tmp_path / "report.html")

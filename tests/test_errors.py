@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from faceaug import errors
-from faceaug.errors import ArgumentError, FaceAugError, ImageError, Interrupted, RefusedError, printable, some
+from faceaug.errors import ArgumentError, FaceAugError, ImageError, Interrupted, RefusedError, counted, printable, some
 
 
 @given(st.text() | st.binary().map(os.fsdecode) | st.text(st.characters(categories=["Cs", "Cc", "Cf"])))
@@ -64,3 +64,17 @@ def test_an_image_error_names_file_and_reason_and_travels_between_processes() ->
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error) == r"a\n.jpg: is empty"
     assert (again.name, again.reason) == ("a\n.jpg", "is empty")
+
+
+@pytest.mark.parametrize(
+    ("n", "words", "text"),
+    [
+        (1, ("file",), "1 file"),
+        (0, ("file",), "0 files"),
+        (2000, ("file",), "2,000 files"),
+        (1, ("copy is", "copies are"), "1 copy is"),
+        (2, ("copy is", "copies are"), "2 copies are"),
+    ],
+)
+def test_a_number_agrees_with_its_noun(n: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(n, *words) == text

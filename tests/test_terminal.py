@@ -40,7 +40,7 @@ CASES = {
         ("demo", "story"), ("reading", "moving", "generating", "writing", "loading"), "open story/report.html"
     ),
     "clean": Case(("clean", "faces"), ("reading", "moving"), "undo: +faceaug undo faces"),
-    "undo": Case(("undo", "cleaned"), ("moving",), "1 files have their old names again"),
+    "undo": Case(("undo", "cleaned"), ("moving",), "1 file has its old name again"),
     "preview": Case(("preview", "faces", "--out", "sheet.png"), (), r"sheet\.png: \d+x\d+ pixels"),
     "synth": Case(
         ("synth", "--n", "70", "--model", "dcgan-32", "--out", "extra"), ("generating",),

@@ -130,7 +130,7 @@ class Copied:
 def kinds() -> tuple[dict[str, Callable[[Path], Any]], list[str]]:
     """The disks that can be had here, and why others cannot."""
     found: dict[str, Callable[[Path], Any]] = {"copied": Copied}
-    missing = ["vfat and ext4 with casefold: not in this kernel"] if "vfat" not in _kernel() else []
+    missing = ["vfat: not in this kernel; fusefat 0.1a never returns from unlink"] if "vfat" not in _kernel() else []
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     for name, make, mount in (
         ("exfat", ["mkfs.exfat"], ["mount.exfat-fuse"]),

@@ -3,7 +3,8 @@
     python -m benchmarks.reliability.server --n 100000
 
 Run it from the root of the repository; it uses this machine's loopback addresses alone. The server runs in a process of
-its own, as the command starts it, without ``--rate``. Somebody at 127.0.0.2 asks for ``/healthz`` on a new connection
+its own, as the command starts it, without ``--rate``, on one processor core that it shares with a program that computes
+without end (on Linux; elsewhere on all of them). Somebody at 127.0.0.2 asks for ``/healthz`` on a new connection
 forty times a second, throughout. Meanwhile come rounds of twelve walks of 64 steps at once, 60 walks in all, with as
 many headers without end behind others; then requests by the thousand behind a walk that is not finished; then N
 requests that hypothesis makes up (see ``abuse``). A part begins no more of its work after ``SECONDS``.
@@ -19,12 +20,13 @@ takes when the server has nothing else to do, and ``load`` the load average of t
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,28 @@ class Watch(threading.Thread):
         """Stop asking."""
         self._end.set()
         self.join(60)
+
+
+@contextmanager
+def serving_on_a_busy_core(work: Path) -> Iterator[Server]:
+    """A server on one core, together with a program that never rests; this process keeps off that core."""
+    if not hasattr(os, "sched_setaffinity"):
+        with serving(work) as server:
+            yield server
+        return
+    cores = os.sched_getaffinity(0)
+    core = {max(cores)}
+    os.sched_setaffinity(0, core)  # what is started now stays there
+    # In a session of its own, or systems that share the processor out by session would count it with this process.
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    try:
+        with serving(work) as server:
+            os.sched_setaffinity(0, cores - core or cores)
+            yield server
+    finally:
+        os.sched_setaffinity(0, cores)
+        busy.kill()
+        busy.wait()
 
 
 def endless(server: Server) -> int:
@@ -129,7 +153,7 @@ def measure(n: int, seed: int, work: Path) -> dict[str, Any]:
     """The whole campaign; see the top of the file."""
     parts: dict[str, Any] = {}
     tally = Tally()
-    with serving(work) as server:
+    with serving_on_a_busy_core(work) as server:
 
         def part(name: str, act: Callable[[float], dict[str, Any]]) -> None:
             began, before = time.monotonic(), len(watch.waits)

@@ -10,16 +10,6 @@ import click
 
 from faceaug.commands import options as parsing
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
-from faceaug.commands.options import (
-    INPUT,
-    evaluate_options,
-    expand_options,
-    layout_option,
-    making_options,
-    reading_options,
-    serve_options,
-    train_options,
-)
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import GRID, ONNX, PREVIEW, REPLAYED, TOGGLES, sheet_kind
@@ -54,7 +44,7 @@ def demo(out: Path | None, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug clean ./celeba --dry-run")
-@click.argument("folder", type=INPUT)
+@click.argument("folder", type=parsing.INPUT)
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
 @click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
@@ -99,7 +89,7 @@ def clean(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug undo ./celeba")
-@click.argument("folder", type=INPUT)
+@click.argument("folder", type=parsing.INPUT)
 @click.option("--all", "all_runs", is_flag=True, help="Undo every run, not only the last.")
 @common_options
 def undo(folder: Path, all_runs: bool, console: Console) -> None:
@@ -112,15 +102,15 @@ def undo(folder: Path, all_runs: bool, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
-@click.argument("folder", type=INPUT)
+@click.argument("folder", type=parsing.INPUT)
 @click.option("--out", type=OutputFile(sheet_kind(PREVIEW), later=True), required=True, help="The PNG to write.")
 @overwrite_option
 @click.option(
     "--preset", type=click.Choice(["document", "light", "strong"]), help="Preset of the last rows.  [default: light]"
 )
-@click.option("--recipe", type=INPUT, help="Your own recipe for the last rows (recipe.toml).")
+@click.option("--recipe", type=parsing.INPUT, help="Your own recipe for the last rows (recipe.toml).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed that selects the faces.")
-@reading_options
+@parsing.reading_options
 @common_options
 def preview(
     folder: Path, out: Path, overwrite: bool, preset: str | None, recipe: Path | None, seed: int, console: Console
@@ -144,25 +134,25 @@ def preview(
 @click.option("--seed", type=int, default=0, show_default=True, help="Face k depends only on model, seed and k.")
 @click.option("--format", "ending", type=click.Choice(["png", "jpg", "webdataset"]), default="png", show_default=True)
 @click.option("--grid", type=OutputFile(sheet_kind(GRID)), help="Also write a contact sheet of the first faces (PNG).")
-@making_options
+@parsing.making_options
 @click.option(
     "--toggles", type=OutputFile(sheet_kind(TOGGLES)), help="Also write faces with each attribute toggled (PNG)."
 )
 @overwrite_option
 @click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME from the Hugging Face hub.")
+@click.option("--sha256", metavar="DIGEST", help="Refuse a model whose config.json has another SHA-256.")
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
-    making: dict[str, Any], toggles: Path | None, overwrite: bool, console: Console,
+    sha256: str | None, making: dict[str, Any], toggles: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
     from faceaug.synthesize.toggles import write_toggles
     from faceaug.synthesize.weights import default_model
 
-    source = SyntheticFaceSource.from_pretrained(
-        model or default_model(attributes=making["attributes"] or toggles), download=download, n=n, seed=seed, **making
-    )
+    chosen = model or default_model(attributes=making["attributes"] or toggles)
+    source = SyntheticFaceSource.from_pretrained(chosen, download=download, sha256=sha256, n=n, seed=seed, **making)
     if toggles is not None:
         write_toggles(source, toggles, overwrite=overwrite)
     report = source.save(out, format=ending, progress=console.progress)
@@ -173,11 +163,11 @@ def synth(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug expand ./celeba --out ./celeba-plus --size 64 --synthetic 0.25")
-@click.argument("folder", type=INPUT)
+@click.argument("folder", type=parsing.INPUT)
 @click.option("--out", type=OutputFolder(*REPLAYED), required=True, help="A new or empty folder outside FOLDER.")
-@expand_options
+@parsing.expand_options
 @overwrite_option
-@reading_options
+@parsing.reading_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
@@ -215,10 +205,10 @@ def expand(
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug convert ./celeba --to coco --out ./celeba-coco")
-@click.argument("folder", type=INPUT)
+@click.argument("folder", type=parsing.INPUT)
 @click.option("--to", "kind", required=True, metavar="LAYOUT", help=parsing.WRITTEN)
 @click.option("--out", type=OutputFolder(), help="A new or empty folder outside FOLDER.  [default: FOLDER-LAYOUT]")
-@reading_options
+@parsing.reading_options
 @common_options
 def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
     """Write a folder of faces in another layout, for another program. FOLDER stays unchanged.
@@ -236,9 +226,9 @@ def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
-@click.argument("folder", type=INPUT)
-@train_options
-@reading_options
+@click.argument("folder", type=parsing.INPUT)
+@parsing.train_options
+@parsing.reading_options
 @common_options
 def train(
     folder: Path, run: Path, console: Console, *, classifier: bool, preset: str | None, settings: tuple[str, ...],
@@ -279,11 +269,11 @@ def train(
 
 @cli.command(epilog=_EXAMPLES + "faceaug evaluate dcgan-32 ./celeba --report report.html")
 @click.argument("model", metavar="MODEL|FOLDER")
-@click.argument("folder", type=INPUT, metavar="OTHER")
+@click.argument("folder", type=parsing.INPUT, metavar="OTHER")
 @report_option("faceaug evaluate")
 @overwrite_option
-@evaluate_options
-@reading_options
+@parsing.evaluate_options
+@parsing.reading_options
 @common_options
 def evaluate(
     model: str, folder: Path, report: Path | None, overwrite: bool, memorisation: bool, usefulness: bool,
@@ -316,7 +306,7 @@ def evaluate(
 
 
 @cli.command("import-model", epilog=_EXAMPLES + "faceaug import-model generator.pth --out ./my-model")
-@click.argument("weights", type=INPUT)
+@click.argument("weights", type=parsing.INPUT)
 @click.option("--out", type=OutputFolder(), required=True, help="A new or empty folder.")
 @click.option("--name", help="Name of the model.  [default: the file's]")
 @click.option(
@@ -368,7 +358,7 @@ def export_model(model: str, out: Path, kind: str, overwrite: bool, console: Con
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug serve --port 8000")
-@serve_options
+@parsing.serve_options
 @common_options
 def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
     """Serve a page with a button that makes faces, until interrupted. Needs faceaug[serve]."""
@@ -387,8 +377,8 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug info")
-@click.argument("folder", type=INPUT, required=False)
-@layout_option
+@click.argument("folder", type=parsing.INPUT, required=False)
+@parsing.layout_option
 @common_options
 def info(folder: Path | None, console: Console) -> None:
     """Show versions, models with licence and hash, and known trouble; or the contents of FOLDER.

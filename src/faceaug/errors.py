@@ -162,3 +162,14 @@ def some(names: list[str], limit: int = 3) -> str:
     """The first few of a list of names, for a message: ``a.jpg, b.jpg and 7 more``."""
     shown = ", ".join(printable(name) for name in names[:limit])
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun and what has to agree with it: "1 file is", "2,000 files are".
+
+    Args:
+        n: the number.
+        one: words after 1.
+        many: words after any other number; ``one`` and an "s" by default.
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

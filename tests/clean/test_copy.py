@@ -232,7 +232,7 @@ def test_a_picture_that_changes_meanwhile_is_named_and_the_copy_not_finished(tmp
     listing = list_folder(root)
     plan = plan_copy(listing, moves(root))
     (root / "img_align_celeba" / "000005.jpg").write_bytes(jpeg(30))
-    with pytest.raises(FaceAugError, match=r"1 files changed while they were copied \(img_align_celeba/000005.jpg\)"):
+    with pytest.raises(FaceAugError, match=r"1 file changed while it was copied \(img_align_celeba/000005.jpg\)"):
         build_copy(listing, plan, out)
     report = build(root, out)
     assert report.earlier > 5

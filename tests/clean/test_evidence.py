@@ -37,7 +37,7 @@ def test_an_archive_in_or_beside_the_folder_says_which_picture_a_file_is(tmp_pat
         "img_align_celeba/me.jpg": {"000002.jpg", "000004.jpg"},
     }
     assert evidence.notes == (
-        "1 pictures differ from img_align_celeba.zip (changed or damaged): img_align_celeba/000003.jpg",
+        "1 picture differs from img_align_celeba.zip (changed or damaged): img_align_celeba/000003.jpg",
     )
 
 

@@ -51,7 +51,7 @@ def test_tables_that_differ_a_little_are_brought_into_step(tmp_path: Path) -> No
     rows = rows_in_step(every_table(tmp_path), set(names) - {"000002.jpg"})
     expected = tuple(name for name in names if name not in {"000002.jpg", "000005.jpg"})
     assert set(rows.kept.values()) == {expected}
-    assert "1 rows were dropped because another table has none" in rows.notes[0]
+    assert "1 row was dropped because another table has none" in rows.notes[0]
     assert "all tables now have the order of list_attr_celeba.txt" in rows.notes[1]
 
 

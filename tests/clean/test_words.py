@@ -114,7 +114,7 @@ def test_tables_that_lack_the_same_rows_share_a_line(here: Path) -> None:
     report = replace(clean_folder(messy(here / "celeba"), FAST), rows_without_file={"a.txt": 4, "b.txt": 4, "c.txt": 1})
     text = report.summary()
     assert "a.txt, b.txt: 4 rows have no picture\n" in text
-    assert "c.txt: 1 rows have no picture\n" in text
+    assert "c.txt: 1 row has no picture\n" in text
 
 
 def test_names_with_control_characters_cannot_break_a_line(here: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from faceaug.commands import doctor
 from faceaug.errors import FaceAugError, WeightsError
+from faceaug.synthesize.hub import fetch_model
+from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER, CONFIG, WEIGHTS
 
 
 def test_a_sound_installation_has_no_trouble() -> None:
@@ -16,13 +19,28 @@ def test_a_sound_installation_has_no_trouble() -> None:
     assert "no known trouble" in found.summary()
 
 
-def test_json_and_summary_name_each_models_licence_and_hash() -> None:
+def test_json_and_summary_name_each_models_licence_and_both_hashes() -> None:
     found = doctor.examine()
     document = json.loads(json.dumps(found.to_json()))
     for model in found.models:
-        assert document["models"][model.name] == {"license": model.license, "sha256": model.sha256, "size": model.size}
-        assert model.sha256[:16] in found.summary()
+        files = BUNDLED_FOLDER / model.name
+        pin, weights = (hashlib.sha256((files / name).read_bytes()).hexdigest() for name in (CONFIG, WEIGHTS))
+        assert document["models"][model.name] == {
+            "license": model.license,
+            "sha256": pin,
+            "weights_sha256": weights,
+            "size": model.size,
+        }
+        assert f"SHA-256 of config.json, to pin the model: {pin}" in found.summary()
+        assert f"SHA-256 of model.safetensors, as config.json records it: {weights}" in found.summary()
         assert model.license in found.summary()
+
+
+def test_the_hash_that_is_shown_is_the_one_that_a_pin_takes() -> None:
+    pins = doctor.examine().pins
+    assert {name: pins[name] for name in BUNDLED} == BUNDLED
+    for name in BUNDLED:
+        assert fetch_model(name, sha256=pins[name]).config.name == name
 
 
 def test_two_opencv_packages_are_trouble_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("clean", "--out"): ("faces",),
     ("synth", "--out"): ("--n", "2", "--model", "dcgan-32"),
     ("expand", "--out"): ("faces", "--synthetic", "0"),
+    ("convert", "--out"): ("faces", "--to", "coco"),
     ("train", "--out"): ("faces", "--images", "8"),
     ("import-model", "--out"): ("weights.pth",),
     ("export-model", "--out"): ("dcgan-32",),

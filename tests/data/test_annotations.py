@@ -309,7 +309,7 @@ def test_metadata_is_read_back_in_both_forms(tmp_path: Path, name: str) -> None:
     assert known.landmarks[2, 0].tolist() == [30.25, 40]
     assert np.isnan(known.landmarks[2, 1:]).all()
     assert np.isnan(known.landmarks[0]).all()
-    assert notes == [f"{name}: 1 pictures have no row"]
+    assert notes == [f"{name}: 1 picture has no row"]
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
@@ -386,7 +386,7 @@ def test_a_cell_that_cannot_be_is_an_error_that_names_it(tmp_path: Path, column:
         ("metadata.csv", "", "names no column file_name"),
         ("metadata.csv", "file_name,a,a\n1.png,1,2\n", "a column occurs twice"),
         ("metadata.csv", 'file_name\n"1.png\n', "not a readable table"),
-        ("metadata.csv", "file_name\n9.png\n", r"1 rows name no picture here \(9.png\)"),
+        ("metadata.csv", "file_name\n9.png\n", r"1 row names no picture here \(9.png\)"),
         ("metadata.jsonl", '{"file_name": "1.png"\n', "not a readable table"),
         ("metadata.jsonl", "[1]\n", "line 1 is not a JSON object"),
         ("metadata.jsonl", '{"file_name": 1}\n', "expected a file_name"),

@@ -131,7 +131,7 @@ def test_imagefolder_metadata_is_read_and_its_texts_are_classes(tmp_path: Path) 
     assert folder.layout == "imagefolder"
     assert folder.classes == ("old", "young")
     assert folder.annotations.label.tolist() == [-1, 0, 1]
-    assert folder.notes == ("metadata.csv: 1 pictures have no row",)
+    assert folder.notes == ("metadata.csv: 1 picture has no row",)
 
 
 def test_imagefolder_splits_bring_their_own_tables_and_their_part_of_the_data(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_pictures_that_came_after_the_clean_are_counted(tmp_path: Path) -> None:
     clean_folder(folder, EXACT)
     shutil.copy(folder / "0.png", folder / "8.png")
     note = notes_of(expanded(folder, tmp_path / "out"))
-    assert f"1 pictures were added to {folder} after it was cleaned" in note
+    assert f"1 picture was added to {folder} after it was cleaned" in note
     assert "1 real picture repeats another, pixel for pixel (8.png is the same as 0.png)" in note
 
 

@@ -169,7 +169,11 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
         patch.setattr(blocks, "write_bytes", write)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out)
-    assert not (out / "metadata.csv").exists()
+    head, *rows = (out / "metadata.csv").read_text().splitlines()
+    assert head.startswith("file_name,")
+    assert rows == []
+    known = (out / "metadata.csv.partial").read_text().splitlines()
+    assert len(known) == (84 if stop >= 84 else 0), "the ledger survives the table"
     seen: list[tuple[str, int, int, str]] = []
     report = dataset.save(out, progress=lambda *step: seen.append(step))
     assert report.sizes == tuple(dataset.sizes())
@@ -190,6 +194,19 @@ def test_a_torn_line_of_an_interrupted_save_is_written_again(
     (out / "metadata.csv.partial").write_text('["000000.png", "real"')
     dataset.save(out)
     assert content(out) == content(saved)
+
+
+def test_an_unfinished_folder_is_no_set_without_labels_and_stays_as_it_is_when_refused(
+    dataset: ExpandedDataset, celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    stopped_at_the_end(dataset, out, monkeypatch)
+    before = content(out)
+    with pytest.raises(RefusedError, match="holds another run, which was stopped"):
+        expand_dataset(celeba_folder, copies=1, synthetic=0, size=32, seed=99, partition="all").save(out)
+    assert content(out) == before
+    notes = FaceFolder(out).notes
+    assert any("have no row" in note for note in notes), notes
 
 
 def stopped_at_the_end(dataset: ExpandedDataset, out: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
@@ -307,7 +324,7 @@ def test_an_unreadable_picture_is_left_out_with_its_copies_and_named(tmp_path: P
     assert dict(report.sizes) == {"original": 4, "real": 3, "augmented": 6, "synthetic": 3, "total": 12}
     assert len(report.unreadable) == 1
     assert "2.png" in report.unreadable[0]
-    assert "1 pictures cannot be read and were left out with their copies" in report.summary()
+    assert "1 picture cannot be read and was left out with its copies" in report.summary()
     folder = FaceFolder(report.out)
     assert len(folder) == 12
     assert folder.annotations.source.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, -1, -1, -1]

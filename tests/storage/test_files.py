@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ from faceaug.storage.files import (
     prepare_output,
     publish_folder,
     remove_output,
+    replacing_folder,
     write_bytes,
     write_json,
 )
@@ -88,6 +90,65 @@ def test_a_folder_is_published_whole_over_an_older_one(tmp_path: Path) -> None:
     publish_folder(tmp_path / "new.partial", tmp_path / "final")
     assert names(tmp_path) == ["final"]
     assert names(tmp_path / "final") == ["new.partial"]
+
+
+@pytest.fixture(params=["at once", "by way of a third name"])
+def exchange(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders change names at once, or as on systems that cannot do that."""
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.EINVAL, "this file system cannot")
+
+    if request.param != "at once":
+        monkeypatch.setattr("faceaug.storage.files.rename_with", missing)
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+    final.mkdir()
+    texts = ["", "first", "second"]
+    for before, text in itertools.pairwise(texts):
+        with replacing_folder(final, ours=["a", "b"]) as folder:
+            for name in ("a", "b"):
+                (folder / name).write_text(text)
+                assert {(final / name).read_text() for name in names(final)} == ({before} if before else set())
+        assert {name: (final / name).read_text() for name in names(final)} == {"a": text, "b": text}
+        assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_folder_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+    with replacing_folder(final, ours=["a"]) as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(OSError, match="full"), replacing_folder(final, ours=["a"]) as folder:
+        (folder / "a").write_text("new")
+        raise OSError(errno.ENOSPC, "full")
+    assert names(tmp_path) == ["model"]
+    assert (final / "a").read_text() == "old"
+
+
+@pytest.mark.usefixtures("exchange")
+def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
+    for name in ("model", f"model{PARTIAL}", f"model.old{PARTIAL}"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"a{PARTIAL}").write_text("torn")
+    with replacing_folder(tmp_path / "model", ours=["a"]) as folder:
+        (folder / "a").write_text("new")
+    assert (tmp_path / "model" / "a").read_text() == "new"
+    assert names(tmp_path / "model") == ["a"]
+    assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_folder_with_a_users_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    with replacing_folder(tmp_path / "model", ours=["a"]) as folder:
+        (folder / "a").write_text("new")
+    assert names(tmp_path / "model") == ["a", "notes.txt"]
+    assert (tmp_path / "model" / "notes.txt").read_text() == "mine"
 
 
 # Output folders ------------------------------------------------------------------------------------------------------

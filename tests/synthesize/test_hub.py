@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import socket
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from faceaug.errors import ArgumentError, FaceAugError
+from faceaug.errors import ArgumentError, FaceAugError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource
 
 
@@ -76,3 +78,54 @@ def test_a_hub_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(hub, "snapshot_download", fail)
     with pytest.raises(FaceAugError, match="the hub refused the download"):
         SyntheticFaceSource.from_pretrained("owner/model", download=True)
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the hub gives for any model."""
+    hub = pytest.importorskip("huggingface_hub")
+    SyntheticFaceSource("dcgan-32").save_pretrained(tmp_path / "cached")
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path / "cached"))
+    return tmp_path / "cached"
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_pinned_model_is_loaded_and_a_changed_config_is_not(cached: Path) -> None:
+    pin = digest(cached / "config.json")
+    assert SyntheticFaceSource.from_pretrained("owner/model", sha256=f" {pin.upper()}").config.name == "dcgan-32"
+    config = json.loads((cached / "config.json").read_text())
+    (cached / "config.json").write_text(json.dumps(config | {"crop": "none", "latent": "uniform"}))
+    with pytest.raises(WeightsError, match=f"expected {pin}: altered or another model"):
+        SyntheticFaceSource.from_pretrained("owner/model", sha256=pin)
+
+
+def test_changed_weights_are_refused_by_the_same_pin_and_a_changed_card_is_not(cached: Path) -> None:
+    pin = digest(cached / "config.json")
+    (cached / "README.md").write_text("another card")
+    assert SyntheticFaceSource.from_pretrained("owner/model", sha256=pin).config.name == "dcgan-32"
+    data = bytearray((cached / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (cached / "model.safetensors").write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged or altered"):
+        SyntheticFaceSource.from_pretrained("owner/model", sha256=pin)
+
+
+def test_the_hash_of_the_weights_is_refused_with_the_one_to_pin(cached: Path) -> None:
+    old, pin = digest(cached / "model.safetensors"), digest(cached / "config.json")
+    with pytest.raises(WeightsError, match=rf"{old} is the SHA-256 of model\.safetensors alone.*pin .*{pin}"):
+        SyntheticFaceSource.from_pretrained("owner/model", sha256=old)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "g" * 64, "0" * 63])
+def test_a_pin_that_is_no_sha256_is_refused_before_anything_is_fetched(text: str) -> None:
+    with pytest.raises(ArgumentError, match="64 hexadecimal digits"):
+        SyntheticFaceSource.from_pretrained("owner/model", sha256=text, download=True)
+
+
+def test_folders_and_bundled_models_can_be_pinned_too(cached: Path) -> None:
+    for model in (cached, "dcgan-32"):
+        with pytest.raises(WeightsError, match="altered or another model"):
+            SyntheticFaceSource.from_pretrained(model, sha256="0" * 64)

@@ -26,7 +26,7 @@ from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.words import grouped
 from faceaug.data.folder import CLASS_FOLDERS
 from faceaug.data.standing import forget_clean, record_clean
-from faceaug.errors import Interrupted, RefusedError, printable
+from faceaug.errors import Interrupted, RefusedError, counted, printable
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
@@ -207,7 +207,9 @@ def _copy(
 
     def finish(made: CopyReport) -> None:
         nonlocal report
-        gone = tuple(f"{tables}: {count:,} rows are not in the copy" for tables, count in grouped(made.rows_left))
+        gone = tuple(
+            f"{tables}: {counted(n, 'row is', 'rows are')} not in the copy" for tables, n in grouped(made.rows_left)
+        )
         report = replace(
             decision.report,
             out=str(out),

@@ -16,7 +16,7 @@ from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
 from faceaug.data.layouts.leftovers import CLEANED
 from faceaug.data.metadata_files import METADATA_NAMES, read_metadata
 from faceaug.data.tables import Table
-from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable, some
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError, counted, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.durable import GroupSync
@@ -39,6 +39,7 @@ LinkKind: TypeAlias = Literal["copy", "hard"]
 LINKS: tuple[LinkKind, ...] = ("copy", "hard")
 MARKER = CLEANED
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EACCES)
+_CHANGED = ("file changed while it was copied", "files changed while they were copied")
 _GROUP = 4096  # files per sync
 _MARGIN = 16 << 20  # bytes reserved for tables, reports and folders
 
@@ -188,9 +189,7 @@ def build_copy(
             earlier, changed = _write_files(root, plan, out, link, progress)
             if changed:
                 names = some(changed)
-                raise FaceAugError(
-                    f"{printable(root)}: {len(changed)} files changed while they were copied ({names}); run again"
-                )
+                raise FaceAugError(f"{printable(root)}: {counted(len(changed), *_CHANGED)} ({names}); run again")
             for name, content in plan.tables.items():
                 (out / name).parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(out / name, content)

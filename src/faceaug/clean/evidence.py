@@ -18,9 +18,13 @@ from pathlib import Path, PurePosixPath
 from faceaug.clean.names import Rename, Unclear, is_well_formed, known_names, repair_names
 from faceaug.data.folder import CELEBA_PICTURES
 from faceaug.data.image import read_bytes
-from faceaug.errors import ImageError, printable, some
+from faceaug.errors import ImageError, counted, printable, some
 from faceaug.storage.walk import SUFFIXES, File, Listing
 
+_ANOTHER_FORMAT = (
+    "file named .jpg is in another format; it keeps its name",
+    "files named .jpg are in another format; they keep their names",
+)
 _SAMPLE = 50  # pictures checked first: if the archive has none of them, it is of another version (size, encoding)
 _NEIGHBOURS = 3  # on each side, in order of modification time
 
@@ -105,7 +109,7 @@ def find_names(
     odd = [name for name in no_jpeg if PurePosixPath(name).name in known and name.lower().endswith((".jpg", ".jpeg"))]
     notes = found.notes
     if odd:
-        notes += (f"{len(odd):,} files named .jpg are in another format; they keep their names ({some(odd)})",)
+        notes += (f"{counted(len(odd), *_ANOTHER_FORMAT)} ({some(odd)})",)
     return Names(known, tuple(renames), tuple(add_hints(unclear, listing.pictures)), notes)
 
 
@@ -154,7 +158,8 @@ def compare_with_archive(root: Path, files: Sequence[File], archive: Archive | N
     differ = [name for name, names in found.items() if not names and PurePosixPath(name).name in archive.names]
     notes: tuple[str, ...] = ()
     if differ:
-        notes = (f"{len(differ):,} pictures differ from {archive.path.name} (changed or damaged): {some(differ)}",)
+        unlike = counted(len(differ), "picture differs", "pictures differ")
+        notes = (f"{unlike} from {archive.path.name} (changed or damaged): {some(differ)}",)
     return Evidence({name: names for name, names in found.items() if names}, notes)
 
 

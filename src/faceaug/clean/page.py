@@ -12,6 +12,7 @@ from faceaug.clean.findings import Findings
 from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
 from faceaug.clean.words import grouped, labels
+from faceaug.errors import counted
 from faceaug.presentation import argument
 from faceaug.reports.gallery import Group, Shown
 from faceaug.reports.plots import Histogram
@@ -55,8 +56,8 @@ def _counts(report: Findings) -> Facts:
 
 
 def _table_lines(report: Findings) -> list[str]:
-    have = "would have" if report.dry_run else "have"
-    return [f"{tables}: {count:,} rows {have} no picture" for tables, count in grouped(report.rows_without_file)]
+    have = ("row would have", "rows would have") if report.dry_run else ("row has", "rows have")
+    return [f"{tables}: {counted(count, *have)} no picture" for tables, count in grouped(report.rows_without_file)]
 
 
 def clean_csv(report: Findings) -> bytes:

@@ -13,7 +13,7 @@ from faceaug.data.annotations import match_names
 from faceaug.data.folder import table_paths
 from faceaug.data.metadata_files import read_metadata
 from faceaug.data.tables import Table, delimiter_of, read_table, read_text, text_lines
-from faceaug.errors import some
+from faceaug.errors import counted, some
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
 _FEW = 0.01  # share of rows that may be dropped to align the tables; beyond it, they describe different pictures
@@ -68,7 +68,9 @@ def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
     notes = []
     if lost:
         names = some(sorted(union - common))
-        notes.append(f"{lost:,} rows were dropped because another table has none for the picture ({names})")
+        notes.append(
+            f"{counted(lost, 'row was', 'rows were')} dropped because another table has none for the picture ({names})"
+        )
     if len({tuple(name for name in names if name in common) for names in own.values()}) > 1:
         notes.append(f"all tables now have the order of {next(iter(own)).name}")
     return Rows(dict.fromkeys(own, order), tuple(notes))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from faceaug.clean.findings import Findings, SetAside
-from faceaug.errors import printable
+from faceaug.errors import counted, printable
 from faceaug.presentation import argument, text_table
 from faceaug.storage.walk import LINK
 
@@ -95,9 +95,9 @@ def _pairs(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _table_lines(report: Findings) -> Iterator[str]:
-    have = "would have" if report.dry_run else "have"
+    have = ("row would have", "rows would have") if report.dry_run else ("row has", "rows have")
     found = grouped(report.rows_without_file)
-    yield from (f"{tables}: {count:,} rows {have} no picture" for tables, count in found)
+    yield from (f"{tables}: {counted(count, *have)} no picture" for tables, count in found)
     if found:
         yield "  (tables are never changed in place; --out DIR writes a copy with matching tables)"
 

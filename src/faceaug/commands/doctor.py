@@ -12,7 +12,7 @@ from faceaug.errors import FaceAugError
 from faceaug.presentation import Fact, Presentation
 from faceaug.synthesize.classifier import BUNDLED_CLASSIFIERS, load_classifier
 from faceaug.synthesize.config import ClassifierConfig, ModelConfig
-from faceaug.synthesize.weights import BUNDLED, load_model
+from faceaug.synthesize.weights import BUNDLED, BUNDLED_FOLDER, load_model, pin_of
 
 _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", "click", "safetensors")
 _EXTRAS = {
@@ -32,12 +32,14 @@ class Findings(Presentation):
         versions: package -> version.
         extras: extra -> whether it is installed.
         models: configs of the bundled models that can be loaded.
+        pins: model -> SHA-256 of its config.json, which pins the model: it holds the SHA-256 of the weights.
         trouble: known problems, each with its remedy.
     """
 
     versions: dict[str, str]
     extras: dict[str, bool]
     models: tuple[ModelConfig | ClassifierConfig, ...]
+    pins: dict[str, str]
     trouble: tuple[str, ...]
 
     def facts(self) -> list[Fact]:
@@ -54,7 +56,15 @@ class Findings(Presentation):
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        models = {m.name: {"license": m.license, "sha256": m.sha256, "size": m.size} for m in self.models}
+        models = {
+            m.name: {
+                "license": m.license,
+                "sha256": self.pins[m.name],
+                "weights_sha256": m.sha256,
+                "size": m.size,
+            }
+            for m in self.models
+        }
         return {
             "versions": self.versions,
             "extras": self.extras,
@@ -67,7 +77,10 @@ class Findings(Presentation):
         lines = [f"  {name:<15} {number}" for name, number in self.versions.items()]
         lines += [f"  extra {name:<9} {'present' if there else 'not installed'}" for name, there in self.extras.items()]
         lines.append("models")
-        lines += [f"  {m.name:<16} {m.size}x{m.size}  {m.license}  sha256 {m.sha256[:16]}" for m in self.models]
+        for m in self.models:
+            lines.append(f"  {m.name:<16} {m.size}x{m.size}  {m.license}")
+            lines.append(f"    SHA-256 of config.json, to pin the model: {self.pins[m.name]}")
+            lines.append(f"    SHA-256 of model.safetensors, as config.json records it: {m.sha256}")
         lines += [f"trouble: {line}" for line in self.trouble] or ["no known trouble"]
         return "\n".join(lines)
 
@@ -78,7 +91,8 @@ def examine() -> Findings:
     versions = {"python": platform.python_version()} | {name: _version(name) for name in (*_PACKAGES, *opencv)}
     extras = {name: all(_version(p) != "missing" for p in needed) for name, needed in _EXTRAS.items()}
     models, trouble = _models()
-    return Findings(versions, extras, models, tuple(_trouble() + trouble))
+    pins = {model.name: pin_of(BUNDLED_FOLDER / model.name) for model in models}
+    return Findings(versions, extras, models, pins, tuple(_trouble() + trouble))
 
 
 def _version(name: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
-from faceaug.storage.files import PARTIAL, write_bytes
+from faceaug.storage.files import PARTIAL, publish_file
 
 METADATA = "metadata.csv"
 LEDGER = METADATA + PARTIAL  # in an unfinished folder; see ``faceaug.storage.ledger``
@@ -140,6 +140,8 @@ def read_line(values: Any, *, columns: int) -> Line:
 def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, requested: Sequence[str] = ()) -> None:
     """Write ``metadata.csv`` durably. Call it when the files that it names are durable.
 
+    While a run is unfinished, the table has no rows, so that nothing takes the folder for a set without labels.
+
     Args:
         folder: the output folder.
         lines: lines of the table with their line ends, see ``csv_line``.
@@ -147,7 +149,9 @@ def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, r
         requested: attributes with a column ``requested_...``.
     """
     text = csv_head(named=named, requested=requested) + "".join(lines)
-    write_bytes(folder / METADATA, text.encode("utf-8", "backslashreplace"))
+    fresh = folder / f".{METADATA}{PARTIAL}"  # another name than that of the ledger
+    fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
+    publish_file(fresh, folder / METADATA)
 
 
 def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, match_names, unknown
 from faceaug.data.metadata_files import read_metadata
-from faceaug.errors import AnnotationError, printable, some
+from faceaug.errors import AnnotationError, counted, printable, some
 
 BOXES = ("box_x", "box_y", "box_width", "box_height")
 CLASS = "class"  # the column with the names of numeric labels
@@ -64,7 +64,9 @@ def join_rows(
     rows, renamed = _with_names_here(path, rows, place)
     absent = [row["file_name"] for row in rows if row["file_name"] not in place]
     if absent:
-        raise AnnotationError(f"{printable(path)}: {len(absent)} rows name no picture here ({some(absent)})")
+        raise AnnotationError(
+            f"{printable(path)}: {counted(len(absent), 'row names', 'rows name')} no picture here ({some(absent)})"
+        )
     known = unknown(len(names))
     at = np.array([place[row["file_name"]] for row in rows], dtype=np.int64)
     columns = _Columns(path, rows)
@@ -85,7 +87,9 @@ def join_rows(
     known = _with_boxes(known, columns, at)
     _fill_sources(known, rows, place)
     extra = len(names) - len(rows)
-    notes = renamed + ([f"{path.name}: {extra} pictures have no row"] if extra else []) + notes
+    notes = (
+        renamed + ([f"{path.name}: {counted(extra, 'picture has', 'pictures have')} no row"] if extra else []) + notes
+    )
     read = {CLASS} if numbered else set()
     return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
 

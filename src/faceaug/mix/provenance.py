@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faceaug.data.manifest import DATASET
-from faceaug.errors import printable
+from faceaug.errors import counted, printable
 from faceaug.presentation import argument
 
 
@@ -27,7 +27,8 @@ def provenance_notes(
     if cleaned is None and not (root / DATASET).is_file():  # what faceaug wrote needs no cleaning
         found.append(f"no clean of {printable(root)} is on record")
     elif cleaned is not None and 0 <= cleaned < pictures:
-        found.append(f"{pictures - cleaned:,} pictures were added to {printable(root)} after it was cleaned")
+        added = counted(pictures - cleaned, "picture was", "pictures were")
+        found.append(f"{added} added to {printable(root)} after it was cleaned")
     if not found:
         return ()
     return (f"{'; '.join(found)}. To set duplicates and damaged files aside: faceaug clean {argument(root)}",)

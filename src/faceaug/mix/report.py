@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.data.crop import Size, words_of
-from faceaug.errors import printable
+from faceaug.errors import counted, printable
 from faceaug.mix.filter import unlike_share
 from faceaug.mix.registration import Framing, why_unlike
 from faceaug.mix.shares import TELLING, Share
@@ -24,6 +24,10 @@ REASON_WORDS = {
     "copy": "copies of real faces",
     "repeat": "repeats of each other",
 }
+_UNREADABLE = (
+    "picture cannot be read and was left out with its copies",
+    "pictures cannot be read and were left out with their copies",
+)
 _FRAMED_WORDS = {"cropped": "cropped", "padded": "padded", "reduced": "made smaller", "enlarged": "made larger"}
 
 
@@ -160,7 +164,7 @@ class ExpandReport(Presentation):
         lines += [f"{'  ' if k else 'note: '}{line}" for k, line in enumerate(self.refusal())]
         lines += self.appendix.lines if self.appendix else ()
         if self.unreadable:
-            lines.append(f"{len(self.unreadable)} pictures cannot be read and were left out with their copies:")
+            lines.append(f"{counted(len(self.unreadable), *_UNREADABLE)}:")
             lines += [f"  {line}" for line in (self.unreadable if verbose else self.unreadable[:3])]
         lines += [f"note: {note}" for note in (self.notes if verbose else self.notes[:3])]
         lines.append(f"{self.out}: written in {self.seconds:.1f} s")

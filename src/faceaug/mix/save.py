@@ -80,6 +80,8 @@ def save_dataset(
             open_executor(_workers(dataset, workers), chunk=1) as executor,
         ):
             saver = _Saver(dataset, out, format, ledger, executor, shown)
+            if format != "webdataset":
+                write_metadata(out, (), named=saver.style.named, requested=saver.style.requested)
             saver.write()
         found = appendix(dataset, shown) if appendix else None
         report = _report(dataset, out, ledger.entries, saver.files, began, found)

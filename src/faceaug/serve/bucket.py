@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from faceaug.errors import ArgumentError, FaceAugError, WeightsError
+from faceaug.errors import FaceAugError, WeightsError
 from faceaug.storage.files import write_bytes
 from faceaug.storage.temporary import temporary_folder
-from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, check_pin, load_folder
+from faceaug.synthesize.weights import CONFIG, WEIGHTS, Model, load_folder, parse_pin
 
 MAX_BYTES = {CONFIG: 2**20, WEIGHTS: 2**30}
 
@@ -23,16 +23,13 @@ def fetch_from_bucket(url: str, *, sha256: str) -> Model:
         ArgumentError: not a SHA-256 hash.
         WeightsError: a file cannot be fetched, is too large or has another hash; nothing is loaded.
     """
-    expected = sha256.strip().lower()
-    if len(expected) != 64 or not set(expected) <= set("0123456789abcdef"):
-        raise ArgumentError(f"{url}: a model in a bucket needs its SHA-256 (64 hexadecimal digits), got {sha256!r}")
+    expected = parse_pin(sha256, where=url)
     data = {name: _read(f"{url.rstrip('/')}/{name}", limit) for name, limit in MAX_BYTES.items()}
     with temporary_folder() as folder:
         for name, content in data.items():
             write_bytes(folder / name, content, durable=False)
         try:
-            check_pin(folder, expected)
-            return load_folder(folder)
+            return load_folder(folder, sha256=expected)
         except WeightsError as error:  # of a temporary place, which says nothing to anybody
             raise WeightsError(str(error).replace(str(folder), url.rstrip("/"))) from error
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from faceaug.storage.files import sync_folder
+from faceaug.storage.files import NO_RENAMEAT2, rename_with, sync_folder
 from faceaug.storage.transfer import copy_whole
 
-_RENAME_NOREPLACE = 1
-_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1  # linux/fs.h
 
 
 class Disk:
@@ -60,7 +57,7 @@ class Disk:
             _rename_noreplace(start, end)
             return
         except OSError as error:
-            if error.errno not in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
+            if error.errno not in NO_RENAMEAT2:
                 raise
         os.close(os.open(end, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
@@ -76,11 +73,4 @@ class Disk:
 
 
 def _rename_noreplace(start: Path, end: Path) -> None:
-    """Call renameat2(2) of Linux with RENAME_NOREPLACE; OSError ENOSYS where it does not exist."""
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        raise OSError(errno.ENOSYS, "no renameat2")
-    result = renameat2(_AT_FDCWD, os.fsencode(start), _AT_FDCWD, os.fsencode(end), _RENAME_NOREPLACE)
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(start))
+    rename_with(_RENAME_NOREPLACE, start, end)

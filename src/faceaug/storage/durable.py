@@ -82,7 +82,7 @@ class Tally:
         self._lines: list[str] = []
         self._files: list[Path] = []
         self._running: Future[None] | None = None
-        self._began = monotonic()
+        self._began = monotonic() - _INTERVAL  # the first group at once: on a slow disk a sync takes many seconds
         write_bytes(path, "".join(lines).encode())
         self._handle = path.open("ab")
 

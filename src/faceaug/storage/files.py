@@ -5,6 +5,7 @@ Only for files that faceaug itself writes. Only ``journal`` moves a user's file.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -12,7 +13,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from typing import Any
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.schema import parse_json
 
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_AT_FDCWD = -100  # linux/fcntl.h
+NO_RENAMEAT2 = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # suffix of a file being written; never listed as a picture
 OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is being filled
@@ -244,6 +248,71 @@ def publish_folder(partial: Path, final: Path) -> None:
         remove_output(final)
     os.replace(partial, final)
     sync_folder(final.parent)
+
+
+@contextmanager
+def replacing_folder(final: Path, *, ours: Collection[str]) -> Iterator[Path]:
+    """Replace a folder of ours as a whole: at any moment it holds the old files or the new ones, never some of each.
+
+    Args:
+        final: the folder; its parent must exist.
+        ours: names of the files that may be in it. If it holds anything else, that is a user's, so the folder stays and
+            the new files replace the old ones one by one.
+
+    Yields:
+        The folder to write into; if the block raises, ``final`` is unchanged (unless it holds a user's files).
+    """
+    if final.is_symlink() or (final.is_dir() and _others(final, ours)):
+        yield final
+        return
+    partial = final.with_name(final.name + PARTIAL)
+    for left in (partial, _aside(final)):  # by a killed run
+        remove_output(left)
+    partial.mkdir()
+    try:
+        yield partial
+    except BaseException:
+        with suppress(OSError):
+            remove_output(partial)
+        raise
+    sync_folder(partial)
+    if not final.exists():
+        os.replace(partial, final)
+    else:
+        _exchange(partial, final)
+        remove_output(partial)
+    sync_folder(final.parent)
+
+
+def _others(folder: Path, ours: Collection[str]) -> bool:
+    return any(entry.name.removesuffix(PARTIAL) not in ours for entry in folder.iterdir())
+
+
+def _exchange(partial: Path, final: Path) -> None:
+    """Let two folders change names, at once where the system can; ``partial`` then is the old one."""
+    try:
+        rename_with(_RENAME_EXCHANGE, partial, final)
+    except OSError as error:
+        if error.errno not in NO_RENAMEAT2:
+            raise
+        os.replace(final, _aside(final))
+        os.replace(partial, final)
+        os.replace(_aside(final), partial)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.old{PARTIAL}")
+
+
+def rename_with(flag: int, start: Path, end: Path) -> None:
+    """Call renameat2(2) of Linux; OSError, one of NO_RENAMEAT2, where the system or the file system lacks it."""
+    linux = sys.platform.startswith("linux")
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if linux else None
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, "no renameat2")
+    if renameat2(_AT_FDCWD, os.fsencode(start), _AT_FDCWD, os.fsencode(end), flag) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(start))
 
 
 def publish_file(partial: Path, final: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from faceaug.errors import JournalError, printable
+from faceaug.errors import JournalError, counted, printable
 from faceaug.presentation import Fact, Presentation
 from faceaug.storage.records import SET_ASIDE, TEMPORARY, Record, decode_record, encode_record, problem_of
 from faceaug.storage.walk import File
@@ -128,7 +128,8 @@ class UndoReport(Presentation):
 
     def summary(self, *, verbose: bool = False) -> str:
         """The report as text; with ``verbose`` it names every file that was not restored."""
-        lines = [f"run {', '.join(self.runs)} undone: {self.restored:,} files have their old names again"]
+        back = counted(self.restored, "file has its old name", "files have their old names")
+        lines = [f"run {', '.join(self.runs)} undone: {back} again"]
         if self.left:
             lines.append(f"not put back: {len(self.left):,}")
             lines += [f"  {printable(name)} {why}" for name, why in (self.left if verbose else self.left[:3])]

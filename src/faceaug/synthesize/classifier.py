@@ -25,6 +25,7 @@ from faceaug.synthesize.weights import (
     BUNDLED_FOLDER,
     CARD,
     CONFIG,
+    MODEL_FILES,
     WEIGHTS,
     check_model_folder,
     check_pin,
@@ -40,6 +41,8 @@ DEFAULT_CLASSIFIER = "attributes-64"
 BUNDLED_CLASSIFIERS: dict[str, str] = {
     "attributes-64": "2236ad7064b6d4537af6af27db4250da044cd9e1ba3e898e8fbef3c874668eba",
 }
+METRICS = "metrics.json"
+CLASSIFIER_FILES = (*MODEL_FILES, METRICS)
 LEAST_SIDE = 16  # pixels: smaller faces are unrecognisable
 _BLOCK = 64  # batch size: always the same, so that results do not depend on the batch; see ``render.BLOCK``
 _MOST = 4096  # attributes
@@ -231,9 +234,6 @@ def save_classifier(
         write_json(folder / METRICS, metrics)
     write_bytes(folder / CARD, classifier_card(written, metrics).encode())
     return written
-
-
-METRICS = "metrics.json"
 
 
 def bundled_classifiers() -> list[ClassifierConfig]:

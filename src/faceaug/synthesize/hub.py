@@ -6,31 +6,35 @@ import re
 from pathlib import Path
 
 from faceaug.errors import ArgumentError, FaceAugError, printable
-from faceaug.synthesize.weights import CARD, CONFIG, WEIGHTS, Model, find_model, load_folder, load_model
+from faceaug.synthesize.weights import CARD, CONFIG, WEIGHTS, Model, find_model, load_folder, parse_pin
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def fetch_model(model: str | Path, *, revision: str | None = None, download: bool = False) -> Model:
+def fetch_model(
+    model: str | Path, *, revision: str | None = None, download: bool = False, sha256: str | None = None
+) -> Model:
     """Load a model by bundled name, folder or hub id, tried in this order.
 
     Args:
         model: bundled name, folder or hub id "owner/name".
         revision: branch, tag or commit on the hub.
         download: allow downloading what the local cache lacks.
+        sha256: load only the model with this SHA-256 of its config.json, which holds that of the weights.
 
     Raises:
         ArgumentError: no such model, or the extra ``hub`` is not installed; the message gives advice.
         FaceAugError: the hub could not be reached.
-        WeightsError: the model is damaged.
+        WeightsError: the model is damaged, or not the pinned one.
     """
+    pin = None if sha256 is None else parse_pin(sha256, where=model)
     try:
-        find_model(model)
+        folder = find_model(model)
     except ArgumentError:
         if not isinstance(model, str) or not _HUB_ID.fullmatch(model):
             raise
-        return load_folder(_fetch(model, revision, download=download))
-    return load_model(model)
+        folder = _fetch(model, revision, download=download)
+    return load_folder(folder, sha256=pin)
 
 
 def _fetch(model: str, revision: str | None, *, download: bool) -> Path:

@@ -21,7 +21,7 @@ from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import COLUMNS, DATASET, LEDGER, Line, Row, line_of, read_line, write_metadata
 from faceaug.data.marks import GRID, attributes_text, sheet_kind, synthetic_text
 from faceaug.data.shards import SHARD, ShardWriter, read_shard, sample_stem, shard_name, write_card
-from faceaug.errors import ArgumentError
+from faceaug.errors import ArgumentError, counted
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.shell import grid, write_sheet
@@ -110,7 +110,7 @@ class SynthesisReport(Presentation):
 
     def summary(self) -> str:
         """The report as text."""
-        first = f"{self.faces:,} faces from {self.model}, seed {self.seed}, in {self.out}"
+        first = f"{counted(self.faces, 'face')} from {self.model}, seed {self.seed}, in {self.out}"
         return "\n".join([first, *(chosen.line() for chosen in self.selection)])
 
 
@@ -160,6 +160,7 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
             yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
 
     read = partial(read_line, columns=len(COLUMNS) + len(requested))
+    write_metadata(folder, (), requested=requested)
     with closing(Ledger(folder / LEDGER, read)) as ledger:
         done = len(ledger.entries)
         with progress.phase("generating", count, "faces", start=done - len(ledger.damaged)) as phase:

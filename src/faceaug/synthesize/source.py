@@ -278,6 +278,7 @@ class SyntheticFaceSource:
         *,
         revision: str | None = None,
         download: bool = False,
+        sha256: str | None = None,
         n: int = 10_000,
         seed: int = 0,
         attributes: Mapping[str, int] | None = None,
@@ -293,6 +294,7 @@ class SyntheticFaceSource:
             model: bundled names and folders are tried first; a hub id is looked up in the local cache.
             revision: branch, tag or commit on the hub.
             download: allow downloading what the cache lacks. Nothing else here uses a network.
+            sha256: load only the model with this SHA-256 of its config.json, which holds that of the weights.
             n: see the class.
             seed: see the class.
             attributes: see the class.
@@ -304,20 +306,13 @@ class SyntheticFaceSource:
 
         Raises:
             ArgumentError: no such model; the message says how to download it.
-            WeightsError: the model is damaged.
+            WeightsError: the model is damaged, or not the pinned one.
         """
-        found = fetch_model(model, revision=revision, download=download)
+        found = fetch_model(model, revision=revision, download=download, sha256=sha256)
         return cls(
-            found,
-            n=n,
-            seed=seed,
-            attributes=attributes,
-            strength=strength,
-            unasked=unasked,
-            device=device,
-            truncation=truncation,
-            precision=precision,
-        )
+            found, n=n, seed=seed, attributes=attributes, strength=strength, unasked=unasked, device=device,
+            truncation=truncation, precision=precision,
+        )  # fmt: skip
 
     def save_pretrained(self, folder: str | Path) -> ModelConfig:
         """Write the model as a folder for ``from_pretrained`` and the Hugging Face hub: config, weights, card."""

@@ -33,6 +33,7 @@ from faceaug.synthesize.networks import SIZES, Generator, RectifiedGenerator
 
 DEFAULT_MODEL = "faces-64"  # default where neither model nor size is given
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+MODEL_FILES = (CONFIG, WEIGHTS, CARD)
 BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of each config.json in the wheel, which holds that of the weights: a bundled model is what was reviewed.
 BUNDLED = {
@@ -87,10 +88,17 @@ def load_model(model: str | Path | None = None) -> Model:
     return load_folder(find_model(model))
 
 
-def load_folder(folder: Path) -> Model:
-    """Load the model in a folder; see ``load_model``."""
+def load_folder(folder: Path, *, sha256: str | None = None) -> Model:
+    """Load the model in a folder; see ``load_model``.
+
+    Args:
+        folder: with config.json and model.safetensors.
+        sha256: load only the model with this digest, see ``check_pin``. Bundled models have theirs in the code.
+    """
     if folder.parent == BUNDLED_FOLDER and folder.name in BUNDLED:
         check_pin(folder, BUNDLED[folder.name])
+    if sha256 is not None:
+        check_pin(folder, sha256)
     config = read_config(folder)
     tensors = read_weights(folder, config.sha256)
     rows = tensors.pop(ROWS, None)
@@ -135,25 +143,42 @@ def default_model(*, attributes: object = None, size: int | None = None) -> str:
     )
 
 
-def check_pin(folder: Path, sha256: str) -> None:
-    """Make sure that a model folder is the one that was pinned: everything that is loaded, not the card.
+def parse_pin(text: str, *, where: object) -> str:
+    """Check the form of a digest that a user gives; ``where`` is the model that it belongs to.
 
-    What is pinned is the SHA-256 of config.json, which itself holds that of the weights.
+    Raises:
+        ArgumentError: not 64 hexadecimal digits.
+    """
+    digest = text.strip().lower()
+    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise ArgumentError(
+            f"{printable(where)}: expected the SHA-256 of its {CONFIG}, 64 hexadecimal digits, got {printable(text)!r}"
+        )
+    return digest
+
+
+def pin_of(folder: Path) -> str:
+    """The digest by which a model is pinned: the SHA-256 of config.json, which holds that of the weights."""
+    return hashlib.sha256(read_part((folder / CONFIG).resolve())).hexdigest()
+
+
+def check_pin(folder: Path, sha256: str) -> None:
+    """Make sure that a model folder is the pinned one. The digest covers everything that is loaded, so not the card.
 
     Args:
         folder: with both files.
-        sha256: 64 hexadecimal digits.
+        sha256: see ``pin_of``; 64 hexadecimal digits.
 
     Raises:
         WeightsError: it is another model, or was altered; or the digest is one of the weights alone.
     """
-    found = hashlib.sha256(read_part((folder / CONFIG).resolve())).hexdigest()
+    found = pin_of(folder)
     if found == sha256:
         return
     if hashlib.sha256(read_part((folder / WEIGHTS).resolve())).hexdigest() == sha256:
         raise WeightsError(
-            f"{printable(folder)}: {sha256} is the SHA-256 of {WEIGHTS} alone, by which faceaug 0.1.0 knew a model; "
-            f"{CONFIG} decides too what its faces mean. Look at that file, then give its own SHA-256, {found}"
+            f"{printable(folder)}: {sha256} is the SHA-256 of {WEIGHTS} alone, which faceaug 0.1.0 used to identify a "
+            f"model; {CONFIG} also decides what its faces mean. Check that file, then pin its own SHA-256, {found}"
         )
     raise WeightsError(f"{printable(folder / CONFIG)}: SHA-256 is {found}, expected {sha256}: altered or another model")
 

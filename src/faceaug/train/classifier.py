@@ -27,9 +27,9 @@ from faceaug.errors import Interrupted, RefusedError, printable
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.progress.phases import Phase
-from faceaug.storage.files import explained, finish_output
+from faceaug.storage.files import explained, finish_output, replacing_folder
 from faceaug.synthesize.attribute_network import AttributeNetwork
-from faceaug.synthesize.classifier import AttributeClassifier, load_classifier, save_classifier
+from faceaug.synthesize.classifier import CLASSIFIER_FILES, AttributeClassifier, load_classifier, save_classifier
 from faceaug.synthesize.config import ClassifierConfig
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
@@ -307,13 +307,15 @@ def _export(
     network, config = calibrated(
         lessons, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
     )
-    save_classifier(run / "model", network, config, overwrite=True)  # in a run folder of our own
+    with replacing_folder(run / "model", ours=CLASSIFIER_FILES) as model:
+        save_classifier(model, network, config, overwrite=True)
     metrics = None
     if len(unseen):
         others, _ = load_labelled(folder, unseen, columns, crop=lessons.config.crop, progress=progress)
         number = int(folder.annotations.partition[unseen[0]])
         metrics = measure(load_classifier(run / "model"), others) | {"partition": list(PARTITIONS)[number]}
-        save_classifier(run / "model", network, config, metrics, overwrite=True)
+        with replacing_folder(run / "model", ours=CLASSIFIER_FILES) as model:
+            save_classifier(model, network, config, metrics, overwrite=True)
     finish_output(run, marker=RUN_FILE, document=json.loads((run / RUN_FILE).read_bytes()))
     return metrics
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from faceaug.errors import FaceAugError, RefusedError, printable
 from faceaug.progress import aside
 from faceaug.progress.phases import Phase
+from faceaug.storage.files import replacing_folder
+from faceaug.synthesize.weights import MODEL_FILES
 from faceaug.train.checkpoint import checkpoint_bytes, checkpoints, parse_checkpoint, write_checkpoint
 from faceaug.train.config import TrainConfig
 from faceaug.train.export import export_model, statistics_batches
@@ -72,7 +74,8 @@ class Keeper:
             began = time.monotonic()
             self.log.sync()
             write_checkpoint(self.run, self.session.checkpoint())
-            export_model(self.run, self.run / "model", overwrite=True)
+            with replacing_folder(self.run / "model", ours=MODEL_FILES) as folder:
+                export_model(self.run, folder, overwrite=True)
             self.saving = time.monotonic() - began
 
     def estimate_saving(self) -> None:
