@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from faceaug.augment import Compose
 from faceaug.data.crop import crop_face
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
-from faceaug.data.manifest import COLUMNS
+from faceaug.data.manifest import COLUMNS, write_metadata
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row, save
 from faceaug.mix.page import expansion_page
@@ -212,11 +213,16 @@ def test_an_unfinished_folder_is_no_set_without_labels_and_stays_as_it_is_when_r
 def stopped_at_the_end(dataset: ExpandedDataset, out: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
     """Write everything but the table, the report and the marker."""
 
-    def stop(*_: object, **__: object) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def write_head(folder: Path, lines: Iterable[str], **head: Any) -> None:
+        if lines != ():
+            raise KeyboardInterrupt
+        write_metadata(folder, lines, **head)
+
     with monkeypatch.context() as patch:
-        patch.setattr(save, "write_metadata", stop)
+        patch.setattr(save, "write_metadata", write_head)
         patch.setattr(save, "write_card", stop)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out, **options)
