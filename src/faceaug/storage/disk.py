@@ -13,7 +13,7 @@ _RENAME_NOREPLACE = 1  # linux/fs.h
 
 
 class Disk:
-    """The real disk. Used only by ``faceaug.storage.journal``."""
+    """The real disk. Only the journal and the modules below it use it."""
 
     def append(self, descriptor: int, data: bytes) -> None:
         """Append all of ``data`` to a file."""
@@ -37,7 +37,7 @@ class Disk:
 
     def rename_folder(self, start: Path, end: Path) -> None:
         """Rename an empty folder of our own; it can replace only another empty folder."""
-        os.rename(start, end)  # noqa: TID251 - our own folder, still empty
+        os.rename(start, end)  # our own folder, still empty
 
     def link(self, start: Path, end: Path) -> None:
         """Create a hard link; fails if the name is taken."""
@@ -45,7 +45,7 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         """Remove the old name of a file that has a new one."""
-        os.unlink(path)  # noqa: TID251 - called only by the journal, for a file that has another name
+        os.unlink(path)  # called only by the journal, for a file that has another name
 
     def copy(self, start: Path, end: Path) -> None:
         """Copy a file durably to a new name on another file system."""
@@ -61,9 +61,9 @@ class Disk:
                 raise
         os.close(os.open(end, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
-            os.replace(start, end)  # noqa: TID251 - over our own empty placeholder
+            os.replace(start, end)  # over our own empty placeholder
         except OSError:
-            os.unlink(end)  # noqa: TID251 - our own empty placeholder
+            os.unlink(end)  # our own empty placeholder
             raise
 
     def set_mtime(self, path: Path, mtime_ns: int) -> None:
