@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from itertools import compress
+from pathlib import Path
 
 from faceaug.data.folder import table_paths
-from faceaug.data.metadata import picture_column, read_metadata
-from faceaug.data.tables import Table, read_table, read_text, text_lines
+from faceaug.data.layouts import Place
+from faceaug.data.metadata_rows import Source
+from faceaug.data.tables import Table, text_lines
 from faceaug.errors import some
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
@@ -30,14 +32,14 @@ class Rows:
     notes: tuple[str, ...]
 
 
-def every_table(root: Path) -> list[Table]:
+def every_table(place: Place) -> list[Table]:
     """The CelebA tables of a folder, both the .txt and the .csv form of each.
 
     Raises:
         AnnotationError: a table contradicts itself.
     """
-    forms = [path.with_suffix(ending) for path in table_paths(root) for ending in (".txt", ".csv")]
-    return [read_table(path) for path in forms if path.is_file()]
+    forms = [path.with_suffix(ending) for path in table_paths(place) for ending in (".txt", ".csv")]
+    return [place.table(path) for path in forms if path.is_file()]
 
 
 def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
@@ -72,14 +74,14 @@ def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
     return Rows(dict.fromkeys(own, order), tuple(notes))
 
 
-def filter_table(table: Table, names: Sequence[str]) -> bytes:
+def filter_table(table: Table, text: str, names: Sequence[str]) -> bytes:
     """The file of a table with only these rows, in this order, and a matching count line.
 
     Args:
-        table: the table; its file is read again, to keep spaces and line ends.
+        table: the table.
+        text: its text, of which spaces and line ends are kept.
         names: names of the rows to keep.
     """
-    text = read_text(table.path)
     if table.path.suffix == ".csv":
         return _filter_csv(text, names)
     lines = text_lines(text)
@@ -89,34 +91,30 @@ def filter_table(table: Table, names: Sequence[str]) -> bytes:
     return _joined([*head, *(rows[name] for name in names)], text)
 
 
-def filter_metadata(path: Path, keep: Collection[str]) -> bytes:
+def filter_metadata(table: Path, source: Source, names: Sequence[str], keep: Collection[str]) -> bytes:
     """The file of an imagefolder table with only the rows of these pictures.
 
     Args:
-        path: ``metadata.csv`` or ``metadata.jsonl``.
-        keep: values of ``file_name``, relative to the table's folder, with "/" and without "." parts.
-
-    Raises:
-        AnnotationError: the table contradicts itself.
+        table: its path, which tells its form.
+        source: its content, see ``faceaug.data.metadata_rows.read_source``.
+        names: ``file_name`` of each of its rows, relative to the table's folder.
+        keep: the names to keep.
     """
-    rows_there = read_metadata(path)
-    if path.suffix == ".parquet":
-        return _filter_parquet(path, [_inside(row["file_name"]) in keep for row in rows_there])
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        lines = [line for line in text_lines(text) if line.strip()]
-        kept = zip(lines, rows_there, strict=True)
-        return _joined([line for line, row in kept if _inside(row["file_name"]) in keep], text)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    place = rows[0].index(picture_column(rows[0]))
-    return _csv_bytes([rows[0], *(row for row in rows[1:] if _inside(row[place]) in keep)], text)
+    kept = [name in keep for name in names]
+    if table.suffix == ".parquet":
+        return _filter_parquet(source, kept)
+    if table.suffix == ".jsonl":
+        lines = [line for line in text_lines(source) if line.strip()]
+        return _joined(compress(lines, kept), source)
+    head, *rows = (row for row in csv.reader(io.StringIO(source, newline=""), strict=True) if row)
+    return _csv_bytes([head, *compress(rows, kept)], source)
 
 
-def _filter_parquet(path: Path, kept: list[bool]) -> bytes:
+def _filter_parquet(source: Source, kept: list[bool]) -> bytes:
     from pyarrow import BufferOutputStream, array, parquet
 
     sink = BufferOutputStream()
-    parquet.write_table(parquet.read_table(path).filter(array(kept)), sink)
+    parquet.write_table(source.filter(array(kept)), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 
@@ -143,7 +141,3 @@ def _joined(lines: Iterable[str], like: str) -> bytes:
 
 def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
-
-
-def _inside(name: str) -> str:
-    return str(PurePosixPath(name))

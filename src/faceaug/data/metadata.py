@@ -6,10 +6,8 @@ become arrays; the others are kept unchanged in ``Annotations.columns``.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,14 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS, SPLITS, Annotations, unknown
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.metadata_rows import METADATA_NAMES, PICTURE_COLUMNS, picture_column, read_metadata, side_pictures
 from faceaug.errors import AnnotationError, printable, some
-from faceaug.storage.schema import parse_json
+
+__all__ = [
+    "CLASS",
+    "METADATA_NAMES",
+    "PICTURE_COLUMNS",
+    "join_metadata",
+    "join_rows",
+    "picture_column",
+    "read_metadata",
+    "side_pictures",
+]
 
 CLASS = "class"  # the column with the names of numeric labels
 _MOST_CLASSES = 1_000_000
-METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that exists names the face
 _OWN_COLUMNS = ("source_file", "model", "seed", "key", "operations", "sha256")  # of folders that faceaug wrote
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 _PADDED = re.compile(r"0[0-9]+", re.ASCII)
@@ -34,98 +40,6 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _UNSET = 2  # an attribute without a cell
 _BOOLEANS = ("True", "true", "TRUE", "False", "false", "FALSE")
 _TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the smallest number that overflows float32 when rounded
-
-
-def read_metadata(path: Path) -> list[dict[str, Any]]:
-    """Read a Hugging Face imagefolder table: rows with ``file_name`` and any other columns.
-
-    Returns:
-        One dict per row, without nulls; values are strings from CSV, and JSON or Arrow values otherwise. File names are
-        relative, with "/" and without "." parts.
-
-    Raises:
-        AnnotationError: the ``file_name`` column is missing; a name is duplicate, absolute or points outside the
-            folder; or a line is not a row.
-    """
-    try:
-        if path.suffix == ".parquet":
-            rows = _parquet_rows(path)
-        else:
-            text = read_text(path)
-            rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
-    except (csv.Error, ValueError) as error:
-        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
-    named = picture_column(set().union(*rows)) if rows else "file_name"
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        name = row.get(named)
-        if not isinstance(name, str) or not name:
-            raise AnnotationError(f"{printable(path)}: row {number}: expected a file_name")
-        inside = PurePosixPath(name)
-        if inside.is_absolute() or ".." in inside.parts:
-            raise AnnotationError(f"{printable(path)}: row {number}: {printable(name)} points outside the folder")
-        if str(inside) in seen:
-            raise AnnotationError(f"{printable(path)}: {printable(name)} has two rows; keep one")
-        seen.add(str(inside))
-        row["file_name"] = str(inside)
-    return rows
-
-
-def picture_column(columns: Iterable[str]) -> str:
-    """The column that names the face: file_name, image_file_name, or the only other column ending in _file_name."""
-    found = sorted(name for name in columns if name == "file_name" or name.endswith("_file_name"))
-    return next((name for name in PICTURE_COLUMNS if name in found), found[0] if len(found) == 1 else "file_name")
-
-
-def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Files named by further ``*_file_name`` columns, such as masks. They are not faces."""
-    faces = {row["file_name"] for row in rows}
-    named = {
-        str(PurePosixPath(cell))
-        for row in rows
-        for name, cell in row.items()
-        if name.endswith("_file_name") and isinstance(cell, str) and cell
-    }
-    return frozenset(named - faces)
-
-
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError:
-        raise AnnotationError(f"{printable(path)}: needs pyarrow: python -m pip install 'faceaug[datasets]'") from None
-    try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
-    return [{key: value for key, value in row.items() if value is not None} for row in rows]
-
-
-def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = list(reader.fieldnames or ())
-    if picture_column(columns) not in columns:
-        raise AnnotationError(f"{printable(path)}: the first line names no column file_name")
-    if len(set(columns)) != len(columns):
-        raise AnnotationError(f"{printable(path)}: a column occurs twice")
-    rows = []
-    for row in reader:
-        if None in row or None in row.values():
-            raise AnnotationError(f"{printable(path)}: line {reader.line_num}: expected {len(columns)} values")
-        rows.append(dict(row))
-    return rows
-
-
-def _json_rows(text: str) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(text_lines(text), start=1):
-        if line.strip():
-            row = parse_json(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is not a JSON object")
-            rows.append({key: value for key, value in row.items() if value is not None})
-    return rows
 
 
 def join_metadata(path: Path, names: list[str]) -> tuple[Annotations, list[str]]:

@@ -8,13 +8,13 @@ which name further pictures (``image_file_name``, ``mask_file_name``). All other
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import METADATA_NAMES, join_rows, read_metadata, side_pictures
+from faceaug.data.metadata import METADATA_NAMES, join_rows, side_pictures
 from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
@@ -46,7 +46,7 @@ def read(place: Place) -> Reading:
         raise ArgumentError(f"{printable(place.root)}: layout='imagefolder', but there is no {METADATA_NAMES[0]}")
     rows: list[dict[str, Any]] = []
     for table in tables:
-        rows += [_from_root(row, PurePosixPath(table).parent) for row in read_metadata(place.file(table))]
+        rows += [_from_root(row, PurePosixPath(table).parent) for row in place.rows(place.file(table))]
     aside = side_pictures(rows)
     names = tuple(name for name in place.pictures if name not in aside)
     source = place.file(tables[0]) if len(tables) == 1 else place.root
@@ -83,8 +83,12 @@ def own_classes(place: Place) -> tuple[str, ...]:
 def _own_document(place: Place) -> dict[str, Any]:
     if "dataset.json" not in place.tables.get("dataset.json", ()):
         return {}
+    return place.once(_run_document, place.file("dataset.json"))
+
+
+def _run_document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_text(place.file("dataset.json")))
+        found = json.loads(read_text(path))
     except (AnnotationError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}
