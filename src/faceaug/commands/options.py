@@ -55,6 +55,7 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @_PRECISION
     @wraps(command)
     def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
+        """The command with the options as one argument ``making``."""
         from faceaug.synthesize.asking import named_attributes
 
         making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}

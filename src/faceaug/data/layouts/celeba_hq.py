@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from faceaug.data.annotations import Annotations, fill, join_tables, read_table, unknown
+from faceaug.data.annotations import Annotations, fill, join_tables, unknown
 from faceaug.data.layouts.celeba import published_part, table_paths
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
@@ -63,7 +63,7 @@ def read(place: Place) -> Reading:
     notes: list[str] = []
     attributes = _table(place, _ATTRIBUTES)
     if attributes is not None:
-        known, notes = join_tables([read_table(attributes, "attributes")], plain)
+        known, notes = join_tables([place.table(attributes, "attributes")], plain)
     columns: dict[str, tuple[Any, ...]] = {}
     mapping, pose = _table(place, _MAPPING), _table(place, _POSE)
     if mapping is not None:
@@ -138,7 +138,7 @@ def _join_originals(place: Place, known: Annotations, originals: tuple[Any, ...]
     for k, name in enumerate(originals):
         wanted.setdefault(str(name), []).append(k)
     for path in table_paths(place):
-        table = read_table(path)
+        table = place.table(path)
         if table.kind in {"identity", "partition"}:
             rows = np.array([wanted.get(name, [-1])[0] for name in table.names], np.int64)
             fill(known, table, rows)

@@ -91,7 +91,7 @@ def read_fairface(place: Place) -> Reading:
     columns: dict[str, list[str | None]] = {name: [None] * len(place.pictures) for name in ("age", "gender", "race")}
     notes = []
     for table in tables:
-        rows = _csv(place, table)
+        rows = _csv(place.file(table))
         _refuse_twice(place.file(table), [row["file"] for row in rows])
         below = table.rpartition("/")[0]
         files = [row["file"].replace("\\", "/") for row in rows]
@@ -191,14 +191,13 @@ def _fair_tables(place: Place) -> list[str]:
 
 def _has_columns(place: Place, name: str) -> bool:
     try:
-        heading = read_text(place.file(name), 400).split("\n")[0]
+        heading = place.head(place.file(name)).split("\n")[0]
     except AnnotationError:
         return False
     return {"file", "age", "gender", "race", "service_test"} <= {cell.strip() for cell in heading.split(",")}
 
 
-def _csv(place: Place, name: str) -> list[dict[str, str]]:
-    path = place.file(name)
+def _csv(path: Path) -> list[dict[str, str]]:
     reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
     try:
         rows = list(reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from faceaug.data.layouts.place import Place
@@ -35,10 +36,16 @@ def converted_layout(place: Place) -> str:
 def _own_document(place: Place) -> dict[str, Any]:
     for name in OWN_DOCUMENTS:
         if name in place.tables.get(name, ()):
-            try:
-                found = json.loads(read_text(place.file(name)))
-            except (AnnotationError, ValueError, RecursionError):
-                continue
-            if isinstance(found, dict) and isinstance(found.get("run"), dict):
+            found = place.once(_run_document, place.file(name))
+            if found:
                 return found
     return {}
+
+
+def _run_document(path: Path) -> dict[str, Any]:
+    """The content of a record; empty for another file of that name."""
+    try:
+        found = json.loads(read_text(path))
+    except (AnnotationError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}
