@@ -83,6 +83,60 @@ def fairface(root: Path) -> Path:
     return root
 
 
+def twins(root: Path) -> Path:
+    """The same rows in two tables, which are compared."""
+    imagefolder(root)
+    rows = "".join(json.dumps({"file_name": name, "identity": k}) + "\n" for k, name in enumerate(NAMES))
+    (root / "train" / "metadata.jsonl").write_text(rows)
+    return root
+
+
+def semicolons(root: Path) -> Path:
+    pictures(root)
+    rows = "".join(f"{name};{k}\n" for k, name in enumerate(NAMES))
+    (root / "metadata.csv").write_text(f"file_name;identity\n{rows}")
+    return root
+
+
+def converted(root: Path) -> Path:
+    """A folder that faceaug wrote, with the record of its layout."""
+    semicolons(root)
+    record = {"run": {"command": "convert"}, "layout": "imagefolder", "finished": True}
+    (root / "convert.json").write_text(json.dumps(record))
+    return root
+
+
+def stylegan(root: Path) -> Path:
+    pictures(root / "00000")
+    labels = [[f"00000/{name}", k % 2] for k, name in enumerate(NAMES)]
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    return root
+
+
+def rafdb(root: Path) -> Path:
+    pictures(root / "Image" / "aligned")
+    for k, name in enumerate(NAMES):
+        (root / "Image" / "aligned" / name).rename(root / "Image" / "aligned" / f"train_{k:05d}_aligned.jpg")
+    rows = "".join(f"train_{k:05d}.jpg {k + 1}\n" for k in range(len(NAMES)))
+    (root / "EmoLabel").mkdir()
+    (root / "EmoLabel" / "list_patition_label.txt").write_text(rows)
+    return root
+
+
+def yolo(root: Path) -> Path:
+    pictures(root / "images")
+    (root / "labels").mkdir()
+    for name in NAMES:
+        (root / "labels" / name).with_suffix(".txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    return root
+
+
+TABLES = {".csv", ".txt", ".json", ".jsonl"}
+BUILDS = [
+    celeba, aligned, imagefolder, coco, fairface, rewritten, twins, semicolons, converted, stylegan, rafdb, yolo,
+]  # fmt: skip
+
+
 class Reads:
     """What Python opens and lists while it is asked to watch, by an audit hook: hooks cannot be removed."""
 
@@ -112,12 +166,12 @@ _HOOKED: list[Callable[[str, tuple[Any, ...]], None]] = []
 
 
 @pytest.mark.parametrize("way", ["in place", "dry run", "copy"])
-@pytest.mark.parametrize("build", [celeba, aligned, imagefolder, coco, fairface, rewritten])
+@pytest.mark.parametrize("build", BUILDS)
 def test_a_clean_lists_a_folder_once_and_reads_a_table_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Build, way: str
 ) -> None:
     folder = build(tmp_path / "faces")
-    tables = {str(path) for path in (tmp_path / "faces").rglob("*") if path.suffix in {".csv", ".txt", ".json"}}
+    tables = {str(path) for path in (tmp_path / "faces").rglob("*") if path.suffix in TABLES}
     below = {str(path) for path in folder.rglob("*") if path.is_dir()}
     read: Counter[str] = Counter()
     begun: Counter[str] = Counter()
@@ -143,7 +197,7 @@ def test_a_clean_lists_a_folder_once_and_reads_a_table_once(
 
 
 @pytest.mark.parametrize("copying", [False, True])
-@pytest.mark.parametrize("build", [celeba, imagefolder, parquet])
+@pytest.mark.parametrize("build", [celeba, imagefolder, parquet, twins, semicolons, converted])
 def test_a_table_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Build, copying: bool) -> None:
     parsed: Counter[Path] = Counter()
     for name in ("parse_table", "parse_metadata"):

@@ -27,7 +27,7 @@ from faceaug.data.annotations import Annotations, fill, join_tables, unknown
 from faceaug.data.layouts.celeba import published_part, table_paths
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import kind_of_table, read_text, text_lines
+from faceaug.data.tables import kind_of_table, text_lines
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 PICTURES = "CelebA-HQ-img"
@@ -67,11 +67,11 @@ def read(place: Place) -> Reading:
     columns: dict[str, tuple[Any, ...]] = {}
     mapping, pose = _table(place, _MAPPING), _table(place, _POSE)
     if mapping is not None:
-        originals = _read_rows(mapping, 3, header=1)
+        originals = _read_rows(place, mapping, 3, header=1)
         columns["original"] = tuple(originals.get(_number(name), ("", "", None))[-1] for name in plain)
         notes += _join_originals(place, known, columns["original"])
     if pose is not None:
-        angles = _read_rows(pose, 4, header=2)
+        angles = _read_rows(place, pose, 4, header=2)
         columns["pose"] = tuple(_floats(angles.get(name)) for name in plain)
     found = sum(map(bool, masks))
     if found:
@@ -111,10 +111,10 @@ def _table(place: Place, name: str) -> Path | None:
     return above if place.own_name in {PICTURES, MASKS} and above.is_file() else None
 
 
-def _read_rows(path: Path, width: int, *, header: int) -> dict[str, tuple[str, ...]]:
+def _read_rows(place: Place, path: Path, width: int, *, header: int) -> dict[str, tuple[str, ...]]:
     """The rows of a table, keyed by their first column."""
     rows: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(text_lines(read_text(path))[header:], start=header + 1):
+    for number, line in enumerate(text_lines(place.text(path))[header:], start=header + 1):
         cells = tuple(line.split())
         if len(cells) != width:
             raise AnnotationError(f"{printable(path)}: line {number}: expected {width} values, found {len(cells)}")

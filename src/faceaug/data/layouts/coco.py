@@ -10,7 +10,6 @@ Only the face with the largest box of each picture is read.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,9 @@ from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place, part_within
 from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 _FOLDERS = ("annotations", "Annotations")
-_HEAD = 1 << 16
 # Keypoint names of the five landmarks. The person's right eye is on the left of the picture.
 _FIVE = (
     ("right_eye", "lefteye", "left_eye_in_picture"),
@@ -56,7 +53,7 @@ def coco_tables(place: Place) -> dict[str, dict[str, Any]]:
     tables = [name for name in place.others if name.lower().endswith(".json") and name.count("/") < 3]
     if len(tables) > 50:
         return {}
-    documents = {name: place.once(_document, place.file(name)) for name in tables}
+    documents = {name: _document(place, place.file(name)) for name in tables}
     return {name: document for name, document in documents.items() if document is not None}
 
 
@@ -98,14 +95,14 @@ def read(place: Place) -> Reading:
     return Reading(place.pictures, known, notes=tuple(notes), used=frozenset(tables))
 
 
-def _document(path: Path) -> dict[str, Any] | None:
+def _document(place: Place, path: Path) -> dict[str, Any] | None:
     """The content of a JSON file; None if it is not in COCO format."""
     try:
-        text = read_text(path, _HEAD)
+        text = place.head(path)
         if '"images"' not in text and '"annotations"' not in text:
             return None
-        found = json.loads(read_text(path))
-    except (AnnotationError, ValueError, RecursionError):
+        found = place.json(path)
+    except (AnnotationError, ValueError):
         return None
     lists = isinstance(found, dict) and all(isinstance(found.get(name), list) for name in ("images", "annotations"))
     return found if lists else None

@@ -13,10 +13,11 @@ from faceaug.data.annotations import SPLITS, Table
 from faceaug.data.containers import kind_of, without_ending
 from faceaug.data.metadata_files import Source, parse_metadata, read_source
 from faceaug.data.tables import Kind, parse_table, read_text
+from faceaug.storage.schema import parse_json
 from faceaug.storage.walk import Listing
 
 T = TypeVar("T")
-_HEAD = 4096  # bytes
+_HEAD = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,16 @@ class Place:
         return self.once(read_text, path)
 
     def head(self, path: Path) -> str:
-        """The first lines of a file, from which a reader recognises its own."""
+        """The beginning of a file, from which a reader recognises its own."""
         return self.once(_read_head, path)
 
     def table(self, path: Path, kind: Kind | None = None) -> Table:
         """A CelebA table; see ``read_table``."""
         return self._once((kind, path), lambda: parse_table(path, self.text(path), kind))
+
+    def json(self, path: Path) -> Any:
+        """The content of a JSON file; see ``parse_json``."""
+        return self.once(_read_json, path)
 
     def source(self, path: Path) -> Source:
         """The content of an imagefolder table; see ``read_source``."""
@@ -112,6 +117,10 @@ class Place:
 
 def _read_head(path: Path) -> str:
     return read_text(path, _HEAD)
+
+
+def _read_json(path: Path) -> Any:
+    return parse_json(read_text(path))
 
 
 def part_of(name: str) -> int | None:
