@@ -19,6 +19,7 @@ from faceaug.commands.options import (
     making_options,
     reading_options,
     serve_options,
+    train_options,
 )
 from faceaug.commands.report import report_option, write_report
 from faceaug.errors import Interrupted
@@ -225,22 +226,7 @@ def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=FOLDER)
 @click.option("--out", "run", type=FOLDER, required=True, metavar="RUN", help="Run folder: new, or with --resume.")
-@click.option("--classifier", is_flag=True, help="Train an attribute classifier instead of a generator.")
-@click.option("--preset", help="Defaults of all fields.  [default: dcgan-32, or what matches --init or --resume]")
-@click.option("--images", type=click.IntRange(min=1), help="Real images to train on.  [default: the preset's]")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included.")
-@click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN.")
-@click.option("--init", metavar="MODEL", help="Start from this model's weights.")
-@click.option("--size", type=int, help="Side of the faces.  [default: the preset's]")
-@click.option(
-    "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
-)
-@click.option("--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]")
-@click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable).")
-@click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]")
-@click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard]).")
+@train_options
 @reading_options
 @common_options
 def train(
@@ -288,14 +274,9 @@ def train(
 @reading_options
 @common_options
 def evaluate(
-    model: str,
-    folder: Path,
-    report: Path | None,
-    memorisation: bool,
-    usefulness: bool,
-    console: Console,
+    model: str, folder: Path, report: Path | None, memorisation: bool, usefulness: bool, console: Console,
     **options: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Measure a model, or a folder of faces, against real faces: fidelity, diversity, memorisation.
 
     MODEL is a bundled name, a model folder or a run folder; OTHER holds its training pictures. Or FOLDER holds any

@@ -231,12 +231,42 @@ def evaluate_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def train_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `faceaug train`."""
+    for option in reversed(_TRAIN):
+        command = option(command)
+    return command
+
+
 def serve_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `faceaug serve`."""
     for option in reversed(_SERVE):
         command = option(command)
     return command
 
+
+_TRAIN = (
+    click.option("--classifier", is_flag=True, help="Train an attribute classifier instead of a generator."),
+    click.option("--preset", help="Defaults of all fields.  [default: dcgan-32, or what matches --init or --resume]"),
+    click.option("--images", type=click.IntRange(min=1), help="Real images to train on.  [default: the preset's]"),
+    click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time limit, saving included."),
+    click.option("--resume", is_flag=True, help="Continue the newest checkpoint in RUN."),
+    click.option("--init", metavar="MODEL", help="Start from this model's weights."),
+    click.option("--size", type=int, help="Side of the faces.  [default: the preset's]"),
+    click.option(
+        "--crop", type=click.Choice(["center178", "center140", "square", "none"]), help="Part of a picture to use."
+    ),
+    click.option(
+        "--partition", type=click.Choice(["train", "val", "test", "all"]), help="Rows to use.  [default: train]"
+    ),
+    click.option("--seed", type=int, help="Seed of weights, order and latents.  [default: 0]"),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="[default: auto]"),
+    click.option(
+        "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any field of the config (repeatable)."
+    ),
+    click.option("--device", help="Device to compute on.  [default: the GPU if there is one, else cpu]"),
+    click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard (needs faceaug[tensorboard])."),
+)
 
 _EVALUATE = (
     click.option("--n", type=int, default=5000, show_default=True, help="Number of faces to evaluate."),

@@ -110,17 +110,14 @@ def train_gan(
             raise
         session, monitor = _prepare(run, config, faces, processes, start=start, shown=shown)
         before = session.images
-        here = conditions(processes.device, processes.count)
         with Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log:
-            notes = folder.notes + (() if processes.rank else begin_session(run, before, here))
+            notes = folder.notes + _begin(run, session, processes)
             keeper = Keeper(run, session, processes, log, monitor)
             _train(keeper, signals, deadline, shown)
             _save(keeper, shown, hurry=bool(signals.received))
     if signals.received:
-        raise Interrupted(
-            f"stopped by {signals.received} at {session.images:,} of {config.images:,} images; everything is saved, "
-            "--resume continues"
-        )
+        done = f"{session.images:,} of {config.images:,} images"
+        raise Interrupted(f"stopped by {signals.received} at {done}; everything is saved, --resume continues")
     return TrainReport(
         run,
         run / "model",
@@ -135,6 +132,13 @@ def train_gan(
         health=session.health.get("state"),
         alarms=tuple(session.health.get("alarms", ())),
     )
+
+
+def _begin(run: Path, session: Session, processes: Processes) -> tuple[str, ...]:
+    """Record the conditions of a session; what differs from those of the session before, a line each."""
+    if processes.rank:
+        return ()
+    return begin_session(run, session.images, conditions(processes.device, processes.count))
 
 
 def _prepare(
