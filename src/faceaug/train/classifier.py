@@ -130,7 +130,7 @@ def train_classifier(
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images
-        notes = folder.notes + begin_session(run, before, conditions(device))
+        notes = folder.notes + begin_session(run, before, conditions(lessons.device))
         _train(lessons, run, signals, deadline, progress)
     if signals.received:
         raise Interrupted(

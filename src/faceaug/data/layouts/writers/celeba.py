@@ -51,7 +51,7 @@ def _tables(faces: Faces, pictures: Sequence[Picture]) -> Tables:
         "list_attr_celeba": (attributes, (attributes != 0).any(axis=1), [ATTRIBUTES[k] for k in kept]),
         "identity_CelebA": (known.identity[rows, None], _fits(known.identity[rows]), None),
         "list_eval_partition": (known.partition[rows, None], known.partition[rows] >= 0, None),
-        "list_landmarks_align_celeba": (whole, ~np.isnan(points).any(axis=1), list(LANDMARKS)),
+        "list_landmarks_align_celeba": (whole, ~np.any(np.isnan(points), axis=1), list(LANDMARKS)),
     }
     return {f"{stem}.txt": _text(names, *table) for stem, table in tables.items() if table[1].any()}
 
