@@ -13,6 +13,10 @@ SOURCE = Path(faceaug.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 GRAB_BAGS = {"utils", "util", "helpers", "helper", "common", "core", "base", "misc"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+# Functions of more than 60 lines, with the lines they may have. Each has its reason; a shorter one leaves this list.
+LONG = {
+    "mix/expand.py expand_dataset": 70,  # 20 of them are its signature: the options of a whole set, each with its type
+}
 
 
 def tree(path: Path) -> ast.Module:
@@ -51,10 +55,11 @@ def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_functions_are_short_and_public_ones_described(path: Path) -> None:
     module = tree(path)
+    room = path.relative_to(SOURCE).as_posix()
     long = [
         f"{where(path, node)} {node.name}: {_lines(node)} lines"
         for node in ast.walk(module)
-        if isinstance(node, Function) and _lines(node) > 60
+        if isinstance(node, Function) and _lines(node) > LONG.get(f"{room} {node.name}", 60)
     ]
     silent = [
         f"{where(path, node)} {node.name}" for node in public_definitions(module.body) if not ast.get_docstring(node)
@@ -63,11 +68,22 @@ def test_functions_are_short_and_public_ones_described(path: Path) -> None:
     assert silent == []
 
 
+def test_every_exception_is_still_needed() -> None:
+    found = {
+        f"{path.relative_to(SOURCE).as_posix()} {node.name}": _lines(node)
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, Function)
+    }
+    assert {name for name in LONG if found.get(name, 0) > 60} == LONG.keys()
+
+
 def _lines(node: Function) -> int:
-    """Lines of a function without its docstring: a long explanation is no fault."""
+    """Lines of a function, signature included, without its docstring: a long explanation is no fault."""
+    first = node.body[0]
     described = ast.get_docstring(node) is not None
-    start = node.body[0].end_lineno if described else node.lineno
-    return (node.end_lineno or 0) - (start or 0)
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if described else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - docstring
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -367,6 +367,7 @@ def serve(models: tuple[str, ...], console: Console, **where: Any) -> None:
     run_server = load_server()
 
     def listening(url: str) -> None:
+        """Say where the page is."""
         console.say(f"{url}  (Ctrl-C stops)")
         console.document({"url": url})
 

@@ -151,6 +151,7 @@ def open_crew(workers: int | None) -> Iterator[Crew]:
     with open_executor(workers) as executor:
 
         def choose(tasks: int) -> Executor:
+            """The executor for a job of this many tasks."""
             few = tasks == 0 or (workers is None and tasks <= _FEW)
             ready = isinstance(executor, ProcessExecutor) and executor.started
             return SerialExecutor() if few and not ready else executor

@@ -359,10 +359,10 @@ def test_the_report_reads_well(tmp_path: Path) -> None:
 def test_a_disk_that_does_not_answer_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "000001.jpg", encode_jpeg(picture(1)))
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("faceaug.clean.plan.read_layout", fail)
+    monkeypatch.setattr("faceaug.data.folder.read_layout", fail)
     with pytest.raises(FaceAugError, match=r"cannot be read \(Input/output error\); nothing was changed"):
         clean_folder(tmp_path)
 

@@ -12,6 +12,7 @@ import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder, copy as copy_module
 from faceaug.clean.copy import MARKER, build_copy, plan_copy
+from faceaug.clean.scene import look
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import read_image
 from faceaug.errors import ArgumentError, FaceAugError, Interrupted, RefusedError
@@ -48,8 +49,10 @@ def moves(root: Path, *, below: str = "img_align_celeba/") -> list[Move]:
 
 
 def build(root: Path, out: Path, *, below: str = "img_align_celeba/", **options: Any) -> Any:
-    listing = list_folder(root)
-    return build_copy(listing, plan_copy(listing, moves(root, below=below)), out, **options)
+    scene = look(root, copying=True)
+    return build_copy(
+        scene.listing, plan_copy(scene.listing, scene.originals, moves(root, below=below)), out, **options
+    )
 
 
 STAYING = [f"{k:06d}.jpg" for k in range(1, 13) if k not in {7, 9}]
@@ -123,9 +126,9 @@ def test_rows_of_an_imagefolder_leave_with_their_pictures(tmp_path: Path) -> Non
         write(root / name, jpeg(k))
     (root / "train" / "metadata.csv").write_text("file_name,identity\na.jpg,5\nb.jpg,6\n")
     (root / "test" / "metadata.csv").write_text("file_name,identity\nc.jpg,7\nd.jpg,8\n")
-    listing = list_folder(root)
-    gone = [Move(file, None, "same bytes") for file in listing.pictures if file.name == "train/a.jpg"]
-    report = build_copy(listing, plan_copy(listing, gone), tmp_path / "out")
+    scene = look(root, copying=True)
+    gone = [Move(file, None, "same bytes") for file in scene.listing.pictures if file.name == "train/a.jpg"]
+    report = build_copy(scene.listing, plan_copy(scene.listing, scene.originals, gone), tmp_path / "out")
     found = FaceFolder(tmp_path / "out")
     assert found.names == ("test/c.jpg", "test/d.jpg", "train/b.jpg")
     assert found.annotations.identity.tolist() == [7, 8, 6]
@@ -137,8 +140,8 @@ def test_class_folders_and_odd_names_are_mirrored(tmp_path: Path) -> None:
     names = ["cats/1.jpg", "dogs/" + os.fsdecode(b"a\xff.jpg"), "dogs/new\nline.jpg"]
     for k, name in enumerate(names):
         write(root / name, jpeg(k))
-    listing = list_folder(root)
-    build_copy(listing, plan_copy(listing, []), tmp_path / "out")
+    scene = look(root, copying=True)
+    build_copy(scene.listing, plan_copy(scene.listing, scene.originals, []), tmp_path / "out")
     assert FaceFolder(tmp_path / "out").names == FaceFolder(root).names
     assert FaceFolder(tmp_path / "out").classes == ("cats", "dogs")
 
@@ -229,11 +232,11 @@ def test_a_stopped_copy_of_a_folder_that_changed_is_refused(tmp_path: Path) -> N
 
 def test_a_picture_that_changes_meanwhile_is_named_and_the_copy_not_finished(tmp_path: Path) -> None:
     root, out = faces(tmp_path / "celeba"), tmp_path / "out"
-    listing = list_folder(root)
-    plan = plan_copy(listing, moves(root))
+    scene = look(root, copying=True)
+    plan = plan_copy(scene.listing, scene.originals, moves(root))
     (root / "img_align_celeba" / "000005.jpg").write_bytes(jpeg(30))
     with pytest.raises(FaceAugError, match=r"1 file changed while it was copied \(img_align_celeba/000005.jpg\)"):
-        build_copy(listing, plan, out)
+        build_copy(scene.listing, plan, out)
     report = build(root, out)
     assert report.earlier > 5
     assert (out / "img_align_celeba" / "000005.jpg").read_bytes() == jpeg(30)
@@ -317,5 +320,5 @@ def test_a_disk_that_keeps_no_modes_and_cuts_times_takes_a_copy_and_continues_it
 
 
 def build_flat(place: Path) -> Any:
-    listing = list_folder(place / "faces")
-    return build_copy(listing, plan_copy(listing, []), place / "out")
+    scene = look(place / "faces", copying=True)
+    return build_copy(scene.listing, plan_copy(scene.listing, scene.originals, []), place / "out")

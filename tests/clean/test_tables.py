@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
-from faceaug.data.metadata_files import read_metadata
-from faceaug.data.tables import read_table
+from faceaug.data.layouts import Place
+from faceaug.data.metadata_files import read_metadata, read_source
+from faceaug.data.tables import read_table, read_text
+from faceaug.storage.walk import list_folder
 from tests.clean.tables import write_tables
 from tests.clean.zoo import write
+
+
+def listed(folder: Path) -> Place:
+    return Place.of(list_folder(folder))
+
+
+def kept(table: Path, names: list[str]) -> bytes:
+    return filter_table(read_table(table), read_text(table), names)
 
 
 def test_a_text_table_keeps_its_rows_to_the_byte_and_counts_them_anew(tmp_path: Path) -> None:
@@ -20,24 +30,24 @@ def test_a_text_table_keeps_its_rows_to_the_byte_and_counts_them_anew(tmp_path: 
     )
     rows = [f"{k:06d}.jpg  {k} 2   3 4 5 6 7 8 9  -10 \n" for k in range(1, 6)]
     table.write_bytes(f"5\n{head}{''.join(rows)}\n\n".encode())
-    written = filter_table(read_table(table), ["000004.jpg", "000002.jpg"])
+    written = kept(table, ["000004.jpg", "000002.jpg"])
     assert written.decode() == f"2\n{head}{rows[3].rstrip()}\n{rows[1].rstrip()}\n"
 
 
 def test_line_ends_and_quotes_survive(tmp_path: Path) -> None:
     table = write(tmp_path / "identity_CelebA.txt", b"000001.jpg 5\r\n000002.jpg 6\r\n")
-    assert filter_table(read_table(table), ["000002.jpg"]) == b"000002.jpg 6\r\n"
+    assert kept(table, ["000002.jpg"]) == b"000002.jpg 6\r\n"
     table = write(tmp_path / "list_eval_partition.csv", b"image_id,partition\n000001.jpg,0\n000002.jpg,2\n")
-    assert filter_table(read_table(table), ["000002.jpg"]) == b"image_id,partition\n000002.jpg,2\n"
+    assert kept(table, ["000002.jpg"]) == b"image_id,partition\n000002.jpg,2\n"
     table = write(tmp_path / "list_eval_partition.csv", b'\xef\xbb\xbfimage_id,partition\n"a,b.jpg",0\n"c.jpg",1\n')
-    assert filter_table(read_table(table), ["a,b.jpg"]) == b'image_id,partition\n"a,b.jpg",0\n'
-    assert filter_table(read_table(table), []) == b"image_id,partition\n"
+    assert kept(table, ["a,b.jpg"]) == b'image_id,partition\n"a,b.jpg",0\n'
+    assert kept(table, []) == b"image_id,partition\n"
 
 
 def test_both_forms_of_a_table_are_found(tmp_path: Path) -> None:
     write(tmp_path / "list_eval_partition.txt", b"000001.jpg 0\n")
     write(tmp_path / "list_eval_partition.csv", b"image_id,partition\n000001.jpg,0\n")
-    assert [table.path.name for table in every_table(tmp_path)] == [
+    assert [table.path.name for table in every_table(listed(tmp_path))] == [
         "list_eval_partition.txt",
         "list_eval_partition.csv",
     ]
@@ -48,7 +58,7 @@ def test_tables_that_differ_a_little_are_brought_into_step(tmp_path: Path) -> No
     write_tables(tmp_path, names)
     identity = tmp_path / "identity_CelebA.txt"
     identity.write_text("".join(f"{name} 7\n" for name in reversed(names) if name != "000005.jpg"))
-    rows = rows_in_step(every_table(tmp_path), set(names) - {"000002.jpg"})
+    rows = rows_in_step(every_table(listed(tmp_path)), set(names) - {"000002.jpg"})
     expected = tuple(name for name in names if name not in {"000002.jpg", "000005.jpg"})
     assert set(rows.kept.values()) == {expected}
     assert "1 row was dropped because another table has none" in rows.notes[0]
@@ -59,7 +69,7 @@ def test_tables_about_other_pictures_keep_their_own_rows_with_a_warning(tmp_path
     names = [f"{k:06d}.jpg" for k in range(1, 31)]
     write_tables(tmp_path, names)
     (tmp_path / "identity_CelebA.txt").write_text("".join(f"{name} 7\n" for name in names[:4]))
-    rows = rows_in_step(every_table(tmp_path), names)
+    rows = rows_in_step(every_table(listed(tmp_path)), names)
     assert {path.name: len(kept) for path, kept in rows.kept.items()} == {
         "list_attr_celeba.txt": 30,
         "identity_CelebA.txt": 4,
@@ -81,8 +91,8 @@ def test_any_choice_of_rows_reads_back_the_same_values(numbers: list[int], data:
         names = [f"{k:06d}.jpg" for k in numbers]
         write_tables(folder, names, kaggle=data.draw(st.booleans()))
         keep = data.draw(st.lists(st.sampled_from(names), unique=True))
-        for table in every_table(folder):
-            table.path.write_bytes(filter_table(table, keep))
+        for table in every_table(listed(folder)):
+            table.path.write_bytes(kept(table.path, keep))
             again = read_table(table.path)
             assert again.names == tuple(keep)
             assert again.columns == table.columns
@@ -98,6 +108,6 @@ def test_metadata_loses_only_the_rows_of_pictures_that_left(tmp_path: Path, endi
     else:
         table.write_text('{"file_name": "./a.jpg", "x": [1, 2]}\n{"file_name":"b/c.jpg"}\n\n{"file_name": "d.jpg"}\n')
     before = {row["file_name"]: row for row in read_metadata(table)}
-    table.write_bytes(filter_metadata(table, {"a.jpg", "d.jpg"}))
+    table.write_bytes(filter_metadata(table, read_source(table), list(before), {"a.jpg", "d.jpg"}))
     after = {row["file_name"]: row for row in read_metadata(table)}
     assert after == {name: before[name] for name in ("a.jpg", "d.jpg")}

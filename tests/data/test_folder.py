@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from faceaug.data.folder import FaceFolder, table_paths
 from faceaug.data.image import encode_png
+from faceaug.data.layouts import Place
 from faceaug.draws import stream
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, RefusedError
 from faceaug.storage.walk import list_folder
@@ -84,7 +85,7 @@ def test_a_folder_opened_by_a_relative_name_finds_the_tables_above(
     put(tmp_path, "img_align_celeba/000001.jpg")
     celeba_tables(tmp_path, ["000001.jpg"])
     monkeypatch.chdir(tmp_path / "img_align_celeba")
-    assert table_paths(Path()) != []
+    assert table_paths(Place.of(list_folder("."))) != []
     assert FaceFolder(".").annotations.identity.tolist() == [10]
 
 
@@ -410,3 +411,25 @@ def test_a_folder_whose_name_ends_like_a_file_being_written_is_a_folder_of_pictu
     put(tmp_path / "faces.partial", "a.partial/1.png", "2.png", ".4.partial/5.png")
     (tmp_path / "faces.partial" / "3.png.partial").write_bytes(b"half")
     assert FaceFolder(tmp_path / "faces.partial").names == ("2.png", "a.partial/1.png")
+
+
+def test_a_listed_folder_is_read_like_its_path_without_listing_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "img_align_celeba/000001.jpg", "img_align_celeba/000002.jpg")
+    celeba_tables(tmp_path, TWO)
+    (tmp_path / "link.jpg").symlink_to("000001.jpg")
+    whole, listing = FaceFolder(tmp_path), list_folder(tmp_path)
+
+    def fail(path: object) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    folder = FaceFolder.from_listing(listing)
+    assert (folder.root, folder.names, folder.layout) == (whole.root, whole.names, whole.layout)
+    for name, array in whole.annotations.arrays().items():
+        np.testing.assert_array_equal(folder.annotations.arrays()[name], array)
+        assert not folder.annotations.arrays()[name].flags.writeable
+    assert (*folder.notes, *listing.notes()) == whole.notes
+    assert listing.notes() != []
+    assert FaceFolder.from_listing(listing, "flat").layout == "flat"

@@ -62,7 +62,7 @@ def test_a_folder_on_a_failing_disk_is_no_wrong_use(
     def fail(path: Path) -> None:
         raise OSError(code, os.strerror(code), str(path))
 
-    monkeypatch.setattr(Path, "iterdir", fail)
+    monkeypatch.setattr(os, "scandir", fail)
     with pytest.raises(kind, match="cannot be read") as caught:
         existing_folder(tmp_path)
     assert caught.value.exit_code == exit_code

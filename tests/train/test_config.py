@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.train import PRESETS, TrainConfig, choose_config, parse_settings, preset
+from faceaug.synthesize import load_model
+from faceaug.train import PRESETS, TrainConfig, choose_config, fine_tuning, parse_settings, preset
 from faceaug.train.record import open_run, read_config
 
 
@@ -103,6 +105,9 @@ def test_a_config_of_the_first_release_means_what_it_meant() -> None:
 
 
 GOLDEN = Path(__file__).parent / "golden"
+DOCS = Path(__file__).parents[2] / "docs"
+# The rows of the table that only lists the fields by group.
+GROUPS = tuple(f"| {name} |" for name in ("data", "networks", "discriminators", "optimisation", "attributes", "run"))
 
 
 def test_the_config_file_of_a_run_of_0_1_0_is_read_as_that_release_trained(celeba_folder: Path, tmp_path: Path) -> None:
@@ -125,6 +130,21 @@ def test_the_config_file_of_a_run_from_before_the_groups_is_read_and_written_as_
     assert config.to_json() | {"init": "runs/faces-64b"} == written
     assert (config.teacher, config.toggle_weight, config.projected_on) == (4.0, 80.0, "efficientnet-lite1")
     assert open_run(tmp_path, FaceFolder(celeba_folder), config, resume=False, init="runs/faces-64b")
+
+
+def test_every_field_is_set_by_a_preset_or_explained_in_the_documentation() -> None:
+    tuned = fine_tuning(load_model("dcgan-32").config)
+    plain = TrainConfig().to_json()
+    chosen = {
+        name
+        for config in (*PRESETS.values(), tuned)
+        for name, value in config.to_json().items()
+        if value != plain[name]
+    }
+    page = (DOCS / "train.md").read_text()
+    text = "\n".join(line for line in page.splitlines() if not line.startswith(GROUPS))
+    explained = {name for name in plain if re.search(rf"`{name}[=`]|--set {name}=", text)}
+    assert plain.keys() - chosen - explained == set()
 
 
 def test_a_config_survives_json() -> None:

@@ -44,8 +44,8 @@ class _Fork:
 
     def before(self) -> None:
         """In the parent: note the seed, because the generator's lock may be held by another thread in the child."""
-        torch = sys.modules.get("torch")
-        self._seed = None if torch is None or not hasattr(torch, "initial_seed") else int(torch.initial_seed())
+        initial_seed = getattr(sys.modules.get("torch"), "initial_seed", None)
+        self._seed = None if initial_seed is None else int(initial_seed())
 
     def in_child(self) -> None:
         """In the child: everything is inherited."""

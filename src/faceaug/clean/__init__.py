@@ -11,18 +11,19 @@ to do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
 from faceaug.clean.copy import MARKER, CopyReport, LinkKind, build_copy, check_link, plan_copy
 from faceaug.clean.names import Rename, Unclear
-from faceaug.clean.plan import Decision, Scene, decide, look
+from faceaug.clean.plan import Decision, decide
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
+from faceaug.clean.scene import Scene, look
 from faceaug.clean.words import grouped
 from faceaug.data.folder import CLASS_FOLDERS
 from faceaug.data.standing import forget_clean, record_clean
@@ -30,7 +31,8 @@ from faceaug.errors import Interrupted, RefusedError, counted, printable
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
-from faceaug.storage.state import explained_disk, interruptible, state_folder
+from faceaug.storage.moves import History
+from faceaug.storage.state import explained_disk, interruptible, journal_stamp, state_folder
 
 __all__ = [
     "CleanPolicy",
@@ -46,6 +48,34 @@ __all__ = [
 
 _DEFAULT = CleanPolicy()
 PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """How a clean is carried out.
+
+    Attributes:
+        policy: limits on what is set aside.
+        workers: processes that read pictures; None chooses.
+        progress: shows the phases.
+    """
+
+    policy: CleanPolicy
+    workers: int | None
+    progress: Progress
+
+    def decide(self, scene: Scene, history: History, *, keep_cache: bool) -> Decision:
+        """Decide the moves, with the cache of earlier runs."""
+        state = state_folder(scene.listing.root, beside=scene.layout in CLASS_FOLDERS)
+        with open_cache(state / "cache.sqlite", write=keep_cache) as cache:
+            return decide(
+                scene,
+                self.policy,
+                set_aside=history.set_aside(),
+                workers=self.workers,
+                progress=self.progress,
+                cache=cache,
+            )
 
 
 def clean_folder(
@@ -96,28 +126,25 @@ def clean_folder(
         [('b.png', 'same bytes', 'a.png')]
     """
     check_link(link)
-    shown = open_progress(progress)
-    scene = replace(look(path), copying=out is not None)
+    task = _Task(policy, workers, open_progress(progress))
+    root = existing_folder(path)
+    recorded = journal_stamp(root)
+    scene = look(path, copying=out is not None)
     beside = scene.layout in CLASS_FOLDERS
-    root = scene.listing.root
-
-    def decided(scene: Scene, earlier: Sequence[str], *, keep_cache: bool) -> Decision:
-        with open_cache(state_folder(root, beside=beside) / "cache.sqlite", write=keep_cache) as cache:
-            return decide(scene, policy, set_aside=earlier, workers=workers, progress=shown, cache=cache)
-
     with _stoppable():
         if dry_run or out is not None:  # the folder is only read
-            decision = decided(scene, read_journal(root, beside=beside).set_aside(), keep_cache=False)
+            decision = task.decide(scene, read_journal(root, beside=beside), keep_cache=False)
             if dry_run or out is None:
                 notes = decision.report.notes + _too_many(decision, policy)
                 return replace(decision.report, dry_run=True, out="" if out is None else str(out), notes=notes)
-            _check_share(path, decision, policy)
-            return _copy(scene, decision, policy, Path(out), link, workers, shown)
+            _check_share(scene, decision, policy)
+            return _copy(scene, decision, task, Path(out), link)
         with open_journal(root, beside=beside, purpose="clean") as journal:
-            # Scan again under the lock: another run may just have ended, or an interrupted one been completed.
-            decision = decided(look(path), journal.history.set_aside(), keep_cache=True)
-            _check_share(path, decision, policy)
-            return _perform(journal, root, decision, workers, shown)
+            if journal_stamp(root) != recorded:  # another run has just ended, or an interrupted one been completed
+                scene = look(path)
+            decision = task.decide(scene, journal.history, keep_cache=True)
+            _check_share(scene, decision, policy)
+            return _perform(journal, root, decision, task)
 
 
 def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = None) -> UndoReport:
@@ -160,14 +187,14 @@ def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = Non
         return journal.undo(all_runs=all_runs, progress=open_progress(progress))
 
 
-def _perform(journal: Journal, root: Path, decision: Decision, workers: int | None, progress: Progress) -> CleanReport:
+def _perform(journal: Journal, root: Path, decision: Decision, task: _Task) -> CleanReport:
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     state = state_folder(root, beside=False)
     if not decision.plan and journal.history.open_run is None:
         with explained_disk(root):
             record_clean(state, report.cleaned)
         return report
-    outcome = journal.apply(decision.plan, known=decision.known, progress=progress)
+    outcome = journal.apply(decision.plan, known=decision.known, progress=task.progress)
     left = {move.source.name: why for move, why in outcome.skipped}
     if not outcome.moved and not outcome.earlier:
         return report.without(left)
@@ -176,7 +203,7 @@ def _perform(journal: Journal, root: Path, decision: Decision, workers: int | No
     folder = journal.run_folder(outcome.run)
     report = replace(report, page=_as_given(report.folder, folder / PAGE))
     with explained_disk(root):
-        _write_reports(folder, report, workers, progress)
+        _write_reports(folder, report, task)
         if not left:
             record_clean(state, report.cleaned)
     return report
@@ -192,20 +219,13 @@ def _as_given(folder: str, place: Path) -> str:
     return str(place)
 
 
-def _copy(
-    scene: Scene,
-    decision: Decision,
-    policy: CleanPolicy,
-    out: Path,
-    link: LinkKind,
-    workers: int | None,
-    progress: Progress,
-) -> CleanReport:
-    plan = plan_copy(scene.listing, decision.plan)
+def _copy(scene: Scene, decision: Decision, task: _Task, out: Path, link: LinkKind) -> CleanReport:
+    plan = plan_copy(scene.listing, scene.originals, decision.plan)
     report = decision.report
     folder = state_folder(out, beside=scene.layout in CLASS_FOLDERS) / "runs" / "copy"
 
     def finish(made: CopyReport) -> None:
+        """Write the reports and mark the copy as complete."""
         nonlocal report
         gone = tuple(
             f"{tables}: {counted(n, 'row is', 'rows are')} not in the copy" for tables, n in grouped(made.rows_left)
@@ -219,25 +239,25 @@ def _copy(
         )
         with explained(out):
             folder.mkdir(parents=True, exist_ok=True)
-            _write_reports(folder, report, workers, progress)
+            _write_reports(folder, report, task)
             run = {"command": "clean", "folder": str(scene.listing.root)}
             finish_output(out, marker=MARKER, document={"run": run, "pictures": report.cleaned})
 
-    arguments = json.loads(json.dumps({"policy": asdict(policy)}))
-    build_copy(scene.listing, plan, out, link=link, arguments=arguments, on_built=finish, progress=progress)
+    arguments = json.loads(json.dumps({"policy": asdict(task.policy)}))
+    build_copy(scene.listing, plan, out, link=link, arguments=arguments, on_built=finish, progress=task.progress)
     return report
 
 
-def _write_reports(folder: Path, report: CleanReport, workers: int | None, progress: Progress) -> None:
+def _write_reports(folder: Path, report: CleanReport, task: _Task) -> None:
     write_bytes(folder / "report.json", json.dumps(report.to_json(), indent=2).encode())
     write_bytes(folder / "report.csv", report.to_csv())
-    write_bytes(folder / PAGE, _page(report, workers, progress))
+    write_bytes(folder / PAGE, _page(report, task))
     if report.proposals:
         write_bytes(folder / "conflicts.csv", conflicts_csv(report.proposals))
 
 
-def _page(report: CleanReport, workers: int | None, progress: Progress) -> bytes:
-    return report.to_html(workers=workers, progress=progress).encode("utf-8", "backslashreplace")
+def _page(report: CleanReport, task: _Task) -> bytes:
+    return report.to_html(workers=task.workers, progress=task.progress).encode("utf-8", "backslashreplace")
 
 
 def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:
@@ -253,9 +273,9 @@ def _too_many(decision: Decision, policy: CleanPolicy) -> tuple[str, ...]:
     return (refusal,)
 
 
-def _check_share(path: Path | str, decision: Decision, policy: CleanPolicy) -> None:
+def _check_share(scene: Scene, decision: Decision, policy: CleanPolicy) -> None:
     for refusal in _too_many(decision, policy):
-        raise RefusedError(f"{printable(path)}: {refusal}")
+        raise RefusedError(f"{printable(scene.folder)}: {refusal}")
 
 
 @contextmanager

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
-from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
+from faceaug.clean.scene import Originals
+from faceaug.clean.tables import filter_metadata, filter_table, rows_in_step
 from faceaug.data.annotations import match_names
-from faceaug.data.folder import CELEBA_PICTURES, FaceFolder, find_layout
+from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.layouts.leftovers import CLEANED
-from faceaug.data.metadata_files import METADATA_NAMES, read_metadata
-from faceaug.data.tables import Table
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, counted, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
@@ -101,29 +100,38 @@ def check_link(link: str) -> None:
         raise ArgumentError(f"link {link!r}: expected one of {', '.join(LINKS)}")
 
 
-def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
-    """Decide the contents of a cleaned copy. Reads the tables, writes nothing.
+def plan_copy(listing: Listing, originals: Originals, moves: Iterable[Move]) -> CopyPlan:
+    """Decide the contents of a cleaned copy. Writes nothing, and reads no table.
 
     Args:
         listing: the folder.
+        originals: its tables.
         moves: the moves of cleaning it in place.
-
-    Raises:
-        AnnotationError: a table contradicts itself.
     """
-    new: dict[str, str | None] = {move.source.name: move.target for move in moves}
-    layout = find_layout(listing)
-    tables = every_table(listing.root) if layout == "celeba" else []
-    own = {table.path.resolve(): table for table in tables}
-    outside = bool(tables) and not any(path.is_relative_to(listing.root.resolve()) for path in own)
+    own = {table.path.resolve() for table, _ in originals.tables}
+    outside = bool(own) and not any(path.is_relative_to(listing.root.resolve()) for path in own)
     below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself; its tables are above it
-    metadata = [file for file in listing.files if layout == "imagefolder" and _is_metadata(file)]
-    apart = {file.name for file in metadata} | {MARKER}
+    files, notes = _plan_files(listing, moves, below=below, written=own, apart={*originals.metadata, MARKER})
+    written, left, more = _plan_tables(listing.root, originals, files)
+    return CopyPlan(
+        files,
+        written | _plan_metadata(originals, files, left),
+        left,
+        (*notes, *more, *_other_files(files)),
+        listing.apart,
+    )
+
+
+def _plan_files(
+    listing: Listing, moves: Iterable[Move], *, below: str, written: Collection[Path], apart: Collection[str]
+) -> tuple[dict[str, File], list[str]]:
+    """The files to copy by their path in the copy, and notes on those left out."""
+    new: dict[str, str | None] = {move.source.name: move.target for move in moves}
     files: dict[str, File] = {}
     notes: list[str] = []
     for file in listing.files:
         name = new.get(file.name, file.name)
-        if (listing.root / file.name).resolve() in own or file.name in apart or name is None:
+        if (listing.root / file.name).resolve() in written or file.name in apart or name is None:
             continue
         if PurePosixPath(name).name == f"{CELEBA_PICTURES}.zip":
             notes.append(f"{printable(name)} was not copied: it holds the pictures before cleaning")
@@ -131,14 +139,7 @@ def plan_copy(listing: Listing, moves: Iterable[Move]) -> CopyPlan:
             notes.append(f"{printable(name)} was not copied: no permission to read it")
         else:
             files[f"{below}{name}"] = file
-    written, left, more = _plan_tables(listing.root, tables, files)
-    return CopyPlan(
-        files,
-        written | _plan_metadata(listing, metadata, files, left),
-        left,
-        (*notes, *more, *_other_files(files)),
-        listing.apart,
-    )
+    return files, notes
 
 
 def build_copy(
@@ -215,20 +216,17 @@ def _device(out: Path) -> int:
     return place.stat().st_dev
 
 
-def _is_metadata(file: File) -> bool:
-    return PurePosixPath(file.name).name in METADATA_NAMES
-
-
 def _plan_tables(
-    root: Path, tables: Sequence[Table], files: Mapping[str, File]
+    root: Path, originals: Originals, files: Mapping[str, File]
 ) -> tuple[dict[str, bytes], dict[str, int], tuple[str, ...]]:
     """Content and number of omitted rows of each table, by its path in the copy."""
+    tables = [table for table, _ in originals.tables]
     pictures = {PurePosixPath(name).name: k for k, name in enumerate(files) if files[name].is_picture}
     found = [(table.names, match_names(table.names, pictures)[0].tolist()) for table in tables]
     present = {name for names, rows in found for name, row in zip(names, rows, strict=True) if row >= 0}
     rows = rows_in_step(tables, present)
     places = {table.path: _place(root, table.path) for table in tables}
-    written = {places[table.path]: filter_table(table, rows.kept[table.path]) for table in tables}
+    written = {places[table.path]: filter_table(table, text, rows.kept[table.path]) for table, text in originals.tables}
     left = {places[table.path]: len(table.names) - len(rows.kept[table.path]) for table in tables}
     return written, left, rows.notes
 
@@ -239,17 +237,14 @@ def _place(root: Path, table: Path) -> str:
     return inside.relative_to(real).as_posix() if inside.is_relative_to(real) else table.name
 
 
-def _plan_metadata(
-    listing: Listing, metadata: Sequence[File], files: Mapping[str, File], left: dict[str, int]
-) -> dict[str, bytes]:
+def _plan_metadata(originals: Originals, files: Mapping[str, File], left: dict[str, int]) -> dict[str, bytes]:
     written: dict[str, bytes] = {}
-    for file in metadata:
-        folder = PurePosixPath(file.name).parent
-        inside = [PurePosixPath(name) for name in files]
+    inside = [PurePosixPath(name) for name in files]
+    for table, (source, names) in originals.metadata.items():
+        folder = PurePosixPath(table).parent
         keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
-        rows = [row["file_name"] for row in read_metadata(listing.root / file.name)]
-        left[file.name] = sum(name not in keep for name in rows)
-        written[file.name] = filter_metadata(listing.root / file.name, keep)
+        left[table] = sum(name not in keep for name in names)
+        written[table] = filter_metadata(Path(table), source, names, keep)
     return written
 
 

@@ -63,6 +63,7 @@ def read_contents(
     found: dict[str, Signature] = {}
 
     def keep(file: File, signature: Signature) -> None:
+        """Record a signature, and its looks apart from it."""
         if looks and signature.looks:
             table[place[file.name]] = np.frombuffer(signature.looks, LOOKS)[0]
         found[file.name] = signature.without_looks()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -88,7 +88,9 @@ def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
     return tuple(DuplicateGroup(keeper, tuple(found)) for keeper, found in sorted(members.items()))
 
 
-def look_alikes(found: Resemblance, gone: set[str], which: Literal["mirrored", "burst"]) -> tuple[LookAlike, ...]:
+def look_alikes(
+    found: Resemblance, gone: Collection[str], which: Literal["mirrored", "burst"]
+) -> tuple[LookAlike, ...]:
     """Pairs to report, of which both pictures stay: mirror images, or photos of one session.
 
     Args:

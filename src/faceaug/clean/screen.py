@@ -55,6 +55,7 @@ def _explained(one: Thumbnails, units: Floats, first: Places, second: Places, pr
     out = np.zeros(len(first), np.float32)
 
     def work(begin: int) -> None:
+        """The shares of the pairs of one block of pictures."""
         part = slice(begin, begin + _BLOCK)
         for columns, start, end in zip(_columns(one[pictures[part]]), starts[part], ends[part], strict=True):
             pairs = order[start:end]

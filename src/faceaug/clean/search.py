@@ -192,6 +192,7 @@ def _look_up(
     known = [(np.bitwise_or.reduce(np.uint64(1) << np.array(e.bits, np.uint64)), e.changes) for e in earlier]
 
     def compare(masks: list[int]) -> tuple[list[_Found], int]:
+        """The pairs found in some buckets, and the number of comparisons."""
         parts = []
         compared = 0
         for i, j, own in _expanded(a, b, starts, *_meeting(a, filled, masks, same=same)):

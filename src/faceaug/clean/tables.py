@@ -11,8 +11,9 @@ from pathlib import Path
 
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import table_paths
-from faceaug.data.metadata_files import read_metadata
-from faceaug.data.tables import Table, delimiter_of, read_table, read_text, text_lines
+from faceaug.data.layouts import Place
+from faceaug.data.metadata_files import Source
+from faceaug.data.tables import Table, delimiter_of, text_lines
 from faceaug.errors import counted, some
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
@@ -32,14 +33,14 @@ class Rows:
     notes: tuple[str, ...]
 
 
-def every_table(root: Path) -> list[Table]:
+def every_table(place: Place) -> list[Table]:
     """The CelebA tables of a folder, both the .txt and the .csv form of each.
 
     Raises:
         AnnotationError: a table contradicts itself.
     """
-    forms = [path.with_suffix(ending) for path in table_paths(root) for ending in (".txt", ".csv")]
-    return [read_table(path) for path in forms if path.is_file()]
+    forms = [path.with_suffix(ending) for path in table_paths(place) for ending in (".txt", ".csv")]
+    return [place.table(path) for path in forms if path.is_file()]
 
 
 def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
@@ -76,14 +77,14 @@ def rows_in_step(tables: Sequence[Table], present: Collection[str]) -> Rows:
     return Rows(dict.fromkeys(own, order), tuple(notes))
 
 
-def filter_table(table: Table, names: Sequence[str]) -> bytes:
+def filter_table(table: Table, text: str, names: Sequence[str]) -> bytes:
     """The file of a table with only these rows, in this order, and a matching count line.
 
     Args:
-        table: the table; its file is read again, to keep spaces and line ends.
+        table: the table.
+        text: its text, of which spaces and line ends are kept.
         names: names of the rows to keep.
     """
-    text = read_text(table.path)
     if table.path.suffix == ".csv":
         return _filter_csv(table, text, names)
     lines = text_lines(text)
@@ -93,33 +94,30 @@ def filter_table(table: Table, names: Sequence[str]) -> bytes:
     return _joined([*head, *(rows[name] for name in names)], text)
 
 
-def filter_metadata(path: Path, keep: Collection[str]) -> bytes:
+def filter_metadata(table: Path, source: Source, names: Sequence[str], keep: Collection[str]) -> bytes:
     """The file of an imagefolder table with only the rows of these pictures.
 
     Args:
-        path: ``metadata.csv`` or ``metadata.jsonl``.
-        keep: values of ``file_name``, relative to the table's folder, with "/" and without "." parts.
-
-    Raises:
-        AnnotationError: the table contradicts itself.
+        table: its path, which tells its form.
+        source: its content, see ``faceaug.data.metadata_files.read_source``.
+        names: ``file_name`` of each of its rows, relative to the table's folder.
+        keep: the names to keep.
     """
-    rows_there = read_metadata(path)
-    kept = _rows_of([row["file_name"] for row in rows_there], keep)
-    if path.suffix == ".parquet":
-        return _filter_parquet(path, kept)
-    text = read_text(path)
-    if path.suffix == ".jsonl":
-        lines = [line for line in text_lines(text) if line.strip()]
-        return _joined(compress(lines, kept), text)
-    rows = _csv_rows(text)
-    return _csv_bytes([rows[0], *compress(rows[1:], kept)], text)
+    kept = _rows_of(names, keep)
+    if table.suffix == ".parquet":
+        return _filter_parquet(source, kept)
+    if table.suffix == ".jsonl":
+        lines = [line for line in text_lines(source) if line.strip()]
+        return _joined(compress(lines, kept), source)
+    head, *rows = _csv_rows(source)
+    return _csv_bytes([head, *compress(rows, kept)], source)
 
 
-def _filter_parquet(path: Path, kept: list[bool]) -> bytes:
+def _filter_parquet(source: Source, kept: list[bool]) -> bytes:
     from pyarrow import BufferOutputStream, array, parquet
 
     sink = BufferOutputStream()
-    parquet.write_table(parquet.read_table(path).filter(array(kept)), sink)
+    parquet.write_table(source.filter(array(kept)), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 

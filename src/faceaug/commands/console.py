@@ -80,6 +80,7 @@ def common_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --json, -q and -v, passed to the command as one ``Console``."""
 
     def with_console(*args: Any, as_json: bool, quiet: bool, verbose: bool, **kwargs: Any) -> None:
+        """The command with its three options as one console."""
         command(*args, console=Console(as_json=as_json, quiet=quiet, verbose=verbose), **kwargs)
 
     with_console.__doc__ = command.__doc__

@@ -12,7 +12,7 @@ from faceaug.progress import Progress, open_progress
 if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
     from faceaug.train import TrainReport
-    from faceaug.train.classifier import ClassifierReport
+    from faceaug.train.reports import ClassifierReport
 
 _NOT_OF_A_CLASSIFIER = {"preset": "--preset", "init": "--init", "size": "--size", "tensorboard": "--tensorboard"}
 

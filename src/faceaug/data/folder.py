@@ -17,7 +17,7 @@ from faceaug.data.annotations import Annotations
 from faceaug.data.containers import kind_of, open_container
 from faceaug.data.crop import in_frame
 from faceaug.data.image import WHITE, Colour, Image8, check_colour, read_image
-from faceaug.data.layouts import Layout, Place, choose_layout, read_layout
+from faceaug.data.layouts import Layout, Place, read_layout
 from faceaug.data.layouts.celeba import ALIGNED as CELEBA_PICTURES, table_names, table_paths as place_tables
 from faceaug.data.layouts.leftovers import unread_pictures
 from faceaug.errors import RefusedError
@@ -29,7 +29,6 @@ __all__ = [
     "FaceFolder",
     "Layout",
     "Target",
-    "find_layout",
     "make_target",
     "table_names",
     "table_paths",
@@ -86,7 +85,46 @@ class FaceFolder:
 
     def __init__(self, path: Path | str, layout: str | None = None, *, ground: Colour = WHITE) -> None:
         self.ground = check_colour(ground)
-        place, listing = _look(path)
+        root = Path(path)
+        if kind_of(root.name) and root.is_file():
+            place, left = _within(root, ("",))
+            listing = Listing(root, (), left)
+        else:
+            place, listing = _with_containers(list_folder(root))
+        self._read(place, listing, layout)
+        self.notes += tuple(listing.notes())
+
+    @classmethod
+    def from_listing(
+        cls,
+        listing: Listing,
+        layout: str | None = None,
+        *,
+        ground: Colour = WHITE,
+        place: Place | None = None,
+    ) -> FaceFolder:
+        """Read a folder that has been listed, without listing it again.
+
+        Args:
+            listing: its files.
+            layout: see ``FaceFolder``.
+            ground: see ``FaceFolder``.
+            place: the names in the listing, if the caller uses the same tables: each of them is then read once.
+
+        Returns:
+            The folder. Its notes leave out what the listing itself notes: links and other entries that were skipped.
+
+        Raises:
+            FaceAugError: see ``FaceFolder``.
+        """
+        faces = cls.__new__(cls)
+        faces.ground = check_colour(ground)
+        if place is None:
+            place, listing = _with_containers(listing)
+        faces._read(place, listing, layout)
+        return faces
+
+    def _read(self, place: Place, listing: Listing, layout: str | None) -> None:
         if not place.pictures:
             unread = unread_pictures(place.others)
             raise RefusedError(listing.no_pictures() + (f". These are not read: {unread}" if unread else ""))
@@ -100,7 +138,7 @@ class FaceFolder:
         self.in_class_folders = reading.class_folders
         self.annotations = reading.known
         _freeze(self.annotations)
-        self.notes = (*reading.notes, *listing.notes())
+        self.notes = reading.notes
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickling to a worker process loses NumPy's read-only flag.
@@ -138,13 +176,9 @@ class FaceFolder:
         return make_target(self.annotations, position)
 
 
-def _look(path: Path | str) -> tuple[Place, Listing]:
-    """The names in a folder or container, and their listing, which records the skipped entries."""
-    root = Path(path)
-    if kind_of(root.name) and root.is_file():
-        place, left = _within(root, ("",))
-        return place, Listing(root, (), left)
-    listing = list_folder(root)
+def _with_containers(listing: Listing) -> tuple[Place, Listing]:
+    """The names in a folder, or in its containers if it has no other pictures; and the skipped entries of both."""
+    root = listing.root
     place = Place.of(listing)
     containers = tuple(name for name in place.others if kind_of(name))
     if place.pictures or not containers:
@@ -191,20 +225,11 @@ def make_target(known: Annotations, position: int) -> Target:
     }
 
 
-def table_paths(root: Path, place: Place | None = None) -> list[Path]:
+def table_paths(place: Place) -> list[Path]:
     """The CelebA tables of a folder: in it, or in its parents if it is one of CelebA's own folders.
-
-    Args:
-        root: the folder.
-        place: its names, if already listed.
 
     Returns:
         The paths; of a table in both forms only the published .txt.
     """
-    found = place_tables(Place.of(list_folder(root)) if place is None else place)
+    found = place_tables(place)
     return [path for path in found if path.suffix == ".txt" or path.with_suffix(".txt") not in found]
-
-
-def find_layout(listing: Listing) -> Layout:
-    """The layout of a listed folder."""
-    return choose_layout(Place.of(listing)).layout

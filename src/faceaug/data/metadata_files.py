@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from faceaug.data.tables import delimiter_of, read_text, text_lines
 from faceaug.errors import AnnotationError, printable
@@ -14,6 +14,7 @@ from faceaug.storage.schema import parse_json
 
 METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 PICTURE_COLUMNS = ("file_name", "image_file_name")  # the first that exists names the face
+Source: TypeAlias = Any  # str, or pyarrow.Table, which only Parquet needs
 
 
 def read_metadata(path: Path) -> list[dict[str, Any]]:
@@ -27,12 +28,30 @@ def read_metadata(path: Path) -> list[dict[str, Any]]:
         AnnotationError: the ``file_name`` column is missing; a name is duplicate, absolute or points outside the
             folder; or a line is not a row.
     """
+    return parse_metadata(path, read_source(path))
+
+
+def read_source(path: Path) -> Source:
+    """Read the content of an imagefolder table without interpreting it: a text, or the Arrow table of a Parquet file.
+
+    Raises:
+        AnnotationError: the file cannot be read.
+    """
+    return _arrow_table(path) if path.suffix == ".parquet" else read_text(path)
+
+
+def parse_metadata(path: Path, source: Source) -> list[dict[str, Any]]:
+    """Interpret the content of an imagefolder table; see ``read_metadata``.
+
+    Args:
+        path: the file, for the errors and for the form.
+        source: see ``read_source``.
+    """
     try:
         if path.suffix == ".parquet":
-            rows = _parquet_rows(path)
+            rows = _parquet_rows(path, source)
         else:
-            text = read_text(path)
-            rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(text)
+            rows = _csv_rows(path, source) if path.suffix == ".csv" else _json_rows(source)
     except (csv.Error, ValueError) as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
     named = picture_column(set().union(*rows)) if rows else "file_name"
@@ -69,15 +88,23 @@ def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
     return frozenset(named - faces)
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+def _arrow_table(path: Path) -> Source:
     try:
-        import pyarrow
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ModuleNotFoundError:
         raise AnnotationError(f"{printable(path)}: needs pyarrow: python -m pip install 'faceaug[datasets]'") from None
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
+        return parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
+
+
+def _parquet_rows(path: Path, source: Source) -> list[dict[str, Any]]:
+    from pyarrow import ArrowException
+
+    try:
+        rows: list[dict[str, Any]] = source.to_pylist()
+    except ArrowException as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
 

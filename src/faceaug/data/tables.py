@@ -110,16 +110,33 @@ def read_table(path: Path, kind: Kind | None = None) -> Table:
             or too many values, a column or value is unknown, or a name is duplicate or not a plain file name. The
             message names the line or the picture.
     """
-    if kind is None:
-        if path.stem not in _TABLES:
-            raise AnnotationError(f"{printable(path)}: not the name of a CelebA table; those are {', '.join(_TABLES)}")
-        kind = _TABLES[path.stem][0]
+    kind = _kind_by_name(path) if kind is None else kind
+    return parse_table(path, read_text(path), kind)
+
+
+def parse_table(path: Path, text: str, kind: Kind | None = None) -> Table:
+    """Parse one CelebA table; see ``read_table``.
+
+    Args:
+        path: the file, for the errors and for the form, .txt or .csv.
+        text: its text.
+        kind: kind of table; None to determine it by the file name.
+
+    Raises:
+        AnnotationError: see ``read_table``.
+    """
+    kind = _kind_by_name(path) if kind is None else kind
     counted = kind not in {"identity", "partition"}
-    text = read_text(path)
     table = _read_csv_table(path, kind, text) if path.suffix == ".csv" else _read_txt_table(path, kind, text, counted)
     _check_names(path, table.names)
     _check_values(table)
     return _zero_as_no(table) if kind == "attributes" else table
+
+
+def _kind_by_name(path: Path) -> Kind:
+    if path.stem not in _TABLES:
+        raise AnnotationError(f"{printable(path)}: not the name of a CelebA table; those are {', '.join(_TABLES)}")
+    return _TABLES[path.stem][0]
 
 
 def _zero_as_no(table: Table) -> Table:

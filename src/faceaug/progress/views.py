@@ -225,6 +225,7 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
         columns = 0  # width of the terminal at the last draw
 
         def display(self, *args: Any, **kwargs: Any) -> Any:
+            """Draw the bar again, after cleaning up if the terminal has become narrower."""
             if on_terminal:
                 columns = _columns(self.fp)
                 if columns < self.columns:  # tqdm would pad to the old width and wrap into the next line
@@ -235,6 +236,7 @@ def _worded(kind: Any, *, on_terminal: bool) -> Any:
 
         @property
         def format_dict(self) -> dict[str, Any]:
+            """The values of the bar, with pace and time left in our words."""
             found: dict[str, Any] = super().format_dict
             fresh = self.n - self.initial
             rate = found["rate"] or fresh / max(found["elapsed"], 1e-9)  # the first is the moving average

@@ -189,7 +189,8 @@ def existing_folder(path: Path | str) -> Path:
     folder = Path(path)
     try:
         if folder.is_dir():
-            next(folder.iterdir(), None)
+            with os.scandir(folder) as entries:  # ``iterdir`` would read all names
+                next(iter(entries), None)
             return folder
     except OSError as error:
         failure = FaceAugError if error.errno == errno.EIO else ArgumentError  # a failing disk is not a usage error

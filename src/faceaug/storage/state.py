@@ -38,6 +38,15 @@ def state_folder(root: Path, *, beside: bool) -> Path:
     return outside if beside or os.path.lexists(outside) else inside
 
 
+def journal_stamp(root: Path) -> tuple[int, int] | None:
+    """Size and time of a folder's journal; None if nothing is recorded. It changes whenever a run has moved files."""
+    try:
+        facts = (state_folder(root, beside=False) / "journal.jsonl").stat()
+    except OSError:
+        return None
+    return (facts.st_size, facts.st_mtime_ns) if facts.st_size else None
+
+
 def _outside(real: Path) -> Path:
     name = f".{real.name}.faceaug"
     if len(os.fsencode(name)) > _LONGEST:
@@ -117,6 +126,7 @@ def deferred_signals() -> Iterator[list[int]]:
     arrived: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
+        """Remember a signal."""
         arrived.append(number)
 
     with _handled(note):
@@ -128,6 +138,7 @@ def interruptible() -> Iterator[None]:
     """Raise Interrupted on SIGINT or SIGTERM, for phases in which no file is moved (main thread only)."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        """End the phase at once."""
         raise Interrupted(f"stopped by {signal.Signals(number).name}; run again to continue")
 
     with _handled(stop):

@@ -6,7 +6,7 @@ is torch's to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -97,5 +97,5 @@ def _normed(module: str, direction: Tensor, scale: Tensor) -> Tensor:
     if not shapes_fit or len(kept) > 1:
         raise ValueError(f"{module}weight: the scales of its weight norm do not fit its shape {tuple(direction.shape)}")
     dim = -1 if scale.ndim == 0 else kept[0] if kept else 0
-    found: Tensor = torch._weight_norm(direction, scale, dim)
-    return found
+    norm: Callable[[Tensor, Tensor, int], Tensor] = torch._weight_norm  # not every release of torch has its types
+    return norm(direction, scale, dim)

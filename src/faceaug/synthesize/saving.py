@@ -195,12 +195,14 @@ def _made_ahead(source: NumberedFaces, start: int, count: int, ending: str) -> I
     spans = ((max(first, start), min(first + at_once, count)) for first in firsts if start < count)
 
     def make(low: int, high: int) -> list[bytes]:
+        """The encoded faces from ``low`` to ``high``."""
         faces = source.pictures(low, high - low)
         return [encode_face(source, face, k, ending) for k, face in enumerate(faces, start=low)]
 
     with ThreadPoolExecutor(1) as maker:
 
         def begin() -> Future[list[bytes]] | None:
+            """Start with the next span in the other thread; None after the last."""
             span = next(spans, None)
             return None if span is None else maker.submit(make, *span)
 

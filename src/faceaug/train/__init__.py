@@ -3,8 +3,9 @@
 from faceaug.train.blend import blend_models
 from faceaug.train.config import PRESETS, TrainConfig, fine_tuning, parse_settings, preset
 from faceaug.train.export import export_model
-from faceaug.train.loop import TrainReport, train_gan
+from faceaug.train.loop import train_gan
 from faceaug.train.record import choose_config
+from faceaug.train.reports import TrainReport
 
 __all__ = [
     "PRESETS",

@@ -34,6 +34,7 @@ def draw_operations(rng: np.random.Generator, n: int, operations: tuple[str, ...
     found: Draws = {}
 
     def happens() -> NDArray[np.bool_]:
+        """Which faces an operation is applied to."""
         return rng.random(n) < p
 
     if "color" in operations:

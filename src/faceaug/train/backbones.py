@@ -57,9 +57,10 @@ def _classifier(device: torch.device) -> Backbone:
     network = load_classifier(device=device).network.requires_grad_(False)
 
     def look(faces: Tensor) -> list[Tensor]:
+        """The first map of each size."""
         maps = network.maps(as_wide(faces).contiguous(memory_format=torch.channels_last))
         sides = [m.shape[2] for m in maps]
-        return [maps[sides.index(side)] for side in dict.fromkeys(sides)]  # the first map of each size
+        return [maps[sides.index(side)] for side in dict.fromkeys(sides)]
 
     return look
 

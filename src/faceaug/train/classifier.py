@@ -13,7 +13,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, select_rows, settle
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import Interrupted, RefusedError, printable
-from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.progress.phases import Phase
 from faceaug.storage.files import explained, finish_output, replacing_folder
@@ -37,91 +35,13 @@ from faceaug.train.conditions import begin_session, conditions
 from faceaug.train.config import known_fields, parse_settings
 from faceaug.train.lessons import FEWEST, ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
 from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run, read_run
+from faceaug.train.reports import ClassifierReport
 from faceaug.train.schedule import passed
 from faceaug.train.signals import Signals
-from faceaug.train.words import session_words
 
 CLASSIFIER_PRESETS: dict[str, ClassifierTraining] = {"attributes-64": ClassifierTraining()}
 COARSE = 32  # pixels; the figures also cover faces reduced to this size
 _ENOUGH = 10  # faces needed to measure
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ClassifierReport(Presentation):
-    """The result of a session of training a classifier.
-
-    Attributes:
-        run: the run folder.
-        model: the model folder in it, loadable by ``load_classifier``; None before the run is finished.
-        images: faces shown so far, in all sessions.
-        finished: whether ``images`` has reached the config's.
-        faces: number of training faces, without those held back.
-        held_back: number of faces that selected weights and thresholds.
-        attributes: the attributes that were learnt.
-        metrics: figures on unseen faces; None without such faces, or before the run is finished.
-        unreadable: pictures left out, a line each.
-        seconds: duration of this session.
-        added: faces shown in this session; 0 if it ended before its first step.
-        minutes: time limit of this session; None for none.
-        notes: anything odd about the folder, and conditions other than those of the session before, a line each.
-    """
-
-    run: Path
-    model: Path | None
-    images: int
-    finished: bool
-    faces: int
-    held_back: int
-    attributes: tuple[str, ...]
-    metrics: dict[str, Any] | None
-    unreadable: tuple[str, ...]
-    seconds: float
-    added: int
-    minutes: float | None = None
-    notes: tuple[str, ...] = ()
-
-    def facts(self) -> list[Fact]:
-        """The facts that a prompt or a notebook shows; see ``Presentation``."""
-        return [
-            ("model", self.model),
-            ("run", self.run),
-            ("faces shown", self.images),
-            ("in this session", self.added),
-            ("finished", self.finished),
-            ("training faces", self.faces),
-            ("held back", self.held_back),
-            ("attributes", len(self.attributes)),
-            ("seconds", round(self.seconds, 1)),
-        ]
-
-    def summary(self) -> str:
-        """How far the run is, whether this session added anything, and where the model is."""
-        words = session_words(
-            "faces",
-            images=self.images,
-            added=self.added,
-            finished=self.finished,
-            minutes=self.minutes,
-            seconds=self.seconds,
-        )
-        return words if self.model is None else f"{words} Model: {self.model}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            "run": str(self.run),
-            "model": None if self.model is None else str(self.model),
-            "images": self.images,
-            "finished": self.finished,
-            "faces": self.faces,
-            "held_back": self.held_back,
-            "attributes": list(self.attributes),
-            "metrics": self.metrics,
-            "unreadable": list(self.unreadable),
-            "seconds": round(self.seconds, 2),
-            "added": self.added,
-            "notes": list(self.notes),
-        }
 
 
 def choose_classifier(
@@ -204,21 +124,14 @@ def train_classifier(
     columns = _columns(folder, rows)
     labelled, unreadable = load_labelled(folder, rows, columns, crop=config.crop, progress=progress)
     open_run(run, folder, config, resume=resume, init=None)
-    held = hold_back(labelled.identity, config.held_back, config.seed)
-    shown, kept_back = (labelled.part(np.flatnonzero(which)) for which in (~held, held))
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    lessons = Lessons(config, shown, kept_back, device)
+    lessons = _lessons(labelled, config, device)
     deadline = math.inf if minutes is None else began + 60 * minutes
     with lock_run(run), Signals() as signals, explained(run):
         if found := checkpoints(run):
             lessons.restore(read_checkpoint(found[-1]))
         before = lessons.images
-        notes = folder.notes + begin_session(run, before, conditions(device))
-        limit = deadline - time.monotonic()
-        with progress.phase(
-            "training", config.images, "faces", start=lessons.images, limit=limit, at_once=True
-        ) as phase:
-            _learn(lessons, run, lambda: bool(signals.received) or time.monotonic() >= deadline, phase)
+        notes = folder.notes + begin_session(run, before, conditions(lessons.device))
+        _train(lessons, run, signals, deadline, progress)
     if signals.received:
         raise Interrupted(
             f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; --resume continues"
@@ -233,16 +146,16 @@ def train_classifier(
         run,
         run / "model" if finished else None,
         lessons.images,
-        finished,
-        len(lessons.shown),
-        len(lessons.held),
-        _names(columns),
-        metrics,
-        tuple(unreadable),
-        time.monotonic() - began,
+        finished=finished,
+        faces=len(lessons.shown),
+        unreadable=tuple(unreadable),
+        seconds=time.monotonic() - began,
         added=lessons.images - before,
         minutes=minutes,
         notes=notes,
+        held_back=len(lessons.held),
+        attributes=_names(columns),
+        metrics=metrics,
     )
 
 
@@ -258,11 +171,34 @@ def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return columns
 
 
+def _lessons(labelled: Labelled, config: ClassifierTraining, device: str | torch.device | None) -> Lessons:
+    """Hold back some of the faces and build the network."""
+    held = hold_back(labelled.identity, config.held_back, config.seed)
+    shown = labelled.part(np.flatnonzero(~held))
+    kept_back = labelled.part(np.flatnonzero(held))
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return Lessons(config, shown, kept_back, place)
+
+
 def _names(columns: NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(ATTRIBUTES[k] for k in columns.tolist())
 
 
+def _train(lessons: Lessons, run: Path, signals: Signals, deadline: float, progress: Progress) -> None:
+    """Take steps until the run is finished, a signal arrives, or the time is over."""
+
+    def stopped() -> bool:
+        """Whether to end before the next step."""
+        return bool(signals.received) or time.monotonic() >= deadline
+
+    limit = deadline - time.monotonic()
+    images = lessons.config.images
+    with progress.phase("training", images, "faces", start=lessons.images, limit=limit, at_once=True) as phase:
+        _learn(lessons, run, stopped, phase)
+
+
 def _learn(lessons: Lessons, run: Path, stopped: Callable[[], bool], phase: Phase) -> None:
+    """Take steps, and write the log and the checkpoints when they are due."""
     config = lessons.config
     with RunLog(run, lessons.images, tensorboard=False) as log:
         clock = (time.monotonic(), lessons.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,37 +11,19 @@ from torch import Tensor
 from faceaug.train.attributes import agreement, attribute_loss
 from faceaug.train.augment import AdaptiveProbability
 from faceaug.train.batches import StepBatch
-from faceaug.train.config import TrainConfig
+from faceaug.train.half_step import HalfStep
 from faceaug.train.losses import discriminator_loss, gradient_penalty
-from faceaug.train.networks import Networks
-from faceaug.train.processes import Processes
-from faceaug.train.readings import Readings
 
 
-class DiscriminatorStep:
+@dataclass(frozen=True, slots=True, eq=False)
+class DiscriminatorStep(HalfStep):
     """Trains the discriminators on real and generated faces.
 
-    Args:
-        config: of the run.
-        networks: of the run.
-        processes: all processes of the run.
-        weights: from ``answer_weights``; None without attributes.
+    Attributes:
         augmenting: adapts to how sure the discriminator is of real faces.
-        readings: where the figures of the step go.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        networks: Networks,
-        processes: Processes,
-        *,
-        weights: Tensor | None,
-        augmenting: AdaptiveProbability,
-        readings: Readings,
-    ) -> None:
-        self._config, self._networks, self._processes = config, networks, processes
-        self._weights, self._augmenting, self._readings = weights, augmenting, readings
+    augmenting: AdaptiveProbability
 
     def take(self, batch: StepBatch) -> tuple[bool, Tensor]:
         """Update the discriminators once.
@@ -48,7 +31,7 @@ class DiscriminatorStep:
         Returns:
             Whether all numbers were finite, and the logits of the real faces, (n, 1), without gradient.
         """
-        networks = self._networks
+        networks = self.networks
         requests = batch.requests(batch.rows, "discriminator")
         asked = None if requests is None else requests.asked
         judged = None if requests is None else requests.judged
@@ -58,7 +41,7 @@ class DiscriminatorStep:
             real, fake = batch.augment(batch.real, "real"), batch.augment(fake, "fake")
             real_logits, names = networks.judge(real, judged)
             fake_logits, _ = networks.judge(fake, judged)
-            loss = discriminator_loss(self._config.loss, real_logits, fake_logits)
+            loss = discriminator_loss(self.config.loss, real_logits, fake_logits)
         total = loss + self._penalties(real, fake, judged, batch.step)
         total = total + self._attribute_loss(names, batch.known())
         self._read(loss, real_logits, fake_logits)
@@ -67,38 +50,39 @@ class DiscriminatorStep:
 
     def _attribute_loss(self, names: Tensor | None, known: Tensor | None) -> Tensor | float:
         """The loss on real faces only: from generated ones the head would learn their faults."""
-        if names is None or known is None or self._weights is None:
+        if names is None or known is None or self.weights is None:
             return 0.0
-        self._readings.named = agreement(names, known, self._processes)
-        return self._config.aux_d * attribute_loss(names, known, self._weights)
+        self.readings.named = agreement(names, known, self.processes)
+        return self.config.aux_d * attribute_loss(names, known, self.weights)
 
     def _read(self, loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> None:
         facts = [loss, real_logits.float().mean(), fake_logits.float().mean(), real_logits.sign().float().mean()]
-        found = self._processes.mean(torch.stack([fact.detach() for fact in facts])).tolist()
-        readings = self._readings
+        found = self.processes.mean(torch.stack([fact.detach() for fact in facts])).tolist()
+        readings = self.readings
         readings.d_loss, readings.real_logit, readings.fake_logit, sign = found
-        self._augmenting.observe(self._config, sign if math.isfinite(sign) else 0.0)
+        self.augmenting.observe(self.config, sign if math.isfinite(sign) else 0.0)
 
     def _penalties(self, real: Tensor, fake: Tensor, told: Tensor | None, step: int) -> Tensor:
         """R1 and R2, computed every ``penalty_every`` steps and scaled by this interval (lazy regularisation)."""
-        config = self._config
-        total = torch.zeros((), device=self._processes.device)
+        config = self.config
+        total = torch.zeros((), device=self.processes.device)
 
         def logits(faces: Tensor) -> Tensor:
-            return self._networks.plain_logits(faces, told)
+            """The logits that a gradient is taken of."""
+            return self.networks.plain_logits(faces, told)
 
         if (config.r1 or config.r2) and step % config.penalty_every == 0:
             for weight, faces in ((config.r1, real), (config.r2, fake)):
                 if weight:
                     total = total + weight * gradient_penalty(logits, faces)
-            self._readings.penalty = float(total.detach())
+            self.readings.penalty = float(total.detach())
         return total * config.penalty_every
 
     def _train_projected(self, real: Tensor, fake: Tensor) -> bool:
-        projected = self._networks.projected
+        projected = self.networks.projected
         if projected is None:
             return True
-        with self._networks.autocast():
+        with self.networks.autocast():
             loss = projected.loss(real, fake)
-        self._readings.projected_loss = float(self._processes.mean(loss.detach()))
-        return self._networks.descend(loss, projected, projected.optimizer)
+        self.readings.projected_loss = float(self.processes.mean(loss.detach()))
+        return self.networks.descend(loss, projected, projected.optimizer)

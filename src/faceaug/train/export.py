@@ -18,7 +18,7 @@ from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.networks import SIZE
 from faceaug.synthesize.weights import AnyGenerator, empty_generator, save_model
 from faceaug.train.attributes import Attributes, drop_some
-from faceaug.train.checkpoint import checkpoints, part, read_checkpoint
+from faceaug.train.checkpoint import Checkpoint, checkpoints, part, read_checkpoint
 from faceaug.train.config import TrainConfig
 from faceaug.train.record import began_from, read_config
 
@@ -65,8 +65,20 @@ def export_model(
     saved = read_checkpoint(found[-1])
     config = read_config(run)
     chosen = weights or ("average" if config.average_half_life else "raw")
-    model = ModelConfig(
-        name=name or run.resolve().name,
+    model = _model_config(config, name or run.resolve().name, license)
+    generator = empty_generator(model)
+    generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
+    stored = saved.tensors.get("attributes/rows")
+    rows = None if stored is None else stored.numpy()
+    if chosen == "average":
+        renew_statistics(generator, config, rows)
+    facts = _facts(run, saved, config, data=data, weights=chosen)
+    return save_model(out, generator, replace(model, training=facts), rows, overwrite=overwrite)
+
+
+def _model_config(config: TrainConfig, name: str, license: str) -> ModelConfig:
+    return ModelConfig(
+        name=name,
         architecture=config.architecture,
         size=config.size,
         crop=config.crop,
@@ -77,20 +89,17 @@ def export_model(
         attributes=ATTRIBUTES if config.conditional else (),
         embedding=EMBEDDING if config.conditional else 0,
     )
-    generator = empty_generator(model)
-    generator.load_state_dict(part(saved.tensors, "generator" if chosen == "raw" else "average"), assign=True)
-    stored = saved.tensors.get("attributes/rows")
-    rows = None if stored is None else stored.numpy()
-    if chosen == "average":
-        renew_statistics(generator, config, rows)
+
+
+def _facts(run: Path, saved: Checkpoint, config: TrainConfig, *, data: str, weights: str) -> dict[str, Any]:
+    """What the model card says of the training."""
     facts = {"data": data or f"{run.resolve().name}, see the run's log", "images_shown": saved.images}
     if (start := began_from(run)) is not None:
         facts["began_from"] = start
     if "faces" in saved.numbers:  # not in checkpoints of 0.1.0
         facts["faces"] = saved.numbers["faces"]
     facts |= _watched(saved.numbers.get("health", {}))
-    facts |= {"weights": chosen} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
-    return save_model(out, generator, replace(model, training=facts), rows, overwrite=overwrite)
+    return facts | {"weights": weights} | _recipe(config) | {"seed": config.seed, "faces_sha256": saved.faces}
 
 
 def _watched(health: dict[str, Any]) -> dict[str, Any]:

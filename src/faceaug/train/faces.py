@@ -165,6 +165,7 @@ def _fill(
     padded: list[int] = []
 
     def face(row: int) -> NDArray[np.uint8] | str:
+        """One face, uint8 (3, size, size), or the reason why it cannot be read."""
         try:
             image = folder.read(row)
         except ImageError as error:

@@ -10,7 +10,6 @@ import json
 import math
 import time
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import torch
 from faceaug.data.annotations import select_rows
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
-from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
 from faceaug.train.attributes import with_attributes
@@ -31,88 +29,11 @@ from faceaug.train.keeper import Keeper, restore_newest
 from faceaug.train.monitor import Monitor
 from faceaug.train.processes import Processes, join_processes
 from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run
+from faceaug.train.reports import TrainReport
 from faceaug.train.samples import write_film
 from faceaug.train.session import Session
 from faceaug.train.signals import Signals
 from faceaug.train.start import Start, load_start
-from faceaug.train.words import session_words
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class TrainReport(Presentation):
-    """The result of a training session.
-
-    Attributes:
-        run: the run folder.
-        model: the model folder in it, loadable by ``SyntheticFaceSource``.
-        images: real images shown so far, in all sessions.
-        finished: whether ``images`` has reached the config's.
-        faces: number of training faces.
-        unreadable: pictures left out, a line each.
-        seconds: duration of this session.
-        added: real images shown in this session; 0 if it ended before its first step.
-        minutes: time limit of this session; None for none.
-        notes: anything odd about the folder or the faces that were learnt, and which conditions of the bits differ from
-            those of the session before, a line each.
-        health: what the watch saw at the end: "healthy", "early" (too few images to judge), "one-sided" (the
-            discriminator is never wrong), "collapsed" or "dead"; None before the first step.
-        alarms: what is wrong with the model, a line each.
-    """
-
-    run: Path
-    model: Path
-    images: int
-    finished: bool
-    faces: int
-    unreadable: tuple[str, ...]
-    seconds: float
-    added: int
-    minutes: float | None = None
-    notes: tuple[str, ...] = ()
-    health: str | None = None
-    alarms: tuple[str, ...] = ()
-
-    def facts(self) -> list[Fact]:
-        """The facts that a prompt or a notebook shows; see ``Presentation``."""
-        return [
-            ("model", self.model),
-            ("images shown", self.images),
-            ("in this session", self.added),
-            ("finished", self.finished),
-            ("training faces", self.faces),
-            ("unreadable", len(self.unreadable)),
-            ("seconds", round(self.seconds, 1)),
-            ("notes", len(self.notes)),
-            ("health", self.health),
-        ]
-
-    def summary(self) -> str:
-        """How far the run is, whether this session added anything, and where the model is."""
-        words = session_words(
-            f"images of {self.faces:,} faces",
-            images=self.images,
-            added=self.added,
-            finished=self.finished,
-            minutes=self.minutes,
-            seconds=self.seconds,
-        )
-        return "\n".join([f"{words} Model: {self.model}", *(f"warning: {alarm}" for alarm in self.alarms)])
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            "run": str(self.run),
-            "model": str(self.model),
-            "images": self.images,
-            "finished": self.finished,
-            "faces": self.faces,
-            "unreadable": list(self.unreadable),
-            "seconds": round(self.seconds, 2),
-            "added": self.added,
-            "notes": list(self.notes),
-            "health": self.health,
-            "alarms": list(self.alarms),
-        }
 
 
 def train_gan(
@@ -189,17 +110,14 @@ def train_gan(
             raise
         session, monitor = _prepare(run, config, faces, processes, start=start, shown=shown)
         before = session.images
-        here = conditions(processes.device, processes.count)
         with Signals() as signals, explained(run), _log(run, session, processes, tensorboard=tensorboard) as log:
-            notes = folder.notes + (() if processes.rank else begin_session(run, before, here))
+            notes = folder.notes + _begin(run, session, processes)
             keeper = Keeper(run, session, processes, log, monitor)
             _train(keeper, signals, deadline, shown)
             _save(keeper, shown, hurry=bool(signals.received))
     if signals.received:
-        raise Interrupted(
-            f"stopped by {signals.received} at {session.images:,} of {config.images:,} images; everything is saved, "
-            "--resume continues"
-        )
+        done = f"{session.images:,} of {config.images:,} images"
+        raise Interrupted(f"stopped by {signals.received} at {done}; everything is saved, --resume continues")
     return TrainReport(
         run,
         run / "model",
@@ -214,6 +132,13 @@ def train_gan(
         health=session.health.get("state"),
         alarms=tuple(session.health.get("alarms", ())),
     )
+
+
+def _begin(run: Path, session: Session, processes: Processes) -> tuple[str, ...]:
+    """Record the conditions of a session; what differs from those of the session before, a line each."""
+    if processes.rank:
+        return ()
+    return begin_session(run, session.images, conditions(processes.device, processes.count))
 
 
 def _prepare(
@@ -241,6 +166,7 @@ def _train(keeper: Keeper, signals: Signals, deadline: float, shown: Progress) -
     earliest = began + (deadline - began) / 2  # however long saving takes, half of the time is for training
 
     def stop_at() -> float:
+        """The time at which to begin to save."""
         return max(deadline - keeper.looking - keeper.saving, earliest)
 
     limit = stop_at() - time.monotonic()

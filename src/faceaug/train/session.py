@@ -65,15 +65,11 @@ class Session:
     def _set_state(
         self, augmenting: AdaptiveProbability, guard: Guard, readings: Readings, *, steps: int, images: int
     ) -> None:
-        config, networks, processes, weights = self.config, self.networks, self.processes, self._weights
         self.augmenting, self.guard, self.readings = augmenting, guard, readings
         self.steps, self.images = steps, images
-        self._discriminator_step = DiscriminatorStep(
-            config, networks, processes, weights=weights, augmenting=augmenting, readings=readings
-        )
-        self._generator_step = GeneratorStep(
-            config, networks, processes, weights=weights, readings=readings, teacher=self._teacher
-        )
+        shared = (self.config, self.networks, self.processes, self._weights, readings)
+        self._discriminator_step = DiscriminatorStep(*shared, augmenting)
+        self._generator_step = GeneratorStep(*shared, self._teacher)
 
     def measure(self, progress: Progress = SILENT) -> None:
         """Measure what the losses compare with: the feature moments of the real faces, unless that has been done."""

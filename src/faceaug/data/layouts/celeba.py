@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from faceaug.data.annotations import ATTRIBUTES, Annotations, Doubt, Table, fill, join_tables, match_names, read_table
+from faceaug.data.annotations import ATTRIBUTES, Annotations, Doubt, Table, fill, join_tables, match_names
 from faceaug.data.containers import without_ending
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import Kind, find_tables, kind_of_table, read_text
+from faceaug.data.tables import Kind, find_tables, kind_of_table
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 ALIGNED = "img_align_celeba"
@@ -32,7 +32,6 @@ WILD = "img_celeba"
 EDITIONS = (ALIGNED, f"{ALIGNED}_png", WILD)
 _PICTURE_FOLDERS = (*EDITIONS, "Img")
 _TABLE_FOLDERS = ("", "Anno", "Eval")  # relative to the parent of the picture folders
-_HEAD = 4096  # maximum characters of a header line
 _PARTITION_ENDS = (162_770, 182_637)
 
 
@@ -51,12 +50,12 @@ def find(place: Place) -> Evidence | None:
 
 def read(place: Place) -> Reading:
     """Join all tables by name to each edition of the pictures."""
-    tables, twins = _without_twins([read_table(path) for path in table_paths(place)])
+    tables, twins = _without_twins([place.table(path) for path in table_paths(place)])
     notes: list[str] = []
     used = {name for name in place.others if kind_of_table(name.rpartition("/")[2])}
     if not any(table.kind == "attributes" for table in tables):
         for name in _rewritten(place)[:1]:
-            table = read_table(place.file(name), "attributes")
+            table = place.table(place.file(name), "attributes")
             tables.append(replace(table, notes=("read as a table of attributes, by its columns", *table.notes)))
             used.add(name)
     if not tables and not place.has_folder(EDITIONS):
@@ -214,12 +213,12 @@ def _rewritten(place: Place) -> list[str]:
     """Tables with another name whose header lists attributes."""
     tables = [name for name in place.others if name.lower().endswith((".csv", ".txt")) and name.count("/") < 3]
     unknown = [name for name in tables if kind_of_table(name.rpartition("/")[2]) is None]
-    return [name for name in unknown if _has_attributes(place.file(name), name)] if len(unknown) <= 50 else []
+    return [name for name in unknown if _has_attributes(place, name)] if len(unknown) <= 50 else []
 
 
-def _has_attributes(path: Path, name: str) -> bool:
+def _has_attributes(place: Place, name: str) -> bool:
     try:
-        head = read_text(path, _HEAD).splitlines()[:2]
+        head = place.head(place.file(name)).splitlines()[:2]
     except AnnotationError:
         return False
     separator = "," if name.lower().endswith(".csv") else None

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from faceaug.data.annotations import Annotations, fill, join_tables, read_table, unknown
+from faceaug.data.annotations import Annotations, fill, join_tables, unknown
 from faceaug.data.layouts.celeba import published_part, table_paths
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import kind_of_table, read_text, text_lines
+from faceaug.data.tables import kind_of_table, text_lines
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 PICTURES = "CelebA-HQ-img"
@@ -63,15 +63,15 @@ def read(place: Place) -> Reading:
     notes: list[str] = []
     attributes = _table(place, _ATTRIBUTES)
     if attributes is not None:
-        known, notes = join_tables([read_table(attributes, "attributes")], plain)
+        known, notes = join_tables([place.table(attributes, "attributes")], plain)
     columns: dict[str, tuple[Any, ...]] = {}
     mapping, pose = _table(place, _MAPPING), _table(place, _POSE)
     if mapping is not None:
-        originals = _read_rows(mapping, 3, header=1)
+        originals = _read_rows(place, mapping, 3, header=1)
         columns["original"] = tuple(originals.get(_number(name), ("", "", None))[-1] for name in plain)
         notes += _join_originals(place, known, columns["original"])
     if pose is not None:
-        angles = _read_rows(pose, 4, header=2)
+        angles = _read_rows(place, pose, 4, header=2)
         columns["pose"] = tuple(_floats(angles.get(name)) for name in plain)
     found = sum(map(bool, masks))
     if found:
@@ -111,10 +111,10 @@ def _table(place: Place, name: str) -> Path | None:
     return above if place.own_name in {PICTURES, MASKS} and above.is_file() else None
 
 
-def _read_rows(path: Path, width: int, *, header: int) -> dict[str, tuple[str, ...]]:
+def _read_rows(place: Place, path: Path, width: int, *, header: int) -> dict[str, tuple[str, ...]]:
     """The rows of a table, keyed by their first column."""
     rows: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(text_lines(read_text(path))[header:], start=header + 1):
+    for number, line in enumerate(text_lines(place.text(path))[header:], start=header + 1):
         cells = tuple(line.split())
         if len(cells) != width:
             raise AnnotationError(f"{printable(path)}: line {number}: expected {width} values, found {len(cells)}")
@@ -138,7 +138,7 @@ def _join_originals(place: Place, known: Annotations, originals: tuple[Any, ...]
     for k, name in enumerate(originals):
         wanted.setdefault(str(name), []).append(k)
     for path in table_paths(place):
-        table = read_table(path)
+        table = place.table(path)
         if table.kind in {"identity", "partition"}:
             rows = np.array([wanted.get(name, [-1])[0] for name in table.names], np.int64)
             fill(known, table, rows)

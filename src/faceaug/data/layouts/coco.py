@@ -10,8 +10,8 @@ Only the face with the largest box of each picture is read.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,9 @@ from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place, part_within
 from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 _FOLDERS = ("annotations", "Annotations")
-_HEAD = 1 << 16
 # Keypoint names of the five landmarks. The person's right eye is on the left of the picture.
 _FIVE = (
     ("right_eye", "lefteye", "left_eye_in_picture"),
@@ -47,13 +45,16 @@ class _Face:
 def find(place: Place) -> Evidence | None:
     """Detect COCO by a JSON file with images and annotations."""
     tables = coco_tables(place)
-    return Evidence("coco", some(tables), strong=True) if tables else None
+    return Evidence("coco", some(list(tables)), strong=True) if tables else None
 
 
-def coco_tables(place: Place) -> list[str]:
-    """The JSON files in COCO format."""
+def coco_tables(place: Place) -> dict[str, dict[str, Any]]:
+    """The JSON files in COCO format, with their content."""
     tables = [name for name in place.others if name.lower().endswith(".json") and name.count("/") < 3]
-    return [name for name in tables if _looks_like_it(place, name)] if len(tables) <= 50 else []
+    if len(tables) > 50:
+        return {}
+    documents = {name: _document(place, place.file(name)) for name in tables}
+    return {name: document for name, document in documents.items() if document is not None}
 
 
 def read(place: Place) -> Reading:
@@ -67,9 +68,9 @@ def read(place: Place) -> Reading:
     position = _positions(place)
     levels = find_levels(place)
     notes: list[str] = []
-    for table in tables:
+    for table, document in tables.items():
         part = part_within(table.rpartition("/")[2].rpartition(".")[0])
-        faces, more = _faces(place, table)
+        faces, more = _faces(place.file(table), document)
         moved: list[str] = []
         absent = [name for name in faces if _find(name, position) is None]
         for name, face in faces.items():
@@ -94,18 +95,17 @@ def read(place: Place) -> Reading:
     return Reading(place.pictures, known, notes=tuple(notes), used=frozenset(tables))
 
 
-def _looks_like_it(place: Place, name: str) -> bool:
+def _document(place: Place, path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file; None if it is not in COCO format."""
     try:
-        path = place.file(name)
-        text = read_text(path, _HEAD)
+        text = place.head(path)
         if '"images"' not in text and '"annotations"' not in text:
-            return False
-        found = json.loads(read_text(path))
-    except (AnnotationError, ValueError, RecursionError):
-        return False
-    return (
-        isinstance(found, dict) and isinstance(found.get("images"), list) and isinstance(found.get("annotations"), list)
-    )
+            return None
+        found = place.json(path)
+    except (AnnotationError, ValueError):
+        return None
+    lists = isinstance(found, dict) and all(isinstance(found.get(name), list) for name in ("images", "annotations"))
+    return found if lists else None
 
 
 def _positions(place: Place) -> dict[str, int | None]:
@@ -123,10 +123,8 @@ def _find(name: str, position: dict[str, int | None]) -> int | None:
     return position.get(name.rpartition("/")[2])
 
 
-def _faces(place: Place, table: str) -> tuple[dict[str, _Face | None], int]:
+def _faces(path: Path, found: dict[str, Any]) -> tuple[dict[str, _Face | None], int]:
     """(file name -> its largest face, number of the others)."""
-    path = place.file(table)
-    found = json.loads(read_text(path))
     try:
         names = {image["id"]: str(image["file_name"]) for image in found["images"]}
         kinds = {kind["id"]: list(kind.get("keypoints", ())) for kind in found.get("categories", ())}

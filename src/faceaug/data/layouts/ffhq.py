@@ -10,7 +10,6 @@ The folders of 1,000 are not classes. Landmarks of aligned pictures are scaled t
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,6 @@ from faceaug.data.image import picture_size
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, printable, some
 
 TABLE = "ffhq-dataset-v2.json"
@@ -54,7 +52,7 @@ def read(place: Place) -> Reading:
     table = _table(place)
     if table is None:
         return Reading(place.pictures, known, notes=("folders of 1,000 are not classes",))
-    entries = _entries(table)
+    entries = _entries(place, table)
     points = np.full((len(place.pictures), 68, 2), np.nan, np.float32)
     boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
     without = []
@@ -94,10 +92,10 @@ def _table(place: Place) -> Path | None:
     return None
 
 
-def _entries(table: Path) -> dict[str, dict[str, Any]]:
+def _entries(place: Place, table: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(read_text(table))
-    except (ValueError, RecursionError) as error:
+        found = place.json(table)
+    except ValueError as error:
         raise AnnotationError(f"{printable(table)}: not readable JSON ({error})") from error
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
         raise AnnotationError(f"{printable(table)}: expected an object with an entry for each picture")

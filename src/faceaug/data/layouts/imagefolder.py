@@ -17,7 +17,7 @@ from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.layouts.records import own_classes, own_files
 from faceaug.data.metadata import join_rows
-from faceaug.data.metadata_files import METADATA_NAMES, read_metadata, side_pictures
+from faceaug.data.metadata_files import METADATA_NAMES, side_pictures
 from faceaug.errors import ArgumentError, printable, some
 
 _COMPARED = {
@@ -50,7 +50,7 @@ def read(place: Place) -> Reading:
         raise ArgumentError(f"{printable(place.root)}: layout='imagefolder', but there is no {METADATA_NAMES[0]}")
     rows: list[dict[str, Any]] = []
     for table in tables:
-        rows += [_from_root(row, PurePosixPath(table).parent) for row in read_metadata(place.file(table))]
+        rows += [_from_root(row, PurePosixPath(table).parent) for row in place.rows(place.file(table))]
     aside = side_pictures(rows)
     names = tuple(name for name in place.pictures if name not in aside)
     twins, doubts = _compare_twins(place, tables)
@@ -85,7 +85,7 @@ def _compare_twins(place: Place, tables: tuple[str, ...]) -> tuple[tuple[str, ..
 
 
 def _differences(place: Place, table: str, other: str) -> list[Doubt]:
-    first, second = ({row["file_name"]: row for row in read_metadata(place.file(name))} for name in (table, other))
+    first, second = ({row["file_name"]: row for row in place.rows(place.file(name))} for name in (table, other))
     found: dict[str, list[str]] = {}
     for name in first.keys() & second.keys():
         for column, about in _COMPARED.items():

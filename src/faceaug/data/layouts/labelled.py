@@ -29,7 +29,7 @@ from faceaug.data.annotations import Annotations, attribute_index, unknown
 from faceaug.data.layouts.levels import find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.tables import text_lines
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 GENDERS = ("male", "female")
@@ -91,7 +91,7 @@ def read_fairface(place: Place) -> Reading:
     columns: dict[str, list[str | None]] = {name: [None] * len(place.pictures) for name in ("age", "gender", "race")}
     notes = []
     for table in tables:
-        rows = _csv(place, table)
+        rows = _csv(place, place.file(table))
         _refuse_twice(place.file(table), [row["file"] for row in rows])
         below = table.rpartition("/")[0]
         files = [row["file"].replace("\\", "/") for row in rows]
@@ -191,15 +191,14 @@ def _fair_tables(place: Place) -> list[str]:
 
 def _has_columns(place: Place, name: str) -> bool:
     try:
-        heading = read_text(place.file(name), 400).split("\n")[0]
+        heading = place.head(place.file(name)).split("\n")[0]
     except AnnotationError:
         return False
     return {"file", "age", "gender", "race", "service_test"} <= {cell.strip() for cell in heading.split(",")}
 
 
-def _csv(place: Place, name: str) -> list[dict[str, str]]:
-    path = place.file(name)
-    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
+def _csv(place: Place, path: Path) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(place.text(path)), strict=True)
     try:
         rows = list(reader)
     except csv.Error as error:
@@ -224,7 +223,7 @@ def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
     codes: dict[str, int] = {}
     for file in files:
         comma = file.endswith(".csv")
-        for number, line in enumerate(text_lines(read_text(place.file(file))), start=1):
+        for number, line in enumerate(text_lines(place.text(place.file(file))), start=1):
             cells = [cell.strip() for cell in (line.split(",") if comma else line.split())]
             if comma and number == 1:
                 continue

@@ -10,9 +10,7 @@ from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.layouts.records import CONVERTED
 from faceaug.data.metadata_files import METADATA_NAMES
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, some
-from faceaug.storage.schema import parse_object
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
 _RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
@@ -73,7 +71,7 @@ def _is_ours(place: Place, name: str) -> bool:
     if name not in _RECORDS:
         return False
     try:
-        return bool(parse_object(read_text(place.file(name)))["run"]["command"] == _RECORDS[name])
+        return bool(place.json(place.file(name))["run"]["command"] == _RECORDS[name])
     except (AnnotationError, ValueError, KeyError, TypeError):
         return False
 

@@ -19,7 +19,7 @@ from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.tables import text_lines
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 _LFW_FOLDERS = ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw-py")
@@ -128,7 +128,7 @@ def _own_names(place: Place, levels: Levels) -> bool:
 
 
 def _listed_people(place: Place, name: str) -> list[str]:
-    lines = text_lines(read_text(place.file(name)))
+    lines = text_lines(place.text(place.file(name)))
     rows = [line.split("\t") if "\t" in line else line.split() for line in lines[1:]]
     count = lines[0].strip() if lines else ""
     if (

@@ -1,21 +1,31 @@
-"""The file names of a folder, as input for the layout readers. No file is opened."""
+"""The files of a folder, as input for the layout readers: their names, and what has been read of its tables."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
-from faceaug.data.annotations import SPLITS
+from faceaug.data.annotations import SPLITS, Table
 from faceaug.data.containers import kind_of, without_ending
+from faceaug.data.metadata_files import Source, parse_metadata, read_source
+from faceaug.data.tables import Kind, parse_table, read_text
+from faceaug.storage.schema import parse_json
 from faceaug.storage.walk import Listing
+
+T = TypeVar("T")
+_HEAD = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
 class Place:
     """The files of a folder or container.
+
+    A table that is read through its place is read and parsed once, however many readers use it. What is returned is
+    shared, so it must not be changed.
 
     Attributes:
         root: the folder or container.
@@ -26,6 +36,7 @@ class Place:
     root: Path
     pictures: tuple[str, ...]
     others: tuple[str, ...]
+    _read: dict[tuple[object, Path], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, listing: Listing) -> Place:
@@ -60,6 +71,40 @@ class Place:
         """The path of a file."""
         return self.root / name
 
+    def once(self, read: Callable[[Path], T], path: Path) -> T:
+        """The result of ``read`` for a file. It is called only the first time; errors are not remembered."""
+        return self._once((read, path), lambda: read(path))
+
+    def text(self, path: Path) -> str:
+        """The text of a file; see ``read_text``."""
+        return self.once(read_text, path)
+
+    def head(self, path: Path) -> str:
+        """The beginning of a file, from which a reader recognises its own."""
+        return self.once(_read_head, path)
+
+    def table(self, path: Path, kind: Kind | None = None) -> Table:
+        """A CelebA table; see ``read_table``."""
+        return self._once((kind, path), lambda: parse_table(path, self.text(path), kind))
+
+    def json(self, path: Path) -> Any:
+        """The content of a JSON file; see ``parse_json``."""
+        return self.once(_read_json, path)
+
+    def source(self, path: Path) -> Source:
+        """The content of an imagefolder table; see ``read_source``."""
+        return self.once(read_source, path)
+
+    def rows(self, path: Path) -> list[dict[str, Any]]:
+        """The rows of an imagefolder table; see ``read_metadata``."""
+        return self._once((parse_metadata, path), lambda: parse_metadata(path, self.source(path)))
+
+    def _once(self, key: tuple[object, Path], read: Callable[[], T]) -> T:
+        if key not in self._read:
+            self._read[key] = read()
+        found: T = self._read[key]
+        return found
+
     def has_folder(self, names: Iterable[str]) -> bool:
         """Whether pictures are in a folder with one of these names, or the root has one."""
         wanted = set(names)
@@ -68,6 +113,14 @@ class Place:
     def is_shard(self, folder: str, level: int) -> bool:
         """Whether that component of a folder's path is a container, which is not a class."""
         return kind_of(folder.split("/")[level]) is not None
+
+
+def _read_head(path: Path) -> str:
+    return read_text(path, _HEAD)
+
+
+def _read_json(path: Path) -> Any:
+    return parse_json(read_text(path))
 
 
 def part_of(name: str) -> int | None:

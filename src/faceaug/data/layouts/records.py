@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 from faceaug.data.layouts.place import Place
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError
 
 CONVERTED = "convert.json"  # the record of a conversion
@@ -35,10 +34,16 @@ def converted_layout(place: Place) -> str:
 def _own_document(place: Place) -> dict[str, Any]:
     for name in OWN_DOCUMENTS:
         if name in place.tables.get(name, ()):
-            try:
-                found = json.loads(read_text(place.file(name)))
-            except (AnnotationError, ValueError, RecursionError):
-                continue
-            if isinstance(found, dict) and isinstance(found.get("run"), dict):
+            found = _run_document(place, place.file(name))
+            if found:
                 return found
     return {}
+
+
+def _run_document(place: Place, path: Path) -> dict[str, Any]:
+    """The content of a record; empty for another file of that name."""
+    try:
+        found = place.json(path)
+    except (AnnotationError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("run"), dict) else {}

@@ -9,7 +9,6 @@ faceaug's own manifest has the same name, but no ``labels``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +16,9 @@ from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text
 from faceaug.errors import AnnotationError, ArgumentError, printable, some
 
 TABLE = "dataset.json"
-_HEAD = 1 << 16
 _LARGEST = 2**63
 
 
@@ -66,17 +63,17 @@ def _table(place: Place) -> str | None:
 
 def _has_labels(place: Place, name: str) -> bool:
     try:
-        if '"labels"' not in read_text(place.file(name), _HEAD):
+        if '"labels"' not in place.head(place.file(name)):
             return False
-        found = json.loads(read_text(place.file(name)))
-    except (AnnotationError, ValueError, RecursionError):
+        found = place.json(place.file(name))
+    except (AnnotationError, ValueError):
         return False
     return isinstance(found, dict) and "labels" in found and "run" not in found
 
 
 def _labels(place: Place, table: str) -> dict[str, Any]:
     path = place.file(table)
-    pairs = json.loads(read_text(path))["labels"]
+    pairs = place.json(path)["labels"]
     found: dict[str, Any] = {}
     for number, pair in enumerate([] if pairs is None else _listed(path, pairs), start=1):
         name, label = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)

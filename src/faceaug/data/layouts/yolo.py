@@ -20,7 +20,7 @@ from faceaug.data.image import picture_size
 from faceaug.data.layouts.levels import find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import read_text, text_lines
+from faceaug.data.tables import text_lines
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, printable, some
 
 _WIDTHS = (5, 15, 20)
@@ -96,7 +96,7 @@ def _labels(place: Place) -> dict[str, str]:
 
 def _lines(place: Place, name: str) -> list[list[float]]:
     lines = []
-    for number, line in enumerate(text_lines(read_text(place.file(name))), start=1):
+    for number, line in enumerate(text_lines(place.text(place.file(name))), start=1):
         try:
             numbers = [float(cell) for cell in line.split()]
         except ValueError:

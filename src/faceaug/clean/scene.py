@@ -1,0 +1,144 @@
+"""A folder before cleaning: its files and its tables, each listed and read once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from faceaug.clean.tables import every_table
+from faceaug.data.annotations import Annotations, Table
+from faceaug.data.folder import FaceFolder, Layout, table_paths
+from faceaug.data.layouts import Place, choose_layout
+from faceaug.data.metadata_files import METADATA_NAMES, Source
+from faceaug.errors import AnnotationError, FaceAugError, RefusedError, printable
+from faceaug.storage.walk import Listing, last_part, list_folder
+
+_TABLES = (".txt", ".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Originals:
+    """The tables of a folder as they are written, for a copy that gets tables of its own.
+
+    Attributes:
+        tables: every CelebA table in both forms, with its text.
+        metadata: imagefolder table below the folder -> its content, and ``file_name`` of each row.
+    """
+
+    tables: tuple[tuple[Table, str], ...] = ()
+    metadata: Mapping[str, tuple[Source, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A folder before cleaning.
+
+    Attributes:
+        folder: the folder as the caller spelled it.
+        listing: its files.
+        layout: see ``faceaug.data.folder``.
+        tables: its CelebA tables.
+        named: pictures that have a row in imagefolder metadata. These are never set aside: with a row for a missing
+            file, ``FaceFolder`` would not read the folder and ``datasets`` would stop at that row.
+        annotations: annotations of the pictures, in their order; None if they are joined after name repair, or if
+            there are none.
+        classes: names of the labels in ``annotations``.
+        notes: remarks about the folder.
+        copying: whether a cleaned copy is written, with its own tables, instead of moving files.
+        originals: for a copy, the tables as they are written.
+    """
+
+    folder: str
+    listing: Listing
+    layout: Layout
+    tables: tuple[Table, ...]
+    named: frozenset[str]
+    annotations: Annotations | None
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    copying: bool = False
+    originals: Originals = field(default_factory=Originals)
+
+    def must_stay(self, name: str) -> bool:
+        """Whether the metadata requires a picture."""
+        return name in self.named and not self.copying
+
+
+def look(path: Path | str, *, copying: bool = False) -> Scene:
+    """List a folder and read its tables.
+
+    Args:
+        path: the folder.
+        copying: whether a cleaned copy will be written, instead of moving files.
+
+    Raises:
+        ArgumentError: the folder does not exist.
+        RefusedError: the folder has no pictures.
+        AnnotationError: a table contradicts itself.
+        FaceAugError: the disk cannot be read.
+    """
+    try:
+        return _look(path, copying=copying)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        place = path if error.filename is None else os.fsdecode(error.filename)
+        raise FaceAugError(f"{printable(place)}: cannot be read ({reason}); nothing was changed") from error
+
+
+def _look(path: Path | str, *, copying: bool) -> Scene:
+    listing = list_folder(path)
+    if not listing.pictures:
+        raise RefusedError(f"{listing.no_pictures()}. Nothing was changed")
+    for name, problem in listing.skipped:  # without its rows nobody knows what they would have said of the pictures
+        if name.endswith(_TABLES) and problem.startswith("cannot be"):
+            raise FaceAugError(f"{printable(listing.root / name)}: {problem}; nothing was changed")
+    place = Place.of(listing)
+    faces, notes = _open(listing, place)
+    layout = faces.layout
+    return Scene(
+        folder=str(path),
+        listing=replace(listing, apart=frozenset(place.pictures) - frozenset(faces.names)),
+        layout=layout,
+        tables=tuple(map(place.table, table_paths(place))) if layout == "celeba" else (),
+        named=frozenset(_named(place, _metadata(place))) if layout == "imagefolder" else frozenset(),
+        annotations=None if layout in {"celeba", "classes", "flat"} else faces.annotations,
+        classes=faces.classes,
+        notes=notes,
+        copying=copying,
+        originals=_originals(place, layout) if copying else Originals(),
+    )
+
+
+def _open(listing: Listing, place: Place) -> tuple[FaceFolder, tuple[str, ...]]:
+    """The folder and its notes. Read as flat if its tables are faulty and cleaning does not need them."""
+    try:
+        faces = FaceFolder.from_listing(listing, place=place)
+    except AnnotationError as error:
+        if choose_layout(place).layout in {"celeba", "imagefolder"}:
+            raise
+        faces = FaceFolder.from_listing(listing, "flat", place=place)
+        return faces, (f"cleaned without labels: {error}", *faces.notes)
+    return faces, faces.notes
+
+
+def _metadata(place: Place) -> list[str]:
+    return [name for name in place.others if last_part(name) in METADATA_NAMES]
+
+
+def _named(place: Place, tables: Iterable[str]) -> Iterator[str]:
+    """The pictures that have a row in these imagefolder tables."""
+    for table in tables:
+        folder = PurePosixPath(table).parent
+        yield from (str(folder / row["file_name"]) for row in place.rows(place.file(table)))
+
+
+def _originals(place: Place, layout: Layout) -> Originals:
+    if layout == "celeba":
+        return Originals(tuple((table, place.text(table.path)) for table in every_table(place)))
+    if layout != "imagefolder":
+        return Originals()
+    paths = {name: place.file(name) for name in _metadata(place)}
+    names = {name: tuple(row["file_name"] for row in place.rows(path)) for name, path in paths.items()}
+    return Originals(metadata={name: (place.source(path), names[name]) for name, path in paths.items()})
