@@ -180,11 +180,14 @@ def test_class_folders_keep_their_state_beside_them_and_report_what_two_classes_
     assert tree(folder) == before
 
 
-def test_pictures_named_by_metadata_stay_so_that_the_folder_can_still_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [".jpg", ".png", ""])
+def test_pictures_named_by_metadata_stay_so_that_the_folder_can_still_be_read(tmp_path: Path, ending: str) -> None:
     for k, name in enumerate(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]):
         write(tmp_path / name, jpeg(k % 3))
     write(tmp_path / "f.jpg", b"no picture")
-    (tmp_path / "metadata.csv").write_text("file_name,partition\na.jpg,train\nb.jpg,train\nd.jpg,test\nf.jpg,train\n")
+    rows = [("a", "train"), ("b", "train"), ("d", "test"), ("f", "train")]
+    text = "".join(f"{name}{ending},{part}\n" for name, part in rows)
+    (tmp_path / "metadata.csv").write_text(f"file_name,partition\n{text}")
     report = clean_folder(tmp_path)
     assert [(e.name, e.keeper) for e in report.set_aside] == [("e.jpg", "b.jpg")]
     assert [name for name, _ in report.left] == ["a.jpg", "f.jpg"]

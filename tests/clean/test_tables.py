@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from faceaug.clean.tables import every_table, filter_metadata, filter_table, rows_in_step
+from faceaug.clean.tables import every_table, filter_metadata, filter_table, kept_rows, rows_in_step
 from faceaug.data.layouts import Place
 from faceaug.data.metadata_files import read_metadata, read_source
 from faceaug.data.tables import read_table, read_text
@@ -108,6 +108,6 @@ def test_metadata_loses_only_the_rows_of_pictures_that_left(tmp_path: Path, endi
     else:
         table.write_text('{"file_name": "./a.jpg", "x": [1, 2]}\n{"file_name":"b/c.jpg"}\n\n{"file_name": "d.jpg"}\n')
     before = {row["file_name"]: row for row in read_metadata(table)}
-    table.write_bytes(filter_metadata(table, read_source(table), list(before), {"a.jpg", "d.jpg"}))
+    table.write_bytes(filter_metadata(table, read_source(table), kept_rows(list(before), {"a.jpg", "d.jpg"})))
     after = {row["file_name"]: row for row in read_metadata(table)}
     assert after == {name: before[name] for name in ("a.jpg", "d.jpg")}

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.scene import Originals
-from faceaug.clean.tables import filter_metadata, filter_table, rows_in_step
+from faceaug.clean.tables import filter_metadata, filter_table, kept_rows, rows_in_step
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.layouts.leftovers import CLEANED
@@ -243,8 +243,9 @@ def _plan_metadata(originals: Originals, files: Mapping[str, File], left: dict[s
     for table, (source, names) in originals.metadata.items():
         folder = PurePosixPath(table).parent
         keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
-        left[table] = sum(name not in keep for name in names)
-        written[table] = filter_metadata(Path(table), source, names, keep)
+        kept = kept_rows(names, keep)
+        left[table] = kept.count(False)
+        written[table] = filter_metadata(Path(table), source, kept)
     return written
 
 

@@ -11,6 +11,7 @@ from faceaug.clean.tables import every_table
 from faceaug.data.annotations import Annotations, Table
 from faceaug.data.folder import FaceFolder, Layout, table_paths
 from faceaug.data.layouts import Place, choose_layout
+from faceaug.data.metadata import match_rows
 from faceaug.data.metadata_files import METADATA_NAMES, Source
 from faceaug.errors import AnnotationError, FaceAugError, RefusedError, printable
 from faceaug.storage.walk import Listing, last_part, list_folder
@@ -128,10 +129,12 @@ def _metadata(place: Place) -> list[str]:
 
 
 def _named(place: Place, tables: Iterable[str]) -> Iterator[str]:
-    """The pictures that have a row in these imagefolder tables."""
+    """The pictures that have a row in these imagefolder tables, also under another separator or suffix."""
+    here = {name: k for k, name in enumerate(place.pictures)}
     for table in tables:
         folder = PurePosixPath(table).parent
-        yield from (str(folder / row["file_name"]) for row in place.rows(place.file(table)))
+        rows = [str(folder / row["file_name"]) for row in place.rows(place.file(table))]
+        yield from (place.pictures[at] for at in match_rows(rows, here) if at >= 0)
 
 
 def _originals(place: Place, layout: Layout) -> Originals:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
-from faceaug.data.annotations import match_names
 from faceaug.data.folder import table_paths
 from faceaug.data.layouts import Place
+from faceaug.data.metadata import match_rows
 from faceaug.data.metadata_files import Source
 from faceaug.data.tables import Table, delimiter_of, text_lines
 from faceaug.errors import counted, some
@@ -94,16 +94,24 @@ def filter_table(table: Table, text: str, names: Sequence[str]) -> bytes:
     return _joined([*head, *(rows[name] for name in names)], text)
 
 
-def filter_metadata(table: Path, source: Source, names: Sequence[str], keep: Collection[str]) -> bytes:
-    """The file of an imagefolder table with only the rows of these pictures.
+def kept_rows(names: Sequence[str], keep: Iterable[str]) -> list[bool]:
+    """Whether each row of an imagefolder table is that of a kept picture, also under another separator or suffix.
+
+    Args:
+        names: ``file_name`` of each row, relative to the table's folder.
+        keep: the pictures to keep, relative to it too.
+    """
+    return [at >= 0 for at in match_rows(names, {name: k for k, name in enumerate(sorted(keep))})]
+
+
+def filter_metadata(table: Path, source: Source, kept: Sequence[bool]) -> bytes:
+    """The file of an imagefolder table with only some of its rows.
 
     Args:
         table: its path, which tells its form.
         source: its content, see ``faceaug.data.metadata_files.read_source``.
-        names: ``file_name`` of each of its rows, relative to the table's folder.
-        keep: the names to keep.
+        kept: whether each of its rows is kept, see ``kept_rows``.
     """
-    kept = _rows_of(names, keep)
     if table.suffix == ".parquet":
         return _filter_parquet(source, kept)
     if table.suffix == ".jsonl":
@@ -113,7 +121,7 @@ def filter_metadata(table: Path, source: Source, names: Sequence[str], keep: Col
     return _csv_bytes([head, *compress(rows, kept)], source)
 
 
-def _filter_parquet(source: Source, kept: list[bool]) -> bytes:
+def _filter_parquet(source: Source, kept: Sequence[bool]) -> bytes:
     from pyarrow import BufferOutputStream, array, parquet
 
     sink = BufferOutputStream()
@@ -149,10 +157,3 @@ def _joined(lines: Iterable[str], like: str) -> bytes:
 
 def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
-
-
-def _rows_of(names: Sequence[str], keep: Collection[str]) -> list[bool]:
-    """Whether each row is that of a kept picture, also with Windows's separator or another suffix, as when read."""
-    plain = [name if name in keep else name.replace("\\", "/") for name in names]
-    found: list[bool] = (match_names(plain, {name: k for k, name in enumerate(sorted(keep))})[0] >= 0).tolist()
-    return found

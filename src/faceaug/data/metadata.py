@@ -6,7 +6,7 @@ Columns known to faceaug become arrays; the others are kept unchanged in ``Annot
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -94,6 +94,21 @@ def join_rows(
     return replace(known, columns=columns.others(at, len(names), read=read)), notes, classes
 
 
+def match_rows(names: Sequence[str], place: Mapping[str, int]) -> list[int]:
+    """Match rows to pictures; see ``match_names``. Windows's separator is taken for "/" where that finds a picture.
+
+    Args:
+        names: ``file_name`` of each row.
+        place: the position of each picture's name.
+
+    Returns:
+        The position of the picture of each row; -1 for none.
+    """
+    plain = [name if name in place else name.replace("\\", "/") for name in names]
+    found: list[int] = match_names(plain, place)[0].tolist()
+    return found
+
+
 def _with_names_here(
     path: Path, rows: list[dict[str, Any]], place: dict[str, int]
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -101,10 +116,8 @@ def _with_names_here(
     names = [row["file_name"] for row in rows]
     if all(name in place for name in names):
         return rows, []
-    plain = [name if name in place else name.replace("\\", "/") for name in names]
-    found, _ = match_names(plain, place)
     here = list(place)
-    new = [here[at] if at >= 0 else name for name, at in zip(names, found.tolist(), strict=True)]
+    new = [here[at] if at >= 0 else name for name, at in zip(names, match_rows(names, place), strict=True)]
     changed = [(old, now) for old, now in zip(names, new, strict=True) if old != now]
     if not changed:
         return rows, []

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import clean_folder
-from faceaug.clean.tables import filter_metadata
+from faceaug.clean.tables import filter_metadata, kept_rows
 from faceaug.data.annotations import select_rows, settle
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
+from faceaug.data.metadata_files import read_metadata, read_source
 from faceaug.errors import AnnotationError, RefusedError
 from tests.conftest import picture
 from tests.data.layouts.made import NAMES, PARTS, attributes_csv, pairs, put, write
@@ -41,8 +42,11 @@ def test_names_with_another_separator_or_suffix_belong_to_their_picture(change: 
     folder = labelled(tmp_path, "file_name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
     assert [folder.classes[k] for k in folder.annotations.label] == ["x", "y"]
     assert any("rows belong to pictures with another separator or suffix" in note for note in folder.notes)
-    kept = filter_metadata(tmp_path / "metadata.csv", {"sub/b.jpg"}).decode()
-    assert kept == f"file_name,label\n{rows[1][0]},y\n", "the rows of kept pictures stay in a cleaned copy"
+    table = tmp_path / "metadata.csv"
+    kept = kept_rows([row["file_name"] for row in read_metadata(table)], {"sub/b.jpg"})
+    assert filter_metadata(table, read_source(table), kept).decode() == f"file_name,label\n{rows[1][0]},y\n", (
+        "the rows of kept pictures stay in a cleaned copy"
+    )
 
 
 def test_a_column_called_like_one_of_ours_is_kept_in_a_folder_that_is_not_ours(tmp_path: Path) -> None:
