@@ -27,6 +27,7 @@ from faceaug.progress.phases import Phase
 from faceaug.synthesize.frechet import Statistics, feature_statistics, frechet_distance
 
 _RANDOM, _WORST, _CLOSEST = 100, 16, 16  # faces on the sheets of the page
+_WORTH_TELLING = 0.01  # share of constant features; efficientnet-lite0 always has a few
 
 
 @dataclass(eq=False)
@@ -265,7 +266,7 @@ def _constancy(constant: NDArray[np.bool_], sets: Sequence[_Set], eye: Extractor
         return [f"{what}: it does not tell faces apart, so these figures mean nothing; check its weights and its input"]
     alike = [s.kind for s in sets if unvaried([s.features]).all()]
     notes = [f"{eye.name} makes the same features of all {kind}: they are one picture, or nearly so" for kind in alike]
-    if constant.any():
+    if constant.mean() >= _WORTH_TELLING:
         count = f"{constant.sum():,} of {len(constant):,} features of {eye.name}"
         notes.append(f"{count} are the same for every face and add nothing")
     return notes
