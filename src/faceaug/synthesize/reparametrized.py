@@ -97,5 +97,5 @@ def _normed(module: str, direction: Tensor, scale: Tensor) -> Tensor:
     if not shapes_fit or len(kept) > 1:
         raise ValueError(f"{module}weight: the scales of its weight norm do not fit its shape {tuple(direction.shape)}")
     dim = -1 if scale.ndim == 0 else kept[0] if kept else 0
-    found: Tensor = torch._weight_norm(direction, scale, dim)  # type: ignore[no-untyped-call]
+    found: Tensor = torch._weight_norm(direction, scale, dim)
     return found
