@@ -70,7 +70,7 @@ class Layers:
     @property
     def size(self) -> int:
         """Height and width of a face, pixels."""
-        return _FIRST_MAP * 2 ** len(self.rest)
+        return _FIRST_MAP << len(self.rest)
 
     @property
     def channels(self) -> tuple[int, ...]:
