@@ -93,8 +93,7 @@ def test_a_grey_profile_is_for_grey_pictures_alone() -> None:
     stored = encoded(grey, "PNG", icc_profile=icc)
     linear = np.asarray(grey) / 255
     wanted = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    lighter = np.asarray(grey) > 16  # LittleCMS interpolates curves, which are steep in the dark
-    assert np.abs(decode(stored)[:, :, 0] - wanted)[lighter].max() <= 3
+    assert np.abs(decode(stored)[:, :, 0] - wanted).max() <= 1, "in the shadows too"
     assert np.array_equal(decode(encoded(smooth(), "PNG", icc_profile=icc)), np.asarray(smooth()))
     jpeg = decode(encoded(grey, "JPEG", quality=100, icc_profile=icc))[:, :, 0]
     assert np.abs(jpeg.astype(int) - decode(stored)[:, :, 0]).mean() < 3

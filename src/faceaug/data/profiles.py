@@ -67,7 +67,9 @@ def _transform(profile: bytes) -> Any:
     mode = _mode_of(profile)
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        found = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), mode, "RGB")
+        # Optimised, a grey curve is a coarse table: shadows come out up to ten levels too dark.
+        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        found = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
         return None if mode != "CMYK" and _is_near_identity(found, mode) else found
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
