@@ -334,8 +334,8 @@ class TestCommands:
     ) -> None:
         (tmp_path / name).write_text("mine")
         done = run("clean", faces, "--report", tmp_path / name)
-        assert done.code == 2
-        assert "is there and holds data" in done.line
+        assert done.code == 3
+        assert f"{name}: exists and is not a" in done.line
         assert (tmp_path / name).read_text() == "mine"
 
     def test_evaluate_memorisation_alone(self, run: Run, faces: Path, tmp_path: Path) -> None:

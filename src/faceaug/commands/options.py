@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from faceaug.commands.outputs import Input, OutputFolder
+
+if TYPE_CHECKING:
+    from faceaug.data.folder import FaceFolder
 
 INPUT = Input()
 LEAST = 8  # least side of a picture, pixels
@@ -86,9 +89,9 @@ def layout_option(command: Callable[..., None]) -> Callable[..., None]:
 WRITTEN = "imagefolder, parquet, webdataset, celeba, coco, stylegan, splits or classes."
 
 
-def beside(folder: Any, layout: str) -> Path:
+def beside(folder: Path | FaceFolder, layout: str) -> Path:
     """The default output of a conversion, next to the folder."""
-    root = Path(getattr(folder, "root", folder)).absolute()
+    root = (folder if isinstance(folder, Path) else folder.root).absolute()
     return root.with_name(f"{root.stem if root.is_file() else root.name}-{layout}")
 
 
