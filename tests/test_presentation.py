@@ -18,8 +18,10 @@ from faceaug.clean.report import CleanReport, SetAside
 from faceaug.commands.demo import DemoReport
 from faceaug.commands.doctor import Findings
 from faceaug.commands.evaluate import Assessment
+from faceaug.data.convert_report import ConvertReport
 from faceaug.data.overview import Overview
 from faceaug.evaluate.copies import CopySearch
+from faceaug.evaluate.findings import FaceNames
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.report import EvaluationReport, Memorisation, Pictures, Subject
 from faceaug.evaluate.usefulness_report import ArmResult, UsefulnessReport
@@ -52,7 +54,7 @@ def usefulness() -> UsefulnessReport:
 
 
 def evaluation() -> EvaluationReport:
-    subject = _filled(Subject)
+    subject = replace(_filled(Subject), names=FaceNames())
     nothing = np.empty(0)
     pictures = Pictures((), (), (), (), (), nothing, nothing)
     memorisation = replace(_filled(Memorisation), copies=((1, "a", False),) * 5_000, search=_filled(CopySearch))
@@ -71,6 +73,9 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
         set_aside=tuple(SetAside(name, "same bytes", "why", name) for name in MANY), unclear=(), conflicts=(),
         left=ROWS, rows_without_file=dict.fromkeys(MANY, 1), notes=MANY, page="report.html",
     ),
+    "ConvertReport": lambda: ConvertReport(
+        Path(MANY[0]), "coco", "flat", 9, 8, dict.fromkeys(MANY, 1), MANY, dict.fromkeys(MANY, 1), MANY, 1.0
+    ),
     "CopyReport": lambda: CopyReport("out", 1, 2, 3, dict.fromkeys(MANY, 1), MANY),
     "UndoReport": lambda: UndoReport(MANY, 5, ROWS),
     "ExpandReport": lambda: ExpandReport(
@@ -86,7 +91,7 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
         Path("run"), None, 9, False, 9, MANY, 1.0, 9, held_back=9, attributes=MANY, metrics={"a": MANY}
     ),
     "DemoReport": lambda: DemoReport(Path("out"), (("original", 1),), 1, dict.fromkeys(MANY, 1), 1, {}),
-    "Findings": lambda: Findings({"faceaug": "1"}, {"serve": True}, (), MANY),
+    "Findings": lambda: Findings({"faceaug": "1"}, {"serve": True}, (), {}, MANY),
     "Overview": lambda: Overview(
         folder=MANY[0], layout="classes", evidence="folders", pictures=9, classes=dict.fromkeys(MANY, 1), labelled=9,
         partitions={"train": 9}, identities=0, attributes=0, landmarks=0, points=0, boxes=0, masks=0, columns=MANY,

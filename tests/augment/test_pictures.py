@@ -118,7 +118,7 @@ CASES = [
     (torch.zeros(3, 0, 9, dtype=torch.uint8), "an empty tensor"),
     (Image.new("P", (4, 4)), "a PIL picture of mode P: expected RGB, RGBA, L, 1, LA"),
     ("face.jpg", "a picture of type str"),
-    (None, "a picture of type NoneType"),
+    (None, "no picture: give one as the first argument or as image="),
 ]
 
 

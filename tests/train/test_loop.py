@@ -73,6 +73,8 @@ def test_a_run_folder_holds_what_the_contract_says(finished: Path, celeba_folder
     assert [line["images"] for line in log(finished) if "proxy" in line] == [32, 64]
     document = json.loads((finished / "config.json").read_bytes())
     health = document.pop("health")
+    (session,) = document.pop("sessions")
+    assert (session["images"], session["conditions"]["device"]) == (0, "cpu")
     assert document == {"run": tiny().to_json() | {"init": None}, "finished": True}
     assert (health["images"], health["state"], health["alarms"]) == (64, "early", [])
     with Image.open(finished / "samples" / "000000064.png") as sheet:
