@@ -20,6 +20,10 @@ from tests.conftest import picture
 from tests.data.layouts.made import put
 
 datasets = pytest.importorskip("datasets")
+# It leaves its files open, which warn when they go.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
 NAMES = {
     "numbers with zeros": ("001", "002", "010"),
     "long numbers": ("0000045", "0000099"),
