@@ -160,6 +160,11 @@ def test_a_tensor_that_is_larger_than_its_storage_is_not_grown(tmp_path: Path) -
     assert "declares 1,073,741,824 bytes" in said or "damaged" in said  # torch may or may not enlarge the storage
 
 
+def test_a_tensor_made_by_its_length_alone_is_not_read(tmp_path: Path) -> None:
+    said = refused({"fc.weight": Calls(torch.Tensor, 2**28)}, tmp_path)  # 1 GiB of numbers that the file does not hold
+    assert "declares 1,073,741,824 bytes" in said
+
+
 def test_of_weights_and_their_average_the_average_is_taken_and_said(tmp_path: Path) -> None:
     raw, average = own(), lively(build_network(8, 8, Z)[1], seed=1)
     torch.save({"G": raw.state_dict(), "G_ema": average.state_dict()}, tmp_path / "net.pth")
