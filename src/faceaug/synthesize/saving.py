@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 
-from faceaug.data.annotations import ATTRIBUTES, ORIGINS
+from faceaug.data.annotations import ATTRIBUTES, SYNTHETIC
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import COLUMNS, DATASET, LEDGER, Line, Row, line_of, read_line, write_metadata
@@ -35,7 +35,6 @@ from faceaug.synthesize.selection import SelectionReport
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
-SYNTHETIC = ORIGINS.index("synthetic")
 _AT_ONCE = 8 * BLOCK  # faces generated before their files are written
 _SHARDS = "shards" + PARTIAL  # ledger of the tar files that are written
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
