@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +83,17 @@ def test_v2_transforms_work_inside_our_compose_by_key() -> None:
     assert (compose.render(image, params) == result).all()
     copy = pickle.loads(pickle.dumps(compose))
     assert (copy(image, key=5) == result).all()
+
+
+@pytest.mark.parametrize("make", [np.asarray, Image.fromarray])
+def test_erasing_takes_targets_without_a_warning_and_leaves_them_where_they_are(make: Any) -> None:
+    given = {"landmarks": FIVE, "boxes": np.array([[10.0, 20, 60, 80]]), "mask": picture(1)[..., 0]}
+    compose = Compose([v2.RandomErasing(p=1, value="random" if make is np.asarray else 7)])
+    erased = compose(make(picture(1)), key=1, **given)
+    assert (np.asarray(erased["image"]) != picture(1)).any()
+    assert np.array_equal(erased["image"], compose(make(picture(1)), key=1))
+    for name, value in given.items():
+        assert np.array_equal(erased[name], value), name
 
 
 def test_a_keyed_call_leaves_torch_s_generator_unchanged() -> None:

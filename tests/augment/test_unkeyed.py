@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from torchvision.transforms import v2
 
+from faceaug.augment import Compose, Twist
 from faceaug.augment.unkeyed import any_seed
 
 pytestmark = [
@@ -24,6 +28,15 @@ def some(count: int) -> tuple[int, ...]:
 def seeded(seed: int) -> tuple[int, ...]:
     torch.manual_seed(seed)
     return some(3)
+
+
+def keyed(threads: int) -> tuple[int, ...]:
+    """Sums of pictures from a step of ours inside one of torchvision's, then a seed without a key."""
+    levels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    compose = Compose([v2.RandomApply([Twist(30)], p=0.9)])
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        each = (pool.map if threads else map)(lambda key: compose(levels, key=key), range(8))
+        return (*(int(one.sum()) for one in each), any_seed())
 
 
 def forked(function: object, given: list[int]) -> list[tuple[int, ...]]:
@@ -45,6 +58,14 @@ def test_a_forked_process_that_seeds_torch_repeats() -> None:
     torch.manual_seed(3)
     assert len(set(forked(seeded, [8, 8, 8]))) == 1
     assert forked(seeded, [8])[0] == seeded(8)
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_forked_processes_draw_by_the_key_alone_and_stay_apart_without_one(threads: int) -> None:
+    here = keyed(0)
+    seen = forked(keyed, [threads] * 3)
+    assert {numbers[:-1] for numbers in seen} == {here[:-1]}
+    assert len({numbers[-1] for numbers in seen}) == 3
 
 
 class Flips(torch.utils.data.Dataset[float]):

@@ -23,11 +23,11 @@ _DRAWS = _FACTORIES | frozenset(
     )
     if hasattr(home, name)
 )  # fmt: skip
-# These take a generator only in newer releases of torch.
+# These take a generator only in newer releases of torch, hence the function that draws in place: the same numbers.
 _LIKE: dict[Any, Callable[..., Any]] = {
-    torch.rand_like: torch.rand,
-    torch.randn_like: torch.randn,
-    torch.randint_like: torch.randint,
+    torch.rand_like: Tensor.uniform_,
+    torch.randn_like: Tensor.normal_,
+    torch.randint_like: Tensor.random_,
 }
 
 
@@ -48,11 +48,17 @@ class PrivateDraws(TorchFunctionMode):
         if function in _DRAWS:
             return function(*args, **self._named(function, args, kwargs or {}))
         if function in _LIKE:
-            like, *rest = args
-            named = {"dtype": like.dtype, "device": like.device, **(kwargs or {})}
-            named.pop("memory_format", None)
-            return _LIKE[function](*rest, size=like.shape, **self._named(function, args, named))
+            return self._drawn_like(_LIKE[function], args, dict(kwargs or {}))
         return function(*args, **(kwargs or {}))
+
+    def _drawn_like(self, draw: Callable[..., Any], args: Any, named: dict[str, Any]) -> Any:
+        """Draw a tensor like another one: with its strides, because they decide which element gets which number."""
+        limits = [*args[1:], *(named.pop(name) for name in ("low", "high") if name in named)]
+        given = {"generator": named.pop("generator", None)}
+        needs_gradient = named.pop("requires_grad", False)
+        made = torch.empty_like(*args[:1], **named)
+        draw(made, *map(int, limits), **self._named(draw, (made,), given))
+        return made.requires_grad_(needs_gradient)
 
     def _named(self, function: Any, args: Any, named: dict[str, Any]) -> dict[str, Any]:
         if function in _FACTORIES:

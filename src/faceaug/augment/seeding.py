@@ -15,6 +15,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from faceaug.augment.unkeyed import drawn_by_key
+
 
 class _Turn:
     """Whose turn it is to seed the global generators; a forked process starts with a free turn."""
@@ -65,7 +67,8 @@ def torch_seeded(seed: int) -> Iterator[None]:
         before = torch.get_rng_state()
         torch.default_generator.manual_seed(seed)
         try:
-            yield
+            with drawn_by_key():
+                yield
         finally:
             torch.set_rng_state(before)
 

@@ -6,6 +6,7 @@ replaced by steps; they pass the sample on as if it were a picture. Every other 
 * Landmarks and boxes are passed as the classes of ``tracked``, with three more points, the witness, that reveal a
   mirror.
 * Transforms that remove rows (``Sanitize...``) set them to NaN instead, because n rows must come back.
+* ``RandomErasing`` moves nothing and gets the pictures alone, because it warns about every target it leaves as it is.
 * Transforms that move the picture alone (``RandAugment`` and its like) are recorded and replayed on the targets.
 * A transform that returns another type, drops rows or disagrees about the size is refused with the reason.
 
@@ -79,6 +80,8 @@ def as_step(transform: Any) -> Step:
         return _Conversion(transform)
     if not isinstance(transform, v2.Transform):
         return _PlainFunction(transform)
+    if isinstance(transform, v2.RandomErasing) and type(transform).transform is v2.RandomErasing.transform:
+        return _Unmoving(transform)
     return (
         _PictureOnly(_with_tracked_classes(transform))
         if isinstance(transform, _PICTURE_ALONE)
@@ -230,6 +233,14 @@ class _V2Step(ABC):
     @abstractmethod
     def _move_all(self, work: Work) -> None:
         """Transform pictures and targets alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unmoving(_V2Step):
+    """A transform that changes pixels and leaves every target where it is."""
+
+    def _move_all(self, work: Work) -> None:
+        work.put(self.transform({"images": work.pictures()})["images"])
 
 
 @dataclass(frozen=True, slots=True)

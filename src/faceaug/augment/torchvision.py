@@ -16,6 +16,7 @@ from faceaug.augment.ranges import set_field
 from faceaug.augment.sample import Sample, Sides
 from faceaug.augment.seeding import globally_seeded, is_alone, torch_seeded
 from faceaug.augment.transform import Params, Transform, any_size, first_sides
+from faceaug.augment.unkeyed import drawn_by_key
 from faceaug.draws import MAX_SEED, Dice, Words
 
 
@@ -55,7 +56,7 @@ def seeded(seed: int, *functions: object) -> Iterator[None]:
     else:
         from faceaug.augment.private import PrivateDraws
 
-        with PrivateDraws(seed):
+        with PrivateDraws(seed), drawn_by_key():
             yield
 
 

@@ -6,6 +6,8 @@ import os
 import secrets
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from faceaug.draws import MAX_SEED
@@ -23,11 +25,25 @@ def any_seed() -> int:
     if _NUMBER.place is None:
         _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
     number = int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
-    return number if _FORK.inherited is None else _FORK.mixed(number)
+    return number if _FORK.inherited is None or _NUMBER.is_keyed else _FORK.mixed(number)
+
+
+@contextmanager
+def drawn_by_key() -> Iterator[None]:
+    """Take the seeds of a block, in this thread, as they are: its generator was seeded from a key.
+
+    Neither are they mixed with a number of this process, nor does the block count as one in which it seeded torch.
+    """
+    before, _NUMBER.is_keyed = _NUMBER.is_keyed, True
+    try:
+        yield
+    finally:
+        _NUMBER.is_keyed = before
 
 
 class _Number(threading.local):
     place: Any = None  # one tensor per thread to draw into
+    is_keyed = False
 
 
 class _Fork:
