@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceaug.data.shards import ShardWriter, read_shard, shard_name
+from faceaug.data.shards import ShardWriter, read_shard, sample_stem, shard_name
 
 
 def test_a_shard_holds_a_picture_and_its_facts_for_each_sample(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_a_shard_holds_a_picture_and_its_facts_for_each_sample(tmp_path: Path) -
         folder.mkdir()
         writer = ShardWriter(shard_name(4))
         for number in (4000, 4001):
-            writer.add(number, b"picture", {"key": number})
+            writer.add(sample_stem(number), b"picture", {"key": number})
         return writer.write(folder).sha256
 
     digests = [write(tmp_path / name) for name in ("one", "two")]

@@ -10,8 +10,7 @@ from faceaug import SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES, attribute_index
 from faceaug.errors import ArgumentError
 from faceaug.synthesize.classifier import load_classifier
-from faceaug.synthesize.editing import target_logits
-from faceaug.synthesize.source import BLOCK
+from faceaug.synthesize.editing import _FAST_BLOCK, target_logits
 
 WEAK = ("High_Cheekbones", "Young", "Bags_Under_Eyes", "Big_Lips")  # what the generator alone seldom changes
 N = 4
@@ -103,5 +102,5 @@ def test_latents_of_another_width_are_refused(source: SyntheticFaceSource) -> No
 
 def test_whole_blocks_are_edited(source: SyntheticFaceSource) -> None:
     quick = SyntheticFaceSource("faces-64", seed=1, precision="bf16")
-    many = quick.edit(range(BLOCK // 4 + 1), "Male")
-    assert torch.equal(many[-1:], quick.edit(BLOCK // 4, "Male"))
+    many = quick.edit(range(_FAST_BLOCK + 1), "Male")
+    assert torch.equal(many[-1:], quick.edit(_FAST_BLOCK, "Male"))
