@@ -62,7 +62,7 @@ THEIRS = st.sampled_from(
     [
         v2.Resize((40, 30)), v2.Resize((50, 44), interpolation=BICUBIC), v2.RandomResizedCrop((33, 47)), v2.Pad(3),
         v2.RandomHorizontalFlip(), v2.RandomRotation(30, expand=True), v2.RandomAffine(20, (0.1, 0.1)),
-        v2.RandomPerspective(0.3), v2.ElasticTransform(30.0), v2.ColorJitter(0.3, 0.3), v2.GaussianBlur(3),
+        v2.RandomPerspective(0.3), v2.ElasticTransform(30.0, sigma=2.0), v2.ColorJitter(0.3, 0.3), v2.GaussianBlur(3),
         v2.RandomZoomOut(side_range=(1.0, 1.5)), v2.RandomInvert(), v2.RandomAutocontrast(), v2.RandomErasing(),
         v2.RandomShortestSize([30, 40]), v2.RandomApply([v2.Pad(2), v2.RandomVerticalFlip()], p=0.6),
         v2.RandomChoice([v2.CenterCrop(28), Twist(30)]), v2.Compose([v2.Resize(36), Preset("strong")]), Own(),
