@@ -34,9 +34,11 @@ class _Alias(Loader):
         self._spec = self._module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 - the import system's signature
+        """See ``importlib.abc.Loader``."""
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
+        """See ``importlib.abc.Loader``."""
         # The module has already run; only restore its spec, which the import system has replaced by the old name's.
         module.__spec__ = self._spec
 
@@ -48,6 +50,7 @@ class _FormerPaths(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the import system's signature
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
+        """See ``importlib.abc.MetaPathFinder``."""
         new = MOVED.get(fullname)
         if new is None:
             return None

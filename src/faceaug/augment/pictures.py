@@ -199,6 +199,7 @@ def _open_tensor(x: Any) -> tuple[Picture, Restore]:
     tv_class = type(x) if is_tv(x, "Image") else None
 
     def restore(array: Picture) -> Any:
+        """Give an array the type, the device and the layout of the tensor."""
         tensor = torch.from_numpy(planar(array)).to(x.device)
         return tensor if tv_class is None else tv_class(tensor)
 

@@ -264,6 +264,7 @@ class _Results:
         }
 
     def next(self, role: str, target: OpenTarget | None) -> Any:
+        """The value for the next place of this role."""
         if role == "other":
             return SAME
         value = next(self._left[role])

@@ -27,6 +27,7 @@ class _Turn:
             os.register_at_fork(after_in_child=self.renew)
 
     def renew(self) -> None:
+        """Make a new lock: in a forked child the old one may be held by a thread that is not there."""
         self.lock = threading.RLock()
 
 

@@ -108,9 +108,11 @@ class _Places:
         self._old = {} if moved else {rename.new: rename.old for rename in report.renames}
 
     def staying(self, name: str) -> Path:
+        """Path of a picture that stays, before or after the move."""
         return self._root / self._old.get(name, name)
 
     def gone(self, name: str) -> Path:
+        """Path of a picture that was set aside."""
         return self._aside / name
 
 

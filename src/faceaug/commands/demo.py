@@ -120,6 +120,7 @@ class _Demo:
         self.seconds: dict[str, float] = {}
 
     def run(self) -> DemoReport:
+        """Run every step of the demo in turn."""
         mess, faces = self._timed("messy folder", self._make_mess)
         self.say(f"made {mess}: {len(faces)} generated faces with wrong names, copies and damaged files")
         cleaned = self._timed("clean", lambda: clean_folder(mess, progress=self.progress))

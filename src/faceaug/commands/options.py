@@ -58,6 +58,7 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @_PRECISION
     @wraps(command)
     def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
+        """The command with the attributes asked for as one argument."""
         from faceaug.synthesize.asking import named_attributes
 
         making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}
@@ -77,6 +78,7 @@ def layout_option(command: Callable[..., None]) -> Callable[..., None]:
     @_LAYOUT
     @wraps(command)
     def run(*args: Any, folder: Path | None, layout: str | None, ground: str | None = None, **kwargs: Any) -> None:
+        """The command with its folder opened as the options say."""
         from faceaug.data.folder import FaceFolder
 
         asked = {} if ground is None else {"ground": read_colour(ground)}

@@ -195,6 +195,7 @@ class _Unit:
     problems: tuple[str, ...]
 
     def to_json(self) -> tuple[object, ...]:
+        """The line of the ledger."""
         return astuple(self)
 
     @classmethod

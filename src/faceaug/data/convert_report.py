@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.errors import printable
+from faceaug.errors import counted, printable
 from faceaug.presentation import Fact, Presentation
 
 
@@ -68,6 +68,11 @@ class ConvertReport(Presentation):
             lost = ", ".join(f"{name} ({count:,} pictures)" for name, count in self.not_held.items())
             lines.append(f"not held by this layout: {lost}")
         if self.unreadable:
-            lines.append(f"{len(self.unreadable):,} pictures cannot be read and are left out:")
+            words = counted(
+                len(self.unreadable),
+                "picture cannot be read and is left out",
+                "pictures cannot be read and are left out",
+            )
+            lines.append(f"{words}:")
             lines += [f"  {line}" for line in self.unreadable[:5]]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

@@ -199,6 +199,7 @@ class _Echo:
     """A file whose ``write`` returns the text, so that one ``csv.writer`` can format single lines."""
 
     def write(self, text: str) -> str:
+        """Return the text: csv writes to it as to a file."""
         return text
 
 

@@ -39,10 +39,12 @@ class _Set:
 
     @cached_property
     def statistics(self) -> Statistics:
+        """Mean and covariance of the features, computed once."""
         return feature_statistics(self.features)
 
     @cached_property
     def balls(self) -> Balls:
+        """The neighbourhoods of the features, computed once."""
         return surround(self.features)
 
 

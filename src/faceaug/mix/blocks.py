@@ -169,6 +169,7 @@ class _Files:
         self._style = block.style
 
     def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
+        """Write or collect one item; return its row."""
         style = self._style
         data = encode_item(item, style.format, _text(facts))
         label = int(item.target["label"])
@@ -180,6 +181,7 @@ class _Files:
         return Written(index, name, digest, line, digest=_digest(item, data))
 
     def close(self, written: list[Written]) -> list[Written]:
+        """Finish the block; return its rows."""
         return written
 
 
@@ -191,11 +193,13 @@ class _Shard:
         self._shard = ShardWriter(block.shard)
 
     def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
+        """Write or collect one item; return its row."""
         data = encode_item(item, "png", _text(facts))
         self._shard.add(sample_stem(index), data, _json_facts(item, facts, self._style))
         return Written(index, digest=_digest(item, data))
 
     def close(self, written: list[Written]) -> list[Written]:
+        """Finish the block; return its rows."""
         shard = self._shard.write(Path(self._style.out))
         return [replace(item, file=shard.file, sha256=shard.sha256) for item in written]
 

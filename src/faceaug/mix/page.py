@@ -95,6 +95,7 @@ def _balance(dataset: Mixture, report: ExpandReport) -> list[Block]:
     title = "Share of each attribute among faces where it is known: before, and now by weight."
 
     def bars(rows: Sequence[int], title: str) -> Bars:
+        """Bars of these rows under a title."""
         drawn = [
             Bar(ATTRIBUTES[k], (first[k], now[k]), f"{first[k]:.1%} → {now[k]:.1%}", dataset.wanted.get(ATTRIBUTES[k]))
             for k in rows

@@ -244,6 +244,7 @@ async def _done(work: Future[Answer], seconds: float, receive: Receive) -> bool:
     checks: list[asyncio.Task[None]] = []
 
     def end(_: object = None) -> None:
+        """End the wait, once."""
         if not finished.done():
             finished.set_result(None)
 

@@ -55,10 +55,12 @@ class _LingeringTransport:
         return getattr(self._transport, name)
 
     def pause_reading(self) -> None:
+        """See ``asyncio.Transport``."""
         self._paused = True
         self._read()
 
     def resume_reading(self) -> None:
+        """See ``asyncio.Transport``."""
         self._paused = False
         self._read()
 
@@ -72,6 +74,7 @@ class _LingeringTransport:
             (self._transport.pause_reading if self._paused or self._full else self._transport.resume_reading)()
 
     def is_closing(self) -> bool:
+        """See ``asyncio.Transport``."""
         return self.lingers or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
@@ -80,6 +83,7 @@ class _LingeringTransport:
             self._transport.write(data)
 
     def close(self) -> None:
+        """See ``asyncio.Transport``."""
         if self.is_closing():
             return
         if self._body_pending():
@@ -132,6 +136,7 @@ class _Connection(asyncio.Protocol):
         self._head = 0  # bytes of the current, incomplete head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
         self._transport = cast("asyncio.Transport", transport)
         self._lingering = _LingeringTransport(self._transport, self._body_pending)
         peer = self._transport.get_extra_info("peername")
@@ -147,6 +152,7 @@ class _Connection(asyncio.Protocol):
         self._check_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """See ``asyncio.Protocol``."""
         if self._transport is None:
             return
         self._transport = None
@@ -155,6 +161,7 @@ class _Connection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """See ``asyncio.Protocol``."""
         if self._lingering.lingers:
             return
         if self._refused:
@@ -191,14 +198,17 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._feed)
 
     def eof_received(self) -> None:
+        """See ``asyncio.Protocol``."""
         if not self._refused:
             self._inner.eof_received()
 
     def pause_writing(self) -> None:
+        """See ``asyncio.Protocol``."""
         if not self._refused:
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
+        """See ``asyncio.Protocol``."""
         if not self._refused:
             self._inner.resume_writing()
 

@@ -201,6 +201,7 @@ class _Fields:
         return self._given.get(name)
 
     def number(self, name: str, low: int, high: int) -> int | None:
+        """A whole number between two limits; None if it is not given."""
         text = self._text(name)
         if text is None:
             return None
@@ -210,12 +211,14 @@ class _Fields:
         return int(text)
 
     def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
+        """One of the options."""
         text = self._text(name)
         if text is not None and text not in options:
             raise ParameterError(name, f"{shown(text)}: expected one of {', '.join(options)}")
         return text or default
 
     def digest(self) -> str:
+        """The digest of a model; "" if it is not given."""
         text = self._text("digest") or ""
         if text and not re.fullmatch(f"[0-9a-f]{{{DIGEST}}}", text):
             raise ParameterError(
@@ -224,6 +227,7 @@ class _Fields:
         return text
 
     def attributes(self) -> tuple[tuple[str, int], ...]:
+        """(attribute, -1 or 1) pairs."""
         wanted: dict[str, int] = {}
         for part in (self._text("attributes") or "").split(","):
             name, _, sign = part.strip().partition(":")

@@ -23,21 +23,25 @@ class _Builder:
         self.weights: list[Any] = []
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node; return the name of its output."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def constant(self, name: str, value: np.ndarray[Any, Any]) -> str:
+        """Add a constant; return its name."""
         from onnx import numpy_helper
 
         self.weights.append(numpy_helper.from_array(value, name))
         return name
 
     def parameters(self, module: nn.Module, name: str) -> list[str]:
+        """Add weight and bias of a module; return their names."""
         return [self.constant(f"{name}.{key}", value.detach().numpy()) for key, value in module.named_parameters()]
 
     def linear(self, module: nn.Module, x: str, name: str) -> str:
+        """Add a linear layer; return the name of its output."""
         return self.node("Gemm", [x, *self.parameters(module, name)], name, transB=1)
 
 

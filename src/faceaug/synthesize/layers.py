@@ -86,6 +86,7 @@ class _Module:
 
     @property
     def weight(self) -> Tensor:
+        """The weight of the layer."""
         return self.parts["weight"]
 
 

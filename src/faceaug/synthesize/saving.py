@@ -153,6 +153,7 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
     requested = tuple(source.asked)
 
     def write(first: int, stop: int) -> Iterator[tuple[int, Line]]:
+        """Write faces ``first`` to ``stop`` - 1; yield each number with its row."""
         for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
             name = f"{k:06d}.{ending}"
             write_bytes(folder / name, data, durable=False)

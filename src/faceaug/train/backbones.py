@@ -78,6 +78,7 @@ class _EfficientNetMaps(nn.Module):
         self.blocks = nn.ModuleList(_Block(block) for block in network._blocks)
 
     def maps(self, faces: Tensor) -> list[Tensor]:
+        """The last maps of each size, largest first."""
         x, maps = self.stem(_as_imagenet(faces)), list[Tensor]()
         for block in self.blocks:
             x = block(x)
@@ -113,6 +114,7 @@ class _Block(nn.Module):
         self.skips = block._depthwise_conv.stride == (1, 1) and before.in_channels == after.out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """See ``torch.nn.Module``."""
         made: Tensor = self.layers(x)
         return made + x if self.skips else made
 

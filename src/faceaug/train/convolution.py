@@ -75,6 +75,7 @@ def _pays(weight: Tensor, x: Tensor, places: list[int]) -> bool:
 class _Shrink(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        """See ``torch.autograd.Function``."""
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
         return F.conv2d(x, weight, None, stride, padding)
@@ -82,6 +83,7 @@ class _Shrink(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """See ``torch.autograd.Function``."""
         x, weight = ctx.saved_tensors
         back = None
         if ctx.needs_input_grad[0]:
@@ -92,6 +94,7 @@ class _Shrink(torch.autograd.Function):
 class _Grow(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        """See ``torch.autograd.Function``."""
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding = stride, padding
         return F.conv_transpose2d(x, weight, None, stride, padding)
@@ -99,6 +102,7 @@ class _Grow(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """See ``torch.autograd.Function``."""
         x, weight = ctx.saved_tensors
         back = F.conv2d(gradient, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
         return back, weight_gradient(gradient, x, weight, stride=ctx.stride, padding=ctx.padding), None, None
