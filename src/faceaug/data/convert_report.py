@@ -68,11 +68,7 @@ class ConvertReport(Presentation):
             lost = ", ".join(f"{name} ({count:,} pictures)" for name, count in self.not_held.items())
             lines.append(f"not held by this layout: {lost}")
         if self.unreadable:
-            words = counted(
-                len(self.unreadable),
-                "picture cannot be read and is left out",
-                "pictures cannot be read and are left out",
-            )
-            lines.append(f"{words}:")
+            one, many = "picture cannot be read and is left out", "pictures cannot be read and are left out"
+            lines.append(f"{counted(len(self.unreadable), one, many)}:")
             lines += [f"  {line}" for line in self.unreadable[:5]]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
