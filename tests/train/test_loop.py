@@ -570,7 +570,8 @@ def test_a_process_that_is_terminated_saves_exits_130_and_goes_on(celeba_folder:
         "tiny",
         "--json",
     ]
-    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    # As many threads as this process, which goes on with the run: other bits would be a warning.
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline and not ((run / "log.jsonl").is_file() and (run / "log.jsonl").stat().st_size):
