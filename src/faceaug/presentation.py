@@ -96,7 +96,8 @@ def _cell(value: object, heading: bool, side: str) -> str:
     if isinstance(value, bool | np.bool):
         pass
     elif isinstance(value, Real):
-        text, side = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}", ' class="n"'
+        text = f"{value:,}" if isinstance(value, Integral) else f"{float(value):,.4g}"
+        side = ' class="n"'
     return f'<th scope="row"{side}>{text}</th>' if heading else f"<td{side}>{text}</td>"
 
 

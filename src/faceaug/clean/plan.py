@@ -137,7 +137,10 @@ def _survey(
 
 
 def _report(found: _Survey) -> CleanReport:
-    scene, names, alike, leaving = found.scene, found.names, found.alike, found.leaving
+    scene = found.scene
+    names = found.names
+    alike = found.alike
+    leaving = found.leaving
     gone = leaving.names()
     aside = _set_aside(leaving)
     original = len(scene.listing.pictures)

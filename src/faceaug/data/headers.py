@@ -352,10 +352,13 @@ def _webp_size(name: bytes, body: bytes) -> tuple[int, int] | None:
 def _read_bmp(data: bytes, limits: Limits) -> Header:
     header = _little(data, 14, 4)
     if header == 12:
-        width, height, at, packing = _little(data, 18, 2), _little(data, 20, 2), 24, 0
+        width, height = _little(data, 18, 2), _little(data, 20, 2)
+        at = 24
+        packing = 0
     elif header >= 40 and len(data) >= 54:
         width, height = (int.from_bytes(data[k : k + 4], "little", signed=True) for k in (18, 22))
-        at, packing = 28, _little(data, 30, 4)
+        at = 28
+        packing = _little(data, 30, 4)
     else:
         raise HeaderError("has a damaged BMP header")
     if width < 0:

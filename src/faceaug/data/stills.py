@@ -177,9 +177,12 @@ def _boxes(data: bytes, at: int, stop: int, depth: int, limits: Limits) -> Itera
     for _ in range(limits.max_parts):
         if at + 8 > stop:
             return
-        length, name, head = _big(data, at), data[at + 4 : at + 8], 8
+        length = _big(data, at)
+        name = data[at + 4 : at + 8]
+        head = 8
         if length == 1:
-            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+            head = 16
         end = stop if length == 0 else at + length
         if length and length < head:
             raise HeaderError("is damaged: a box is shorter than its head")

@@ -211,7 +211,8 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
             raise AnnotationError(
                 f"{printable(path)}: line 1 should be the number of rows, then a line of column names"
             )
-        columns, first = tuple(lines[1].split()), 2
+        columns = tuple(lines[1].split())
+        first = 2
         _check_columns(path, kind, columns)
     rows = lines[first:]
     if counted and lines[0].strip().lstrip("+0") != (str(len(rows)) if rows else ""):

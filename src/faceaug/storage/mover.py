@@ -258,7 +258,8 @@ def _is_held_by_sticky_bit(path: Path) -> bool:
     """Whether the sticky bit lets only other users remove a file: a link would succeed, but the unlink would fail."""
     if not hasattr(os, "geteuid"):
         return False
-    me, folder = os.geteuid(), path.parent.stat()
+    me = os.geteuid()
+    folder = path.parent.stat()
     if not folder.st_mode & stat.S_ISVTX or me in {0, folder.st_uid}:
         return False
     facts = facts_of(path)

@@ -206,7 +206,8 @@ def batches(steps: Sequence[Step]) -> Iterator[list[Step]]:
     for step in steps:
         if step.start in places or step.end in places:
             yield batch
-            batch, places = [], set()
+            batch = []
+            places = set()
         batch.append(step)
         places |= {step.start, step.end}
     if batch:

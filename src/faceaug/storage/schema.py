@@ -51,7 +51,8 @@ def checked_fields(kind: type[Any], found: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a value has the wrong type, or a field without a default is missing.
     """
-    hints, known = get_type_hints(kind), {}
+    hints = get_type_hints(kind)
+    known: dict[str, Any] = {}
     for field in fields(kind):
         if field.name in found:
             known[field.name] = _checked(field.name, found[field.name], hints[field.name])

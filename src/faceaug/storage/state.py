@@ -56,7 +56,8 @@ def _outside(real: Path) -> Path:
 
 def make_state(root: Path, state: Path, disk: Disk) -> None:
     """Create the state folder, or refuse if it cannot be used."""
-    inside, new = state.parent == root.resolve(), not os.path.lexists(state)
+    inside = state.parent == root.resolve()
+    new = not os.path.lexists(state)
     if new:
         if inside:
             _make_quietly(state, disk)

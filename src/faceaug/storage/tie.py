@@ -70,9 +70,10 @@ def state_by_mark(root: Path) -> Path | None:
 
     A copy of a folder carries the same id, so a state belongs to the folder of the same name while that one has the id.
     """
-    mark, real = mark_of(root), root.resolve()
+    mark = mark_of(root)
     if not mark:
         return None
+    real = root.resolve()
     found = sorted(path for path in real.parent.glob(".*.faceaug") if _read_tie(path).get("id") == mark)
     own = real.with_name(f".{real.name}.faceaug")
     others = [path for path in found if mark_of(path.with_name(path.name[1:].removesuffix(".faceaug"))) != mark]

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from faceaug.draws import stream
 
 SIDE = 64  # pixels: height and width of the network's input
-STEM, WIDTHS, BLOCKS = 32, (64, 128, 256), (2, 2, 1)
+STEM = 32  # channels
+WIDTHS = (64, 128, 256)  # channels of each stage
+BLOCKS = (2, 2, 1)  # residual blocks of each stage
 
 
 class Block(nn.Module):

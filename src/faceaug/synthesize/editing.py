@@ -21,14 +21,19 @@ STEPS = 40
 VIEWS = ((False, 0, 0), (True, 2, -1), (False, -2, -2), (True, -1, 2), (False, 1, 1))
 # Batch sizes of edits, fixed so that no face depends on its batch: in float32 matrix products round differently by row,
 # which amounts to a grey level or two after forty steps. Matrix instructions treat rows alike; see ``render.BLOCK``.
-_BLOCK, _FAST_BLOCK = 1, 8
+_BLOCK = 1
+_FAST_BLOCK = 8
 # Adam's settings, with short memory; a latent number is about 1. The rate decays to a tenth: at full rate every number
 # jitters by the rate to the end, and the face with it.
-_RATE, _LAST, _BETAS = 0.06, 0.1, (0.8, 0.95)
+_RATE = 0.06
+_LAST = 0.1
+_BETAS = (0.8, 0.95)
 _MOST_SURE, _LEAST_SURE = 4.0, 1.5  # logits; see ``target_logits``
-# Weights of the loss terms: shortfall of the new value's logit, squared changes of the other probabilities, mean
-# absolute pixel difference (in -1..1), squared distance of the latent vector.
-_MISSING, _OTHERS, _PIXELS, _DISTANCE = 7.0, 6.5, 45.0, 0.02
+# Weights of the loss terms.
+_MISSING = 7.0  # of the shortfall of the new value's logit
+_OTHERS = 6.5  # of the squared changes of the other probabilities
+_PIXELS = 45.0  # of the mean absolute pixel difference, in -1..1
+_DISTANCE = 0.02  # of the squared distance of the latent vector
 
 
 class Guide:
@@ -121,7 +126,8 @@ def target_logits(accuracy: Tensor) -> Tensor:
 def shifted(faces: Tensor, mirrored: bool, right: int, down: int) -> Tensor:
     """Shift faces, mirrored first if wanted, by replicating edges: float (n, 3, H, W) -> the same."""
     faces = faces.flip(3) if mirrored else faces
-    edge, (height, width) = max(abs(right), abs(down)), faces.shape[2:]
+    edge = max(abs(right), abs(down))
+    height, width = faces.shape[2:]
     wide = F.pad(faces, (edge, edge, edge, edge), mode="replicate") if edge else faces
     return wide[:, :, edge - down : edge - down + height, edge - right : edge - right + width]
 

@@ -12,7 +12,9 @@ from faceaug.synthesize.networks import RectifiedGenerator
 from faceaug.synthesize.render import fold_batch_norm
 from faceaug.synthesize.weights import Model
 
-_OPSET, _IR = 17, 8  # versions of 2022, which every runtime in use reads
+# Versions of 2022, which every runtime in use reads.
+_OPSET = 17
+_IR = 8
 
 
 class _Builder:

@@ -32,7 +32,9 @@ from faceaug.synthesize.config import ARCHITECTURES, FORMAT, ModelConfig
 from faceaug.synthesize.networks import SIZES, Generator, RectifiedGenerator
 
 DEFAULT_MODEL = "faces-64"  # default where neither model nor size is given
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
 MODEL_FILES = (CONFIG, WEIGHTS, CARD)
 BUNDLED_FOLDER = Path(__file__).with_name("models")
 # SHA-256 of each config.json in the wheel, which holds that of the weights: a bundled model is what was reviewed.
@@ -212,7 +214,8 @@ def read_config(folder: Path) -> ModelConfig:
     path = folder / CONFIG
     try:
         found = parse_object(read_part(path.resolve()))
-        form, architecture = found.get("format", FORMAT), found.get("architecture", ARCHITECTURES[0])
+        form = found.get("format", FORMAT)
+        architecture = found.get("architecture", ARCHITECTURES[0])
         if form != FORMAT or architecture not in ARCHITECTURES:
             raise WeightsError(
                 f"{printable(path)}: format {_told(form)}, architecture {_told(architecture)}: this faceaug reads "

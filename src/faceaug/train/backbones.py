@@ -79,7 +79,8 @@ class _EfficientNetMaps(nn.Module):
 
     def maps(self, faces: Tensor) -> list[Tensor]:
         """The last maps of each size, largest first."""
-        x, maps = self.stem(_as_imagenet(faces)), list[Tensor]()
+        x = self.stem(_as_imagenet(faces))
+        maps: list[Tensor] = []
         for block in self.blocks:
             x = block(x)
             if maps and x.shape[2] == maps[-1].shape[2]:

@@ -37,7 +37,9 @@ class Batches:
     """
 
     def __init__(self, config: TrainConfig, faces: Faces, processes: Processes) -> None:
-        self.config, self.faces, self.processes = config, faces, processes
+        self.config = config
+        self.faces = faces
+        self.processes = processes
         self.order = ShowingOrder(len(faces.pixels), config.seed)
         self.columns = None if faces.attributes is None else toggleable(faces.attributes)
 
@@ -67,9 +69,12 @@ class StepBatch:
     """
 
     def __init__(self, source: Batches, step: int, images: int, augmenting: AdaptiveProbability) -> None:
-        self._source, self._config, self._augmenting = source, source.config, augmenting
+        self._source = source
+        self._config = source.config
+        self._augmenting = augmenting
         self._mine = source.processes.share(source.config.batch)
-        self.step, self.images = step, images
+        self.step = step
+        self.images = images
         shown = source.order(images, source.config.batch)
         self.real = self._real(shown[self._mine])
         self.rows: Attributes | None = None if source.faces.attributes is None else source.faces.attributes[shown]

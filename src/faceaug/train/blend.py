@@ -58,13 +58,14 @@ def blend_models(
     if len(shares) < 2 or not all(0 < share < math.inf for share in shares.values()):
         raise ArgumentError("a blend takes two models or more, each with a share above zero")
     models = [load_model(model) for model in shares]
-    first, total = models[0], math.fsum(shares.values())
+    first = models[0]
     for model, where in zip(models, shares, strict=True):
         if wrong := [field for field in _SAME if getattr(model.config, field) != getattr(first.config, field)]:
             raise ArgumentError(f"{printable(where)}: its {wrong[0]} is not that of the first model of the blend")
     terms = {model.config.license for model in models} - {_UNKNOWN}
     if len(terms) > 1:
         raise ArgumentError(f"the models have different licences, {' and '.join(sorted(terms))}; blend those of one")
+    total = math.fsum(shares.values())
     weights = [share / total for share in shares.values()]
     generator = first.generator
     states = [model.generator.state_dict() for model in models]

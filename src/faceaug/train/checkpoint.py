@@ -22,7 +22,8 @@ from faceaug.storage.schema import checked_fields, parse_object
 from faceaug.synthesize.weights import parse_weights
 
 KEPT = 2
-STATE, TENSORS = "state.json", "state.safetensors"
+STATE = "state.json"
+TENSORS = "state.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

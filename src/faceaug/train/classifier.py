@@ -264,7 +264,8 @@ def calibrated(
     The logits become log-odds (Platt 1999) minus the log-odds of the attribute's prevalence, so that the threshold 0
     maximises the balanced accuracy.
     """
-    config, held = lessons.config, lessons.held
+    config = lessons.config
+    held = lessons.held
     scores = lessons.scores(held.pixels, best=True)
     labels = lessons.shown.labels
     prevalence = (labels > 0).sum(axis=0) / np.maximum((labels != 0).sum(axis=0), 1)
@@ -317,7 +318,8 @@ def measure(classifier: AttributeClassifier, faces: Labelled) -> dict[str, Any]:
         logits = classifier.logits(pixels)
         figures: dict[str, dict[str, float]] = {"accuracy": {}, "balanced_accuracy": {}, "area_under_curve": {}}
         for k in kept:
-            labels, answers = faces.labels[:, k], logits[:, k] > 0
+            labels = faces.labels[:, k]
+            answers = logits[:, k] > 0
             known = labels != 0
             figures["accuracy"][names[k]] = round(float((answers[known] == (labels[known] > 0)).mean()), 4)
             figures["balanced_accuracy"][names[k]] = round(balanced_accuracy(answers, labels), 4)

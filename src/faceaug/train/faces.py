@@ -205,7 +205,8 @@ class ShowingOrder:
     """The order in which faces are shown: a new permutation for each epoch, which depends on (seed, epoch) only."""
 
     def __init__(self, n: int, seed: int) -> None:
-        self._n, self._seed = n, seed
+        self._n = n
+        self._seed = seed
         self._order = np.empty(0, np.int64)
         self._epoch = -1
 

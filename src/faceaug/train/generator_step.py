@@ -46,7 +46,8 @@ class GeneratorStep(HalfStep):
         return healthy
 
     def _loss(self, batch: StepBatch, requests: RequestTensors | None, real_logits: Tensor) -> Tensor:
-        networks, projected = self.networks, self.networks.projected
+        networks = self.networks
+        projected = networks.projected
         asked = None if requests is None else requests.asked
         judged = None if requests is None else requests.judged
         with networks.autocast():

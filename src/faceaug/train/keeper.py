@@ -47,8 +47,12 @@ class Keeper:
     def __init__(
         self, run: Path, session: Session, processes: Processes, log: RunLog | None, monitor: Monitor | None
     ) -> None:
-        self.run, self.session, self.processes, self.log = run, session, processes, log
-        self.saving = self.looking = 0.0
+        self.run = run
+        self.session = session
+        self.processes = processes
+        self.log = log
+        self.saving = 0.0
+        self.looking = 0.0
         self._monitor = monitor
         self._clock = (time.monotonic(), session.images)
         self._proxy: float | None = None
@@ -98,7 +102,8 @@ class Keeper:
         Raises:
             FaceAugError: the config's number of rollbacks is used up.
         """
-        session, config = self.session, self.session.config
+        session = self.session
+        config = session.config
         failed_at = session.images
         rollbacks = session.guard.rollbacks + 1
         if rollbacks > config.rollbacks:
@@ -126,7 +131,8 @@ class Keeper:
         return passed(self.session.images, self.session.config.batch, every)
 
     def _write_reading(self, phase: Phase) -> None:
-        session, readings = self.session, self.session.readings
+        session = self.session
+        readings = session.readings
         then, shown = self._clock
         now = time.monotonic()
         rate = (session.images - shown) / max(now - then, 1e-9)
@@ -193,7 +199,8 @@ class Keeper:
     def _fixed_faces(self, n: int) -> tuple[Tensor, Tensor]:
         session = self.session
         asked = session.sampled_attributes(n)
-        networks, device = session.networks, session.processes.device
+        networks = session.networks
+        device = session.processes.device
         raw = fixed_faces(networks.generator, session.config, n, device, asked)
         return raw, fixed_faces(networks.average, session.config, n, device, asked)
 

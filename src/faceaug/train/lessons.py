@@ -147,7 +147,10 @@ class Lessons:
     """
 
     def __init__(self, config: ClassifierTraining, shown: Labelled, held: Labelled, device: torch.device) -> None:
-        self.config, self.shown, self.held, self.device = config, shown, held, device
+        self.config = config
+        self.shown = shown
+        self.held = held
+        self.device = device
         self.precision = resolve_precision(config.precision, device)
         self.order = ShowingOrder(len(shown), config.seed)
         self.network = build_attribute_network(shown.labels.shape[1], seed=config.seed)
@@ -247,7 +250,9 @@ class Lessons:
         self.network.load_state_dict(part(saved.tensors, "network"))
         self.best.load_state_dict(part(saved.tensors, "best"))
         restore_optimizer(self.optimizer, saved.tensors, "optimizer")
-        self.steps, self.images, self.best_area = saved.step, saved.images, saved.numbers["best_area"]
+        self.steps = saved.step
+        self.images = saved.images
+        self.best_area = saved.numbers["best_area"]
 
     def _fingerprint(self) -> str:
         return f"{fingerprint(self.shown.pixels)} {fingerprint(self.shown.labels.view(np.uint8))}"

@@ -158,7 +158,8 @@ def _prepare(
 
 def _train(keeper: Keeper, signals: Signals, deadline: float, shown: Progress) -> None:
     """Take steps until the run is finished, a signal arrives, or just enough time to save is left."""
-    session, processes = keeper.session, keeper.processes
+    session = keeper.session
+    processes = keeper.processes
     config = session.config
     began = time.monotonic()
     if began < deadline < math.inf:
@@ -185,7 +186,9 @@ def _save(keeper: Keeper, shown: Progress, *, hurry: bool) -> None:
 
     Of a finished run write also the film, and remove the decoded faces.
     """
-    run, session, processes = keeper.run, keeper.session, keeper.processes
+    run = keeper.run
+    session = keeper.session
+    processes = keeper.processes
     with shown.phase("saving", 3, "parts", at_once=True) as phase:
         if not hurry:
             keeper.look()

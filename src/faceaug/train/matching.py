@@ -48,7 +48,8 @@ class FeatureMatching(nn.Module):
         super().__init__()
         network = load_classifier(device=processes.device).network
         self._network = (network.requires_grad_(False),)  # a tuple, so that its weights stay out of checkpoints
-        self._config, self._processes = config, processes
+        self._config = config
+        self._processes = processes
         self._bf16 = resolve_precision(config.precision, processes.device) == "bf16"
         features = self._look(torch.zeros(1, 3, config.size, config.size, device=processes.device)).shape[1]
         shapes = {

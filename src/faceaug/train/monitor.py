@@ -21,7 +21,8 @@ from torch import Tensor
 from faceaug.draws import permutation, stream
 from faceaug.synthesize.frechet import feature_statistics, frechet_distance
 
-REFERENCE, FAKES = 2048, 512
+REFERENCE = 2048  # real faces compared with
+FAKES = 512
 _SIDE = 32  # larger faces are reduced to it, so that the proxy means the same at every size
 _SAMENESS = 0.4  # diversity below it means collapse; healthy runs stay above 0.7
 _CERTAIN = 0.995  # mean sign of the real logits; above it, the discriminator is never wrong

@@ -48,7 +48,8 @@ class Networks:
     """
 
     def __init__(self, config: TrainConfig, processes: Processes, *, start: Start | None) -> None:
-        self._config, self._processes = config, processes
+        self._config = config
+        self._processes = processes
         self.precision = resolve_precision(config.precision, processes.device)
         self.discriminator, self.generator = _build(config)
         self.matching = FeatureMatching(config, processes) if config.matching else None
@@ -62,7 +63,8 @@ class Networks:
         if not config.compile:  # a compiler arranges convolutions its own way
             quicken(self.discriminator)
             quicken(self.generator)
-        self._judge, self._make = self._compiled(self.discriminator), self._compiled(self.generator)
+        self._judge = self._compiled(self.discriminator)
+        self._make = self._compiled(self.generator)
         self.d_optimizer = make_optimizer(self.discriminator, config, config.d_learning_rate or config.learning_rate)
         self.g_optimizer = make_optimizer(self.generator, config, config.learning_rate)
         trained = set() if start is None else start.put(self.named(), self.optimizers())

@@ -21,7 +21,8 @@ from faceaug.train.processes import Processes
 WARMUP = 10_000  # images for which the heads train before they enter the generator's loss
 _WIDTH = 64
 _SMALL = 8  # side of a map that a head does not downsample
-_RATE, _BETAS = 2e-4, (0.0, 0.99)
+_RATE = 2e-4
+_BETAS = (0.0, 0.99)
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -40,7 +41,8 @@ class ProjectedDiscriminator(nn.Module):
 
     def __init__(self, config: TrainConfig, processes: Processes) -> None:
         super().__init__()
-        self._config, self._backbone = config, open_backbone(config.projected_on, processes.device)
+        self._config = config
+        self._backbone = open_backbone(config.projected_on, processes.device)
         with torch.no_grad():
             maps = self._backbone(torch.zeros(1, 3, config.size, config.size, device=processes.device))
         with torch.device("meta"):

@@ -22,7 +22,9 @@ from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.weights import find_model, read_config as read_model_config
 from faceaug.train.config import DEFAULT_PRESET, TrainConfig, fine_tuning, known_fields, preset
 
-RUN_FILE, LOG_FILE, BOARD = "config.json", "log.jsonl", "tensorboard"
+RUN_FILE = "config.json"
+LOG_FILE = "log.jsonl"
+BOARD = "tensorboard"
 SESSIONS = "sessions"  # in RUN_FILE, oldest first; see ``faceaug.train.conditions``
 
 

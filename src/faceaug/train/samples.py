@@ -16,10 +16,12 @@ from faceaug.storage.files import write_bytes
 from faceaug.synthesize.source import to_uint8
 from faceaug.train.config import TrainConfig
 
-FOLDER, FILM = "samples", "samples.png"
+FOLDER = "samples"
+FILM = "samples.png"
 _SAMPLES = 32  # faces in each half of a sheet: raw weights above, EMA below
 _FRAMES = 48  # of the animation, evenly spaced
-_FRAME_MS, _LAST_MS = 250, 2000
+_FRAME_MS = 250
+_LAST_MS = 2000
 _BATCH = 64
 
 

@@ -45,7 +45,10 @@ class Session:
     """
 
     def __init__(self, config: TrainConfig, faces: Faces, processes: Processes, *, start: Start | None) -> None:
-        self.config, self.faces, self.processes, self._start = config, faces, processes, start
+        self.config = config
+        self.faces = faces
+        self.processes = processes
+        self._start = start
         self._batches = Batches(config, faces, processes)
         self.typical: Attributes | None = None
         self.health: dict[str, Any] = {}
@@ -65,8 +68,11 @@ class Session:
     def _set_state(
         self, augmenting: AdaptiveProbability, guard: Guard, readings: Readings, *, steps: int, images: int
     ) -> None:
-        self.augmenting, self.guard, self.readings = augmenting, guard, readings
-        self.steps, self.images = steps, images
+        self.augmenting = augmenting
+        self.guard = guard
+        self.readings = readings
+        self.steps = steps
+        self.images = images
         shared = (self.config, self.networks, self.processes, self._weights, readings)
         self._discriminator_step = DiscriminatorStep(*shared, augmenting)
         self._generator_step = GeneratorStep(*shared, self._teacher)

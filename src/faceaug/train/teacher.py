@@ -40,7 +40,8 @@ class Teacher:
         if classifier.attributes != ATTRIBUTES:
             raise FaceAugError(f"{classifier.config.name}: knows other attributes than CelebA's; reinstall faceaug")
         self._network = classifier.network.requires_grad_(False)
-        self._config, self._processes = config, processes
+        self._config = config
+        self._processes = processes
 
     def names(self, faces: Tensor, step: int) -> Tensor:
         """Classify this process's faces of a step, float (n, 3, H, W) in -1..1: logits (n, 40), high = yes.

@@ -36,7 +36,8 @@ LABELS = (
     "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip",
     "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
 )  # fmt: skip
-_ATTRIBUTES, _POSE = "CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-pose-anno.txt"
+_ATTRIBUTES = "CelebAMask-HQ-attribute-anno.txt"
+_POSE = "CelebAMask-HQ-pose-anno.txt"
 _MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 _TABLES = (_ATTRIBUTES, _POSE, _MAPPING)
 _MASK = re.compile(rf"([0-9]{{5}})_({'|'.join(LABELS[1:])})\.png", re.ASCII)
@@ -65,11 +66,12 @@ def read(place: Place) -> Reading:
     if attributes is not None:
         known, notes = join_tables([place.table(attributes, "attributes")], plain)
     columns: dict[str, tuple[Any, ...]] = {}
-    mapping, pose = _table(place, _MAPPING), _table(place, _POSE)
+    mapping = _table(place, _MAPPING)
     if mapping is not None:
         originals = _read_rows(place, mapping, 3, header=1)
         columns["original"] = tuple(originals.get(_number(name), ("", "", None))[-1] for name in plain)
         notes += _join_originals(place, known, columns["original"])
+    pose = _table(place, _POSE)
     if pose is not None:
         angles = _read_rows(place, pose, 4, header=2)
         columns["pose"] = tuple(_floats(angles.get(name)) for name in plain)

@@ -79,7 +79,8 @@ def read(place: Place) -> Reading:
                 moved += [name] if part is not None and known.partition[k] not in {-1, part} else []
                 known.partition[k] = part if part is not None else known.partition[k]
                 if face is not None:
-                    boxes[k], known.landmarks[k] = face.box, face.five
+                    boxes[k] = face.box
+                    known.landmarks[k] = face.five
                     points[k] = np.nan if face.points is None else face.points
         if moved:
             says = f"{len(moved)} of its pictures are in another partition too ({some(moved)})"

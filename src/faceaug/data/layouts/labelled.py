@@ -63,7 +63,8 @@ def read_utkface(place: Place) -> Reading:
     odd = []
     for name in place.pictures:
         last = name.rpartition("/")[2]
-        whole, like = _UTK_WHOLE.match(last), _UTK_LIKE.match(last)
+        whole = _UTK_WHOLE.match(last)
+        like = _UTK_LIKE.match(last)
         fields = last.split("_")
         ages.append(int((whole or like)[1]) if whole or like else None)  # type: ignore[index]
         genders.append(GENDERS[int(whole[2])] if whole else None)
