@@ -18,7 +18,7 @@ origin: validation faces augmented, and fresh synthetic faces asked to be with a
 often a face without the attribute is said to have it, by origin; ``origin_auc`` is how well the answers about faces
 without it tell an added face from a real one, where 0.5 is chance.
 
-Every pupil's answers go to STATE at once: the same command goes on where it was cut off.
+Every classifier's answers go to STATE at once: the same command goes on where it was cut off.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from torch.utils.data import Subset
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.data.annotations import Annotations, attribute_index, select_rows
 from faceaug.draws import permutation, stream
-from faceaug.evaluate.arms import fraction_of
+from faceaug.evaluate.comparison_classifier import BLOCKS, STEM, WIDTHS, scores
 from faceaug.evaluate.intervals import Estimate, bootstrap_recalls, difference, estimate
-from faceaug.evaluate.pupil import BLOCKS, STEM, WIDTHS, scores
+from faceaug.evaluate.training_sets import fraction_of
 from faceaug.mix import ExpandedDataset, expand_dataset
 from faceaug.mix.framing import Choice
 from faceaug.mix.mixture import Settings
@@ -102,7 +102,7 @@ def questions(folder: FaceFolder, source: SyntheticFaceSource, name: str, side: 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
+class ClassifierSession:
     """The items of a dataset, made once: pixels uint8 (draws, n, 3, side, side), labels int8 (n,)."""
 
     dataset: ExpandedDataset
@@ -110,17 +110,17 @@ class Lessons:
     labels: NDArray[np.int8]
 
 
-def lessons(dataset: ExpandedDataset, column: int) -> Lessons:
+def lessons(dataset: ExpandedDataset, column: int) -> ClassifierSession:
     """Every item, augmented ones drawn several times."""
     pixels = np.empty((DRAWS, len(dataset), 3, *dataset.frame.size), np.uint8)
     for epoch in range(DRAWS):
         dataset.set_epoch(epoch)
         for i, origin in enumerate(dataset.plan.origins.tolist()):
             pixels[epoch, i] = dataset.item(i).image.transpose(2, 0, 1) if origin == 1 or not epoch else pixels[0, i]
-    return Lessons(dataset, pixels, dataset.labels()[:, column])
+    return ClassifierSession(dataset, pixels, dataset.labels()[:, column])
 
 
-def teach(given: Lessons, way: str, seed: int, images: int) -> AttributeNetwork:
+def teach(given: ClassifierSession, way: str, seed: int, images: int) -> AttributeNetwork:
     """A network that was shown so many faces of a dataset."""
     dataset, side = given.dataset, given.pixels.shape[-1]
     network = build_attribute_network(1, seed=seed, side=side, stem=STEM, widths=WIDTHS, blocks=BLOCKS)
@@ -152,7 +152,7 @@ def answers(network: AttributeNetwork, asked: Questions) -> dict[str, list[float
 
 
 def judge(given: dict[str, NDArray[np.float64]], asked: Questions) -> dict[str, Any]:
-    """The figures of one pupil."""
+    """The figures of one classifier."""
     real, labels = given["real"], asked.labels["real"]
     without = {origin: given[origin][asked.labels[origin] < 0] for origin in ORIGINS}
     having = {origin: given[origin][asked.labels[origin] > 0] for origin in ORIGINS}
@@ -234,9 +234,9 @@ def measure(folder: FaceFolder, name: str, options: argparse.Namespace) -> dict[
 def report(
     datasets: dict[str, ExpandedDataset], asked: Questions, given: dict[tuple[str, int], Any], seeds: int
 ) -> dict[str, Any]:
-    """The figures of all pupils of one attribute."""
+    """The figures of all classifiers of one attribute."""
     logits = {key: {origin: np.array(found) for origin, found in one.items()} for key, one in given.items()}
-    pupils = {way: [judge(logits[way, seed], asked) for seed in range(seeds)] for way in WAYS}
+    classifiers = {way: [judge(logits[way, seed], asked) for seed in range(seeds)] for way in WAYS}
     said = {way: np.stack([logits[way, seed]["real"] > 0 for seed in range(seeds)])[:, :, None] for way in WAYS}
     recalls = bootstrap_recalls(said, asked.labels["real"][:, None], seed=0)
     over = {way: difference(recalls[way], recalls["one-sided"]).to_json() for way in WAYS[1:]}
@@ -248,11 +248,11 @@ def report(
         described[way] |= dataset.shares_without([])[0].to_json()
     return {
         "asked_about": {o: [int((found < 0).sum()), int((found > 0).sum())] for o, found in asked.labels.items()},
-        "datasets": rounded(described), "mean": {way: rounded(averaged(found)) for way, found in pupils.items()},
+        "datasets": rounded(described), "mean": {way: rounded(averaged(found)) for way, found in classifiers.items()},
         "balanced_accuracy_over_one_sided": over, "auc_over_one_sided": higher,
-        "auc_by_seed": {way: [round(one["auc"], 4) for one in found] for way, found in pupils.items()},
+        "auc_by_seed": {way: [round(one["auc"], 4) for one in found] for way, found in classifiers.items()},
         "balanced_accuracy_by_seed": {
-            way: [round(one["balanced_accuracy"], 4) for one in found] for way, found in pupils.items()
+            way: [round(one["balanced_accuracy"], 4) for one in found] for way, found in classifiers.items()
         },
     }  # fmt: skip
 
@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--attributes", nargs="+", default=["Eyeglasses", "Wearing_Hat", "Bald"])
     parser.add_argument("--model", default="faces-64")
     parser.add_argument("--faces", type=int, default=2000, help="real faces to learn from")
-    parser.add_argument("--images", type=int, default=40_000, help="faces shown to each pupil")
+    parser.add_argument("--images", type=int, default=40_000, help="faces shown to each classifier")
     parser.add_argument("--side", type=int, default=64, help="pixels; 32 takes a quarter of the time")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()

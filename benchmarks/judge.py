@@ -31,7 +31,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation, stream
 from faceaug.synthesize.classifier import as_input
 from faceaug.train.calibrate import balanced_accuracy, fit_odds
-from faceaug.train.lessons import Labelled, hold_back, load_labelled
+from faceaug.train.classifier_session import Labelled, hold_back, load_labelled
 from faceaug.train.views import apply_views, draw_views
 
 SEED = 777

@@ -2,14 +2,14 @@
 
     python benchmarks/usefulness.py CELEBA64 --state STATE [--model faces-64] [--own-images 300000]
 
-Generators and classifiers have seen the train partition only; the pupils are asked about the val partition. For 2,000
+Generators and classifiers have seen the train partition only; classifiers are asked about the val partition. For 2,000
 and for 10,000 real faces, a fifth of which sets thresholds, four arms: real, real + copies, real + generated, all.
 
 With --own-images there is a second generator at the smallest size, which has seen those 2,000 faces and nothing else:
 it is trained here from nothing (preset faces-64), and its faces are labelled as asked, because the bundled classifier
 has seen more. That is the honest test of whether faces can be made from nothing.
 
-It takes hours. Every pupil's answers go to STATE/answers.jsonl at once, the generator has its own checkpoints: the same
+It takes hours. Every classifier's answers go to STATE/answers.jsonl at once, a generator has checkpoints: the same
 command goes on where it was cut off. --arms without names teaches nobody and prints what is known so far;
 --arms real "real + classical" teaches those that are the same beside any generator.
 """
@@ -34,9 +34,9 @@ from torch.utils.data import Subset
 
 from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES, select_rows
-from faceaug.evaluate.arms import ARMS, RAREST, Experiment, fraction_of, prepare
+from faceaug.evaluate.comparison_classifier import Schooling
 from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
-from faceaug.evaluate.pupil import Schooling
+from faceaug.evaluate.training_sets import ARMS, RAREST, Experiment, fraction_of, prepare
 from faceaug.evaluate.usefulness import summarise
 from faceaug.mix import expand_dataset
 from faceaug.train import preset, train_gan
@@ -49,7 +49,7 @@ Key = tuple[int, str, str, int]  # real faces, generator, arm, seed
 
 
 class State:
-    """What pupils answered, a line each."""
+    """What classifiers answered, a line each."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ class State:
             handle.write(json.dumps(line) + "\n")
 
     def answers(self, key: Key, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """What a pupil said of each face: bool (n, a)."""
+        """What a classifier said of each face: bool (n, a)."""
         bits = np.unpackbits(np.frombuffer(base64.b64decode(self.found[key]), np.uint8))
         return bits[: shape[0] * shape[1]].reshape(shape).astype(bool)
 
@@ -104,7 +104,7 @@ def measure(
     size: int, generator: str, source: SyntheticFaceSource, recipes: Recipes, folder: FaceFolder, state: State,
     options: argparse.Namespace,
 ) -> dict[str, Any]:  # fmt: skip
-    """Teach the pupils that are missing, then report; what is missing is told where nothing may be taught."""
+    """Train the classifiers that are missing, then report; what is missing is told where nothing may be taught."""
     schooling = Schooling(images=options.images, synthetic_share=options.share)
     # Real faces and their copies are the same beside any generator.
     keys = [(size, generator if arm in ADDED else ANY, arm, seed) for seed in range(options.seeds) for arm in ARMS]
@@ -127,7 +127,7 @@ def measure(
 
 
 def teach(experiment: Experiment, key: Key, schooling: Schooling, state: State, device: torch.device) -> None:
-    """Teach one pupil and keep what it answers."""
+    """Train one classifier and keep what it answers."""
     began = time.monotonic()
     given = experiment.answer(key[2], schooling, seed=key[3], device=device)  # type: ignore[arg-type]
     seconds = time.monotonic() - began
@@ -169,7 +169,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="faces-64", help="name or folder")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2_000, 10_000])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=40_000, help="faces shown to each pupil")
+    parser.add_argument("--images", type=int, default=40_000, help="faces shown to each classifier")
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--synthetic", type=float, default=1.0, help="generated faces, share of the real ones taught")
     parser.add_argument("--share", type=float, default=0.5, help="of the faces shown that are generated")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from faceaug.former import keep_former_paths
+from faceaug.deprecated_paths import keep_former_paths
 
 if TYPE_CHECKING:
     from faceaug.augment import (

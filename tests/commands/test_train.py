@@ -10,7 +10,7 @@ from faceaug.cli import cli
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.train import TrainConfig, classifier as module
 from faceaug.train.classifier import choose_classifier
-from faceaug.train.lessons import ClassifierTraining
+from faceaug.train.classifier_session import ClassifierTraining
 from faceaug.train.record import open_run
 
 LIMITS = ("--images", "99", "--minutes", "5")

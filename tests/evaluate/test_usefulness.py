@@ -15,11 +15,11 @@ from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.data.annotations import attribute_index
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.evaluate import arms
-from faceaug.evaluate.arms import ARMS, Experiment, prepare
+from faceaug.evaluate import training_sets as arms
+from faceaug.evaluate.comparison_classifier import Schooling
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
-from faceaug.evaluate.pupil import Schooling
+from faceaug.evaluate.training_sets import ARMS, Experiment, prepare
 from faceaug.evaluate.usefulness import evaluate_usefulness
 from faceaug.evaluate.usefulness_report import UsefulnessReport, seen_faces
 from tests.conftest import write_celeba
@@ -140,7 +140,7 @@ def test_attributes_that_exclude_each_other_aim_at_shares_that_go_together() -> 
 
 
 def test_a_share_of_very_many_faces_stops_at_what_memory_holds(usable: Usable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceaug.evaluate.arms.MOST", 80)
+    monkeypatch.setattr("faceaug.evaluate.training_sets.MOST", 80)
     found = experiment(usable)
     assert len(found.rows) == 80
     assert "80 of 112 real faces were used" in found.notes[0]

@@ -23,8 +23,8 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.serve import Engine, FaceService
 from faceaug.serve.query import OTHERS, Others
 from faceaug.synthesize import Model, load_model
-from faceaug.synthesize.asking import UNASKED
 from faceaug.synthesize.render import RenderPrecision
+from faceaug.synthesize.requests import UNASKED
 from tests.serve.conftest import bundled, pixels, tiles
 
 

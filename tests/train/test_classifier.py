@@ -15,9 +15,9 @@ from faceaug.data.image import encode_png
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, Interrupted, RefusedError
 from faceaug.synthesize.classifier import load_classifier
-from faceaug.train import lessons
+from faceaug.train import classifier_session as lessons
 from faceaug.train.classifier import measure, train_classifier, unseen_rows
-from faceaug.train.lessons import ClassifierTraining, Labelled, hold_back, learnable
+from faceaug.train.classifier_session import ClassifierTraining, Labelled, hold_back, learnable
 from tests.conftest import write_celeba
 
 SMALL = ClassifierTraining(images=64, batch=16, checkpoint_every=32, log_every=16, precision="fp32")
@@ -164,7 +164,7 @@ def test_unknown_labels_teach_nothing(folder: Path) -> None:
     labels = np.zeros((40, 2), np.int8)
     labels[:20, 0], labels[20:, 0] = 1, -1
     faces = Labelled(pixels, labels, np.arange(40))
-    session = lessons.Lessons(SMALL, faces, faces, torch.device("cpu"))
+    session = lessons.ClassifierSession(SMALL, faces, faces, torch.device("cpu"))
     before = session.network.fc.bias[1].item()
     session.step()
     assert session.network.fc.bias[1].item() == before

@@ -24,9 +24,9 @@ from faceaug.clean.plan import Decision, decide
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.scene import Scene, look
-from faceaug.clean.words import grouped
+from faceaug.clean.summary import grouped
+from faceaug.data.cleaned_state import forget_clean, record_clean
 from faceaug.data.folder import CLASS_FOLDERS
-from faceaug.data.standing import forget_clean, record_clean
 from faceaug.errors import Interrupted, RefusedError, counted, printable
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faceaug.clean.findings import Findings
+from faceaug.clean.summary import grouped, labels
 from faceaug.clean.tiers import DuplicateGroup, Member
 from faceaug.clean.verify import PairEvidence
-from faceaug.clean.words import grouped, labels
 from faceaug.errors import counted
 from faceaug.presentation import argument
 from faceaug.reports.gallery import Group, Shown

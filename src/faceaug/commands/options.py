@@ -59,7 +59,7 @@ def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def run(*args: Any, present: tuple[str, ...], absent: tuple[str, ...], **kwargs: Any) -> Any:
         """The command with the attributes asked for as one argument."""
-        from faceaug.synthesize.asking import named_attributes
+        from faceaug.synthesize.requests import named_attributes
 
         making = {name: kwargs.pop(name) for name in ("strength", "unasked", "truncation", "precision")}
         return command(*args, making=making | {"attributes": named_attributes(present, absent)}, **kwargs)

@@ -7,12 +7,12 @@
     real + copies + generated --> four arms, each training one small classifier --> usefulness
 """
 
+from faceaug.evaluate.comparison_classifier import Schooling
 from faceaug.evaluate.evaluation import evaluate_memorisation, evaluate_source
 from faceaug.evaluate.features import Extractor, describe, open_extractor
 from faceaug.evaluate.kernel import KernelDistance, kernel_distance
 from faceaug.evaluate.neighbours import Balls, Meeting, meet, surround
 from faceaug.evaluate.options import EvaluationOptions, Recipes, UsefulnessOptions
-from faceaug.evaluate.pupil import Schooling
 from faceaug.evaluate.report import EvaluationReport, Figures, Memorisation, Subject
 from faceaug.evaluate.usefulness import evaluate_usefulness
 from faceaug.evaluate.usefulness_report import UsefulnessReport

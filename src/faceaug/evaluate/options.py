@@ -11,8 +11,8 @@ from torch import nn
 from faceaug.data.crop import CROPS, Crop
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
+from faceaug.evaluate.comparison_classifier import Schooling
 from faceaug.evaluate.features import Extractor
-from faceaug.evaluate.pupil import Schooling
 from faceaug.mix.copies import Recipe
 from faceaug.train.processes import open_device
 
@@ -50,7 +50,7 @@ class UsefulnessOptions:
         fraction: training rows to use: a float is a share, an int a count.
         seeds: number of trainings per arm.
         recipes: faces that the arms add.
-        schooling: training settings of the pupils.
+        schooling: training settings of the classifiers.
     """
 
     attributes: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 
 ::
 
-    some real faces --expand_dataset--+--> real | + copies | + generated | all --> the same pupil, several seeds
+    some real faces --expand_dataset--+--> real | + copies | + generated | all --> the same classifier, several seeds
     unseen real faces ----------------+--> its answers --> recalls with intervals, differences, a verdict
 """
 
@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from faceaug.data.folder import FaceFolder
-from faceaug.evaluate.arms import ARMS, Experiment, prepare
+from faceaug.evaluate.comparison_classifier import Pool, Schooling
 from faceaug.evaluate.evaluated import open_generator
 from faceaug.evaluate.intervals import Recalls, bootstrap_recalls, difference
 from faceaug.evaluate.options import SEEDS, EvaluationOptions, Recipes, UsefulnessOptions
-from faceaug.evaluate.pupil import Pool, Schooling
+from faceaug.evaluate.training_sets import ARMS, Experiment, prepare
 from faceaug.evaluate.usefulness_report import ArmResult, AttributeResult, UsefulnessReport, seen_faces
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.synthesize import SyntheticFaceSource
@@ -60,7 +60,7 @@ def evaluate_usefulness(
             a large one. A share is limited to 25,000 faces.
         seeds: number of trainings per arm, each with other weights and draws; 3 or more.
         recipes: faces that the arms add.
-        schooling: training settings of the pupils.
+        schooling: training settings of the classifiers.
         partition: training rows; None is the train rows if a table marks any.
         against: test rows; None is the val rows, or else the test rows.
         seed: seed of the draws, and of the faces if ``source`` is not a source yet.
@@ -133,7 +133,7 @@ def summarise(
         experiment: training and test faces.
         answers: answers on the test faces by arm, bool (n, a) for each seed.
         source: source of the generated faces.
-        schooling: training settings of the pupils.
+        schooling: training settings of the classifiers.
         folder: folder of the real faces.
         seed: seed of the bootstrap.
     """

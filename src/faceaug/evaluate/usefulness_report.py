@@ -70,7 +70,7 @@ class UsefulnessReport(Presentation):
         held: number of real faces that set thresholds.
         unseen: number of real test faces.
         seeds: number of trainings per arm.
-        images: number of faces shown to each pupil.
+        images: number of faces shown to each classifier.
         seed: seed of the draws.
         arms: results of the arms.
         over_real: gain in balanced accuracy of each arm over real faces alone.
@@ -153,7 +153,7 @@ class UsefulnessReport(Presentation):
         """The figures as lines of text."""
         head = (
             f"usefulness of {self.model}: {self.taught:,} real faces for training, {self.held:,} for thresholds, "
-            f"{self.unseen:,} unseen for the test; {self.seeds} seeds, {self.images:,} faces shown to each pupil"
+            f"{self.unseen:,} unseen for the test; {self.seeds} seeds, {self.images:,} faces shown to each classifier"
         )
         found = [head]
         width = max(len(arm.arm) for arm in self.arms)

@@ -19,7 +19,7 @@ def provenance_notes(
         root: source folder; None for other datasets.
         pictures: number of pictures in it now.
         repeated: duplicates among the real pictures: (name, name of the first).
-        cleaned: result of ``faceaug.data.standing.cleaned_pictures`` for the folder.
+        cleaned: result of ``faceaug.data.cleaned_state.cleaned_pictures`` for the folder.
     """
     found = [_repeats(repeated)] if repeated else []
     if root is None:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import SYNTHETIC
+from faceaug.data.cleaned_state import cleaned_pictures
 from faceaug.data.crop import words_of
 from faceaug.data.manifest import DATASET, LEDGER, is_plain_text, write_metadata
 from faceaug.data.shards import SHARD, shard_name, write_card
-from faceaug.data.standing import cleaned_pictures
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
 from faceaug.mix.blocks import FORMATS, Block, FileFormat, Generated, Style, write_block

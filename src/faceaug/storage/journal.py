@@ -46,7 +46,7 @@ from faceaug.storage.moves import (
 from faceaug.storage.recovery import Recovery
 from faceaug.storage.restore import find_doubtful, step_back
 from faceaug.storage.state import deferred_signals, explained_disk, make_state, state_folder
-from faceaug.storage.tie import check_tie, write_tie
+from faceaug.storage.state_owner import check_tie, write_tie
 from faceaug.storage.walk import File
 
 __all__ = ["Journal", "Move", "Outcome", "UndoReport", "open_journal", "read_journal"]

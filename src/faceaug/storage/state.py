@@ -14,7 +14,7 @@ from types import FrameType
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable
 from faceaug.storage.disk import Disk
 from faceaug.storage.files import explained
-from faceaug.storage.tie import state_by_mark
+from faceaug.storage.state_owner import state_by_mark
 
 _LONGEST = 255  # bytes of a name
 _TICK = 20_000_000  # ns; a folder may be stamped one tick of the kernel clock later than the entry renamed in it

@@ -17,13 +17,13 @@ from faceaug.data.image import Image8
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
 from faceaug.progress import Show, open_progress
-from faceaug.synthesize.asking import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, draw_latents, to_uint8, truncate
+from faceaug.synthesize.requests import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
 from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces, write_grid
 from faceaug.synthesize.selection import SelectionReport, Selector
 from faceaug.synthesize.target import synthetic_target

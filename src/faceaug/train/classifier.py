@@ -31,9 +31,17 @@ from faceaug.synthesize.classifier import CLASSIFIER_FILES, AttributeClassifier,
 from faceaug.synthesize.config import ClassifierConfig
 from faceaug.train.calibrate import area_under_curve, balanced_accuracy, fit_odds
 from faceaug.train.checkpoint import checkpoints, read_checkpoint, write_checkpoint
+from faceaug.train.classifier_session import (
+    FEWEST,
+    ClassifierSession,
+    ClassifierTraining,
+    Labelled,
+    hold_back,
+    learnable,
+    load_labelled,
+)
 from faceaug.train.conditions import begin_session, conditions
 from faceaug.train.config import known_fields, parse_settings
-from faceaug.train.lessons import FEWEST, ClassifierTraining, Labelled, Lessons, hold_back, learnable, load_labelled
 from faceaug.train.record import RUN_FILE, RunLog, lock_run, open_run, read_run
 from faceaug.train.reports import ClassifierReport
 from faceaug.train.schedule import passed
@@ -124,36 +132,36 @@ def train_classifier(
     columns = _columns(folder, rows)
     labelled, unreadable = load_labelled(folder, rows, columns, crop=config.crop, progress=progress)
     open_run(run, folder, config, resume=resume, init=None)
-    lessons = _lessons(labelled, config, device)
+    session = _classifier_session(labelled, config, device)
     deadline = math.inf if minutes is None else began + 60 * minutes
     with lock_run(run), Signals() as signals, explained(run):
         if found := checkpoints(run):
-            lessons.restore(read_checkpoint(found[-1]))
-        before = lessons.images
-        notes = folder.notes + begin_session(run, before, conditions(lessons.device))
-        _train(lessons, run, signals, deadline, progress)
+            session.restore(read_checkpoint(found[-1]))
+        before = session.images
+        notes = folder.notes + begin_session(run, before, conditions(session.device))
+        _train(session, run, signals, deadline, progress)
     if signals.received:
         raise Interrupted(
-            f"stopped by {signals.received} at {lessons.images:,} of {config.images:,} faces; --resume continues"
+            f"stopped by {signals.received} at {session.images:,} of {config.images:,} faces; --resume continues"
         )
-    finished = lessons.images >= config.images
+    finished = session.images >= config.images
     metrics = None
     if finished:
         facts = {"data": data or f"{folder.root.name}, see the run's log"}
         unseen = unseen_rows(folder, rows)
-        metrics = _export(run, lessons, columns, facts, license, folder, unseen, progress)
+        metrics = _export(run, session, columns, facts, license, folder, unseen, progress)
     return ClassifierReport(
         run,
         run / "model" if finished else None,
-        lessons.images,
+        session.images,
         finished=finished,
-        faces=len(lessons.shown),
+        faces=len(session.shown),
         unreadable=tuple(unreadable),
         seconds=time.monotonic() - began,
-        added=lessons.images - before,
+        added=session.images - before,
         minutes=minutes,
         notes=notes,
-        held_back=len(lessons.held),
+        held_back=len(session.held),
         attributes=_names(columns),
         metrics=metrics,
     )
@@ -171,20 +179,22 @@ def _columns(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return columns
 
 
-def _lessons(labelled: Labelled, config: ClassifierTraining, device: str | torch.device | None) -> Lessons:
+def _classifier_session(
+    labelled: Labelled, config: ClassifierTraining, device: str | torch.device | None
+) -> ClassifierSession:
     """Hold back some of the faces and build the network."""
     held = hold_back(labelled.identity, config.held_back, config.seed)
     shown = labelled.part(np.flatnonzero(~held))
     kept_back = labelled.part(np.flatnonzero(held))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return Lessons(config, shown, kept_back, place)
+    return ClassifierSession(config, shown, kept_back, place)
 
 
 def _names(columns: NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(ATTRIBUTES[k] for k in columns.tolist())
 
 
-def _train(lessons: Lessons, run: Path, signals: Signals, deadline: float, progress: Progress) -> None:
+def _train(session: ClassifierSession, run: Path, signals: Signals, deadline: float, progress: Progress) -> None:
     """Take steps until the run is finished, a signal arrives, or the time is over."""
 
     def stopped() -> bool:
@@ -192,31 +202,31 @@ def _train(lessons: Lessons, run: Path, signals: Signals, deadline: float, progr
         return bool(signals.received) or time.monotonic() >= deadline
 
     limit = deadline - time.monotonic()
-    images = lessons.config.images
-    with progress.phase("training", images, "faces", start=lessons.images, limit=limit, at_once=True) as phase:
-        _learn(lessons, run, stopped, phase)
+    images = session.config.images
+    with progress.phase("training", images, "faces", start=session.images, limit=limit, at_once=True) as phase:
+        _learn(session, run, stopped, phase)
 
 
-def _learn(lessons: Lessons, run: Path, stopped: Callable[[], bool], phase: Phase) -> None:
+def _learn(session: ClassifierSession, run: Path, stopped: Callable[[], bool], phase: Phase) -> None:
     """Take steps, and write the log and the checkpoints when they are due."""
-    config = lessons.config
-    with RunLog(run, lessons.images, tensorboard=False) as log:
-        clock = (time.monotonic(), lessons.images)
-        while lessons.images < config.images and not stopped():
-            lessons.step()
-            phase.reach(lessons.images)
-            if passed(lessons.images, config.batch, config.log_every):
+    config = session.config
+    with RunLog(run, session.images, tensorboard=False) as log:
+        clock = (time.monotonic(), session.images)
+        while session.images < config.images and not stopped():
+            session.step()
+            phase.reach(session.images)
+            if passed(session.images, config.batch, config.log_every):
                 now = time.monotonic()
-                rate = (lessons.images - clock[1]) / max(now - clock[0], 1e-9)
-                clock = (now, lessons.images)
-                log.write(lessons.images, {"loss": lessons.loss, "images_per_s": round(rate, 1)})
-                phase.reach(lessons.images, f"loss {lessons.loss:.3f}")
-            if passed(lessons.images, config.batch, config.checkpoint_every) or lessons.images >= config.images:
-                log.write(lessons.images, {"area_under_curve": lessons.look()})
-                write_checkpoint(run, lessons.checkpoint())
-        if lessons.images < config.images:
+                rate = (session.images - clock[1]) / max(now - clock[0], 1e-9)
+                clock = (now, session.images)
+                log.write(session.images, {"loss": session.loss, "images_per_s": round(rate, 1)})
+                phase.reach(session.images, f"loss {session.loss:.3f}")
+            if passed(session.images, config.batch, config.checkpoint_every) or session.images >= config.images:
+                log.write(session.images, {"area_under_curve": session.look()})
+                write_checkpoint(run, session.checkpoint())
+        if session.images < config.images:
             # No evaluation here: which weights are the best must not depend on when a run was stopped.
-            write_checkpoint(run, lessons.checkpoint())
+            write_checkpoint(run, session.checkpoint())
 
 
 def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -231,7 +241,7 @@ def unseen_rows(folder: FaceFolder, rows: NDArray[np.int64]) -> NDArray[np.int64
 
 def _export(
     run: Path,
-    lessons: Lessons,
+    session: ClassifierSession,
     columns: NDArray[np.int64],
     facts: dict[str, Any],
     license: str,
@@ -241,13 +251,13 @@ def _export(
 ) -> dict[str, Any] | None:
     """Write run/model, calibrated on the held-back faces and measured on unseen ones."""
     network, config = calibrated(
-        lessons, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
+        session, name=run.resolve().name, attributes=_names(columns), license=license, facts=facts
     )
     with replacing_folder(run / "model", ours=CLASSIFIER_FILES) as model:
         save_classifier(model, network, config, overwrite=True)
     metrics = None
     if len(unseen):
-        others, _ = load_labelled(folder, unseen, columns, crop=lessons.config.crop, progress=progress)
+        others, _ = load_labelled(folder, unseen, columns, crop=session.config.crop, progress=progress)
         number = int(folder.annotations.partition[unseen[0]])
         metrics = measure(load_classifier(run / "model"), others) | {"partition": list(PARTITIONS)[number]}
         with replacing_folder(run / "model", ours=CLASSIFIER_FILES) as model:
@@ -257,19 +267,19 @@ def _export(
 
 
 def calibrated(
-    lessons: Lessons, *, name: str, attributes: tuple[str, ...], license: str, facts: dict[str, Any]
+    session: ClassifierSession, *, name: str, attributes: tuple[str, ...], license: str, facts: dict[str, Any]
 ) -> tuple[AttributeNetwork, ClassifierConfig]:
     """Return the best weights, calibrated in the last layer, and their config; both from the held-back faces.
 
     The logits become log-odds (Platt 1999) minus the log-odds of the attribute's prevalence, so that the threshold 0
     maximises the balanced accuracy.
     """
-    config = lessons.config
-    held = lessons.held
-    scores = lessons.scores(held.pixels, best=True)
-    labels = lessons.shown.labels
+    config = session.config
+    held = session.held
+    scores = session.scores(held.pixels, best=True)
+    labels = session.shown.labels
     prevalence = (labels > 0).sum(axis=0) / np.maximum((labels != 0).sum(axis=0), 1)
-    network = copy.deepcopy(lessons.best).cpu()
+    network = copy.deepcopy(session.best).cpu()
     accuracies = []
     with torch.no_grad():
         for k, (score, label) in enumerate(zip(scores.T, held.labels.T, strict=True)):
@@ -279,9 +289,9 @@ def calibrated(
             network.fc.bias[k] = network.fc.bias[k] * scale + shift
             accuracies.append(balanced_accuracy(scale * score + shift > 0, label))
     training = facts | {
-        "faces": len(lessons.shown),
+        "faces": len(session.shown),
         "faces_held_back": len(held),
-        "faces_shown": lessons.images,
+        "faces_shown": session.images,
         "optimizer": f"AdamW {config.learning_rate}, weight decay {config.weight_decay}, batch {config.batch}",
         "seen_as": "mirrored, moved, turned, squeezed, lit otherwise, coarse, partly hidden",
         "seed": config.seed,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faceaug.presentation import Fact, Presentation
-from faceaug.train.words import session_words
+from faceaug.train.summary import session_words
 
 
 @dataclass(frozen=True, slots=True, repr=False)

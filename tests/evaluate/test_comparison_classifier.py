@@ -6,7 +6,15 @@ import torch
 
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError
-from faceaug.evaluate.pupil import Pool, Schooling, draw_weights, scores, set_cutoffs, side_weights, teach
+from faceaug.evaluate.comparison_classifier import (
+    Pool,
+    Schooling,
+    draw_weights,
+    scores,
+    set_cutoffs,
+    side_weights,
+    teach,
+)
 
 
 def pool(labels: list[list[int]], origin: list[int] | None = None) -> Pool:
@@ -49,7 +57,7 @@ def test_both_answers_weigh_the_same_as_they_are_shown() -> None:
         assert shown[0] * weights[0, k] == pytest.approx(shown[1] * weights[1, k])
 
 
-def test_a_pupil_learns_what_can_be_seen_and_depends_on_its_seed_alone() -> None:
+def test_a_classifier_learns_what_can_be_seen_and_depends_on_its_seed_alone() -> None:
     draws = stream(0, slot="tests/pupil")
     labels = np.where(np.arange(80) % 4 == 0, 1, -1).astype(np.int8)[:, None]
     pixels = draws.integers(0, 120, (80, 3, 32, 32)).astype(np.uint8)

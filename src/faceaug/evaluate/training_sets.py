@@ -28,8 +28,8 @@ from faceaug.data.annotations import (
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation
 from faceaug.errors import ArgumentError, RefusedError, printable
+from faceaug.evaluate.comparison_classifier import SIDE, Pool, Schooling, joined, scores, set_cutoffs, teach
 from faceaug.evaluate.options import EvaluationOptions
-from faceaug.evaluate.pupil import SIDE, Pool, Schooling, joined, scores, set_cutoffs, teach
 from faceaug.evaluate.real import unseen_rows
 from faceaug.mix.balance import BalancedRows
 from faceaug.mix.copies import as_recipe
@@ -40,8 +40,8 @@ from faceaug.mix.plan import Plan, make_plan, synthetic_count
 from faceaug.progress import SILENT, Progress
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.classifier import load_classifier
+from faceaug.train.classifier_session import hold_back
 from faceaug.train.faces import load_faces
-from faceaug.train.lessons import hold_back
 
 Arm: TypeAlias = Literal["real", "real + classical", "real + synthetic", "all"]
 ARMS: tuple[Arm, ...] = get_args(Arm)

@@ -16,8 +16,8 @@ from faceaug.data.annotations import ATTRIBUTES
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, RefusedError, WeightsError
 from faceaug.synthesize import SyntheticFaceSource, load_model
-from faceaug.synthesize.asking import AttributeRequest, named_attributes, parse_attributes
 from faceaug.synthesize.render import between
+from faceaug.synthesize.requests import AttributeRequest, named_attributes, parse_attributes
 from faceaug.synthesize.toggles import toggle_sheet, write_toggles
 from faceaug.synthesize.weights import DEFAULT_MODEL, default_model
 

@@ -46,7 +46,7 @@ class ClassifierTraining:
         ArgumentError: a value is outside its range; the message says what was expected.
 
     Example:
-        >>> from faceaug.train.lessons import ClassifierTraining
+        >>> from faceaug.train.classifier_session import ClassifierTraining
         >>> ClassifierTraining(images=100_000).batch
         128
     """
@@ -136,7 +136,7 @@ def hold_back(identity: NDArray[np.int64], share: float, seed: int) -> NDArray[n
     return held
 
 
-class Lessons:
+class ClassifierSession:
     """The training of a classifier between two of its steps.
 
     Args:

@@ -1,4 +1,4 @@
-"""The pupil: a small classifier that every arm of a comparison trains in the same way on different faces.
+"""A small classifier that every arm of a comparison trains in the same way on different faces.
 
 Network, number of steps, learning rates and loss are the same. Batches show faces with and without each attribute
 equally often, whatever the training faces are; held-back real faces set the thresholds afterwards.
@@ -31,7 +31,7 @@ _HEAVIEST = 10.0  # largest weight of a rare answer in the loss, relative to the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schooling:
-    """Training settings of a pupil, the same for all arms.
+    """Training settings of a classifier, the same for all arms.
 
     Attributes:
         images: number of faces shown.
@@ -237,7 +237,7 @@ def set_cutoffs(given: NDArray[np.float64], held: Pool) -> Cutoffs:
     for score, labels in zip(given.T, held.labels.T, strict=True):
         yes = int((labels > 0).sum()) + 1
         no = int((labels < 0).sum()) + 1
-        prior = math.log(yes / no)  # the pupil saw both sides equally often
+        prior = math.log(yes / no)  # the classifier saw both sides equally often
         scale, shift = fit_odds(score + prior, labels)
         odds.append((scale, shift + (scale - 1) * prior))
     scale, shift = np.array(odds).T

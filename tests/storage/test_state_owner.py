@@ -9,7 +9,7 @@ import pytest
 
 from faceaug.clean import clean_folder, undo_clean
 from faceaug.errors import RefusedError
-from faceaug.storage import tie
+from faceaug.storage import state_owner as tie
 from faceaug.storage.state import state_folder
 from tests.clean.zoo import age_folders, jpeg, tree, write
 

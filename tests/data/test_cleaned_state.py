@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import CleanPolicy, clean_folder, undo_clean
-from faceaug.data.standing import CLEANED, UNKNOWN, cleaned_pictures
+from faceaug.data.cleaned_state import CLEANED, UNKNOWN, cleaned_pictures
 from faceaug.errors import RefusedError
 from tests.clean.zoo import good, jpeg, messy, write
 

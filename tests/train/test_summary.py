@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from faceaug.train.words import session_words
+from faceaug.train.summary import session_words
 
 
 def test_a_session_that_was_stopped_says_how_to_go_on() -> None:

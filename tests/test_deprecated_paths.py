@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from faceaug.former import MOVED
+from faceaug.deprecated_paths import MOVED
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))
@@ -31,7 +31,7 @@ def test_the_package_itself_uses_no_former_path() -> None:
     program = """
 import sys
 import faceaug
-from faceaug import cli, former
+from faceaug import cli, deprecated_paths
 for name in faceaug.__all__:
     getattr(faceaug, name)
 sys.exit(", ".join(set(former.MOVED) & set(sys.modules)) or 0)
