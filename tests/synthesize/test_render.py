@@ -6,8 +6,16 @@ import pytest
 import torch
 
 from faceaug.errors import ArgumentError
-from faceaug.synthesize import SyntheticFaceSource, build_network, load_model
-from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, fold_batch_norm, truncate
+from faceaug.synthesize import SyntheticFaceSource, build_network, load_model, render
+from faceaug.synthesize.render import (
+    BLOCK,
+    Renderer,
+    RenderPrecision,
+    between,
+    fold_batch_norm,
+    to_uint8,
+    truncate,
+)
 
 
 def test_folding_batch_norm_changes_nothing_but_rounding() -> None:
@@ -35,6 +43,33 @@ def test_half_precision_faces_are_the_same_faces_to_a_few_grey_levels() -> None:
     assert torch.equal(
         fast.generate(70)[65:], SyntheticFaceSource("dcgan-32", seed=3, precision="bf16").generate(5, start=65)
     )
+
+
+def test_folded_rendering_shows_the_faces_of_the_network_to_a_grey_level() -> None:
+    source = SyntheticFaceSource("dcgan-32", seed=3)
+    z = source.latents(BLOCK)
+    with torch.inference_mode():
+        plain = to_uint8(load_model("dcgan-32").generator(z))
+    difference = (source.render(z).int() - plain.int()).abs()
+    assert difference.max() <= 1
+    assert difference.float().mean() < 1e-3
+
+
+def test_without_bfloat16_arithmetic_faces_are_rendered_in_float32_and_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(render, "has_bfloat16", lambda device: False)
+    source = SyntheticFaceSource("dcgan-32", seed=3, precision="bf16")
+    assert source.precision == "fp32"
+    assert torch.equal(source.generate(3), SyntheticFaceSource("dcgan-32", seed=3).generate(3))
+    assert [record.getMessage() for record in caplog.records] == [
+        "precision bf16: cpu has no bfloat16 arithmetic; float32 is used, which is faster here"
+    ]
+
+
+def test_drawing_latents_builds_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "fold_batch_norm", lambda generator: pytest.fail("built"))
+    assert SyntheticFaceSource("dcgan-32", seed=3).latents(2).shape == (2, 100)
 
 
 def test_an_unknown_precision_is_refused() -> None:

@@ -25,7 +25,7 @@ from faceaug.data.image import Image8
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.serve.query import FaceRequest, ParameterError
 from faceaug.synthesize import Model, SyntheticFaceSource
-from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between
+from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, available_precision, between
 
 Loader: TypeAlias = Callable[[], Model]
 Encode: TypeAlias = Callable[[list[Image8]], bytes]
@@ -88,7 +88,7 @@ class Engine:
         self.passes = 0  # forward passes so far; fewer than requests if passes are shared
         self._loaders = dict(models)
         self._queue = queue
-        self.precision: RenderPrecision = precision
+        self.precision = available_precision(precision, torch.device("cpu"))
         self._loaded: dict[str, Model] = {}
         self._renderers: dict[str, Renderer] = {}
         if threads:

@@ -30,7 +30,7 @@ MEDIA = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 TERMS = {"LicenseRef-CelebA-NonCommercial": "for non-commercial research and teaching only"}
 FOREVER = "public, max-age=31536000, immutable"
 REVALIDATE = "public, no-cache"  # may be cached, but is revalidated by its ETag before use
-_GENERATION = 1  # increased when the same seed and model start to give other faces
+_GENERATION = 2  # increased when the same seed and model start to give other faces
 RETRY_AFTER = 1  # seconds
 CHOSEN_SEEDS = 10**9  # chosen seeds are short enough to be typed
 _LOG = logging.getLogger(__name__)

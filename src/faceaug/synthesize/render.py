@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -18,6 +20,7 @@ from faceaug.synthesize.weights import AnyGenerator
 
 RenderPrecision: TypeAlias = Literal["fp32", "bf16"]
 RENDER_PRECISIONS: tuple[RenderPrecision, ...] = get_args(RenderPrecision)
+_LOG = logging.getLogger(__name__)
 # Libraries round differently for different batch sizes, so face 7 would depend on the number of faces requested.
 # Faces are therefore always computed in these blocks: block b holds faces 64 b to 64 b + 63.
 BLOCK = 64
@@ -27,6 +30,25 @@ _PARTS = (1, 2, 4, 8, 16, 24, 32)  # smaller pass sizes that ``Renderer.allow_pa
 def to_uint8(faces: Tensor) -> Tensor:
     """Convert generator output to pixels: float (n, 3, H, W) in -1..1 -> uint8, rounded to the nearest level."""
     return faces.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
+
+
+def available_precision(wanted: RenderPrecision, device: torch.device) -> RenderPrecision:
+    """The precision that a device can compute in: "bf16" becomes "fp32", and a log entry, where it has no bfloat16."""
+    if wanted == "fp32" or has_bfloat16(device):
+        return wanted
+    _LOG.warning("precision bf16: %s has no bfloat16 arithmetic; float32 is used, which is faster here", device)
+    return "fp32"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself, without emulating it."""
+    if device.type == "cuda":
+        native: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+        return native
+    if device.type != "cpu":
+        return True
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.backends.mkldnn.is_available() and supported  # type: ignore[no-untyped-call]
 
 
 def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
@@ -53,25 +75,36 @@ class Renderer:
 
     Args:
         generator: in evaluation mode; moved to ``device`` if it is elsewhere.
-        precision: "fp32" is the reference. "bf16" folds batch norm and computes in bfloat16: three to four times as
-            fast on processors with matrix instructions, and most pixels differ by a grey level or two.
+        precision: "fp32" is the reference. "bf16" computes in bfloat16: three to four times as fast on processors with
+            matrix instructions, and most pixels differ by a grey level or two. On a processor without bfloat16
+            arithmetic, which would emulate it at a fiftieth of the speed, it computes in float32.
         device: where to compute.
+
+    Attributes:
+        precision: the precision in use.
     """
 
     def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
         if precision not in RENDER_PRECISIONS:
             raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
+        self._generator = generator
         self._device = device
-        self._dtype = torch.float32
         self._z_size = generator.z_size
-        # Servers make a renderer for every request, and nn.Module.to visits every parameter even if none has to move.
-        there = next(generator.parameters()).device == device
-        self._network: nn.Module = generator if there else generator.to(device)
         self._sizes: tuple[int, ...] = (BLOCK,)
-        if precision == "bf16":
-            self._dtype = torch.bfloat16
-            folded: nn.Module = fold_batch_norm(generator).bfloat16()
-            self._network = folded.to(memory_format=torch.channels_last)
+        self.precision = available_precision(precision, device)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        """The generator as it is computed: batch norm folded, and the maps' channels last in memory on a processor.
+
+        Built at the first pass, since servers make sources that only draw latent vectors.
+        """
+        folded: nn.Module = fold_batch_norm(self._generator).to(self._device, self._dtype)
+        return folded.to(memory_format=torch.channels_last) if self._device.type == "cpu" else folded
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     @torch.inference_mode()
     def block(self, latents: Tensor) -> Tensor:

@@ -57,7 +57,8 @@ class SyntheticFaceSource:
         truncation: squeeze latent numbers into -truncation..truncation: more ordinary, less diverse faces. None leaves
             them unchanged. See ``faceaug.synthesize.render.truncate``.
         precision: "fp32", the reference, or "bf16": three to four times as fast on processors with matrix instructions,
-            with pixels that differ by a grey level or two.
+            with pixels that differ by a grey level or two; on a processor without bfloat16 arithmetic the same as
+            "fp32", which is what the attribute ``precision`` then says.
         choose: False refuses attributes for a model that takes none instead of selecting faces.
 
     Example:
@@ -100,10 +101,10 @@ class SyntheticFaceSource:
         self.unasked = unasked
         self._n = n
         self.truncation = truncation
-        self.precision = precision
         self._model = loaded
         self._request = self._request_for(attributes)
         self._renderer = Renderer(loaded.generator, precision, self.device)
+        self.precision = self._renderer.precision  # fp32 where the device has no bfloat16
         if truncation is not None:
             truncate(torch.zeros(1, 1), truncation, self.config.latent)  # reports a wrong value early
         self._guide: Guide | None = None  # created at the first edit
@@ -261,7 +262,7 @@ class SyntheticFaceSource:
             return changed
         if self._guide is None:
             classifier = load_classifier(device=self.device)
-            self._guide = Guide(self._model.generator, classifier, fast=self.precision == "bf16")
+            self._guide = Guide(self._model.generator.to(self.device), classifier, fast=self.precision == "bf16")
         return self._guide(latents, changed, index)
 
     def interpolate(self, first: int, second: int, steps: int = 9) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from faceaug.synthesize.render import has_bfloat16
 from faceaug.train.settings import Precision
 
 Network: TypeAlias = Callable[..., Any]
@@ -18,11 +19,7 @@ def resolve_precision(wanted: Precision, device: torch.device | None = None) -> 
     """Resolve "auto": bf16 if the processor has matrix instructions for it, otherwise fp32."""
     if wanted != "auto":
         return wanted
-    if device is not None and device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    capable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    capable = capable and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16" if capable else "fp32"
+    return "bf16" if has_bfloat16(device or torch.device("cpu")) else "fp32"
 
 
 def compiled_or_not(network: nn.Module) -> Network:
