@@ -223,7 +223,7 @@ def test_a_run_that_ends_while_another_one_looks_is_seen(tmp_path: Path, monkeyp
         assert clean_folder(folder).run == "0001"
         return found
 
-    monkeypatch.setattr("faceaug.clean.look", look_late)
+    monkeypatch.setattr("faceaug.clean.folder.look", look_late)
     report = clean_folder(folder)
     after = tree(folder)
     assert report.run is None
