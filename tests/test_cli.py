@@ -179,6 +179,15 @@ class TestCommands:
         assert run("convert", faces, "--to", "coco", "--layout", "none").code == 2
         assert run("convert", faces, "--to", "celeba", "-q") == Ending(0, "", "")
 
+    def test_split(self, run: Run, faces: Path) -> None:
+        done = run("split", faces, "--parts", "50/25/25", "--json")
+        assert done.code == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["table"] == str(faces / "faceaug-split.csv")
+        assert (FaceFolder(faces).annotations.partition == 0).sum() == document["pictures"]["train"]
+        assert run("split", faces, "--parts", "50/50").code == 2
+        assert run("split", faces, "-q") == Ending(0, "", "")
+
     def test_the_ground_of_transparent_pictures_is_chosen(self, run: Run, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         for k in range(2):

@@ -20,6 +20,7 @@ from faceaug.commands.doctor import Findings
 from faceaug.commands.evaluate import Assessment
 from faceaug.data.convert_report import ConvertReport
 from faceaug.data.overview import Overview
+from faceaug.data.split import SplitReport
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.findings import FaceNames
 from faceaug.evaluate.intervals import Estimate
@@ -75,6 +76,10 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
     ),
     "ConvertReport": lambda: ConvertReport(
         Path(MANY[0]), "coco", "flat", 9, 8, dict.fromkeys(MANY, 1), MANY, dict.fromkeys(MANY, 1), MANY, 1.0
+    ),
+    "SplitReport": lambda: SplitReport(
+        Path(MANY[0]), Path(MANY[1]), "identity", dict.fromkeys(("train", "val", "test"), 9),
+        dict.fromkeys(("train", "val", "test"), 1), 5_000, 0.5, MANY[0], 1, MANY,
     ),
     "CopyReport": lambda: CopyReport("out", 1, 2, 3, dict.fromkeys(MANY, 1), MANY),
     "UndoReport": lambda: UndoReport(MANY, 5, ROWS),

@@ -53,6 +53,7 @@ CASES = {
     "convert": Case(
         ("convert", "faces", "--to", "coco", "--out", "coco"), ("converting",), ".*",
     ),
+    "split": Case(("split", "faces"), (), ".*"),
     "train": Case(
         ("train", "faces", "--out", "run", "--preset", "tiny", "--crop", "square"), ("reading", "training"),
         r"32 images of 42 faces shown, finished\.( \d+ of them were shown in this session\.)? Model: run/model",

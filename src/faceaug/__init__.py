@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from faceaug.data.convert import convert_folder as convert_folder
     from faceaug.data.folder import FaceFolder as FaceFolder
+    from faceaug.data.split import split_folder as split_folder
     from faceaug.errors import (
         AnnotationError as AnnotationError,
         ArgumentError as ArgumentError,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
     "faceaug.data.convert": ("convert_folder",),
+    "faceaug.data.split": ("split_folder",),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",

@@ -10,8 +10,10 @@ import click
 
 from faceaug.commands import options as parsing
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
+from faceaug.commands.convert import convert
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
+from faceaug.commands.split import split
 from faceaug.data.marks import GRID, ONNX, PREVIEW, REPLAYED, TOGGLES, sheet_kind
 from faceaug.errors import Interrupted
 
@@ -204,27 +206,6 @@ def expand(
     console.document(report.to_json())
 
 
-@cli.command(epilog=_EXAMPLES + "faceaug convert ./celeba --to coco --out ./celeba-coco")
-@click.argument("folder", type=parsing.INPUT)
-@click.option("--to", "kind", required=True, metavar="LAYOUT", help=parsing.WRITTEN)
-@click.option("--out", type=OutputFolder(), help="A new or empty folder outside FOLDER.  [default: FOLDER-LAYOUT]")
-@parsing.reading_options
-@common_options
-def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
-    """Write a folder of faces in another layout, for another program. FOLDER stays unchanged.
-
-    Files of JPEG, PNG and WebP are copied where every program shows them alike; others become PNG. What the layout
-    cannot hold is named.
-    """
-    from faceaug.data.convert import convert_folder
-
-    report = convert_folder(
-        folder, parsing.beside(folder, kind) if out is None else out, kind, progress=console.progress
-    )
-    console.say(report.summary())
-    console.document(report.to_json())
-
-
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=parsing.INPUT)
 @parsing.train_options
@@ -393,6 +374,10 @@ def info(folder: Path | None, console: Console) -> None:
     found = examine() if folder is None else look_over(folder)
     console.say(found.summary())
     console.document(found.to_json())
+
+
+cli.add_command(convert)
+cli.add_command(split)
 
 
 def main() -> NoReturn:

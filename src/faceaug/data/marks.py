@@ -74,7 +74,7 @@ def report_kinds(command: str, headers: Sequence[Sequence[str]]) -> tuple[Kind, 
     return (
         Kind(f"a page of {command}", ".html", partial(_is_page, command=command), is_data=False),
         Kind(f"a JSON report of {command}", ".json", partial(_is_document, command=command)),
-        Kind(f"a table of {command}", ".csv", partial(_is_table, headers=headers)),
+        Kind(f"a table of {command}", ".csv", partial(starts_with_columns, headers=headers)),
     )
 
 
@@ -91,6 +91,16 @@ def document_with(command: str, document: Mapping[str, object]) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def starts_with_columns(head: bytes, *, headers: Sequence[Sequence[str]]) -> bool:
+    """Whether a file begins as a CSV table with one of these rows of column names, or with more columns."""
+    columns = re.split(rb"\r?\n", head, maxsplit=1)[0].split(b",")
+    return any(columns[: len(header)] == [name.encode() for name in header] for header in headers)
+
+
+SPLIT_COLUMNS = ("file_name", "partition", "group")  # of the table of faceaug split
+SPLIT = Kind("a table of faceaug split", ".csv", partial(starts_with_columns, headers=[SPLIT_COLUMNS]), is_data=False)
+
+
 def _is_page(head: bytes, *, command: str) -> bool:
     return head.startswith(page_head(command).encode())
 
@@ -98,11 +108,6 @@ def _is_page(head: bytes, *, command: str) -> bool:
 def _is_document(head: bytes, *, command: str) -> bool:
     mark = rf"\s*\{{\s*{json.dumps(MADE_BY)}\s*:\s*{re.escape(json.dumps(command))}"
     return re.match(mark.encode(), head) is not None
-
-
-def _is_table(head: bytes, *, headers: Sequence[Sequence[str]]) -> bool:
-    columns = re.split(rb"\r?\n", head, maxsplit=1)[0].split(b",")
-    return any(columns[: len(header)] == [name.encode() for name in header] for header in headers)
 
 
 def _has_text(head: bytes, *, text: Mapping[str, str]) -> bool:

@@ -35,6 +35,7 @@ from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Layout, Reader, Reading
 from faceaug.data.layouts.records import CONVERTED, converted_layout
+from faceaug.data.layouts.split_table import with_split_table
 from faceaug.data.layouts.writers import folders as folder_writers
 from faceaug.data.layouts.writers.celeba import CELEBA
 from faceaug.data.layouts.writers.coco import COCO
@@ -140,6 +141,7 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
         raise RefusedError(f"{printable(place.root)}: none of its {len(place.pictures)} pictures is a face")
     for other in choice.others:
         reading = _compare(place, choice, reading, other)
+    reading = with_split_table(place, reading)
     return choice, replace(reading, notes=(*reading.notes, *name_leftovers(place, reading)))
 
 
