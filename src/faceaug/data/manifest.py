@@ -19,6 +19,7 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
 from faceaug.storage.files import PARTIAL, publish_file
+from faceaug.storage.unfinished import check_free
 
 METADATA = "metadata.csv"
 LEDGER = METADATA + PARTIAL  # in an unfinished folder; see ``faceaug.storage.ledger``
@@ -147,8 +148,13 @@ def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, r
         lines: lines of the table with their line ends, see ``csv_line``.
         named: whether labels have names.
         requested: attributes with a column ``requested_...``.
+
+    Raises:
+        RefusedError: a table with other columns has that name.
     """
-    text = csv_head(named=named, requested=requested) + "".join(lines)
+    head = csv_head(named=named, requested=requested)
+    check_free(folder / METADATA, head.encode(), begins=True)
+    text = head + "".join(lines)
     fresh = folder / f".{METADATA}{PARTIAL}"  # another name than that of the ledger
     fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
     publish_file(fresh, folder / METADATA)

@@ -12,9 +12,11 @@ from faceaug.storage.outputs import Kind
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SOFTWARE = "Software"
 MADE_BY = "made_by"  # key of a JSON report that names its command
-PREVIEW = "faceaug preview"  # this and the next two mark contact sheets
+PREVIEW = "faceaug preview"  # this and the next four mark contact sheets
 GRID = "faceaug synth --grid"
 TOGGLES = "faceaug synth --toggles"
+TRAIN = "faceaug train"
+DEMO = "faceaug demo"
 
 
 def synthetic_text(

@@ -29,7 +29,7 @@ from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_i
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
 from faceaug.mix.written import FRAMINGS, Written
-from faceaug.storage.files import write_bytes
+from faceaug.storage.unfinished import write_again
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -174,7 +174,7 @@ class _Files:
         data = encode_item(item, style.format, _text(facts))
         label = int(item.target["label"])
         name = file_name(style, index, label, style.format)
-        write_bytes(Path(style.out) / name, data, durable=False)
+        write_again(Path(style.out) / name, data)
         digest = hashlib.sha256(data).hexdigest()
         entry = Row(file_name=name, target=item.target, sha256=digest, **facts)
         line = csv_line(entry, label=_label_text(style, label), requested=style.requested)

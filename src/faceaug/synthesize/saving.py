@@ -25,10 +25,11 @@ from faceaug.errors import ArgumentError, counted
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.shell import grid, write_sheet
-from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output
+from faceaug.storage.unfinished import write_again
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -156,7 +157,7 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
         """Write faces ``first`` to ``stop`` - 1; yield each number with its row."""
         for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
             name = f"{k:06d}.{ending}"
-            write_bytes(folder / name, data, durable=False)
+            write_again(folder / name, data)
             yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
 
     read = partial(read_line, columns=len(COLUMNS) + len(requested))
