@@ -189,7 +189,7 @@ def test_a_finished_run_is_not_overwritten_and_can_be_made_longer(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    with pytest.raises(RefusedError, match="holds a finished run"):
+    with pytest.raises(RefusedError, match="holds a finished run: --resume with a larger --images continues it"):
         train_gan(celeba_folder, run, tiny())
     report = train_gan(celeba_folder, run, tiny(images=96), resume=True)
     assert (report.images, report.finished) == (96, True)
