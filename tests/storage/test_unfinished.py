@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.errors import RefusedError
-from faceaug.storage.unfinished import check_free, write_again
+from faceaug.storage.unfinished import is_taken, write_again
 
 DATA = bytes(range(1, 250)) * 11  # five sectors and a part of one, without zeros
 
@@ -60,13 +60,10 @@ def test_links_folders_and_pipes_stay(tmp_path: Path, make: Callable[[Path], Non
     assert (tmp_path / "000001.png").lstat() == before
 
 
-def test_a_table_may_have_rows_below_its_header_but_no_other_header(tmp_path: Path) -> None:
-    path = tmp_path / "metadata.csv"
-    check_free(path, b"file_name,origin\n", begins=True)
-    for text in (b"", b"file_name,", b"file_name,origin\n", b"file_name,origin\n1.png,real\n"):
-        path.write_bytes(text)
-        check_free(path, b"file_name,origin\n", begins=True)
-    for text in (b"file_name,Smiling\n1.png,1\n", b"x"):
-        path.write_bytes(text)
-        with pytest.raises(RefusedError, match=r"metadata\.csv: is not what"):
-            check_free(path, b"file_name,origin\n", begins=True)
+@pytest.mark.parametrize("found", [*LEFT.values(), *STRANGE.values()], ids=[*LEFT, *STRANGE])
+def test_a_file_is_compared_with_the_one_that_is_copied_there(tmp_path: Path, found: bytes) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(DATA)
+    assert not is_taken(target, source)
+    target.write_bytes(found)
+    assert is_taken(target, source) == (found in STRANGE.values())

@@ -299,7 +299,7 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
 
 def _check_free(target: Path, source: Path) -> None:
     """Refuse a name that a file has which is not the copy of this one."""
-    if os.path.lexists(target) and is_taken(target, source.read_bytes()):
+    if is_taken(target, source):
         raise RefusedError(
             f"{printable(target)}: no copy of {printable(source)}, which changed since the run was stopped, or you put "
             "it there; move it elsewhere, then run again"

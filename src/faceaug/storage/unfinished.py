@@ -6,14 +6,16 @@ after a power cut, with parts missing; or somebody else's, and then it stays.
 
 from __future__ import annotations
 
+import io
 import stat
-from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import write_bytes
 
 _SECTOR = 512  # bytes; a disk writes each one wholly or not at all
+_CHUNK = 2048 * _SECTOR
 
 
 def write_again(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -27,27 +29,22 @@ def write_again(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         RefusedError: something else has that name; it stays as it is.
     """
-    check_free(path, data)
+    if is_taken(path, data):
+        raise in_the_way(path)
     write_bytes(path, data, durable=durable)
 
 
-def check_free(path: Path, data: bytes, *, begins: bool = False) -> None:
-    """Refuse a name that something else has, see ``is_taken``.
-
-    Raises:
-        RefusedError: it has.
-    """
-    if is_taken(path, data, begins=begins):
-        raise RefusedError(f"{printable(path)}: is not what this run writes there; move it elsewhere, then run again")
+def in_the_way(path: Path) -> RefusedError:
+    """The error for a name that something else has."""
+    return RefusedError(f"{printable(path)}: is not what this run writes there; move it elsewhere, then run again")
 
 
-def is_taken(path: Path, data: bytes, *, begins: bool = False) -> bool:
+def is_taken(path: Path, content: bytes | Path) -> bool:
     """Whether something has a name that is not this content, nor what a power cut may have left of it.
 
     Args:
         path: where a file is to be written.
-        data: its content.
-        begins: accept any file that begins with this content, such as a table with this header.
+        content: its content, or the file that is to be copied there.
     """
     try:
         facts = path.lstat()
@@ -55,18 +52,22 @@ def is_taken(path: Path, data: bytes, *, begins: bool = False) -> bool:
         return False
     if not stat.S_ISREG(facts.st_mode):
         return True
-    if facts.st_size > len(data):
-        return not (begins and path.read_bytes().startswith(data))
-    return not _is_left_of(path.read_bytes(), data)
+    with path.open("rb") as found, content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as whole:
+        return not _is_left_of(found, whole)
 
 
-def _is_left_of(found: bytes, data: bytes) -> bool:
-    """Whether some bytes are what a power cut may leave of a file: a part of it, with zeros for what is missing."""
-    return found == data or all(part in (whole, bytes(len(part))) for part, whole in _sectors(found, data))
+def _is_left_of(found: BinaryIO, whole: BinaryIO) -> bool:
+    """Whether a file is what a power cut may leave of another one: a part of it, with zeros for what is missing."""
+    while part := found.read(_CHUNK):
+        expected = whole.read(len(part))
+        if part != expected and (len(part) > len(expected) or not _has_holes(part, expected)):
+            return False
+    return True
 
 
-def _sectors(found: bytes, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The sectors of a file with what belongs there."""
-    for start in range(0, len(found), _SECTOR):
-        part = found[start : start + _SECTOR]
-        yield part, data[start : start + len(part)]
+def _has_holes(part: bytes, whole: bytes) -> bool:
+    """Whether bytes differ from others of the same length by sectors of zeros alone."""
+    return all(
+        sector in (whole[start : start + _SECTOR], bytes(len(sector)))
+        for start, sector in ((k, part[k : k + _SECTOR]) for k in range(0, len(part), _SECTOR))
+    )
