@@ -47,7 +47,7 @@ def attributes_text(attributes: Mapping[str, int]) -> str:
 
 def sheet_kind(command: str) -> Kind:
     """The contact sheets of a command, such as "faceaug preview"."""
-    return Kind(f"a contact sheet of {command}", ".png", partial(_has_text, text=sheet_text(command)))
+    return Kind(f"a contact sheet of {command}", ".png", partial(has_text, text=sheet_text(command)))
 
 
 def sheet_text(command: str) -> dict[str, str]:
@@ -107,7 +107,8 @@ def _is_table(head: bytes, *, headers: Sequence[Sequence[str]]) -> bool:
     return any(columns[: len(header)] == [name.encode() for name in header] for header in headers)
 
 
-def _has_text(head: bytes, *, text: Mapping[str, str]) -> bool:
+def has_text(head: bytes, *, text: Mapping[str, str]) -> bool:
+    """Whether a PNG that begins with these bytes has these text chunks."""
     chunks = dict(_text_chunks(head))
     return all(chunks.get(key.encode()) == value.encode() for key, value in text.items())
 

@@ -8,28 +8,34 @@ from __future__ import annotations
 
 import io
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import write_bytes
+from faceaug.storage.outputs import read_head
 
 _SECTOR = 512  # bytes; a disk writes each one wholly or not at all
 _CHUNK = 2048 * _SECTOR
 
 
-def write_again(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_again(
+    path: Path, data: bytes, *, durable: bool = False, is_ours: Callable[[bytes], bool] | None = None
+) -> None:
     """Write a file of an output folder atomically, unless a file that this run did not write is in the way.
 
     Args:
         path: final name; its folder must exist.
         data: the whole content.
         durable: see ``write_bytes``.
+        is_ours: whether a file of other content was still written by this run, from its first ``HEAD`` bytes: another
+            processor may round a pixel differently.
 
     Raises:
         RefusedError: something else has that name; it stays as it is.
     """
-    if is_taken(path, data):
+    if is_taken(path, data) and not (is_ours is not None and path.is_file() and is_ours(read_head(path))):
         raise in_the_way(path)
     write_bytes(path, data, durable=durable)
 
