@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from faceaug.data.manifest import DATASET
 from faceaug.data.marks import page_head, sheet_text, synthetic_text
 from faceaug.errors import FaceAugError
 from faceaug.mix import expand_dataset
+from faceaug.storage import locks
 from faceaug.storage.outputs import Kind
 from faceaug.synthesize import toggles
 from tests.conftest import picture, write_celeba
@@ -333,8 +333,17 @@ CONTINUED = {  # the marker of each folder that a second call continues, and the
 @pytest.mark.parametrize(("command", "option"), CONTINUED, ids=" ".join)
 @pytest.mark.parametrize("format", ["png", "webdataset"])
 def test_a_picture_or_table_put_into_an_unfinished_folder_stays(
-    desk: Desk, command: str, option: str, format: str
+    desk: Desk, command: str, option: str, format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prepare = locks.prepare_output
+    begun: dict[str, bytes] = {}
+
+    def kept(out: Path, *, marker: str, **more: Any) -> bool:
+        continued = prepare(out, marker=marker, **more)
+        begun[marker] = (out / marker).read_bytes()
+        return continued
+
+    monkeypatch.setattr(locks, "prepare_output", kept)
     marker, name = CONTINUED[command, option]
     words = FOLDERS[command, option]
     if format == "webdataset":
@@ -348,8 +357,7 @@ def test_a_picture_or_table_put_into_an_unfinished_folder_stays(
     for stranger in (name, *sorted(tables)):
         stopped = desk.root / "stopped" / stranger.replace("/", "-")
         (stopped / stranger).parent.mkdir(parents=True)
-        document = json.loads((desk.root / "whole" / marker).read_bytes())
-        (stopped / marker).write_text(json.dumps({"run": document["run"], "finished": False}))
+        (stopped / marker).write_bytes(begun[marker])
         (stopped / stranger).write_bytes(encode_jpeg(picture(5)))
         done = desk.call(command, option, stopped, others=words)
         assert isinstance(done.exception, FaceAugError), (stranger, done.output, done.exception)
