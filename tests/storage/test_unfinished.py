@@ -55,9 +55,22 @@ def test_links_folders_and_pipes_stay(tmp_path: Path, make: Callable[[Path], Non
     (tmp_path / "whole").write_bytes(DATA)
     make(tmp_path / "000001.png")
     before = (tmp_path / "000001.png").lstat()
-    with pytest.raises(RefusedError, match="is not what this run writes there"):
-        write_again(tmp_path / "000001.png", DATA)
+    for is_ours in (None, lambda _: True):
+        with pytest.raises(RefusedError, match="is not what this run writes there"):
+            write_again(tmp_path / "000001.png", DATA, is_ours=is_ours)
     assert (tmp_path / "000001.png").lstat() == before
+
+
+def test_a_file_with_the_mark_of_the_run_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "000001.png"
+    for found, taken in ((b"mark: mine", True), (b"no mark", False)):
+        path.write_bytes(found)
+        if taken:
+            write_again(path, DATA, is_ours=lambda head: head.startswith(b"mark"))
+        else:
+            with pytest.raises(RefusedError):
+                write_again(path, DATA, is_ours=lambda head: head.startswith(b"mark"))
+        assert path.read_bytes() == (DATA if taken else found)
 
 
 @pytest.mark.parametrize("found", [*LEFT.values(), *STRANGE.values()], ids=[*LEFT, *STRANGE])

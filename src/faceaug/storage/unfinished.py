@@ -7,6 +7,7 @@ after a power cut, with parts missing; or somebody else's, and then it stays.
 from __future__ import annotations
 
 import io
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ def write_again(
     Raises:
         RefusedError: something else has that name; it stays as it is.
     """
-    if is_taken(path, data) and not (is_ours is not None and path.is_file() and is_ours(read_head(path))):
+    if is_taken(path, data) and (is_ours is None or not _is_regular(path) or not is_ours(read_head(path))):
         raise in_the_way(path)
     write_bytes(path, data, durable=durable)
 
@@ -52,14 +53,16 @@ def is_taken(path: Path, content: bytes | Path) -> bool:
         path: where a file is to be written.
         content: its content, or the file that is to be copied there.
     """
-    try:
-        facts = path.lstat()
-    except OSError:  # nothing is there; any other failure the writing will name
+    if not os.path.lexists(path):
         return False
-    if not stat.S_ISREG(facts.st_mode):
+    if not _is_regular(path):
         return True
     with path.open("rb") as found, content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as whole:
         return not _is_left_of(found, whole)
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _is_left_of(found: BinaryIO, whole: BinaryIO) -> bool:
