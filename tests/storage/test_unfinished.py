@@ -55,7 +55,8 @@ def test_links_folders_and_pipes_stay(tmp_path: Path, make: Callable[[Path], Non
     (tmp_path / "whole").write_bytes(DATA)
     make(tmp_path / "000001.png")
     before = (tmp_path / "000001.png").lstat()
-    for is_ours in (None, lambda _: True):
+    marks: tuple[Callable[[bytes], bool] | None, ...] = (None, lambda _: True)
+    for is_ours in marks:
         with pytest.raises(RefusedError, match="is not what this run writes there"):
             write_again(tmp_path / "000001.png", DATA, is_ours=is_ours)
     assert (tmp_path / "000001.png").lstat() == before

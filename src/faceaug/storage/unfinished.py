@@ -57,8 +57,12 @@ def is_taken(path: Path, content: bytes | Path) -> bool:
         return False
     if not _is_regular(path):
         return True
-    with path.open("rb") as found, content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as whole:
+    with path.open("rb") as found, _opened(content) as whole:
         return not _is_left_of(found, whole)
+
+
+def _opened(content: bytes | Path) -> BinaryIO:
+    return content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
 
 
 def _is_regular(path: Path) -> bool:
