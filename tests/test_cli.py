@@ -248,16 +248,16 @@ class TestCommands:
         from faceaug.mix import blocks
 
         command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
-        write, written = blocks.write_bytes, []
+        write, written = blocks.write_again, []
 
-        def stop(path: Path, data: bytes, *, durable: bool) -> None:
+        def stop(path: Path, data: bytes) -> None:
             if len(written) == 30:
                 raise KeyboardInterrupt
             written.append(path)
-            write(path, data, durable=durable)
+            write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(blocks, "write_bytes", stop)
+            patch.setattr(blocks, "write_again", stop)
             ended = run(*command)
         assert ended.code == 130
         assert "faceaug: interrupted; finished work is kept" in ended.stderr

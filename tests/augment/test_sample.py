@@ -219,6 +219,12 @@ def test_a_picture_by_name_gives_a_dict_that_goes_on() -> None:
     assert again.keys() == answer.keys()
     assert np.array_equal(step(image=image, key=3)["image"], step(image, key=3))
     assert np.array_equal(FLIP(image=image)["image"], image[:, ::-1])
+    traced, drawn = step.traced(image=image, landmarks=FIVE, key=1)
+    replayed = step.render(image=image, landmarks=FIVE, params=drawn)
+    for name, value in answer.items():
+        assert np.array_equal(traced[name], value)
+        assert np.array_equal(replayed[name], value)
+    assert step.render(**answer, params=drawn).keys() == answer.keys()
     alone = step(**step(image=image, key=3), key=4)
     assert alone["visible"].shape == (0,)
     stack = np.stack([image, image])
@@ -232,6 +238,9 @@ def test_a_picture_by_name_gives_a_dict_that_goes_on() -> None:
     [
         (FLIP, "no picture: give one as the first argument or as image="),
         (lambda: FLIP(landmarks=FIVE), "no picture"),
+        (lambda: FLIP.traced(key=1), "no picture"),
+        (lambda: FLIP.render(params=[]), "no picture"),
+        (lambda: FLIP.render(image=picture(1)), "render without params: give what params or traced returned"),
         (lambda: FLIP(picture(1), image=picture(1)), "another as image=: give one of them"),
         (lambda: FLIP(image={"image": picture(1)}), "give a whole sample as the first argument"),
         (lambda: FLIP(picture(1), landmarks=FIVE, visible=FLAGS[:3]), "visible of 3 with 5 landmarks or boxes"),

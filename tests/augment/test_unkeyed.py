@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from faceaug.augment import Compose, Twist
+from faceaug.augment.seeding import torch_seeded
 from faceaug.augment.unkeyed import any_seed
 
 pytestmark = [
@@ -66,6 +67,24 @@ def test_forked_processes_draw_by_the_key_alone_and_stay_apart_without_one(threa
     seen = forked(keyed, [threads] * 3)
     assert {numbers[:-1] for numbers in seen} == {here[:-1]}
     assert len({numbers[-1] for numbers in seen}) == 3
+
+
+def beside_a_seeded_block(_: int) -> tuple[int, ...]:
+    """Seeds drawn by another thread while this one has seeded torch's generator, then some of this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(any_seed).result()
+        with torch_seeded(5):
+            beside = pool.submit(some, 3).result()
+            expected = float(torch.rand(()))
+    with torch_seeded(5):
+        assert float(torch.rand(())) == expected, "nothing was drawn from the block's generator"
+    return (*beside, *some(3))
+
+
+def test_seeds_drawn_beside_a_seeded_block_are_nobody_else_s_and_neither_are_those_after_it() -> None:
+    torch.manual_seed(3)
+    seen = [beside_a_seeded_block(0), *forked(beside_a_seeded_block, [0] * 3)]
+    assert len({number for numbers in seen for number in numbers}) == 24
 
 
 class Flips(torch.utils.data.Dataset[float]):

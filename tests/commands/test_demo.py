@@ -109,6 +109,12 @@ def test_a_demo_that_was_cut_off_begins_again(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(demo, "expand_dataset", stop)
         run_demo(tmp_path / "out", say=lambda _: None)
+    mine = tmp_path / "out" / "faces" / "img_align_celeba" / "holiday.jpg"
+    mine.write_bytes(b"mine")
+    with pytest.raises(RefusedError, match=r"did not make \(img_align_celeba/holiday\.jpg\); move them elsewhere"):
+        run_demo(tmp_path / "out", say=lambda _: None)
+    assert mine.read_bytes() == b"mine"
+    mine.unlink()
     again = run_demo(tmp_path / "out", say=lambda _: None)
     assert (again.sizes, again.renamed, again.set_aside) == (report.sizes, report.renamed, report.set_aside)
     names = [file.name for file in list_folder(again.out / "expanded").files]

@@ -19,9 +19,13 @@ from faceaug.cli import cli
 from faceaug.commands import evaluate as assessment
 from faceaug.commands.outputs import Input, OutputFile, OutputFolder
 from faceaug.data.image import encode_jpeg, encode_png
+from faceaug.data.layouts.leftovers import CLEANED
+from faceaug.data.layouts.records import CONVERTED
+from faceaug.data.manifest import DATASET
 from faceaug.data.marks import page_head, sheet_text, synthetic_text
 from faceaug.errors import FaceAugError
 from faceaug.mix import expand_dataset
+from faceaug.storage import locks
 from faceaug.storage.outputs import Kind
 from faceaug.synthesize import toggles
 from tests.conftest import picture, write_celeba
@@ -316,6 +320,56 @@ def test_a_folder_that_holds_something_else_stays(desk: Desk, command: str, opti
         done = desk.call(command, option, path, others=FOLDERS[command, option])
         assert isinstance(done.exception, FaceAugError), (done.output, done.exception)
         assert desk.content() == before
+
+
+CONTINUED = {  # the marker of each folder that a second call continues, and the picture that is put there
+    ("clean", "--out"): (CLEANED, "img_align_celeba/000003.png"),
+    ("synth", "--out"): (DATASET, "000001.png"),
+    ("expand", "--out"): (DATASET, "000025.png"),
+    ("convert", "--out"): (CONVERTED, "images/000003.png"),
+}
+
+
+@pytest.mark.parametrize(("command", "option"), CONTINUED, ids=" ".join)
+@pytest.mark.parametrize("format", ["png", "webdataset"])
+def test_a_picture_or_table_put_into_an_unfinished_folder_stays(
+    desk: Desk, command: str, option: str, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = locks.prepare_output
+    begun: dict[str, bytes] = {}
+
+    def kept(out: Path, *, marker: str, **more: Any) -> bool:
+        continued = prepare(out, marker=marker, **more)
+        begun[marker] = (out / marker).read_bytes()
+        return continued
+
+    monkeypatch.setattr(locks, "prepare_output", kept)
+    marker, name = CONTINUED[command, option]
+    words = FOLDERS[command, option]
+    if format == "webdataset":
+        if command not in {"synth", "expand"}:
+            return
+        words, name = (*words, "--format", format), "000000.tar"
+    assert desk.call(command, option, desk.root / "whole", others=words).exit_code == 0
+    whole = {path.relative_to(desk.root / "whole"): path for path in (desk.root / "whole").rglob("*") if path.is_file()}
+    tables = {str(path) for path in whole if path.suffix in {".csv", ".json", ".txt", ".html", ".md"}} - {marker}
+    assert tables
+    for stranger in (name, *sorted(tables)):
+        stopped = desk.root / "stopped" / stranger.replace("/", "-")
+        (stopped / stranger).parent.mkdir(parents=True)
+        (stopped / marker).write_bytes(begun[marker])
+        (stopped / stranger).write_bytes(encode_jpeg(picture(5)))
+        done = desk.call(command, option, stopped, others=words)
+        assert isinstance(done.exception, FaceAugError), (stranger, done.output, done.exception)
+        assert done.exception.exit_code == 3
+        assert str(stopped / stranger) in str(done.exception)
+        assert (stopped / stranger).read_bytes() == encode_jpeg(picture(5)), stranger
+        (stopped / stranger).unlink()
+        assert desk.call(command, option, stopped, others=words).exit_code == 0, stranger
+        timed = {"report.html", marker}  # these say how long it took
+        made = {path.relative_to(stopped): path for path in stopped.rglob("*") if path.is_file()}
+        assert made.keys() == whole.keys()
+        assert all(made[path].read_bytes() == whole[path].read_bytes() for path in whole if str(path) not in timed)
 
 
 def test_two_options_cannot_name_one_file(desk: Desk) -> None:

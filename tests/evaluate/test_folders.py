@@ -111,6 +111,23 @@ def test_pictures_of_other_sizes_are_cut_and_resized_to_the_smallest_and_noted(p
     assert compare(place / "mine", place / "others", size=16).subject.size == 16
     tight = compare(place / "mine", place / "others", crop="center140")
     assert (tight.subject.crop, tight.subject.size) == ("center140", 25)
+    alone = f"crop center140 cuts the pictures of {place / 'others'} alone; those of {place / 'mine'} are their largest"
+    assert [note for note in tight.notes if note.startswith(alone)]
+    assert not any("alone" in note for note in same.notes)
+
+
+def test_one_folder_is_cut_alike_on_both_sides(place: Path) -> None:
+    found = compare(place / "mine", place / "mine", crop="center140")
+    assert found.subject.size == 25
+    assert found.figures[0].frechet == pytest.approx(0, abs=1e-6)
+    assert not any("alone" in note for note in found.notes)
+
+
+def test_pictures_that_lie_in_both_folders_are_counted(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "mine", tmp_path / "all" / "mine")
+    write(tmp_path / "all" / "more", faces(2, 15))
+    for one, other in ((tmp_path / "all", tmp_path / "all" / "mine"), (tmp_path / "all" / "mine", tmp_path / "all")):
+        assert f"30 pictures of {one} are also in {other}" in compare(one, other).notes
 
 
 def test_large_pictures_are_read_at_the_size_of_the_extractor(tmp_path: Path) -> None:

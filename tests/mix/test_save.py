@@ -158,7 +158,7 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
     out = tmp_path / "out"
     written = 0
 
-    def write(path: Path, data: bytes, *, durable: bool) -> None:
+    def write(path: Path, data: bytes) -> None:
         nonlocal written
         if written == stop:
             path.with_name(path.name + ".partial").write_bytes(data[:10])
@@ -167,7 +167,7 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(blocks, "write_bytes", write)
+        patch.setattr(blocks, "write_again", write)
         with pytest.raises(KeyboardInterrupt):
             dataset.save(out)
     head, *rows = (out / "metadata.csv").read_text().splitlines()

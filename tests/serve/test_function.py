@@ -104,6 +104,9 @@ def test_pages_of_named_origins_alone_may_read_the_answers(tmp_path: Path) -> No
 def test_no_origin_is_named_unless_it_is_and_any_may_be() -> None:
     assert allowed_origins("") == allowed_origins(" , ") == frozenset()
     assert allowed_origins("*") == {"*"}
+    # A browser leaves out the usual port, whoever writes it.
+    assert allowed_origins("https://a.example:443/, http://b.example:80") == {"https://a.example", "http://b.example"}
+    assert allowed_origins("http://a.example:443") == {"http://a.example:443"}
     assert allowed_origins("HTTPS://Shop.Example:8443/,http://[::1]:3000") == {
         "https://shop.example:8443", "http://[::1]:3000",
     }  # fmt: skip

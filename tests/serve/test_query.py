@@ -79,8 +79,12 @@ def test_an_unusable_parameter_is_named(query: str, parameter: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "mark", ["utm_source", "UTM_Campaign", "fbclid", "gclid", "msclkid", "igshid", "_ga", "mc_eid"]
-)
+    "mark",
+    [
+        "utm_source", "UTM_Campaign", "fbclid", "gclid", "msclkid", "igshid", "_ga", "mc_eid", "gclsrc", "fb_source",
+        "__hstc", "matomo_kwd", "irclickid", "at_medium",
+    ],
+)  # fmt: skip
 def test_marks_that_links_collect_count_as_not_given(mark: str) -> None:
     assert parse_query(f"{mark}=1&n=5&{mark}=2", models=MODELS) == parse_query("n=5", models=MODELS)
 

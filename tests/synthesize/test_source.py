@@ -15,6 +15,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from faceaug.data.folder import FaceFolder
+from faceaug.data.image import encode_png
+from faceaug.data.marks import synthetic_text
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.synthesize import SyntheticFaceSource
 
@@ -154,6 +156,27 @@ def test_files_that_are_not_as_they_were_written_are_made_again(
         (cut / "000000.tar").write_bytes((cut / "000000.tar").read_bytes()[:-512] + bytes([1]) * 512)
     source.save(cut, 70, format=format)
     assert {p.name: p.read_bytes() for p in cut.iterdir()} == {p.name: p.read_bytes() for p in whole.iterdir()}
+
+
+def test_a_face_that_was_rounded_otherwise_is_made_again_and_another_one_stays(tmp_path: Path) -> None:
+    source = SyntheticFaceSource("dcgan-32", seed=1)
+    source.save(tmp_path / "out", 3)
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    document = json.loads(whole["dataset.json"])
+
+    def stopped(name: str, data: bytes) -> None:
+        (tmp_path / "out" / "dataset.json").write_text(json.dumps({"run": document["run"], "finished": False}))
+        (tmp_path / "out" / name).write_bytes(data)
+
+    first = source.pictures(1, 1)[0]
+    stopped("000001.png", encode_png(first ^ 1, text=synthetic_text("dcgan-32", 1, 1)))
+    source.save(tmp_path / "out", 3)
+    assert (tmp_path / "out" / "000001.png").read_bytes() == whole["000001.png"]
+    other = encode_png(first, text=synthetic_text("dcgan-32", 1, 2))
+    stopped("000001.png", other)
+    with pytest.raises(RefusedError, match=r"000001\.png: is not what this run writes there"):
+        source.save(tmp_path / "out", 3)
+    assert (tmp_path / "out" / "000001.png").read_bytes() == other
 
 
 def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:

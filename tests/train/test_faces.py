@@ -40,6 +40,16 @@ def test_what_is_not_square_is_padded_and_said_where_no_crop_is_wanted(tmp_path:
     load_faces(folder, crop="square", size=40, rows=np.arange(3))
 
 
+def test_pictures_much_smaller_than_the_faces_are_named(tmp_path: Path) -> None:
+    for k, side in enumerate((15, 16, 40)):
+        (tmp_path / f"{k}.png").write_bytes(encode_png(picture(k, height=side + 3, width=side)))
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 pictures are small, such as 0\.png, .* enlarged .* 32 pixels"
+    ) as told:
+        load_faces(FaceFolder(tmp_path), crop="square", size=32, rows=np.arange(3))
+    assert len(told) == 1
+
+
 def test_unreadable_pictures_are_left_out_and_named(folder: FaceFolder) -> None:
     folder.path(2).write_bytes(b"no picture")
     folder.path(4).write_bytes(encode_png(picture(4))[:300])

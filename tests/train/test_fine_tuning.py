@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
+from torch import nn
 
+from faceaug.cli import cli
 from faceaug.errors import ArgumentError
-from faceaug.synthesize import load_model
+from faceaug.synthesize import load_model, save_model
+from faceaug.synthesize.convert import import_state_dict
 from faceaug.train import TrainConfig, choose_config, train_gan
 from faceaug.train.checkpoint import checkpoints, read_checkpoint
 
@@ -77,6 +82,43 @@ def test_a_plain_model_is_fine_tuned_alike(celeba_folder: Path, tmp_path: Path) 
     before, after = load_model("dcgan-32").generator.state_dict(), weights(tmp_path / "run", 64)
     kept = {name for name in before if is_learnt(name) and torch.equal(after[name], before[name])}
     assert kept == {"fc.weight", "fc.bias", "t_conv1.0.weight", "t_conv1.1.weight", "t_conv1.1.bias"}
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Path:
+    """A generator of another program, with widths and activations of its own."""
+    layers: list[nn.Module] = []
+    for k, (inner, outer) in enumerate(pairwise((12, 32, 16, 8, 3))):
+        layers += [nn.ConvTranspose2d(inner, outer, 4, 1 if k == 0 else 2, 0 if k == 0 else 1), nn.BatchNorm2d(outer)]
+        layers.append(nn.ReLU())
+    torch.save(nn.Sequential(*layers[:-2], nn.Tanh()).state_dict(), tmp_path / "netG.pth")
+    import_state_dict(tmp_path / "netG.pth", tmp_path / "imported")
+    return tmp_path / "imported"
+
+
+def test_an_imported_network_that_faceaug_does_not_train_is_refused_and_leaves_no_run(
+    imported: Path, celeba_folder: Path, tmp_path: Path
+) -> None:
+    assert load_model(imported).config.architecture == "dcgan-relu"
+    refused = r"its network \(dcgan-relu\) was imported from another program and only makes faces; faceaug trains dcgan"
+    with pytest.raises(ArgumentError, match=refused):
+        choose_config(None, imported)
+    with pytest.raises(ArgumentError, match=refused):
+        train_gan(celeba_folder, tmp_path / "run", TrainConfig(**SMALL), init=imported)
+    done = CliRunner().invoke(
+        cli, ["train", str(celeba_folder), "--out", str(tmp_path / "run"), "--init", str(imported), "--images", "32"]
+    )
+    assert isinstance(done.exception, ArgumentError)
+    assert "only makes faces" in str(done.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_of_other_latents_goes_on_with_a_warning(celeba_folder: Path, tmp_path: Path) -> None:
+    model = load_model("dcgan-32")
+    save_model(tmp_path / "uniform", model.generator, replace(model.config, latent="uniform"))
+    config = choose_config(None, tmp_path / "uniform", **SMALL)
+    with pytest.warns(UserWarning, match="trained with uniform latents and goes on with normal ones"):
+        train_gan(celeba_folder, tmp_path / "run", config, init=tmp_path / "uniform")
 
 
 def test_freezing_everything_is_refused(celeba_folder: Path, tmp_path: Path) -> None:

@@ -119,6 +119,26 @@ def test_the_model_is_loadable_and_is_the_average(finished: Path, tmp_path: Path
     assert not torch.equal(raw.generate(4), faces)
 
 
+def test_a_picture_with_the_name_of_a_sample_stays_and_the_training_goes_on(
+    celeba_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train_gan(celeba_folder, run, tiny(images=32))
+    first = (run / "samples" / "000000032.png").read_bytes()
+    mine = {"samples/000000064.png": (48, 64), "samples.png": (64, 48), "samples/holiday.png": (20, 20)}
+    for name, size in mine.items():
+        Image.new("RGB", size, "tan").save(run / name)
+    before = {name: (run / name).read_bytes() for name in mine}
+    with pytest.warns(UserWarning, match=r"is not a contact sheet of faceaug train.* of the run is left out") as told:
+        report = train_gan(celeba_folder, run, tiny(), resume=True)
+    assert {str(one.message).partition(":")[0].removeprefix(f"{run}/") for one in told} == {
+        "samples/000000064.png", "samples.png",
+    }  # fmt: skip
+    assert report.finished
+    assert {name: (run / name).read_bytes() for name in mine} == before
+    assert (run / "samples" / "000000032.png").read_bytes() == first
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_stopped_and_resumed_run_is_the_same_run_to_the_bit(
     celeba_folder: Path, tmp_path: Path, precision: str
@@ -169,7 +189,7 @@ def test_a_finished_run_is_not_overwritten_and_can_be_made_longer(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    with pytest.raises(RefusedError, match="holds a finished run"):
+    with pytest.raises(RefusedError, match="holds a finished run: --resume with a larger --images continues it"):
         train_gan(celeba_folder, run, tiny())
     report = train_gan(celeba_folder, run, tiny(images=96), resume=True)
     assert (report.images, report.finished) == (96, True)

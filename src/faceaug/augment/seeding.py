@@ -7,7 +7,6 @@ Beside other threads, torchvision's own transforms do without: they draw from a 
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections.abc import Iterator
@@ -15,23 +14,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from faceaug.augment.unkeyed import drawn_by_key
+from faceaug.augment.unkeyed import TURN, drawn_by_key
 
-
-class _Turn:
-    """Whose turn it is to seed the global generators; a forked process starts with a free turn."""
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        """Make a new lock: in a forked child the old one may be held by a thread that is not there."""
-        self.lock = threading.RLock()
-
-
-_TURN = _Turn()
 _QUIET = "QueueFeederThread"  # of multiprocessing; in every worker of a DataLoader, and draws nothing
 
 
@@ -64,7 +48,7 @@ def torch_seeded(seed: int) -> Iterator[None]:
     """
     import torch
 
-    with _TURN.lock:
+    with TURN.lock:
         before = torch.get_rng_state()
         torch.default_generator.manual_seed(seed)
         try:
@@ -83,7 +67,7 @@ def globally_seeded(seed: int) -> Iterator[None]:
     Args:
         seed: 0..2**63-1.
     """
-    with _TURN.lock:
+    with TURN.lock:
         python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002, TID251

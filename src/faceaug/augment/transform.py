@@ -181,9 +181,10 @@ class Transform(ABC):
 
     def traced(
         self,
-        x: Any,
+        x: Any = None,
         *,
         key: Key | None = None,
+        image: Any = None,
         landmarks: Any = None,
         boxes: Any = None,
         mask: Any = None,
@@ -195,6 +196,7 @@ class Transform(ABC):
         Args:
             x: a picture or a sample, see the class; no batch.
             key: see the class.
+            image: see the class.
             landmarks: see the class.
             boxes: see the class.
             mask: see the class.
@@ -204,15 +206,17 @@ class Transform(ABC):
         Returns:
             (result of the call, parameters).
         """
-        opened = open_sample(x, _given(landmarks, boxes, mask, attributes, visible))
+        named = _given(landmarks, boxes, mask, attributes, visible)
+        opened = open_sample(_one_picture(x, image, ()), named, by_name=image is not None)
         drawn = self._run(opened.sample, self._words(key) if key is not None else Words(any_seed))
         return opened.close(self.sides), drawn
 
     def render(
         self,
-        x: Any,
-        params: list[Params],
+        x: Any = None,
+        params: list[Params] | None = None,
         *,
+        image: Any = None,
         landmarks: Any = None,
         boxes: Any = None,
         mask: Any = None,
@@ -223,7 +227,8 @@ class Transform(ABC):
 
         Args:
             x: a picture or a sample, see the class.
-            params: from ``params`` of an equal transform, directly or through JSON.
+            params: from ``params`` or ``traced`` of an equal transform, directly or through JSON.
+            image: see the class.
             landmarks: see the class.
             boxes: see the class.
             mask: see the class.
@@ -234,9 +239,12 @@ class Transform(ABC):
             The result of the original call.
 
         Raises:
-            ArgumentError: the parameters were drawn by another transform.
+            ArgumentError: the parameters are missing, or were drawn by another transform.
         """
-        opened = open_sample(x, _given(landmarks, boxes, mask, attributes, visible))
+        if params is None:
+            raise ArgumentError("render without params: give what params or traced returned")
+        named = _given(landmarks, boxes, mask, attributes, visible)
+        opened = open_sample(_one_picture(x, image, ()), named, by_name=image is not None)
         self._perform(opened.sample, params)
         return opened.close(self.sides)
 

@@ -13,8 +13,27 @@ from typing import Any
 from faceaug.draws import MAX_SEED
 
 
+class _Turn:
+    """Whose turn it is to seed the global generators; a forked process starts with a free turn."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Make a new lock: in a forked child the old one may be held by a thread that is not there."""
+        self.lock = threading.RLock()
+
+
+TURN = _Turn()
+
+
 def any_seed() -> int:
     """Draw a seed: 0..2**63-2, from torch's global generator if torch is imported, else from the operating system.
+
+    While another thread has seeded that generator for a block, see ``seeding``, the operating system gives the number:
+    one taken from the generator would be a number of that block, and change what the block draws.
 
     A forked process inherits the generator of its parent and would repeat the numbers of its siblings. Until it seeds
     torch itself, as ``DataLoader`` workers do, its seeds are therefore mixed with a number from the operating system.
@@ -22,10 +41,15 @@ def any_seed() -> int:
     torch = sys.modules.get("torch")
     if torch is None:
         return secrets.randbelow(MAX_SEED)
-    if _NUMBER.place is None:
-        _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
-    number = int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
-    return number if _FORK.inherited is None or _NUMBER.is_keyed else _FORK.mixed(number)
+    if not TURN.lock.acquire(blocking=False):
+        return secrets.randbelow(MAX_SEED)
+    try:
+        if _NUMBER.place is None:
+            _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
+        number = int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
+        return number if _FORK.inherited is None or _NUMBER.is_keyed else _FORK.mixed(number)
+    finally:
+        TURN.lock.release()
 
 
 @contextmanager

@@ -26,12 +26,12 @@ from faceaug.storage.files import (
     explained,
     is_continued,
     remove_output,
-    write_bytes,
 )
 from faceaug.storage.identity import digest_of, same_time
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.moves import Move
 from faceaug.storage.names import check_names
+from faceaug.storage.unfinished import is_taken, write_again
 from faceaug.storage.walk import File, Listing, list_folder
 
 LinkKind: TypeAlias = Literal["copy", "hard"]
@@ -193,7 +193,7 @@ def build_copy(
                 raise FaceAugError(f"{printable(root)}: {counted(len(changed), *_CHANGED)} ({names}); run again")
             for name, content in plan.tables.items():
                 (out / name).parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(out / name, content)
+                write_again(out / name, content, durable=True)
         _check(out, plan)
         pictures = sum(file.is_picture for file in plan.files.values())
         report = CopyReport(str(out), pictures, len(plan.files) - pictures, earlier, plan.rows_left, plan.notes)
@@ -284,15 +284,26 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
             elif _is_there(target, root / file.name, facts, link):
                 earlier += 1
             else:
+                _check_free(target, root / file.name)
                 _write_file(root / file.name, target, facts, link)
                 if _unchanged(root / file.name, file) is None:
                     changed.append(file.name)
+                    remove_output(target)
             if len(waiting) == _GROUP:
                 group.sync(waiting)
                 waiting.clear()
         if not changed:
             group.sync(waiting)
     return earlier, changed
+
+
+def _check_free(target: Path, source: Path) -> None:
+    """Refuse a name that a file has which is not the copy of this one."""
+    if is_taken(target, source):
+        raise RefusedError(
+            f"{printable(target)}: no copy of {printable(source)}, which changed since the run was stopped, or you put "
+            "it there; move it elsewhere, then run again"
+        )
 
 
 def _write_file(source: Path, target: Path, facts: os.stat_result, link: LinkKind) -> None:

@@ -6,6 +6,7 @@ All faces come from the bundled model, so the demo needs only the wheel and no n
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,15 +23,19 @@ from faceaug.clean import CleanReport, clean_folder
 from faceaug.data.crop import words_of
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
+from faceaug.data.marks import DEMO, report_kinds
 from faceaug.draws import permutation
+from faceaug.errors import RefusedError, printable, some
 from faceaug.mix import ExpandedDataset, ExpandReport, expand_dataset
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.reports.render import render_page
 from faceaug.reports.sections import Block, Code, Faces, Facts, Heading, Link, Paragraph, Picture, Verbatim
-from faceaug.reports.shell import grid
+from faceaug.reports.shell import grid, write_sheet
 from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
+from faceaug.storage.outputs import write_output
+from faceaug.storage.walk import list_folder
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model
 
@@ -43,6 +48,14 @@ _SHOWN = 60  # pictures of it on the page
 _LOST_DIGIT = 8  # names without their first digit
 _COPIES = 12  # copies of files
 _REENCODED = 6  # copies as PNG
+# Every file, not hidden, of the two folders that it fills.
+_NAMES = {
+    "faces": re.compile(
+        rf"list_eval_partition\.txt|{CELEBA_PICTURES}/"
+        r"(\d{5,6}( \(1\))?\.jpg|\d{6}-copy\.png|cut off\.jpg|empty\.jpg|not a picture\.jpg)"
+    ),
+    "expanded": re.compile(r"\d{6}\.png|metadata\.csv|report\.html|dataset\.json"),
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -105,10 +118,23 @@ def run_demo(
     """
     folder = out if out is not None else _free_name(Path(DEFAULT_OUT))
     if prepare_output(folder, marker=MARKER, identity={"command": "demo", "seed": seed}):
-        for part in ("faces", "expanded"):  # left by an interrupted demo, which wrote everything in them
-            remove_output(folder / part)
+        _remove_parts(folder)
     with explained(folder):
         return _Demo(folder, seed, say, open_progress(progress)).run()
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what an interrupted demo made, unless somebody has put a file of another name there."""
+    parts = {part: folder / part for part in _NAMES if (folder / part).is_dir()}
+    for part, place in parts.items():
+        strange = [file.name for file in list_folder(place).files if not _NAMES[part].fullmatch(file.name)]
+        if strange:
+            raise RefusedError(
+                f"{printable(place)}: holds files that the interrupted demo did not make ({some(strange)}); move them "
+                "elsewhere, or choose another folder"
+            )
+    for place in parts.values():
+        remove_output(place)
 
 
 class _Demo:
@@ -176,18 +202,18 @@ class _Demo:
         }
         for name, sheet in sheets.items():
             image = sheet.image if isinstance(sheet, Picture) else grid(sheet.images, columns=15)
-            write_bytes(self.out / f"{name}.png", encode_png(image))
+            write_sheet(self.out / f"{name}.png", image, command=DEMO)
         blocks = [
             *_blocks(cleaned, expanded, faces[0].shape[0]),
             *sheets.values(),
             Heading("Time"),
             Facts(self._times(), measured=True),
         ]
-        for name, page in (
-            ("clean.html", cleaned.to_html(progress=self.progress)),
-            ("report.html", render_page("faceaug demo", blocks, made_by="faceaug demo")),
+        for name, command, page in (
+            ("clean.html", "faceaug clean", cleaned.to_html(progress=self.progress)),
+            ("report.html", DEMO, render_page(DEMO, blocks, made_by=DEMO)),
         ):
-            write_bytes(self.out / name, page.encode("utf-8", "backslashreplace"))
+            write_output(self.out / name, page.encode("utf-8", "backslashreplace"), report_kinds(command, ()))
 
     def _times(self) -> list[tuple[str, str]]:
         return [(name, f"{value:.1f} s") for name, value in self.seconds.items()]

@@ -38,10 +38,10 @@ from faceaug.storage.files import (
     explained,
     finish_output,
     remove_output,
-    write_bytes,
 )
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.unfinished import write_again
 
 _AT_ONCE = 64  # pictures read ahead
 _LEDGER = CONVERTED + PARTIAL
@@ -319,7 +319,7 @@ class _Job:
         if path.parent not in made:
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
-        write_bytes(path, data, durable=False)
+        write_again(path, data)
 
     def _write_tables(self, written: Faces, pictures: Sequence[Picture]) -> None:
         renumbered = [
@@ -331,5 +331,5 @@ class _Job:
             for name, data in tables.items():
                 path = self._out / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(path, data, durable=False)
+                write_again(path, data)
             sync.sync([self._out / name for name in tables])

@@ -8,6 +8,7 @@ every column has values of its type in every row, or is empty in all rows of one
 from __future__ import annotations
 
 import csv
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
 from faceaug.storage.files import PARTIAL, publish_file
+from faceaug.storage.unfinished import in_the_way
 
 METADATA = "metadata.csv"
 LEDGER = METADATA + PARTIAL  # in an unfinished folder; see ``faceaug.storage.ledger``
@@ -147,11 +149,26 @@ def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, r
         lines: lines of the table with their line ends, see ``csv_line``.
         named: whether labels have names.
         requested: attributes with a column ``requested_...``.
+
+    Raises:
+        RefusedError: a table with other columns has that name.
     """
-    text = csv_head(named=named, requested=requested) + "".join(lines)
+    head = csv_head(named=named, requested=requested)
+    if not _is_ours(folder / METADATA, head):
+        raise in_the_way(folder / METADATA)
+    text = head + "".join(lines)
     fresh = folder / f".{METADATA}{PARTIAL}"  # another name than that of the ledger
     fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
     publish_file(fresh, folder / METADATA)
+
+
+def _is_ours(path: Path, head: str) -> bool:
+    """Whether a table is missing, or has this header."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(facts.st_mode) and path.read_bytes().startswith(head.encode())
 
 
 def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:

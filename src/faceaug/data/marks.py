@@ -12,9 +12,11 @@ from faceaug.storage.outputs import Kind
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SOFTWARE = "Software"
 MADE_BY = "made_by"  # key of a JSON report that names its command
-PREVIEW = "faceaug preview"  # this and the next two mark contact sheets
+PREVIEW = "faceaug preview"  # this and the next four mark contact sheets
 GRID = "faceaug synth --grid"
 TOGGLES = "faceaug synth --toggles"
+TRAIN = "faceaug train"
+DEMO = "faceaug demo"
 
 
 def synthetic_text(
@@ -45,7 +47,7 @@ def attributes_text(attributes: Mapping[str, int]) -> str:
 
 def sheet_kind(command: str) -> Kind:
     """The contact sheets of a command, such as "faceaug preview"."""
-    return Kind(f"a contact sheet of {command}", ".png", partial(_has_text, text=sheet_text(command)))
+    return Kind(f"a contact sheet of {command}", ".png", partial(has_text, text=sheet_text(command)))
 
 
 def sheet_text(command: str) -> dict[str, str]:
@@ -110,7 +112,8 @@ def _is_document(head: bytes, *, command: str) -> bool:
     return re.match(mark.encode(), head) is not None
 
 
-def _has_text(head: bytes, *, text: Mapping[str, str]) -> bool:
+def has_text(head: bytes, *, text: Mapping[str, str]) -> bool:
+    """Whether a PNG that begins with these bytes has these text chunks."""
     chunks = dict(_text_chunks(head))
     return all(chunks.get(key.encode()) == value.encode() for key, value in text.items())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.storage.files import write_bytes
+from faceaug.storage.unfinished import write_again
 
 SHARD = 1000  # samples per tar file
 CARD = "README.md"
@@ -70,7 +70,7 @@ class ShardWriter:
     def write(self, folder: Path) -> Shard:
         """Write the shard into a folder, not yet durably; see ``faceaug.storage.durable``."""
         data = self.close()
-        write_bytes(folder / self._name, data, durable=False)
+        write_again(folder / self._name, data)
         return Shard(self._name, hashlib.sha256(data).hexdigest())
 
 
@@ -99,4 +99,4 @@ def read_shard(values: Any) -> Shard:
 
 def write_card(folder: Path) -> None:
     """Write the dataset card with which ``datasets`` finds the shards of a folder."""
-    write_bytes(folder / CARD, _CARD)
+    write_again(folder / CARD, _CARD, durable=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,8 +112,10 @@ def generate_faces(source: SyntheticFaceSource, n: int, progress: Progress) -> E
     return EvaluatedFaces(source.config.name, generated, source.seed, source=source)
 
 
-def read_faces(folder: FaceFolder, size: int, options: EvaluationOptions, progress: Progress) -> EvaluatedFaces:
-    """Read at most ``n`` pictures of a folder, drawn at random, as centred squares of ``size`` pixels.
+def read_faces(
+    folder: FaceFolder, size: int, crop: Crop, options: EvaluationOptions, progress: Progress
+) -> EvaluatedFaces:
+    """Read at most ``n`` pictures of a folder, drawn at random, cropped and resized to squares of ``size`` pixels.
 
     Raises:
         RefusedError: too few pictures are readable.
@@ -127,7 +130,7 @@ def read_faces(folder: FaceFolder, size: int, options: EvaluationOptions, progre
     if len(kinds) > 1:
         counts = ", ".join(f"{count:,} {ORIGINS[kind]}" for kind, count in sorted(kinds.items()))
         notes.append(f"the pictures of {printable(folder.root)} are of several origins: {counts}")
-    pixels, used, problems = load_faces(folder, crop="square", size=size, rows=rows, progress=progress)
+    pixels, used, problems = load_faces(folder, crop=crop, size=size, rows=rows, progress=progress)
     if len(pixels) < LEAST_FACES:
         raise RefusedError(
             f"{printable(folder.root)}: {len(pixels)} readable pictures, at least {LEAST_FACES} are needed; choose a "
@@ -160,6 +163,15 @@ def usual_side(folder: FaceFolder, rows: Sequence[int], crop: Crop) -> int:
     if not found:
         raise RefusedError(f"{printable(folder.root)}: none of the {len(places)} pictures looked at can be read")
     return found.most_common(1)[0][0]
+
+
+def shared_pictures(folder: FaceFolder, other: FaceFolder) -> int:
+    """The number of pictures of a folder that are also in another one, because one of them lies in the other."""
+    roots = [faces.root.resolve() for faces in (folder, other)]
+    if not (roots[0].is_relative_to(roots[1]) or roots[1].is_relative_to(roots[0])):
+        return 0
+    here, there = ({os.path.realpath(faces.path(k)) for k in range(len(faces))} for faces in (folder, other))
+    return len(here & there)
 
 
 def folder_names(folder: FaceFolder, other: FaceFolder, rows: RealRows) -> FaceNames:

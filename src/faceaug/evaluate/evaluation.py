@@ -14,7 +14,7 @@ from torch import nn
 
 from faceaug.data.crop import Crop
 from faceaug.data.folder import FaceFolder
-from faceaug.errors import ArgumentError, printable
+from faceaug.errors import ArgumentError, counted, printable
 from faceaug.evaluate.comparison import Comparison
 from faceaug.evaluate.evaluated import (
     Source,
@@ -23,6 +23,7 @@ from faceaug.evaluate.evaluated import (
     is_model,
     open_source,
     read_faces,
+    shared_pictures,
     usual_side,
 )
 from faceaug.evaluate.features import CLASSIFIER, DEFAULT_EXTRACTOR, Extractor, ExtractorName, open_extractor
@@ -221,15 +222,23 @@ def _of_folder(
 ) -> Comparison:
     """Compare the pictures of two folders, at the smallest of: their usual sizes, and the extractor's input."""
     crop = options.crop or "square"
+    same = folder.root.resolve() == other.root.resolve()
+    own: Crop = crop if same else "square"
     rows = choose_reference(other, options)
-    sides = [usual_side(folder, range(len(folder)), "square"), usual_side(other, rows.training.tolist(), crop)]
+    sides = [usual_side(folder, range(len(folder)), own), usual_side(other, rows.training.tolist(), crop)]
     size = options.size or max(SMALLEST_SIDE, min(*sides, eye.input_side or min(sides)))
     names = folder_names(folder, other, rows)
     real = load_real(other, rows, names, options, crop=crop, size=size, progress=shown)
-    made = read_faces(folder, size, options, shown)
-    if folder.root.resolve() == other.root.resolve():
-        made = replace(made, notes=("both folders are the same one", *made.notes))
-    elif sides[0] != sides[1]:
-        note = f"the pictures have {sides[0]} and {sides[1]} pixels; all were resized to {size}"
-        made = replace(made, notes=(f"{note}, which affects the figures", *made.notes))
+    made = read_faces(folder, size, own, options, shown)
+    notes = ["both folders are the same one"] if same else []
+    if shared := 0 if same else shared_pictures(folder, other):
+        notes.append(f"{counted(shared, 'picture')} of {printable(folder.root)} are also in {printable(other.root)}")
+    if own != crop:
+        one, two = printable(folder.root), printable(other.root)
+        notes.append(f"crop {crop} cuts the pictures of {two} alone; those of {one} are their largest centred squares")
+    if sides[0] != sides[1]:
+        notes.append(
+            f"the pictures have {sides[0]} and {sides[1]} pixels; all were resized to {size}, which affects the figures"
+        )
+    made = replace(made, notes=(*notes, *made.notes))
     return Comparison(made, other, real, eye, names=names, crop=crop, seed=options.seed, progress=shown)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -22,14 +22,14 @@ from faceaug.data.crop import crop_face
 from faceaug.data.folder import make_target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import NOTHING, Row, csv_line
-from faceaug.data.marks import synthetic_text
+from faceaug.data.marks import has_text, synthetic_text
 from faceaug.data.shards import ShardWriter, sample_stem
 from faceaug.errors import ImageError
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
 from faceaug.mix.written import FRAMINGS, Written
-from faceaug.storage.files import write_bytes
+from faceaug.storage.unfinished import write_again
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -174,7 +174,8 @@ class _Files:
         data = encode_item(item, style.format, _text(facts))
         label = int(item.target["label"])
         name = file_name(style, index, label, style.format)
-        write_bytes(Path(style.out) / name, data, durable=False)
+        made = partial(has_text, text=text) if (text := _text(facts)) else None
+        write_again(Path(style.out) / name, data, is_ours=made)
         digest = hashlib.sha256(data).hexdigest()
         entry = Row(file_name=name, target=item.target, sha256=digest, **facts)
         line = csv_line(entry, label=_label_text(style, label), requested=style.requested)

@@ -14,6 +14,7 @@ from faceaug.data.annotations import SYNTHETIC
 from faceaug.data.cleaned_state import cleaned_pictures
 from faceaug.data.crop import words_of
 from faceaug.data.manifest import DATASET, LEDGER, is_plain_text, write_metadata
+from faceaug.data.marks import report_kinds
 from faceaug.data.shards import SHARD, shard_name, write_card
 from faceaug.errors import ArgumentError
 from faceaug.executor import Executor, open_executor
@@ -25,9 +26,10 @@ from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.mix.written import FRAMINGS, Written, read_written
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.files import check_free_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.outputs import write_output
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, per task
@@ -87,7 +89,8 @@ def save_dataset(
         report = _report(dataset, out, ledger.entries, saver.files, began, found)
         if format == "webdataset":
             write_card(out)
-        write_bytes(out / REPORT, expansion_page(dataset, report).encode("utf-8", "backslashreplace"))
+        page = expansion_page(dataset, report).encode("utf-8", "backslashreplace")
+        write_output(out / REPORT, page, report_kinds("faceaug expand", ()))
         ledger.remove()
         finish_output(out, marker=DATASET, document=run_document(dataset, report, run))
     return report

@@ -71,18 +71,24 @@ def allowed_origins(text: str) -> frozenset[str]:
     """Parse the origins whose pages may read the answers.
 
     Args:
-        text: comma-separated; a trailing slash is ignored.
+        text: comma-separated; a trailing slash and the usual port are ignored.
 
     Raises:
         ArgumentError: an invalid origin.
     """
-    origins = frozenset(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
+    origins = frozenset(_plain_origin(part.strip().rstrip("/").lower()) for part in text.split(",") if part.strip())
     for origin in sorted(origins):
         if not re.fullmatch(r"\*|https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", origin):
             raise ArgumentError(
                 f"FACEAUG_ALLOW_ORIGINS: {origin!r} is no origin: expected https://HOST or https://HOST:PORT, no path"
             )
     return origins
+
+
+def _plain_origin(origin: str) -> str:
+    """An origin as browsers name it: without the port that its scheme has by default."""
+    usual = {"https": ":443", "http": ":80"}.get(origin.partition("://")[0])
+    return origin.removesuffix(usual) if usual else origin
 
 
 def _sharing(origin: str, origins: frozenset[str]) -> dict[str, str]:

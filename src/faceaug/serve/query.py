@@ -37,7 +37,9 @@ PARAMETERS = (
 # Tracking parameters that sites and newsletters append to shared links; they do not change the request.
 _TRACKING = re.compile(
     r"utm_\w+|mtm_\w+|pk_\w+|hsa_\w+|fbclid|gclid|dclid|msclkid|yclid|ttclid|twclid|gbraid|wbraid|gad_\w+|igshid?|li_fat_id"
-    r"|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|srsltid|s_kwcid|epik|vero_id|oly_\w+_id|ref|ref_src",
+    r"|mc_[ce]id|mkt_tok|_ga|_gl|_hsenc|_hsmi|srsltid|s_kwcid|epik|vero_id|oly_\w+_id|ref|ref_src|ref_url"
+    r"|gclsrc|fb_\w+|mibextid|rdt_cid|sccid|irclickid|_branch_match_id|__hs\w+|hsctatracking|matomo_\w+|piwik_\w+"
+    r"|_openstat|wickedid|ml_subscriber\w*|ck_subscriber_id|dm_i|zanpid|cmpid|ncid|trk|_ke|_kx|at_\w+",
     re.ASCII | re.IGNORECASE,
 )
 

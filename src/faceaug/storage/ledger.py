@@ -39,7 +39,7 @@ class Ledger(Generic[E]):
 
     Attributes:
         entries: finished entries, in the order in which they were added.
-        damaged: positions of entries of an earlier run whose file is missing or has changed.
+        damaged: positions of entries of an earlier run whose file was missing or had changed; it is removed.
     """
 
     def __init__(self, path: Path, read: Callable[[Any], E]) -> None:
@@ -47,6 +47,7 @@ class Ledger(Generic[E]):
         self._folder = path.parent
         self.entries = whole_lines(path, lambda line: read(parse_json(line)))
         self.damaged = self._find_damaged()
+        self._remove_damaged()
         self._tally = Tally(path, map(_line, self.entries))
 
     def add(self, entries: Sequence[E]) -> None:
@@ -86,6 +87,12 @@ class Ledger(Generic[E]):
         expected = {entry.file: entry.sha256 for entry in self.entries if entry.file}
         wrong = {name for name, digest in expected.items() if not has_digest(self._folder / name, digest)}
         return frozenset(position for position, entry in enumerate(self.entries) if entry.file in wrong)
+
+    def _remove_damaged(self) -> None:
+        """Remove what is in the place of damaged files: their names are ours, so they are written again."""
+        for path in self._paths([self.entries[k] for k in sorted(self.damaged)]):
+            if path.is_file() or path.is_symlink():
+                remove_output(path)
 
 
 def _line(entry: Entry) -> str:

@@ -126,13 +126,17 @@ def _check_place(path: Path, kind: Kind, *, overwrite: bool) -> None:
         raise RefusedError(f"{printable(path)}: is {what}, which is never replaced; choose another name")
     if overwrite:
         return
-    with path.open("rb") as handle:
-        head = handle.read(HEAD)
-    if not kind.is_ours(head):
+    if not kind.is_ours(read_head(path)):
         raise RefusedError(
             f"{printable(path)}: exists and is not {kind.name}; choose another name, or replace it with --overwrite "
             "(overwrite=True)"
         )
+
+
+def read_head(path: Path) -> bytes:
+    """The beginning of a file, in which its mark lies."""
+    with path.open("rb") as handle:
+        return handle.read(HEAD)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -19,16 +19,17 @@ from faceaug.data.annotations import ATTRIBUTES, SYNTHETIC
 from faceaug.data.folder import Target
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import COLUMNS, DATASET, LEDGER, Line, Row, line_of, read_line, write_metadata
-from faceaug.data.marks import GRID, attributes_text, sheet_kind, synthetic_text
+from faceaug.data.marks import GRID, attributes_text, has_text, sheet_kind, synthetic_text
 from faceaug.data.shards import SHARD, ShardWriter, read_shard, sample_stem, shard_name, write_card
 from faceaug.errors import ArgumentError, counted
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.shell import grid, write_sheet
-from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output
+from faceaug.storage.unfinished import write_again
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -141,12 +142,15 @@ def write_grid(source: NumberedFaces, path: Path, n: int, *, columns: int, overw
 
 def encode_face(source: NumberedFaces, face: Image8, k: int, ending: str) -> bytes:
     """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
-    if ending == "jpg":
-        return encode_jpeg(face)
+    return encode_jpeg(face) if ending == "jpg" else encode_png(face, text=_text(source, k), quick=True)
+
+
+def _text(source: NumberedFaces, k: int) -> dict[str, str]:
+    """Text chunks of face k."""
     more = {} if source.truncation is None else {"truncation": str(source.truncation)}
     if asked := source.asked:
         more["attributes"] = attributes_text(asked)
-    return encode_png(face, text=synthetic_text(source.config.name, source.seed, k, more=more), quick=True)
+    return synthetic_text(source.config.name, source.seed, k, more=more)
 
 
 def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
@@ -156,7 +160,7 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
         """Write faces ``first`` to ``stop`` - 1; yield each number with its row."""
         for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
             name = f"{k:06d}.{ending}"
-            write_bytes(folder / name, data, durable=False)
+            write_again(folder / name, data, is_ours=partial(has_text, text=_text(source, k)))
             yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
 
     read = partial(read_line, columns=len(COLUMNS) + len(requested))

@@ -23,6 +23,9 @@ from faceaug.storage.files import check_free_space, explained, publish_file, rem
 from faceaug.storage.schema import parse_json
 
 _CHUNK = 1024  # files in flight; limits the decoded pictures in memory
+_ENLARGED = 2  # times; pictures that are enlarged more are blurred
+_BORDERS = "which a model learns as part of a face; crop 'square' (--crop square) cuts them off instead"
+_BLURRED = "a model learns the blur; give larger pictures, or a smaller --size"
 PIXELS, FACTS = "faces.npy", "faces.json"
 
 
@@ -163,6 +166,7 @@ def _fill(
     """Write the readable pictures into ``faces``; return their indices, and a line for each unreadable one."""
     problems: list[str] = []
     padded: list[int] = []
+    small: list[int] = []
 
     def face(row: int) -> NDArray[np.uint8] | str:
         """One face, uint8 (3, size, size), or the reason why it cannot be read."""
@@ -170,8 +174,11 @@ def _fill(
             image = folder.read(row)
         except ImageError as error:
             return str(error)
-        if placement(crop, (image.shape[1], image.shape[0]), (size, size)).padded:
+        where = placement(crop, (image.shape[1], image.shape[0]), (size, size))
+        if where.padded:
             padded.append(row)
+        if where.fitted[0] > _ENLARGED * where.box[2]:
+            small.append(row)
         return crop_face(image, crop, (size, size)).transpose(2, 0, 1)
 
     kept: list[int] = []
@@ -186,14 +193,16 @@ def _fill(
                     kept.append(row)
     if not kept:
         raise RefusedError(f"{folder.root}: none of its {len(rows)} pictures can be read ({problems[0]})")
-    if padded:
-        warnings.warn(
-            f"{printable(folder.root)}: {len(padded):,} of {len(kept):,} pictures are not square, such as "
-            f"{printable(folder.names[min(padded)])}, and crop {crop!r} cuts nothing off: they got black borders, "
-            "which a model learns as part of a face; crop 'square' (--crop square) cuts them off instead",
-            stacklevel=3,
-        )
+    _warn(folder, padded, kept, "not square", f"crop {crop!r} cuts nothing off: they got black borders, {_BORDERS}")
+    _warn(folder, small, kept, "small", f"they were enlarged more than twice to {size} pixels: {_BLURRED}")
     return kept, problems
+
+
+def _warn(folder: FaceFolder, rows: list[int], kept: list[int], fact: str, consequence: str) -> None:
+    """Warn of what some pictures are, if there are any."""
+    if rows:
+        which = f"{len(rows):,} of {len(kept):,} pictures are {fact}, such as {printable(folder.names[min(rows)])}"
+        warnings.warn(f"{printable(folder.root)}: {which}, and {consequence}", stacklevel=4)
 
 
 def fingerprint(faces: NDArray[np.uint8]) -> str:

@@ -17,7 +17,7 @@ import torch
 
 from faceaug.data.annotations import select_rows
 from faceaug.data.folder import FaceFolder
-from faceaug.errors import ArgumentError, Interrupted, RefusedError, printable
+from faceaug.errors import ArgumentError, Interrupted, RefusedError, counted, printable
 from faceaug.progress import SILENT, Progress, Show, open_progress
 from faceaug.storage.files import explained, finish_output, remove_output
 from faceaug.train.attributes import with_attributes
@@ -243,7 +243,7 @@ def _too_few(faces: int, batch: int, processes: int, *, begun: bool) -> str:
     """Why faces that are fewer than a batch are refused, and which batch they would do for."""
     share = faces // processes
     fitting = processes * 2 ** (share.bit_length() - 1) if share else 0
-    words = f"{faces} faces are fewer than one batch of {batch}"
+    words = f"{counted(faces, 'face is', 'faces are')} fewer than one batch of {batch}"
     if fitting < 2:
         return f"{words}, and too few for any: batch norm needs at least 2, and every process one"
     if begun:

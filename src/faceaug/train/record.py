@@ -52,6 +52,7 @@ def open_run(run: Path, folder: FaceFolder, config: RunConfig, *, resume: bool, 
     if (run / RUN_FILE).is_file():
         _upgrade(run)
     if not resume:
+        _refuse_finished(run)
         return prepare_output(run, inside=folder.root, marker=RUN_FILE, identity=identity)
     began_with = read_run(run)
     # A resumed run may have more images, and ``init`` need not be given again.
@@ -168,6 +169,19 @@ def _upgrade(run: Path) -> None:
     if full != began_with:
         with explained(run):
             write_json(run / RUN_FILE, document | {"run": full})
+
+
+def _refuse_finished(run: Path) -> None:
+    """Refuse a finished run in words of its own: unlike other outputs, it can be made longer."""
+    try:
+        document = parse_json((run / RUN_FILE).read_bytes())
+    except (OSError, ValueError):
+        return  # reported when the file is read
+    if isinstance(document, dict) and "run" in document and document.get("finished") is True:
+        raise RefusedError(
+            f"{printable(run)} holds a finished run: --resume with a larger --images continues it; or choose another "
+            "folder"
+        )
 
 
 def read_run(run: Path) -> dict[str, Any]:

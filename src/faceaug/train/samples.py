@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
 
 from faceaug.data.image import encode_png, read_image
+from faceaug.data.marks import TRAIN, sheet_kind, sheet_text
 from faceaug.draws import stream
+from faceaug.errors import RefusedError
+from faceaug.progress import aside
 from faceaug.reports.shell import grid
 from faceaug.storage.files import write_bytes
+from faceaug.storage.outputs import check_output
 from faceaug.synthesize.source import to_uint8
 from faceaug.train.config import TrainConfig
 
@@ -23,6 +29,7 @@ _FRAMES = 48  # of the animation, evenly spaced
 _FRAME_MS = 250
 _LAST_MS = 2000
 _BATCH = 64
+_HEADER = 33  # bytes of a PNG that say its size and colours
 
 
 @torch.no_grad()
@@ -50,12 +57,13 @@ def write_sheet(run: Path, images: int, raw: Tensor, averaged: Tensor) -> None:
     sheet = grid(list(faces.permute(0, 2, 3, 1).numpy()), columns=16, enlarge=enlarge)
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    write_bytes(folder / f"{images:09d}.png", encode_png(sheet))
+    _write(folder / f"{images:09d}.png", encode_png(sheet, text=sheet_text(TRAIN)))
 
 
 def write_film(run: Path) -> None:
     """Write at most 48 sheets of a run as one animated PNG; with fewer than two sheets, write nothing."""
-    sheets = sorted((run / FOLDER).glob("*.png"), key=lambda path: (len(path.name), path.name))
+    found = (path for path in (run / FOLDER).glob("*.png") if path.stem.isdecimal() and path.is_file())
+    sheets = sorted(found, key=lambda path: (len(path.name), path.name))
     if len(sheets) > _FRAMES:
         sheets = [sheets[round(k * (len(sheets) - 1) / (_FRAMES - 1))] for k in range(_FRAMES)]
     frames = [Image.fromarray(read_image(path)) for path in sheets]
@@ -63,5 +71,22 @@ def write_film(run: Path) -> None:
         return
     buffer = io.BytesIO()
     durations = [_FRAME_MS] * (len(frames) - 1) + [_LAST_MS]
-    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:], duration=durations, loop=0)
-    write_bytes(run / FILM, buffer.getvalue())
+    mark = PngImagePlugin.PngInfo()
+    for key, value in sheet_text(TRAIN).items():
+        mark.add_text(key, value)
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:], duration=durations, loop=0, pnginfo=mark)
+    _write(run / FILM, buffer.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a picture of the run; one of somebody else's with its name stays, and the training goes on."""
+    # Without the mark, as faceaug wrote them in 0.1.0: a picture of the same size.
+    header = data[:_HEADER]
+    kind = replace(sheet_kind(TRAIN), is_ours=lambda head: head[:_HEADER] == header)
+    try:
+        check_output(path, [kind])
+    except RefusedError as error:
+        with aside():
+            warnings.warn(f"{error}; this picture of the run is left out", stacklevel=3)
+        return
+    write_bytes(path, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def load_start(init: str | Path, config: TrainConfig) -> Start:
         raise ArgumentError(
             f"init {printable(init)}: its layers have other sizes than this config's; expected {listed} "
             "(choose_config, or --init without --preset, chooses a config that fits)"
+        )
+    if model.config.latent != "normal":
+        warnings.warn(
+            f"init {printable(init)}: was trained with {model.config.latent} latents and goes on with normal ones, so "
+            "its faces are worse at first",
+            stacklevel=2,
         )
     kept = checkpoints(Path(init))
     if not kept:
