@@ -192,7 +192,7 @@ def test_a_torn_line_of_an_interrupted_save_is_written_again(
     marker = json.loads((out / "dataset.json").read_bytes())
     (out / "dataset.json").write_text(json.dumps({"run": marker["run"], "finished": False}))
     (out / "metadata.csv").unlink()
-    (out / "metadata.csv.partial").write_text('["000000.png", "real"')
+    (out / "metadata.csv.partial").write_text('0123456789abcdef [0, "000000.png", "real"')
     dataset.save(out)
     assert content(out) == content(saved)
 

@@ -20,6 +20,7 @@ from faceaug.storage.disk import Disk
 from faceaug.storage.files import PARTIAL
 from faceaug.storage.identity import digest_of, facts_of, is_as_seen, is_remembered
 from faceaug.storage.moves import Step
+from faceaug.storage.records import SET_ASIDE, is_run
 from faceaug.storage.walk import File
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
@@ -103,6 +104,14 @@ class Mover:
             if facts is not None:
                 found[folder] = facts.st_mtime_ns
         return found
+
+    def last_run(self) -> int:
+        """The highest number of a run that has set files aside, also if its journal is gone; 0 if there is none."""
+        try:
+            names = os.listdir(self.path(SET_ASIDE))
+        except OSError:
+            return 0
+        return max((int(name) for name in names if is_run(name)), default=0)
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
