@@ -28,6 +28,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -468,7 +469,8 @@ def main() -> None:
     result |= {"seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
     command = f"python -m benchmarks.reliability.powercuts --n {options.n} --train {options.train}"
     command += f" --system {options.system} --seed {options.seed}" + (f" --only {options.only}" if options.only else "")
-    publish(f"powercuts-{options.system}", result, command)
+    part = "-" + re.sub(r"\W+", "-", options.only) if options.only else ""
+    publish(f"powercuts-{options.system}{part}", result, command)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +105,7 @@ def test_a_line_that_is_no_record_is_damage(line: bytes) -> None:
 def test_deep_nesting_behind_a_right_checksum_is_damage_too() -> None:
     for depth in (900, *range(960, 1000)):  # what is read at the limit of recursion cannot be written again
         deep = "[" * depth + "]" * depth
-        assert decode_record(json.dumps({"op": "end", "sum": "x"}).replace('"x"', deep).encode() + b"\n") is None
-        assert (
-            decode_record(json.dumps({"op": "end", "what": 7, "sum": "x"}).replace("7", deep).encode() + b"\n") is None
-        )
+        assert decode_record(f'{{"op": "end", "what": {deep}, "sum": "x"}}\n'.encode()) is None
 
 
 def test_an_undo_with_a_journal_that_leads_outside_moves_nothing(tmp_path: Path) -> None:

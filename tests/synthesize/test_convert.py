@@ -139,7 +139,7 @@ def test_a_file_may_declare_no_more_than_it_holds(tmp_path: Path, tensor: torch.
 def test_an_archive_that_unpacks_to_far_more_than_itself_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceaug.synthesize.foreign._LARGEST", 2**16)
+    monkeypatch.setattr("faceaug.synthesize.foreign._PACKED", 2**16)
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb/data/0", bytes(2**20))
     with pytest.raises(WeightsError, match="unpacks to 1,048,576 bytes"):

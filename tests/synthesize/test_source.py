@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize import SyntheticFaceSource, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,28 @@ def test_files_that_are_not_as_they_were_written_are_made_again(
         (cut / "000000.tar").write_bytes((cut / "000000.tar").read_bytes()[:-512] + bytes([1]) * 512)
     source.save(cut, 70, format=format)
     assert {p.name: p.read_bytes() for p in cut.iterdir()} == {p.name: p.read_bytes() for p in whole.iterdir()}
+
+
+def test_a_stopped_run_is_not_continued_with_another_config_of_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model("dcgan-32")
+    save_model(tmp_path / "model", model.generator, model.config)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("faceaug.storage.ledger.Ledger.remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_bytes())
+    path.write_text(json.dumps(config | {"latent": "uniform"}))
+    with pytest.raises(RefusedError, match="was stopped .*its model config changed since"):
+        SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
+    path.write_text(json.dumps(config | {"license": "mine"}))
+    SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
 
 
 def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:
