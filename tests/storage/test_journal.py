@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given, settings, strategies as st
 from faceaug.clean import clean_folder, undo_clean
 from faceaug.errors import Interrupted, JournalError, RefusedError
 from faceaug.storage.disk import Disk
+from faceaug.storage.identity import digest_of
 from faceaug.storage.journal import Journal, Move, Outcome, open_journal, read_journal
 from faceaug.storage.moves import Step, encode_record, order_steps, read_history
 from faceaug.storage.walk import File, list_folder
@@ -266,6 +269,46 @@ def test_a_signal_lets_the_group_end_and_the_next_run_goes_on_as_the_same_run(
     assert undo_clean(folder).restored == 7
     assert tree(folder) == before
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+class Crash(BaseException):
+    """The end of a process."""
+
+
+class Crashing(Disk):
+    """A disk whose calls that drop a name end the process."""
+
+    def unlink(self, path: Path) -> None:
+        raise Crash
+
+
+def test_hard_links_of_a_crash_that_a_copy_of_the_folder_made_two_files_of_are_one_again(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "abc")
+    known = {name: replace(file, digest=digest_of(folder / name)) for name, file in seen(folder).items()}
+    with pytest.raises(Crash), open_journal(folder, beside=False, purpose="test", disk=Crashing()) as journal:
+        journal.apply([Move(known["a"], None, "test"), Move(known["b"], "x", "test")])
+    assert read(folder) == {"a": "a", "b": "b", "c": "c", "x": "b"}
+    copy = tmp_path / "g"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)  # as cp -r: new files, and new times
+    with open_journal(copy, beside=False, purpose="test") as journal:
+        assert read(copy) == {"c": "c", "x": "b"}
+        report = journal.undo(all_runs=True)
+    assert (report.restored, report.left) == (2, ())
+    assert read(copy) == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_files_set_aside_whose_journal_is_gone_are_told_and_kept_apart(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "ab")
+    perform(folder, {"a": None})
+    (folder / ".faceaug" / "journal.jsonl").unlink()
+    with pytest.raises(RefusedError, match="holds files of earlier runs, but their journal is gone"):
+        undo_clean(folder)
+    write(folder / "a", b"new")
+    assert perform(folder, {"a": None}).skipped == ()
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        assert journal.undo().left == ()
+    assert read(folder) == {"a": "new", "b": "b"}
+    assert (folder / ".faceaug" / "set-aside" / "0001" / "a").read_text() == "a"
 
 
 def test_an_interrupted_undo_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
