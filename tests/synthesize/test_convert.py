@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from faceaug.errors import ArgumentError, RefusedError, WeightsError
+from faceaug.storage.locks import claimed_output
 from faceaug.synthesize import SyntheticFaceSource, build_network, load_model
 from faceaug.synthesize.convert import export_folder, export_onnx, import_state_dict
 
@@ -134,6 +135,26 @@ def test_a_file_may_declare_no_more_than_it_holds(tmp_path: Path, tensor: torch.
     with pytest.raises(WeightsError, match="fc.weight: sparse, quantized, or declared larger than what the file holds"):
         import_state_dict(tmp_path / "odd.pth", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_another_process_fills_is_refused_in_one_line(tmp_path: Path) -> None:
+    model = load_model("dcgan-32")
+    path = written(tmp_path / "net.pth", model.generator.state_dict())
+    claim = claimed_output(tmp_path / "m", marker="config.json", identity={"import": "net.pth"}, purpose="import-model")
+    with claim:
+        with pytest.raises(RefusedError, match=r"in use by process \d+ \(faceaug import-model\)"):
+            import_state_dict(path, tmp_path / "m")
+        with pytest.raises(RefusedError, match=r"in use by process"):
+            export_folder(model, tmp_path / "m")
+    import_state_dict(path, tmp_path / "m")
+    assert sorted(entry.name for entry in (tmp_path / "m").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+    for again in (lambda: import_state_dict(path, tmp_path / "m"), lambda: export_folder(model, tmp_path / "m")):
+        with pytest.raises(RefusedError, match="is not empty"):
+            again()
 
 
 def test_an_archive_that_unpacks_to_far_more_than_itself_is_refused(
