@@ -147,11 +147,8 @@ def test_a_folder_that_another_process_fills_is_refused_in_one_line(tmp_path: Pa
         with pytest.raises(RefusedError, match=r"in use by process"):
             export_folder(model, tmp_path / "m")
     import_state_dict(path, tmp_path / "m")
-    assert sorted(entry.name for entry in (tmp_path / "m").iterdir()) == [
-        "README.md",
-        "config.json",
-        "model.safetensors",
-    ]
+    written_files = sorted(entry.name for entry in (tmp_path / "m").iterdir())
+    assert written_files == ["README.md", "config.json", "model.safetensors"]
     for again in (lambda: import_state_dict(path, tmp_path / "m"), lambda: export_folder(model, tmp_path / "m")):
         with pytest.raises(RefusedError, match="is not empty"):
             again()
