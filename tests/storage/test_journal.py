@@ -297,6 +297,51 @@ def test_hard_links_of_a_crash_that_a_copy_of_the_folder_made_two_files_of_are_o
     assert read(copy) == {"a": "a", "b": "b", "c": "c"}
 
 
+def test_nothing_is_moved_or_removed_behind_a_link_to_another_folder(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", ["a", "sub/b", "sub/c"])
+    perform(folder, {"a": None, "sub/b": None, "sub/c": "sub/d"})
+    elsewhere = (folder / "sub").rename(tmp_path / "elsewhere")
+    (folder / "sub").symlink_to(elsewhere)
+    before = tree(elsewhere)
+    for _ in range(2):
+        with open_journal(folder, beside=False, purpose="test") as journal:
+            report = journal.undo(all_runs=True)
+            assert [name for name, why in report.left if "behind a symbolic link" in why] == ["sub/b", "sub/c"]
+    assert tree(elsewhere) == before
+    assert (folder / "a").read_text() == "a"
+    (folder / "sub").unlink()
+    elsewhere.rename(folder / "sub")
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        assert journal.undo(all_runs=True).left == ()
+    assert read(folder / "sub") == {"b": "sub/b", "c": "sub/c"}
+
+
+def test_a_journal_of_somebody_elses_removes_nothing_behind_a_link(tmp_path: Path) -> None:
+    """A folder from the internet with a link, and a journal whose last group seems to have been stopped."""
+    home = files(tmp_path / "home", ["profile"])
+    folder = files(tmp_path / "f", ["x"])
+    (folder / "sub").symlink_to(home)
+    before = tree(home)
+    state = folder / ".faceaug"
+    write(state / "set-aside" / "0001" / "sub" / "profile", b"profile")
+    facts = (home / "profile").stat()
+    step = {
+        "op": "step",
+        "step": 0,
+        "start": "sub/profile",
+        "end": "/set-aside/0001/sub/profile",
+        "inode": facts.st_ino,
+    }
+    step |= {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "digest": digest_of(home / "profile")}
+    begin = {"op": "begin", "what": "clean", "run": "0001", "folders": {"": 1, "sub": 1}}
+    write(state / "journal.jsonl", b"".join(map(encode_record, [begin, step, {"op": "copy", "step": 0}])))
+    with open_journal(folder, beside=False, purpose="test"):
+        pass
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        journal.undo(all_runs=True)
+    assert tree(home) == before
+
+
 def test_files_set_aside_whose_journal_is_gone_are_told_and_kept_apart(tmp_path: Path) -> None:
     folder = files(tmp_path / "f", "ab")
     perform(folder, {"a": None})

@@ -294,7 +294,8 @@ class Journal:
         """Restore the modification times of folders, except of those that the user changed after the run."""
         for folder, before in run.before.items():
             now, then = (run.undo_before or {}).get(folder), (run.after or {}).get(folder)
-            if run.after is None or now == then or (now is not None and then is not None and same_time(now, then)):
+            same = now == then or (now is not None and then is not None and same_time(now, then))
+            if (run.after is None or same) and not self._mover.is_behind_link(f"{folder}/-"):
                 self._disk.set_mtime(self._root / folder, before)
 
     def _perform_all(self, steps: list[Step], signals: list[int], progress: Progress) -> dict[str, str]:

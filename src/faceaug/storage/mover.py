@@ -85,11 +85,25 @@ class Mover:
         return os.path.lexists(self.path(place))
 
     def holds(self, place: str, file: File) -> bool:
-        """Whether a place holds a file recorded in the journal; False if it cannot be examined."""
+        """Whether a place holds a file recorded in the journal; False if it cannot be examined, or is behind a link."""
+        if self.is_behind_link(place):
+            return False
         try:
             return is_remembered(self.path(place), file)
         except OSError as error:
             single_file_problem(error)
+            return False
+
+    def is_behind_link(self, place: str) -> bool:
+        """Whether a folder on the way to a place is a symbolic link, which may lead out of the folder.
+
+        A clean never follows one, so the user has made it since, or the journal was not written by faceaug. Only
+        ``set-aside`` itself may be one: it can be moved to a larger disk.
+        """
+        folders = [self.path(place), *self.path(place).parents][1 : place.lstrip("/").count("/") + 1]
+        try:
+            return any(folder.is_symlink() for folder in (folders[:-1] if place[0] == "/" else folders))
+        except OSError:  # whoever uses the place meets the same error
             return False
 
     def mtimes(self, folders: Iterable[str]) -> dict[str, int]:
@@ -142,6 +156,8 @@ class Mover:
 
     def _give_name(self, step: Step, on_copy: Callable[[], None]) -> str:
         start, end = self.path(step.start), self.path(step.end)
+        if self.is_behind_link(step.start) or self.is_behind_link(step.end):
+            return "lies behind a symbolic link, which is not followed; put the folder itself there"
         if problem := self._problem_before(step, start):
             return problem
         try:

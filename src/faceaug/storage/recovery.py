@@ -143,6 +143,8 @@ class Recovery:
     def _remove_unfinished(self, journey: _Journey) -> None:
         """Remove an incomplete copy, and the empty placeholder used where there are no hard links."""
         for step in journey.steps:
+            if self._mover.is_behind_link(step["end"]):
+                continue
             partial = self._mover.partial(step["end"])
             try:
                 if os.path.lexists(partial):
@@ -173,7 +175,7 @@ class Recovery:
 
     def _facts(self, place: str) -> os.stat_result | None:
         try:
-            return facts_of(self._mover.path(place))
+            return None if self._mover.is_behind_link(place) else facts_of(self._mover.path(place))
         except OSError as error:
             single_file_problem(error)
             return None
