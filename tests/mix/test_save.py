@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import hashlib
@@ -21,7 +22,7 @@ from faceaug.data.crop import crop_face
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
 from faceaug.data.manifest import COLUMNS, write_metadata
-from faceaug.errors import ArgumentError, RefusedError
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row, save
 from faceaug.mix.page import expansion_page
 from faceaug.synthesize import SyntheticFaceSource, load_model, save_model
@@ -314,6 +315,27 @@ def test_a_run_from_and_to_folders_whose_names_are_not_utf8_is_continued(
     stopped_at_the_end(made, out, monkeypatch)
     made.save(out)
     assert len(FaceFolder(out)) == 6
+
+
+@pytest.mark.parametrize(
+    ("where", "odd"),
+    [
+        ("format", 7), ("size", [1]), ("size", "wide"), ("size", {}), ("folder", 7), ("crop", []), ("recipe", None),
+        ("recipe", "[" * 100_000), ("models", 5), ("model_sha256", []), ("ground", "x"), ("truncation", "much"),
+    ],
+)  # fmt: skip
+def test_a_record_with_odd_values_is_an_error_of_replay(saved: Path, tmp_path: Path, where: str, odd: Any) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(saved, out)
+    document = json.loads((out / "dataset.json").read_bytes())
+    document["run"][where] = odd
+    (out / "dataset.json").write_text(json.dumps(document))
+    replayed = 0
+    for row in (0, 50, len(rows(out)) - 1):  # real, augmented, synthetic
+        with contextlib.suppress(FaceAugError):
+            replay_row(out, row)
+            replayed += 1
+    assert replayed < 3
 
 
 @pytest.mark.parametrize("format", ["png", "jpg"])
