@@ -150,7 +150,7 @@ def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity
             if found.get("run") == json.loads(json.dumps(identity)) and not found.get("finished"):
                 return True
             if "run" not in found:  # a model, or another program's file of that name
-                raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
+                raise RefusedError(f"{printable(out)} is not empty: choose another folder")
             if found.get("finished"):
                 raise RefusedError(f"{printable(out)} holds a finished run: choose another folder, or remove it first")
             raise RefusedError(
