@@ -18,7 +18,7 @@ from faceaug.data.manifest import DATASET, METADATA
 from faceaug.data.marks import REPLAYED, synthetic_text
 from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, FaceAugError, printable
-from faceaug.mix.blocks import encode_item
+from faceaug.mix.blocks import FORMATS, encode_item
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item
 from faceaug.presentation import Fact, Presentation
@@ -155,7 +155,9 @@ def _run(home: Path) -> dict[str, Any]:
         raise ArgumentError(f"{printable(path)}: not a file of faceaug expand ({error})") from error
     if not isinstance(run, dict) or run.get("command") != "expand":
         raise ArgumentError(f"{printable(path)}: not written by faceaug expand")
-    if run.get("format") == "webdataset":
+    if run.get("format") not in FORMATS:
+        raise ArgumentError(f"{printable(path)}: its format is not one of {', '.join(FORMATS)}")
+    if run["format"] == "webdataset":
         raise ArgumentError(f"{printable(home)}: holds shards; only rows of png and jpg folders can be made again")
     return run
 
