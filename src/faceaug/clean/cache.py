@@ -95,7 +95,9 @@ class Cache:
 
     def set_fact(self, name: str, value: float) -> None:
         """Store a number."""
-        self._write("insert or replace into facts values (?, ?)", [(name, _sealed(np.float64(value).tobytes(), name))])
+        self._write(
+            "insert or replace into facts values (?, ?)", [(name, _sealed(np.array(value, "<f8").tobytes(), name))]
+        )
 
     def arrays(self, owner: str) -> dict[str, bytes]:
         """All arrays stored for an owner, by name."""

@@ -48,6 +48,7 @@ _SINGLE_FILE_ERRORS = frozenset(
         errno.ENODEV,
     }
 )
+_MOST_DIGITS = 9  # of a run's name; a folder with as many is not followed by a longer name
 _RESERVE = 64  # bytes of a path, for temporary names in the same folder
 _TAKEN = "its new name is taken"
 _CHANGED = "has changed since it was examined"
@@ -125,7 +126,7 @@ class Mover:
             names = os.listdir(self.path(SET_ASIDE))
         except OSError:
             return 0
-        return max((int(name) for name in names if is_run(name)), default=0)
+        return max((int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS), default=0)
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
