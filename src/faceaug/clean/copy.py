@@ -170,8 +170,8 @@ def build_copy(
     identity = {"command": "clean", "folder": str(root.resolve()), "link": link} | dict(arguments or {})
     if link == "hard" and _device(out) != root.stat().st_dev:
         raise RefusedError(f"{printable(out)} is on another disk than {printable(root)}: use --link copy")
-    names = [*plan.files, *plan.tables, MARKER]
-    claim = claimed_output(out, inside=root, marker=MARKER, identity=identity, purpose="clean", names=names)
+    placed = [*plan.files, *plan.tables, MARKER]
+    claim = claimed_output(out, inside=root, marker=MARKER, identity=identity, purpose="clean", names=placed)
     with claim as continued:
         if continued:
             _refuse_strangers(out, plan)
