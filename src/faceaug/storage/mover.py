@@ -273,9 +273,12 @@ class Mover:
 
 
 def are_one(one: Path, other: Path) -> bool:
-    """Whether two names are hard links of one regular file."""
+    """Whether two names are hard links of one regular file, so that one of them can be removed.
+
+    A disk that folds case finds a file with a single link under several names.
+    """
     a, b = facts_of(one), facts_of(other)
-    if a is None or b is None or not stat.S_ISREG(a.st_mode):
+    if a is None or b is None or not stat.S_ISREG(a.st_mode) or a.st_nlink < 2:
         return False
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 

@@ -61,14 +61,15 @@ def _twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         while path and path not in seen:  # the file and its parent folders
             seen.add(path)
             folder, _, last = path.rpartition("/")
-            alike[f"{folder}/{_folded(last)}"].append(path)
+            alike[f"{folder}/{folded_name(last)}"].append(path)
             path = folder
     for group in alike.values():
         first, *others = sorted(group)
         yield from ((first, other) for other in others)
 
 
-def _folded(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name or path as the most tolerant disk compares it: without case, and in one normal form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.upper()).casefold())
 
 

@@ -17,6 +17,7 @@ from faceaug.storage.disk import Disk
 from faceaug.storage.identity import digest_of, facts_of
 from faceaug.storage.mover import Mover, are_one, single_file_problem
 from faceaug.storage.moves import History, Record, follow_files, remembered
+from faceaug.storage.names import folded_name
 from faceaug.storage.walk import File
 
 _PLACEHOLDER_AGE = 60 * 10**9  # ns; a placeholder is created right after the journal was written
@@ -126,8 +127,11 @@ class Recovery:
     def _drop_older(self, journey: _Journey, old: int, newest: int) -> None:
         one, other = self._mover.path(journey.places[old]), self._mover.path(journey.places[newest])
         self._disk.sync_folder(other.parent)
-        # A backup or copy of the folder may have made two files of two hard links.
-        if are_one(one, other) or digest_of(one) == digest_of(other):
+        # A backup or copy of the folder may have made two files of two hard links. But on a disk that folds case, two
+        # names may be one file, whatever their inode numbers: then nothing may be removed.
+        apart = folded_name(journey.places[old]) != folded_name(journey.places[newest])
+        copied = (apart or self._was_copied(journey)) and digest_of(one) == digest_of(other)
+        if copied or are_one(one, other):
             with suppress(FileNotFoundError):
                 self._disk.unlink(one)
             self._disk.sync_folder(one.parent)
