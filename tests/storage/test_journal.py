@@ -297,6 +297,24 @@ def test_hard_links_of_a_crash_that_a_copy_of_the_folder_made_two_files_of_are_o
     assert read(copy) == {"a": "a", "b": "b", "c": "c"}
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_two_names_that_may_be_one_file_on_a_disk_that_folds_case_are_both_left(tmp_path: Path, linked: bool) -> None:
+    """exFAT through FUSE finds one file under both names, each with an inode number of its own."""
+    folder = files(tmp_path / "f", ["a.JPG"])
+    known = replace(seen(folder)["a.JPG"], digest=digest_of(folder / "a.JPG"))
+    with pytest.raises(Crash), open_journal(folder, beside=False, purpose="test", disk=Crashing()) as journal:
+        journal.apply([Move(known, "a.jpg", "test")])
+    for left in (folder / ".faceaug" / "temporary").iterdir():
+        left.unlink()
+    shutil.copy2(folder / "a.JPG", folder / "a.jpg")
+    if not linked:  # other numbers at the next mount
+        shutil.copy2(folder / "a.JPG", folder / "new")
+        (folder / "new").replace(folder / "a.JPG")
+    with open_journal(folder, beside=False, purpose="test"):
+        pass
+    assert read(folder) == {"a.JPG": "a.JPG", "a.jpg": "a.JPG"}
+
+
 def test_nothing_is_moved_or_removed_behind_a_link_to_another_folder(tmp_path: Path) -> None:
     folder = files(tmp_path / "f", ["a", "sub/b", "sub/c"])
     perform(folder, {"a": None, "sub/b": None, "sub/c": "sub/d"})
