@@ -149,10 +149,10 @@ def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity
             # JSON has no tuples, so compare with the identity as it would be read back.
             if found.get("run") == json.loads(json.dumps(identity)) and not found.get("finished"):
                 return True
-            if "run" not in found:  # a model, or another program's file of that name
-                raise RefusedError(f"{printable(out)} is not empty: choose another folder")
             if found.get("finished"):
                 raise RefusedError(f"{printable(out)} holds a finished run: choose another folder, or remove it first")
+            if "run" not in found:  # a model, or another program's file of that name
+                raise RefusedError(f"{printable(out)} is not empty: choose another folder")
             raise RefusedError(
                 f"{printable(out)} holds another run, which was stopped ({_differences(found.get('run'), identity)}): "
                 "choose another folder, or remove it first"
