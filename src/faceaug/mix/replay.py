@@ -118,7 +118,7 @@ def replay_row(
         return _replay(run, found, faces, source, recipe)
     except FaceAugError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         raise ArgumentError(
             f"{printable(home)}: {DATASET} or the row of {printable(found['file_name'])} is not as faceaug wrote it "
             f"({type(error).__name__}: {printable(error)}), so the picture cannot be made again"
