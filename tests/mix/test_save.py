@@ -320,7 +320,8 @@ def test_a_run_from_and_to_folders_whose_names_are_not_utf8_is_continued(
 @pytest.mark.parametrize(
     ("where", "odd"),
     [
-        ("format", 7), ("size", [1]), ("size", "wide"), ("size", {}), ("folder", 7), ("folder", "n" * 5000), ("crop", []), ("recipe", None),
+        ("format", 7), ("size", [1]), ("size", "wide"), ("size", {}), ("folder", 7), ("crop", []), ("recipe", None),
+        ("folder", "n" * 5000),
         ("recipe", "[" * 100_000), ("models", 5), ("model_sha256", []), ("ground", "x"), ("truncation", "much"),
     ],
 )  # fmt: skip
