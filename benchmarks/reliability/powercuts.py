@@ -25,9 +25,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import math
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -341,10 +343,11 @@ class Cuts:
     def __init__(self, name: str, disks: Disks, seed: int) -> None:
         self.name, self.disks, self.verb, self.part = name, disks, VERBS[name](), Part()
         self._draw = stream(seed, slot=f"reliability/powercuts/{name}")
-        disks.reflink("start", "input")
-        with disks.mounted("input") as place:
+        self._input = f"input {name}"
+        disks.reflink("start", self._input)
+        with disks.mounted(self._input) as place:
             self.verb.build(place)
-        disks.reflink("input", "reference")
+        disks.reflink(self._input, "reference")
         with disks.mounted("reference") as place:
             began = time.monotonic()
             code, said = in_process(lambda: self.verb.act(place))
@@ -354,18 +357,14 @@ class Cuts:
             self.expected = self.verb.found(place)
         disks.remove("reference")
 
-    def run(self, count: int) -> Part:
-        """Cut the power so many times."""
-        while self.part.cuts < count:
-            taken = self._one_run(min(PER_RUN, count - self.part.cuts))
-            for image, ended in taken:
-                self.part.cuts += 1
-                problems = self._look(image, ended)
-                self.part.failures += [f"{self.name}, cut {self.part.cuts}: {problem}" for problem in problems]
-                self.disks.remove(image)
-            self.part.runs += 1
-        self.disks.remove("input")
-        return self.part
+    def run(self, count: int) -> None:
+        """Cut the power so many times during one run."""
+        for image, ended in self._one_run(count):
+            self.part.cuts += 1
+            problems = self._look(image, ended)
+            self.part.failures += [f"{self.name}, cut {self.part.cuts}: {problem}" for problem in problems]
+            self.disks.remove(image)
+        self.part.runs += 1
 
     def _one_run(self, count: int) -> list[tuple[str, bool]]:
         """Reflinks of one run: (image, whether the command had ended without an error by then)."""
@@ -375,7 +374,7 @@ class Cuts:
         group = int(self._draw.choice([1, 16, 256]))
         meddled = bool(self._draw.integers(0, 2))
         taken = []
-        self.disks.reflink("input", "live")
+        self.disks.reflink(self._input, "live")
 
         def act(place: Path) -> None:
             faceaug.storage.durable._INTERVAL, faceaug.storage.journal.GROUP = interval, group
@@ -424,23 +423,27 @@ def _as_tree(digests: dict[str, str]) -> dict[str, tuple[object, ...]]:
     return {name: (value,) for name, value in digests.items()}
 
 
-def measure(counts: dict[str, int], seed: int, system: str, work: Path) -> dict[str, Any]:
-    """All commands on one file system."""
+def measure(counts: dict[str, int], seed: int, system: str, work: Path, until: float = math.inf) -> dict[str, Any]:
+    """All commands on one file system, in turn; no run begins after ``until`` (monotonic seconds)."""
     torch.set_num_threads(1)  # a process with threads cannot be forked
     export._STATISTICS_BATCHES = 2
     SyntheticFaceSource("dcgan-32").generate(1)  # imported and warm in every fork
-    parts: dict[str, Part] = {}
     disks = Disks(work, system, 400 if system == "xfs" else 256)
     try:
-        for name, count in counts.items():
-            if count:
-                parts[name] = Cuts(name, disks, seed).run(count)
+        verbs = [Cuts(name, disks, seed) for name, count in counts.items() if count]
+        waiting = verbs
+        while waiting and time.monotonic() < until:
+            for verb in waiting:
+                if time.monotonic() < until:
+                    verb.run(min(PER_RUN, counts[verb.name] - verb.part.cuts))
+            waiting = [verb for verb in waiting if verb.part.cuts < counts[verb.name]]
     finally:
         disks.close()
+    parts = {verb.name: verb.part for verb in verbs}
     failed = [line for part in parts.values() for line in part.failures]
     return {
         "figure": "cuts of the power after which something was lost, wrongly called finished, or unlike in the end",
-        "file system": system, "n": sum(part.cuts for part in parts.values()), "failures": len(failed),
+        "file system": system, "asked": counts, "n": sum(part.cuts for part in parts.values()), "failures": len(failed),
         "failed": failed[:50],
         "parts": {
             name: {"cuts": part.cuts, "runs": part.runs, "failures": len(part.failures)}
@@ -456,6 +459,7 @@ def main() -> None:
     parser.add_argument("--system", choices=sorted(MAKE), default="ext4")
     parser.add_argument("--only", choices=sorted(VERBS), help="one command alone")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further run after this long")
     options = parser.parse_args()
     for word in ("mkfs.xfs", MAKE[options.system][0]):
         if shutil.which(word) is None:
@@ -464,11 +468,14 @@ def main() -> None:
     counts = {name: count for name, count in counts.items() if options.only in {None, name}}
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
-        result = measure(counts, options.seed, options.system, Path(work))
+        result = measure(counts, options.seed, options.system, Path(work), began + 60 * options.minutes)
     result |= {"seed": options.seed, "seconds": round(time.monotonic() - began, 1)}
     command = f"python -m benchmarks.reliability.powercuts --n {options.n} --train {options.train}"
-    command += f" --system {options.system} --seed {options.seed}" + (f" --only {options.only}" if options.only else "")
-    publish(f"powercuts-{options.system}", result, command)
+    command += f" --system {options.system} --seed {options.seed}"
+    command += f" --only '{options.only}'" if options.only else ""
+    command += f" --minutes {options.minutes:g}" if options.minutes < math.inf else ""
+    part = "-" + re.sub(r"\W+", "-", options.only) if options.only else ""
+    publish(f"powercuts-{options.system}{part}", result, command)
 
 
 if __name__ == "__main__":

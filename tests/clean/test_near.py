@@ -254,7 +254,21 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert gone(clean_folder(folder, ALL)) == {"photo5.png": "photo4.png"}
 
 
-@pytest.mark.parametrize("harm", ["garbage", "cut", "version", "folder"])
+def test_a_file_that_was_edited_and_kept_its_size_and_times_is_read_again(tmp_path: Path) -> None:
+    folder = folder_of_copies(tmp_path / "faces")
+    clean_folder(folder, ALL)
+    path = folder / "photo5.png"
+    facts = path.stat()
+    data = encode_png(picture(4)[:16, :16].copy()).ljust(facts.st_size, b"\0")
+    path.write_bytes(data)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    write(folder / "photo6.png", data)
+    after = path.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    assert gone(clean_folder(folder, ALL)) == {"photo6.png": "photo5.png"}
+
+
+@pytest.mark.parametrize("harm", ["garbage", "cut", "version", "folder", "page", "values", "types"])
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, harm: str) -> None:
     folder = folder_of_copies(tmp_path / "faces")
     expected = gone(clean_folder(folder, ALL))
@@ -267,6 +281,17 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, harm: str) -> None:
     elif harm == "version":
         with sqlite3.connect(path) as database:
             database.execute("update facts set value = 'older' where name = 'version'")
+        database.close()
+    elif harm == "page":  # as a power cut leaves it
+        data = path.read_bytes()
+        path.write_bytes(data[:4096] + b"\0" * (len(data) - 4096))
+    elif harm in {"values", "types"}:
+        other = "zeroblob(1200)" if harm == "values" else "'text'"
+        with sqlite3.connect(path) as database:
+            database.execute(f"update files set content = {other}, looks = {other}")
+            database.execute(f"update pairs set evidence = {other}")
+            database.execute(f"update arrays set data = {other}")
+            database.execute(f"update facts set value = {other} where name != 'version'")
         database.close()
     else:
         path.unlink()

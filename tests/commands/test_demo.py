@@ -13,6 +13,7 @@ from faceaug.commands import demo
 from faceaug.commands.demo import DemoReport, run_demo
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import RefusedError
+from faceaug.storage.locks import claimed_output
 from faceaug.storage.walk import list_folder
 
 
@@ -94,10 +95,20 @@ def test_the_next_free_name_is_taken_when_none_is_given(
     Path("faceaug-demo-2").write_text("a file")
     Path("faceaug-demo-3").symlink_to(report.out)  # a finished one
     Path("faceaug-demo-4").mkdir()
-    Path("faceaug-demo-4", "demo.json").write_text("torn")
-    assert demo._free_name(Path("faceaug-demo")) == Path("faceaug-demo-5")
+    for torn in ("torn", "[]", "[" * 100_000, "9" * 5000):
+        Path("faceaug-demo-4", "demo.json").write_text(torn)
+        assert demo._free_name(Path("faceaug-demo")) == Path("faceaug-demo-5")
     Path("faceaug-demo-4", "demo.json").write_text('{"run": {"command": "demo", "seed": 0}, "finished": false}')
     assert demo._free_name(Path("faceaug-demo")) == Path("faceaug-demo-4")
+
+
+def test_a_demo_into_a_folder_that_another_fills_is_refused(tmp_path: Path) -> None:
+    identity = {"command": "demo", "seed": 0}
+    with (
+        claimed_output(tmp_path / "out", marker=demo.MARKER, identity=identity, purpose="demo"),
+        pytest.raises(RefusedError, match=r"in use by process \d+ \(faceaug demo\)"),
+    ):
+        run_demo(tmp_path / "out", say=lambda _: None)
 
 
 def test_a_demo_that_was_cut_off_begins_again(

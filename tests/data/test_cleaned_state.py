@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_a_clean_stands_until_it_is_undone(tmp_path: Path) -> None:
     undo_clean(folder)
     assert cleaned_pictures(folder) is None
     assert cleaned_pictures(folder / "img_align_celeba") is None
+
+
+@pytest.mark.parametrize("odd", [float("inf"), float("nan"), 1e308, -5, 2**63, 10**400, True, "7", [], None])
+def test_an_odd_number_of_pictures_in_the_record_is_unknown(tmp_path: Path, odd: object) -> None:
+    folder = flat(tmp_path / "flat")
+    clean_folder(folder, EXACT)
+    path = folder / ".faceaug" / CLEANED
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"pictures": odd}))
+    assert cleaned_pictures(folder) == UNKNOWN
 
 
 def test_a_clean_that_found_nothing_stands_and_survives_an_undo_that_is_refused(tmp_path: Path) -> None:

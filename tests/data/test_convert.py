@@ -387,6 +387,18 @@ def test_class_names_that_cannot_be_folders_are_named(name: str, tmp_path: Path)
     assert FaceFolder(tmp_path / "out").classes == FaceFolder(folder).classes
 
 
+@pytest.mark.parametrize("layout", ["imagefolder", "coco"])
+def test_folders_that_the_disk_takes_for_one_are_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    folder = metadata_folder(tmp_path / "in", [{"file_name": "Ann/1.png"}, {"file_name": "ann/2.png"}])
+    monkeypatch.setattr("faceaug.storage.names._Probe.merges", lambda _, one, other: one.lower() == other.lower())
+    with pytest.raises(RefusedError, match="Ann and (images/)?ann would be the same file"):
+        convert_folder(folder, tmp_path / "out", layout, progress=False)
+    assert not (tmp_path / "out").exists()
+    convert_folder(folder, tmp_path / "out", "webdataset", progress=False)
+
+
 def test_two_readings_are_settled_before_anything_is_written(tmp_path: Path) -> None:
     put(tmp_path / "in", "train/a.png", "test/b.png", "other/c.png")
     with pytest.raises(RefusedError, match="--layout"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import hashlib
@@ -21,10 +22,10 @@ from faceaug.data.crop import crop_face
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
 from faceaug.data.manifest import COLUMNS, write_metadata
-from faceaug.errors import ArgumentError, RefusedError
+from faceaug.errors import ArgumentError, FaceAugError, RefusedError
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row, save
 from faceaug.mix.page import expansion_page
-from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize import SyntheticFaceSource, load_model, save_model
 from tests.conftest import picture
 from tests.mix.sources import labelled_pil, pictures
 
@@ -192,7 +193,7 @@ def test_a_torn_line_of_an_interrupted_save_is_written_again(
     marker = json.loads((out / "dataset.json").read_bytes())
     (out / "dataset.json").write_text(json.dumps({"run": marker["run"], "finished": False}))
     (out / "metadata.csv").unlink()
-    (out / "metadata.csv.partial").write_text('["000000.png", "real"')
+    (out / "metadata.csv.partial").write_text('0123456789abcdef [0, "000000.png", "real"')
     dataset.save(out)
     assert content(out) == content(saved)
 
@@ -284,6 +285,73 @@ def test_a_stopped_run_is_not_continued_with_other_tables_or_pictures(
     assert content(out) == before
     os.utime(first, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     again().save(out)
+
+
+def test_a_stopped_run_is_not_continued_with_another_config_of_the_same_weights(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model("dcgan-32")
+    save_model(tmp_path / "model", model.generator, model.config)
+
+    def again() -> ExpandedDataset:
+        return expand_dataset(celeba_folder, copies=0, synthetic=2, size=32, source=tmp_path / "model")
+
+    stopped_at_the_end(again(), tmp_path / "out", monkeypatch)
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"latent": "uniform"}))
+    with pytest.raises(RefusedError, match="was stopped .*its model config changed since"):
+        again().save(tmp_path / "out")
+
+
+def test_a_run_from_and_to_folders_whose_names_are_not_utf8_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for k in range(3):
+        (folder / f"{k}.png").write_bytes(encode_png(picture(k)))
+    out = tmp_path / os.fsdecode(b"out\xe9")
+    made = expand_dataset(folder, copies=1, synthetic=0, partition="all")
+    stopped_at_the_end(made, out, monkeypatch)
+    made.save(out)
+    assert len(FaceFolder(out)) == 6
+
+
+@pytest.mark.parametrize(
+    ("where", "odd"),
+    [
+        ("format", 7), ("size", [1]), ("size", "wide"), ("size", {}), ("folder", 7), ("crop", []), ("recipe", None),
+        ("folder", "n" * 5000),
+        ("recipe", "[" * 100_000), ("models", 5), ("model_sha256", []), ("ground", "x"), ("truncation", "much"),
+    ],
+)  # fmt: skip
+def test_a_record_with_odd_values_is_an_error_of_replay(saved: Path, tmp_path: Path, where: str, odd: Any) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(saved, out)
+    document = json.loads((out / "dataset.json").read_bytes())
+    document["run"][where] = odd
+    (out / "dataset.json").write_text(json.dumps(document))
+    replayed = 0
+    for row in (0, 50, len(rows(out)) - 1):  # real, augmented, synthetic
+        with contextlib.suppress(FaceAugError):
+            replay_row(out, row)
+            replayed += 1
+    assert replayed < 3
+
+
+@pytest.mark.parametrize("format", ["png", "jpg"])
+def test_class_folders_that_the_disk_takes_for_one_are_told_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: Any
+) -> None:
+    for name in ("Ann", "ann"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        (tmp_path / "faces" / name / "1.png").write_bytes(encode_png(picture(len(name) + ord(name[0]))))
+    monkeypatch.setattr("faceaug.storage.names._Probe.merges", lambda _, one, other: one.lower() == other.lower())
+    made = expand_dataset(tmp_path / "faces", copies=1, synthetic=0, partition="all")
+    with pytest.raises(RefusedError, match="Ann and ann would be the same file"):
+        made.save(tmp_path / "out", format=format)
+    assert not (tmp_path / "out").exists()
+    made.save(tmp_path / "out", format="webdataset")
 
 
 def test_a_run_with_other_arguments_is_not_continued(celeba_folder: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given, settings, strategies as st
 from faceaug.clean import clean_folder, undo_clean
 from faceaug.errors import Interrupted, JournalError, RefusedError
 from faceaug.storage.disk import Disk
+from faceaug.storage.identity import digest_of
 from faceaug.storage.journal import Journal, Move, Outcome, open_journal, read_journal
 from faceaug.storage.moves import Step, encode_record, order_steps, read_history
 from faceaug.storage.walk import File, list_folder
@@ -266,6 +269,109 @@ def test_a_signal_lets_the_group_end_and_the_next_run_goes_on_as_the_same_run(
     assert undo_clean(folder).restored == 7
     assert tree(folder) == before
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+class Crash(BaseException):
+    """The end of a process."""
+
+
+class Crashing(Disk):
+    """A disk whose calls that drop a name end the process."""
+
+    def unlink(self, path: Path) -> None:
+        raise Crash
+
+
+def test_hard_links_of_a_crash_that_a_copy_of_the_folder_made_two_files_of_are_one_again(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "abc")
+    known = {name: replace(file, digest=digest_of(folder / name)) for name, file in seen(folder).items()}
+    with pytest.raises(Crash), open_journal(folder, beside=False, purpose="test", disk=Crashing()) as journal:
+        journal.apply([Move(known["a"], None, "test"), Move(known["b"], "x", "test")])
+    assert read(folder) == {"a": "a", "b": "b", "c": "c", "x": "b"}
+    copy = tmp_path / "g"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)  # as cp -r: new files, and new times
+    with open_journal(copy, beside=False, purpose="test") as journal:
+        assert read(copy) == {"c": "c", "x": "b"}
+        report = journal.undo(all_runs=True)
+    assert (report.restored, report.left) == (2, ())
+    assert read(copy) == {"a": "a", "b": "b", "c": "c"}
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_two_names_that_may_be_one_file_on_a_disk_that_folds_case_are_both_left(tmp_path: Path, linked: bool) -> None:
+    """exFAT through FUSE finds one file under both names, each with an inode number of its own."""
+    folder = files(tmp_path / "f", ["a.JPG"])
+    known = replace(seen(folder)["a.JPG"], digest=digest_of(folder / "a.JPG"))
+    with pytest.raises(Crash), open_journal(folder, beside=False, purpose="test", disk=Crashing()) as journal:
+        journal.apply([Move(known, "a.jpg", "test")])
+    for left in (folder / ".faceaug" / "temporary").iterdir():
+        left.unlink()
+    shutil.copy2(folder / "a.JPG", folder / "a.jpg")
+    if not linked:  # other numbers at the next mount
+        shutil.copy2(folder / "a.JPG", folder / "new")
+        (folder / "new").replace(folder / "a.JPG")
+    with open_journal(folder, beside=False, purpose="test"):
+        pass
+    assert read(folder) == {"a.JPG": "a.JPG", "a.jpg": "a.JPG"}
+
+
+def test_nothing_is_moved_or_removed_behind_a_link_to_another_folder(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", ["a", "sub/b", "sub/c"])
+    perform(folder, {"a": None, "sub/b": None, "sub/c": "sub/d"})
+    elsewhere = (folder / "sub").rename(tmp_path / "elsewhere")
+    (folder / "sub").symlink_to(elsewhere)
+    before = tree(elsewhere)
+    for _ in range(2):
+        with open_journal(folder, beside=False, purpose="test") as journal:
+            report = journal.undo(all_runs=True)
+            assert [name for name, why in report.left if "behind a symbolic link" in why] == ["sub/b", "sub/c"]
+    assert tree(elsewhere) == before
+    assert (folder / "a").read_text() == "a"
+    (folder / "sub").unlink()
+    elsewhere.rename(folder / "sub")
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        assert journal.undo(all_runs=True).left == ()
+    assert read(folder / "sub") == {"b": "sub/b", "c": "sub/c"}
+
+
+def test_a_journal_of_somebody_elses_removes_nothing_behind_a_link(tmp_path: Path) -> None:
+    """A folder from the internet with a link, and a journal whose last group seems to have been stopped."""
+    home = files(tmp_path / "home", ["profile"])
+    folder = files(tmp_path / "f", ["x"])
+    (folder / "sub").symlink_to(home)
+    before = tree(home)
+    state = folder / ".faceaug"
+    write(state / "set-aside" / "0001" / "sub" / "profile", b"profile")
+    facts = (home / "profile").stat()
+    step = {
+        "op": "step",
+        "step": 0,
+        "start": "sub/profile",
+        "end": "/set-aside/0001/sub/profile",
+        "inode": facts.st_ino,
+    }
+    step |= {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "digest": digest_of(home / "profile")}
+    begin = {"op": "begin", "what": "clean", "run": "0001", "folders": {"": 1, "sub": 1}}
+    write(state / "journal.jsonl", b"".join(map(encode_record, [begin, step, {"op": "copy", "step": 0}])))
+    with open_journal(folder, beside=False, purpose="test"):
+        pass
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        journal.undo(all_runs=True)
+    assert tree(home) == before
+
+
+def test_files_set_aside_whose_journal_is_gone_are_told_and_kept_apart(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "ab")
+    perform(folder, {"a": None})
+    (folder / ".faceaug" / "journal.jsonl").unlink()
+    with pytest.raises(RefusedError, match="holds files of earlier runs, but their journal is gone"):
+        undo_clean(folder)
+    write(folder / "a", b"new")
+    assert perform(folder, {"a": None}).skipped == ()
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        assert journal.undo().left == ()
+    assert read(folder) == {"a": "new", "b": "b"}
+    assert (folder / ".faceaug" / "set-aside" / "0001" / "a").read_text() == "a"
 
 
 def test_an_interrupted_undo_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,15 @@ def test_a_ledger_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
     first.add(pages)
     first.close()
     path = tmp_path / "ledger"
-    path.write_text(path.read_text() + '["c", "ab')
+    path.write_text(path.read_text() + '0123456789abcdef ["c", "ab')
     second = opened(tmp_path)
     assert second.entries == pages
     assert second.damaged == frozenset()
     second.add([written(tmp_path, "c")])
     second.close()
-    assert [json.loads(line)[0] for line in path.read_text().splitlines()] == ["a", "b", "c"]
+    third = opened(tmp_path)
+    third.close()
+    assert [page.file for page in third.entries] == ["a", "b", "c"]
 
 
 def test_entries_of_changed_and_missing_files_are_damaged(tmp_path: Path) -> None:
@@ -78,11 +79,33 @@ def test_entries_that_are_cut_off_are_gone_from_the_file_too(tmp_path: Path) -> 
     assert not (tmp_path / "ledger").exists()
 
 
-@pytest.mark.parametrize("line", ["7", "[]", '["a"]', "null", "", "[" * 100_000])
-def test_a_line_that_is_no_entry_ends_the_ledger(tmp_path: Path, line: str) -> None:
-    page = written(tmp_path, "a")
-    whole = json.dumps(page.to_json())
-    (tmp_path / "ledger").write_text(f"{whole}\n{line}\n{whole}\n")
-    ledger = opened(tmp_path)
+def lines_of(folder: Path, *names: str) -> list[str]:
+    """The lines of a ledger with these pages."""
+    ledger = opened(folder)
+    ledger.add([written(folder, name) for name in names])
     ledger.close()
-    assert ledger.entries == [page]
+    return (folder / "ledger").read_text().splitlines(keepends=True)
+
+
+def read_back(folder: Path, lines: list[str]) -> list[str]:
+    (folder / "ledger").write_bytes("".join(lines).encode("utf-8", "surrogatepass"))
+    ledger = opened(folder)
+    ledger.close()
+    return [page.file for page in ledger.entries]
+
+
+@pytest.mark.parametrize(
+    "line", ["7", "[]", '["a"]', "null", "", "[" * 100_000, '["\\ud800", "x"]', "\0" * 300, '["c", "\ud800"]']
+)
+def test_a_line_that_is_no_entry_ends_the_ledger(tmp_path: Path, line: str) -> None:
+    first, second, third = lines_of(tmp_path, "a", "b", "c")
+    assert read_back(tmp_path, [first, line + "\n", third]) == ["a"]
+    assert read_back(tmp_path, [first, second, f"0123456789abcdef {line}\n"]) == ["a", "b"]
+
+
+def test_a_line_that_was_edited_moved_or_repeated_ends_the_ledger(tmp_path: Path) -> None:
+    first, second, third = lines_of(tmp_path, "a", "b", "c")
+    assert read_back(tmp_path, [first, second.replace('"b"', '"a"'), third]) == ["a"]
+    assert read_back(tmp_path, [first, third, second]) == ["a"]
+    assert read_back(tmp_path, [first, first, second, third]) == ["a"]
+    assert read_back(tmp_path, [second, third]) == []

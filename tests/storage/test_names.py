@@ -59,7 +59,7 @@ def test_a_place_that_cannot_be_tried_is_refused(tmp_path: Path, monkeypatch: py
     def fail(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("faceaug.storage.names.tempfile.mkdtemp", fail)
+    monkeypatch.setattr("faceaug.storage.temporary.tempfile.mkdtemp", fail)
     with pytest.raises(RefusedError, match="cannot be written"):
         check_names(tmp_path / "out", ["A.jpg", "a.jpg"])
 

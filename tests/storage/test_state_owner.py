@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from faceaug.clean import clean_folder, undo_clean
+from faceaug.clean import CleanPolicy, clean_folder, undo_clean
 from faceaug.errors import RefusedError
 from faceaug.storage import state_owner as tie
 from faceaug.storage.state import state_folder
 from tests.clean.zoo import age_folders, jpeg, tree, write
+
+EXACT = CleanPolicy(near=False)
 
 
 def classes(root: Path, first: int = 0) -> Path:
@@ -134,5 +137,44 @@ def test_the_state_beside_a_folder_with_a_long_name_has_a_legal_one(tmp_path: Pa
     before = tree(folder)
     assert clean_folder(folder).byte_duplicates == 1
     assert len(os.fsencode(state_folder(folder, beside=True).name)) < 255
+    assert undo_clean(folder).restored == 1
+    assert tree(folder) == before
+
+
+def test_names_that_are_not_utf8_identify_a_folder_too(tmp_path: Path, marks: bool) -> None:
+    folder = classes(tmp_path / "data")
+    for path in list(folder.rglob("*.jpg")):
+        path.rename(path.with_name(os.fsdecode(b"\xff" + os.fsencode(path.name))))
+    clean_folder(folder, EXACT)
+    folder.rename(tmp_path / "data-v1")
+    new = classes(tmp_path / "data", first=100)
+    with pytest.raises(RefusedError, match="belongs to"):
+        undo_clean(new)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"id": "\ud800"},
+        {"id": ""},
+        {"id": 7},
+        {"device": None},
+        {"inode": 1e400},
+        {"files": 5},
+        {"files": [["\ud800", 3, "0" * 32]]},
+        {"files": [["../outside.jpg", 3, "0" * 32]]},
+        {"files": [["/etc/passwd", 3, "0" * 32]]},
+        {"files": [["a\0b", 3, "0" * 32]]},
+        {"files": [["a", True, "0" * 32], ["b", 3]]},
+        {"files": {"abc": 1}},
+    ],
+)
+def test_a_link_to_the_folder_with_odd_values_is_taken_for_none(tmp_path: Path, harm: dict[str, object]) -> None:
+    folder = classes(tmp_path / "data")
+    before = tree(folder)
+    clean_folder(folder, EXACT)
+    path = tmp_path / ".data.faceaug" / tie.TIE
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | harm))
+    clean_folder(folder, EXACT)
     assert undo_clean(folder).restored == 1
     assert tree(folder) == before

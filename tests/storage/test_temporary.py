@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from faceaug.storage.locks import claimed_output
+from faceaug.storage.names import check_names
 from faceaug.storage.temporary import make_temporary, temporary_folder
 
 MAKE = """
@@ -37,6 +39,34 @@ def test_the_folder_of_a_killed_run_goes_at_the_next_start_and_that_of_a_living_
         assert living.is_dir()
         other.remove()
     assert os.listdir(place) == []
+
+
+TRY = """
+import os, sys
+from pathlib import Path
+from faceaug.storage import names
+names._Probe.merges = lambda *_: os.kill(os.getpid(), 9)
+names.check_names(Path(sys.argv[1]), ["A.jpg", "a.jpg"])
+"""
+
+
+def test_a_folder_for_trying_names_goes_at_the_next_start_too(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    out = tmp_path / "out"
+
+    def killed() -> None:
+        subprocess.run([sys.executable, "-c", TRY, str(out)], env=environment, check=False)
+
+    killed()
+    assert len(os.listdir(tmp_path)) == 1
+    check_names(out, ["A.jpg", "a.jpg"])
+    assert os.listdir(tmp_path) == []
+    out.mkdir()
+    killed()
+    assert len(os.listdir(out)) == 1
+    with claimed_output(out, marker="run.json", identity={}, purpose="test", names=["A.jpg", "a.jpg"]):
+        pass  # it is not in the way
+    assert sorted(os.listdir(out)) == ["run.json"]
 
 
 def test_what_only_looks_like_ours_stays(place: Path) -> None:

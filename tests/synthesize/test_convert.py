@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from faceaug.errors import ArgumentError, RefusedError, WeightsError
+from faceaug.storage.locks import claimed_output
 from faceaug.synthesize import SyntheticFaceSource, build_network, load_model
 from faceaug.synthesize.convert import export_folder, export_onnx, import_state_dict
 
@@ -71,7 +72,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     _, generator = build_network(8, 8, 10)
     path = written(tmp_path / "net.pth", generator.state_dict())
     import_state_dict(path, tmp_path / "m")
-    with pytest.raises(RefusedError, match="another run"):
+    with pytest.raises(RefusedError, match="is not empty"):
         import_state_dict(path, tmp_path / "m")
     with pytest.raises(RefusedError, match="is not empty"):
         import_state_dict(path, tmp_path)
@@ -82,7 +83,7 @@ def test_a_saved_model_is_the_model_bit_for_bit(tmp_path: Path) -> None:
     assert source.save_pretrained(tmp_path / "m").sha256 == source.config.sha256
     again = SyntheticFaceSource.from_pretrained(tmp_path / "m", seed=2)
     assert torch.equal(again.generate(70), source.generate(70))
-    with pytest.raises(RefusedError, match="another run"):
+    with pytest.raises(RefusedError, match="is not empty"):
         export_folder(load_model("dcgan-32"), tmp_path / "m")
 
 
@@ -136,10 +137,27 @@ def test_a_file_may_declare_no_more_than_it_holds(tmp_path: Path, tensor: torch.
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_another_process_fills_is_refused_in_one_line(tmp_path: Path) -> None:
+    model = load_model("dcgan-32")
+    path = written(tmp_path / "net.pth", model.generator.state_dict())
+    claim = claimed_output(tmp_path / "m", marker="config.json", identity={"import": "net.pth"}, purpose="import-model")
+    with claim:
+        with pytest.raises(RefusedError, match=r"in use by process \d+ \(faceaug import-model\)"):
+            import_state_dict(path, tmp_path / "m")
+        with pytest.raises(RefusedError, match=r"in use by process"):
+            export_folder(model, tmp_path / "m")
+    import_state_dict(path, tmp_path / "m")
+    written_files = sorted(entry.name for entry in (tmp_path / "m").iterdir())
+    assert written_files == ["README.md", "config.json", "model.safetensors"]
+    for again in (lambda: import_state_dict(path, tmp_path / "m"), lambda: export_folder(model, tmp_path / "m")):
+        with pytest.raises(RefusedError, match="is not empty"):
+            again()
+
+
 def test_an_archive_that_unpacks_to_far_more_than_itself_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("faceaug.synthesize.foreign._LARGEST", 2**16)
+    monkeypatch.setattr("faceaug.synthesize.foreign._PACKED", 2**16)
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb/data/0", bytes(2**20))
     with pytest.raises(WeightsError, match="unpacks to 1,048,576 bytes"):

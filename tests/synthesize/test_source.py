@@ -18,7 +18,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
 from faceaug.data.marks import synthetic_text
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.synthesize import SyntheticFaceSource
+from faceaug.synthesize import SyntheticFaceSource, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,28 @@ def test_a_face_that_was_rounded_otherwise_is_made_again_and_another_one_stays(t
     with pytest.raises(RefusedError, match=r"000001\.png: is not what this run writes there"):
         source.save(tmp_path / "out", 3)
     assert (tmp_path / "out" / "000001.png").read_bytes() == other
+
+
+def test_a_stopped_run_is_not_continued_with_another_config_of_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model("dcgan-32")
+    save_model(tmp_path / "model", model.generator, model.config)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("faceaug.storage.ledger.Ledger.remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_bytes())
+    path.write_text(json.dumps(config | {"latent": "uniform"}))
+    with pytest.raises(RefusedError, match="was stopped .*its model config changed since"):
+        SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
+    path.write_text(json.dumps(config | {"license": "mine"}))
+    SyntheticFaceSource(tmp_path / "model").save(tmp_path / "out", 3)
 
 
 def test_another_run_or_other_files_in_the_way_are_refused(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Signatures and comparisons of earlier runs, so that a second run is fast and a killed one continues.
 
 One SQLite file in the state folder. Everything in it can be computed again: if it cannot be used (full disk, other
-version, damage), the run continues without it.
+version, damage), the run continues without it. Every entry has a checksum, because a power cut may leave a database
+that opens and holds wrong values; such entries are computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +25,8 @@ from faceaug.data.image import load_cv2
 from faceaug.storage.files import remove_output
 from faceaug.storage.walk import File
 
+_FORMAT = 2  # 1 had no checksums
+_SEAL = 8  # bytes of a checksum
 _BATCH = 2_000  # files per write; after a kill, at most this many are read again
 _TABLES = """
 create table if not exists facts (name text primary key, value) without rowid;
@@ -47,7 +51,7 @@ class Cache:
         wanted = {os.fsencode(file.name): file for file in files}
         for name, stamp, content, pixels, jpeg, problem, looks in self._query("select * from files"):
             file = wanted.get(name)
-            if file is not None and stamp == _stamp(file):
+            if file is not None and stamp == f"{_stamp(file)} {_checksum(content, pixels, jpeg, problem, looks)}":
                 yield file, Signature(content.hex(), pixels.hex(), bool(jpeg), problem, looks)
 
     def add(self, file: File, signature: Signature) -> None:
@@ -55,8 +59,8 @@ class Cache:
         if self._database is None or not self._writes or not signature.content:
             return
         digests = (bytes.fromhex(signature.content), bytes.fromhex(signature.pixels))
-        rest = (signature.jpeg, signature.problem, signature.looks)
-        self._waiting.append((os.fsencode(file.name), _stamp(file), *digests, *rest))
+        facts = (*digests, int(signature.jpeg), signature.problem, signature.looks)
+        self._waiting.append((os.fsencode(file.name), f"{_stamp(file)} {_checksum(*facts)}", *facts))
         if len(self._waiting) >= _BATCH:
             self.flush()
 
@@ -67,44 +71,52 @@ class Cache:
 
     def evidence(self) -> dict[tuple[str, str, bool], PairEvidence | None]:
         """All comparisons: (pixel digest, pixel digest, mirrored) -> evidence; None for unrelated pictures."""
-        rows = self._query("select one, other, mirrored, evidence from pairs")
-        return {(one.hex(), other.hex(), bool(m)): _evidence(blob) if blob else None for one, other, m, blob in rows}
+        found: dict[tuple[str, str, bool], PairEvidence | None] = {}
+        for one, other, mirrored, sealed in self._query("select one, other, mirrored, evidence from pairs"):
+            blob = _unsealed(sealed, one, other, mirrored)
+            if blob is not None:
+                found[one.hex(), other.hex(), bool(mirrored)] = _evidence(blob) if blob else None
+        return found
 
     def add_evidence(self, found: Iterable[tuple[tuple[str, str, bool], PairEvidence | None]]) -> None:
         """Store comparisons."""
-        rows = [
-            (bytes.fromhex(one), bytes.fromhex(other), mirrored, _blob(evidence) if evidence else b"")
-            for (one, other, mirrored), evidence in found
-        ]
+        rows = []
+        for (one, other, mirrored), evidence in found:
+            key = (bytes.fromhex(one), bytes.fromhex(other), int(mirrored))
+            rows.append((*key, _sealed(_blob(evidence) if evidence else b"", *key)))
         self._write("insert or replace into pairs values (?, ?, ?, ?)", rows)
 
     def fact(self, name: str, default: float) -> float:
         """The number stored under a name."""
-        for (value,) in self._query("select value from facts where name = ?", name):
-            return float(value)
+        for (sealed,) in self._query("select value from facts where name = ?", name):
+            value = _unsealed(sealed, name)
+            return default if value is None else float(np.frombuffer(value, "<f8")[0])
         return default
 
     def set_fact(self, name: str, value: float) -> None:
         """Store a number."""
-        self._write("insert or replace into facts values (?, ?)", [(name, value)])
+        self._write(
+            "insert or replace into facts values (?, ?)", [(name, _sealed(np.array(value, "<f8").tobytes(), name))]
+        )
 
     def arrays(self, owner: str) -> dict[str, bytes]:
         """All arrays stored for an owner, by name."""
-        return dict(self._query("select name, data from arrays where owner = ?", owner))
+        rows = self._query("select name, data from arrays where owner = ?", owner)
+        found = {name: _unsealed(sealed, owner, name) for name, sealed in rows}
+        return {name: data for name, data in found.items() if data is not None}
 
     def set_arrays(self, owner: str, arrays: Mapping[str, bytes]) -> None:
         """Store arrays under their names, in one transaction."""
-        rows = [(owner, name, data) for name, data in arrays.items()]
+        rows = [(owner, name, _sealed(data, owner, name)) for name, data in arrays.items()]
         self._write("insert or replace into arrays values (?, ?, ?)", rows)
 
-    def _query(self, words: str, *values: object) -> Iterable[Any]:
+    def _query(self, words: str, *values: object) -> Iterator[Any]:
         if self._database is None:
-            return []
+            return
         try:
-            return self._database.execute(words, values)
-        except sqlite3.Error:
+            yield from self._database.execute(words, values)
+        except sqlite3.Error:  # a damaged page may lie anywhere
             self._database = None
-            return []
 
     def _write(self, words: str, rows: Sequence[tuple[object, ...]]) -> None:
         if self._database is None or not self._writes or not rows:
@@ -173,11 +185,33 @@ def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
 
 def _version() -> str:
     """The version of the signatures, with the versions of the decoder and the filters they depend on."""
-    return f"{VERSION} {LOOKS.itemsize} {load_cv2().__version__} {PIL.__version__} {np.dtype('<f8').itemsize}"
+    return f"{_FORMAT} {VERSION} {LOOKS.itemsize} {load_cv2().__version__} {PIL.__version__} {np.dtype('<f8').itemsize}"
 
 
 def _stamp(file: File) -> str:
-    return f"{file.size} {file.mtime_ns} {file.inode}"
+    """What differs for a changed file. Programs that edit pictures may restore the first time, but not the second."""
+    return f"{file.size} {file.mtime_ns} {file.changed_ns} {file.inode}"
+
+
+def _checksum(*values: object) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for value in values:
+        data = value if isinstance(value, bytes) else repr(value).encode("utf-8", "backslashreplace")
+        found.update(b"%d %s " % (len(data), type(value).__name__.encode()) + data)
+    return found.hexdigest()
+
+
+def _sealed(data: bytes, *key: object) -> bytes:
+    """The bytes of an entry with a checksum over them and their key."""
+    return data + bytes.fromhex(_checksum(data, *key))
+
+
+def _unsealed(sealed: object, *key: object) -> bytes | None:
+    """The bytes of an entry; None if it is damaged."""
+    if not isinstance(sealed, bytes) or len(sealed) < _SEAL:
+        return None
+    data = sealed[:-_SEAL]
+    return data if sealed == _sealed(data, *key) else None
 
 
 def _blob(evidence: PairEvidence) -> bytes:

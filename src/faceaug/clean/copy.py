@@ -19,18 +19,10 @@ from faceaug.errors import ArgumentError, FaceAugError, RefusedError, counted, p
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.durable import GroupSync
-from faceaug.storage.files import (
-    OUTPUT_LOCK,
-    check_free_space,
-    copy_file,
-    explained,
-    is_continued,
-    remove_output,
-)
+from faceaug.storage.files import check_free_space, copy_file, explained, remove_output
 from faceaug.storage.identity import digest_of, same_time
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.moves import Move
-from faceaug.storage.names import check_names
 from faceaug.storage.unfinished import is_taken, write_again
 from faceaug.storage.walk import File, Listing, list_folder
 
@@ -179,8 +171,8 @@ def build_copy(
     identity = {"command": "clean", "folder": str(root.resolve()), "link": link} | dict(arguments or {})
     if link == "hard" and _device(out) != root.stat().st_dev:
         raise RefusedError(f"{printable(out)} is on another disk than {printable(root)}: use --link copy")
-    claim = claimed_output(out, inside=root, marker=MARKER, identity=identity, purpose="clean")
-    _check_names(root, plan, out, identity)
+    placed = [*plan.files, *plan.tables, MARKER]
+    claim = claimed_output(out, inside=root, marker=MARKER, identity=identity, purpose="clean", names=placed)
     with claim as continued:
         if continued:
             _refuse_strangers(out, plan)
@@ -199,13 +191,6 @@ def build_copy(
         report = CopyReport(str(out), pictures, len(plan.files) - pictures, earlier, plan.rows_left, plan.notes)
         on_built(report)
     return report
-
-
-def _check_names(root: Path, plan: CopyPlan, out: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse names that ``out`` cannot hold. Skipped while another process writes there, which is refused elsewhere."""
-    if not (out / OUTPUT_LOCK).is_file():
-        is_continued(out, inside=root, marker=MARKER, identity=dict(identity))
-        check_names(out, [*plan.files, *plan.tables, MARKER])
 
 
 def _device(out: Path) -> int:

@@ -23,7 +23,7 @@ from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
 from faceaug.storage.moves import History
-from faceaug.storage.state import explained_disk, interruptible, journal_stamp, state_folder
+from faceaug.storage.state import explained_disk, interruptible, journal_stamp, state_folder, without_journal
 
 _DEFAULT = CleanPolicy()
 PAGE = "report.html"
@@ -157,12 +157,14 @@ def undo_clean(path: Path | str, *, all_runs: bool = False, progress: Show = Non
         1
     """
     root = existing_folder(path)
-    if not (state_folder(root, beside=False) / "journal.jsonl").is_file():
-        raise RefusedError(f"{printable(root)}: no run to undo; give the folder that was cleaned")
+    state = state_folder(root, beside=False)
+    if not (state / "journal.jsonl").is_file():
+        kept = without_journal(state) if (state / "set-aside").is_dir() else "give the folder that was cleaned"
+        raise RefusedError(f"{printable(root)}: no run to undo; {kept}")
     with _stoppable(), open_journal(root, beside=False, purpose="undo") as journal:
         if any(not run.undone for run in journal.history.runs):
             with explained_disk(root):
-                forget_clean(state_folder(root, beside=False))
+                forget_clean(state)
         return journal.undo(all_runs=all_runs, progress=open_progress(progress))
 
 

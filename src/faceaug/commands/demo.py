@@ -5,7 +5,6 @@ All faces come from the bundled model, so the demo needs only the wheel and no n
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -33,8 +32,10 @@ from faceaug.reports.render import render_page
 from faceaug.reports.sections import Block, Code, Faces, Facts, Heading, Link, Paragraph, Picture, Verbatim
 from faceaug.reports.shell import grid, write_sheet
 from faceaug.storage.durable import GroupSync
-from faceaug.storage.files import explained, finish_output, prepare_output, remove_output, write_bytes
+from faceaug.storage.files import explained, finish_output, remove_output, write_bytes
+from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import write_output
+from faceaug.storage.schema import parse_object
 from faceaug.storage.walk import list_folder
 from faceaug.synthesize import SyntheticFaceSource
 from faceaug.synthesize.weights import default_model
@@ -117,9 +118,10 @@ def run_demo(
         RefusedError: ``out`` holds something else or cannot be written.
     """
     folder = out if out is not None else _free_name(Path(DEFAULT_OUT))
-    if prepare_output(folder, marker=MARKER, identity={"command": "demo", "seed": seed}):
-        _remove_parts(folder)
-    with explained(folder):
+    claim = claimed_output(folder, marker=MARKER, identity={"command": "demo", "seed": seed}, purpose="demo")
+    with claim as continued, explained(folder):
+        if continued:
+            _remove_parts(folder)
         return _Demo(folder, seed, say, open_progress(progress)).run()
 
 
@@ -283,6 +285,6 @@ def _is_free(path: Path) -> bool:
     if not path.is_dir():
         return False
     marker = path / MARKER
-    with suppress(OSError, ValueError, AttributeError):  # unreadable or not our marker: not an interrupted demo
-        return not json.loads(marker.read_bytes()).get("finished") if marker.is_file() else not any(path.iterdir())
+    with suppress(OSError, ValueError):  # unreadable or not our marker: not an interrupted demo
+        return not parse_object(marker.read_bytes()).get("finished") if marker.is_file() else not any(path.iterdir())
     return False

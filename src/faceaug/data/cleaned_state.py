@@ -44,7 +44,8 @@ def _pictures_when_clean(root: Path) -> int | None:
         try:
             found = parse_json((place / CLEANED).read_bytes())
             if found["finished"] and found["run"]["command"] == "clean":
-                return int(found.get("pictures", UNKNOWN))
+                pictures = found.get("pictures")
+                return pictures if type(pictures) is int and 0 <= pictures < 2**63 else UNKNOWN
         except (OSError, ValueError, KeyError, TypeError):  # missing, or another program's file of that name
             continue
     return UNKNOWN if _run_stands(state / "journal.jsonl") else None

@@ -103,7 +103,8 @@ def convert_folder(
     sizes, stamps = _stamps(given, kept)
     check_free_space(out, sizes + (1 << 20))
     run = _identity(given, layout, ground, stamps, plan)
-    claim = claimed_output(out, inside=given.root, marker=CONVERTED, identity=run, purpose="convert")
+    names = [f"{stem}.jpeg" for stem in plan.stems if stem is not None and not writer.pack]  # any ending will do
+    claim = claimed_output(out, inside=given.root, marker=CONVERTED, identity=run, purpose="convert", names=names)
     with claim, explained(out):
         job = _Job(given, faces, plan, writer, out, ground, shown)
         report = job.run(layout, began)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +101,8 @@ class Generators:
             found["attributes"] = one.asked
         if one.config.attributes:
             found["strength"] = one.strength
+        configs = [source.config.digest() for _, source in self.sources]
+        found["model_config_sha256"] = hashlib.sha256(json.dumps(configs).encode()).hexdigest()
         if len(self.sources) > 1:
             found["models"] = [[label, s.config.name, s.config.sha256, s.seed] for label, s in self.sources]
         return found

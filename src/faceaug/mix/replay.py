@@ -17,8 +17,8 @@ from faceaug.data.image import WHITE, Image8, check_colour, read_bytes, read_ima
 from faceaug.data.manifest import DATASET, METADATA
 from faceaug.data.marks import REPLAYED, synthetic_text
 from faceaug.data.metadata_files import read_metadata
-from faceaug.errors import ArgumentError, printable
-from faceaug.mix.blocks import encode_item
+from faceaug.errors import ArgumentError, FaceAugError, printable
+from faceaug.mix.blocks import FORMATS, encode_item
 from faceaug.mix.copies import Recipe, as_recipe
 from faceaug.mix.item import Item
 from faceaug.presentation import Fact, Presentation
@@ -114,6 +114,24 @@ def replay_row(
     home = Path(folder)
     run = _run(home)
     found = _find(read_metadata(home / METADATA), row, home)
+    try:
+        return _replay(run, found, faces, source, recipe)
+    except FaceAugError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
+        raise ArgumentError(
+            f"{printable(home)}: {DATASET} or the row of {printable(found['file_name'])} is not as faceaug wrote it "
+            f"({type(error).__name__}: {printable(error)}), so the picture cannot be made again"
+        ) from error
+
+
+def _replay(
+    run: dict[str, Any],
+    found: dict[str, Any],
+    faces: Path | str | None,
+    source: SyntheticFaceSource | str | Path | None,
+    recipe: Recipe | None,
+) -> Replayed:
     size = _size(run["size"])
     origin = found["origin"]
     text = None
@@ -137,6 +155,8 @@ def _run(home: Path) -> dict[str, Any]:
         raise ArgumentError(f"{printable(path)}: not a file of faceaug expand ({error})") from error
     if not isinstance(run, dict) or run.get("command") != "expand":
         raise ArgumentError(f"{printable(path)}: not written by faceaug expand")
+    if run.get("format") not in FORMATS:
+        raise ArgumentError(f"{printable(path)}: its format is not one of {', '.join(FORMATS)}")
     if run["format"] == "webdataset":
         raise ArgumentError(f"{printable(home)}: holds shards; only rows of png and jpg folders can be made again")
     return run

@@ -75,7 +75,8 @@ def save_dataset(
     shown = open_progress(progress)
     check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = run_identity(dataset, format)
-    claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand")
+    folders = [f"{name}/0.{format}" for name in dataset.real.classes] if _has_folders(dataset, format) else []
+    claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand", names=folders)
     with claim, explained(out):
         with (
             closing(Ledger(out / LEDGER, read_written)) as ledger,
@@ -128,7 +129,7 @@ class _Saver:
             epoch=dataset.epoch,
             classes=real.classes,
             named=format != "webdataset" and bool(real.classes) and all(map(is_plain_text, real.classes)),
-            folders=real.in_class_folders and not self._shards,
+            folders=_has_folders(dataset, format),
             requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
         )
@@ -260,6 +261,11 @@ class _Saver:
         if self.style.folders:
             for name in self.style.classes:
                 (self._out / name).mkdir(exist_ok=True)
+
+
+def _has_folders(dataset: Mixture, format: FileFormat) -> bool:
+    """Whether each class gets its own folder, as in the source folder."""
+    return dataset.real.in_class_folders and format != "webdataset"
 
 
 def _workers(dataset: Mixture, workers: int | None) -> int | None:

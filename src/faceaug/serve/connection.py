@@ -106,10 +106,10 @@ def unfinished(data: bytes, before: int, *, complete: bool) -> int:
         before: bytes of the head received earlier.
         complete: whether a head was completed by this data; its end may span two pieces.
     """
+    if not complete:  # blank lines before a request line count too: they have no end either
+        return before + len(data)
     ends = [end.end() for end in _BLANK.finditer(data)]
-    if ends:
-        return len(data) - ends[-1]
-    return 0 if complete else before + len(data)
+    return len(data) - ends[-1] if ends else 0
 
 
 class _Connection(asyncio.Protocol):

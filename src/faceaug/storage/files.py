@@ -27,6 +27,7 @@ NO_RENAMEAT2 = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 PARTIAL = ".partial"  # suffix of a file being written; never listed as a picture
 OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is being filled
+HIDDEN_TEMPORARY = ".faceaug-temporary-"  # prefix of temporary folders in other places than the system's
 _LONGEST_NAME = 140  # bytes; encrypted file systems allow 143, others 255
 _LONGEST_PATH = 4096  # bytes, on Linux
 _DIGEST = "_sha256"  # suffix of the keys of digests in an identity
@@ -75,7 +76,7 @@ def partial_path(path: Path) -> Path:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document durably, indented, with its keys in the given order."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # JSON escapes, where a name is not UTF-8
 
 
 def sync_folder(path: Path) -> None:
@@ -150,14 +151,20 @@ def is_continued(out: Path, *, inside: Path | None = None, marker: str, identity
                 return True
             if found.get("finished"):
                 raise RefusedError(f"{printable(out)} holds a finished run: choose another folder, or remove it first")
+            if "run" not in found:  # a model, or another program's file of that name
+                raise RefusedError(f"{printable(out)} is not empty: choose another folder")
             raise RefusedError(
                 f"{printable(out)} holds another run, which was stopped ({_differences(found.get('run'), identity)}): "
                 "choose another folder, or remove it first"
             )
-        # A run stopped right at its start leaves a torn marker and a lock.
-        if out.is_dir() and any(entry.name not in {marker + PARTIAL, OUTPUT_LOCK} for entry in out.iterdir()):
+        if out.is_dir() and not all(_is_left_at_start(entry.name, marker) for entry in out.iterdir()):
             raise RefusedError(f"{printable(out)} is not empty: choose a new or empty folder")
     return False
+
+
+def _is_left_at_start(name: str, marker: str) -> bool:
+    """Whether a run that was killed right at its start may have left an entry of this name."""
+    return name in {marker + PARTIAL, OUTPUT_LOCK} or name.startswith(HIDDEN_TEMPORARY)
 
 
 def finish_output(out: Path, *, marker: str, document: dict[str, Any]) -> None:

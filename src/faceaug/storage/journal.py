@@ -45,7 +45,7 @@ from faceaug.storage.moves import (
 )
 from faceaug.storage.recovery import Recovery
 from faceaug.storage.restore import find_doubtful, step_back
-from faceaug.storage.state import deferred_signals, explained_disk, make_state, state_folder
+from faceaug.storage.state import deferred_signals, explained_disk, make_state, state_folder, without_journal
 from faceaug.storage.state_owner import check_tie, write_tie
 from faceaug.storage.walk import File
 
@@ -146,7 +146,7 @@ class Journal:
             JournalError: the disk failed.
         """
         run = self.history.open_run
-        name = run.name if run else f"{len(self.history.runs) + 1:04d}"
+        name = run.name if run else f"{max(len(self.history.runs), self._mover.last_run()) + 1:04d}"
         earlier = {place: moved.origin for place, moved in run.moved.items()} if run else {}
         ends = {move.source.name: move.target or self._set_aside_place(name, move.source.name) for move in plan}
         movable, skipped = self._writable([(move, {parent_of(move.source.name)}) for move in plan])
@@ -235,6 +235,8 @@ class Journal:
         self.history = read_history(data, where=printable(path))
         if self.history.length < len(data):
             os.ftruncate(self._descriptor, self.history.length)
+        if not self.history.runs and self._mover.last_run():
+            self.notes.append(without_journal(self._state))
         if self.history.pending:
             self._complete_group(written)
         self._return_late_strays()
@@ -292,7 +294,8 @@ class Journal:
         """Restore the modification times of folders, except of those that the user changed after the run."""
         for folder, before in run.before.items():
             now, then = (run.undo_before or {}).get(folder), (run.after or {}).get(folder)
-            if run.after is None or now == then or (now is not None and then is not None and same_time(now, then)):
+            same = now == then or (now is not None and then is not None and same_time(now, then))
+            if (run.after is None or same) and not self._mover.is_behind_link(f"{folder}/-"):
                 self._disk.set_mtime(self._root / folder, before)
 
     def _perform_all(self, steps: list[Step], signals: list[int], progress: Progress) -> dict[str, str]:

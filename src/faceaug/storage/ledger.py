@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -31,7 +33,10 @@ E = TypeVar("E", bound=Entry)
 
 
 class Ledger(Generic[E]):
-    """The finished entries of a folder, one line of JSON each, added once their files are durable.
+    """The finished entries of a folder, one line each, added once their files are durable.
+
+    Each line has a checksum over its position and content. A line that was damaged, moved or edited ends the ledger, so
+    the work of that line and of those after it is done again.
 
     Args:
         path: file of the ledger, in the output folder.
@@ -45,26 +50,28 @@ class Ledger(Generic[E]):
     def __init__(self, path: Path, read: Callable[[Any], E]) -> None:
         self._path = path
         self._folder = path.parent
-        self.entries = whole_lines(path, lambda line: read(parse_json(line)))
+        positions = count()
+        self.entries = whole_lines(path, lambda line: read(_content(line, next(positions))))
         self.damaged = self._find_damaged()
         self._remove_damaged()
-        self._tally = Tally(path, map(_line, self.entries))
+        self._tally = Tally(path, self._lines(0))
 
     def add(self, entries: Sequence[E]) -> None:
         """Add entries whose files are written."""
+        first = len(self.entries)
         self.entries.extend(entries)
-        self._tally.add([_line(entry) for entry in entries], self._paths(entries))
+        self._tally.add(self._lines(first), self._paths(entries))
 
     def replace(self, first: int, entries: Sequence[E]) -> None:
         """Replace entries whose files were written again, from position ``first`` on."""
         self.entries[first : first + len(entries)] = entries
         self._tally.add([], self._paths(entries))
 
-    def truncate(self, count: int) -> None:
-        """Keep the first ``count`` entries."""
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` entries."""
         self._tally.close()
-        del self.entries[count:]
-        self._tally = Tally(self._path, map(_line, self.entries))
+        del self.entries[length:]
+        self._tally = Tally(self._path, self._lines(0))
 
     def close(self) -> None:
         """Wait until every file is durable, and release the ledger, so that another one can continue it.
@@ -78,6 +85,10 @@ class Ledger(Generic[E]):
         """Remove the ledger of a complete folder."""
         self.close()
         remove_output(self._path)
+
+    def _lines(self, first: int) -> list[str]:
+        """The lines of the entries from position ``first`` on."""
+        return [_line(entry, position) for position, entry in enumerate(self.entries[first:], start=first)]
 
     def _paths(self, entries: Sequence[E]) -> list[Path]:
         return [self._folder / name for name in dict.fromkeys(entry.file for entry in entries if entry.file)]
@@ -95,5 +106,18 @@ class Ledger(Generic[E]):
                 remove_output(path)
 
 
-def _line(entry: Entry) -> str:
-    return json.dumps(entry.to_json()) + "\n"
+def _line(entry: Entry, position: int) -> str:
+    text = json.dumps(entry.to_json())
+    return f"{_checksum(text, position)} {text}\n"
+
+
+def _content(line: str, position: int) -> Any:
+    """The content of a line; raises ValueError if it is not the line that was written there."""
+    claimed, _, text = line.partition(" ")
+    if claimed != _checksum(text, position):
+        raise ValueError("damaged")
+    return parse_json(text)
+
+
+def _checksum(text: str, position: int) -> str:
+    return hashlib.blake2b(f"{position} {text}".encode(), digest_size=8).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import OUTPUT_LOCK, explained, is_continued, prepare_output, remove_output
+from faceaug.storage.names import check_names
 
 LOCK = "lock"  # name of the lock file; it names the holder
 
@@ -42,7 +43,13 @@ def locked(folder: Path, purpose: str, *, name: str = LOCK, needed: bool = True)
 
 @contextmanager
 def claimed_output(
-    out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any], purpose: str
+    out: Path,
+    *,
+    inside: Path | None = None,
+    marker: str,
+    identity: dict[str, Any],
+    purpose: str,
+    names: Collection[str] = (),
 ) -> Iterator[bool]:
     """Prepare an output folder and lock it while it is filled; see ``prepare_output``.
 
@@ -52,15 +59,18 @@ def claimed_output(
         marker: name of the JSON file in ``out`` that identifies the run.
         identity: content of the marker; an unfinished run is continued only if it matches.
         purpose: the command, shown to a second process.
+        names: paths below ``out`` that its file system must hold, each as a separate file; see ``check_names``.
 
     Yields:
         True if ``out`` holds an unfinished run with the same identity, False if it is new.
 
     Raises:
-        RefusedError: another process is writing to ``out``, or ``prepare_output`` refuses it; nothing was written.
+        RefusedError: another process is writing to ``out``, ``prepare_output`` refuses it, or its file system cannot
+            hold the names; nothing was written.
     """
     if not (out / OUTPUT_LOCK).is_file():  # refuse before anything is created
         is_continued(out, inside=inside, marker=marker, identity=identity)
+        check_names(out, names)
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
     with locked(out, purpose, name=OUTPUT_LOCK, needed=False):

@@ -20,6 +20,7 @@ from faceaug.storage.disk import Disk
 from faceaug.storage.files import PARTIAL
 from faceaug.storage.identity import digest_of, facts_of, is_as_seen, is_remembered
 from faceaug.storage.moves import Step
+from faceaug.storage.records import SET_ASIDE, is_run
 from faceaug.storage.walk import File
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
@@ -47,6 +48,7 @@ _SINGLE_FILE_ERRORS = frozenset(
         errno.ENODEV,
     }
 )
+_MOST_DIGITS = 9  # of a run's name; a folder with as many is not followed by a longer name
 _RESERVE = 64  # bytes of a path, for temporary names in the same folder
 _TAKEN = "its new name is taken"
 _CHANGED = "has changed since it was examined"
@@ -84,11 +86,25 @@ class Mover:
         return os.path.lexists(self.path(place))
 
     def holds(self, place: str, file: File) -> bool:
-        """Whether a place holds a file recorded in the journal; False if it cannot be examined."""
+        """Whether a place holds a file recorded in the journal; False if it cannot be examined, or is behind a link."""
+        if self.is_behind_link(place):
+            return False
         try:
             return is_remembered(self.path(place), file)
         except OSError as error:
             single_file_problem(error)
+            return False
+
+    def is_behind_link(self, place: str) -> bool:
+        """Whether a folder on the way to a place is a symbolic link, which may lead out of the folder.
+
+        A clean never follows one, so the user has made it since, or the journal was not written by faceaug. Only
+        ``set-aside`` itself may be one: it can be moved to a larger disk.
+        """
+        folders = [self.path(place), *self.path(place).parents][1 : place.lstrip("/").count("/") + 1]
+        try:
+            return any(folder.is_symlink() for folder in (folders[:-1] if place[0] == "/" else folders))
+        except OSError:  # whoever uses the place meets the same error
             return False
 
     def mtimes(self, folders: Iterable[str]) -> dict[str, int]:
@@ -103,6 +119,14 @@ class Mover:
             if facts is not None:
                 found[folder] = facts.st_mtime_ns
         return found
+
+    def last_run(self) -> int:
+        """The highest number of a run that has set files aside, also if its journal is gone; 0 if there is none."""
+        try:
+            names = os.listdir(self.path(SET_ASIDE))
+        except OSError:
+            return 0
+        return max((int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS), default=0)
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
@@ -133,6 +157,8 @@ class Mover:
 
     def _give_name(self, step: Step, on_copy: Callable[[], None]) -> str:
         start, end = self.path(step.start), self.path(step.end)
+        if self.is_behind_link(step.start) or self.is_behind_link(step.end):
+            return "lies behind a symbolic link, which is not followed; put the folder itself there"
         if problem := self._problem_before(step, start):
             return problem
         try:
@@ -247,9 +273,12 @@ class Mover:
 
 
 def are_one(one: Path, other: Path) -> bool:
-    """Whether two names are hard links of one regular file."""
+    """Whether two names are hard links of one regular file, so that one of them can be removed.
+
+    A disk that folds case finds a file with a single link under several names.
+    """
     a, b = facts_of(one), facts_of(other)
-    if a is None or b is None or not stat.S_ISREG(a.st_mode):
+    if a is None or b is None or not stat.S_ISREG(a.st_mode) or a.st_nlink < 2:
         return False
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 

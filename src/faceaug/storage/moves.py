@@ -326,8 +326,7 @@ class History:
                 for number in record["steps"]:
                     self._current().record(self.pending.pop(number))
                 for number in record["skipped"]:
-                    step = self.pending.pop(number, None)
-                    if step is not None:
+                    if (step := self.pending.pop(number, None)) is not None:
                         self._current().doubtful[step["end"]] = step
             case "end":
                 self._current().after = record["folders"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from faceaug.errors import RefusedError, printable
-from faceaug.storage.files import remove_output
+from faceaug.storage.temporary import make_temporary
 
 _ODD = re.compile(r'[\x00-\x1f<>:"\\|?*\udc80-\udcff]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 _LONG = 100  # bytes; names above this are tried, because encrypted file systems may allow only 143
@@ -62,14 +61,15 @@ def _twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
         while path and path not in seen:  # the file and its parent folders
             seen.add(path)
             folder, _, last = path.rpartition("/")
-            alike[f"{folder}/{_folded(last)}"].append(path)
+            alike[f"{folder}/{folded_name(last)}"].append(path)
             path = folder
     for group in alike.values():
         first, *others = sorted(group)
         yield from ((first, other) for other in others)
 
 
-def _folded(name: str) -> str:
+def folded_name(name: str) -> str:
+    """A name or path as the most tolerant disk compares it: without case, and in one normal form."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.upper()).casefold())
 
 
@@ -88,7 +88,9 @@ class _Probe:
     def __init__(self, out: Path) -> None:
         near = next(path for path in (out.absolute(), *out.absolute().parents) if path.is_dir())
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=".faceaug-names-", dir=near))
+            self._temporary = make_temporary(near)
+            self._folder = self._temporary.path / "names"  # next to the lock
+            self._folder.mkdir()
         except OSError as error:
             raise RefusedError(
                 f"{printable(near)}: cannot be written ({error.strerror}); check its permissions"
@@ -98,7 +100,7 @@ class _Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
-        remove_output(self._folder)
+        self._temporary.remove()
 
     def refuses(self, part: str) -> str:
         """Why a file cannot have exactly this name; empty if it can."""

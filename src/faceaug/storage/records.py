@@ -32,7 +32,7 @@ def decode_record(line: bytes) -> Record | None:
         record = parse_json(line)
         claimed = record.pop("sum")
         whole = line.endswith(b"\n") and claimed == _checksum(json.dumps(record, sort_keys=True))
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     return record if whole else None
 
@@ -50,14 +50,14 @@ def problem_of(record: Record) -> str:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**64  # the largest inode number
 
 
 def _is_time(value: Any) -> bool:
     return type(value) is int and -(2**63) <= value < 2**63
 
 
-def _is_path(value: Any) -> bool:
+def is_path(value: Any) -> bool:
     """Whether a value is a path below a folder: relative, without "." and ".." parts."""
     if not isinstance(value, str) or "\0" in value or {"", ".", ".."} & set(value.split("/")):
         return False
@@ -70,7 +70,7 @@ def _is_path(value: Any) -> bool:
 
 def _is_place(value: Any) -> bool:
     ours = isinstance(value, str) and value.startswith((TEMPORARY, SET_ASIDE))
-    return _is_path(value[1:] if ours else value)
+    return is_path(value[1:] if ours else value)
 
 
 def _are_counts(value: Any) -> bool:
@@ -80,14 +80,16 @@ def _are_counts(value: Any) -> bool:
 def _are_folders(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    return all((name == "" or _is_path(name)) and _is_time(mtime) for name, mtime in value.items())
+    return all((name == "" or is_path(name)) and _is_time(mtime) for name, mtime in value.items())
 
 
-def _is_run(value: Any) -> bool:
+def is_run(value: Any) -> bool:
+    """Whether a value is the name of a run."""
     return isinstance(value, str) and re.fullmatch(r"[0-9]{4,9}", value) is not None
 
 
-def _is_digest(value: Any) -> bool:
+def is_digest(value: Any) -> bool:
+    """Whether a value is a BLAKE2b-128 digest in hexadecimal digits."""
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None
 
 
@@ -99,17 +101,17 @@ _STEP: dict[str, _Check] = {
     "size": _is_count,
     "mtime_ns": _is_time,
     "final": _is_place,
-    "digest": _is_digest,
-    "name": _is_path,
+    "digest": is_digest,
+    "name": is_path,
 }
 _OPTIONAL = {"final", "digest", "name"}
 _SHAPES: dict[str, dict[str, _Check]] = {
-    "begin": {"what": lambda value: value in ("clean", "undo"), "run": _is_run, "folders": _are_folders},
+    "begin": {"what": lambda value: value in ("clean", "undo"), "run": is_run, "folders": _are_folders},
     "step": _STEP,
     "copy": {"step": _is_count},
     "done": {"steps": _are_counts, "skipped": _are_counts},
     "end": {"folders": _are_folders},
-    "undone": {"run": _is_run},
+    "undone": {"run": is_run},
 }
 
 

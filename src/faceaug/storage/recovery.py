@@ -17,6 +17,7 @@ from faceaug.storage.disk import Disk
 from faceaug.storage.identity import digest_of, facts_of
 from faceaug.storage.mover import Mover, are_one, single_file_problem
 from faceaug.storage.moves import History, Record, follow_files, remembered
+from faceaug.storage.names import folded_name
 from faceaug.storage.walk import File
 
 _PLACEHOLDER_AGE = 60 * 10**9  # ns; a placeholder is created right after the journal was written
@@ -126,7 +127,10 @@ class Recovery:
     def _drop_older(self, journey: _Journey, old: int, newest: int) -> None:
         one, other = self._mover.path(journey.places[old]), self._mover.path(journey.places[newest])
         self._disk.sync_folder(other.parent)
-        copied = self._was_copied(journey) and digest_of(one) == digest_of(other)
+        # A backup or copy of the folder may have made two files of two hard links. But on a disk that folds case, two
+        # names may be one file, whatever their inode numbers: then nothing may be removed.
+        apart = folded_name(journey.places[old]) != folded_name(journey.places[newest])
+        copied = (apart or self._was_copied(journey)) and digest_of(one) == digest_of(other)
         if copied or are_one(one, other):
             with suppress(FileNotFoundError):
                 self._disk.unlink(one)
@@ -143,6 +147,8 @@ class Recovery:
     def _remove_unfinished(self, journey: _Journey) -> None:
         """Remove an incomplete copy, and the empty placeholder used where there are no hard links."""
         for step in journey.steps:
+            if self._mover.is_behind_link(step["end"]):
+                continue
             partial = self._mover.partial(step["end"])
             try:
                 if os.path.lexists(partial):
@@ -173,7 +179,7 @@ class Recovery:
 
     def _facts(self, place: str) -> os.stat_result | None:
         try:
-            return facts_of(self._mover.path(place))
+            return None if self._mover.is_behind_link(place) else facts_of(self._mover.path(place))
         except OSError as error:
             single_file_problem(error)
             return None

@@ -38,6 +38,14 @@ def state_folder(root: Path, *, beside: bool) -> Path:
     return outside if beside or os.path.lexists(outside) else inside
 
 
+def without_journal(state: Path) -> str:
+    """A line about files set aside whose journal is gone."""
+    return (
+        f"{printable(state / 'set-aside')} holds files of earlier runs, but their journal is gone, so undo cannot put "
+        "them back; they stay there, under their original paths"
+    )
+
+
 def journal_stamp(root: Path) -> tuple[int, int] | None:
     """Size and time of a folder's journal; None if nothing is recorded. It changes whenever a run has moved files."""
     try:

@@ -18,7 +18,8 @@ from typing import Any
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import write_json
 from faceaug.storage.identity import digest_of, facts_of
-from faceaug.storage.schema import parse_json
+from faceaug.storage.records import is_digest, is_path
+from faceaug.storage.schema import parse_object
 from faceaug.storage.walk import File
 
 TIE = "folder.json"
@@ -119,10 +120,9 @@ def _neighbours(root: Path) -> list[Path]:
 def _read_tie(state: Path) -> dict[str, Any]:
     """The link stored in a state folder; empty if it is invalid or missing, as in states of version 0.1.0."""
     try:
-        tie = parse_json((state / TIE).read_bytes())
-        files = tie["files"]
-        whole = isinstance(tie["id"], str) and type(tie["device"]) is type(tie["inode"]) is int
-        fit = all(isinstance(n, str) and type(s) is int and isinstance(d, str) and "\0" not in n for n, s, d in files)
+        tie: dict[str, Any] = parse_object((state / TIE).read_bytes())
+        whole = is_digest(tie["id"]) and type(tie["device"]) is type(tie["inode"]) is int
+        fit = all(is_path(name) and type(size) is int and is_digest(digest) for name, size, digest in tie["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return tie if whole and fit else {}

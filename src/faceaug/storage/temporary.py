@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from faceaug.storage.files import remove_output
+from faceaug.storage.files import HIDDEN_TEMPORARY, remove_output
 
 _PREFIX = "faceaug-temporary-"  # unlikely as the name of a user's folder
 _LOCK = "faceaug-temporary.lock"
@@ -20,7 +20,7 @@ _LOCK = "faceaug-temporary.lock"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Temporary:
-    """A folder in the system's temporary folder, locked while this process runs.
+    """A temporary folder, locked while this process runs.
 
     Attributes:
         path: the folder; it is removed with its content.
@@ -37,10 +37,19 @@ class Temporary:
         remove_output(self.path)
 
 
-def make_temporary() -> Temporary:
-    """Create a temporary folder, after removing those left by this user's killed runs."""
-    _remove_abandoned(Path(tempfile.gettempdir()))
-    path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+def make_temporary(place: Path | None = None) -> Temporary:
+    """Create a temporary folder, after removing those left there by this user's killed runs.
+
+    Args:
+        place: a folder of the user's, where it is hidden; None for the system's temporary folder.
+
+    Raises:
+        OSError: it cannot be created there.
+    """
+    prefix = _PREFIX if place is None else HIDDEN_TEMPORARY
+    within = Path(tempfile.gettempdir()) if place is None else place
+    _remove_abandoned(within, prefix)
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
     lock = FileLock(path / _LOCK, timeout=0)
     with suppress(OSError, NotImplementedError):  # without locks no other run removes it either
         lock.acquire()
@@ -57,8 +66,14 @@ def temporary_folder() -> Iterator[Path]:
         made.remove()
 
 
-def _remove_abandoned(place: Path) -> None:
-    for path in sorted(place.glob(f"{_PREFIX}*")):
+def _remove_abandoned(place: Path, prefix: str) -> None:
+    with suppress(OSError):  # a folder that can be written but not listed
+        names = [name for name in os.listdir(place) if name.startswith(prefix)]
+        _remove_unlocked(place / name for name in sorted(names))
+
+
+def _remove_unlocked(paths: Iterable[Path]) -> None:
+    for path in paths:
         with suppress(OSError, NotImplementedError, Timeout):
             if _is_ours(path):
                 with FileLock(path / _LOCK, timeout=0):

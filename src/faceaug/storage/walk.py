@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,8 @@ class File:
         size: bytes.
         mtime_ns: modification time, nanoseconds.
         digest: BLAKE2b-128 of the bytes, hex; empty if they were not read.
+        changed_ns: time of the last change of content, name or mode (st_ctime), nanoseconds; 0 if unknown. Unlike
+            ``mtime_ns`` no program can set it. Not compared.
     """
 
     name: str
@@ -41,6 +43,7 @@ class File:
     size: int
     mtime_ns: int
     digest: str = ""
+    changed_ns: int = field(default=0, compare=False)
 
     @property
     def is_picture(self) -> bool:
@@ -127,7 +130,8 @@ def list_folder(path: Path | str) -> Listing:
     skipped: list[tuple[str, str]] = []
     for name, facts, problem in _walk(root, device):
         if facts is not None:
-            files.append(File(name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns))
+            found = File(name, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, "", facts.st_ctime_ns)
+            files.append(found)
         else:
             skipped.append((name, problem))
     return Listing(root, tuple(sorted(files, key=lambda f: os.fsencode(f.name))), tuple(sorted(skipped)))

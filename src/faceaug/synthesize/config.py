@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from faceaug.data.crop import Crop
@@ -55,6 +57,14 @@ class ModelConfig:
     training: dict[str, Any]
     sha256: str = ""
     format: int = FORMAT
+
+    def digest(self) -> str:
+        """SHA-256 over everything that decides the faces and how they compare with real ones, hex.
+
+        Name, licence and training facts are left out: they are only text.
+        """
+        decides = {key: value for key, value in asdict(self).items() if key not in {"name", "license", "training"}}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 CLASSIFIER_ARCHITECTURE = "attributes-resnet"

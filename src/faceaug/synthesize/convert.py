@@ -13,7 +13,8 @@ from faceaug.data.marks import ONNX
 from faceaug.data.tables import ATTRIBUTES
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, FaceAugError, printable
-from faceaug.storage.files import explained, prepare_output
+from faceaug.storage.files import explained
+from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output, write_output
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.foreign import read_file
@@ -105,8 +106,8 @@ def import_state_dict(
     check_plausible(config, source)
     model, facts = _tried(config, found, source)
     config = replace(config, training=config.training | facts)
-    prepare_output(folder, marker=CONFIG, identity={"import": source.name})
-    with explained(folder):
+    claim = claimed_output(folder, marker=CONFIG, identity={"import": source.name}, purpose="import-model")
+    with claim, explained(folder):
         written = save_model(folder, model.generator, config, model.rows)
     load_folder(folder)
     return written
@@ -147,8 +148,8 @@ def export_folder(model: Model, out: str | Path) -> ModelConfig:
         RefusedError: ``out`` holds something.
     """
     folder = Path(out)
-    prepare_output(folder, marker=CONFIG, identity={"export": model.config.name})
-    with explained(folder):
+    claim = claimed_output(folder, marker=CONFIG, identity={"export": model.config.name}, purpose="export")
+    with claim, explained(folder):
         return save_model(folder, model.generator, model.config, model.rows)
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from faceaug.errors import ArgumentError, WeightsError, printable, some
 from faceaug.synthesize.weights import parse_weights, read_part
 
-_LARGEST = 2**30  # bytes of an archive, unpacked
+_LARGEST = 2**30  # bytes of a safetensors header
+_PACKED = 2**26  # bytes of an archive, unpacked, whatever its own size; beyond, 4 times its size
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began files before it wrote ZIP archives
 _SAVE = "save torch.save(network.state_dict(), ...) again"
 _CLASS = re.compile(r"GLOBAL ([\w.]+)")  # how torch's errors name what they do not build
@@ -152,8 +153,10 @@ def _refuse_bombs(path: Path) -> None:
             fills = any(data.find(call) >= 0 for call in _FILLS_MEMORY)
     else:
         unpacked = held_bytes(path)
-        if unpacked > max(_LARGEST, 2 * path.stat().st_size):
-            raise WeightsError(f"{printable(path)}: unpacks to {unpacked:,} bytes, which is no generator")
+        if unpacked > max(_PACKED, 4 * path.stat().st_size):
+            raise WeightsError(
+                f"{printable(path)}: unpacks to {unpacked:,} bytes, far more than it has; {_SAVE}, which packs nothing"
+            )
         with zipfile.ZipFile(path) as archive:
             pickles = [archive.read(name) for name in archive.namelist() if name.endswith(".pkl")]
         fills = any(call in data for data in pickles for call in _FILLS_MEMORY)

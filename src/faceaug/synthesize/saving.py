@@ -124,6 +124,7 @@ def save_faces(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
     check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
+    run["model_config_sha256"] = source.config.digest()
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
     with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
         files = write(source, out, count, progress)

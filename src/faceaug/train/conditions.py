@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from faceaug.storage.files import write_json
-from faceaug.storage.schema import parse_json
+from faceaug.storage.schema import parse_object
 from faceaug.train.record import RUN_FILE, SESSIONS
 
 _PACKAGES = ("faceaug", "torch", "numpy", "opencv-python", "opencv-python-headless", "pillow")
@@ -65,9 +65,9 @@ def begin_session(run: Path, images: int, now: dict[str, str | int]) -> tuple[st
     Returns:
         A note, also given as a warning, or nothing where the run continues to the bit.
     """
-    document = parse_json((run / RUN_FILE).read_bytes())
+    document = parse_object((run / RUN_FILE).read_bytes())
     # A session that ended before its first checkpoint left no trace in the weights.
-    sessions = [one for one in document.get(SESSIONS, ()) if one["images"] < images]
+    sessions = [one for one in _sessions(document) if one["images"] < images]
     words = differences(sessions[-1]["conditions"], now) if sessions else ""
     write_json(run / RUN_FILE, document | {SESSIONS: [*sessions, {"images": images, "conditions": now}]})
     if not words:
@@ -78,6 +78,13 @@ def begin_session(run: Path, images: int, now: dict[str, str | int]) -> tuple[st
     )
     warnings.warn(note, stacklevel=2)
     return (note,)
+
+
+def _sessions(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The recorded sessions; an entry that is not one is left out."""
+    found = document.get(SESSIONS)
+    ours = [one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict)]
+    return [one for one in ours if type(one.get("images")) is int and isinstance(one.get("conditions"), dict)]
 
 
 def _change(name: str, before: Any, now: Any) -> str:
