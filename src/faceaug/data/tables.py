@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.containers import read_member, split_path
-from faceaug.errors import AnnotationError, printable, some
+from faceaug.errors import AnnotationError, counted, printable, some
 
 ATTRIBUTES: tuple[str, ...] = tuple(
     """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
@@ -149,10 +149,14 @@ def _zero_as_no(table: Table) -> Table:
     # If no column has a -1, a column of zeros is an attribute that no picture has.
     binary = zero & ~no & (yes | (not no.any() and yes.any()))
     if not binary.any():
-        return table
+        words = "column has 0 alone, which is", "columns have 0 alone, which is"
+        names = [name for name, is_zero in zip(table.columns, (zero & ~yes & ~no).tolist(), strict=True) if is_zero]
+        note = f"{counted(len(names), *words)} read as unknown ({some(names)})"
+        return replace(table, notes=(*table.notes, note)) if names else table
     signed = np.where(binary & (values == 0), np.int32(-1), values)
     found = [name for name, is_binary in zip(table.columns, binary.tolist(), strict=True) if is_binary]
-    note = f"0 is read as no, not as unknown, in {len(found)} columns without -1 ({some(found)})"
+    columns = counted(len(found), "column", "columns")
+    note = f"0 is read as no, not as unknown, in {columns} without -1 ({some(found)})"
     return replace(table, values=signed, notes=(*table.notes, note))
 
 
@@ -212,6 +216,7 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
                 f"{printable(path)}: line 1 should be the number of rows, then a line of column names"
             )
         columns = tuple(lines[1].split())
+        columns = columns[1:] if columns and columns[0].lower() in _NAME_HEADINGS else columns  # of list_bbox_celeba.txt
         first = 2
         _check_columns(path, kind, columns)
     rows = lines[first:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from faceaug.storage.walk import Listing
 
 T = TypeVar("T")
 _HEAD = 1 << 16  # bytes
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NOUNS = ("set", "data", "images", "image", "imgs", "img", "faces", "pictures", "pics", "split")
+_SHORT = {"trn": 0, "tst": 2}
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,12 @@ def part_of(name: str) -> int | None:
 
 
 def part_within(name: str) -> int | None:
-    """The same for names that contain keywords of one partition (``train_set``, ``data-test``, ``train-00001``)."""
-    words = "".join(c if c.isalpha() else " " for c in name.lower()).split()
-    found = {SPLITS[word] for word in words if word in SPLITS}
+    """The same for names that contain keywords of one partition.
+
+    For example ``train_set``, ``data-test``, ``train-00001``, ``trainset``, ``TestImages`` and ``PublicTest``.
+    """
+    words = [word.lower() for word in _WORD.findall(name)]
+    words += [word.removesuffix(noun) for word in words for noun in _NOUNS if word.endswith(noun)]
+    words += "".join(c if c.isalpha() else " " for c in name.lower()).split()
+    found = {part for word in words if (part := SPLITS.get(word, _SHORT.get(word))) is not None}
     return found.pop() if len(found) == 1 else None
