@@ -160,15 +160,16 @@ def _zero_as_no(table: Table) -> Table:
     return replace(table, values=signed, notes=(*table.notes, note))
 
 
-def read_text(path: Path, most: int | None = None) -> str:
+def read_text(path: Path, most: int | None = None, *, limit: int = _LONGEST) -> str:
     """Read a UTF-8 text file or container member, without a byte order mark; AnnotationError if it is not UTF-8.
 
     Args:
         path: the file; containers in the path are treated as folders.
         most: read only about this many bytes from the beginning.
+        limit: refuse a container member of more bytes.
     """
     try:
-        return _bytes(path, most).decode("utf-8-sig", "strict" if most is None else "replace")
+        return _bytes(path, most, limit).decode("utf-8-sig", "strict" if most is None else "replace")
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{printable(path)}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
@@ -179,10 +180,10 @@ def read_text(path: Path, most: int | None = None) -> str:
         raise AnnotationError(f"{printable(path)}: {error}") from error
 
 
-def _bytes(path: Path, most: int | None) -> bytes:
+def _bytes(path: Path, most: int | None, limit: int) -> bytes:
     inside = split_path(path) if not path.is_file() else None
     if inside is not None:
-        return read_member(*inside, _LONGEST)[:most]
+        return read_member(*inside, limit)[:most]
     if most is None:
         return path.read_bytes()
     with path.open("rb") as handle:
@@ -216,7 +217,9 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
                 f"{printable(path)}: line 1 should be the number of rows, then a line of column names"
             )
         columns = tuple(lines[1].split())
-        columns = columns[1:] if columns and columns[0].lower() in _NAME_HEADINGS else columns  # of list_bbox_celeba.txt
+        columns = (
+            columns[1:] if columns and columns[0].lower() in _NAME_HEADINGS else columns
+        )  # of list_bbox_celeba.txt
         first = 2
         _check_columns(path, kind, columns)
     rows = lines[first:]

@@ -25,6 +25,7 @@ from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
+_OURS = frozenset({"face", "face_68"})  # categories of our writer
 _MOVED = ("of its pictures is", "of its pictures are")
 # Keypoint names of the five landmarks. The person's right eye is on the left of the picture.
 _FIVE = (
@@ -132,7 +133,7 @@ def _find(name: str, position: dict[str, int | None]) -> int | None:
 def _category_notes(table: str, document: dict[str, Any]) -> list[str]:
     names = [str(kind.get("name")) for kind in document.get("categories", ()) if isinstance(kind, dict)]
     notes = []
-    if len(names) > 1:
+    if len(names) > 1 and not set(names) <= _OURS:
         notes.append(f"{printable(table)}: its {len(names)} categories ({some(names)}) are not read as labels")
     bodies = [kind for kind in document.get("categories", ()) if isinstance(kind, dict) and _is_body(kind)]
     if bodies:
@@ -155,7 +156,7 @@ def _faces(path: Path, found: dict[str, Any]) -> tuple[dict[str, _Face | None], 
         faces: dict[str, _Face | None] = dict.fromkeys(names.values())
         more = 0
         for entry in found["annotations"]:
-            if entry.get("iscrowd") in {1, True}:
+            if entry.get("iscrowd") == 1:
                 continue
             name = names[entry["image_id"]]
             face = _face(entry, kinds.get(entry.get("category_id"), {}))

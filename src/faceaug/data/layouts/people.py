@@ -20,7 +20,7 @@ from faceaug.data.layouts.levels import Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import text_lines
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 _LFW_FOLDERS = ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw-py")
 _LISTS = {"peopleDevTrain.txt": 0, "peopleDevTest.txt": 2}
@@ -104,7 +104,8 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]
     known.identity[:] = [identity[label[folder]] if folder in label else -1 for folder in folders]
     known.partition[:] = [levels.part.get(folder, -1) for folder in folders]
-    notes = [*part_note(levels), f"{len(people)} folders are read as people ({some(list(people))})"]
+    folders = counted(len(people), "folder is read as a person", "folders are read as people")
+    notes = [*part_note(levels), f"{folders} ({some(list(people))})"]
     identities = () if numbered else people
     return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
 
