@@ -222,6 +222,8 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
         )  # of list_bbox_celeba.txt
         first = 2
         _check_columns(path, kind, columns)
+    elif lines and _is_heading(lines[0].split()):
+        first = 1
     rows = lines[first:]
     if counted and lines[0].strip().lstrip("+0") != (str(len(rows)) if rows else ""):
         raise AnnotationError(
@@ -232,6 +234,11 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
     names = tuple(half[0] if half else "" for half in halves)
     numbers = [half[1] if len(half) == 2 else "" for half in halves]
     return Table(path, kind, columns, names, _numbers(path, kind, numbers, len(columns), first))
+
+
+def _is_heading(cells: list[str]) -> bool:
+    """Whether a line names columns, as in rewritten tables."""
+    return len(cells) == 2 and cells[0].lower() in _NAME_HEADINGS and not _WHOLE.fullmatch(cells[1])
 
 
 def _numbers(path: Path, kind: Kind, rows: list[str], width: int, first: int) -> NDArray[np.int32]:

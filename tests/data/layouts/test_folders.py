@@ -124,7 +124,7 @@ def test_a_table_and_the_folders_that_disagree_about_parts_are_a_question(tmp_pa
     write(tmp_path, "list_eval_partition.txt", "000001.jpg 2\n000002.jpg 2\n")
     faces = FaceFolder(tmp_path)
     assert faces.annotations.partition.tolist() == [2, 2]
-    with pytest.raises(RefusedError, match="1 pictures are in another partition by their folder"):
+    with pytest.raises(RefusedError, match="1 picture is in another partition by folder"):
         select_rows(faces.annotations)
     assert FaceFolder(tmp_path, layout="splits").annotations.partition.tolist() == [2, 0]
 

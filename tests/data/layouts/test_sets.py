@@ -55,7 +55,7 @@ def test_masks_are_joined_to_their_picture_and_are_no_faces(tmp_path: Path) -> N
         {},
         {"l_brow": f"{below}/00002_l_brow.png", "hair": f"{below}/00002_hair.png"},
     ]
-    assert "masks of 2 pictures are joined to them; no mask is read as a face" in faces.notes
+    assert "masks are joined to 2 pictures; no mask is read as a face" in faces.notes
 
 
 def test_cleaning_leaves_masks_alone_and_copies_them(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_ffhq_has_landmarks_in_the_pictures_own_size_and_no_classes(tmp_path: Pa
         assert np.array_equal(known.landmarks[0, 2], known.points[0, 30])
         assert np.allclose(known.landmarks[0, 0], known.points[0, 36:42].mean(axis=0))
         assert np.isnan(known.landmarks[2]).all()
-        assert any("1 pictures have no entry" in note for note in faces.notes)
+        assert any("1 picture has no entry" in note for note in faces.notes)
 
 
 def test_ffhq_in_the_wild_has_boxes(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_fairface_has_columns_and_parts(tmp_path: Path) -> None:
     assert known.columns["age"] == ("3-9", None, "more than 70")
     assert known.columns["race"] == ("East Asian", None, "Latino_Hispanic")
     assert known.attributes[:, MALE].tolist() == [1, 0, -1]
-    assert any("1 of 2 rows have no picture (train/9.jpg)" in note for note in faces.notes)
+    assert any("1 row has no picture, of 2 (train/9.jpg)" in note for note in faces.notes)
 
 
 @pytest.mark.parametrize("form", ["published", "kaggle"])
@@ -318,4 +318,4 @@ def test_captions_beside_pictures_are_not_yolo_and_are_named(tmp_path: Path) -> 
     write(tmp_path, "1.txt", "a smiling face\n")
     write(tmp_path, "2.txt", "another\n")
     faces = FaceFolder(tmp_path)
-    assert (faces.layout, faces.notes) == ("flat", ("2 files that may be tables not read (1.txt, 2.txt)",))
+    assert (faces.layout, faces.notes) == ("flat", ("2 files that may be tables are not read (1.txt, 2.txt)",))

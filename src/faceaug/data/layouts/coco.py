@@ -43,6 +43,7 @@ class _Face:
     area: float
     five: NDArray[np.float32]
     points: NDArray[np.float32] | None
+    lost: bool = False  # whether it has keypoints of which none is read
 
 
 def find(place: Place) -> Evidence | None:
@@ -76,7 +77,7 @@ def read(place: Place) -> Reading:
         faces, more = _faces(place.file(table), document)
         moved: list[str] = []
         absent = [name for name in faces if _find(name, position) is None]
-        notes += _category_notes(table, document)
+        notes += _table_notes(table, document, faces, known_part=part is not None)
         for name, face in faces.items():
             k = _find(name, position)
             if k is not None:
@@ -130,6 +131,21 @@ def _find(name: str, position: dict[str, int | None]) -> int | None:
     return position.get(name.replace("\\", "/").rpartition("/")[2])
 
 
+def _table_notes(
+    table: str, document: dict[str, Any], faces: dict[str, _Face | None], *, known_part: bool
+) -> list[str]:
+    """Notes on guesses about a table, and on what is not read of it."""
+    notes = []
+    if not known_part and not table.rpartition("/")[0].lower().endswith("annotations"):
+        notes.append(f"{printable(table)}: read as a table of COCO, by its content")
+    lost = [name for name, face in faces.items() if face is not None and face.lost]
+    if lost:
+        have = counted(len(lost), "face has", "faces have")
+        why = "neither 68 nor with the names of the five landmarks"
+        notes.append(f"{printable(table)}: {have} keypoints that are not read, {why} ({some(lost)})")
+    return notes + _category_notes(table, document)
+
+
 def _category_notes(table: str, document: dict[str, Any]) -> list[str]:
     names = [str(kind.get("name")) for kind in document.get("categories", ()) if isinstance(kind, dict)]
     notes = []
@@ -137,7 +153,7 @@ def _category_notes(table: str, document: dict[str, Any]) -> list[str]:
         notes.append(f"{printable(table)}: its {len(names)} categories ({some(names)}) are not read as labels")
     bodies = [kind for kind in document.get("categories", ()) if isinstance(kind, dict) and _is_body(kind)]
     if bodies:
-        notes.append(f"{printable(table)}: its boxes are of persons, not of faces; only their landmarks are read")
+        notes.append(f"{printable(table)}: boxes of persons are not read as boxes of faces")
     return notes
 
 
@@ -188,4 +204,4 @@ def _face(entry: dict[str, Any], category: dict[str, Any]) -> _Face:
         for k, words in enumerate(_FIVE):
             at = next((plain.index(word) for word in words if word in plain), None)
             five[k] = five[k] if at is None else points[at]
-    return _Face(box, area, five, None)
+    return _Face(box, area, five, None, bool((raw[:, 2] > 0).any()) and bool(np.isnan(five).all()))

@@ -2,7 +2,7 @@
 
 * UTKFace (github.com/aicip/UTKFace, README and issue 1): ``[age]_[gender]_[race]_[date&time].jpg``, also with
   ``.chip.jpg``; age 0 to 116, gender 0 male and 1 female, race 0 to 4; 23,708 pictures. Four names lack a part
-  (``61_1_20170109142408075``, ``61_3_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``);
+  (``61_1_20170109142408075``, ``61_1_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``);
   their age is known, and ambiguous parts are unknown
 * FairFace (github.com/joojs/fairface): ``train/1.jpg``, ``val/1.jpg``; ``fairface_label_train.csv`` and ``_val.csv``
   with the columns ``file, age, gender, race, service_test``, as words; 86,744 and 10,954 rows
@@ -47,6 +47,7 @@ _FAIR = ("fairface_label_train.csv", "fairface_label_val.csv")
 _FAIR_COLUMNS = ("file", "age", "gender", "race")
 _SAMPLE = 100  # names
 _FER_PARTS = {"training": 0, "publictest": 1, "privatetest": 2}
+_DATES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19", "19-Oct": "10-19"}  # what Excel makes of two ages
 _MALE = {"male": 1, "female": -1}
 
 
@@ -108,12 +109,16 @@ def read_fairface(place: Place) -> Reading:
             )
         if absent:
             have = counted(len(absent), "row has", "rows have")
-            notes.append(f"{printable(table)}: {have} no picture, of {len(rows)} ({some(absent)})")
+            notes.append(f"{printable(table)}: {have} no picture, of {len(rows):,} ({some(absent)})")
         for row, k in zip(rows, at, strict=True):
             if k >= 0:
                 for name, values in columns.items():
                     values[k] = row[name] or None
     known = _with_male(known, columns["gender"])
+    dates = sum(age in _DATES for age in columns["age"])
+    if dates:
+        notes.append(f"{counted(dates, 'age was', 'ages were')} changed to a date by Excel; 03-Sep is read as 3-9")
+    columns["age"] = [_DATES.get(age, age) if age else age for age in columns["age"]]
     done = {name: tuple(values) for name, values in columns.items()}
     guessed = [table for table in tables if table.rpartition("/")[2] not in _FAIR]
     notes += [f"{printable(table)}: read as a table of FairFace, by its columns" for table in guessed]

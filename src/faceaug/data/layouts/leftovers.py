@@ -13,6 +13,10 @@ from faceaug.data.metadata_files import METADATA_NAMES
 from faceaug.errors import AnnotationError, counted, some
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
+_TABLES_ABOVE = (
+    *METADATA_NAMES, "peopleDevTrain.txt", "peopleDevTest.txt", "fairface_label_train.csv", "fairface_label_val.csv",
+    "data.yaml",
+)  # fmt: skip
 _RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
@@ -61,9 +65,10 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
 def _above(place: Place) -> Iterable[str]:
     """A note on a table of pictures in the folder above, which may be about these."""
     above = place.root.resolve().parent
-    tables = [name for name in METADATA_NAMES if (above / name).is_file()]
-    if tables and not any(name in place.tables for name in METADATA_NAMES):
-        yield f"{some(tables)} in the folder above is not read; open that folder if it is about these pictures"
+    tables = [name for name in _TABLES_ABOVE if (above / name).is_file()]
+    if tables and not any(name in place.tables for name in _TABLES_ABOVE):
+        are = "is" if len(tables) == 1 else "are"
+        yield f"{some(tables)} in the folder above {are} not read; open that folder if the pictures here belong to it"
 
 
 def _is_ours(place: Place, name: str) -> bool:

@@ -12,6 +12,7 @@ from faceaug.data.layouts.celeba import EDITIONS
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place, part_within
 from faceaug.data.layouts.reading import Reading
+from faceaug.data.layouts.records import own_files
 from faceaug.errors import counted, printable, some
 
 _MOST_WORDS = 16  # of a column of partitions
@@ -58,7 +59,8 @@ def _may_be_partition(name: str, cells: Sequence[Any]) -> bool:
 
 def _class_folders(place: Place, reading: Reading) -> list[str]:
     """Folders that would be classes without the tables, if no table says anything of labels."""
-    if reading.classes or (reading.known.label >= 0).any() or place.has_folder(EDITIONS):
+    ours = bool(own_files(place))  # then the folders are those of the pictures that were converted
+    if ours or reading.classes or (reading.known.label >= 0).any() or place.has_folder(EDITIONS):
         return []
     label: Mapping[str, str] = find_levels(place).label
     names = sorted(set(label.values()))

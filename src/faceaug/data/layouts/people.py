@@ -33,23 +33,24 @@ _OTHER_LISTS = (
     "lfw_attributes.txt",
 )
 _NUMBERED = re.compile(r"n[0-9]{6}|[0-9]{7}", re.ASCII)
+_OWN_NAMES = 0.75  # share of the pictures
 _LARGEST = 2**63 - 1
 
 
 def find_lfw(place: Place) -> Evidence | None:
     """Detect LFW by folders whose pictures have the folder's name and four digits."""
     lists = [name for name in _LISTS if name in place.tables]
-    levels = find_levels(place)
-    if not levels.label:
+    label = _people_folders(place, find_levels(place))
+    if not label:
         return None
-    if _own_names(place, levels):
+    if _own_names(place, label):
         return Evidence("lfw", some(lists) if lists else "NAME/NAME_0001.jpg", strong=bool(lists))
     return None
 
 
 def find_numbered(place: Place) -> Evidence | None:
     """Detect folders called n000001 or 0000045."""
-    label = find_levels(place).label
+    label = _people_folders(place, find_levels(place))
     if label and all(map(_NUMBERED.fullmatch, label.values())):
         return Evidence("identities", f"a folder for each person ({some(sorted(set(label.values())))})")
     return None
@@ -88,7 +89,7 @@ def read_numbered(place: Place) -> Reading:
 
 def _people(place: Place, *, numbered: bool) -> Reading:
     levels = find_levels(place)
-    label = levels.label
+    label = _people_folders(place, levels)
     if not label and "" not in place.folders:  # one person only
         label = {folder: parts[-1] for folder, parts in place.parts.items()}
     if not label:
@@ -110,20 +111,31 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
 
 
+def _people_folders(place: Place, levels: Levels) -> dict[str, str]:
+    """Folder -> person, also if each partition has only one."""
+    if levels.label or not levels.single:
+        return levels.label
+    return {folder: parts[-1] for folder, parts in place.parts.items() if parts[-1] in levels.single}
+
+
 def _number(name: str) -> int:
     digits = re.search(r"[0-9]+$", name, re.ASCII)
     number = int(digits[0]) if digits and len(digits[0]) < 20 else -1
     return number if number <= _LARGEST else -1
 
 
-def _own_names(place: Place, levels: Levels) -> bool:
-    """Whether every picture has its folder's name, an underscore and four digits."""
+def _own_names(place: Place, label: dict[str, str]) -> bool:
+    """Whether nearly every picture has its folder's name, an underscore and four digits."""
+    most = len(place.pictures) * (1 - _OWN_NAMES)
+    others = 0
     for name in place.pictures:
         folder, _, last = name.rpartition("/")
-        person = levels.label.get(folder, "")
+        person = label.get(folder, "")
         stem = last.rpartition(".")[0]
         rest = stem[len(person) :]
-        if not person or not stem.startswith(person) or len(rest) != 5 or rest[0] != "_" or not rest[1:].isdecimal():
+        own = person and stem.startswith(person) and len(rest) == 5 and rest[0] == "_" and rest[1:].isdecimal()
+        others += not own
+        if others > most:
             return False
     return True
 
