@@ -437,3 +437,23 @@ def test_shards_name_members_that_readers_group_into_samples(tmp_path: Path) -> 
     convert_folder(tmp_path / "in", tmp_path / "out", "webdataset", progress=False)
     with tarfile.open(fileobj=io.BytesIO((tmp_path / "out" / "train-000000.tar").read_bytes())) as shard:
         assert shard.getnames() == ["000001.png", "000001.json", "000002.png", "000002.json"]
+
+
+def test_class_labels_of_other_columns_are_read_by_name_and_further_pictures_named(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(picture(k, height=12, width=9)) for k in range(3)]
+    features = datasets.Features(
+        {
+            "image": datasets.Image(), "mask": datasets.Image(), "gender": datasets.ClassLabel(names=["f", "m"]),
+            "Male": datasets.ClassLabel(names=["yes", "no"]), "identity": datasets.ClassLabel(names=["Bo", "Ann"]),
+            "split": datasets.Value("string"),
+        }
+    )  # fmt: skip
+    rows = {"image": pictures, "mask": pictures[::-1], "gender": [1, 0, None], "Male": [0, 1, None],
+            "identity": [0, 1, 0], "split": ["train", "test", "test"]}  # fmt: skip
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "in" / "faces.parquet")
+    folder = FaceFolder(tmp_path / "in")
+    assert folder.annotations.columns == {"gender": ("m", "f", None)}
+    assert folder.annotations.attributes[:, ATTRIBUTES.index("Male")].tolist() == [1, -1, 0]
+    assert [folder.identities[k] for k in folder.annotations.identity] == ["Bo", "Ann", "Bo"]
+    assert folder.annotations.partition.tolist() == [0, 2, 2]
+    assert "1 further column of pictures is not read (mask)" in folder.notes
