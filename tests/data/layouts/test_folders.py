@@ -158,7 +158,8 @@ def test_pieces_of_one_partition_are_a_question(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names",
     [
-        ("trainset", "valset", "testset"), ("TrainImages", "ValImages", "TestImages"), ("01_train", "02_val", "03_test"),
+        ("trainset", "valset", "testset"), ("TrainImages", "ValImages", "TestImages"),
+        ("01_train", "02_val", "03_test"),
         ("Training", "PublicTest", "PrivateTest"), ("train2017", "val2017", "test2017"), ("TRAIN", "VALID", "TEST"),
         ("trn", "dev", "tst"), ("faces-train", "faces-dev", "faces-test"),
     ],

@@ -153,7 +153,8 @@ def test_junk_of_systems_changes_nothing(words: tuple[str, str], wrapper: str, t
 @pytest.mark.parametrize(
     ("column", "cells"),
     [
-        ("split", ("train", "test", "holdout")), ("Split", ("train", "val", "test")), ("usage", ("Training", "PublicTest", "")),
+        ("split", ("train", "test", "holdout")), ("Split", ("train", "val", "test")),
+        ("usage", ("Training", "PublicTest", "")),
         ("subset", ("train_set", "test_set", "test_set")), ("split", (0, 1, 2)), ("set", ("trn", "tst", "trn")),
     ],
 )  # fmt: skip
