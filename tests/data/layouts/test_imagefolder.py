@@ -40,7 +40,7 @@ def test_bools_numbers_and_nothing_are_read_in_every_form(tmp_path: Path, form: 
     assert known.identity.tolist() == [2880, 7, -1]
     assert known.columns["caption"] == ("one", "two", None)
     assert known.columns["age"] == (30, 41, None)
-    assert "2 further columns are kept unchanged (age, caption)" in faces.notes
+    assert "2 further columns are kept as they are (age, caption)" in faces.notes
 
 
 def test_zero_stays_unknown_in_a_folder_that_faceaug_wrote(tmp_path: Path) -> None:

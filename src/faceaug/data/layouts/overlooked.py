@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from faceaug.data.annotations import Doubt
+from faceaug.data.annotations import Annotations, Doubt
 from faceaug.data.layouts.celeba import EDITIONS
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place, part_within
@@ -24,8 +24,8 @@ _BY_TABLE = ("imagefolder", "celeba", "coco", "yolo", "stylegan", "fairface")
 
 def check_overlooked(place: Place, layout: str, reading: Reading) -> Reading:
     """Add a doubt for a further column that may be the partition, and a note on folders that may be classes."""
-    if (reading.known.partition == -1).any():
-        reading = _with_doubt(place, reading)
+    known, says = doubt_partition(printable(place.root), reading.known)
+    reading = replace(reading, known=known, notes=(*reading.notes, *says))
     folders = _class_folders(place, reading) if layout in _BY_TABLE else []
     if not folders:
         return reading
@@ -34,17 +34,25 @@ def check_overlooked(place: Place, layout: str, reading: Reading) -> Reading:
     return replace(reading, notes=(*reading.notes, note))
 
 
-def _with_doubt(place: Place, reading: Reading) -> Reading:
-    columns = [name for name, cells in reading.known.columns.items() if _may_be_partition(name, cells)]
-    if not columns:
-        return reading
+def doubt_partition(where: str, known: Annotations) -> tuple[Annotations, tuple[str, ...]]:
+    """Add a doubt for a further column that may be the partition, if a partition is unknown.
+
+    Args:
+        where: the folder or dataset, for the message.
+        known: its annotations.
+
+    Returns:
+        (annotations, notes).
+    """
+    columns = [name for name, cells in known.columns.items() if _may_be_partition(name, cells)]
+    if not columns or not (known.partition == -1).any():
+        return known, ()
     name = columns[0]
-    words = some(sorted({str(cell) for cell in reading.known.columns[name] if cell is not None}))
+    words = some(sorted({str(cell) for cell in known.columns[name] if cell is not None}))
     says = f"the column {printable(name)} ({words}) may be the partition, which is unknown"
     advice = "call it partition, with train, val and test in it, or give partition='all'"
-    doubt = Doubt("partition", f"{printable(place.root)}: {says}: {advice}")
-    known = replace(reading.known, doubts=(*reading.known.doubts, doubt))
-    return replace(reading, known=known, notes=(*reading.notes, says))
+    doubt = Doubt("partition", f"{where}: {says}: {advice}")
+    return replace(known, doubts=(*known.doubts, doubt)), (says,)
 
 
 def _may_be_partition(name: str, cells: Sequence[Any]) -> bool:
