@@ -142,9 +142,8 @@ def further_columns(columns: Mapping[str, object]) -> list[str]:
     """The note on columns without a meaning for faceaug; none if there are none."""
     if not columns:
         return []
-    return [
-        f"{counted(len(columns), 'further column is', 'further columns are')} kept unchanged ({some(list(columns))})"
-    ]
+    are = counted(len(columns), "further column is kept as it is", "further columns are kept as they are")
+    return [f"{are} ({some(list(columns))})"]
 
 
 def is_own_column(name: str) -> bool:
