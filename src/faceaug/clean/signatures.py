@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from PIL import Image
 
 from faceaug.clean.cutouts import read_layers, same_layers, shown_layer
 from faceaug.clean.hashes import hash_words, middle_of, small_grey
-from faceaug.data.image import Image8, load_cv2, read_bytes
+from faceaug.data.image import Image8, load_cv2, probe, read_bytes
+from faceaug.data.profiles import profile_fault
 from faceaug.errors import ImageError
 
 VERSION = 3  # of the signatures; increasing it invalidates all caches
@@ -47,6 +48,7 @@ class Signature:
         jpeg: whether the bytes are a JPEG, regardless of the name.
         problem: the reason why there are no pixels; empty if there are.
         looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or looks were not computed.
+        profile: why its ICC profile was ignored, see ``profile_fault``; empty if it was not.
     """
 
     content: str
@@ -54,10 +56,11 @@ class Signature:
     jpeg: bool
     problem: str
     looks: bytes = b""
+    profile: str = ""
 
     def without_looks(self) -> Signature:
         """The same without ``looks``, which take a kilobyte."""
-        return Signature(self.content, self.pixels, self.jpeg, self.problem)
+        return replace(self, looks=b"")
 
     @property
     def damaged(self) -> bool:
@@ -141,4 +144,5 @@ def _read(path: str, *, looks: bool) -> Signature:
     for layer in layers:
         pixels.update(np.ascontiguousarray(layer).data)
     seen = looks_of(shown_layer(layers), data).tobytes() if looks else b""
-    return Signature(content, pixels.hexdigest(), jpeg, "", seen)
+    header = probe(data, name=path)
+    return Signature(content, pixels.hexdigest(), jpeg, "", seen, profile_fault(header.profile, inks=header.inks))
