@@ -180,8 +180,9 @@ def _profile_notes(signatures: Mapping[str, Signature]) -> tuple[str, ...]:
     for name, signature in signatures.items():
         if signature.profile:
             odd.setdefault(signature.profile, []).append(name)
+    have = "picture has", "pictures have"
     return tuple(
-        f"{counted(len(names), 'picture has', 'pictures have')} an ICC profile that is {fault} and ignored ({some(names)})"
+        f"{counted(len(names), *have)} an ICC profile that is {fault} and ignored ({some(names)})"
         for fault, names in sorted(odd.items())
     )
 
