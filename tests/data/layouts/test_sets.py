@@ -469,3 +469,9 @@ def test_a_folder_with_a_table_alone_names_it(tmp_path: Path) -> None:
     write(tmp_path, "fer2013.csv", "emotion,pixels,Usage\n0,1 2 3,Training\n")
     with pytest.raises(RefusedError, match=r"1 file that may be a table is not read \(fer2013.csv\)"):
         FaceFolder(tmp_path)
+
+
+def test_a_single_table_of_raf_db_is_about_all_pictures_wherever_it_is(tmp_path: Path) -> None:
+    put(tmp_path, "images/train_00001_aligned.jpg")
+    write(tmp_path, "labels/list_patition_label.txt", "train_00001.jpg 5\n")
+    assert FaceFolder(tmp_path).annotations.columns["code"] == (5,)

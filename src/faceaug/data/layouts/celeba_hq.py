@@ -82,7 +82,8 @@ def read(place: Place) -> Reading:
     found = sum(map(bool, masks))
     if found:
         notes.append(f"masks are joined to {counted(found, 'picture')}; no mask is read as a face")
-    lone = len(place.pictures) - len(names) - sum(map(len, masks))
+    joined = {mask for of_face in masks for mask in of_face.values()}
+    lone = len(place.pictures) - len(names) - len(joined)
     if lone:
         notes.append(f"{counted(lone, 'mask belongs', 'masks belong')} to no picture here")
     used = {

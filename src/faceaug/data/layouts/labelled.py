@@ -144,7 +144,7 @@ def read_rafdb(place: Place) -> Reading:
     found: list[int | None] = []
     for k, (name, stem) in enumerate(zip(place.pictures, stems, strict=True)):
         code = next((codes[below, stem] for below in _above(name) if (below, stem) in codes), None)
-        code = _folder_code(name) if not codes else code
+        code = _folder_code(name) if not codes else None if _is_compound(name) else code
         found.append(code)
         word = stem.partition("_")[0]
         known.partition[k] = {"train": 0, "test": 2}.get(word, parts.part.get(name.rpartition("/")[0], -1))
@@ -239,16 +239,18 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
 def _raf_codes(place: Place) -> tuple[dict[tuple[str, str], int], frozenset[str]]:
     """((folder, picture without suffix) -> code, the tables).
 
-    A table is about the pictures in its folder or, if that is called EmoLabel, in the folder above. The compound set
-    has the same picture names and other codes; it is left out.
+    A single table is about all pictures; of several, each about those in its folder or, if that is called EmoLabel, in
+    the folder above. The compound set has the same picture names and other codes; it is left out.
     """
     files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())]
-    files = [name for name in files if "compound" not in name.lower().split("/")]
+    files = [name for name in files if not _is_compound(name)]
+    several = len(files) > len({name.rpartition("/")[2] for name in files})
     codes: dict[tuple[str, str], int] = {}
     for file in files:
         comma = file.endswith(".csv")
         below = file.rpartition("/")[0]
         below = below.rpartition("/")[0] if below.rpartition("/")[2].lower() == "emolabel" else below
+        below = below if several else ""
         for number, line in enumerate(text_lines(place.text(place.file(file))), start=1):
             cells = [cell.strip() for cell in (line.split(",") if comma else line.split())]
             if comma and number == 1:
@@ -263,6 +265,10 @@ def _raf_codes(place: Place) -> tuple[dict[tuple[str, str], int], frozenset[str]
             if codes.setdefault((below, stem), int(cells[1])) != int(cells[1]):
                 raise AnnotationError(f"{printable(place.file(file))}: {printable(stem)} has two codes; keep one")
     return codes, frozenset(files)
+
+
+def _is_compound(name: str) -> bool:
+    return "compound" in name.lower().split("/")
 
 
 def _folder_code(name: str) -> int | None:
