@@ -186,7 +186,7 @@ def test_class_folders_are_read_by_torchvision(people: Path, tmp_path: Path) -> 
     assert read.classes == sorted(NAMES[::-1][:5])
     found = {np.asarray(image).tobytes(): read.classes[label] for image, label in read}
     assert found == {picture(k, height=12, width=9).tobytes(): NAMES[::-1][k % 5] for k in range(10)}
-    assert any("have no picture and get no folder (001)" in note for note in report.notes)
+    assert any("class has no picture and gets no folder (001)" in note for note in report.notes)
     assert any("numbered anew" in note for note in report.notes)
     assert report.not_held == {"identities": 10}
 
@@ -226,7 +226,7 @@ def test_coco_has_what_its_readers_ask_for(tmp_path: Path) -> None:
     assert first["keypoints"][:3] == [4.75, 4.75, 2]
     assert (second["bbox"], second["num_keypoints"], second["keypoints"][3:6]) == ([0, 0, 9, 12], 1, [0, 0, 0])
     assert [(tmp_path / "out" / "images" / image["file_name"]).is_file() for image in found["images"]] == [True, True]
-    assert any("1 pictures have no box" in note for note in report.notes)
+    assert any("1 picture has no box" in note for note in report.notes)
 
 
 def test_stylegans_list_and_our_manifest_are_told_apart_by_content(people: Path, tmp_path: Path) -> None:

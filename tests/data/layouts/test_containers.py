@@ -227,7 +227,7 @@ def test_the_face_of_a_sample_is_the_picture_with_the_shortest_ending(tmp_path: 
     faces = FaceFolder(tmp_path)
     assert (faces.names, faces.classes) == (("x.tar/d/1.png",), ("x",))
     assert faces.annotations.columns["caption"] == ("c",)
-    assert "1 further picture of a sample is not read as faces (x.tar/d/1.depth.png)" in faces.notes
+    assert "1 further picture of a sample is not read (x.tar/d/1.depth.png)" in faces.notes
 
 
 def test_lists_and_names_in_foreign_shards_are_read_or_kept(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_other_columns_that_name_pictures_name_no_faces(tmp_path: Path) -> None:
     write(tmp_path, "metadata.csv", "image_file_name,mask_file_name\na/1.png,m/1.png\na/2.png,\n")
     faces = FaceFolder(tmp_path)
     assert faces.names == ("a/1.png", "a/2.png")
-    assert any("1 pictures in other columns are not read as faces (m/1.png)" in note for note in faces.notes)
+    assert any("1 picture in another column is no face (m/1.png)" in note for note in faces.notes)
 
 
 def test_classes_with_words_in_their_names_are_no_parts(tmp_path: Path) -> None:

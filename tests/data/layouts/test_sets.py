@@ -275,7 +275,7 @@ def test_coco_gives_the_box_and_points_of_the_largest_face(tmp_path: Path) -> No
     assert known.landmarks[0, :2].tolist() == [[19.5, 7.5], [39.5, 8.5]]  # the person's right eye is on the left
     assert np.isnan(known.landmarks[0, 2]).all()
     assert known.partition.tolist() == [0, 0]
-    assert [note for note in faces.notes if "further faces" in note or "3.jpg" in note].__len__() == 2
+    assert [note for note in faces.notes if "further face" in note or "3.jpg" in note].__len__() == 2
 
 
 def test_coco_wholebody_gives_68_points(tmp_path: Path) -> None:

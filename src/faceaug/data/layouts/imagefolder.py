@@ -59,8 +59,8 @@ def read(place: Place) -> Reading:
     rows, people = plain_columns(rows)
     known, notes, classes = join_rows(source, rows, list(names), classes=own_classes(place))
     if aside:
-        them = counted(len(aside), "picture in another column is", "pictures in other columns are")
-        notes.append(f"{them} not read as faces ({some(sorted(aside))})")
+        them = counted(len(aside), "picture in another column is no face", "pictures in other columns are no faces")
+        notes.append(f"{them} ({some(sorted(aside))})")
     notes += further_columns(known.columns)
     levels = find_levels(place, partial=True)
     # Only exact keywords, because a class may be called Val_Kilmer.

@@ -62,8 +62,10 @@ def read(place: Place) -> Reading:
     missing = known.partition == -1
     known.partition[missing] = [part for part, empty in zip(by_shard, missing.tolist(), strict=True) if empty]
     if twins:
-        them = counted(len(twins), "further picture of a sample is", "further pictures of samples are")
-        notes.append(f"{them} not read as faces ({some(twins)})")
+        them = counted(
+            len(twins), "further picture of a sample is not read", "further pictures of samples are not read"
+        )
+        notes.append(f"{them} ({some(twins)})")
     notes += further_columns(known.columns)
     used |= set(own_files(place))
     return Reading(names, replace(known), classes, people, tuple(notes), frozenset(used))
