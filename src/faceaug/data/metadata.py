@@ -123,7 +123,8 @@ def _with_names_here(
         return rows, []
     old, now = changed[0]
     says = (
-        counted(len(changed), "row belongs to a picture", "rows belong to pictures") + " of another separator or suffix"
+        counted(len(changed), "row belongs to a picture", "rows belong to pictures")
+        + " with another separator or suffix"
     )
     rows = [row | {"file_name": name} for row, name in zip(rows, new, strict=True)]
     return rows, [f"{printable(path.name)}: {says} ({printable(old)} is {printable(now)} here)"]
