@@ -235,7 +235,7 @@ def test_names_that_are_not_utf8_are_listed_read_and_kept(tmp_path: Path) -> Non
     folder = FaceFolder(tmp_path)
     assert os.fsencode(folder.names[0]) == raw
     assert folder[0][0].shape == (10, 8, 3)
-    assert repr(folder).endswith("1 pictures, layout flat")
+    assert repr(folder).endswith("1 picture, layout flat")
 
 
 def test_a_very_deep_folder_is_listed(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _MOST_FACTS = Limits().max_bytes  # of one sample, as for a picture
 def find(place: Place) -> Evidence | None:
     """Detect tar files with annotation members of the same names as the pictures."""
     shards = _shards(place)
-    if shards and any(PurePosixPath(name).suffix in _FACTS for name in place.others[:1000]):
+    if shards and any(PurePosixPath(name).suffix.lower() in _FACTS for name in place.others[:1000]):
         return Evidence("webdataset", some(shards), strong=True)
     return None
 
