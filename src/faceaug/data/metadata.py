@@ -166,8 +166,8 @@ def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64
     all_binary = not any((values == -1).any() for _, values in found) and any(
         (values == 1).any() for _, values in found
     )
-    binary = []
-    silent = []
+    binary: list[str] = []
+    silent: list[str] = []
     for k, values in found:
         if not ours and (values == 0).any() and not (values == -1).any():
             is_binary = all_binary or bool((values == 1).any())

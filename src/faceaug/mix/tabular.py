@@ -43,7 +43,7 @@ def join_items(
     names = [f"item {k}" for k in range(len(items))]
     named = _class_labels(source)
     classes = named.pop("label", ())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"file_name": name}
         | {key: plain for key, cell in item.items() if (plain := _plain(cell, named.get(key))) is not None}
         for name, item in zip(names, items, strict=True)
