@@ -48,7 +48,7 @@ def join_items(
         | {key: plain for key, cell in item.items() if (plain := _plain(cell, named.get(key))) is not None}
         for name, item in zip(names, items, strict=True)
     ]
-    if not all(row.get("origin") in {None, *ORIGINS} for row in rows):  # another meaning than ours
+    if not all(row.get("origin") in (None, *ORIGINS) for row in rows):  # another meaning than ours
         rows = [{("origin_" if key == "origin" else key): cell for key, cell in row.items()} for row in rows]
     rows, _ = plain_columns(rows)
     try:
