@@ -186,7 +186,7 @@ def test_class_folders_are_read_by_torchvision(people: Path, tmp_path: Path) -> 
     assert read.classes == sorted(NAMES[::-1][:5])
     found = {np.asarray(image).tobytes(): read.classes[label] for image, label in read}
     assert found == {picture(k, height=12, width=9).tobytes(): NAMES[::-1][k % 5] for k in range(10)}
-    assert any("have no picture and get no folder (001)" in note for note in report.notes)
+    assert any("class has no picture and gets no folder (001)" in note for note in report.notes)
     assert any("numbered anew" in note for note in report.notes)
     assert report.not_held == {"identities": 10}
 
@@ -226,7 +226,7 @@ def test_coco_has_what_its_readers_ask_for(tmp_path: Path) -> None:
     assert first["keypoints"][:3] == [4.75, 4.75, 2]
     assert (second["bbox"], second["num_keypoints"], second["keypoints"][3:6]) == ([0, 0, 9, 12], 1, [0, 0, 0])
     assert [(tmp_path / "out" / "images" / image["file_name"]).is_file() for image in found["images"]] == [True, True]
-    assert any("1 pictures have no box" in note for note in report.notes)
+    assert any("1 picture has no box" in note for note in report.notes)
 
 
 def test_stylegans_list_and_our_manifest_are_told_apart_by_content(people: Path, tmp_path: Path) -> None:
@@ -449,3 +449,23 @@ def test_shards_name_members_that_readers_group_into_samples(tmp_path: Path) -> 
     convert_folder(tmp_path / "in", tmp_path / "out", "webdataset", progress=False)
     with tarfile.open(fileobj=io.BytesIO((tmp_path / "out" / "train-000000.tar").read_bytes())) as shard:
         assert shard.getnames() == ["000001.png", "000001.json", "000002.png", "000002.json"]
+
+
+def test_class_labels_of_other_columns_are_read_by_name_and_further_pictures_named(tmp_path: Path) -> None:
+    pictures = [Image.fromarray(picture(k, height=12, width=9)) for k in range(3)]
+    features = datasets.Features(
+        {
+            "image": datasets.Image(), "mask": datasets.Image(), "gender": datasets.ClassLabel(names=["f", "m"]),
+            "Male": datasets.ClassLabel(names=["yes", "no"]), "identity": datasets.ClassLabel(names=["Bo", "Ann"]),
+            "split": datasets.Value("string"),
+        }
+    )  # fmt: skip
+    rows = {"image": pictures, "mask": pictures[::-1], "gender": [1, 0, None], "Male": [0, 1, None],
+            "identity": [0, 1, 0], "split": ["train", "test", "test"]}  # fmt: skip
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "in" / "faces.parquet")
+    folder = FaceFolder(tmp_path / "in")
+    assert folder.annotations.columns == {"gender": ("m", "f", None)}
+    assert folder.annotations.attributes[:, ATTRIBUTES.index("Male")].tolist() == [1, -1, 0]
+    assert [folder.identities[k] for k in folder.annotations.identity] == ["Bo", "Ann", "Bo"]
+    assert folder.annotations.partition.tolist() == [0, 2, 2]
+    assert "1 further column of pictures is not read (mask)" in folder.notes

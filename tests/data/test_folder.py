@@ -94,7 +94,7 @@ def test_rows_without_a_picture_are_noted_and_a_foreign_table_is_an_error(tmp_pa
     celeba_tables(tmp_path, TWO)
     folder = FaceFolder(tmp_path)
     assert folder.annotations.identity.tolist() == [11]
-    assert folder.notes[0] == "list_attr_celeba.txt: 1 of 2 rows have no picture (000001.jpg)"
+    assert folder.notes[0] == "list_attr_celeba.txt: 1 row has no picture, of 2 (000001.jpg)"
     celeba_tables(tmp_path, ["a.jpg"])
     with pytest.raises(AnnotationError, match="is a picture here"):
         FaceFolder(tmp_path)
@@ -105,9 +105,7 @@ def test_a_row_belongs_to_one_picture_of_its_name_and_the_others_are_noted(tmp_p
     celeba_tables(tmp_path, ["000001.jpg"])
     folder = FaceFolder(tmp_path)
     assert folder.annotations.identity.tolist() == [-1, 10, -1]
-    assert folder.notes == (
-        "2 pictures share a name with another one and get no annotations (aligned/000001.jpg, wild/000001.jpg)",
-    )
+    assert folder.notes == ("2 pictures share a name and get no annotations (aligned/000001.jpg, wild/000001.jpg)",)
 
 
 def test_class_folders_become_labels_in_sorted_order(tmp_path: Path) -> None:
@@ -237,7 +235,7 @@ def test_names_that_are_not_utf8_are_listed_read_and_kept(tmp_path: Path) -> Non
     folder = FaceFolder(tmp_path)
     assert os.fsencode(folder.names[0]) == raw
     assert folder[0][0].shape == (10, 8, 3)
-    assert repr(folder).endswith("1 pictures, layout flat")
+    assert repr(folder).endswith("1 picture, layout flat")
 
 
 def test_a_very_deep_folder_is_listed(tmp_path: Path) -> None:

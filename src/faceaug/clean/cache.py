@@ -32,7 +32,7 @@ _TABLES = """
 create table if not exists facts (name text primary key, value) without rowid;
 create table if not exists arrays (owner text, name text, data blob, primary key (owner, name)) without rowid;
 create table if not exists files (name blob primary key, stamp text, content blob, pixels blob,
-    jpeg int, problem text, looks blob) without rowid;
+    jpeg int, problem text, looks blob, profile text) without rowid;
 create table if not exists pairs (one blob, other blob, mirrored int, evidence blob, primary key (one, other, mirrored))
     without rowid;
 """
@@ -49,17 +49,17 @@ class Cache:
     def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
         """The cached signatures of the files that have not changed since."""
         wanted = {os.fsencode(file.name): file for file in files}
-        for name, stamp, content, pixels, jpeg, problem, looks in self._query("select * from files"):
+        for name, stamp, content, pixels, jpeg, *rest in self._query("select * from files"):
             file = wanted.get(name)
-            if file is not None and stamp == f"{_stamp(file)} {_checksum(content, pixels, jpeg, problem, looks)}":
-                yield file, Signature(content.hex(), pixels.hex(), bool(jpeg), problem, looks)
+            if file is not None and stamp == f"{_stamp(file)} {_checksum(content, pixels, jpeg, *rest)}":
+                yield file, Signature(content.hex(), pixels.hex(), bool(jpeg), *rest)
 
     def add(self, file: File, signature: Signature) -> None:
         """Store the signature of one file, in batches. A file that could not be read is not stored and is retried."""
         if self._database is None or not self._writes or not signature.content:
             return
         digests = (bytes.fromhex(signature.content), bytes.fromhex(signature.pixels))
-        facts = (*digests, int(signature.jpeg), signature.problem, signature.looks)
+        facts = (*digests, int(signature.jpeg), signature.problem, signature.looks, signature.profile)
         self._waiting.append((os.fsencode(file.name), f"{_stamp(file)} {_checksum(*facts)}", *facts))
         if len(self._waiting) >= _BATCH:
             self.flush()
@@ -67,7 +67,7 @@ class Cache:
     def flush(self) -> None:
         """Write the pending signatures."""
         rows, self._waiting = self._waiting, []
-        self._write("insert or replace into files values (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._write("insert or replace into files values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def evidence(self) -> dict[tuple[str, str, bool], PairEvidence | None]:
         """All comparisons: (pixel digest, pixel digest, mirrored) -> evidence; None for unrelated pictures."""

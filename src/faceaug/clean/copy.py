@@ -342,6 +342,7 @@ def _check(out: Path, plan: CopyPlan) -> None:
     expected = {name for name, file in plan.files.items() if file.is_picture} - plan.apart
     missing = sorted(expected - set(faces.names))
     tables = tuple(f"{PurePosixPath(name).name}: " for name in plan.tables)
-    odd = [note for note in faces.notes if "have no picture" in note and note.startswith(tables)]
+    says = " row has no picture", " rows have no picture"
+    odd = [note for note in faces.notes if any(map(note.__contains__, says)) and note.startswith(tables)]
     if missing or odd:
         raise FaceAugError(f"{printable(out)}: the copy is not complete ({some(missing or odd)}); run again")

@@ -25,9 +25,10 @@ from faceaug.clean.calibrate import (
     judge_copies,
 )
 from faceaug.clean.candidates import RADIUS, Candidates, find_candidates
+from faceaug.clean.cutouts import read_layers, shown_layer
 from faceaug.clean.tiers import Thresholds
 from faceaug.clean.verify import PairEvidence, compare, glance
-from faceaug.data.image import Image8, read_image
+from faceaug.data.image import Image8, read_bytes
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
@@ -216,7 +217,7 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
 def judge_file(path: str) -> list[PairEvidence]:
     """Compare a file with copies of it made here; empty if it cannot be read."""
     try:
-        return judge_copies(read_image(path))
+        return judge_copies(_picture(path))
     except ImageError:
         return []
 
@@ -235,4 +236,4 @@ def _paths(pictures: Iterable[Look]) -> Iterator[str]:
 @lru_cache(maxsize=8)
 def _picture(path: str) -> Image8:
     """Decode a file. Pairs are sorted by their first picture, so the cache decodes it once."""
-    return read_image(path)
+    return shown_layer(read_layers(read_bytes(path), name=path))

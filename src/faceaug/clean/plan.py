@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from faceaug.clean.cache import Cache
@@ -19,7 +19,7 @@ from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.data.annotations import Annotations, match_names, unknown
 from faceaug.data.folder import table_names
 from faceaug.data.layouts.celeba import join_editions
-from faceaug.errors import printable
+from faceaug.errors import counted, printable, some
 from faceaug.executor import Crew, open_crew
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
@@ -158,7 +158,12 @@ def _report(found: _Survey) -> CleanReport:
         left=tuple(sorted([*scene.listing.skipped, *leaving.staying])),
         rows_without_file=_rows_without_file(found, gone),
         proposals=tuple(_proposals(found)),
-        notes=scene.notes + names.notes + scene.listing.link_notes() + links + alike.near.notes,
+        notes=scene.notes
+        + names.notes
+        + _profile_notes(found.contents.signatures)
+        + scene.listing.link_notes()
+        + links
+        + alike.near.notes,
         groups=groups_of(leaving.duplicates),
         histogram=alike.near.histogram,
         thresholds=alike.near.thresholds,
@@ -166,6 +171,19 @@ def _report(found: _Survey) -> CleanReport:
         bursts=look_alikes(alike, gone, "burst"),
         leaks=leaks_of(leaving.duplicates, alike),
         hashes=found.contents.hashes(),
+    )
+
+
+def _profile_notes(signatures: Mapping[str, Signature]) -> tuple[str, ...]:
+    """Notes on pictures whose ICC profile does not change their colours, though it is not sRGB."""
+    odd: dict[str, list[str]] = {}
+    for name, signature in signatures.items():
+        if signature.profile:
+            odd.setdefault(signature.profile, []).append(name)
+    have = "picture has", "pictures have"
+    return tuple(
+        f"{counted(len(names), *have)} an ICC profile that is {fault} and ignored ({some(names)})"
+        for fault, names in sorted(odd.items())
     )
 
 

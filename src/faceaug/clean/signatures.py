@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from faceaug.clean.cutouts import read_layers, same_layers, shown_layer
 from faceaug.clean.hashes import hash_words, middle_of, small_grey
-from faceaug.data.image import Image8, decode, load_cv2, read_bytes
+from faceaug.data.image import Image8, load_cv2, probe, read_bytes
+from faceaug.data.profiles import profile_fault
 from faceaug.errors import ImageError
 
-VERSION = 2  # of the signatures; increasing it invalidates all caches
+VERSION = 3  # of the signatures; increasing it invalidates all caches
 
 # One record per picture. "whole" and "middle" are 64-bit hashes; "mirrored_*" are those of the mirror image.
 LOOKS = np.dtype(
@@ -41,10 +43,12 @@ class Signature:
 
     Attributes:
         content: BLAKE2b-128 of the bytes, hex; empty if they could not be read.
-        pixels: BLAKE2b-128 of shape and decoded pixels, hex; empty if the file could not be decoded.
+        pixels: BLAKE2b-128 of shape and decoded pixels, hex, of transparent pictures on white and on black; empty if
+            the file could not be decoded.
         jpeg: whether the bytes are a JPEG, regardless of the name.
         problem: the reason why there are no pixels; empty if there are.
         looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or looks were not computed.
+        profile: why its ICC profile was ignored, see ``profile_fault``; empty if it was not.
     """
 
     content: str
@@ -52,10 +56,11 @@ class Signature:
     jpeg: bool
     problem: str
     looks: bytes = b""
+    profile: str = ""
 
     def without_looks(self) -> Signature:
         """The same without ``looks``, which take a kilobyte."""
-        return Signature(self.content, self.pixels, self.jpeg, self.problem)
+        return replace(self, looks=b"")
 
     @property
     def damaged(self) -> bool:
@@ -82,7 +87,7 @@ def same_content(one: Path, other: Path, *, pixels: bool) -> bool:
     """Compare two files byte by byte or pixel by pixel, because equal digests are no proof."""
     try:
         a, b = read_bytes(one), read_bytes(other)
-        return np.array_equal(decode(a), decode(b)) if pixels else a == b
+        return same_layers(read_layers(a), read_layers(b)) if pixels else a == b
     except ImageError:
         return False
 
@@ -132,9 +137,12 @@ def _read(path: str, *, looks: bool) -> Signature:
     content = hashlib.blake2b(data, digest_size=16).hexdigest()
     jpeg = data.startswith(b"\xff\xd8\xff")
     try:
-        image = decode(data, name=path)
+        layers = read_layers(data, name=path)
     except ImageError as error:
         return Signature(content, "", jpeg, error.reason)
-    pixels = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
-    pixels.update(np.ascontiguousarray(image).data)
-    return Signature(content, pixels.hexdigest(), jpeg, "", looks_of(image, data).tobytes() if looks else b"")
+    pixels = hashlib.blake2b(str(layers[0].shape).encode(), digest_size=16)
+    for layer in layers:
+        pixels.update(np.ascontiguousarray(layer).data)
+    seen = looks_of(shown_layer(layers), data).tobytes() if looks else b""
+    header = probe(data, name=path)
+    return Signature(content, pixels.hexdigest(), jpeg, "", seen, profile_fault(header.profile, inks=header.inks))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.tables import ATTRIBUTES, LANDMARKS, Kind, Table, find_tables, read_table
-from faceaug.errors import AnnotationError, ArgumentError, RefusedError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, RefusedError, counted, printable, some
 
 __all__ = [
     "ALL",
@@ -48,6 +48,7 @@ SPLITS: dict[str, int] = {
     )
     for word in words
 }
+_ANOTHER = ("row belongs to a picture", "rows belong to pictures")
 ALL = "all"  # every partition, requested explicitly
 ORIGINS = ("real", "augmented", "synthetic")
 REAL, AUGMENTED, SYNTHETIC = range(len(ORIGINS))  # in ``origin``
@@ -203,12 +204,13 @@ def join_tables(tables: list[Table], names: list[str]) -> tuple[Annotations, lis
             )
         if missing:
             absent = [name for name, row in zip(table.names, rows, strict=True) if row < 0]
-            notes.append(f"{table.path.name}: {missing} of {len(rows)} rows have no picture ({some(absent)})")
+            have = counted(missing, "row has", "rows have")
+            notes.append(f"{printable(table.path.name)}: {have} no picture, of {len(rows):,} ({some(absent)})")
         notes += [f"{printable(table.path.name)}: {note}" for note in table.notes]
         if others:
             in_table, here = table.names[others[0]], names[int(rows[others[0]])]
             notes.append(
-                f"{printable(table.path.name)}: {len(others)} rows belong to pictures with another suffix "
+                f"{printable(table.path.name)}: {counted(len(others), *_ANOTHER)} with another suffix "
                 f"({printable(in_table)} is {printable(here)} here)"
             )
         fill(known, table, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,8 +51,23 @@ def read_picture(path: Path, row: int, stamp: tuple[int, int]) -> bytes:
     raise ValueError("has no such row")
 
 
-def read_columns(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """The other columns as rows without nulls, with ``file_name``, and the names of the labels.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a Parquet file says about its pictures.
+
+    Attributes:
+        rows: a dict without nulls for each picture, with ``file_name``; of a ClassLabel other than ``label``, the name.
+        classes: names of the labels; empty if they are not a ClassLabel.
+        aside: names of further columns of pictures, which are not read.
+    """
+
+    rows: list[dict[str, Any]]
+    classes: tuple[str, ...]
+    aside: tuple[str, ...]
+
+
+def read_columns(path: Path) -> Rows:
+    """Read all columns but the pictures.
 
     Raises:
         AnnotationError: pyarrow is not installed, or the file is damaged.
@@ -61,18 +77,33 @@ def read_columns(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         table = _open(path)
         schema = table.schema_arrow
         column = _picture_column(schema)
-        others = [name for name in schema.names if name != column]
+        features = _features(schema)
+        pictures = _picture_columns(schema)
+        others = [name for name in schema.names if name not in pictures]
+        named = {name: tuple(map(str, kind["names"])) for name, kind in features.items() if _has_names(kind)}
+        classes = named.pop("label", ())
         rows: list[dict[str, Any]] = []
         for group in range(table.num_row_groups):
             cells = _read_group(table, group, others)
+            cells |= {name: [_name_of(cell, named[name]) for cell in cells[name]] for name in others if name in named}
             size = table.metadata.row_group(group).num_rows
             rows += [{name: cells[name][k] for name in others if cells[name][k] is not None} for k in range(size)]
     except ValueError as error:
         raise AnnotationError(f"{printable(path)}: not a readable table ({error})") from error
-    features = _features(schema)
-    label = features.get("label", {})
-    classes = tuple(map(str, label["names"])) if label.get("_type") == "ClassLabel" and label.get("names") else ()
-    return [row | {"file_name": names[k]} for k, row in enumerate(rows) if k in names], classes
+    aside = tuple(name for name in pictures if name != column)
+    return Rows([row | {"file_name": names[k]} for k, row in enumerate(rows) if k in names], classes, aside)
+
+
+def _has_names(kind: dict[str, Any]) -> bool:
+    names = kind.get("names")
+    return kind.get("_type") == "ClassLabel" and isinstance(names, list) and bool(names)
+
+
+def _name_of(cell: Any, names: tuple[str, ...]) -> Any:
+    """The name of a class; -1 is how ``datasets`` writes none."""
+    if not isinstance(cell, int) or cell >= len(names):
+        return cell
+    return names[cell] if cell >= 0 else None
 
 
 def _open(path: Path) -> Any:
@@ -105,14 +136,20 @@ def _group(path: str, group: int, stamp: tuple[int, int]) -> list[bytes]:  # noq
 
 
 def _picture_column(schema: Any) -> str | None:
-    """The column of pictures: a declared Image, or a struct of bytes and path; "image" before others."""
+    """The column of the faces: "image", otherwise the first column of pictures."""
+    found = _picture_columns(schema)
+    return "image" if "image" in found else found[0] if found else None
+
+
+def _picture_columns(schema: Any) -> list[str]:
+    """The columns of pictures: a declared Image, or a struct of bytes and path."""
     declared = {name for name, kind in _features(schema).items() if kind.get("_type") == "Image"}
     found = []
     for field in schema:
         fields = {field.type.field(k).name for k in range(field.type.num_fields)} if _is_struct(field.type) else set()
         if "bytes" in fields and (field.name in declared or fields == {"bytes", "path"}):
             found.append(field.name)
-    return "image" if "image" in found else found[0] if found else None
+    return found
 
 
 def _is_struct(kind: Any) -> bool:

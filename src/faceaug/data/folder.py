@@ -19,8 +19,8 @@ from faceaug.data.crop import in_frame
 from faceaug.data.image import WHITE, Colour, Image8, check_colour, read_image
 from faceaug.data.layouts import Layout, Place, read_layout
 from faceaug.data.layouts.celeba import ALIGNED as CELEBA_PICTURES, table_names, table_paths as place_tables
-from faceaug.data.layouts.leftovers import unread_pictures
-from faceaug.errors import RefusedError
+from faceaug.data.layouts.leftovers import unread_files
+from faceaug.errors import RefusedError, counted
 from faceaug.storage.walk import Listing, is_hidden, is_picture, list_folder
 
 __all__ = [
@@ -126,8 +126,7 @@ class FaceFolder:
 
     def _read(self, place: Place, listing: Listing, layout: str | None) -> None:
         if not place.pictures:
-            unread = unread_pictures(place.others)
-            raise RefusedError(listing.no_pictures() + (f". These are not read: {unread}" if unread else ""))
+            raise RefusedError("; ".join([listing.no_pictures(), *unread_files(place.others)]))
         choice, reading = read_layout(place, layout)
         self.root = place.root
         self.names: tuple[str, ...] = reading.names
@@ -157,7 +156,7 @@ class FaceFolder:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"FaceFolder({str(self.root)!r}): {len(self)} pictures, layout {self.layout}"
+        return f"FaceFolder({str(self.root)!r}): {counted(len(self), 'picture')}, layout {self.layout}"
 
     def read(self, index: int) -> Image8:
         """Read only the picture: uint8 (height, width, 3), RGB; ImageError if it cannot be read."""

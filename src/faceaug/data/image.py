@@ -157,6 +157,16 @@ def probe(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS
         raise ImageError(name, str(error)) from error
 
 
+def may_be_transparent(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Whether a picture may have transparent pixels, by its header; true for formats whose header does not say.
+
+    Raises:
+        ImageError: see ``probe``.
+    """
+    header = probe(data, name=name, limits=limits)
+    return header.alpha or header.format in _BY_PILLOW
+
+
 def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMITS, ground: Colour = WHITE) -> Image8:
     """Decode the bytes of a picture file: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIF or PNM.
 

@@ -27,7 +27,7 @@ _PADDED = re.compile(r"0[0-9]+", re.ASCII)
 _PLAIN_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _UNSET = 2  # an attribute without a cell
-_BOOLEANS = ("True", "true", "TRUE", "False", "false", "FALSE")
+_SIGNS = {"true": 1, "yes": 1, "false": -1, "no": -1}
 _TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # the smallest number that overflows float32 when rounded
 
 
@@ -122,7 +122,10 @@ def _with_names_here(
     if not changed:
         return rows, []
     old, now = changed[0]
-    says = f"{len(changed)} rows belong to pictures with another separator or suffix"
+    says = (
+        counted(len(changed), "row belongs to a picture", "rows belong to pictures")
+        + " with another separator or suffix"
+    )
     rows = [row | {"file_name": name} for row, name in zip(rows, new, strict=True)]
     return rows, [f"{printable(path.name)}: {says} ({printable(old)} is {printable(now)} here)"]
 
@@ -134,6 +137,14 @@ def _with_boxes(known: Annotations, columns: _Columns, at: NDArray[np.int64]) ->
     for k, name in enumerate(BOXES):
         columns.fill(name, boxes[:, k], at, _finite)
     return replace(known, boxes=boxes)
+
+
+def further_columns(columns: Mapping[str, object]) -> list[str]:
+    """The note on columns without a meaning for faceaug; none if there are none."""
+    if not columns:
+        return []
+    are = counted(len(columns), "further column is kept as it is", "further columns are kept as they are")
+    return [f"{are} ({some(list(columns))})"]
 
 
 def is_own_column(name: str) -> bool:
@@ -151,16 +162,25 @@ def _fill_attributes(known: Annotations, columns: _Columns, at: NDArray[np.int64
             columns.fill(name, values, at, _sign)
             found.append((k, values))
     ours = all(columns.cells(name) for name in ("origin", "sha256"))  # faceaug writes 0 for unknown
-    binary = []
+    # If no column has a -1, a column of zeros is an attribute that no picture has.
+    all_binary = not any((values == -1).any() for _, values in found) and any(
+        (values == 1).any() for _, values in found
+    )
+    binary: list[str] = []
+    silent: list[str] = []
     for k, values in found:
-        if not ours and (values == 0).any() and (values == 1).any() and not (values == -1).any():
-            values[values == 0] = -1
-            binary.append(ATTRIBUTES[k])
+        if not ours and (values == 0).any() and not (values == -1).any():
+            is_binary = all_binary or bool((values == 1).any())
+            values[values == 0] = -1 if is_binary else 0
+            (binary if is_binary else silent).append(ATTRIBUTES[k])
         values[values == _UNSET] = 0
         known.attributes[:, k] = values
-    if not binary:
-        return []
-    return [f"0 is read as no, not as unknown, in {len(binary)} columns without -1 ({some(binary)})"]
+    are = counted(len(silent), "column has 0 alone, which is", "columns have 0 alone, which is")
+    notes = [f"{are} read as unknown ({some(silent)})"] if silent else []
+    if binary:
+        word = counted(len(binary), "column")
+        notes.append(f"0 is read as no, not as unknown, in {word} without -1 ({some(binary)})")
+    return notes
 
 
 class _Columns:
@@ -330,8 +350,8 @@ def _weight(cell: Any) -> float:
 
 
 def _sign(cell: Any) -> int:
-    if isinstance(cell, bool) or cell in _BOOLEANS:
-        return 1 if str(cell).lower() == "true" else -1
+    if isinstance(cell, bool | str) and str(cell).lower() in _SIGNS:
+        return _SIGNS[str(cell).lower()]
     number = _whole(cell)
     if number not in {-1, 0, 1}:
         raise ValueError

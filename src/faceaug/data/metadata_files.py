@@ -110,6 +110,7 @@ def _parquet_rows(path: Path, source: Source) -> list[dict[str, Any]]:
 
 
 def _csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
+    text = text if "\n" in text else text.replace("\r", "\n")
     mark = delimiter_of(text)
     spaced = f"{mark} " in text.partition("\n")[0]  # written with a blank after each mark
     reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=mark, skipinitialspace=spaced)

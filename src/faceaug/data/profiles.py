@@ -62,6 +62,26 @@ def _mode_of(profile: bytes) -> str:
 
 
 @lru_cache(maxsize=64)
+def profile_fault(profile: bytes, *, inks: bool = False) -> str:
+    """Why an ICC profile is ignored; "" if it is not, or if there is none.
+
+    Args:
+        profile: the profile.
+        inks: whether the picture's colours are CMYK.
+    """
+    if not profile:
+        return ""
+    mode = _mode_of(profile)
+    if not mode or (mode == "CMYK") != inks:
+        return "of another colour model"
+    try:
+        ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return "damaged"
+    return ""
+
+
+@lru_cache(maxsize=64)
 def _transform(profile: bytes) -> Any:
     """The transform from a profile to sRGB; None if the profile is sRGB already, or damaged."""
     mode = _mode_of(profile)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.containers import read_member, split_path
-from faceaug.errors import AnnotationError, printable, some
+from faceaug.errors import AnnotationError, counted, printable, some
 
 ATTRIBUTES: tuple[str, ...] = tuple(
     """5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose
@@ -149,22 +149,27 @@ def _zero_as_no(table: Table) -> Table:
     # If no column has a -1, a column of zeros is an attribute that no picture has.
     binary = zero & ~no & (yes | (not no.any() and yes.any()))
     if not binary.any():
-        return table
+        words = "column has 0 alone, which is", "columns have 0 alone, which is"
+        names = [name for name, is_zero in zip(table.columns, (zero & ~yes & ~no).tolist(), strict=True) if is_zero]
+        note = f"{counted(len(names), *words)} read as unknown ({some(names)})"
+        return replace(table, notes=(*table.notes, note)) if names else table
     signed = np.where(binary & (values == 0), np.int32(-1), values)
     found = [name for name, is_binary in zip(table.columns, binary.tolist(), strict=True) if is_binary]
-    note = f"0 is read as no, not as unknown, in {len(found)} columns without -1 ({some(found)})"
+    columns = counted(len(found), "column", "columns")
+    note = f"0 is read as no, not as unknown, in {columns} without -1 ({some(found)})"
     return replace(table, values=signed, notes=(*table.notes, note))
 
 
-def read_text(path: Path, most: int | None = None) -> str:
+def read_text(path: Path, most: int | None = None, *, limit: int = _LONGEST) -> str:
     """Read a UTF-8 text file or container member, without a byte order mark; AnnotationError if it is not UTF-8.
 
     Args:
         path: the file; containers in the path are treated as folders.
         most: read only about this many bytes from the beginning.
+        limit: refuse a container member of more bytes.
     """
     try:
-        return _bytes(path, most).decode("utf-8-sig", "strict" if most is None else "replace")
+        return _bytes(path, most, limit).decode("utf-8-sig", "strict" if most is None else "replace")
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{printable(path)}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
@@ -175,10 +180,10 @@ def read_text(path: Path, most: int | None = None) -> str:
         raise AnnotationError(f"{printable(path)}: {error}") from error
 
 
-def _bytes(path: Path, most: int | None) -> bytes:
+def _bytes(path: Path, most: int | None, limit: int) -> bytes:
     inside = split_path(path) if not path.is_file() else None
     if inside is not None:
-        return read_member(*inside, _LONGEST)[:most]
+        return read_member(*inside, limit)[:most]
     if most is None:
         return path.read_bytes()
     with path.open("rb") as handle:
@@ -212,8 +217,13 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
                 f"{printable(path)}: line 1 should be the number of rows, then a line of column names"
             )
         columns = tuple(lines[1].split())
+        columns = (
+            columns[1:] if columns and columns[0].lower() in _NAME_HEADINGS else columns
+        )  # of list_bbox_celeba.txt
         first = 2
         _check_columns(path, kind, columns)
+    elif lines and _is_heading(lines[0].split()):
+        first = 1
     rows = lines[first:]
     if counted and lines[0].strip().lstrip("+0") != (str(len(rows)) if rows else ""):
         raise AnnotationError(
@@ -224,6 +234,11 @@ def _read_txt_table(path: Path, kind: Kind, text: str, counted: bool) -> Table:
     names = tuple(half[0] if half else "" for half in halves)
     numbers = [half[1] if len(half) == 2 else "" for half in halves]
     return Table(path, kind, columns, names, _numbers(path, kind, numbers, len(columns), first))
+
+
+def _is_heading(cells: list[str]) -> bool:
+    """Whether a line names columns, as in rewritten tables."""
+    return len(cells) == 2 and cells[0].lower() in _NAME_HEADINGS and not _WHOLE.fullmatch(cells[1])
 
 
 def _numbers(path: Path, kind: Kind, rows: list[str], width: int, first: int) -> NDArray[np.int32]:

@@ -16,8 +16,9 @@ from faceaug.data.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.data.crop import Crop, Size, crop_box
 from faceaug.data.folder import FaceFolder, Target, make_target
 from faceaug.data.image import WHITE, Image8, from_pillow, picture_size
-from faceaug.errors import ArgumentError, ImageError, RefusedError, printable
+from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
 from faceaug.mix.pictures import Named, Pictures
+from faceaug.mix.tabular import is_row, join_items
 
 _AREA_SAMPLE = 200  # pictures measured to estimate the mean area
 
@@ -65,9 +66,13 @@ class RealFaces:
             self.in_class_folders = source.in_class_folders
         else:
             _check_map_style(source)
-            self.annotations, self._sizes = _collect(source)
-            self.classes = _class_names(source, self.annotations.label)
+            self.annotations, self._sizes, named, self.notes = _collect(source)
+            self.classes = named or _class_names(source, self.annotations.label)
             self.in_class_folders = bool(self.classes) and all(map(_names_a_folder, self.classes))
+        left = list(self.annotations.columns)
+        if left:
+            are = counted(len(left), "further column is", "further columns are")
+            self.notes = (f"{are} not carried over ({some(left)})", *self.notes)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -229,8 +234,8 @@ def _split(item: Any, row: int) -> tuple[Any, Any]:
     """Split an item into its picture and target; the target of a bare picture is None."""
     if isinstance(item, tuple | list) and len(item) in {1, 2}:
         return item[0], item[1] if len(item) == 2 else None
-    if isinstance(item, Mapping) and "image" in item:  # the layout of Hugging Face datasets
-        return item["image"], {name: value for name, value in item.items() if name in _COLUMNS and value is not None}
+    if isinstance(item, Mapping) and is_row(item):  # the layout of Hugging Face datasets
+        return item["image"], {name: value for name, value in item.items() if name != "image"}
     if isinstance(item, Image.Image) or (isinstance(item, np.ndarray | Tensor) and item.ndim in {2, 3}):
         return item, None
     found = type(item).__name__
@@ -250,19 +255,33 @@ def _size_of(image: object) -> Size:
     return 0, 0
 
 
-def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64]]:
-    """Read all targets and sizes of a dataset once: balance and partition need them before the first epoch."""
-    known = unknown(len(source))
+def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64], tuple[str, ...], tuple[str, ...]]:
+    """Read all targets and sizes of a dataset once: balance and partition need them before the first epoch.
+
+    Returns:
+        (annotations, sizes, names of the labels if the items are rows, notes).
+    """
+    targets: list[Any] = []
     sizes = np.empty((len(source), 2), np.int64)
-    bare = []  # rows with attributes in a plain vector
+    rows = True
     for row in range(len(source)):
-        image, target = _split(source[row], row)
+        item = source[row]
+        rows = rows and is_row(item)
+        image, target = _split(item, row)
         sizes[row] = _size_of(image)
+        targets.append(target)
+    if rows:
+        known, classes, notes = join_items(source, targets)
+        return known, sizes, classes, notes
+    return _from_targets(targets), sizes, (), ()
+
+
+def _from_targets(targets: Sequence[Any]) -> Annotations:
+    known = unknown(len(targets))
+    bare = []  # rows with attributes in a plain vector
+    for row, target in enumerate(targets):
         if isinstance(target, Mapping):
-            for name in _FIELDS & target.keys():
-                _put(known, name, row, target[name])
-            for name in target.keys() & _PLACES.keys():
-                _put(known, "attributes", row, np.where(_PLACES[name], target[name], known.attributes[row]))
+            _put_all(known, row, target)
             continue
         # torchvision's CelebA gives a tuple for several target types; a number in it is the identity.
         parts, number = (target, "identity") if isinstance(target, tuple) else ([target], "label")
@@ -273,7 +292,23 @@ def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64]]:
     attributes = known.attributes[bare]
     if not (attributes < 0).any():
         known.attributes[bare] = attributes * 2 - 1  # torchvision's CelebA uses 0 and 1
-    return known, sizes
+    return known
+
+
+def _put_all(known: Annotations, row: int, target: Mapping[str, Any]) -> None:
+    for name in _FIELDS & target.keys():
+        _put(known, name, row, _signs(target[name]) if name == "attributes" else target[name])
+    for name in target.keys() & _PLACES.keys():
+        _put(known, "attributes", row, np.where(_PLACES[name], _signs(target[name]), known.attributes[row]))
+
+
+def _signs(value: Any) -> Any:
+    """-1 and 1 for truth values; 0 would be unknown."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):
+        return value
+    return found.astype(np.int64) * 2 - 1 if found.dtype == bool else value
 
 
 def _field(value: Any, number: str, row: int) -> str:
@@ -314,7 +349,6 @@ def _shown(value: Any) -> str:
 
 _FIELDS = {"attributes", "identity", "label", "partition", "landmarks", "weight", "origin"}
 _PLACES = {name: np.arange(len(ATTRIBUTES)) == k for k, name in enumerate(ATTRIBUTES)}
-_COLUMNS = (_FIELDS - {"origin"}) | _PLACES.keys()
 _RANGES: dict[str, tuple[float, float]] = {
     "attributes": (-1, 1),
     "partition": (-1, 2),

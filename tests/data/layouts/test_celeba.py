@@ -70,7 +70,7 @@ def test_a_row_goes_to_the_picture_of_its_own_ending_first(tmp_path: Path) -> No
 def test_photos_in_the_wild_get_their_own_points_and_boxes(tmp_path: Path) -> None:
     root = published(tmp_path)
     write(root, "Anno/list_landmarks_celeba.txt", points_txt(add=100))
-    write(root, "Anno/list_bbox_celeba.txt", boxes_txt().replace("image_id ", ""))
+    write(root, "Anno/list_bbox_celeba.txt", boxes_txt())
     put(root, *(f"Img/img_celeba/{name}" for name in NAMES))
     for where in (root, root / "Img/img_celeba"):
         faces = FaceFolder(where)
@@ -82,7 +82,7 @@ def test_photos_in_the_wild_get_their_own_points_and_boxes(tmp_path: Path) -> No
 
 def test_boxes_of_the_photos_are_not_put_on_aligned_pictures(tmp_path: Path) -> None:
     root = published(tmp_path)
-    write(root, "Anno/list_bbox_celeba.txt", boxes_txt().replace("image_id ", ""))
+    write(root, "Anno/list_bbox_celeba.txt", boxes_txt())
     put(root, *(f"Img/img_align_celeba/{name}" for name in NAMES))
     faces = FaceFolder(root)
     assert faces.annotations.boxes is None

@@ -219,3 +219,34 @@ def test_a_picture_that_is_damaged_in_its_archive_is_an_error_that_names_it(tmp_
     with pytest.raises(ImageError, match=r"x\.zip/test/a/2\.png|x\.zip/train/a/0\.png"):
         for k in range(len(faces)):
             faces.read(k)
+
+
+def test_the_face_of_a_sample_is_the_picture_with_the_shortest_ending(tmp_path: Path) -> None:
+    face, other = PICTURES["train/a/0.png"], PICTURES["test/a/2.png"]
+    tar(tmp_path / "x.tar", {"d/1.depth.png": other, "d/1.png": face, "d/1.JSON": b'{"label": "x", "caption": "c"}'})
+    faces = FaceFolder(tmp_path)
+    assert (faces.names, faces.classes) == (("x.tar/d/1.png",), ("x",))
+    assert faces.annotations.columns["caption"] == ("c",)
+    assert "1 further picture of a sample is not read (x.tar/d/1.depth.png)" in faces.notes
+
+
+def test_lists_and_names_in_foreign_shards_are_read_or_kept(tmp_path: Path) -> None:
+    facts = {"attributes": [1, 0, 1], "landmarks": list(range(10)), "identity": "Ann"}
+    tar(tmp_path / "x.tar", {"1.png": PICTURES["train/a/0.png"], "1.json": json.dumps(facts).encode()})
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.landmarks[0].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert faces.annotations.columns["attributes"] == ([1, 0, 1],)
+    assert faces.identities == ("Ann",)
+
+
+def test_two_labels_of_a_sample_are_an_error(tmp_path: Path) -> None:
+    tar(tmp_path / "x.tar", {"1.png": PICTURES["train/a/0.png"], "1.cls": b"3", "1.json": b'{"label": 5}'})
+    with pytest.raises(AnnotationError, match=r"1.png has two labels \(3, 5\)"):
+        FaceFolder(tmp_path)
+
+
+def test_facts_of_a_sample_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("faceaug.data.layouts.shards._MOST_FACTS", 20)
+    tar(tmp_path / "x.tar", {"1.png": PICTURES["train/a/0.png"], "1.txt": b"a" * 21})
+    with pytest.raises(AnnotationError, match="has 21 bytes; the limit is 20"):
+        FaceFolder(tmp_path)

@@ -124,7 +124,7 @@ def test_a_table_and_the_folders_that_disagree_about_parts_are_a_question(tmp_pa
     write(tmp_path, "list_eval_partition.txt", "000001.jpg 2\n000002.jpg 2\n")
     faces = FaceFolder(tmp_path)
     assert faces.annotations.partition.tolist() == [2, 2]
-    with pytest.raises(RefusedError, match="1 pictures are in another partition by their folder"):
+    with pytest.raises(RefusedError, match="1 picture is in another partition by folder"):
         select_rows(faces.annotations)
     assert FaceFolder(tmp_path, layout="splits").annotations.partition.tolist() == [2, 0]
 
@@ -145,7 +145,7 @@ def test_one_folder_in_each_partition_is_no_class_and_is_named(tmp_path: Path) -
     put(tmp_path, "train/real/1.jpg", "test/fake/2.jpg")
     folder = FaceFolder(tmp_path)
     assert folder.classes == ()
-    assert "each partition has one folder (fake, real), which is no class" in folder.notes
+    assert "each partition has one folder (fake, real), which is read as a wrapper, not as a class" in folder.notes
 
 
 def test_pieces_of_one_partition_are_a_question(tmp_path: Path) -> None:
@@ -153,3 +153,65 @@ def test_pieces_of_one_partition_are_a_question(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"layout='classes' or layout='splits' \(--layout\)"):
         select_rows(FaceFolder(tmp_path).annotations)
     assert FaceFolder(tmp_path, "splits").annotations.partition.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("trainset", "valset", "testset"), ("TrainImages", "ValImages", "TestImages"),
+        ("01_train", "02_val", "03_test"),
+        ("Training", "PublicTest", "PrivateTest"), ("train2017", "val2017", "test2017"), ("TRAIN", "VALID", "TEST"),
+        ("trn", "dev", "tst"), ("faces-train", "faces-dev", "faces-test"),
+    ],
+)  # fmt: skip
+def test_a_word_of_a_partition_counts_within_a_longer_name(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        put(tmp_path, f"{name}/a/1.png", f"{name}/b/2.png")
+    faces = FaceFolder(tmp_path)
+    said = {name.split("/")[0]: part for name, part in zip(faces.names, faces.annotations.partition, strict=True)}
+    assert [said[name] for name in names] == [0, 1, 2]
+    assert faces.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("own", [("train", "test"), ("train_images", "test_images"), ("x/y", "z")])
+def test_a_folder_around_all_of_a_partition_is_a_wrapper_and_the_classes_are_below_it(
+    own: tuple[str, str], tmp_path: Path
+) -> None:
+    put(tmp_path, *(f"train/{own[0]}/{kind}/1.png" for kind in "ab"), *(f"test/{own[1]}/{kind}/1.png" for kind in "ab"))
+    faces = FaceFolder(tmp_path)
+    assert texts(faces) == ["a", "b", "a", "b"]
+    assert faces.annotations.partition.tolist() == [2, 2, 0, 0]
+    assert any("read as a wrapper" in note for note in faces.notes)
+
+
+def test_a_folder_called_training_set_beside_another_one_is_a_question(tmp_path: Path) -> None:
+    put(tmp_path, "training_set/1.png", "holdout/2.png")
+    with pytest.raises(RefusedError, match="training_set could be a partition"):
+        select_rows(FaceFolder(tmp_path).annotations)
+
+
+def test_people_called_val_and_dev_are_classes(tmp_path: Path) -> None:
+    put(tmp_path, "Val_Kilmer/1.png", "Tom_Hanks/2.png", "Dev_Patel/3.png")
+    faces = FaceFolder(tmp_path)
+    assert (len(faces.classes), faces.annotations.doubts) == (3, ())
+
+
+@pytest.mark.parametrize(("table", "text"), [
+    ("metadata.csv", "file_name,caption\na/1.png,x\nb/2.png,y\n"),
+    ("instances.json", '{"images": [{"id": 1, "file_name": "a/1.png"}], "annotations": []}'),
+    ("dataset.json", '{"labels": null}'),
+])  # fmt: skip
+def test_class_folders_beside_a_table_without_labels_are_named(table: str, text: str, tmp_path: Path) -> None:
+    write(put(tmp_path, "a/1.png", "b/2.png"), table, text)
+    faces = FaceFolder(tmp_path)
+    assert (faces.classes, set(faces.annotations.label.tolist())) == ((), {-1})
+    assert any("2 folders are not read as classes, because the tables decide (a, b)" in note for note in faces.notes)
+    assert FaceFolder(tmp_path, "classes").classes == ("a", "b")
+
+
+@pytest.mark.parametrize(("names", "note"), [
+    (("train/a/1.png", "train/b/2.png"), "1 folder is read as a partition (train/)"),
+    (("0.png", "a/1.png"), "1 folder is not read as a class: pictures are next to it (a)"),
+])  # fmt: skip
+def test_a_note_on_one_thing_is_in_the_singular(names: tuple[str, ...], note: str, tmp_path: Path) -> None:
+    assert note in FaceFolder(put(tmp_path, *names)).notes

@@ -40,7 +40,7 @@ def test_bools_numbers_and_nothing_are_read_in_every_form(tmp_path: Path, form: 
     assert known.identity.tolist() == [2880, 7, -1]
     assert known.columns["caption"] == ("one", "two", None)
     assert known.columns["age"] == (30, 41, None)
-    assert "2 further columns are kept unchanged (age, caption)" in faces.notes
+    assert "2 further columns are kept as they are (age, caption)" in faces.notes
 
 
 def test_zero_stays_unknown_in_a_folder_that_faceaug_wrote(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_other_columns_that_name_pictures_name_no_faces(tmp_path: Path) -> None:
     write(tmp_path, "metadata.csv", "image_file_name,mask_file_name\na/1.png,m/1.png\na/2.png,\n")
     faces = FaceFolder(tmp_path)
     assert faces.names == ("a/1.png", "a/2.png")
-    assert any("1 pictures in other columns are not read as faces (m/1.png)" in note for note in faces.notes)
+    assert any("1 picture in another column is no face (m/1.png)" in note for note in faces.notes)
 
 
 def test_classes_with_words_in_their_names_are_no_parts(tmp_path: Path) -> None:

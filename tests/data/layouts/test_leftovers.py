@@ -77,7 +77,7 @@ def test_formats_that_are_not_read_are_counted_by_ending_everywhere(tmp_path: Pa
     assert ".jxl (2" in report.summary()
     assert ".jxl (2" in json.dumps(report.to_json())
     (tmp_path / "1.png").unlink()
-    with pytest.raises(RefusedError, match=r"These are not read: \.jxl"):
+    with pytest.raises(RefusedError, match=r"these are not read: \.jxl"):
         FaceFolder(tmp_path)
 
 

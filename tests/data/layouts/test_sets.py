@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from faceaug.data.annotations import attribute_index
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
 from faceaug.data.layouts.celeba_hq import LABELS
-from faceaug.errors import AnnotationError
+from faceaug.errors import AnnotationError, RefusedError
 from tests.conftest import picture
 from tests.data.layouts.made import attribute, attributes_txt, pairs, put, write
 
@@ -55,7 +56,7 @@ def test_masks_are_joined_to_their_picture_and_are_no_faces(tmp_path: Path) -> N
         {},
         {"l_brow": f"{below}/00002_l_brow.png", "hair": f"{below}/00002_hair.png"},
     ]
-    assert "masks of 2 pictures are joined to them; no mask is read as a face" in faces.notes
+    assert "masks are joined to 2 pictures; no mask is read as a face" in faces.notes
 
 
 def test_cleaning_leaves_masks_alone_and_copies_them(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_ffhq_has_landmarks_in_the_pictures_own_size_and_no_classes(tmp_path: Pa
         assert np.array_equal(known.landmarks[0, 2], known.points[0, 30])
         assert np.allclose(known.landmarks[0, 0], known.points[0, 36:42].mean(axis=0))
         assert np.isnan(known.landmarks[2]).all()
-        assert any("1 pictures have no entry" in note for note in faces.notes)
+        assert any("1 picture has no entry" in note for note in faces.notes)
 
 
 def test_ffhq_in_the_wild_has_boxes(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_fairface_has_columns_and_parts(tmp_path: Path) -> None:
     assert known.columns["age"] == ("3-9", None, "more than 70")
     assert known.columns["race"] == ("East Asian", None, "Latino_Hispanic")
     assert known.attributes[:, MALE].tolist() == [1, 0, -1]
-    assert any("1 of 2 rows have no picture (train/9.jpg)" in note for note in faces.notes)
+    assert any("1 row has no picture, of 2 (train/9.jpg)" in note for note in faces.notes)
 
 
 @pytest.mark.parametrize("form", ["published", "kaggle"])
@@ -274,7 +275,7 @@ def test_coco_gives_the_box_and_points_of_the_largest_face(tmp_path: Path) -> No
     assert known.landmarks[0, :2].tolist() == [[19.5, 7.5], [39.5, 8.5]]  # the person's right eye is on the left
     assert np.isnan(known.landmarks[0, 2]).all()
     assert known.partition.tolist() == [0, 0]
-    assert [note for note in faces.notes if "further faces" in note or "3.jpg" in note].__len__() == 2
+    assert [note for note in faces.notes if "further face" in note or "3.jpg" in note].__len__() == 2
 
 
 def test_coco_wholebody_gives_68_points(tmp_path: Path) -> None:
@@ -318,4 +319,159 @@ def test_captions_beside_pictures_are_not_yolo_and_are_named(tmp_path: Path) -> 
     write(tmp_path, "1.txt", "a smiling face\n")
     write(tmp_path, "2.txt", "another\n")
     faces = FaceFolder(tmp_path)
-    assert (faces.layout, faces.notes) == ("flat", ("2 files that may be tables not read (1.txt, 2.txt)",))
+    assert (faces.layout, faces.notes) == ("flat", ("2 files that may be tables are not read (1.txt, 2.txt)",))
+
+
+def test_coco_reads_no_crowds_and_no_boxes_of_persons(tmp_path: Path) -> None:
+    put(tmp_path, "1.jpg", "2.jpg")
+    found: dict[str, Any] = {
+        "images": [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": "C:\\faces\\2.jpg"}],
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": ["nose", "left_shoulder"]}, {"id": 2, "name": "head"},
+        ],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": [0, 0, 8, 8], "keypoints": [3, 4, 2, 1, 8, 2]},
+            {"image_id": 2, "category_id": 2, "bbox": [1, 1, 3, 3]},
+            {"image_id": 2, "category_id": 2, "bbox": [0, 0, 9, 9], "iscrowd": 1},
+        ],
+    }  # fmt: skip
+    write(tmp_path, "annotations/train.json", json.dumps(found))
+    faces = FaceFolder(tmp_path)
+    known = faces.annotations
+    assert known.boxes is not None
+    assert np.isnan(known.boxes[0]).all()
+    assert known.boxes[1].tolist() == [1, 1, 3, 3]
+    assert known.landmarks[0, 2].tolist() == [2.5, 3.5]
+    assert any("boxes of persons are not read as boxes of faces" in note for note in faces.notes)
+    assert any("its 2 categories (person, head) are not read as labels" in note for note in faces.notes)
+
+
+@pytest.mark.parametrize(
+    ("images", "box", "says"),
+    [
+        (
+            [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "2.jpg"}],
+            [1, 1, 2, 2],
+            "two images have the same id",
+        ),
+        ([{"id": 1, "file_name": "1.jpg"}], [1, 1, -2, 2], "is not a box"),
+        ([{"id": 1, "file_name": "1.jpg"}], [1, 1, 2], "is not a box"),
+    ],
+)
+def test_coco_that_contradicts_itself_is_an_error(images: list[Any], box: list[int], says: str, tmp_path: Path) -> None:
+    put(tmp_path, "1.jpg", "2.jpg")
+    entry = {"image_id": 1, "category_id": 1, "bbox": box}
+    write(tmp_path, "coco.json", json.dumps({"images": images, "annotations": [entry]}))
+    with pytest.raises(AnnotationError, match=says):
+        FaceFolder(tmp_path)
+
+
+def test_keypoints_of_other_numbers_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "1.jpg")
+    entry = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [3, 4, 2] * 98}
+    document = {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [entry]}
+    write(tmp_path, "wflw.json", json.dumps(document))
+    assert any("1 face has keypoints that are not read" in note for note in FaceFolder(tmp_path).notes)
+
+
+def test_classes_of_yolo_boxes_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "1.jpg", "2.jpg")
+    for k in (1, 2):
+        write(tmp_path, f"{k}.txt", f"{k} 0.5 0.5 0.2 0.2\n")
+    assert "2 classes of boxes (1, 2) are not read as labels" in FaceFolder(tmp_path).notes
+
+
+def test_fairface_below_a_wrapper_and_with_ages_that_excel_made_dates(tmp_path: Path) -> None:
+    put(tmp_path, "fairface-img-margin025-trainval/train/1.jpg", "fairface-img-margin025-trainval/val/1.jpg")
+    rows = "File;Age;Gender;Race;Service_Test\ntrain/1.jpg;03-Sep;Female;White;TRUE\n"
+    write(tmp_path, "labels/fairface_label_train.csv", rows)
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.columns["age"] == ("3-9", None)
+    assert faces.annotations.attributes[:, MALE].tolist() == [-1, 0]
+    assert "1 age was changed to a date by Excel; 03-Sep is read as 3-9" in faces.notes
+    write(tmp_path, "labels/fairface_label_train.csv", rows.replace("train/1", "train/7"))
+    with pytest.raises(AnnotationError, match="none of its 1 names"):
+        FaceFolder(tmp_path)
+
+
+def test_fairface_joins_no_bare_name_to_the_picture_of_another_partition(tmp_path: Path) -> None:
+    put(tmp_path, "train/2.jpg", "val/1.jpg")
+    write(tmp_path, "train_labels.csv", "file,age,gender,race,service_test\n1.jpg,0-2,Male,White,True\n")
+    with pytest.raises(AnnotationError, match="none of its 1 names"):
+        FaceFolder(tmp_path)
+
+
+@pytest.mark.parametrize("words", [("Surprise", "Neutral"), ("surprised", "neutral"), ("1", "7")])
+def test_raf_db_in_folders_of_words_or_codes(words: tuple[str, str], tmp_path: Path) -> None:
+    put(tmp_path, f"train/{words[0]}/train_00001_aligned.jpg", f"test/{words[1]}/test_0001_aligned.jpg")
+    faces = FaceFolder(tmp_path)
+    assert [faces.classes[k] for k in faces.annotations.label] == ["Neutral", "Surprise"]
+    assert faces.annotations.partition.tolist() == [2, 0]
+
+
+def test_the_compound_set_of_raf_db_gets_no_codes_of_the_basic_one(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{kind}/Image/aligned/train_00001_aligned.jpg" for kind in ("basic", "compound")))
+    write(tmp_path, "basic/EmoLabel/list_patition_label.txt", "train_00001.jpg 5\n")
+    write(tmp_path, "compound/EmoLabel/list_patition_label.txt", "train_00001.jpg 5\n")
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.columns["code"] == (5, None)
+    assert any("compound/EmoLabel" in note for note in faces.notes)
+
+
+def test_utkface_is_told_by_most_names_and_not_by_the_first(tmp_path: Path) -> None:
+    put(tmp_path, "000.jpg", *(f"{age}_1_2_2017010914240807{age % 10}.jpg" for age in range(20, 26)))
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.columns["age"] == (None, *range(20, 26))
+    assert any("1 name lacks a part" in note and "000.jpg" in note for note in faces.notes)
+
+
+@pytest.mark.parametrize("names", [
+    ("train/n000002/1.jpg", "test/n000001/2.jpg"), ("train/Ann_A/Ann_A_0001.jpg", "test/Bo_B/Bo_B_0001.jpg"),
+])  # fmt: skip
+def test_one_person_in_each_partition_is_a_person(names: tuple[str, str], tmp_path: Path) -> None:
+    faces = FaceFolder(put(tmp_path, *names))
+    assert len(set(faces.annotations.identity.tolist())) == 2
+    assert faces.annotations.partition.tolist() == [2, 0]
+
+
+def test_lfw_with_another_picture_is_lfw(tmp_path: Path) -> None:
+    put(tmp_path, *(f"Ann_A/Ann_A_000{k}.jpg" for k in range(1, 5)), "Bo_B/Bo_B_0001.jpg", "Bo_B/portrait.jpg")
+    faces = FaceFolder(tmp_path)
+    assert (faces.layout, faces.annotations.identity.tolist()) == ("lfw", [0, 0, 0, 0, 1, 1])
+    write(tmp_path, "peopleDevTrain.txt", "1\nAnn_A\t4\n")
+    assert any("peopleDevTrain.txt in the folder above is not read" in n for n in FaceFolder(tmp_path / "Ann_A").notes)
+
+
+def test_coloured_masks_of_celebamask_hq_are_no_faces(tmp_path: Path) -> None:
+    put(celebamask(tmp_path), "CelebAMask-HQ-mask-color/0.png", "CelebAMask-HQ-mask/0.png", "CelebAMask-HQ-mask/7.png")
+    faces = FaceFolder(tmp_path)
+    assert len(faces) == 3
+    assert faces.annotations.masks is not None
+    assert {"skin", "labels", "colours"} == set(faces.annotations.masks[0])
+    assert any("1 mask belongs to no picture here" in note for note in faces.notes)
+
+
+def test_ffhq_of_no_size_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "00000.png")
+    facts = {"pixel_size": [0, 1024], "face_landmarks": [[1, 2]] * 68}
+    write(tmp_path, "ffhq-dataset-v2.json", json.dumps({"0": {"category": "training", "image": facts}}))
+    with pytest.raises(AnnotationError, match="pixel_size should be a width and a height"):
+        FaceFolder(tmp_path)
+
+
+def test_the_labels_of_stylegan_are_joined_below_a_wrapper(tmp_path: Path) -> None:
+    put(tmp_path, "faces/00000/1.png", "faces/00000/2.png")
+    write(tmp_path, "dataset.json", '{"labels": [["00000/1.png", 4], ["00000/2.png", 0]]}')
+    assert FaceFolder(tmp_path).annotations.label.tolist() == [4, 0]
+
+
+def test_a_folder_with_a_table_alone_names_it(tmp_path: Path) -> None:
+    write(tmp_path, "fer2013.csv", "emotion,pixels,Usage\n0,1 2 3,Training\n")
+    with pytest.raises(RefusedError, match=r"1 file that may be a table is not read \(fer2013.csv\)"):
+        FaceFolder(tmp_path)
+
+
+def test_a_single_table_of_raf_db_is_about_all_pictures_wherever_it_is(tmp_path: Path) -> None:
+    put(tmp_path, "images/train_00001_aligned.jpg")
+    write(tmp_path, "labels/list_patition_label.txt", "train_00001.jpg 5\n")
+    assert FaceFolder(tmp_path).annotations.columns["code"] == (5,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_names_with_another_separator_or_suffix_belong_to_their_picture(change: 
     rows = [(change(name), label) for name, label in ROWS]  # type: ignore[operator]
     folder = labelled(tmp_path, "file_name,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
     assert [folder.classes[k] for k in folder.annotations.label] == ["x", "y"]
-    assert any("rows belong to pictures with another separator or suffix" in note for note in folder.notes)
+    assert any("with another separator or suffix" in note for note in folder.notes)
     table = tmp_path / "metadata.csv"
     kept = kept_rows([row["file_name"] for row in read_metadata(table)], {"sub/b.jpg"})
     assert filter_metadata(table, read_source(table), kept).decode() == f"file_name,label\n{rows[1][0]},y\n", (
@@ -147,3 +148,106 @@ def test_junk_of_systems_changes_nothing(words: tuple[str, str], wrapper: str, t
     assert (found.names, found.classes, found.notes) == (plain.names, plain.classes, plain.notes)
     assert found.classes == ("ann", "ben")
     assert sorted(set(found.annotations.partition.tolist())) in ([0, 1], [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("split", ("train", "test", "holdout")), ("Split", ("train", "val", "test")),
+        ("usage", ("Training", "PublicTest", "")),
+        ("subset", ("train_set", "test_set", "test_set")), ("split", (0, 1, 2)), ("set", ("trn", "tst", "trn")),
+    ],
+)  # fmt: skip
+def test_a_column_that_may_be_the_partition_is_a_question(
+    column: str, cells: tuple[object, ...], tmp_path: Path
+) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    rows = "".join(f"{k}.png,{cell}\n" for k, cell in enumerate(cells))
+    write(tmp_path, "metadata.csv", f"file_name,{column}\n" + rows)
+    faces = FaceFolder(tmp_path)
+    assert any(f"the column {column} (" in note and "may be the partition" in note for note in faces.notes)
+    with pytest.raises(RefusedError, match=rf"{column} .* may be the partition.*partition='all'"):
+        select_rows(faces.annotations)
+    assert len(select_rows(faces.annotations, "all")[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "cells", [("gold", "silver", "gold"), (3, 1, 2), ("train", "tram", "bus"), (True, False, True)]
+)
+def test_other_columns_are_no_question(cells: tuple[object, ...], tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    write(tmp_path, "metadata.csv", "file_name,kind\n" + "".join(f"{k}.png,{c}\n" for k, c in enumerate(cells)))
+    assert FaceFolder(tmp_path).annotations.doubts == ()
+
+
+def test_an_attribute_that_nobody_has_is_no_in_metadata_without_minus_one(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    write(tmp_path, "metadata.csv", "file_name,Male,Bald\n0.png,1,0\n1.png,0,0\n")
+    assert FaceFolder(tmp_path).annotations.attributes[:, [20, 4]].tolist() == [[1, -1], [-1, -1]]
+    write(tmp_path, "metadata.csv", "file_name,Male,Bald\n0.png,1,0\n1.png,-1,0\n")
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.attributes[:, [20, 4]].tolist() == [[1, 0], [-1, 0]]
+    assert "1 column has 0 alone, which is read as unknown (Bald)" in faces.notes
+
+
+def test_a_table_of_zeros_says_that_they_are_unknown(tmp_path: Path) -> None:
+    put(tmp_path, *NAMES)
+    write(tmp_path, "list_attr_celeba.csv", attributes_csv(("0", "0")))
+    faces = FaceFolder(tmp_path)
+    assert not faces.annotations.attributes.any()
+    assert any("40 columns have 0 alone, which is read as unknown" in note for note in faces.notes)
+
+
+@pytest.mark.parametrize("words", [("yes", "no"), ("Yes", "No"), ("TRUE", "False")])
+def test_words_for_yes_and_no_are_attributes(words: tuple[str, str], tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    write(tmp_path, "metadata.csv", f"file_name,Male\n0.png,{words[0]}\n1.png,{words[1]}\n")
+    assert FaceFolder(tmp_path).annotations.attributes[:, 20].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("column", ["identity", "celeb_id"])
+def test_identities_may_have_names(column: str, tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png", "3.png")
+    write(tmp_path, "metadata.csv", f"file_name,{column}\n0.png,n02\n1.png,Ann\n2.png,n02\n3.png,\n")
+    faces = FaceFolder(tmp_path)
+    assert faces.identities == ("Ann", "n02")
+    assert faces.annotations.identity.tolist() == [1, 0, 1, -1]
+
+
+def test_lists_of_attributes_and_landmarks_are_columns(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png", "2.png")
+    rows: list[dict[str, object]] = [
+        {"attributes": [1] * 20 + [0] * 20, "landmarks": [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]},
+        {"attributes": [0] * 40, "landmarks": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]},
+        {"attributes": {"Male": True}, "landmarks": [1, 2]},
+    ]
+    lines = [json.dumps({"file_name": f"{k}.png"} | row) + "\n" for k, row in enumerate(rows)]
+    write(tmp_path, "metadata.jsonl", "".join(lines))
+    faces = FaceFolder(tmp_path)
+    known = faces.annotations
+    assert known.attributes[:, [0, 20]].tolist() == [[1, -1], [-1, -1], [0, 1]]
+    assert known.landmarks[0].tolist() == known.landmarks[1].tolist() == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
+    assert known.columns == {"landmarks": (None, None, [1, 2])}, "what is no list of five points is kept"
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_column_that_counts_the_rows_is_left_out(name: str, tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    write(tmp_path, "metadata.csv", f"{name},file_name,age\n0,0.png,7\n1,1.png,8\n")
+    assert FaceFolder(tmp_path).annotations.columns == {"age": (7, 8)}
+    write(tmp_path, "metadata.csv", f"{name},file_name,age\n5,0.png,7\n1,1.png,8\n")
+    assert FaceFolder(tmp_path).annotations.columns == {"age": (7, 8), name: (5, 1)}
+
+
+def test_old_macs_line_ends_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "0.png", "1.png")
+    write(tmp_path, "metadata.csv", "").write_bytes(b"file_name,label\r0.png,x\r1.png,y\r")
+    assert FaceFolder(tmp_path).classes == ("x", "y")
+
+
+def test_a_heading_of_celebas_plain_tables_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path, *NAMES)
+    write(tmp_path, "identity_CelebA.txt", "path label\n" + pairs(range(6)))
+    assert FaceFolder(tmp_path).annotations.identity.tolist() == list(range(6))
+    write(tmp_path, "identity_CelebA.txt", "image_id 9\n" + pairs(range(6)))
+    assert any("1 row has no picture" in note for note in FaceFolder(tmp_path).notes), "a row, not a heading"

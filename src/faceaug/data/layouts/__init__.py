@@ -32,6 +32,7 @@ from faceaug.data.layouts import (
 )
 from faceaug.data.layouts.leftovers import name_leftovers
 from faceaug.data.layouts.levels import find_levels
+from faceaug.data.layouts.overlooked import check_overlooked
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Layout, Reader, Reading
 from faceaug.data.layouts.records import CONVERTED, converted_layout
@@ -43,7 +44,7 @@ from faceaug.data.layouts.writers.parquet import PARQUET
 from faceaug.data.layouts.writers.shards import WEBDATASET
 from faceaug.data.layouts.writers.stylegan import STYLEGAN
 from faceaug.data.layouts.writing import Writer
-from faceaug.errors import AnnotationError, ArgumentError, RefusedError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, RefusedError, counted, printable, some
 
 __all__ = ["LAYOUTS", "WRITERS", "Choice", "Evidence", "Layout", "Place", "Reading", "choose_layout", "read_layout"]
 
@@ -136,9 +137,9 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
     read = LAYOUTS[choice.layout].read
     if layout == "classes":
         read = partial(plain.read_classes, first=True)
-    reading = _with_folder_partitions(place, choice, read(place))
+    reading = check_overlooked(place, choice.layout, _with_folder_partitions(place, choice, read(place)))
     if not reading.names:
-        raise RefusedError(f"{printable(place.root)}: none of its {len(place.pictures)} pictures is a face")
+        raise RefusedError(f"{printable(place.root)}: no face among its {counted(len(place.pictures), 'picture')}")
     for other in choice.others:
         reading = _compare(place, choice, reading, other)
     reading = with_split_table(place, reading)
@@ -160,11 +161,13 @@ def _with_folder_partitions(place: Place, choice: Choice, reading: Reading) -> R
     notes = reading.notes
     if filled.any():
         folders = some([f"{name}/" for name in levels.parts])
-        notes = (*notes, f"the partition of {int(filled.sum())} pictures is that of their folder ({folders})")
+        ones = counted(int(filled.sum()), "picture is that of its folder", "pictures is that of their folder")
+        notes = (*notes, f"the partition of {ones} ({folders})")
     if not len(differ):
         return replace(reading, notes=notes)
     examples = some([reading.names[k] for k in differ.tolist()])
-    says = f"{len(differ)} pictures are in another partition by their folder than by their table ({examples})"
+    are = counted(len(differ), "picture is", "pictures are")
+    says = f"{are} in another partition by folder than by table ({examples})"
     options = "partition='all' takes all, layout='splits' (--layout splits) uses the folders"
     doubt = Doubt("partition", f"{printable(place.root)}: {says}: {options}")
     return replace(reading, known=replace(known, doubts=(*known.doubts, doubt)), notes=(*notes, says))

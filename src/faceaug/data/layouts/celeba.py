@@ -25,7 +25,7 @@ from faceaug.data.containers import without_ending
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import Kind, find_tables, kind_of_table
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 ALIGNED = "img_align_celeba"
 WILD = "img_celeba"
@@ -125,7 +125,8 @@ def join_editions(
         owned = [k for k in owned if not editions[folders[k]]]
     if owned and tables:
         twins = [names[k] for k in owned]
-        notes.append(f"{len(twins)} pictures share a name with another one and get no annotations ({some(twins)})")
+        share = counted(len(twins), "picture shares a name with another one and gets", "pictures share a name and get")
+        notes.append(f"{share} no annotations ({some(twins)})")
     return _join_photos(known, tables, names, wild=wild, notes=notes)
 
 
@@ -187,7 +188,8 @@ def _compare_twins(
         pair = f"{printable(first.path.name)} and {printable(second.path.name)}"
         differ = _differences(first, second)
         if differ:
-            says = f"{pair} contradict each other about {len(differ)} pictures ({some(differ)}); the first is read"
+            pictures = f"{counted(len(differ), 'picture')} ({some(differ)})"
+            says = f"{pair} contradict each other about {pictures}; the first is read"
             notes.append(says)
             about = first.kind if first.kind in {"attributes", "partition", "identity"} else "landmarks"
             doubts.append(Doubt(about, f"{says}. Keep the correct one and move the other away"))

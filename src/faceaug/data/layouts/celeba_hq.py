@@ -5,7 +5,8 @@ Source: github.com/switchablenorms/CelebAMask-HQ (README; ``face_parsing/Data_pr
 
 * ``CelebA-HQ-img/0.jpg`` ... ``29999.jpg``
 * ``CelebAMask-HQ-mask-anno/0`` ... ``14``, 2,000 pictures each: ``00000_skin.png``; 18 labels, or 19 with the
-  background. ``CelebAMask-HQ-mask/0.png``, made from them by ``g_mask.py``, has the label number in each pixel
+  background. ``CelebAMask-HQ-mask/0.png``, made from them by ``g_mask.py``, has the label number in each pixel;
+  ``CelebAMask-HQ-mask-color``, by ``g_color.py``, a colour
 * ``CelebAMask-HQ-attribute-anno.txt``: in the format of ``list_attr_celeba.txt``; ``CelebAMask-HQ-pose-anno.txt``:
   three angles; ``CelebA-HQ-to-CelebA-mapping.txt``: columns ``idx orig_idx orig_file``, 30,000 rows
 
@@ -28,7 +29,7 @@ from faceaug.data.layouts.celeba import published_part, table_paths
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import kind_of_table, text_lines
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 PICTURES = "CelebA-HQ-img"
 MASKS = "CelebAMask-HQ-mask-anno"
@@ -41,7 +42,10 @@ _POSE = "CelebAMask-HQ-pose-anno.txt"
 _MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 _TABLES = (_ATTRIBUTES, _POSE, _MAPPING)
 _MASK = re.compile(rf"([0-9]{{5}})_({'|'.join(LABELS[1:])})\.png", re.ASCII)
-_WHOLE_MASKS = frozenset({"CelebAMask-HQ-mask", "CelebAMaskHQ-mask", "mask", "masks"})
+_WHOLE_MASKS = {
+    **dict.fromkeys(("CelebAMask-HQ-mask", "CelebAMaskHQ-mask", "mask", "masks"), "labels"),
+    **dict.fromkeys(("CelebAMask-HQ-mask-color", "CelebAMaskHQ-mask-color"), "colours"),
+}
 
 
 def find(place: Place) -> Evidence | None:
@@ -77,7 +81,11 @@ def read(place: Place) -> Reading:
         columns["pose"] = tuple(_floats(angles.get(name)) for name in plain)
     found = sum(map(bool, masks))
     if found:
-        notes.append(f"masks of {found} pictures are joined to them; no mask is read as a face")
+        notes.append(f"masks are joined to {counted(found, 'picture')}; no mask is read as a face")
+    joined = {mask for of_face in masks for mask in of_face.values()}
+    lone = len(place.pictures) - len(names) - len(joined)
+    if lone:
+        notes.append(f"{counted(lone, 'mask belongs', 'masks belong')} to no picture here")
     used = {
         name for name in place.others if name.rpartition("/")[2] in _TABLES or kind_of_table(name.rpartition("/")[2])
     }
@@ -94,8 +102,8 @@ def _split_masks(place: Place) -> tuple[tuple[str, ...], tuple[Mapping[str, str]
         part = _MASK.fullmatch(last)
         if part:
             masks.setdefault(str(int(part[1])), {})[part[2]] = name
-        elif not _WHOLE_MASKS.isdisjoint(place.parts[folder]):
-            masks.setdefault(last.rpartition(".")[0].lstrip("0") or "0", {})["labels"] = name
+        elif kinds := [_WHOLE_MASKS[part] for part in place.parts[folder] if part in _WHOLE_MASKS]:
+            masks.setdefault(_number(last), {})[kinds[0]] = name
         else:
             faces.append(name)
     return tuple(faces), tuple(masks.get(_number(name.rpartition("/")[2]), {}) for name in faces)
@@ -149,5 +157,5 @@ def _join_originals(place: Place, known: Annotations, originals: tuple[Any, ...]
     numbers = [str(originals[k]).partition(".")[0] for k in silent]
     if silent and all(number.isdecimal() and len(number) < 10 for number in numbers):
         known.partition[silent] = [published_part(int(number)) for number in numbers]
-        notes.append(f"the partition of {len(silent)} pictures is that of their originals in CelebA")
+        notes.append(f"the partition of {counted(len(silent), 'picture')} is that of the originals in CelebA")
     return notes

@@ -23,7 +23,7 @@ from faceaug.data.image import picture_size
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.errors import AnnotationError, ArgumentError, ImageError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, ImageError, counted, printable, some
 
 TABLE = "ffhq-dataset-v2.json"
 _OLD_TABLE = "ffhq-dataset-v1.json"
@@ -66,7 +66,8 @@ def read(place: Place) -> Reading:
         wild = _FOLDERS[2] in name.split("/") or place.own_name == _FOLDERS[2]
         points[k], boxes[k] = _scaled(table, place.file(name), entry, wild=wild)
     known.landmarks[:] = five_of_68(points)
-    notes = [f"{printable(table.name)}: {len(without)} pictures have no entry ({some(without)})"] if without else []
+    have = counted(len(without), "picture has", "pictures have")
+    notes = [f"{printable(table.name)}: {have} no entry ({some(without)})"] if without else []
     used = frozenset(place.tables.get(table.name, ()))
     boxed = None if np.isnan(boxes).all() else boxes
     return Reading(place.pictures, replace(known, points=points, boxes=boxed), notes=tuple(notes), used=used)
@@ -109,6 +110,8 @@ def _scaled(table: Path, path: Path, entry: dict[str, Any], *, wild: bool) -> tu
     try:
         points = np.array(facts.get("face_landmarks", []), np.float64)
         width, height = (float(side) for side in facts.get("pixel_size", (np.nan, np.nan)))
+        if min(width, height) <= 0:
+            raise ValueError("its pixel_size should be a width and a height")
         if wild and "face_rect" in facts:
             left, top, right, bottom = (float(side) for side in facts["face_rect"])
             box = [left, top, right - left, bottom - top]

@@ -11,11 +11,13 @@
 from __future__ import annotations
 
 from faceaug.data.annotations import unknown
-from faceaug.data.layouts.levels import Levels, find_levels, part_note
+from faceaug.data.layouts.levels import FEW, Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place, part_of, part_within
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.layouts.records import converted_layout
-from faceaug.errors import ArgumentError, printable, some
+from faceaug.errors import ArgumentError, counted, printable, some
+
+_TRAIN_TEST = (0, 2)  # a class may well be called Val or Dev
 
 
 def find_splits(place: Place) -> Evidence | None:
@@ -37,14 +39,18 @@ def find_classes(place: Place) -> Evidence | None:
         return None
     names = sorted(set(levels.label.values()))
     words = [name for name in names if part_of(name) is not None]
+    few = len(names) <= FEW
+    words = words or [name for name in names if few and part_within(name) in _TRAIN_TEST]
     words = words or [name for name in names if all(part_within(other) is not None for other in names)]
     rivals: tuple[()] | tuple[str] = ("splits",) if words else ()
-    return Evidence("classes", f"{len(names)} folders, every picture is in one", rivals=rivals)  # type: ignore[arg-type]
+    folders = counted(len(names), "folder, every picture is in it", "folders, every picture is in one")
+    may = f", {some(words)} could be a partition" if words else ""
+    return Evidence("classes", folders + may, rivals=rivals)  # type: ignore[arg-type]
 
 
 def find_flat(place: Place) -> Evidence | None:
     """Accept any folder."""
-    return Evidence("flat", f"{len(place.pictures)} pictures")
+    return Evidence("flat", counted(len(place.pictures), "picture"))
 
 
 def read_splits(place: Place) -> Reading:
@@ -89,7 +95,8 @@ def read_flat(place: Place) -> Reading:
         notes.append(f"all pictures are in {printable(levels.wrapper)}/, which is read as a wrapper, not as a class")
     elif set(place.folders) != {""}:
         folders = sorted(folder for folder in place.folders if folder)
-        notes.append(f"{len(folders)} folders are not read as classes: pictures are next to them ({some(folders)})")
+        words = counted(len(folders), "folder is not read as a class", "folders are not read as classes")
+        notes.append(f"{words}: pictures are next to {'it' if len(folders) == 1 else 'them'} ({some(folders)})")
     return Reading(place.pictures, unknown(len(place.pictures)), notes=tuple(notes))
 
 
@@ -102,16 +109,18 @@ def _labelled(place: Place, levels: Levels, notes: list[str]) -> Reading:
     known.partition[:] = [levels.part[folder] for folder in folders]
     known.label[:] = [label.get(folder, -1) for folder in folders]
     if classes:
-        notes = [*notes, f"{len(classes)} folders are read as classes ({some(list(classes))})"]
+        words = counted(len(classes), "folder is read as a class", "folders are read as classes")
+        notes = [*notes, f"{words} ({some(list(classes))})"]
     if levels.wrapper:
         notes = [*notes, f"{printable(levels.wrapper)}/ is read as a wrapper: all pictures are in it"]
     if len(levels.single) > 1:
-        notes = [*notes, f"each partition has one folder ({some(list(levels.single))}), which is no class"]
+        words = "which is read as a wrapper, not as a class"
+        notes = [*notes, f"each partition has one folder ({some(list(levels.single))}), {words}"]
     if levels.loose:
         notes = [*notes, "folders are not read as classes if pictures are next to them"]
     unassigned = int((known.partition == -1).sum()) if levels.parts else 0
     if unassigned:
-        notes = [*notes, f"{unassigned} pictures are in no partition"]
+        notes = [*notes, f"{counted(unassigned, 'picture is', 'pictures are')} in no partition"]
     return Reading(place.pictures, known, classes, notes=tuple(notes), class_folders=bool(classes) and not levels.parts)
 
 

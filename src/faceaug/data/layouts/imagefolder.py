@@ -16,9 +16,10 @@ from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.layouts.records import own_classes, own_files
-from faceaug.data.metadata import join_rows
+from faceaug.data.loose_columns import plain_columns
+from faceaug.data.metadata import further_columns, join_rows
 from faceaug.data.metadata_files import METADATA_NAMES, side_pictures
-from faceaug.errors import ArgumentError, printable, some
+from faceaug.errors import ArgumentError, counted, printable, some
 
 _COMPARED = {
     "label": "label", "partition": "partition", "split": "partition", "identity": "identity", "celeb_id": "identity",
@@ -55,11 +56,12 @@ def read(place: Place) -> Reading:
     names = tuple(name for name in place.pictures if name not in aside)
     twins, doubts = _compare_twins(place, tables)
     source = place.file(tables[0]) if len(tables) == 1 else place.root
+    rows, people = plain_columns(rows)
     known, notes, classes = join_rows(source, rows, list(names), classes=own_classes(place))
     if aside:
-        notes.append(f"{len(aside)} pictures in other columns are not read as faces ({some(sorted(aside))})")
-    if known.columns:
-        notes.append(f"{len(known.columns)} further columns are kept unchanged ({some(list(known.columns))})")
+        them = counted(len(aside), "picture in another column is no face", "pictures in other columns are no faces")
+        notes.append(f"{them} ({some(sorted(aside))})")
+    notes += further_columns(known.columns)
     levels = find_levels(place, partial=True)
     # Only exact keywords, because a class may be called Val_Kilmer.
     parts = [levels.part[name.rpartition("/")[0]] if levels.plain else -1 for name in names]
@@ -67,7 +69,7 @@ def read(place: Place) -> Reading:
     known.partition[silent] = [part for part, empty in zip(parts, silent.tolist(), strict=True) if empty]
     used = {*tables, *twins, *own_files(place)}
     known = replace(known, doubts=doubts)
-    return Reading(names, known, classes, notes=(*notes, *_twin_notes(twins, doubts)), used=frozenset(used))
+    return Reading(names, known, classes, people, (*notes, *_twin_notes(twins, doubts)), frozenset(used))
 
 
 def _compare_twins(place: Place, tables: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Doubt, ...]]:
@@ -94,7 +96,9 @@ def _differences(place: Place, table: str, other: str) -> list[Doubt]:
     pair = f"{printable(table)} and {printable(other)}"
     advice = "keep the correct one and move the other away"
     return [
-        Doubt(about, f"{pair} contradict each other about the {about} of {len(set(names))} pictures: {advice}")
+        Doubt(
+            about, f"{pair} contradict each other about the {about} of {counted(len(set(names)), 'picture')}: {advice}"
+        )
         for about, names in sorted(found.items())
     ]
 

@@ -2,7 +2,7 @@
 
 * UTKFace (github.com/aicip/UTKFace, README and issue 1): ``[age]_[gender]_[race]_[date&time].jpg``, also with
   ``.chip.jpg``; age 0 to 116, gender 0 male and 1 female, race 0 to 4; 23,708 pictures. Four names lack a part
-  (``61_1_20170109142408075``, ``61_3_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``);
+  (``61_1_20170109142408075``, ``61_1_20170109150557335``, ``39_1_20170116174525125``, ``53__0_20170116184028385``);
   their age is known, and ambiguous parts are unknown
 * FairFace (github.com/joojs/fairface): ``train/1.jpg``, ``val/1.jpg``; ``fairface_label_train.csv`` and ``_val.csv``
   with the columns ``file, age, gender, race, service_test``, as words; 86,744 and 10,954 rows
@@ -29,12 +29,14 @@ from faceaug.data.annotations import Annotations, attribute_index, unknown
 from faceaug.data.layouts.levels import find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.tables import text_lines
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.data.tables import delimiter_of, text_lines
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 RAF_EMOTIONS = ("Surprise", "Fear", "Disgust", "Happiness", "Sadness", "Anger", "Neutral")  # codes from 1
+_RAF_WORDS = {name.lower(): code for code, name in enumerate(RAF_EMOTIONS, start=1)}
+_RAF_WORDS |= {"surprised": 1, "fearful": 2, "disgusted": 3, "happy": 4, "sad": 5, "angry": 6}
 FER_EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # codes from 0
 _UTK_WHOLE = re.compile(r"([0-9]{1,3})_([01])_([0-4])_([0-9]{8,17})", re.ASCII)
 _UTK_LIKE = re.compile(r"([0-9]{1,3})_[0-9]?_?[0-9]?_?[0-9]{8,17}", re.ASCII)
@@ -43,16 +45,19 @@ _RAF_TABLES = ("list_patition_label.txt", "list_partition_label.txt")
 _RAF_CSV = ("train_labels.csv", "test_labels.csv")
 _FAIR = ("fairface_label_train.csv", "fairface_label_val.csv")
 _FAIR_COLUMNS = ("file", "age", "gender", "race")
+_SAMPLE = 100  # names
 _FER_PARTS = {"training": 0, "publictest": 1, "privatetest": 2}
+_DATES = {"03-Sep": "3-9", "3-Sep": "3-9", "Oct-19": "10-19", "19-Oct": "10-19"}  # what Excel makes of two ages
 _MALE = {"male": 1, "female": -1}
 
 
 def find_utkface(place: Place) -> Evidence | None:
     """Detect UTKFace by file names of three numbers and a time."""
-    if not _UTK_LIKE.match(place.pictures[0].rpartition("/")[2]):  # a quick check before reading all names
+    step = max(1, len(place.pictures) // _SAMPLE)  # a quick check before reading all names
+    if not any(_UTK_LIKE.match(name.rpartition("/")[2]) for name in place.pictures[::step]):
         return None
     whole = sum(_UTK_WHOLE.match(name.rpartition("/")[2]) is not None for name in place.pictures)
-    return Evidence("utkface", "names of age, gender, race and time") if whole > 0.9 * len(place.pictures) else None
+    return Evidence("utkface", "names of age, gender, race and time") if whole > 0.5 * len(place.pictures) else None
 
 
 def read_utkface(place: Place) -> Reading:
@@ -72,7 +77,8 @@ def read_utkface(place: Place) -> Reading:
         odd += [] if whole else [name]
     columns = {"age": tuple(ages), "gender": tuple(genders), "race": tuple(races)}
     known = _with_male(unknown(len(place.pictures)), genders)
-    notes = [f"{len(odd)} names lack a part; their ambiguous parts are unknown ({some(odd)})"] if odd else []
+    lack = counted(len(odd), "name lacks a part; what it does", "names lack a part; what they do")
+    notes = [f"{lack} not say is unknown ({some(odd)})"] if odd else []
     return Reading(place.pictures, replace(known, columns=columns), notes=(*notes, *_codes(columns)))
 
 
@@ -87,24 +93,32 @@ def read_fairface(place: Place) -> Reading:
     tables = _fair_tables(place)
     if not tables:
         raise ArgumentError(f"{printable(place.root)}: layout='fairface', but neither of {some(list(_FAIR))} is here")
-    position = {name: k for k, name in enumerate(place.pictures)}
+    position = {name: k for k, name in enumerate(place.pictures)} | {"": -1}
     known = unknown(len(place.pictures))
     columns: dict[str, list[str | None]] = {name: [None] * len(place.pictures) for name in ("age", "gender", "race")}
     notes = []
     for table in tables:
         rows = _csv(place, place.file(table))
         _refuse_twice(place.file(table), [row["file"] for row in rows])
-        below = table.rpartition("/")[0]
-        files = [row["file"].replace("\\", "/") for row in rows]
-        at = [position.get(f"{below}/{file}" if below else file, -1) for file in files]
+        at = [position[name] for name in place.named_in(table, [row["file"] for row in rows])]
         absent = [row["file"] for row, k in zip(rows, at, strict=True) if k < 0]
+        if absent and len(absent) == len(rows):
+            raise AnnotationError(
+                f"{printable(place.file(table))}: none of its {len(rows)} names ({some(absent)}) is a picture here, or "
+                "the unique end of its path"
+            )
         if absent:
-            notes.append(f"{printable(table)}: {len(absent)} of {len(rows)} rows have no picture ({some(absent)})")
+            have = counted(len(absent), "row has", "rows have")
+            notes.append(f"{printable(table)}: {have} no picture, of {len(rows):,} ({some(absent)})")
         for row, k in zip(rows, at, strict=True):
             if k >= 0:
                 for name, values in columns.items():
                     values[k] = row[name] or None
     known = _with_male(known, columns["gender"])
+    dates = sum(age in _DATES for age in columns["age"])
+    if dates:
+        notes.append(f"{counted(dates, 'age was', 'ages were')} changed to a date by Excel; 03-Sep is read as 3-9")
+    columns["age"] = [_DATES.get(age, age) if age else age for age in columns["age"]]
     done = {name: tuple(values) for name, values in columns.items()}
     guessed = [table for table in tables if table.rpartition("/")[2] not in _FAIR]
     notes += [f"{printable(table)}: read as a table of FairFace, by its columns" for table in guessed]
@@ -129,14 +143,16 @@ def read_rafdb(place: Place) -> Reading:
     parts = find_levels(place)
     found: list[int | None] = []
     for k, (name, stem) in enumerate(zip(place.pictures, stems, strict=True)):
-        code = codes.get(stem) if codes else _folder_code(name)
+        code = next((codes[below, stem] for below in _above(name) if (below, stem) in codes), None)
+        code = _folder_code(name) if not codes else None if _is_compound(name) else code
         found.append(code)
         word = stem.partition("_")[0]
         known.partition[k] = {"train": 0, "test": 2}.get(word, parts.part.get(name.rpartition("/")[0], -1))
     classes = tuple(sorted(RAF_EMOTIONS))
     known.label[:] = [-1 if code is None else classes.index(RAF_EMOTIONS[code - 1]) for code in found]
     unlabelled = [name for name, code in zip(place.pictures, found, strict=True) if code is None]
-    notes = [f"{len(unlabelled)} pictures have no emotion ({some(unlabelled)})"] if unlabelled else []
+    have = counted(len(unlabelled), "picture has", "pictures have")
+    notes = [f"{have} no emotion ({some(unlabelled)})"] if unlabelled else []
     notes.append(f"codes 1 to 7 are {', '.join(RAF_EMOTIONS)}; the partition comes from the file names")
     return Reading(
         place.pictures, replace(known, columns={"code": tuple(found)}), classes, notes=tuple(notes), used=used
@@ -192,14 +208,16 @@ def _fair_tables(place: Place) -> list[str]:
 
 def _has_columns(place: Place, name: str) -> bool:
     try:
-        heading = place.head(place.file(name)).split("\n")[0]
+        heading = place.head(place.file(name)).split("\n")[0].lower()
     except AnnotationError:
         return False
-    return {"file", "age", "gender", "race", "service_test"} <= {cell.strip() for cell in heading.split(",")}
+    return {*_FAIR_COLUMNS, "service_test"} <= {cell.strip() for cell in heading.split(delimiter_of(heading))}
 
 
 def _csv(place: Place, path: Path) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(place.text(path)), strict=True)
+    text = place.text(path)
+    reader = csv.DictReader(io.StringIO(text), strict=True, delimiter=delimiter_of(text))
+    reader.fieldnames = [cell.strip().lower() for cell in reader.fieldnames or ()]
     try:
         rows = list(reader)
     except csv.Error as error:
@@ -218,29 +236,51 @@ def _refuse_twice(path: Path, names: list[str]) -> None:
         raise AnnotationError(f"{printable(path)}: {printable(twice)} has two rows; keep one")
 
 
-def _raf_codes(place: Place) -> tuple[dict[str, int], frozenset[str]]:
-    """(picture without suffix -> code, the tables)."""
-    files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())[:1]]
-    codes: dict[str, int] = {}
+def _raf_codes(place: Place) -> tuple[dict[tuple[str, str], int], frozenset[str]]:
+    """((folder, picture without suffix) -> code, the tables).
+
+    A single table is about all pictures; of several, each about those in its folder or, if that is called EmoLabel, in
+    the folder above. The compound set has the same picture names and other codes; it is left out.
+    """
+    files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())]
+    files = [name for name in files if not _is_compound(name)]
+    several = len(files) > len({name.rpartition("/")[2] for name in files})
+    codes: dict[tuple[str, str], int] = {}
     for file in files:
         comma = file.endswith(".csv")
+        below = file.rpartition("/")[0]
+        below = below.rpartition("/")[0] if below.rpartition("/")[2].lower() == "emolabel" else below
+        below = below if several else ""
         for number, line in enumerate(text_lines(place.text(place.file(file))), start=1):
             cells = [cell.strip() for cell in (line.split(",") if comma else line.split())]
             if comma and number == 1:
                 continue
             if len(cells) != 2 or cells[1] not in {"1", "2", "3", "4", "5", "6", "7"}:
                 path = printable(place.file(file))
-                raise AnnotationError(f"{path}: line {number}: expected a picture and a code from 1 to 7")
+                raise AnnotationError(
+                    f"{path}: line {number}: expected a picture and a code from 1 to 7; codes up to 11 are those of "
+                    "compound emotions, which are not read"
+                )
             stem = cells[0].rpartition(".")[0].removesuffix("_aligned")
-            if codes.setdefault(stem, int(cells[1])) != int(cells[1]):
+            if codes.setdefault((below, stem), int(cells[1])) != int(cells[1]):
                 raise AnnotationError(f"{printable(place.file(file))}: {printable(stem)} has two codes; keep one")
     return codes, frozenset(files)
+
+
+def _is_compound(name: str) -> bool:
+    return "compound" in name.lower().split("/")
 
 
 def _folder_code(name: str) -> int | None:
     parts = name.split("/")
     code = parts[-2] if len(parts) > 1 else ""
-    return int(code) if code in {"1", "2", "3", "4", "5", "6", "7"} else None
+    return int(code) if code in {"1", "2", "3", "4", "5", "6", "7"} else _RAF_WORDS.get(code.lower())
+
+
+def _above(name: str) -> list[str]:
+    """The folders above a picture, the nearest first."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[:k]) for k in range(len(parts), -1, -1)]
 
 
 def _fer_part(parts: tuple[str, ...]) -> int:

@@ -10,15 +10,20 @@ from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.layouts.records import CONVERTED
 from faceaug.data.metadata_files import METADATA_NAMES
-from faceaug.errors import AnnotationError, some
+from faceaug.errors import AnnotationError, counted, some
 
 CLEANED = "clean.json"  # name of the record of a clean, in the state folder or in a cleaned copy
+_TABLES_ABOVE = (
+    *METADATA_NAMES, "peopleDevTrain.txt", "peopleDevTest.txt", "fairface_label_train.csv", "fairface_label_val.csv",
+    "data.yaml",
+)  # fmt: skip
 _RECORDS = {CLEANED: "clean", CONVERTED: "convert"}
 LIKE_PICTURES = frozenset(
     """.jpg .jpeg .jpe .jfif .jif .jp2 .j2k .jpx .jxl .jxr .png .apng .webp .bmp .dib .gif .tif .tiff .avif .avifs .heic
     .heif .hif .ico .icns .psd .svg .pbm .pgm .ppm .pnm .pfm .tga .dds .exr .hdr .raw .dng .cr2 .cr3 .nef .arw .orf .raf
     .rw2 .pcx .ras .sr .mng .qoi .xbm .xpm""".split()  # noqa: SIM905 - fifty lines of list would say no more
 )
+_LIKE = ("file looks like a picture", "files look like pictures")
 _HEIC = frozenset([".heic", ".heif", ".hif"])  # read with an extra
 _LIKE_TABLES = frozenset(
     """.csv .tsv .txt .json .jsonl .ndjson .parquet .arrow .feather .xls .xlsx .ods .xml .mat .npy .npz .pkl .pickle
@@ -40,8 +45,7 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     pictures = [name for name in left if _ending(name) in LIKE_PICTURES]
     if pictures:
         notes.append(
-            f"{_count(len(pictures), 'file')} look like pictures of unsupported formats: {_by_ending(pictures)}"
-            + _advice(pictures)
+            f"{counted(len(pictures), *_LIKE)} of unsupported formats: {_by_ending(pictures)}" + _advice(pictures)
         )
     rest = [name for name in left if _ending(name) not in LIKE_PICTURES and not _is_text(name)]
     archives = [name for name in rest if _ending(name) in _ARCHIVES]
@@ -49,21 +53,22 @@ def name_leftovers(place: Place, reading: Reading) -> tuple[str, ...]:
     others = [name for name in rest if _ending(name) not in _LIKE_TABLES | _ARCHIVES]
     if archives:
         notes.append(
-            f"{_count(len(archives), 'archive')} not read ({some(archives)}); a ZIP or tar opens by its own path"
+            f"{counted(len(archives), 'archive')} not read ({some(archives)}); a ZIP or tar opens by its own path"
         )
     if tables:
-        notes.append(f"{_count(len(tables), 'file')} that may be tables not read ({some(tables)})")
+        notes.append(_unread_tables(tables))
     if others:
-        notes.append(f"{_count(len(others), 'other file')} not read ({some(others)})")
+        notes.append(f"{counted(len(others), 'other file')} not read ({some(others)})")
     return tuple(notes)
 
 
 def _above(place: Place) -> Iterable[str]:
     """A note on a table of pictures in the folder above, which may be about these."""
     above = place.root.resolve().parent
-    tables = [name for name in METADATA_NAMES if (above / name).is_file()]
-    if tables and not any(name in place.tables for name in METADATA_NAMES):
-        yield f"{some(tables)} in the folder above is not read; open that folder if it is about these pictures"
+    tables = [name for name in _TABLES_ABOVE if (above / name).is_file()]
+    if tables and not any(name in place.tables for name in _TABLES_ABOVE):
+        are = "is" if len(tables) == 1 else "are"
+        yield f"{some(tables)} in the folder above {are} not read; open that folder if the pictures here belong to it"
 
 
 def _is_ours(place: Place, name: str) -> bool:
@@ -76,10 +81,19 @@ def _is_ours(place: Place, name: str) -> bool:
         return False
 
 
-def unread_pictures(names: tuple[str, ...]) -> str:
-    """Files that look like pictures of unsupported formats, counted by suffix; "" if there are none."""
+def unread_files(names: tuple[str, ...]) -> list[str]:
+    """What is in a folder without pictures: files like pictures, counted by suffix, and files that may hold some."""
     pictures = [name for name in names if _ending(name) in LIKE_PICTURES]
-    return _by_ending(pictures) + _advice(pictures)
+    tables = [name for name in names if _ending(name) in _LIKE_TABLES]
+    archives = [name for name in names if _ending(name) in _ARCHIVES]
+    found = [f"these are not read: {_by_ending(pictures)}{_advice(pictures)}"] if pictures else []
+    found += [f"{counted(len(archives), 'archive')} not read ({some(archives)})"] if archives else []
+    return found + ([_unread_tables(tables)] if tables else [])
+
+
+def _unread_tables(names: list[str]) -> str:
+    may = counted(len(names), "file that may be a table is", "files that may be tables are")
+    return f"{may} not read ({some(names)})"
 
 
 def _advice(names: list[str]) -> str:
@@ -102,7 +116,3 @@ def _is_text(name: str) -> bool:
 
 def _ending(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' if n > 1 else ''}"

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faceaug.data.layouts.place import Place, part_of, part_within
+from faceaug.errors import counted
 
-_FEW = 8  # maximum names at a level of partitions: two or three partitions, each in a few pieces
+FEW = 8  # maximum names at a level of partitions: two or three partitions, each in a few pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,12 @@ def find_levels(place: Place, *, partial: bool = False) -> Levels:
     part = {folder: _part(parts, level) for folder, parts in place.parts.items()}
     names = sorted({parts[level] for parts in place.parts.values() if len(parts) > level}) if level is not None else []
     taken = tuple(name for name in names if part_within(name) is not None)
-    label, wrapper, loose = _classes(place, level)
+    paths = _paths(place, level)
+    label, wrapper, loose = _classes(paths)
     single: tuple[str, ...] = ()
     if level is not None and _one_each(label, part):
         single = tuple(sorted(set(label.values())))
-        label = {}
+        label, _, loose = _classes(_without_own(paths, part))
     others = tuple(name for name in names if name not in taken)
     return Levels(part, label, taken, plain, others, wrapper, loose, single)
 
@@ -70,9 +72,9 @@ def _part_level(place: Place, *, partial: bool) -> tuple[int | None, bool]:
     """The level of the partitions, and whether its names are exactly the keywords."""
     deepest = max(map(len, place.parts.values()), default=0)
     for read, plain in ((part_of, True), (part_within, False)):
-        for level in range(min(deepest, _FEW)):
+        for level in range(min(deepest, FEW)):
             names = {parts[level] for parts in place.parts.values() if len(parts) > level}
-            found = {name: read(name) for name in names} if plain or len(names) <= _FEW else {}
+            found = {name: read(name) for name in names} if plain or len(names) <= FEW else {}
             parts = set(found.values()) - {None}
             loose = sum(count for folder, count in place.folders.items() if len(place.parts[folder]) <= level)
             complete = bool(parts) and None not in found.values()
@@ -84,13 +86,27 @@ def _part_level(place: Place, *, partial: bool) -> tuple[int | None, bool]:
     return None, True
 
 
-def _classes(place: Place, level: int | None) -> tuple[dict[str, str], str, bool]:
-    """(folder -> class, path of the shared folders, whether pictures are next to folders)."""
-    left = {
+def _paths(place: Place, level: int | None) -> dict[str, tuple[str, ...]]:
+    """Folder -> its path without partition and containers."""
+    return {
         folder: tuple(name for k, name in enumerate(parts) if k != level and not (place.is_shard(folder, k)))
         for folder, parts in place.parts.items()
         if level is None or len(parts) > level
     }
+
+
+def _without_own(paths: dict[str, tuple[str, ...]], part: dict[str, int]) -> dict[str, tuple[str, ...]]:
+    """The same paths without the folders that all pictures of a partition share (``train/train/ann``)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for number in sorted(set(part.values())):
+        own = {folder: path for folder, path in paths.items() if part[folder] == number}
+        shared = len(_common_prefix(list(own.values())))
+        found |= {folder: path[shared:] for folder, path in own.items()}
+    return found
+
+
+def _classes(left: dict[str, tuple[str, ...]]) -> tuple[dict[str, str], str, bool]:
+    """(folder -> class, path of the shared folders, whether pictures are next to folders)."""
     shared = _common_prefix(list(left.values()))
     depth = len(shared)
     loose = any(len(parts) == depth for parts in left.values())
@@ -123,4 +139,5 @@ def part_note(levels: Levels) -> list[str]:
         return []
     shown = ", ".join(f"{name}/" for name in levels.parts[:6])
     guess = "" if levels.plain else ", by a word in their names"
-    return [f"{len(levels.parts)} folders are read as partitions{guess} ({shown})"]
+    folders = counted(len(levels.parts), "folder is read as a partition", "folders are read as partitions")
+    return [f"{folders}{guess} ({shown})"]

@@ -16,8 +16,9 @@ from faceaug.data.containers import kind_of
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.data.metadata import join_rows
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.data.loose_columns import plain_columns
+from faceaug.data.metadata import further_columns, join_rows
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 
 def find(place: Place) -> Evidence | None:
@@ -33,11 +34,15 @@ def read(place: Place) -> Reading:
         raise ArgumentError(f"{printable(place.root)}: layout='parquet', but no Parquet file has pictures")
     rows: list[dict[str, Any]] = []
     names_of: dict[str, tuple[str, ...]] = {}
+    aside: dict[str, None] = {}
     for file in files:
         inside = place.root.is_file()
-        found, classes = read_columns(place.root if inside else place.file(file))
-        names_of[file] = classes
-        rows += [row | {"file_name": row["file_name"] if inside else f"{file}/{row['file_name']}"} for row in found]
+        found = read_columns(place.root if inside else place.file(file))
+        names_of[file] = found.classes
+        aside |= dict.fromkeys(found.aside)
+        rows += [
+            row | {"file_name": row["file_name"] if inside else f"{file}/{row['file_name']}"} for row in found.rows
+        ]
     classes = next(iter(names_of.values()))
     if any(other != classes for other in names_of.values()):
         other = next(file for file, names in names_of.items() if names != classes)
@@ -47,14 +52,17 @@ def read(place: Place) -> Reading:
         )
     here = set(place.pictures)
     rows = [row for row in rows if row["file_name"] in here]
+    rows, people = plain_columns(rows)
     known, notes, classes = join_rows(place.root, rows, list(place.pictures), classes=classes)
     levels = find_levels(place)
     parts = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
     missing = (known.partition == -1).tolist()
     known.partition[missing] = [part for part, empty in zip(parts, missing, strict=True) if empty]
-    if known.columns:
-        notes.append(f"{len(known.columns)} further columns are kept unchanged ({some(list(known.columns))})")
-    return Reading(place.pictures, replace(known), classes, notes=tuple(notes))
+    notes += further_columns(known.columns)
+    if aside:
+        words = "further column of pictures is not read", "further columns of pictures are not read"
+        notes.append(f"{counted(len(aside), *words)} ({some(list(aside))})")
+    return Reading(place.pictures, replace(known), classes, people, tuple(notes))
 
 
 def _files(place: Place) -> list[str]:

@@ -20,7 +20,7 @@ from faceaug.data.layouts.levels import Levels, find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import text_lines
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 _LFW_FOLDERS = ("lfw", "lfw_funneled", "lfw-funneled", "lfw-deepfunneled", "lfw-py")
 _LISTS = {"peopleDevTrain.txt": 0, "peopleDevTest.txt": 2}
@@ -33,23 +33,24 @@ _OTHER_LISTS = (
     "lfw_attributes.txt",
 )
 _NUMBERED = re.compile(r"n[0-9]{6}|[0-9]{7}", re.ASCII)
+_OWN_NAMES = 0.75  # share of the pictures
 _LARGEST = 2**63 - 1
 
 
 def find_lfw(place: Place) -> Evidence | None:
     """Detect LFW by folders whose pictures have the folder's name and four digits."""
     lists = [name for name in _LISTS if name in place.tables]
-    levels = find_levels(place)
-    if not levels.label:
+    label = _people_folders(place, find_levels(place))
+    if not label:
         return None
-    if _own_names(place, levels):
+    if _own_names(place, label):
         return Evidence("lfw", some(lists) if lists else "NAME/NAME_0001.jpg", strong=bool(lists))
     return None
 
 
 def find_numbered(place: Place) -> Evidence | None:
     """Detect folders called n000001 or 0000045."""
-    label = find_levels(place).label
+    label = _people_folders(place, find_levels(place))
     if label and all(map(_NUMBERED.fullmatch, label.values())):
         return Evidence("identities", f"a folder for each person ({some(sorted(set(label.values())))})")
     return None
@@ -88,7 +89,7 @@ def read_numbered(place: Place) -> Reading:
 
 def _people(place: Place, *, numbered: bool) -> Reading:
     levels = find_levels(place)
-    label = levels.label
+    label = _people_folders(place, levels)
     if not label and "" not in place.folders:  # one person only
         label = {folder: parts[-1] for folder, parts in place.parts.items()}
     if not label:
@@ -104,9 +105,17 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]
     known.identity[:] = [identity[label[folder]] if folder in label else -1 for folder in folders]
     known.partition[:] = [levels.part.get(folder, -1) for folder in folders]
-    notes = [*part_note(levels), f"{len(people)} folders are read as people ({some(list(people))})"]
+    folders = counted(len(people), "folder is read as a person", "folders are read as people")
+    notes = [*part_note(levels), f"{folders} ({some(list(people))})"]
     identities = () if numbered else people
     return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
+
+
+def _people_folders(place: Place, levels: Levels) -> dict[str, str]:
+    """Folder -> person, also if each partition has only one."""
+    if levels.label or not levels.single:
+        return levels.label
+    return {folder: parts[-1] for folder, parts in place.parts.items() if parts[-1] in levels.single}
 
 
 def _number(name: str) -> int:
@@ -115,14 +124,18 @@ def _number(name: str) -> int:
     return number if number <= _LARGEST else -1
 
 
-def _own_names(place: Place, levels: Levels) -> bool:
-    """Whether every picture has its folder's name, an underscore and four digits."""
+def _own_names(place: Place, label: dict[str, str]) -> bool:
+    """Whether nearly every picture has its folder's name, an underscore and four digits."""
+    most = len(place.pictures) * (1 - _OWN_NAMES)
+    others = 0
     for name in place.pictures:
         folder, _, last = name.rpartition("/")
-        person = levels.label.get(folder, "")
+        person = label.get(folder, "")
         stem = last.rpartition(".")[0]
         rest = stem[len(person) :]
-        if not person or not stem.startswith(person) or len(rest) != 5 or rest[0] != "_" or not rest[1:].isdecimal():
+        own = person and stem.startswith(person) and len(rest) == 5 and rest[0] == "_" and rest[1:].isdecimal()
+        others += not own
+        if others > most:
             return False
     return True
 

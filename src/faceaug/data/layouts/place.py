@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from faceaug.storage.walk import Listing
 
 T = TypeVar("T")
 _HEAD = 1 << 16  # bytes
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_NOUNS = ("set", "data", "images", "image", "imgs", "img", "faces", "pictures", "pics", "split")
+_SHORT = {"trn": 0, "tst": 2}
+_WHOLE = {"publictest": 1, "privatetest": 2}  # of FER2013
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,33 @@ class Place:
     def own_name(self) -> str:
         """The folder's real name, even if it was opened as "." or through a link."""
         return self.root.resolve().name
+
+    @cached_property
+    def _tails(self) -> dict[str, str]:
+        """The picture of each end of a path (``1.jpg``, ``train/1.jpg``, ...); "" for ends of several pictures."""
+        found: dict[str, str] = {}
+        for name in self.pictures:
+            starts = [0, *(k + 1 for k, c in enumerate(name) if c == "/")]
+            for tail in (name[start:] for start in starts):
+                found[tail] = "" if tail in found else name
+        return found
+
+    def named_in(self, table: str, names: Iterable[str]) -> list[str]:
+        """The pictures that a table names by their path below its folder, or by the unique end of their path.
+
+        Args:
+            table: the table.
+            names: names in it, with either separator.
+
+        Returns:
+            A picture for each name; "" for none.
+        """
+        here = frozenset(self.pictures)
+        below = table[: table.rfind("/") + 1]
+        plain = [name.replace("\\", "/").removeprefix("./") for name in names]
+        single = len(self.folders) == 1  # else a name without folders may be that of another partition's picture
+        tails = [self._tails.get(name, "") if single or "/" in name else "" for name in plain]
+        return [below + name if below + name in here else tail for name, tail in zip(plain, tails, strict=True)]
 
     def file(self, name: str) -> Path:
         """The path of a file."""
@@ -129,7 +161,14 @@ def part_of(name: str) -> int | None:
 
 
 def part_within(name: str) -> int | None:
-    """The same for names that contain keywords of one partition (``train_set``, ``data-test``, ``train-00001``)."""
-    words = "".join(c if c.isalpha() else " " for c in name.lower()).split()
-    found = {SPLITS[word] for word in words if word in SPLITS}
+    """The same for names that contain keywords of one partition.
+
+    For example ``train_set``, ``data-test``, ``train-00001``, ``trainset``, ``TestImages`` and ``PublicTest``.
+    """
+    if name.lower() in _WHOLE:
+        return _WHOLE[name.lower()]
+    words = [word.lower() for word in _WORD.findall(name)]
+    words += [word.removesuffix(noun) for word in words for noun in _NOUNS if word.endswith(noun)]
+    words += "".join(c if c.isalpha() else " " for c in name.lower()).split()
+    found = {part for word in words if (part := SPLITS.get(word, _SHORT.get(word))) is not None}
     return found.pop() if len(found) == 1 else None

@@ -2,34 +2,37 @@
 
 Source: webdataset 1.0.2 (``webdataset/tariterators.py``, ``base_plus_ext``) and ``datasets`` 5.2
 (``packaged_modules/webdataset``). ``7.png`` and ``7.json`` are one sample; ``.json`` has any fields, ``.cls`` a number,
-``.txt`` a caption. faceaug's own shards have the columns of ``metadata.csv`` in JSON, with objects for attributes and
+``.txt`` a caption. Of several pictures in a sample (``7.jpg``, ``7.depth.png``) the face is the one whose name has the
+fewest dots. faceaug's own shards have the columns of ``metadata.csv`` in JSON, with objects for attributes and
 requested attributes, and a list for landmarks.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from faceaug.data.annotations import LANDMARKS
 from faceaug.data.containers import kind_of
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.layouts.records import own_classes, own_files
-from faceaug.data.metadata import BOXES, OWN_COLUMNS, join_rows
+from faceaug.data.limits import Limits
+from faceaug.data.loose_columns import plain_columns
+from faceaug.data.metadata import BOXES, OWN_COLUMNS, further_columns, join_rows
 from faceaug.data.tables import read_text
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
+from faceaug.storage.schema import parse_json
 
 _FACTS = (".json", ".cls", ".txt")
+_MOST_FACTS = Limits().max_bytes  # of one sample, as for a picture
 
 
 def find(place: Place) -> Evidence | None:
     """Detect tar files with annotation members of the same names as the pictures."""
     shards = _shards(place)
-    if shards and any(PurePosixPath(name).suffix in _FACTS for name in place.others[:1000]):
+    if shards and any(PurePosixPath(name).suffix.lower() in _FACTS for name in place.others[:1000]):
         return Evidence("webdataset", some(shards), strong=True)
     return None
 
@@ -40,29 +43,32 @@ def read(place: Place) -> Reading:
         raise ArgumentError(f"{printable(place.root)}: layout='webdataset', but there is no tar file")
     samples: dict[str, str] = {}
     twins = []
-    for name in place.pictures:
+    for name in sorted(place.pictures, key=lambda name: name.rpartition("/")[2].count(".")):
         first = samples.setdefault(_key(name), name)
         twins += [name] if first != name else []
     rows: dict[str, dict[str, Any]] = {}
     used: set[str] = set()
     for name in place.others:
-        ending = PurePosixPath(name).suffix
+        ending = PurePosixPath(name).suffix.lower()
         picture = samples.get(_key(name))
         if picture is not None and ending in _FACTS:
             used.add(name)
-            rows.setdefault(picture, {"file_name": picture}).update(_facts(place, name, ending))
+            _add(place.file(name), rows.setdefault(picture, {"file_name": picture}), _facts(place, name, ending))
     names = tuple(sorted(samples.values()))
-    known, notes, classes = join_rows(place.root, list(rows.values()), list(names), classes=own_classes(place))
+    facts, people = plain_columns(list(rows.values()))
+    known, notes, classes = join_rows(place.root, facts, list(names), classes=own_classes(place))
     levels = find_levels(place)
     by_shard = [levels.part[name.rpartition("/")[0]] for name in names]
     missing = known.partition == -1
     known.partition[missing] = [part for part, empty in zip(by_shard, missing.tolist(), strict=True) if empty]
     if twins:
-        notes.append(f"{len(twins)} further pictures of a sample are not read as faces ({some(twins)})")
-    if known.columns:
-        notes.append(f"{len(known.columns)} further columns are kept unchanged ({some(list(known.columns))})")
+        them = counted(
+            len(twins), "further picture of a sample is not read", "further pictures of samples are not read"
+        )
+        notes.append(f"{them} ({some(twins)})")
+    notes += further_columns(known.columns)
     used |= set(own_files(place))
-    return Reading(names, replace(known), classes, notes=tuple(notes), used=frozenset(used))
+    return Reading(names, replace(known), classes, people, tuple(notes), frozenset(used))
 
 
 def _shards(place: Place) -> list[str]:
@@ -77,15 +83,24 @@ def _key(name: str) -> str:
     return folder + slash + last.partition(".")[0]
 
 
+def _add(path: Path, row: dict[str, Any], facts: dict[str, Any]) -> None:
+    labels = {str(found["label"]) for found in (row, facts) if "label" in found}
+    if len(labels) > 1:
+        raise AnnotationError(
+            f"{printable(path)}: {printable(row['file_name'])} has two labels ({some(sorted(labels))}); keep one"
+        )
+    row |= facts
+
+
 def _facts(place: Place, name: str, ending: str) -> dict[str, Any]:
-    text = read_text(place.file(name))
+    text = read_text(place.file(name), limit=_MOST_FACTS)  # not kept: there is one for each picture
     if ending == ".txt":
         return {"text": text}
     if ending == ".cls":
         return {"label": text.strip()}
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise AnnotationError(f"{printable(place.file(name))}: not readable JSON ({error})") from error
     if not isinstance(found, dict):
         return {"json": found}
@@ -96,13 +111,11 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
     """Flatten faceaug's JSON fields to the columns of ``metadata.csv``."""
     facts = {key: value for key, value in found.items() if value is not None and key != "file_name"}
     ours = {"origin", "weight", "attributes", "landmarks"} <= found.keys()
-    attributes, points = (_unpacked(facts.pop(name, None)) for name in ("attributes", "landmarks"))
-    if isinstance(attributes, dict):
-        # faceaug writes 0 for unknown, others for no.
-        facts |= {name: sign for name, sign in attributes.items() if sign != 0 or not ours}
-    if isinstance(points, list) and len(points) == 5 and all(isinstance(p, list) and len(p) == 2 for p in points):
-        numbers = zip(LANDMARKS, (number for point in points for number in point), strict=True)
-        facts |= {name: number for name, number in numbers if number is not None}
+    facts |= {name: _unpacked(facts[name]) for name in ("attributes", "landmarks") if name in facts}
+    if ours:
+        facts = {name: fact for name, fact in facts.items() if name not in {"attributes", "landmarks"} or fact != ""}
+        if isinstance(facts.get("attributes"), dict):  # faceaug writes 0 for unknown, others for no
+            facts["attributes"] = {name: sign for name, sign in facts["attributes"].items() if sign != 0}
     if isinstance(facts.get("origin"), int):
         facts["origin"] = ("real", "augmented", "synthetic")[min(2, max(0, facts["origin"]))]
     if facts.get("class") and not isinstance(facts.get("label"), int):
@@ -130,6 +143,6 @@ def _unpacked(fact: Any) -> Any:
     if not isinstance(fact, str) or fact[:1] not in {"{", "["}:
         return fact
     try:
-        return json.loads(fact)
-    except (ValueError, RecursionError):
+        return parse_json(fact)
+    except ValueError:
         return fact

@@ -16,7 +16,7 @@ from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
-from faceaug.errors import AnnotationError, ArgumentError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
 TABLE = "dataset.json"
 _LARGEST = 2**63
@@ -34,23 +34,23 @@ def read(place: Place) -> Reading:
     if table is None:
         raise ArgumentError(f"{printable(place.root)}: layout='stylegan', but there is no {TABLE} with labels")
     labels = _labels(place, table)
-    below = table.rpartition("/")[0]
     position = {name: k for k, name in enumerate(place.pictures)}
     known = unknown(len(place.pictures))
     conditions: list[list[Any] | None] = [None] * len(position)
     absent = []
-    for name, label in labels.items():
-        k = position.get(f"{below}/{name}" if below else name)
+    for (name, label), picture in zip(labels.items(), place.named_in(table, labels), strict=True):
+        k = position.get(picture)
         if k is None:
             absent.append(name)
         elif isinstance(label, list):
             conditions[k] = label
         else:
             known.label[k] = label
-    notes = [f"{printable(table)}: {len(absent)} of its pictures are not here ({some(absent)})"] if absent else []
+    are = counted(len(absent), "of its pictures is", "of its pictures are")
+    notes = [f"{printable(table)}: {are} not here ({some(absent)})"] if absent else []
     silent = len(position) - (len(labels) - len(absent))
     if labels and silent:
-        notes.append(f"{printable(table)}: {silent} pictures have no label")
+        notes.append(f"{printable(table)}: {counted(silent, 'picture has', 'pictures have')} no label")
     levels = find_levels(place)
     known.partition[:] = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
     columns = {"condition": tuple(conditions)} if any(conditions) else {}

@@ -5,7 +5,7 @@ the centre and size of the box as fractions of the picture size. In pose dataset
 ``x y visible`` follow: eyes, nose, corners of the mouth, left in the picture first; -1 (or 0 visible) is not labelled.
 The file is next to the picture, or in ``labels/`` if the picture is in ``images/``.
 
-Only the face with the largest box of each picture is read.
+Only the face with the largest box of each picture is read. Its class is not its label: the classes are named in a note.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from faceaug.data.layouts.levels import find_levels, part_note
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import text_lines
-from faceaug.errors import AnnotationError, ArgumentError, ImageError, printable, some
+from faceaug.errors import AnnotationError, ArgumentError, ImageError, counted, printable, some
 
 _WIDTHS = (5, 15, 20)
 _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
@@ -49,6 +49,7 @@ def read(place: Place) -> Reading:
     boxes = np.full((len(place.pictures), 4), np.nan, np.float32)
     more = 0
     unreadable = []
+    kinds: set[int] = set()
     for k, name in enumerate(place.pictures):
         lines = _lines(place, labels[name]) if name in labels else []
         if not lines:
@@ -60,6 +61,7 @@ def read(place: Place) -> Reading:
             continue
         line = max(lines, key=lambda numbers: numbers[3] * numbers[4])
         more += len(lines) - 1
+        kinds |= {int(numbers[0]) for numbers in lines}
         side = np.array([width, height], np.float64)
         centre, extent = np.array(line[1:3]) * side, np.array(line[3:5]) * side
         boxes[k] = [*(centre - extent / 2), *extent]
@@ -68,12 +70,17 @@ def read(place: Place) -> Reading:
     known.partition[:] = [levels.part[name.rpartition("/")[0]] for name in place.pictures]
     notes = part_note(levels)
     if more:
-        notes.append(f"{more} further faces are left out; the largest of each picture is read")
+        left = counted(more, "further face is", "further faces are")
+        notes.append(f"{left} left out; the largest of each picture is read")
+    if len(kinds) > 1:
+        shown = some([str(number) for number in sorted(kinds)])
+        notes.append(f"{len(kinds)} classes of boxes ({shown}) are not read as labels")
     if unreadable:
-        notes.append(f"{len(unreadable)} pictures cannot be read, so their boxes are unknown ({some(unreadable)})")
+        them = "picture cannot be read, so its box is", "pictures cannot be read, so their boxes are"
+        notes.append(f"{counted(len(unreadable), *them)} unknown ({some(unreadable)})")
     unlabelled = [name for name in place.pictures if name not in labels]
     if unlabelled:
-        notes.append(f"{len(unlabelled)} pictures have no text file ({some(unlabelled)})")
+        notes.append(f"{counted(len(unlabelled), 'picture has', 'pictures have')} no text file ({some(unlabelled)})")
     used = {*labels.values(), *(name for file in _SETTINGS for name in place.tables.get(file, ()))}
     return Reading(place.pictures, replace(known, boxes=boxes), notes=tuple(notes), used=frozenset(used))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Tables, Writer, plain_stems
-from faceaug.errors import some
+from faceaug.errors import counted, some
 
 LARGEST = 2**31 - 1  # number in a table
 FOLDER = "img_align_celeba"
@@ -25,15 +25,17 @@ def _plan(faces: Faces) -> Plan:
     unclear = [ATTRIBUTES[k] for k in _unclear(known.attributes)]
     if unclear:
         why = "a column with yes and unknown but no no would be read as yes and no"
-        notes += (f"{len(unclear)} attributes are left out ({some(unclear)}): {why}",)
+        notes += (f"{counted(len(unclear), 'attribute is', 'attributes are')} left out ({some(unclear)}): {why}",)
     large = int((known.identity > LARGEST).sum())
     if large:
-        notes += (f"the identities of {large} pictures are left out: the tables hold numbers up to {LARGEST}",)
+        ones = counted(large, "picture is", "pictures are")
+        notes += (f"the identity of {ones} left out: the tables hold numbers up to {LARGEST}",)
     points = known.landmarks
     full = ~np.isnan(points).any(axis=(1, 2))
     partly = int((~full & ~np.isnan(points).all(axis=(1, 2))).sum())
     if partly:
-        notes += (f"{partly} pictures have fewer than five landmarks, which are left out",)
+        have = counted(partly, "picture has", "pictures have")
+        notes += (f"{have} fewer than five landmarks, which are left out",)
     if (points[full] != np.rint(points[full])).any():
         notes += ("landmarks are rounded to whole pixels",)
     return Plan(tuple(f"{FOLDER}/{stem}" for stem in stems), notes)

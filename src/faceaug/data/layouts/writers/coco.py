@@ -13,6 +13,7 @@ import numpy as np
 
 from faceaug.data.layouts.points import five_of_68
 from faceaug.data.layouts.writing import PART_NAMES, Faces, Picture, Plan, Tables, Writer, plain_stems
+from faceaug.errors import counted
 
 KEYPOINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")  # right and left of the person
 _FACE, _FACE_68 = 1, 2  # ids of the categories
@@ -23,14 +24,16 @@ def _plan(faces: Faces) -> Plan:
     boxes = faces.known.boxes
     without = len(faces) if boxes is None else int(np.isnan(boxes).any(axis=1).sum())
     if without:
-        notes += (f"{without} pictures have no box; COCO asks for one, so theirs is the whole picture",)
+        have = counted(without, "picture has", "pictures have")
+        notes += (f"{have} no box; COCO asks for one, which is then the whole picture",)
     points = faces.known.points
     if points is not None:
         has = ~np.isnan(points).all(axis=(1, 2)) if points.shape[1] == 68 else np.zeros(len(faces), bool)
         ours = faces.known.landmarks
         equal = np.isclose(five_of_68(points[has]), ours[has], atol=0.01, equal_nan=True).all(axis=(1, 2))
         if not equal.all():
-            notes += (f"{int((~equal).sum())} pictures keep their 68 points, not their five landmarks",)
+            keep = counted(int((~equal).sum()), "picture keeps its", "pictures keep their")
+            notes += (f"{keep} 68 points, not the five landmarks",)
         if points.shape[1] != 68:
             notes += (f"{points.shape[1]} points per picture are left out: only 68 have a standard order",)
     return Plan(tuple(f"images/{stem}" for stem in stems), notes)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from faceaug.data.layouts.writers.rows import HELD, clashes, plain_rows
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Tables, Writer, folder_names, in_parts, plain_stems
-from faceaug.errors import ArgumentError, RefusedError, some
+from faceaug.errors import ArgumentError, RefusedError, counted, some
 
 UNKNOWN = "unknown"  # folder of the pictures in no partition, if others are in one
 
@@ -61,7 +61,8 @@ def _plan_classes(faces: Faces) -> Plan:
     notes += _unknown_part(faces)
     empty = sorted(set(faces.classes) - set(name_of.values()))
     if empty:
-        notes += (f"{len(empty)} classes have no picture and get no folder ({some(empty)})",)
+        have = counted(len(empty), "class has no picture and gets", "classes have no picture and get")
+        notes += (f"{have} no folder ({some(empty)})",)
     order = tuple(name_of.values())
     if order != tuple(sorted(order)) or used != list(range(len(used))):
         notes += ("labels are numbered anew: readers number class folders in the order of their names",)
@@ -73,7 +74,7 @@ def _unknown_part(faces: Faces) -> tuple[str, ...]:
     missing = int((parts < 0).sum())
     if not missing or missing == len(parts):
         return ()
-    return (f"{missing} pictures are in no partition; they are in {UNKNOWN}/",)
+    return (f"{counted(missing, 'picture is', 'pictures are')} in no partition, therefore in {UNKNOWN}/",)
 
 
 def _no_tables(_: Faces, __: Sequence[Picture]) -> Tables:

@@ -16,6 +16,7 @@ from faceaug.data.layouts.writers.rows import HELD, clashes, plain_rows
 from faceaug.data.layouts.writers.shards import card, part_shards
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Tables, Writer, plain_stems
 from faceaug.data.metadata import BOXES, CLASS
+from faceaug.errors import counted
 
 _SIZE = 1000  # faces per file
 _ROWS = 100  # per row group, so that one picture can be read without the others
@@ -32,7 +33,8 @@ def _plan(faces: Faces) -> Plan:
     notes += clashes(faces)
     texts = [name for name in faces.known.columns if _further_type(faces, name) == "json"]
     if texts:
-        notes += (f"{len(texts)} further columns have values of several types and become JSON texts",)
+        have = counted(len(texts), "further column has", "further columns have")
+        notes += (f"{have} values of several types and become JSON texts",)
     return Plan(stems, notes, shards=part_shards(faces, _SIZE, "data/{part}-{number:05d}-of-{count:05d}.parquet"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.layouts.writing import Faces, Fact
 from faceaug.data.metadata import BOXES, CLASS, is_own_column
-from faceaug.errors import some
+from faceaug.errors import counted, some
 
 HELD: frozenset[Fact] = frozenset(
     {
@@ -64,4 +64,5 @@ def clashes(faces: Faces) -> tuple[str, ...]:
     taken = [name for name in faces.known.columns if is_own_column(name)]
     if not taken:
         return ()
-    return (f"{len(taken)} further columns are left out: their names are columns of faceaug ({some(taken)})",)
+    are = counted(len(taken), "further column is", "further columns are")
+    return (f"{are} left out: a column of faceaug has that name ({some(taken)})",)

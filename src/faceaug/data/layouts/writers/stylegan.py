@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 
 from faceaug.data.layouts.writing import Faces, Picture, Plan, Tables, Writer, plain_stems
+from faceaug.errors import counted
+
+_WITHOUT = ("picture without a label is", "pictures without a label are")
 
 
 def _plan(faces: Faces) -> Plan:
@@ -15,9 +18,7 @@ def _plan(faces: Faces) -> Plan:
     if not known.any() or not missing:
         return Plan(stems, notes)
     # StyleGAN's loader looks every picture up in the list, or none.
-    notes += (
-        f"{missing} pictures without a label are left out: StyleGAN wants a label for every picture, or for none",
-    )
+    notes += (f"{counted(missing, *_WITHOUT)} left out: StyleGAN wants a label for every picture, or for none",)
     return Plan(tuple(stem if has else None for stem, has in zip(stems, known.tolist(), strict=True)), notes)
 
 
