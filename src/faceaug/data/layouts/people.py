@@ -105,8 +105,8 @@ def _people(place: Place, *, numbered: bool) -> Reading:
     known.label[:] = [position[label[folder]] if folder in label else -1 for folder in folders]
     known.identity[:] = [identity[label[folder]] if folder in label else -1 for folder in folders]
     known.partition[:] = [levels.part.get(folder, -1) for folder in folders]
-    folders = counted(len(people), "folder is read as a person", "folders are read as people")
-    notes = [*part_note(levels), f"{folders} ({some(list(people))})"]
+    words = counted(len(people), "folder is read as a person", "folders are read as people")
+    notes = [*part_note(levels), f"{words} ({some(list(people))})"]
     identities = () if numbered else people
     return Reading(place.pictures, known, people, identities, tuple(notes), class_folders=True)
 
