@@ -207,3 +207,12 @@ def test_a_damaged_file_gives_a_clear_error_or_a_model(tmp_path: Path, data: st.
     path.write_bytes(damaged)
     with contextlib.suppress(WeightsError):
         import_state_dict(path, out / str(len(list(out.glob("*")))))
+
+
+def test_a_network_whose_faces_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    state = build_network(4, 4, 8)[1].state_dict()
+    state["t_conv1.1.running_var"].fill_(-1.0)
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=r"net\.pth: makes faces of NaN"):
+        import_state_dict(tmp_path / "net.pth", tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -12,7 +12,7 @@ from faceaug.data.crop import Crop
 from faceaug.data.marks import ONNX
 from faceaug.data.tables import ATTRIBUTES
 from faceaug.draws import stream
-from faceaug.errors import ArgumentError, FaceAugError, printable
+from faceaug.errors import ArgumentError, FaceAugError, WeightsError, printable
 from faceaug.storage.files import explained
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output, write_output
@@ -119,6 +119,11 @@ def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model,
     stored = tensors.pop(ROWS, None)
     rows = None if stored is None else checked_rows(stored, source)
     generator = build_generator(config, tensors, where=source)
+    if not torch.isfinite(_outputs(generator, config)).all():
+        raise WeightsError(
+            f"{printable(source)}: makes faces of NaN, as a negative variance in a batch norm does; it is damaged "
+            "or not of a trained generator"
+        )
     faces = _faces(generator, config)
     facts = {}
     halved = build_generator(config, parse_weights(dump_network(generator), source), where=source)
@@ -129,12 +134,18 @@ def _tried(config: ModelConfig, found: Recognised, source: Path) -> tuple[Model,
     return Model(config, generator, rows), facts
 
 
-@torch.inference_mode()
 def _faces(generator: AnyGenerator, config: ModelConfig) -> torch.Tensor:
     """The first faces, without attributes: uint8 (64, 3, H, W)."""
+    return to_uint8(_outputs(generator, config))
+
+
+@torch.inference_mode()
+def _outputs(generator: AnyGenerator, config: ModelConfig) -> torch.Tensor:
+    """The same as float (64, 3, H, W) in -1..1."""
     latents = draw_latents(0, range(_TRIAL), config.z_size, config.latent)
     given = (latents, torch.zeros(_TRIAL, len(ATTRIBUTES))) if config.attributes else (latents,)
-    return to_uint8(generator(*given))
+    faces: torch.Tensor = generator(*given)
+    return faces
 
 
 def export_folder(model: Model, out: str | Path) -> ModelConfig:
