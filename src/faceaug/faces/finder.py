@@ -104,7 +104,7 @@ class FaceFinder:
 def check_photo(image: Image8) -> None:
     """ArgumentError unless this is a uint8 array (height, width, 3) with pixels."""
     kind = getattr(image, "dtype", type(image).__name__)
-    shape = getattr(image, "shape", ())
+    shape: tuple[int, ...] = getattr(image, "shape", ())
     if not isinstance(image, np.ndarray) or kind != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
         raise ArgumentError(
             f"image: {kind} {shape}: expected a uint8 array (height, width, 3), RGB, 0..255; "
@@ -115,5 +115,7 @@ def check_photo(image: Image8) -> None:
 def _area(face: Face, image: Image8) -> float:
     """Area of a face's box within the photo, pixels."""
     x0, y0, x1, y1 = face.box
-    width, height = min(x1, image.shape[1] - 0.5) - max(x0, -0.5), min(y1, image.shape[0] - 0.5) - max(y0, -0.5)
-    return max(width, 0.0) * max(height, 0.0)
+    height, width = image.shape[:2]
+    across: float = min(x1, width - 0.5) - max(x0, -0.5)
+    down: float = min(y1, height - 0.5) - max(y0, -0.5)
+    return max(across, 0.0) * max(down, 0.0)
