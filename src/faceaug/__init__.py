@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         WeightsError as WeightsError,
     )
     from faceaug.evaluate import evaluate_source as evaluate_source
+    from faceaug.faces import Face as Face, FaceFinder as FaceFinder
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -65,6 +66,7 @@ _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
     "faceaug.data.convert": ("convert_folder",),
     "faceaug.data.split": ("split_folder",),
+    "faceaug.faces": ("Face", "FaceFinder"),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",
