@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 import click
 
 from faceaug.commands import options as parsing
+from faceaug.commands.align import align
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
-from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
+from faceaug.commands.outputs import OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import GRID, ONNX, PREVIEW, REPLAYED, TOGGLES, sheet_kind
 from faceaug.errors import Interrupted
@@ -18,14 +19,13 @@ from faceaug.errors import Interrupted
 _EXAMPLES = "\b\nExample:\n  "
 
 
-class _Commands(Commands):
-    command_class = CheckedCommand
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
+
+
+cli.add_command(align)
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug demo")

@@ -1,0 +1,245 @@
+"""Checks how the faces of a folder that is said to be aligned are framed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.data.crop import Size, words_of
+from faceaug.data.folder import FaceFolder
+from faceaug.data.image import Colour, Image8, read_image
+from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable
+from faceaug.executor import open_executor
+from faceaug.faces.align_options import Finder
+from faceaug.faces.aligned_face import own_finder
+from faceaug.faces.framing import SQUEEZED, Framing, compare_templates, measure_squeeze
+from faceaug.faces.templates import template_size
+from faceaug.presentation import Fact, Presentation, argument
+from faceaug.progress import Show, open_progress
+
+SAMPLE = 200  # pictures looked at
+_FEWEST = 5  # faces from which a framing is computed
+_LOOSE = 0.3  # scatter of the eyes, of their distance, from which a set is not aligned
+_CHUNK = 8  # pictures per message to a worker
+_FEW = 40  # pictures that are done before worker processes would have started
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class AlignmentCheck(Presentation):
+    """How the faces of a set are framed; the result of ``check_alignment``.
+
+    Attributes:
+        folder: the folder; None for pictures in memory.
+        pictures: number of pictures looked at.
+        faces: number of those with a face.
+        size: the most common (width, height) of these, pixels.
+        landmarks: float32 (5, 2), the typical landmarks as shares of width and height.
+        scatter: typical distance of a face's eyes from those of the typical face, as a share of their distance.
+        squeeze: width over height of the faces against their true shape: above 1 they are too wide.
+        framings: every template, the best explanation first.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> from faceaug.faces import check_alignment
+        >>> _ = SyntheticFaceSource("faces-64", seed=0).save("faces", 20)
+        >>> check = check_alignment("faces")
+        >>> check.size
+        (64, 64)
+    """
+
+    folder: Path | None
+    pictures: int
+    faces: int
+    size: Size
+    landmarks: NDArray[np.float32]
+    scatter: float
+    squeeze: float
+    framings: tuple[Framing, ...]
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the faces lie in the same place in every picture."""
+        return self.scatter < _LOOSE
+
+    @property
+    def squeezed(self) -> bool:
+        """Whether the pictures have lost their shape."""
+        return bool(abs(np.log(self.squeeze)) > SQUEEZED)
+
+    @property
+    def template(self) -> str | None:
+        """The template that explains the set; None if none does."""
+        best = self.framings[0]
+        return best.template if self.aligned and best.explains else None
+
+    def facts(self) -> list[Fact]:
+        """See ``Presentation``."""
+        best = self.framings[0]
+        return [
+            ("folder", self.folder),
+            ("faces", f"{self.faces:,} in {self.pictures:,} pictures, {words_of(self.size)}"),
+            ("template", self.template or "none"),
+            ("scatter", self.scatter),
+            ("squeeze", self.squeeze),
+            ("scale", best.scale),
+            ("shift", f"{best.right:+.1%} right, {best.down:+.1%} down"),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "folder": None if self.folder is None else str(self.folder),
+            "pictures": self.pictures,
+            "faces": self.faces,
+            "size": words_of(self.size),
+            "template": self.template,
+            "aligned": self.aligned,
+            "squeezed": self.squeezed,
+            "squeeze": round(self.squeeze, 4),
+            "scatter": round(self.scatter, 4),
+            "landmarks": np.round(self.landmarks, 4).tolist(),
+            "templates": [framing.to_json() for framing in self.framings],
+        }
+
+    def summary(self) -> str:
+        """The result as text: the template, the framing, and what to do."""
+        found = (
+            f"{counted(self.faces, 'face')} in {counted(self.pictures, 'picture')}, about {words_of(self.size)} pixels"
+        )
+        head = "template        distance  scale   right    down  spread"
+        rows = [
+            f"{_name(framing):<14}  {framing.distance:>7.0%}  {framing.scale:>5.2f}  {framing.right:>+6.1%}  "
+            f"{framing.down:>+6.1%}  {framing.spread:>5.1%}"
+            for framing in self.framings
+        ]
+        return "\n".join([f"{found}: {self.verdict()}", *(f"  {line}" for line in (head, *rows)), *self.advice()])
+
+    def verdict(self) -> str:
+        """The framing in words."""
+        if not self.aligned:
+            return f"not aligned: eyes lie {self.scatter:.0%} of their distance apart from one picture to the next"
+        shape = "true in shape"
+        if self.squeezed:
+            way = "wide for their height" if self.squeeze > 1 else "tall for their width"
+            shape = f"squeezed: faces are {max(self.squeeze, 1 / self.squeeze):.2f} times too {way}"
+        best = self.framings[0]
+        if not best.explains:
+            return f"aligned by none of the templates; {shape}"
+        whole = words_of(template_size(best.template))
+        how = f"the whole {whole} squeezed into {words_of(self.size)}" if self.squeezed and not best.cut else ""
+        loose = "" if abs(best.down) + abs(best.right) < 0.03 else "loosely cropped"
+        return ", ".join(filter(None, [f"aligned like {best.template}", loose, shape, how]))
+
+    def advice(self) -> list[str]:
+        """What to do about it."""
+        place = "FOLDER" if self.folder is None else argument(self.folder)
+        if not self.aligned:
+            return [f"faceaug align {place} --out OUT aligns them"]
+        if self.squeezed:
+            return ["resize the pictures to their true shape, or begin again with the original ones"]
+        return []
+
+
+def check_alignment(
+    folder: Path | str | FaceFolder,
+    *,
+    sample: int = SAMPLE,
+    workers: int | None = None,
+    finder: Finder | None = None,
+    progress: Show = None,
+) -> AlignmentCheck:
+    """Tell how far the faces of a folder are from each template, and how they are framed.
+
+    Args:
+        folder: a folder, archive or ``FaceFolder`` of faces said to be aligned, one in each picture.
+        sample: pictures to look at, spread evenly over the folder.
+        workers: processes; by default one per processor, or none for a few pictures.
+        finder: what finds the faces; None for ``faceaug.faces.FaceFinder()``.
+        progress: see ``faceaug.progress.open_progress``.
+
+    Raises:
+        ArgumentError: there is no such folder, or ``sample`` is not positive.
+        RefusedError: too few of the pictures show a face.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> from faceaug.faces import check_alignment
+        >>> _ = SyntheticFaceSource("faces-64", seed=0).save("faces", 20)
+        >>> check_alignment("faces").squeezed
+        False
+    """
+    if sample < 1:
+        raise ArgumentError(f"sample={sample}: expected 1 or more")
+    given = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
+    rows = np.unique(np.linspace(0, len(given) - 1, min(sample, len(given))).astype(int)).tolist()
+    workers = 1 if workers is None and len(rows) <= _FEW else workers
+    look = partial(_look_at, given.ground, finder)
+    with (
+        open_executor(workers, chunk=_CHUNK) as executor,
+        open_progress(progress).phase("checking", len(rows), "pictures") as phase,
+    ):
+        found = list(phase.over(executor.map(look, (str(given.path(row)) for row in rows))))
+    return _check(found, given.root)
+
+
+def check_pictures(images: Sequence[Image8], *, finder: Finder | None = None) -> AlignmentCheck:
+    """The same for pictures in memory, such as those of a model.
+
+    Args:
+        images: uint8 (height, width, 3), RGB, one face in each.
+        finder: see ``check_alignment``.
+
+    Raises:
+        RefusedError: too few of the pictures show a face.
+    """
+    finder = own_finder() if finder is None else finder
+    return _check([_largest(finder, image) for image in images], None)
+
+
+def _look_at(ground: Colour, finder: Finder | None, path: str) -> tuple[Size, NDArray[np.float32]] | None:
+    try:
+        image = read_image(path, ground=ground)
+    except ImageError:
+        return None
+    return _largest(own_finder() if finder is None else finder, image)
+
+
+def _largest(finder: Finder, image: Image8) -> tuple[Size, NDArray[np.float32]] | None:
+    """Size of a picture and landmarks of its largest face; None without a face."""
+    found = finder.find(image)
+    return ((image.shape[1], image.shape[0]), np.asarray(found[0].landmarks, np.float32)) if found else None
+
+
+def _check(found: Sequence[tuple[Size, NDArray[np.float32]] | None], folder: Path | None) -> AlignmentCheck:
+    known = [item for item in found if item is not None]
+    if len(known) < _FEWEST:
+        place = "the pictures" if folder is None else printable(folder)
+        raise RefusedError(f"{place}: a face was found in {len(known)} of {len(found)}; a check needs {_FEWEST}")
+    sizes = np.array([size for size, _ in known])
+    points = np.stack([landmarks for _, landmarks in known]).astype(np.float64)
+    usual = np.array(Counter(size for size, _ in known).most_common(1)[0][0])
+    shares = (points + 0.5) / sizes[:, None]
+    typical = np.median(shares, axis=0)
+    away = np.hypot(*np.moveaxis((shares[:, :2] - typical[:2]) * usual, -1, 0)).mean(axis=1)
+    squeeze = measure_squeeze(points)
+    return AlignmentCheck(
+        folder=folder,
+        pictures=len(found),
+        faces=len(known),
+        size=(int(usual[0]), int(usual[1])),
+        landmarks=typical.astype(np.float32),
+        scatter=float(np.median(away) / np.hypot(*((typical[1] - typical[0]) * usual))),
+        squeeze=squeeze,
+        framings=compare_templates(points, sizes, squeeze),
+    )
+
+
+def _name(framing: Framing) -> str:
+    return f"{framing.template}, cut" if framing.cut else framing.template
