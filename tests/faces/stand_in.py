@@ -57,7 +57,7 @@ def digest(image: NDArray[np.uint8]) -> str:
     return hashlib.sha256(image.tobytes() + str(image.shape).encode()).hexdigest()
 
 
-def paint(faces: Sequence[GivenFace], *, width: int = 300, height: int = 240, seed: int = 0) -> NDArray[np.uint8]:
+def paint(faces: Sequence[GivenFace], *, width: int = 640, height: int = 520, seed: int = 0) -> NDArray[np.uint8]:
     """A photo whose ground differs with the seed, with a dot of its own colour on every landmark."""
     image = np.full((height, width, 3), (90 + seed % 60, 100, 110), np.uint8)
     for face in faces:

@@ -23,10 +23,10 @@ from faceaug.storage import ledger as ledgers
 from tests.faces.stand_in import GivenFinder, dots_in, face_at, write_photos
 
 PHOTOS = {
-    "one.png": [face_at(150, 120, 60)],
-    "turned.png": [face_at(150, 120, 50, roll=70)],
-    "two.png": [face_at(80, 120, 30), face_at(220, 110, 44)],
-    "small.png": [face_at(150, 120, 6)],
+    "one.png": [face_at(320, 260, 60)],
+    "turned.png": [face_at(320, 260, 50, roll=70)],
+    "two.png": [face_at(130, 240, 30), face_at(480, 250, 44)],
+    "small.png": [face_at(320, 260, 6)],
     "none.png": [],
     "edge.png": [face_at(20, 30, 40)],
 }
@@ -84,7 +84,7 @@ def test_the_table_says_where_each_face_came_from(aligned: tuple[Path, AlignRepo
         "file_name", "source_file", "face", "score", "roll", "eye_distance", "x0", "y0", "x1", "y1",
     ]  # fmt: skip
     assert (row["file_name"], row["face"], row["eye_distance"]) == ("two.png", "0", "44.00")
-    assert [float(row[name]) for name in ("x0", "y0", "x1", "y1")] == pytest.approx((176, 52.8, 264, 167.2))
+    assert [float(row[name]) for name in ("x0", "y0", "x1", "y1")] == pytest.approx((436, 192.8, 524, 307.2))
     assert float(found["turned.png"]["roll"]) == pytest.approx(70, abs=0.01)
 
 
@@ -128,7 +128,7 @@ def test_all_faces_of_a_photo_get_names_of_their_own(photos: Path, finder: Given
 
 
 def test_the_face_in_the_middle_can_be_chosen(tmp_path: Path) -> None:
-    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(60, 120, 50), face_at(160, 120, 30)]})
+    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(120, 260, 50), face_at(330, 260, 30)]})
     align_folder(tmp_path / "photos", tmp_path / "out", faces="center", finder=finder, progress=False)
     assert [(row["face"], row["file_name"]) for row in rows(tmp_path / "out")] == [("1", "a.png")]
 
@@ -144,7 +144,7 @@ def test_faces_whose_eyes_are_too_close_together_are_left_out(
 
 
 def test_a_folder_of_people_keeps_labels_partitions_identities_and_columns(tmp_path: Path) -> None:
-    faces = {f"{part}/{name}": [face_at(150, 120, 60)] for part in ("a", "b") for name in ("1.png", "2.png")}
+    faces = {f"{part}/{name}": [face_at(320, 260, 60)] for part in ("a", "b") for name in ("1.png", "2.png")}
     finder = write_photos(tmp_path / "photos", faces)
     lines = [
         {
@@ -154,7 +154,7 @@ def test_a_folder_of_people_keeps_labels_partitions_identities_and_columns(tmp_p
             "identity": 7,
             "Smiling": 1,
             "age": 31,
-            "note": "x, y",
+            "note": "x,y",
         },
         {"file_name": "a/2.png", "label": "ann", "partition": 1, "identity": 7, "Smiling": -1, "age": 32, "note": "z"},
         {"file_name": "b/1.png", "label": "ben", "partition": 2, "identity": 9, "Smiling": 1, "age": None},
@@ -193,7 +193,7 @@ def test_a_celeba_folder_gives_its_tables_back(celeba_folder: Path, tmp_path: Pa
 
 
 def test_names_of_class_folders_survive(tmp_path: Path) -> None:
-    faces = {f"{person}/1.png": [face_at(150, 120, 60)] for person in ("001", "none", "ben")}
+    faces = {f"{person}/1.png": [face_at(320, 260, 60)] for person in ("001", "none", "ben")}
     finder = write_photos(tmp_path / "photos", faces)
     align_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
     before, after = FaceFolder(tmp_path / "photos"), FaceFolder(tmp_path / "out")
@@ -203,7 +203,7 @@ def test_names_of_class_folders_survive(tmp_path: Path) -> None:
 
 
 def test_pictures_of_one_name_in_two_partitions_stay_apart(tmp_path: Path) -> None:
-    faces = {f"{part}/1.png": [face_at(150, 120, 60)] for part in ("train", "test")}
+    faces = {f"{part}/1.png": [face_at(320, 260, 60)] for part in ("train", "test")}
     finder = write_photos(tmp_path / "photos", faces)
     align_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
     after = FaceFolder(tmp_path / "out")
@@ -212,7 +212,7 @@ def test_pictures_of_one_name_in_two_partitions_stay_apart(tmp_path: Path) -> No
 
 
 def test_columns_with_the_names_of_this_tables_are_left_out_and_named(tmp_path: Path) -> None:
-    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(150, 120, 60)]})
+    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(320, 260, 60)]})
     (tmp_path / "photos" / "metadata.csv").write_text("file_name,score,hair\na.png,12,red\n")
     report = align_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
     assert "1 further columns are left out: this table has its own (score)" in report.notes
@@ -258,8 +258,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert len(rows(tmp_path / "out")) == 0
     monkeypatch.setattr(ledgers.Ledger, "add", add)
     (tmp_path / "out" / "edge-0.png").write_bytes(b"damaged since")
-    with pytest.raises(RefusedError, match='holds another run, which was stopped \\(template was "celeba"\\)'):
-        align_folder(photos, tmp_path / "out", faces="all", template="arcface", finder=finder, progress=False)
+    with pytest.raises(RefusedError, match='holds another run, which was stopped \\(faces was "all"\\)'):
+        align_folder(photos, tmp_path / "out", finder=finder, progress=False)
     calls: list[tuple[str, int, int]] = []
     align_folder(
         photos,
@@ -295,7 +295,7 @@ def test_a_photo_whose_faces_were_not_all_counted_is_aligned_again(
 def test_a_stopped_run_is_not_continued_with_other_photos_or_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finder = write_photos(tmp_path / "photos", {f"{k}.png": [face_at(150, 120, 60)] for k in range(3)})
+    finder = write_photos(tmp_path / "photos", {f"{k}.png": [face_at(320, 260, 60)] for k in range(3)})
     table = tmp_path / "photos" / "metadata.csv"
     table.write_text("file_name,hair\n0.png,red\n1.png,red\n2.png,red\n")
 
@@ -315,7 +315,7 @@ def test_a_stopped_run_is_not_continued_with_other_photos_or_tables(
 
 
 def test_an_unreadable_photo_is_named_and_stops_nothing(tmp_path: Path) -> None:
-    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(150, 120, 60)]})
+    finder = write_photos(tmp_path / "photos", {"a.png": [face_at(320, 260, 60)]})
     (tmp_path / "photos" / "b.png").write_bytes(b"torn")
     report = align_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
     assert report.aligned == 1
@@ -327,7 +327,7 @@ def test_an_unreadable_photo_is_named_and_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_lies_on_its_side_by_exif_is_turned_first(tmp_path: Path) -> None:
-    finder = write_photos(tmp_path / "upright", {"a.png": [face_at(150, 120, 60)]})
+    finder = write_photos(tmp_path / "upright", {"a.png": [face_at(320, 260, 60)]})
     align_folder(tmp_path / "upright", tmp_path / "one", finder=finder, progress=False)
     photo = Image.open(tmp_path / "upright" / "a.png")
     exif = Image.Exif()

@@ -93,10 +93,8 @@ class AlignReport(Presentation):
     def summary(self, *, verbose: bool = False) -> str:
         """The report as text: what was written, and what is odd; ``verbose`` lists every name."""
         options = self.options
-        made = (
-            f"{counted(self.aligned, 'face')} of {counted(self.faces, 'face')} found in {counted(self.photos, 'photo')}"
-        )
-        lines = [f"{made}: {words_of(options.frame)}, template {options.template}"]
+        found = f"{counted(self.faces, 'face')} found in {counted(self.photos, 'photo')}"
+        lines = [f"{self.aligned:,} of {found}: {words_of(options.frame)}, template {options.template}"]
         for name, names in self.pictures.items():
             if names and name != "unreadable":
                 shown = some(list(names), len(names) if verbose else 3)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from faceaug.cli import cli
+from faceaug.data.folder import FaceFolder
+from faceaug.errors import RefusedError
+from faceaug.faces import aligned_face, check
+from tests.faces.stand_in import face_at, write_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Photos whose faces the package's finder is made to know."""
+    faces = {f"{k}.png": [face_at(300 + k, 260, 50)] for k in range(6)}
+    finder = write_photos(tmp_path / "photos", faces | {"none.png": []})
+    for module in (aligned_face, check):
+        monkeypatch.setattr(module, "own_finder", lambda: finder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "photos"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["align", *map(str, arguments)])
+
+
+@pytest.mark.usefixtures("photos")
+def test_photos_are_aligned_as_asked() -> None:
+    done = run(
+        "photos", "--out", "out", "--template", "arcface", "--size", "96x112", "--format", "jpg", "--workers", "1"
+    )
+    assert done.exit_code == 0, done.output
+    assert "6 of 6 faces found in 7 photos: 96x112, template arcface" in done.output
+    assert "photos without a face: 1 (none.png)" in done.output
+    image, _ = FaceFolder("out")[0]
+    assert image.shape == (112, 96, 3)
+
+
+@pytest.mark.usefixtures("photos")
+def test_the_document_has_the_report() -> None:
+    done = run("photos", "--out", "out", "--json", "--size", "64", "--faces", "all", "--padding", "reflect")
+    document = json.loads(done.stdout)
+    assert document["options"] == {
+        "template": "celeba", "size": "64x64", "faces": "all", "padding": "reflect", "min_eyes": 10.0, "format": "png",
+    }  # fmt: skip
+    assert document["aligned"] == 6
+    assert run("photos", "--out", "more", "-q").output == ""
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_folder_is_checked_without_an_output() -> None:
+    assert run("photos", "--out", "out").exit_code == 0
+    done = run("photos", "--check")
+    assert done.exit_code == 0, done.output
+    assert "6 faces in 7 pictures of 640x520: " in done.output
+    document = json.loads(run("photos", "--check", "--json").stdout)
+    assert document["faces"] == 6
+
+
+@pytest.mark.usefixtures("photos")
+def test_the_two_works_exclude_each_other() -> None:
+    for arguments in (("photos",), ("photos", "--check", "--out", "out")):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert "expected --out OUT, or --check" in done.output
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_finished_folder_is_not_written_again() -> None:
+    assert run("photos", "--out", "out").exit_code == 0
+    assert isinstance(run("photos", "--out", "out").exception, RefusedError)
