@@ -34,14 +34,16 @@ def test_a_shift_by_whole_pixels_copies() -> None:
     assert np.array_equal(cut_frame(image, np.array([[1.0, 0, -7], [0, 1, -11]]), (100, 120)), image[11:131, 7:107])
 
 
-@pytest.mark.parametrize("factor", [2, 3, 7])
-def test_shrinking_by_a_whole_number_is_the_mean_of_whole_pixels(factor: int) -> None:
-    image = picture(3, height=210, width=168)
+@pytest.mark.parametrize("factor", [2, 3, 7, 16])
+def test_shrinking_by_a_whole_number_keeps_the_place_and_the_mean(factor: int) -> None:
+    image = cv2.GaussianBlur(picture(3, height=27 * 16, width=21 * 16), (0, 0), 3 * factor)
     scale = 1 / factor
     matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
-    found = cut_frame(image, matrix, (168 // factor, 210 // factor))
-    expected = image.reshape(210 // factor, factor, 168 // factor, factor, 3).mean(axis=(1, 3))
-    assert np.abs(found - expected).max() <= 1.0
+    height, width = 27 * 16 // factor, 21 * 16 // factor
+    found = cut_frame(image, matrix, (width, height))
+    blocks = image[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    expected = blocks.mean(axis=(1, 3))
+    assert np.abs(found - expected)[1:-1, 1:-1].max() <= 1.5
 
 
 @pytest.mark.parametrize("degrees", [0, 17, 45, 90])
@@ -51,10 +53,14 @@ def test_a_fine_checkerboard_becomes_grey(scale: float, degrees: float) -> None:
     board = np.repeat(np.where((x + y) % 2, 255, 0).astype(np.uint8)[:, :, None], 3, axis=2)
     size = (round(400 * scale), round(400 * scale))
     matrix = about(scale, degrees, (399.7, 400.2), size)
-    assert worst(cut_frame(board, matrix, size), np.full((*size, 3), 127, np.uint8)) <= 16
-    aliased = cv2.warpAffine(board, matrix, size, flags=cv2.INTER_LINEAR)
-    if scale == 0.31:  # what one sample for each pixel would give
-        assert worst(aliased, np.full((*size, 3), 127, np.uint8)) > 40
+    assert worst(cut_frame(board, matrix, size), np.full((*size, 3), 127, np.uint8)) <= 6
+
+
+def test_one_sample_for_each_pixel_would_alias() -> None:
+    y, x = np.indices((800, 800))
+    board = np.repeat(np.where((x + y) % 2, 255, 0).astype(np.uint8)[:, :, None], 3, axis=2)
+    aliased = cv2.warpAffine(board, about(0.31, 17, (400, 400), (124, 124)), (124, 124), flags=cv2.INTER_LINEAR)
+    assert worst(aliased, np.full((124, 124, 3), 127, np.uint8)) > 40
 
 
 @pytest.mark.parametrize("scale", [0.45, 0.2])
@@ -83,12 +89,19 @@ def test_enlarging_is_cubic_and_in_place() -> None:
     assert worst(found[8:-8, 8:-8], expected[8:-8, 8:-8]) <= 2
 
 
-def test_large_frames_are_cut_in_bands_without_seams() -> None:
-    image = cv2.GaussianBlur(picture(5, height=3000, width=2000), (0, 0), 9)
-    size = (1000, 1500)
-    found = cut_frame(image, about(0.4, 8, (1000, 1500), size), size).astype(int)
-    steps = np.abs(np.diff(found, axis=0)).max(axis=(1, 2))
-    assert steps.max() <= 3 * np.median(steps) + 3
+@pytest.mark.parametrize("padding", ["replicate", "reflect"])
+@pytest.mark.parametrize("scale", [1.7, 0.4, 0.12])
+def test_only_the_part_that_is_needed_is_read_and_gives_the_same(padding: str, scale: float) -> None:
+    image = picture(5, height=500, width=400)
+    size = (round(300 * scale), round(300 * scale))
+    for middle in ((200, 250), (30, 40), (380, 490)):
+        matrix = about(scale, 20, middle, size)
+        found = cut_frame(image, matrix, size, padding=padding)  # type: ignore[arg-type]
+        mode = "edge" if padding == "replicate" else "reflect"
+        wide = np.pad(image, ((320, 320), (320, 320), (0, 0)), mode)  # type: ignore[call-overload]
+        whole = matrix.copy()
+        whole[:, 2] -= matrix[:, :2] @ (320, 320)
+        assert worst(found, cut_frame(wide, whole, size)) <= (3 if scale > 0.15 else 12)
 
 
 def test_replicate_and_reflect_are_what_numpy_pads() -> None:
@@ -106,7 +119,7 @@ def test_blurred_padding_leaves_the_photo_alone_and_fades_outside() -> None:
     reflected = cut_frame(image, moved, (220, 220), padding="reflect")
     assert np.array_equal(found[50:170, 60:160], image)
     rough = [np.abs(np.diff(part[:40].astype(int), axis=1)).mean() for part in (found, reflected)]
-    assert rough[0] < 0.3 * rough[1]
+    assert rough[0] < 0.4 * rough[1]
 
 
 def test_blurred_padding_of_a_frame_within_the_photo_is_none() -> None:

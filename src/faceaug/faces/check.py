@@ -110,9 +110,7 @@ class AlignmentCheck(Presentation):
 
     def summary(self) -> str:
         """The result as text: the template, the framing, and what to do."""
-        found = (
-            f"{counted(self.faces, 'face')} in {counted(self.pictures, 'picture')}, about {words_of(self.size)} pixels"
-        )
+        found = f"{counted(self.faces, 'face')} in {counted(self.pictures, 'picture')} of {words_of(self.size)}"
         head = "template        distance  scale   right    down  spread"
         rows = [
             f"{_name(framing):<14}  {framing.distance:>7.0%}  {framing.scale:>5.2f}  {framing.right:>+6.1%}  "

@@ -98,8 +98,7 @@ def compare_templates(points: NDArray[np.floating], sizes: NDArray[np.int64], sq
             frame = _cut(whole, usual) if cut else whole
             if not cut or abs(np.log(frame[0] / frame[1] * whole[1] / whole[0])) > _SAME:
                 found.append(_framing(template, cut, typical, usual, frame, spread))
-    order = {template: k for k, template in enumerate(TEMPLATES)}
-    return tuple(sorted(found, key=lambda framing: (_cost(framing, squeeze, usual), order[framing.template])))
+    return tuple(sorted(found, key=lambda framing: (round(_cost(framing, squeeze, usual), 6), framing.cut)))
 
 
 def _cost(framing: Framing, squeeze: float, usual: NDArray[np.floating]) -> float:

@@ -1,7 +1,8 @@
-"""Cuts a turned and scaled frame out of a photo in one resample of the original pixels.
+"""Cuts a turned and scaled frame out of a photo in one resample of its pixels.
 
-Where the frame shrinks the photo, every pixel of the result is the mean of the area it covers: of k x k samples no
-further apart than the photo's pixels. One sample for each pixel would alias.
+Where the frame shrinks the photo, every pixel of the result is a mean of the area around it, weighted by a Gaussian,
+which is the same in all directions. One sample for each pixel would alias, and so would means of squares in a turned
+frame.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from faceaug.data.crop import Size
 from faceaug.data.image import Image8, load_cv2
-from faceaug.faces.templates import Affine, inverse, move_points, scale_of
+from faceaug.faces.templates import Affine, Points, inverse, move_points, scale_of
 
 Padding: TypeAlias = Literal["replicate", "reflect", "blur"]
 PADDINGS: tuple[Padding, ...] = get_args(Padding)
-_BAND = 1 << 22  # most samples at a time: 12 MB
-_LONGEST = 32_000  # samples in a row; OpenCV's limit is 32,767
+_SIGMA = 0.4  # of the Gaussian, pixels of the frame: 0.45 of the contrast is left at the frame's finest detail
+_MANY = 6  # pixels of the photo for one of the frame from which whole blocks of them are averaged first, ...
+_LEFT = 3  # ... down to at least so many
+_MARGIN = 4  # sigmas, and pixels of the cubic, around what is needed
 _EDGE = 0.5  # pixels from the centre of an outermost pixel to the edge of the picture
 _BLUR, _SOFT, _FADE = 0.02, 0.06, 0.3  # shares of the frame: sigma, width of the transition to blur and to one colour
 
@@ -56,32 +59,44 @@ def outside_share(image: Image8, matrix: Affine, size: Size) -> float:
 
 
 def _sampled(image: Image8, back: Affine, size: Size, border: int) -> Image8:
-    """Mean of the samples of each pixel, in bands of rows that bound the memory."""
+    """The frame, with the photo continued beyond its edges by OpenCV's ``border``."""
     cv2 = load_cv2()
-    width, height = size
-    each = min(max(1, math.ceil(scale_of(back) - 1e-6)), _LONGEST // width)
-    flags = (cv2.INTER_CUBIC if each <= 2 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    # Sample j of a pixel is at (j + 0.5) / each - 0.5 from its centre.
-    fine = back.copy()
-    fine[:, :2] /= each
-    fine[:, 2] += back[:, :2] @ np.full(2, (1 / each - 1) / 2)
-    rows = max(1, _BAND // (width * each * each))
-    result = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        band = fine.copy()
-        band[:, 2] += fine[:, 1] * top * each
-        samples = cv2.warpAffine(image, band, (width * each, (bottom - top) * each), flags=flags, borderMode=border)
-        if each > 1:
-            samples = cv2.resize(samples, (width, bottom - top), interpolation=cv2.INTER_AREA)
-        result[top:bottom] = samples
-    return result
+    ratio = scale_of(back)
+    part, corner = _needed(image, back, size, margin=_MARGIN * (1 + ratio * _SIGMA))
+    block = int(ratio / _LEFT) if ratio >= _MANY else 1
+    if block > 1:
+        high, wide = (-side % block for side in part.shape[:2])
+        part = cv2.copyMakeBorder(part, 0, high, 0, wide, border)
+        part = cv2.resize(part, (part.shape[1] // block, part.shape[0] // block), interpolation=cv2.INTER_AREA)
+    if ratio > block:
+        sigma = _SIGMA * math.sqrt((ratio / block) ** 2 - 1)
+        part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=border)
+    place = back.copy()
+    place[:, 2] += 0.5 - corner  # blocks count from the edge of the first pixel
+    place /= block
+    place[:, 2] -= 0.5
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    found: Image8 = cv2.warpAffine(part, place, size, flags=flags, borderMode=border)
+    return found
+
+
+def _needed(image: Image8, back: Affine, size: Size, *, margin: float) -> tuple[Image8, NDArray[np.float64]]:
+    """The part of the photo that a frame shows, with a margin and what is mirrored into it; and its first pixel."""
+    corners = move_points(back, _corners(size))
+    whole = np.array(image.shape[1::-1])
+    low, high = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+    first = np.clip(np.floor(np.minimum(low, 2 * whole - high)), 0, whole - 1).astype(int)
+    last = np.clip(np.ceil(np.maximum(high, -low)), first, whole - 1).astype(int)
+    return np.ascontiguousarray(image[first[1] : last[1] + 1, first[0] : last[0] + 1]), first.astype(np.float64)
+
+
+def _corners(size: Size) -> Points:
+    return np.array([[x, y] for x in (-_EDGE, size[0] - _EDGE) for y in (-_EDGE, size[1] - _EDGE)])
 
 
 def _covers(image: Image8, back: Affine, size: Size) -> bool:
     """Whether the frame lies in the photo."""
-    corners = np.array([[x, y] for x in (-_EDGE, size[0] - _EDGE) for y in (-_EDGE, size[1] - _EDGE)])
-    found = move_points(back, corners)
+    found = move_points(back, _corners(size))
     return bool((found >= -_EDGE).all() and (found <= np.array(image.shape[1::-1]) - _EDGE).all())
 
 
