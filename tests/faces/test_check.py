@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from faceaug.data.image import encode_png
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.faces.check import AlignmentCheck, check_alignment, check_pictures
+from faceaug.faces.framing import measure_squeeze
 from faceaug.faces.templates import MEAN_FACE, TEMPLATES, Template, move_points, place_face, template_size
 from tests.faces.stand_in import GivenFace, GivenFinder, digest
 
@@ -34,19 +36,33 @@ def aligned_like(template: Template, faces: Sequence[Points]) -> list[Points]:
     return [move_points(place_face(template, face), face) for face in faces]
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """Finds the faces of pictures that are filled with their number, also where these were stretched.
+
+    Like real networks it takes faces for less squeezed than they are: by three quarters.
+    """
+
+    faces: Sequence[Points]
+    sizes: Sequence[tuple[int, int]]
+
+    def find(self, image: NDArray[np.uint8]) -> tuple[GivenFace, ...]:
+        k = int(image[0, 0, 0])
+        stretch = np.array(image.shape[1::-1]) / self.sizes[k]
+        face = (self.faces[k] + 0.5) * stretch - 0.5
+        middle = face.mean(axis=0)
+        squeeze = measure_squeeze(np.array(self.faces)) * stretch[0] / stretch[1]
+        face = middle + (face - middle) * (1, squeeze**0.25)
+        return (GivenFace((0, 0, 1, 1), face.astype(np.float32)),)
+
+
 def check(faces: Sequence[Points], size: tuple[int, int] | Sequence[tuple[int, int]]) -> AlignmentCheck:
     """Check faces whose landmarks are read with an error of 3 % of the distance of the eyes."""
     draws = np.random.default_rng(1)
     sizes = [size] * len(faces) if isinstance(size, tuple) else size
-    images, known = [], {}
-    for k, (face, (width, height)) in enumerate(zip(faces, sizes, strict=True)):
-        image = np.full((height, width, 3), 9, np.uint8)
-        image.reshape(-1)[:4] = list(k.to_bytes(4, "big"))
-        eyes = np.hypot(*(face[1] - face[0]))
-        read = (face + draws.normal(0, 0.03 * eyes, face.shape)).astype(np.float32)
-        known[digest(image)] = (GivenFace((0, 0, 1, 1), read),)
-        images.append(image)
-    return check_pictures(images, finder=GivenFinder(known))
+    images = [np.full((height, width, 3), k, np.uint8) for k, (width, height) in enumerate(sizes)]
+    read = [face + draws.normal(0, 0.03 * np.hypot(*(face[1] - face[0])), face.shape) for face in faces]
+    return check_pictures(images, finder=Numbered(read, sizes))
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -86,7 +102,7 @@ def test_loose_crops_of_many_sizes_are_still_like_their_template() -> None:
         sizes.append((200, round((218 - top) * 200 / 178)))
         faces.append((face + 0.5 - (0, top)) * 200 / 178 - 0.5)
     found = check(faces, sizes)
-    assert found.template in {"celeba", "celeba-square"}
+    assert found.template == "celeba"
     assert not found.squeezed
     assert "loosely cropped" in found.verdict()
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.crop import Size, words_of
 from faceaug.data.folder import FaceFolder
-from faceaug.data.image import Colour, Image8, read_image
+from faceaug.data.image import Colour, Image8, load_cv2, read_image
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable
 from faceaug.executor import open_executor
 from faceaug.faces.align_options import Finder
@@ -27,8 +27,12 @@ from faceaug.progress import Show, open_progress
 SAMPLE = 200  # pictures looked at
 _FEWEST = 5  # faces from which a framing is computed
 _LOOSE = 0.3  # scatter of the eyes, of their distance, from which a set is not aligned
+_SUSPECT = 0.05  # logarithm of the squeeze from which it is measured again
+_SETTLED = 0.01  # logarithm of its change below which it is known
+_AGAIN = 3  # at most
 _CHUNK = 8  # pictures per message to a worker
 _FEW = 40  # pictures that are done before worker processes would have started
+_Seen: TypeAlias = "tuple[Size, NDArray[np.float32]] | None"  # of a picture: its size, and landmarks of its face
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -75,9 +79,11 @@ class AlignmentCheck(Presentation):
 
     @property
     def template(self) -> str | None:
-        """The template that explains the set; None if none does."""
+        """The template that explains the set; None if none does. Loose crops of CelebA are no ``celeba-square``."""
         best = self.framings[0]
-        return best.template if self.aligned and best.explains else None
+        if not (self.aligned and best.explains):
+            return None
+        return "celeba" if best.template == "celeba-square" and best.loose else best.template
 
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
@@ -132,8 +138,8 @@ class AlignmentCheck(Presentation):
             return f"aligned by none of the templates; {shape}"
         whole = words_of(template_size(best.template))
         how = f"the whole {whole} squeezed into {words_of(self.size)}" if self.squeezed and not best.cut else ""
-        loose = "" if abs(best.down) + abs(best.right) < 0.03 else "loosely cropped"
-        return ", ".join(filter(None, [f"aligned like {best.template}", loose, shape, how]))
+        loose = "loosely cropped" if best.loose else ""
+        return ", ".join(filter(None, [f"aligned like {self.template}", loose, shape, how]))
 
     def advice(self) -> list[str]:
         """What to do about it."""
@@ -178,13 +184,16 @@ def check_alignment(
     given = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     rows = np.unique(np.linspace(0, len(given) - 1, min(sample, len(given))).astype(int)).tolist()
     workers = 1 if workers is None and len(rows) <= _FEW else workers
-    look = partial(_look_at, given.ground, finder)
-    with (
-        open_executor(workers, chunk=_CHUNK) as executor,
-        open_progress(progress).phase("checking", len(rows), "pictures") as phase,
-    ):
-        found = list(phase.over(executor.map(look, (str(given.path(row)) for row in rows))))
-    return _check(found, given.root)
+    shown = open_progress(progress)
+    with open_executor(workers, chunk=_CHUNK) as executor:
+
+        def look(squeeze: float) -> list[_Seen]:
+            """Find the faces of all pictures, stretched to undo a squeeze."""
+            at = partial(_look_at, given.ground, finder, squeeze)
+            with shown.phase("checking", len(rows), "pictures") as phase:
+                return list(phase.over(executor.map(at, (str(given.path(row)) for row in rows))))
+
+        return _check(look, given.root)
 
 
 def check_pictures(images: Sequence[Image8], *, finder: Finder | None = None) -> AlignmentCheck:
@@ -197,40 +206,69 @@ def check_pictures(images: Sequence[Image8], *, finder: Finder | None = None) ->
     Raises:
         RefusedError: too few of the pictures show a face.
     """
-    finder = own_finder() if finder is None else finder
-    return _check([_largest(finder, image) for image in images], None)
+    used = own_finder() if finder is None else finder
+    return _check(lambda squeeze: [_largest(used, image, squeeze) for image in images], None)
 
 
-def _look_at(ground: Colour, finder: Finder | None, path: str) -> tuple[Size, NDArray[np.float32]] | None:
+def _look_at(ground: Colour, finder: Finder | None, squeeze: float, path: str) -> _Seen:
     try:
         image = read_image(path, ground=ground)
     except ImageError:
         return None
-    return _largest(own_finder() if finder is None else finder, image)
+    return _largest(own_finder() if finder is None else finder, image, squeeze)
 
 
-def _largest(finder: Finder, image: Image8) -> tuple[Size, NDArray[np.float32]] | None:
-    """Size of a picture and landmarks of its largest face; None without a face."""
+def _largest(finder: Finder, image: Image8, squeeze: float) -> _Seen:
+    """Size of a picture and landmarks of its largest face, found after undoing a squeeze; None without a face."""
+    size = (image.shape[1], image.shape[0])
+    if squeeze != 1:
+        wide, high = (1.0, squeeze) if squeeze > 1 else (1 / squeeze, 1.0)
+        image = load_cv2().resize(image, (round(size[0] * wide), round(size[1] * high)))
     found = finder.find(image)
-    return ((image.shape[1], image.shape[0]), np.asarray(found[0].landmarks, np.float32)) if found else None
+    if not found:
+        return None
+    back = np.array(size) / (image.shape[1], image.shape[0])
+    return size, ((found[0].landmarks + 0.5) * back - 0.5).astype(np.float32)
 
 
-def _check(found: Sequence[tuple[Size, NDArray[np.float32]] | None], folder: Path | None) -> AlignmentCheck:
-    known = [item for item in found if item is not None]
+def _check(look: Callable[[float], list[_Seen]], folder: Path | None) -> AlignmentCheck:
+    """Measure what ``look`` finds in pictures that it stretches by a factor.
+
+    Landmarks of squeezed faces are drawn towards a true shape (1.16 was read for 1.22), so squeezed pictures are looked
+    at again with the squeeze undone.
+    """
+    found = look(1.0)
+    squeeze = measure_squeeze(_points(found, folder))
+    for _ in range(_AGAIN):
+        if abs(np.log(squeeze)) < _SUSPECT:
+            break
+        before = squeeze
+        found = look(squeeze)
+        squeeze = measure_squeeze(_points(found, folder))
+        if abs(np.log(squeeze / before)) < _SETTLED:
+            break
+    return _measure(found, folder, squeeze)
+
+
+def _points(found: Sequence[_Seen], folder: Path | None) -> NDArray[np.float64]:
+    known = [points for _, points in filter(None, found)]
     if len(known) < _FEWEST:
         place = "the pictures" if folder is None else printable(folder)
         raise RefusedError(f"{place}: a face was found in {len(known)} of {len(found)}; a check needs {_FEWEST}")
-    sizes = np.array([size for size, _ in known])
-    points = np.stack([landmarks for _, landmarks in known]).astype(np.float64)
-    usual = np.array(Counter(size for size, _ in known).most_common(1)[0][0])
+    return np.stack(known).astype(np.float64)
+
+
+def _measure(found: Sequence[_Seen], folder: Path | None, squeeze: float) -> AlignmentCheck:
+    every = [size for size, _ in filter(None, found)]
+    points, sizes = _points(found, folder), np.array(every)
+    usual = np.array(Counter(every).most_common(1)[0][0])
     shares = (points + 0.5) / sizes[:, None]
     typical = np.median(shares, axis=0)
     away = np.hypot(*np.moveaxis((shares[:, :2] - typical[:2]) * usual, -1, 0)).mean(axis=1)
-    squeeze = measure_squeeze(points)
     return AlignmentCheck(
         folder=folder,
         pictures=len(found),
-        faces=len(known),
+        faces=len(points),
         size=(int(usual[0]), int(usual[1])),
         landmarks=typical.astype(np.float32),
         scatter=float(np.median(away) / np.hypot(*((typical[1] - typical[0]) * usual))),

@@ -27,6 +27,7 @@ from faceaug.faces.templates import (
 SQUEEZED = 0.08  # logarithm of the squeeze from which pictures have lost their shape
 _SCALED = 0.12  # logarithm of the scale, and a share of the picture by which faces are shifted, ...
 _SHIFTED = 0.12  # ... beyond which a template does not explain a set
+_MOVED = 0.03  # share of the picture by which faces are shifted in a crop of its own
 _SAME = 0.02  # logarithm of the ratio of two shapes that count as one
 
 
@@ -58,6 +59,11 @@ class Framing:
     def explains(self) -> bool:
         """Whether scale and place are those of the template, but for a loose crop."""
         return abs(np.log(self.scale)) < _SCALED and float(np.hypot(self.right, self.down)) < _SHIFTED
+
+    @property
+    def loose(self) -> bool:
+        """Whether the faces have the template's scale in another place: the pictures were cropped otherwise."""
+        return float(np.hypot(self.right, self.down)) > _MOVED
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain values."""
