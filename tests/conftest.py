@@ -104,6 +104,12 @@ def celeba200(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def align_truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real photos with the places of faces and landmarks, one folder and truth.json per set. Read only."""
+    return _unpacked("align-truth", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def conditional_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untaught model of 32 pixels that takes attributes, with 300 typical rows: glasses in a tenth of them."""
     import torch

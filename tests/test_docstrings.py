@@ -13,7 +13,7 @@ import faceaug
 from faceaug.augment import registry
 
 PACKAGE = Path(faceaug.__file__).parent
-ROOMS = ("faceaug", "faceaug.augment", "faceaug.synthesize", "faceaug.serve")
+ROOMS = ("faceaug", "faceaug.augment", "faceaug.faces", "faceaug.synthesize", "faceaug.serve")
 
 
 def public_names() -> dict[str, object]:

@@ -51,7 +51,12 @@ if TYPE_CHECKING:
         WeightsError as WeightsError,
     )
     from faceaug.evaluate import evaluate_source as evaluate_source
-    from faceaug.faces import align_folder as align_folder, check_alignment as check_alignment
+    from faceaug.faces import (
+        Face as Face,
+        FaceFinder as FaceFinder,
+        align_folder as align_folder,
+        check_alignment as check_alignment,
+    )
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -64,7 +69,7 @@ if TYPE_CHECKING:
 _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
     "faceaug.data.convert": ("convert_folder",),
-    "faceaug.faces": ("align_folder", "check_alignment"),
+    "faceaug.faces": ("Face", "FaceFinder", "align_folder", "check_alignment"),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",

@@ -55,7 +55,7 @@ def test_a_bundled_model_is_the_reviewed_one_and_states_its_terms(name: str) -> 
 
 def test_the_wheel_holds_code_a_page_and_models_and_is_small_enough() -> None:
     files = shipped()
-    kinds = {".py", ".typed", ".md", ".json", ".safetensors", ".css", ".js", ".svg", ".html"}
+    kinds = {".py", ".typed", ".md", ".json", ".safetensors", ".onnx", ".css", ".js", ".svg", ".html"}
     assert {path.suffix or path.name for path in files} <= kinds | {"py.typed"}
     assert sum(path.stat().st_size for path in files) < 30e6
 

@@ -1,4 +1,8 @@
-"""Faces in photos: aligned to a template, and how the faces of a set are framed. Needs no torch."""
+"""Faces in photos: where they are, how they are turned, and aligned to a template. Needs no torch.
+
+A photo -> views (whole, turned, tiles) -> YuNet (candidates) -> overlaps dropped -> O-Net on each levelled crop and its
+mirror image (landmarks, and whether it is a face) -> faces, largest first -> template (a similarity) -> one resample.
+"""
 
 from faceaug.faces.align import align_folder as align_folder
 from faceaug.faces.align_options import AlignOptions as AlignOptions
@@ -8,5 +12,16 @@ from faceaug.faces.check import (
     check_alignment as check_alignment,
     check_pictures as check_pictures,
 )
+from faceaug.faces.face import Face as Face
+from faceaug.faces.finder import FaceFinder as FaceFinder
 
-__all__ = ["AlignOptions", "AlignReport", "AlignmentCheck", "align_folder", "check_alignment", "check_pictures"]
+__all__ = [
+    "AlignOptions",
+    "AlignReport",
+    "AlignmentCheck",
+    "Face",
+    "FaceFinder",
+    "align_folder",
+    "check_alignment",
+    "check_pictures",
+]

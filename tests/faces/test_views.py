@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from numpy.typing import NDArray
+
+from faceaug.faces.views import (
+    SMALLEST,
+    TILE,
+    WHOLE,
+    View,
+    eighth_turned,
+    levels,
+    places,
+    quarter_turned,
+    tiles,
+    whole_view,
+)
+
+X, Y = 150, 90
+
+
+def photo(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
+    """Black, with a soft white spot whose middle is at (X, Y)."""
+    y, x = np.mgrid[:height, :width]
+    spot = 255 * np.exp(-((x - X) ** 2 + (y - Y) ** 2) / (2 * 6.0**2))
+    return np.repeat(spot.round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def middle(view: View) -> NDArray[np.float64]:
+    """The middle of the spot in a view, as a place of the photo."""
+    light = view.picture[..., 0].astype(np.float64)
+    y, x = np.mgrid[: light.shape[0], : light.shape[1]]
+    return places(view.matrix, np.array([(x * light).sum(), (y * light).sum()]) / light.sum())
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.77, 1.0, 1.3, 2.5])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+@pytest.mark.parametrize("oblique", [False, True])
+def test_a_place_of_a_view_is_that_of_the_photo(scale: float, quarters: int, oblique: bool) -> None:
+    view = whole_view(photo(), scale)
+    turned = quarter_turned(eighth_turned(view) if oblique else view, quarters)
+    assert middle(turned) == pytest.approx([X, Y], abs=0.1)
+    assert turned.scale == pytest.approx(1 / scale, rel=0.02)
+    expected = np.radians(90 * quarters + 45 * oblique)
+    assert np.exp(1j * turned.turn) == pytest.approx(np.exp(1j * expected), abs=0.02)
+
+
+def test_an_oblique_view_shows_every_corner() -> None:
+    view = eighth_turned(View(np.full((60, 90, 3), 255, np.uint8), np.eye(2, 3)))
+    assert (view.picture[..., 0] / 255).sum() == pytest.approx(60 * 90, rel=0.03)
+
+
+@given(st.integers(1, 6000), st.integers(1, 6000))
+def test_tiles_cover_a_view_and_overlap(width: int, height: int) -> None:
+    view = View(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)), np.eye(2, 3))
+    rows, columns = set(), set()
+    for tile in tiles(view):
+        size = tile.picture.shape
+        left, top = tile.matrix[:, 2].astype(int).tolist()
+        assert max(size) <= TILE
+        assert tile.open == (left > 0, top > 0, left + size[1] < width, top + size[0] < height)
+        columns.add((left, left + size[1]))
+        rows.add((top, top + size[0]))
+    for spans, length in ((sorted(rows), height), (sorted(columns), width)):
+        assert (spans[0][0], spans[-1][1]) == (0, length)
+        assert all(a[1] - b[0] >= 200 for a, b in pairwise(spans))
+
+
+def test_a_place_of_a_tile_is_that_of_the_photo() -> None:
+    large = np.zeros((1500, 1500, 3), np.uint8)
+    large[:240, :320] = photo()
+    first = next(iter(tiles(View(large, np.eye(2, 3)))))
+    assert middle(first) == pytest.approx([X, Y], abs=0.05)
+
+
+@given(st.integers(1, 30_000), st.integers(1, 30_000), st.floats(0.02, 3))
+def test_levels_begin_with_the_whole_photo_and_end_where_the_smallest_faces_are_seen(
+    width: int, height: int, needed: float
+) -> None:
+    scales = levels(width, height, needed=needed)
+    longer = max(width, height)
+    assert longer * scales[0] <= max(TILE, WHOLE) + 1e-6
+    assert longer * scales[0] >= min(longer, SMALLEST) - 1e-6
+    assert scales[-1] >= 0.89 * min(1, needed)
+    assert all(a < b <= 4.01 * a for a, b in pairwise(scales))
+    assert all(scale <= 1 for scale in scales) or longer < SMALLEST
