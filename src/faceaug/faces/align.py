@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from faceaug.faces.aligned_face import AlignedFace, Job, align_photo, read_entry
 from faceaug.faces.aligned_table import AlignedTable
 from faceaug.faces.templates import Template
 from faceaug.faces.warp import Padding
+from faceaug.faces.weights import PINNED
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
 from faceaug.storage.ledger import Ledger
@@ -141,7 +141,7 @@ def _identity(given: FaceFolder, options: AlignOptions, stems: Sequence[str], fi
         "read_as": given.layout,
         **options.to_json(),
         "ground": list(given.ground),
-        "finder": f"faceaug {version('faceaug')}" if finder is None else type(finder).__qualname__,
+        "finder_sha256": hashlib.sha256(repr(PINNED if finder is None else type(finder)).encode()).hexdigest(),
         "pictures_sha256": pictures,
         "tables_sha256": digest_tables(given),
         "names_sha256": hashlib.sha256(json.dumps(stems).encode()).hexdigest(),

@@ -14,11 +14,14 @@ import numpy as np
 from faceaug.data.image import Colour, Image8, encode_jpeg, encode_png, read_image
 from faceaug.errors import ArgumentError, ImageError
 from faceaug.faces.align_options import AlignOptions, Finder, FoundFace
+from faceaug.faces.finder import MIN_FACE, FaceFinder
 from faceaug.faces.templates import move_points, place_face, scale_of
 from faceaug.faces.warp import cut_frame, outside_share
 from faceaug.storage.files import write_bytes
 
 Numbers = tuple[float, ...]
+_FACE = 2.4  # size of a face over the distance of its eyes
+_LEAST = 8  # pixels: the smallest faces that a finder may be asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def align_photo(job: Job, task: tuple[int, str, str]) -> list[AlignedFace]:
         image = read_image(path, ground=job.ground)
     except ImageError as error:
         return [AlignedFace(photo, problem=str(error))]
-    finder = own_finder() if job.finder is None else job.finder
+    finder = own_finder(job.options.min_eyes) if job.finder is None else job.finder
     found = finder.find(image)
     large = [(k, face) for k, face in enumerate(found) if _is_large(face, job.options)]
     tiny = len(found) - len(large)
@@ -122,11 +125,13 @@ def align_photo(job: Job, task: tuple[int, str, str]) -> list[AlignedFace]:
 
 
 @lru_cache(maxsize=1)
-def own_finder() -> Finder:
-    """The finder of this package, opened once in each process."""
-    from faceaug.faces.finder import FaceFinder
+def own_finder(min_eyes: float = 10.0) -> Finder:
+    """The finder of this package, opened once in each process.
 
-    return FaceFinder()
+    Args:
+        min_eyes: distance of the eyes of the smallest faces that matter, pixels.
+    """
+    return FaceFinder(min_face=min(MIN_FACE, max(_LEAST, round(_FACE * min_eyes))))
 
 
 def _is_large(face: FoundFace, options: AlignOptions) -> bool:
