@@ -53,6 +53,9 @@ CASES = {
     "convert": Case(
         ("convert", "faces", "--to", "coco", "--out", "coco"), ("converting",), ".*",
     ),
+    "align": Case(
+        ("align", "faces", "--out", "aligned", "--min-eyes", "4"), ("aligning",), r"aligned: written in [\d.]+ s",
+    ),
     "train": Case(
         ("train", "faces", "--out", "run", "--preset", "tiny", "--crop", "square"), ("reading", "training"),
         r"32 images of 42 faces shown, finished\.( \d+ of them were shown in this session\.)? Model: run/model",

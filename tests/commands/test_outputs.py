@@ -42,6 +42,7 @@ FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("synth", "--out"): ("--n", "2", "--model", "dcgan-32"),
     ("expand", "--out"): ("faces", "--synthetic", "0"),
     ("convert", "--out"): ("faces", "--to", "coco"),
+    ("align", "--out"): ("faces",),
     ("train", "--out"): ("faces", "--images", "8"),
     ("import-model", "--out"): ("weights.pth",),
     ("export-model", "--out"): ("dcgan-32",),
