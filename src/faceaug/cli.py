@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from faceaug.commands import options as parsing
-from faceaug.commands.align import align
+from faceaug.commands.align import align, photo_options
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.outputs import OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
@@ -167,7 +167,7 @@ def synth(
 @click.option("--out", type=OutputFolder(*REPLAYED), required=True, help="A new or empty folder outside FOLDER.")
 @parsing.expand_options
 @overwrite_option
-@parsing.reading_options
+@photo_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
@@ -228,7 +228,7 @@ def convert(folder: Any, kind: str, out: Path | None, console: Console) -> None:
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=parsing.INPUT)
 @parsing.train_options
-@parsing.reading_options
+@photo_options
 @common_options
 def train(
     folder: Path, run: Path, console: Console, *, classifier: bool, preset: str | None, settings: tuple[str, ...],
@@ -273,7 +273,7 @@ def train(
 @report_option("faceaug evaluate")
 @overwrite_option
 @parsing.evaluate_options
-@parsing.reading_options
+@photo_options
 @common_options
 def evaluate(
     model: str, folder: Path, report: Path | None, overwrite: bool, memorisation: bool, usefulness: bool,

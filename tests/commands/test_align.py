@@ -19,7 +19,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     faces = {f"{k}.png": [face_at(300 + k, 260, 50)] for k in range(6)}
     finder = write_photos(tmp_path / "photos", faces | {"none.png": []})
     for module in (aligned_face, check):
-        monkeypatch.setattr(module, "own_finder", lambda: finder)
+        monkeypatch.setattr(module, "own_finder", lambda *_: finder)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "photos"
 
@@ -73,3 +73,28 @@ def test_the_two_works_exclude_each_other() -> None:
 def test_a_finished_folder_is_not_written_again() -> None:
     assert run("photos", "--out", "out").exit_code == 0
     assert isinstance(run("photos", "--out", "out").exception, RefusedError)
+
+
+def test_expand_takes_photos_and_aligns_them_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEAUG_CACHE", str(tmp_path / "cache"))
+    words = ("expand", "photos", "--align", "arcface", "--copies", "0", "--synthetic", "0", "--partition", "all")
+    done = CliRunner().invoke(cli, [*words, "--out", "one"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "6 aligned faces, in " in done.output
+    [aligned] = (tmp_path / "cache" / "aligned").iterdir()
+    before = (aligned / "align.json").stat().st_mtime_ns
+    assert CliRunner().invoke(cli, [*words, "--out", "two"]).exit_code == 0
+    assert (aligned / "align.json").stat().st_mtime_ns == before
+    image, target = FaceFolder("two")[0]
+    assert image.shape == (112, 112, 3)
+    assert target["visible"].all()
+    refused = CliRunner().invoke(cli, [*words, "--out", "photos/inside"])
+    assert isinstance(refused.exception, RefusedError)
+    assert not (photos / "inside").exists()
+
+
+@pytest.mark.parametrize("command", ["expand", "train", "evaluate"])
+def test_commands_that_read_faces_take_photos(command: str) -> None:
+    assert "--align" in {word for option in cli.commands[command].params for word in option.opts}

@@ -1,8 +1,9 @@
-"""`faceaug align`: its options, and which of its two works they ask for."""
+"""`faceaug align`: its options, and which of its works they ask for; and --align of other commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ import click
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.options import INPUT, read_size, reading_options
 from faceaug.commands.outputs import CheckedCommand, OutputFolder
+from faceaug.errors import RefusedError, printable
 
 if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
 
+TEMPLATES = ("celeba", "celeba-square", "ffhq", "arcface")
 _OPTIONS = (
     click.option("--out", type=OutputFolder(), help="A new or empty folder outside FOLDER."),
     click.option(
@@ -22,7 +25,7 @@ _OPTIONS = (
     ),
     click.option(
         "--template",
-        type=click.Choice(["celeba", "celeba-square", "ffhq", "arcface"]),
+        type=click.Choice(TEMPLATES),
         default="celeba",
         show_default=True,
         help="Where the face lies: 178x218, 178x178, 1024x1024 or 112x112 pixels unless --size is given.",
@@ -62,6 +65,40 @@ def align_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def photo_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of how a folder is read, and --align, which opens a folder of photos as their aligned faces."""
+    return reading_options(_align_option(command))
+
+
+def _align_option(command: Callable[..., None]) -> Callable[..., None]:
+    @click.option(
+        "--align",
+        "template",
+        type=click.Choice(TEMPLATES),
+        help="FOLDER holds photos: use their largest faces, aligned like this. They are kept in a cache.",
+    )
+    @wraps(command)
+    def run(*args: Any, folder: Path | FaceFolder, template: Any, **kwargs: Any) -> None:
+        """The command with its folder aligned."""
+        if template is not None:
+            from faceaug.faces.align_cache import open_aligned
+
+            _refuse_inside(folder, kwargs.get("out") or kwargs.get("run"))
+            console = Console(**{name: kwargs[name] for name in ("as_json", "quiet", "verbose")})
+            folder = open_aligned(folder, template=template, progress=console.progress)
+            console.note(f"{len(folder):,} aligned faces, in {printable(folder.root)}")
+        command(*args, folder=folder, **kwargs)
+
+    return run
+
+
+def _refuse_inside(folder: Path | FaceFolder, out: Path | None) -> None:
+    """Refuse an output in the folder of photos; later checks know only that of the aligned faces."""
+    photos = folder if isinstance(folder, Path) else folder.root
+    if out is not None and out.resolve().is_relative_to(photos.resolve()):
+        raise RefusedError(f"{printable(out)} lies inside {printable(photos)}: choose an output folder outside it")
 
 
 @click.command(cls=CheckedCommand, epilog="\b\nExample:\n  faceaug align ./photos --out ./faces")

@@ -5,6 +5,7 @@ mirror image (landmarks, and whether it is a face) -> faces, largest first -> te
 """
 
 from faceaug.faces.align import align_folder as align_folder
+from faceaug.faces.align_cache import open_aligned as open_aligned
 from faceaug.faces.align_options import AlignOptions as AlignOptions
 from faceaug.faces.align_report import AlignReport as AlignReport
 from faceaug.faces.check import (
@@ -24,4 +25,5 @@ __all__ = [
     "align_folder",
     "check_alignment",
     "check_pictures",
+    "open_aligned",
 ]

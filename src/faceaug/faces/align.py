@@ -104,7 +104,7 @@ def align_folder(
     stems, notes = _stems(given)
     width, height = options.frame
     check_free_space(out, len(stems) * (4096 + width * height * (1 if format == "jpg" else 3)))
-    run = _identity(given, options, stems, finder)
+    run = run_identity(given, options, finder)
     workers = 1 if workers is None and len(stems) <= _FEW else workers
     claim = claimed_output(out, inside=given.root, marker=ALIGNED, identity=run, purpose="align")
     with claim, explained(out):
@@ -132,8 +132,14 @@ def _stems(given: FaceFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return stems, notes
 
 
-def _identity(given: FaceFolder, options: AlignOptions, stems: Sequence[str], finder: Finder | None) -> dict[str, Any]:
-    """Everything that must be equal for an unfinished folder to be continued."""
+def run_identity(given: FaceFolder, options: AlignOptions, finder: Finder | None = None) -> dict[str, Any]:
+    """Everything that must be equal for an unfinished folder to be continued.
+
+    Args:
+        given: the folder of the photos.
+        options: how faces are aligned.
+        finder: what finds the faces.
+    """
     _, pictures = stamp_pictures(given, range(len(given)))
     return {
         "command": "align",
@@ -144,7 +150,7 @@ def _identity(given: FaceFolder, options: AlignOptions, stems: Sequence[str], fi
         "finder_sha256": hashlib.sha256(repr(PINNED if finder is None else type(finder)).encode()).hexdigest(),
         "pictures_sha256": pictures,
         "tables_sha256": digest_tables(given),
-        "names_sha256": hashlib.sha256(json.dumps(stems).encode()).hexdigest(),
+        "names_sha256": hashlib.sha256(json.dumps(given.names).encode()).hexdigest(),
     }
 
 
