@@ -16,6 +16,7 @@ from faceaug.faces.views import (
     levels,
     places,
     quarter_turned,
+    spans,
     tiles,
     whole_view,
 )
@@ -54,20 +55,22 @@ def test_an_oblique_view_shows_every_corner() -> None:
     assert (view.picture[..., 0] / 255).sum() == pytest.approx(60 * 90, rel=0.03)
 
 
-@given(st.integers(1, 6000), st.integers(1, 6000))
-def test_tiles_cover_a_view_and_overlap(width: int, height: int) -> None:
-    view = View(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)), np.eye(2, 3))
-    rows, columns = set(), set()
-    for tile in tiles(view):
-        size = tile.picture.shape
-        left, top = tile.matrix[:, 2].astype(int).tolist()
-        assert max(size) <= TILE
-        assert tile.open == (left > 0, top > 0, left + size[1] < width, top + size[0] < height)
-        columns.add((left, left + size[1]))
-        rows.add((top, top + size[0]))
-    for spans, length in ((sorted(rows), height), (sorted(columns), width)):
-        assert (spans[0][0], spans[-1][1]) == (0, length)
-        assert all(a[1] - b[0] >= 200 for a, b in pairwise(spans))
+@given(st.integers(1, 30_000))
+def test_spans_cover_a_side_and_overlap(length: int) -> None:
+    found = spans(length)
+    assert (found[0][0], found[-1][1]) == (0, length)
+    assert all(end - begin <= TILE for begin, end in found)
+    assert all(before[1] - after[0] >= 200 for before, after in pairwise(found))
+
+
+def test_a_tile_says_where_the_photo_goes_on() -> None:
+    view = View(np.zeros((900, 2100, 3), np.uint8), np.eye(2, 3))
+    found = [(tile.picture.shape[:2], tile.matrix[:, 2].tolist(), tile.open) for tile in tiles(view)]
+    assert found == [
+        ((900, 1024), [0, 0], (False, False, True, False)),
+        ((900, 1024), [538, 0], (True, False, True, False)),
+        ((900, 1024), [1076, 0], (True, False, False, False)),
+    ]
 
 
 def test_a_place_of_a_tile_is_that_of_the_photo() -> None:

@@ -41,8 +41,8 @@ def test_a_candidate_of_a_turned_and_smaller_view_has_its_place_in_the_photo() -
 
 def test_a_face_that_a_tile_cuts_off_is_left_to_the_next_tile() -> None:
     photo = background(400, 300)
-    paste(photo, 250, 80, side=160)
-    cut = np.ascontiguousarray(photo[:, :370])
+    paste(photo, 240, 80, side=160)
+    cut = np.ascontiguousarray(photo[:, :352])
     assert len(YuNet(0.5).candidates(View(cut, np.eye(2, 3)))) == 1
     assert YuNet(0.5).candidates(View(cut, np.eye(2, 3), open=(False, False, True, False))) == []
 

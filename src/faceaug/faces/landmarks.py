@@ -37,13 +37,13 @@ def read_landmarks(network: ONet, view: View, candidate: Candidate) -> tuple[NDA
     return places(matrix, shares * SIDE - 0.5), score
 
 
-def stands_upright(network: ONet, view: View, candidate: Candidate) -> bool:
-    """Whether O-Net takes the crop of a candidate for a face rather as it is than upside down.
+def score_upside_down(network: ONet, view: View, candidate: Candidate) -> float:
+    """The score that O-Net gives the crop of a candidate turned by half a circle.
 
-    YuNet finds half of the faces that stand on their heads, with their mouths for eyes.
+    It is the higher one where a face stands on its head. YuNet finds half of those, with their mouths for eyes.
     """
     crop = cut_crop(view, crop_matrix(candidate))
-    return _read_crop(network, crop)[1] > _read_crop(network, crop[::-1, ::-1])[1]
+    return _read_crop(network, crop[::-1, ::-1])[1]
 
 
 def _read_crop(network: ONet, crop: Image8) -> tuple[NDArray[np.float64], float]:
@@ -52,7 +52,7 @@ def _read_crop(network: ONet, crop: Image8) -> tuple[NDArray[np.float64], float]
     read = network.read(np.stack([crop, crop[:, ::-1]]))
     ahead, mirrored = read.landmarks.astype(np.float64)
     mirrored[:, 0] = 1 - mirrored[:, 0]
-    return (ahead + mirrored[_MIRRORED]) / 2, float(read.scores.mean(dtype=np.float64))
+    return (ahead + mirrored[_MIRRORED]) / 2, float(read.scores.mean())
 
 
 def crop_matrix(candidate: Candidate) -> Matrix:

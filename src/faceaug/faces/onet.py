@@ -34,11 +34,11 @@ class Reading:
     """What O-Net says about n crops.
 
     Attributes:
-        scores: float32 (n,), probability of a face.
+        scores: float64 (n,), probability of a face; many are so near to 1 that float32 would hide their order.
         landmarks: float32 (n, 5, 2), x and y as shares of the crop's side, the viewer's left eye first.
     """
 
-    scores: Floats
+    scores: NDArray[np.float64]
     landmarks: Floats
 
 
@@ -81,8 +81,8 @@ class ONet:
         features = self._rectified(self._dense(flat, "dense5"), "prelu5")
         logits = self._dense(features, "dense6_1")
         places = self._dense(features, "dense6_3").reshape(-1, 2, 5)  # five x, then five y
-        scores = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-        return Reading(scores.astype(np.float32), np.ascontiguousarray(places.transpose(0, 2, 1)))
+        scores = 1 / (1 + np.exp(logits[:, 0].astype(np.float64) - logits[:, 1]))
+        return Reading(scores, np.ascontiguousarray(places.transpose(0, 2, 1)))
 
     def _convolved(self, x: Floats, name: str, side: int) -> Floats:
         n, height, width, _ = x.shape

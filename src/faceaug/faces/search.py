@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.image import Image8
-from faceaug.faces.landmarks import read_landmarks, stands_upright
+from faceaug.faces.landmarks import read_landmarks, score_upside_down
 from faceaug.faces.onet import ONet
 from faceaug.faces.views import View, eighth_turned, quarter_turned, tiles, whole_view
 from faceaug.faces.yunet import Candidate, YuNet, same_face
@@ -111,7 +111,7 @@ class Search:
         view = quarter_turned(view, quarters)
         found = self._read([view])
         sure = any(
-            stands_upright(self._onet, self._source(one.candidate), one.candidate)
+            score_upside_down(self._onet, self._source(one.candidate), one.candidate) < one.checked
             for one in sorted(found, key=lambda one: -one.candidate.score)[:_WITNESSES]
             if one.reaches(_SURE) and one.tilt <= _LEVEL
         )

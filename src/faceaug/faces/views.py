@@ -116,15 +116,15 @@ def eighth_turned(view: View) -> View:
 def tiles(view: View) -> Iterator[View]:
     """Cut a view into tiles that overlap."""
     height, width = view.picture.shape[:2]
-    for top, bottom in _spans(height):
-        for left, right in _spans(width):
+    for top, bottom in spans(height):
+        for left, right in spans(width):
             shift = np.array([[1.0, 0, left], [0, 1.0, top]])
             cut = (left > 0, top > 0, right < width, bottom < height)
             yield View(np.ascontiguousarray(view.picture[top:bottom, left:right]), joined(view.matrix, shift), cut)
 
 
-def _spans(length: int) -> list[tuple[int, int]]:
-    """Spans of at most a tile, evenly spread, that overlap enough."""
+def spans(length: int) -> list[tuple[int, int]]:
+    """Begin and end of tiles along a side of this length, evenly spread, that overlap enough."""
     count = max(1, math.ceil((length - _OVERLAP) / (TILE - _OVERLAP)))
     if count == 1:
         return [(0, length)]
