@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from faceaug.cli import cli
 from faceaug.data.folder import FaceFolder
 from faceaug.errors import RefusedError
-from faceaug.faces import aligned_face, check
+from faceaug.faces import aligned_face, check, landmarks_only
 from tests.faces.stand_in import face_at, write_photos
 
 
@@ -18,7 +19,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Photos whose faces the package's finder is made to know."""
     faces = {f"{k}.png": [face_at(300 + k, 260, 50)] for k in range(6)}
     finder = write_photos(tmp_path / "photos", faces | {"none.png": []})
-    for module in (aligned_face, check):
+    for module in (aligned_face, check, landmarks_only):
         monkeypatch.setattr(module, "own_finder", lambda *_: finder)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "photos"
@@ -62,11 +63,23 @@ def test_a_folder_is_checked_without_an_output() -> None:
 
 
 @pytest.mark.usefixtures("photos")
-def test_the_two_works_exclude_each_other() -> None:
-    for arguments in (("photos",), ("photos", "--check", "--out", "out")):
-        done = run(*arguments)
-        assert done.exit_code == 2
-        assert "expected --out OUT, or --check" in done.output
+@pytest.mark.parametrize("options", [(), ("--check", "--out", "out"), ("--check", "--only-landmarks")])
+def test_the_works_exclude_each_other(options: tuple[str, ...]) -> None:
+    done = run("photos", *options)
+    assert done.exit_code == 2
+    assert "expected --out OUT, or --check or --only-landmarks" in done.output
+
+
+def test_only_landmarks_are_added(photos: Path) -> None:
+    done = run("photos", "--only-landmarks")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "landmarks of 6 of 7 pictures found" in done.output
+    faces = FaceFolder("photos")
+    assert np.isnan(faces.annotations.landmarks).all(axis=(1, 2)).tolist() == [False] * 6 + [True]
+    (photos / "landmarks.csv").write_text("mine\n")
+    assert isinstance(run("photos", "--only-landmarks").exception, RefusedError)
+    assert run("photos", "--only-landmarks", "--overwrite", "--json").exit_code == 0
+    assert run("photos", "--only-landmarks", "--out", "elsewhere.csv").exit_code == 0
 
 
 @pytest.mark.usefixtures("photos")

@@ -5,23 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.options import INPUT, read_size, reading_options
-from faceaug.commands.outputs import CheckedCommand, OutputFolder
+from faceaug.commands.outputs import CheckedCommand, OutputFolder, overwrite_option
+from faceaug.data.marks import LANDMARK_KIND
 from faceaug.errors import RefusedError, printable
 
 if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
+    from faceaug.faces import AlignmentCheck, AlignReport, LandmarkReport
 
 TEMPLATES = ("celeba", "celeba-square", "ffhq", "arcface")
 _OPTIONS = (
-    click.option("--out", type=OutputFolder(), help="A new or empty folder outside FOLDER."),
+    click.option(
+        "--out",
+        type=OutputFolder(LANDMARK_KIND),
+        help="A new or empty folder outside FOLDER; with --only-landmarks the table.  [default of that: "
+        "FOLDER/landmarks.csv]",
+    ),
     click.option(
         "--check", is_flag=True, help="Write nothing: only tell by which template the faces of FOLDER are aligned."
+    ),
+    click.option(
+        "--only-landmarks",
+        is_flag=True,
+        help="Align nothing: only add a table of landmarks for the pictures of FOLDER that have none.",
     ),
     click.option(
         "--template",
@@ -104,27 +116,34 @@ def _refuse_inside(folder: Path | FaceFolder, out: Path | None) -> None:
 @click.command(cls=CheckedCommand, epilog="\b\nExample:\n  faceaug align ./photos --out ./faces")
 @click.argument("folder", type=INPUT)
 @align_options
+@overwrite_option
 @reading_options
 @common_options
 def align(
-    folder: Path | FaceFolder, out: Path | None, check: bool, ending: Any, workers: int | None, console: Console,
-    **options: Any,
+    folder: Path | FaceFolder, out: Path | None, check: bool, only_landmarks: bool, ending: Any, workers: int | None,
+    overwrite: bool, console: Console, **options: Any,
 ) -> None:  # fmt: skip
-    """Find the faces in a folder of photos, and write each aligned, with its landmarks. FOLDER stays unchanged.
+    """Find the faces in a folder of photos, and write each aligned, with its landmarks.
 
-    Photos with no face, several, a tiny or a turned one are shown in OUT/report.html.
+    Photos with no face, several, a tiny or a turned one are shown in OUT/report.html. FOLDER stays unchanged, except
+    that --only-landmarks adds a file to it.
     """
-    if check == (out is not None):
-        raise click.UsageError("expected --out OUT, or --check to look at faces that are aligned already")
+    if check + only_landmarks > 1 or (check and out) or not (check or only_landmarks or out):
+        raise click.UsageError("expected --out OUT, or --check or --only-landmarks for faces that are aligned already")
+    report: AlignmentCheck | LandmarkReport | AlignReport
     if check:
         from faceaug.faces.check import check_alignment
 
-        found = check_alignment(folder, workers=workers, progress=console.progress)
-        console.say(found.summary())
-        console.document(found.to_json())
-        return
-    from faceaug.faces.align import align_folder
+        report = check_alignment(folder, workers=workers, progress=console.progress)
+    elif only_landmarks:
+        from faceaug.faces.landmarks_only import find_landmarks
 
-    report = align_folder(folder, out, format=ending, workers=workers, progress=console.progress, **options)
+        report = find_landmarks(folder, out, workers=workers, overwrite=overwrite, progress=console.progress)
+    else:
+        from faceaug.faces.align import align_folder
+
+        report = align_folder(
+            folder, cast("Path", out), format=ending, workers=workers, progress=console.progress, **options
+        )
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())

@@ -53,6 +53,13 @@ def sheet_text(command: str) -> dict[str, str]:
     return {_SOFTWARE: command}
 
 
+_POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+LANDMARK_KIND = Kind(
+    "a table of faceaug align --only-landmarks",
+    ".csv",
+    lambda head: _is_table(head, headers=[("file_name", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))]),
+    is_data=False,  # it belongs into the folder of the pictures
+)
 # A replayed picture has the bytes of the original, so that nothing in it can say that it is one.
 REPLAYED = tuple(Kind("the same picture", ending, lambda _: False) for ending in (".png", ".jpg"))
 # The first two fields of a model as protocol buffer: the version of the format, and the producer.

@@ -15,6 +15,7 @@ from faceaug.faces.check import (
 )
 from faceaug.faces.face import Face as Face
 from faceaug.faces.finder import FaceFinder as FaceFinder
+from faceaug.faces.landmarks_only import LandmarkReport as LandmarkReport, find_landmarks as find_landmarks
 
 __all__ = [
     "AlignOptions",
@@ -22,8 +23,10 @@ __all__ = [
     "AlignmentCheck",
     "Face",
     "FaceFinder",
+    "LandmarkReport",
     "align_folder",
     "check_alignment",
     "check_pictures",
+    "find_landmarks",
     "open_aligned",
 ]

@@ -114,8 +114,8 @@ class AlignmentCheck(Presentation):
             "templates": [framing.to_json() for framing in self.framings],
         }
 
-    def summary(self) -> str:
-        """The result as text: the template, the framing, and what to do."""
+    def summary(self, *, verbose: bool = False) -> str:
+        """The result as text: the template, the framing, and what to do; ``verbose`` adds the typical landmarks."""
         found = f"{counted(self.faces, 'face')} in {counted(self.pictures, 'picture')} of {words_of(self.size)}"
         head = "template        distance  scale   right    down  spread"
         rows = [
@@ -123,7 +123,10 @@ class AlignmentCheck(Presentation):
             f"{framing.down:>+6.1%}  {framing.spread:>5.1%}"
             for framing in self.framings
         ]
-        return "\n".join([f"{found}: {self.verdict()}", *(f"  {line}" for line in (head, *rows)), *self.advice()])
+        places = " ".join(f"({x:.3f}, {y:.3f})" for x, y in self.landmarks.tolist())
+        more = [f"typical landmarks, as shares of width and height: {places}"] if verbose else []
+        lines = [f"  {line}" for line in (head, *rows)]
+        return "\n".join([f"{found}: {self.verdict()}", *lines, *more, *self.advice()])
 
     def verdict(self) -> str:
         """The framing in words."""
