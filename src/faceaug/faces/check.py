@@ -208,6 +208,13 @@ def check_pictures(images: Sequence[Image8], *, finder: Finder | None = None) ->
 
     Raises:
         RefusedError: too few of the pictures show a face.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> from faceaug.faces import check_pictures
+        >>> faces = SyntheticFaceSource("faces-64", seed=0).generate(20).permute(0, 2, 3, 1).numpy()
+        >>> check_pictures(list(faces)).template
+        'celeba-square'
     """
     used = own_finder() if finder is None else finder
     return _check(lambda squeeze: [_largest(used, image, squeeze) for image in images], None)

@@ -41,6 +41,14 @@ class LandmarkReport(Presentation):
         unreadable: a line for each picture that cannot be read.
         notes: other oddities.
         seconds: time taken.
+
+    Example:
+        >>> from faceaug import SyntheticFaceSource
+        >>> from faceaug.faces import find_landmarks
+        >>> _ = SyntheticFaceSource("faces-64", seed=0).save("synthetic", 3)
+        >>> report = find_landmarks("synthetic")
+        >>> report.found + len(report.without)
+        3
     """
 
     out: Path | None
