@@ -20,7 +20,7 @@ from faceaug.reports.plots import Histogram
 from faceaug.reports.render import render_page
 from faceaug.reports.sections import Block, Faces, Facts, Gallery, Heading, Notes, Paragraph, Strong
 
-_MOST = 200  # photos of each kind in the gallery; metadata.csv and align.json list all
+_MOST = 100  # photos of each kind in the gallery; metadata.csv and align.json list all
 _SHOWN = 28  # aligned faces at the top
 _SIDE = 256  # pixels; larger aligned pictures are not shown at the top
 _BINS = 24
