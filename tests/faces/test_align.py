@@ -141,6 +141,8 @@ def test_faces_whose_eyes_are_too_close_together_are_left_out(
     assert report.pictures["enlarged"] == ("small.png",)
     with pytest.raises(RefusedError, match="no face was found in 6 photos; try a smaller --min-eyes"):
         align_folder(photos, tmp_path / "more", min_eyes=500, finder=finder, progress=False)
+    again = align_folder(photos, tmp_path / "more", finder=finder, progress=False)
+    assert again.aligned == 4, "nothing is left of the run that was refused"
 
 
 def test_a_folder_of_people_keeps_labels_partitions_identities_and_columns(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from faceaug.data.annotations import settle
 from faceaug.data.crop import Size
@@ -23,8 +23,8 @@ from faceaug.data.fingerprints import digest_tables, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import ALIGNED
 from faceaug.data.layouts.writing import Faces, in_parts, plain_stems
-from faceaug.data.manifest import LEDGER
-from faceaug.errors import RefusedError, printable
+from faceaug.data.manifest import LEDGER, METADATA
+from faceaug.errors import RefusedError, counted, printable
 from faceaug.executor import Executor, open_executor
 from faceaug.faces.align_options import AlignOptions, FileFormat, Finder, Which
 from faceaug.faces.align_page import alignment_page
@@ -35,7 +35,7 @@ from faceaug.faces.templates import Template
 from faceaug.faces.warp import Padding
 from faceaug.faces.weights import PINNED
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, write_bytes
+from faceaug.storage.files import check_free_space, explained, finish_output, remove_output, write_bytes
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 
@@ -113,6 +113,8 @@ def align_folder(
             table.write(out, ())
             _align_all(given, stems, Job(str(out), options, given.ground, finder), ledger, executor, shown)
             ledger.close()
+            if not any(entry.file for entry in ledger.entries):
+                _refuse(given, out, ledger.entries)
             report = _report(given, out, options, ledger.entries, (*notes, *table.notes), began)
             table.write(out, (entry for entry in ledger.entries if entry.file))
             page = alignment_page(given, report, ledger.entries, workers=workers, progress=shown)
@@ -160,7 +162,6 @@ def _align_all(
     """Align every photo that is not finished, and again those whose pictures have changed since."""
     done = _finished(ledger)
     make = partial(align_photo, job)
-    _make_folders(Path(job.out), stems)
 
     def tasks(photos: Sequence[int]) -> Iterator[tuple[int, str, str]]:
         """What a worker needs to know of each photo."""
@@ -187,9 +188,13 @@ def _finished(ledger: Ledger[AlignedFace]) -> int:
     return ledger.entries[-1].photo + 1 if ledger.entries else 0
 
 
-def _make_folders(out: Path, stems: Sequence[str]) -> None:
-    for parent in {stem.rpartition("/")[0] for stem in stems}:
-        (out / parent).mkdir(parents=True, exist_ok=True)
+def _refuse(given: FaceFolder, out: Path, entries: Sequence[AlignedFace]) -> NoReturn:
+    """Say that there is no face, and leave a folder without pictures as empty as it was."""
+    for name in (LEDGER, METADATA, ALIGNED):
+        remove_output(out / name)
+    problems = [entry.problem for entry in entries if entry.problem]
+    advice = problems[0] if len(problems) == len(entries) else "try a smaller --min-eyes (min_eyes=)"
+    raise RefusedError(f"{printable(given.root)}: no face was found in {counted(len(given), 'photo')}; {advice}")
 
 
 def _report(
@@ -200,20 +205,15 @@ def _report(
     notes: tuple[str, ...],
     began: float,
 ) -> AlignReport:
-    aligned = sum(bool(entry.file) for entry in entries)
-    unreadable = tuple(entry.problem for entry in entries if entry.problem)
-    if not aligned:
-        why = unreadable[0] if len(unreadable) == len(entries) else "try a smaller --min-eyes (min_eyes=)"
-        raise RefusedError(f"{printable(given.root)}: no face was found in {len(given):,} photos; {why}")
     return AlignReport(
         out=out,
         folder=given.root,
         options=options,
         photos=len(given),
         faces=sum(entry.found for entry in {entry.photo: entry for entry in entries}.values()),
-        aligned=aligned,
+        aligned=sum(bool(entry.file) for entry in entries),
         pictures=odd_pictures(entries, given.names),
-        unreadable=unreadable,
+        unreadable=tuple(entry.problem for entry in entries if entry.problem),
         notes=(*notes, *given.notes),
         seconds=time.monotonic() - began,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from faceaug.faces.templates import move_points, place_face, scale_of
 from faceaug.faces.warp import cut_frame, outside_share
 from faceaug.storage.files import write_bytes
 
-Numbers = tuple[float, ...]
+Numbers: TypeAlias = tuple[float, ...]
 _FACE = 2.4  # size of a face over the distance of its eyes
 _LEAST = 8  # pixels: the smallest faces that a finder may be asked for
 
@@ -167,7 +167,9 @@ def _write(job: Job, image: Image8, stem: str, face: FoundFace, entry: AlignedFa
     aligned = cut_frame(image, matrix, size, padding=options.border)
     data = encode_jpeg(aligned) if options.format == "jpg" else encode_png(aligned, quick=True)
     name = f"{stem}-{entry.face}.{options.format}" if options.faces == "all" else f"{stem}.{options.format}"
-    write_bytes(Path(job.out) / name, data, durable=False)
+    path = Path(job.out, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, data, durable=False)
     return replace(
         entry,
         file=name,
