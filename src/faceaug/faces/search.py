@@ -1,7 +1,8 @@
 """Which views of a photo are looked at, and which candidates in them are faces.
 
-Most photos are upright: then one view is enough. A face shows that beyond doubt if both networks are sure of it and
-O-Net likes it less upside down. Without one, the photo is turned by quarters, then by eighths of a circle.
+Most photos are upright: then one view is enough. A face shows that beyond doubt if both networks are sure of it, agree
+where its landmarks are, and O-Net likes it less upside down. Without one, the photo is turned by quarters, then by
+eighths of a circle.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from faceaug.faces.yunet import Candidate, YuNet, same_face
 
 _SURE = (0.8, 0.9)  # least scores of a face that shows which way a photo is up, by YuNet and O-Net
 _LEVEL = 40  # degrees by which such a face is turned at most
+_AGREED = 0.25  # of the eye distance: mean distance between the points of both networks, at most
 _WITNESSES = 3  # faces of a view that are tried
 # Least scores of a face, by YuNet and O-Net, as multiples of the threshold; measured with benchmarks/align.py. Where
 # one face is certain, others are likely. A picture without any has a few candidates, and more the more it is turned.
@@ -39,12 +41,14 @@ class Found:
         landmarks: float64 (5, 2), pixel indices of the photo.
         checked: score of O-Net, 0..1.
         tilt: degrees by which the face is turned in its view, without sign.
+        apart: mean distance of the landmarks from the candidate's points, as a share of the eye distance.
     """
 
     candidate: Candidate
     landmarks: NDArray[np.float64]
     checked: float
     tilt: float
+    apart: float
 
     def reaches(self, scores: tuple[float, float]) -> bool:
         """Whether both scores are at least these."""
@@ -113,7 +117,7 @@ class Search:
         sure = any(
             score_upside_down(self._onet, self._source(one.candidate), one.candidate) < one.checked
             for one in sorted(found, key=lambda one: -one.candidate.score)[:_WITNESSES]
-            if one.reaches(_SURE) and one.tilt <= _LEVEL
+            if one.reaches(_SURE) and one.tilt <= _LEVEL and one.apart <= _AGREED
         )
         return _Look(quarters, turned, found, sure)
 
@@ -136,7 +140,8 @@ class Search:
         points, score = read_landmarks(self._onet, self._source(candidate), candidate)
         x, y = points[1] - points[0]
         tilt = abs(math.remainder(math.atan2(y, x) - view.turn, 2 * math.pi))
-        return Found(candidate, points, score, math.degrees(tilt))
+        apart = np.linalg.norm(points - candidate.points, axis=1).mean() / max(math.hypot(x, y), 1e-6)
+        return Found(candidate, points, score, math.degrees(tilt), float(apart))
 
     def _source(self, candidate: Candidate) -> View:
         """The view to read a face from: a large one is read faster where it was made smaller already."""
