@@ -88,6 +88,12 @@ def test_a_whole_template_squeezed_into_a_square_is_named_with_its_squeeze() -> 
     assert found.advice() != []
 
 
+def test_faces_that_were_squeezed_before_they_were_aligned_are_still_squeezed() -> None:
+    squeezed = [face * (1.24, 1) for face in people()]
+    found = check(aligned_like("celeba-square", squeezed), (178, 178))
+    assert (found.template, found.squeezed) == ("celeba-square", True)
+
+
 def test_the_small_centre_square_is_true_in_shape() -> None:
     faces = [(face + 0.5) * 64 / 178 - 0.5 for face in aligned_like("celeba-square", people())]
     found = check(faces, (64, 64))

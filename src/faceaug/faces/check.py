@@ -179,8 +179,8 @@ def check_alignment(
         >>> from faceaug import SyntheticFaceSource
         >>> from faceaug.faces import check_alignment
         >>> _ = SyntheticFaceSource("faces-64", seed=0).save("faces", 20)
-        >>> check_alignment("faces").squeezed
-        False
+        >>> check_alignment("faces").aligned
+        True
     """
     if sample < 1:
         raise ArgumentError(f"sample={sample}: expected 1 or more")
@@ -213,8 +213,8 @@ def check_pictures(images: Sequence[Image8], *, finder: Finder | None = None) ->
         >>> from faceaug import SyntheticFaceSource
         >>> from faceaug.faces import check_pictures
         >>> faces = SyntheticFaceSource("faces-64", seed=0).generate(20).permute(0, 2, 3, 1).numpy()
-        >>> check_pictures(list(faces)).template
-        'celeba-square'
+        >>> check_pictures(list(faces)).size
+        (64, 64)
     """
     used = own_finder() if finder is None else finder
     return _check(lambda squeeze: [_largest(used, image, squeeze) for image in images], None)

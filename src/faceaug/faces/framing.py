@@ -28,6 +28,7 @@ SQUEEZED = 0.08  # logarithm of the squeeze from which pictures have lost their 
 _SCALED = 0.12  # logarithm of the scale, and a share of the picture by which faces are shifted, ...
 _SHIFTED = 0.12  # ... beyond which a template does not explain a set
 _MOVED = 0.03  # share of the picture by which faces are shifted in a crop of its own
+_DOUBT = 0.3  # weight of a squeeze that a template does not imply: the faces themselves may have been squeezed before
 _SAME = 0.02  # logarithm of the ratio of two shapes that count as one
 
 
@@ -112,7 +113,7 @@ def _cost(framing: Framing, squeeze: float, usual: NDArray[np.floating]) -> floa
     whole = template_size(framing.template)
     implied = 1.0 if framing.cut else usual[0] / usual[1] * whole[1] / whole[0]
     shift = np.hypot(framing.right, framing.down)
-    return float(abs(np.log(framing.scale)) + shift + abs(np.log(squeeze / implied)))
+    return float(abs(np.log(framing.scale)) + shift + _DOUBT * abs(np.log(squeeze / implied)))
 
 
 def _cut(whole: Size, shape: NDArray[np.floating]) -> tuple[float, float]:
