@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import resource
 import statistics
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,23 @@ def figures(truth: Path, *, n: int, seed: int) -> dict[str, Any]:
     """All figures; ``n`` pictures of each kind at most."""
     finder = FaceFinder()
     small = load(truth, SMALL, enlarged=4)[:n]
-    return {
-        "landmarks": {name: _errors(finder, load(truth, name, enlarged=by)[:n]) for name, by in MARKED.items()},
-        "shift": _scatter(finder, small[: max(1, n // 8)]),
-        "wider-val": _rates(finder, load(truth, "wider-val")[:n]),
-        "faceless": _faceless(finder, list(faceless(seed))[:n]),
-        "quarters_right": {degrees: _right(finder, small, degrees) for degrees in (0, 90, 180, 270)},
-        "rolls_right": {degrees: _right(finder, small[: max(1, n // 4)], degrees) for degrees in range(0, 360, 15)},
-        "one_face_1024px": _time(finder, load(truth, "wider-val")),
-        "large": _large(finder, seed),
+    photos = load(truth, "wider-val")[:n]
+    few = small[: max(1, n // 8)]
+    parts: dict[str, Callable[[], Any]] = {
+        "wider-val": lambda: _rates(finder, photos),
+        "one_face_1024px": lambda: _time(finder, photos),
+        "landmarks": lambda: {name: _errors(finder, load(truth, name, enlarged=by)[:n]) for name, by in MARKED.items()},
+        "quarters_right": lambda: {degrees: _right(finder, small, degrees) for degrees in (0, 90, 180, 270)},
+        "faceless": lambda: _faceless(finder, list(faceless(seed))[:n]),
+        "large": lambda: _large(finder, seed),
+        "shift": lambda: _scatter(finder, few),
+        "rolls_right": lambda: {degrees: _right(finder, few, degrees) for degrees in range(0, 360, 15)},
     }
+    found = {}
+    for name, part in parts.items():
+        found[name] = part()
+        print(name, found[name], file=sys.stderr, flush=True)
+    return found
 
 
 def find(finder: FaceFinder, image: Image8) -> list[Found]:

@@ -20,13 +20,13 @@ _CONVOLUTIONS = {"conv1": (32, 3, 3), "conv2": (64, 32, 3), "conv3": (64, 64, 3)
 _POOLS = {"conv1": 3, "conv2": 3, "conv3": 2}  # side of the window of the maximum, always every second pixel
 _DENSE = {"dense5": (256, 1152), "dense6_1": (2, 256), "dense6_2": (4, 256), "dense6_3": (10, 256)}
 _SLOPES = {"prelu1": 32, "prelu2": 64, "prelu3": 64, "prelu4": 128, "prelu5": 256}
-SHAPES: dict[str, tuple[int, ...]] = (
-    {f"{name}.weight": (out, into, side, side) for name, (out, into, side) in _CONVOLUTIONS.items()}
-    | {f"{name}.bias": (out,) for name, (out, _, _) in _CONVOLUTIONS.items()}
-    | {f"{name}.weight": shape for name, shape in _DENSE.items()}
-    | {f"{name}.bias": (out,) for name, (out, _) in _DENSE.items()}
-    | {f"{name}.weight": (size,) for name, size in _SLOPES.items()}
-)
+SHAPES: dict[str, tuple[int, ...]] = {
+    **{f"{name}.weight": (out, into, side, side) for name, (out, into, side) in _CONVOLUTIONS.items()},
+    **{f"{name}.bias": (out,) for name, (out, _, _) in _CONVOLUTIONS.items()},
+    **{f"{name}.weight": shape for name, shape in _DENSE.items()},
+    **{f"{name}.bias": (out,) for name, (out, _) in _DENSE.items()},
+    **{f"{name}.weight": (size,) for name, size in _SLOPES.items()},
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class ONet:
     def _convolved(self, x: Floats, name: str, side: int) -> Floats:
         n, height, width, _ = x.shape
         shape = (n, height - side + 1, width - side + 1)
-        windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(1, 2))  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(1, 2))
         columns = windows.transpose(0, 1, 2, 4, 5, 3).reshape(shape[0] * shape[1] * shape[2], -1)
         result: Floats = columns @ self._tensors[f"{name}.weight"] + self._tensors[f"{name}.bias"]
         return result.reshape(*shape, -1)
@@ -97,7 +97,8 @@ class ONet:
         return result
 
     def _rectified(self, x: Floats, name: str) -> Floats:
-        return np.maximum(x, self._tensors[f"{name}.weight"] * x)  # slopes are at most 1
+        result: Floats = np.maximum(x, self._tensors[f"{name}.weight"] * x)  # slopes are at most 1
+        return result
 
 
 def pooled(x: Floats, side: int) -> Floats:
@@ -107,4 +108,5 @@ def pooled(x: Floats, side: int) -> Floats:
     padded = np.full((n, 2 * rows + side - 2, 2 * columns + side - 2, channels), -np.inf, np.float32)
     padded[:, :height, :width] = x[:, : padded.shape[1], : padded.shape[2]]
     parts = [padded[:, i : i + 2 * rows : 2, j : j + 2 * columns : 2] for i in range(side) for j in range(side)]
-    return np.maximum.reduce(parts)
+    result: Floats = np.maximum.reduce(parts)
+    return result
