@@ -71,7 +71,7 @@ def alignment_blocks(given: FaceFolder, report: AlignReport, entries: Sequence[A
 
 def _sample(out: Path, made: Sequence[AlignedFace]) -> list[Block]:
     """Some aligned faces, spread over the folder, and their mean: the sharper it is, the better they agree."""
-    places = np.unique(np.linspace(0, len(made) - 1, min(len(made), _SHOWN)).astype(int)) if made else []
+    places = np.unique(np.linspace(0, len(made) - 1, min(len(made), _SHOWN)).astype(int)).tolist()
     images: list[Image8] = []
     for k in places:
         try:

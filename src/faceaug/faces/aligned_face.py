@@ -71,8 +71,7 @@ class AlignedFace:
 
 def read_entry(values: Any) -> AlignedFace:
     """Read an entry from the line of a ledger; raises ValueError or TypeError if it is not one."""
-    *before, box, source, here, scale, outside, problem = values
-    entry = AlignedFace(*before, tuple(box), tuple(source), tuple(here), scale, outside, problem)
+    entry = AlignedFace(*(tuple(value) if isinstance(value, list) else value for value in values))
     if not isinstance(entry.file, str) or "\0" in entry.file or not isinstance(entry.sha256, str):
         raise ValueError("not a file")
     if not all(type(number) is int for number in (entry.photo, entry.of, entry.found, entry.face)):

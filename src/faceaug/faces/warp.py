@@ -121,4 +121,5 @@ def _blurred_outside(frame: Image8, away: NDArray[np.float32]) -> Image8:
     fade = np.clip(away / (_FADE * side), 0, 1)[:, :, None]
     mixed = frame + blur * (soft - frame)
     mixed += fade * (colour - mixed)
-    return np.rint(mixed).astype(np.uint8)
+    result: Image8 = np.rint(mixed).astype(np.uint8)
+    return result
