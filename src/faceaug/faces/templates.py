@@ -85,9 +85,10 @@ def move_points(matrix: Affine, points: NDArray[np.floating]) -> Points:
 
 
 def inverse(matrix: Affine) -> Affine:
-    """The inverse of a map."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    """The inverse of a map; not finite if there is none."""
+    (a, b, x), (c, d, y) = matrix
+    linear = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
+    return np.column_stack([linear, -linear @ (x, y)])
 
 
 def scale_of(matrix: Affine) -> float:
