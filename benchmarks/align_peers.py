@@ -98,6 +98,17 @@ def beside(truth: Path, pythons: dict[str, str], *, n: int) -> dict[str, Any]:
                     peer.missed + len(missed), peer.false + len(false), peer.wanted + wanted,
                 )  # fmt: skip
                 peer.milliseconds.append(spent)
+                print(
+                    photo.name,
+                    peer.name,
+                    round(spent),
+                    "ms",
+                    len(missed),
+                    "missed",
+                    len(false),
+                    "false",
+                    file=sys.stderr,
+                )
         for photo in marked:
             _write(path, photo)
             for peer in peers:

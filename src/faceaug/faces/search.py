@@ -26,7 +26,7 @@ _AGREED = 0.25  # of the eye distance: mean distance between the points of both 
 _WITNESSES = 3  # faces of a view that are tried
 # Least scores of a face, by YuNet and O-Net, as multiples of the threshold; measured with benchmarks/align.py. Where
 # one face is certain, others are likely. A picture without any has a few candidates, and more the more it is turned.
-_IN_COMPANY = (1.0, 0.8)
+_IN_COMPANY = (1.0, 0.6)
 _ALONE = (1.2, 1.5)
 _TURNED = (1.4, 1.6)
 _FINE = 96  # pixels: landmarks are read from a view in which the face is at least this large
@@ -92,10 +92,10 @@ class Search:
         # Small faces are upright where the large ones are; without any, each quarter turn is tried.
         likely = [look.quarters for look in sure] or [0, 1, 2, 3]
         for quarters in dict.fromkeys(likely):
-            look = _Look(quarters, turned=quarters != 0, found=[], sure=bool(sure))
             for scale in self._finer:
                 view = quarter_turned(whole_view(self._original.picture, scale), quarters)
                 more = self._read(tiles(view), known=found)
+                look = _Look(quarters, turned=quarters != 0, found=more, sure=bool(sure) or self._has_sure(more))
                 found = _best([*found, *(one for one in more if one.reaches(self._bar(look, sure)))])
             if found:
                 break
@@ -114,12 +114,15 @@ class Search:
     def _look(self, view: View, quarters: int, *, turned: bool) -> _Look:
         view = quarter_turned(view, quarters)
         found = self._read([view])
-        sure = any(
+        return _Look(quarters, turned, found, self._has_sure(found))
+
+    def _has_sure(self, found: Iterable[Found]) -> bool:
+        """Whether one of the best faces of a view stands upright in it beyond doubt."""
+        return any(
             score_upside_down(self._onet, self._source(one.candidate), one.candidate) < one.checked
             for one in sorted(found, key=lambda one: -one.candidate.score)[:_WITNESSES]
             if one.reaches(_SURE) and one.tilt <= _LEVEL and one.apart <= _AGREED
         )
-        return _Look(quarters, turned, found, sure)
 
     def _bar(self, look: _Look, sure: Sequence[_Look]) -> tuple[float, float]:
         """The scores that a face in a view needs."""
