@@ -71,7 +71,8 @@ class AlignedFace:
 
 def read_entry(values: Any) -> AlignedFace:
     """Read an entry from the line of a ledger; raises ValueError or TypeError if it is not one."""
-    entry = AlignedFace(*(tuple(value) if isinstance(value, list) else value for value in values))
+    fields: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
+    entry = AlignedFace(*fields)
     if not isinstance(entry.file, str) or "\0" in entry.file or not isinstance(entry.sha256, str):
         raise ValueError("not a file")
     if not all(type(number) is int for number in (entry.photo, entry.of, entry.found, entry.face)):

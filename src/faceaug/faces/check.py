@@ -27,7 +27,7 @@ from faceaug.progress import Show, open_progress
 SAMPLE = 200  # pictures looked at
 _FEWEST = 5  # faces from which a framing is computed
 _LOOSE = 0.3  # scatter of the eyes, of their distance, from which a set is not aligned
-_SUSPECT = 0.05  # logarithm of the squeeze from which it is measured again
+_SUSPECT = SQUEEZED  # logarithm of the squeeze from which it is measured again: this doubles small errors
 _SETTLED = 0.01  # logarithm of its change below which it is known
 _AGAIN = 3  # at most
 _CHUNK = 8  # pictures per message to a worker
