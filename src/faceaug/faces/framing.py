@@ -24,7 +24,7 @@ from faceaug.faces.templates import (
     template_size,
 )
 
-SQUEEZED = 0.08  # logarithm of the squeeze from which pictures have lost their shape
+SQUEEZED = 0.11  # logarithm of the squeeze from which pictures have lost their shape; sets of true shape reach 0.06
 _SCALED = 0.12  # logarithm of the scale, and a share of the picture by which faces are shifted, ...
 _SHIFTED = 0.12  # ... beyond which a template does not explain a set
 _MOVED = 0.03  # share of the picture by which faces are shifted in a crop of its own
