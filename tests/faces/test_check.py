@@ -92,6 +92,7 @@ def test_faces_that_were_squeezed_before_they_were_aligned_are_still_squeezed() 
     squeezed = [face * (1.24, 1) for face in people()]
     found = check(aligned_like("celeba-square", squeezed), (178, 178))
     assert (found.template, found.squeezed) == ("celeba-square", True)
+    assert "the whole" not in found.verdict()
 
 
 def test_the_small_centre_square_is_true_in_shape() -> None:

@@ -139,8 +139,9 @@ class AlignmentCheck(Presentation):
         best = self.framings[0]
         if not best.explains:
             return f"aligned by none of the templates; {shape}"
-        whole = words_of(template_size(best.template))
-        how = f"the whole {whole} squeezed into {words_of(self.size)}" if self.squeezed and not best.cut else ""
+        width, height = template_size(best.template)
+        whole = abs(np.log(width / height * self.size[1] / self.size[0])) > SQUEEZED and not best.cut
+        how = f"the whole {width}x{height} squeezed into {words_of(self.size)}" if self.squeezed and whole else ""
         loose = "loosely cropped" if best.loose else ""
         return ", ".join(filter(None, [f"aligned like {self.template}", loose, shape, how]))
 
