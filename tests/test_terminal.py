@@ -54,6 +54,9 @@ CASES = {
         ("convert", "faces", "--to", "coco", "--out", "coco"), ("converting",), ".*",
     ),
     "split": Case(("split", "faces"), (), ".*"),
+    "align": Case(
+        ("align", "faces", "--out", "aligned", "--min-eyes", "4"), ("aligning",), r"aligned: written in [\d.]+ s",
+    ),
     "train": Case(
         ("train", "faces", "--out", "run", "--preset", "tiny", "--crop", "square"), ("reading", "training"),
         r"32 images of 42 faces shown, finished\.( \d+ of them were shown in this session\.)? Model: run/model",

@@ -52,7 +52,12 @@ if TYPE_CHECKING:
         WeightsError as WeightsError,
     )
     from faceaug.evaluate import evaluate_source as evaluate_source
-    from faceaug.faces import Face as Face, FaceFinder as FaceFinder
+    from faceaug.faces import (
+        Face as Face,
+        FaceFinder as FaceFinder,
+        align_folder as align_folder,
+        check_alignment as check_alignment,
+    )
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -66,7 +71,7 @@ _HOME = {
     "faceaug.data.folder": ("FaceFolder",),
     "faceaug.data.convert": ("convert_folder",),
     "faceaug.data.split": ("split_folder",),
-    "faceaug.faces": ("Face", "FaceFinder"),
+    "faceaug.faces": ("Face", "FaceFinder", "align_folder", "check_alignment"),
     "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",

@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 import click
 
 from faceaug.commands import options as parsing
+from faceaug.commands.align import align, photo_options
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.convert import convert
-from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
+from faceaug.commands.outputs import OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.commands.split import split
 from faceaug.data.marks import GRID, ONNX, PREVIEW, REPLAYED, TOGGLES, sheet_kind
@@ -20,11 +21,7 @@ from faceaug.errors import Interrupted
 _EXAMPLES = "\b\nExample:\n  "
 
 
-class _Commands(Commands):
-    command_class = CheckedCommand
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="faceaug")
 def cli() -> None:
     """Make a folder of face pictures a better training set."""
@@ -169,7 +166,7 @@ def synth(
 @click.option("--out", type=OutputFolder(*REPLAYED), required=True, help="A new or empty folder outside FOLDER.")
 @parsing.expand_options
 @overwrite_option
-@parsing.reading_options
+@photo_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
@@ -209,7 +206,7 @@ def expand(
 @cli.command(epilog=_EXAMPLES + "faceaug train ./celeba --out ./run --minutes 30")
 @click.argument("folder", type=parsing.INPUT)
 @parsing.train_options
-@parsing.reading_options
+@photo_options
 @common_options
 def train(
     folder: Path, run: Path, console: Console, *, classifier: bool, preset: str | None, settings: tuple[str, ...],
@@ -254,7 +251,7 @@ def train(
 @report_option("faceaug evaluate")
 @overwrite_option
 @parsing.evaluate_options
-@parsing.reading_options
+@photo_options
 @common_options
 def evaluate(
     model: str, folder: Path, report: Path | None, overwrite: bool, memorisation: bool, usefulness: bool,
@@ -376,6 +373,7 @@ def info(folder: Path | None, console: Console) -> None:
     console.document(found.to_json())
 
 
+cli.add_command(align)
 cli.add_command(convert)
 cli.add_command(split)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceaug.clean import CleanPolicy, clean_folder, copy as copy_module
 from faceaug.clean.copy import MARKER, build_copy, plan_copy
@@ -322,3 +323,19 @@ def test_a_disk_that_keeps_no_modes_and_cuts_times_takes_a_copy_and_continues_it
 def build_flat(place: Path) -> Any:
     scene = look(place / "faces", copying=True)
     return build_copy(scene.listing, plan_copy(scene.listing, scene.originals, []), place / "out")
+
+
+def test_the_table_of_found_landmarks_is_copied_in_step(tmp_path: Path) -> None:
+    for k in range(6):
+        picture = np.random.default_rng(k % 5).integers(0, 255, (48, 40, 3), np.uint8)  # the last one repeats the first
+        (tmp_path / "faces").mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "faces" / f"{k}.png")
+    points = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+    columns = ",".join(f"{point}_{axis}" for point in points for axis in "xy")
+    rows = "".join(f"{k}.png,{','.join(str(k + at) + '.5' for at in range(10))}\n" for k in range(6))
+    (tmp_path / "faces" / "landmarks.csv").write_text(f"file_name,{columns}\n{rows}")
+    clean_folder(tmp_path / "faces", out=tmp_path / "copy")
+    copy = FaceFolder(tmp_path / "copy")
+    assert copy.names == tuple(f"{k}.png" for k in range(5))
+    assert copy.annotations.landmarks[:, 0, 0].tolist() == [k + 0.5 for k in range(5)]
+    assert not any("landmarks.csv" in note and "no picture" in note for note in copy.notes)

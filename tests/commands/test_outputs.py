@@ -29,11 +29,13 @@ from faceaug.storage import locks
 from faceaug.storage.outputs import Kind
 from faceaug.synthesize import toggles
 from tests.conftest import picture, write_celeba
+from tests.faces.photos import background, paste
 
 # The other arguments of a call that writes each output. A new output is missing here, so that these tests fail.
 FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("clean", "--report"): ("faces", "--dry-run"),
     ("preview", "--out"): ("faces",),
+    ("align", "--out"): ("wild", "--only-landmarks"),
     ("synth", "--grid"): ("--n", "2", "--model", "dcgan-32", "--out", "out"),
     ("synth", "--toggles"): ("--n", "2", "--model", "faces-64", "--out", "out"),
     ("expand", "--out"): ("expanded", "--replay", "0"),
@@ -46,11 +48,12 @@ FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("synth", "--out"): ("--n", "2", "--model", "dcgan-32"),
     ("expand", "--out"): ("faces", "--synthetic", "0"),
     ("convert", "--out"): ("faces", "--to", "coco"),
+    ("align", "--out"): ("faces",),
     ("train", "--out"): ("faces", "--images", "8"),
     ("import-model", "--out"): ("weights.pth",),
     ("export-model", "--out"): ("dcgan-32",),
 }
-READ = {"faces", "expanded", "weights.pth"}  # what these calls read, in the folder of a test
+READ = {"faces", "wild", "expanded", "weights.pth"}  # what these calls read, in the folder of a test
 
 
 def options(*types: type[click.Path | click.File]) -> Iterator[tuple[str, str, Any]]:
@@ -104,6 +107,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = expand_dataset(root / "faces", synthetic=0, size=32, partition="all", progress=False)
     dataset.save(root / "expanded", workers=1, progress=False)
     (root / "weights.pth").write_bytes(b"never read")
+    photo = background(200, 200)
+    paste(photo, 40, 40, side=128)
+    (root / "wild").mkdir()
+    (root / "wild" / "1.png").write_bytes(encode_png(photo))
     return root
 
 

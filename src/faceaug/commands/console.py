@@ -15,12 +15,15 @@ from typing import Any, NoReturn
 
 import click
 
+from faceaug.commands.outputs import CheckedCommand
 from faceaug.errors import FaceAugError, Interrupted, printable
 from faceaug.progress import aside
 
 
 class Commands(click.Group):
-    """A group of commands; Ctrl-C ends it with one line."""
+    """A group of commands that check their outputs first; Ctrl-C ends it with one line."""
+
+    command_class = CheckedCommand
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

@@ -21,8 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from faceaug.data.containers import file_of
 from faceaug.data.convert_report import ConvertReport
+from faceaug.data.fingerprints import digest_tables, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Colour, check_colour
 from faceaug.data.layouts import LAYOUTS, WRITERS
@@ -100,7 +100,7 @@ def convert_folder(
     if not kept:
         raise RefusedError(f"{printable(given.root)}: layout {layout} cannot hold any of its pictures")
     out = Path(out)
-    sizes, stamps = _stamps(given, kept)
+    sizes, stamps = stamp_pictures(given, kept)
     check_free_space(out, sizes + (1 << 20))
     run = _identity(given, layout, ground, stamps, plan)
     names = [f"{stem}.jpeg" for stem in plan.stems if stem is not None and not writer.pack]  # any ending will do
@@ -136,27 +136,8 @@ def _settle(faces: Faces, writer: Writer) -> None:
             raise RefusedError(doubt.says)
 
 
-def _stamps(given: FaceFolder, rows: Sequence[int]) -> tuple[int, str]:
-    """(bytes of the files, digest of their names, sizes and times)."""
-    digest = hashlib.sha256()
-    seen: dict[Path, int] = {}
-    for row in rows:
-        path = file_of(given.path(row))
-        try:
-            facts = path.stat()
-        except OSError:  # reading it will say why
-            continue
-        seen[path] = facts.st_size
-        line = f"{given.names[row]}\0{facts.st_size}\0{facts.st_mtime_ns}\0"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return sum(seen.values()), digest.hexdigest()
-
-
 def _identity(given: FaceFolder, layout: str, ground: Colour, stamps: str, plan: Plan) -> dict[str, Any]:
     """Everything that must be equal for an unfinished folder to be continued."""
-    tables = hashlib.sha256(repr((given.classes, given.identities, dict(given.annotations.columns))).encode())
-    for values in given.annotations.arrays().values():
-        tables.update(values.tobytes())
     stems = hashlib.sha256(json.dumps((plan.stems, plan.shards)).encode())
     return {
         "command": "convert",
@@ -165,7 +146,7 @@ def _identity(given: FaceFolder, layout: str, ground: Colour, stamps: str, plan:
         "read_as": given.layout,
         "ground": list(ground),
         "pictures_sha256": stamps,
-        "tables_sha256": tables.hexdigest(),
+        "tables_sha256": digest_tables(given),
         "names_sha256": stems.hexdigest(),
     }
 

@@ -182,11 +182,11 @@ def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:
         row.seed,
         row.key,
         row.operations or "[]",
-        _short(float(target["weight"])),
+        short_number(float(target["weight"])),
         int(target["partition"]),
         int(target["identity"]),
         int(target["label"]),
-        *("" if np.isnan(p) else _short(p) for p in points),
+        *("" if np.isnan(p) else short_number(p) for p in points),
         *np.asarray(target["attributes"]).tolist(),
         row.sha256,
         *(row.requested.get(name, "") for name in requested),
@@ -228,7 +228,7 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
     return "".join(_WRITER.writerow(line) for line in lines)
 
 
-def _short(number: float | np.float32) -> str:
+def short_number(number: float | np.float32) -> str:
     """The shortest text without exponent that parses to the same float32; with a point, so that it is not an int."""
     text = str(np.float32(number))  # takes a third of the time of format_float_positional
     return np.format_float_positional(np.float32(number), trim="0") if "e" in text else text

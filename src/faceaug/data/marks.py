@@ -55,6 +55,7 @@ def sheet_text(command: str) -> dict[str, str]:
     return {_SOFTWARE: command}
 
 
+_POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
 # A replayed picture has the bytes of the original, so that nothing in it can say that it is one.
 REPLAYED = tuple(Kind("the same picture", ending, lambda _: False) for ending in (".png", ".jpg"))
 # The first two fields of a model as protocol buffer: the version of the format, and the producer.
@@ -99,6 +100,14 @@ def starts_with_columns(head: bytes, *, headers: Sequence[Sequence[str]]) -> boo
     return any(columns[: len(header)] == [name.encode() for name in header] for header in headers)
 
 
+LANDMARK_KIND = Kind(
+    "a table of faceaug align --only-landmarks",
+    ".csv",
+    lambda head: starts_with_columns(
+        head, headers=[("file_name", *(f"{point}_{axis}" for point in _POINTS for axis in "xy"))]
+    ),
+    is_data=False,  # it belongs into the folder of the pictures
+)
 SPLIT_COLUMNS = ("file_name", "partition", "group")  # of the table of faceaug split
 SPLIT = Kind("a table of faceaug split", ".csv", partial(starts_with_columns, headers=[SPLIT_COLUMNS]), is_data=False)
 

@@ -372,7 +372,7 @@ def _origin(cell: Any) -> int:
 
 
 def _fill_sources(known: Annotations, rows: list[dict[str, Any]], place: dict[str, int]) -> None:
-    """Link each augmented row to the real row with the same source file."""
+    """Link each augmented row to the real row with the same source file, and a real row to itself."""
     real = {
         row["source_file"]: place[row["file_name"]]
         for row in rows
@@ -380,4 +380,5 @@ def _fill_sources(known: Annotations, rows: list[dict[str, Any]], place: dict[st
     }
     for row in rows:
         if row.get("source_file"):
-            known.source[place[row["file_name"]]] = real.get(row["source_file"], -1)
+            own = place[row["file_name"]]
+            known.source[own] = own if row.get("origin") == "real" else real.get(row["source_file"], -1)

@@ -30,6 +30,7 @@ from faceaug.data.layouts import (
     stylegan,
     yolo,
 )
+from faceaug.data.layouts.landmark_table import with_landmarks
 from faceaug.data.layouts.leftovers import name_leftovers
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.overlooked import check_overlooked
@@ -143,6 +144,7 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
     for other in choice.others:
         reading = _compare(place, choice, reading, other)
     reading = with_split_table(place, reading)
+    reading = with_landmarks(place, reading)
     return choice, replace(reading, notes=(*reading.notes, *name_leftovers(place, reading)))
 
 

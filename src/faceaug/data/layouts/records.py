@@ -9,7 +9,8 @@ from faceaug.data.layouts.place import Place
 from faceaug.errors import AnnotationError
 
 CONVERTED = "convert.json"  # the record of a conversion
-OWN_DOCUMENTS = ("dataset.json", CONVERTED)  # what a run was
+ALIGNED = "align.json"  # the record of an alignment
+OWN_DOCUMENTS = ("dataset.json", CONVERTED, ALIGNED)  # what a run was
 OWN_FILES = (*OWN_DOCUMENTS, "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
 
 
