@@ -250,11 +250,11 @@ class TestCommands:
         command = ("expand", faces, "--out", tmp_path / "plus", "--synthetic", "2", "--size", "32")
         write, written = blocks.write_again, []
 
-        def stop(path: Path, data: bytes) -> None:
+        def stop(path: Path, data: bytes, **more: object) -> None:
             if len(written) == 30:
                 raise KeyboardInterrupt
             written.append(path)
-            write(path, data)
+            write(path, data, **more)
 
         with monkeypatch.context() as patch:
             patch.setattr(blocks, "write_again", stop)

@@ -159,7 +159,7 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
     out = tmp_path / "out"
     written = 0
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes, **_: object) -> None:
         nonlocal written
         if written == stop:
             path.with_name(path.name + ".partial").write_bytes(data[:10])

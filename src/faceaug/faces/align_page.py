@@ -108,7 +108,7 @@ def _groups(given: FaceFolder, out: Path, entries: Sequence[AlignedFace]) -> lis
 
 def _shown(out: Path, face: AlignedFace) -> Shown:
     lines = [
-        f"score {face.score:.2f}, turned {face.roll:.0f}\u00b0",
+        f"score {face.score:.2f}, turned {round(face.roll)}\u00b0",
         f"eyes {face.eye_distance:.0f} px apart, {face.scale:.2g} times the size",
     ]
     if face.outside:
