@@ -40,6 +40,7 @@ AT_ONCE, WALKS = 12, 60
 CUT = 4 * 2**20  # bytes: what the system's buffers take, too
 P99_S, GROWTH_MB = 0.2, 100.0
 SECONDS = 1200.0  # a part stops beginning more of its work after this long
+_BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # ends with this process, even if killed
 
 
 class Watch(threading.Thread):
@@ -85,7 +86,7 @@ def serving_on_a_busy_core(work: Path) -> Iterator[Server]:
     core = {max(cores)}
     os.sched_setaffinity(0, core)  # what is started now stays there
     # In a session of its own, or systems that share the processor out by session would count it with this process.
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    busy = subprocess.Popen([sys.executable, "-c", _BUSY], start_new_session=True)
     try:
         with serving(work) as server:
             os.sched_setaffinity(0, cores - core or cores)
