@@ -177,9 +177,9 @@ def test_a_clean_lists_a_folder_once_and_reads_a_table_once(
     begun: Counter[str] = Counter()
     real = table_module._bytes
 
-    def counting(path: Path, most: int | None) -> bytes:
+    def counting(path: Path, most: int | None, limit: int) -> bytes:
         (read if most is None else begun)[os.path.abspath(path)] += 1
-        return real(path, most)
+        return real(path, most, limit)
 
     monkeypatch.setattr(table_module, "_bytes", counting)
     with watched() as (opened, listed):
