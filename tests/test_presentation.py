@@ -26,6 +26,9 @@ from faceaug.evaluate.findings import FaceNames
 from faceaug.evaluate.intervals import Estimate
 from faceaug.evaluate.report import EvaluationReport, Memorisation, Pictures, Subject
 from faceaug.evaluate.usefulness_report import ArmResult, UsefulnessReport
+from faceaug.faces import AlignmentCheck, AlignOptions, AlignReport, LandmarkReport
+from faceaug.faces.align_report import KINDS
+from faceaug.faces.framing import Framing
 from faceaug.mix.replay import Replayed
 from faceaug.mix.report import ExpandReport
 from faceaug.presentation import Fact, Presentation, argument
@@ -77,6 +80,13 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
     "ConvertReport": lambda: ConvertReport(
         Path(MANY[0]), "coco", "flat", 9, 8, dict.fromkeys(MANY, 1), MANY, dict.fromkeys(MANY, 1), MANY, 1.0
     ),
+    "AlignReport": lambda: AlignReport(
+        Path(MANY[0]), Path(MANY[1]), AlignOptions(), 9, 8, 7, dict.fromkeys(KINDS, MANY), MANY, MANY, 1.0
+    ),
+    "AlignmentCheck": lambda: AlignmentCheck(
+        Path(MANY[0]), 9, 8, (64, 64), np.zeros((5, 2), np.float32), 0.1, 1.0, (_filled(Framing),)
+    ),
+    "LandmarkReport": lambda: LandmarkReport(Path(MANY[0]), 9, 8, 7, MANY, MANY, MANY, 1.0),
     "SplitReport": lambda: SplitReport(
         Path(MANY[0]), Path(MANY[1]), "identity", dict.fromkeys(("train", "val", "test"), 9),
         dict.fromkeys(("train", "val", "test"), 1), 5_000, 0.5, MANY[0], 1, MANY,
