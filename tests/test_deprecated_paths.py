@@ -34,7 +34,7 @@ import faceaug
 from faceaug import cli, deprecated_paths
 for name in faceaug.__all__:
     getattr(faceaug, name)
-sys.exit(", ".join(set(former.MOVED) & set(sys.modules)) or 0)
+sys.exit(", ".join(set(deprecated_paths.MOVED) & set(sys.modules)) or 0)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -22,7 +22,7 @@ from faceaug import FaceFolder, SyntheticFaceSource
 from faceaug.data.annotations import ATTRIBUTES
 from faceaug.serve import Engine, FaceService
 from faceaug.serve.query import OTHERS, Others
-from faceaug.synthesize import Model, load_model
+from faceaug.synthesize import Model, load_model, render
 from faceaug.synthesize.render import RenderPrecision
 from faceaug.synthesize.requests import UNASKED
 from tests.serve.conftest import bundled, pixels, tiles
@@ -107,7 +107,11 @@ def test_only_an_address_that_names_its_model_may_be_kept_for_ever(service: Face
     assert asked(service, f"n=2&digest={headers['X-Faceaug-Digest']}")[2]["Cache-Control"] == "no-store"
 
 
-def test_another_model_of_the_same_name_is_never_given_out_for_the_one_that_an_address_names(tmp_path: Path) -> None:
+def test_another_model_of_the_same_name_is_never_given_out_for_the_one_that_an_address_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "has_bfloat16", lambda device: True)  # or bf16 would be fp32 on some processors
+
     def digest_of(precision: RenderPrecision = "fp32", query: str = "seed=5") -> tuple[int, str, bytes]:
         engine = Engine({"mine": partial(load_model, tmp_path / "mine")}, precision=precision)
         status, body, headers = asked(FaceService(engine), query)
@@ -272,7 +276,8 @@ assert service().ask("n=2&seed=1&format=zip").result(60).status == 200
     assert done.returncode == 0, done.stderr
 
 
-def test_faces_in_half_precision_are_those_of_the_source_and_say_so() -> None:
+def test_faces_in_half_precision_are_those_of_the_source_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "has_bfloat16", lambda device: True)
     engine = bundled(precision="bf16")
     status, body, headers = asked(FaceService(engine), "n=3&seed=7")
     assert status == 200
