@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from faceaug import clean
-from faceaug.clean import CleanPolicy, clean_folder, undo_clean
+from faceaug.clean import CleanPolicy, clean_folder, folder as clean, undo_clean
 from faceaug.errors import FaceAugError, JournalError, RefusedError
 from faceaug.storage.disk import Disk
 from faceaug.storage.journal import Move, open_journal
@@ -208,7 +207,7 @@ def fails(work: Callable[[], object], kind: type[FaceAugError]) -> bool:
 KILLED = """
 import os, sys
 from pathlib import Path
-from faceaug import clean
+from faceaug.clean import folder as clean
 from faceaug.storage.journal import open_journal
 from tests.faults.test_clean_crashes import ANY_SHARE, Failing
 import faceaug.storage.journal
