@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -60,9 +62,11 @@ def opened(folder: Path) -> closing[Ledger[Line]]:
 
 def test_texts_with_commas_quotes_and_line_ends_survive(tmp_path: Path) -> None:
     name, operations = 'sm"ile,\u2028.png', json.dumps([{"name": "Rotate", "degrees": 1.5}])
-    (tmp_path / name).write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
+    data = encode_png(np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / name).write_bytes(data)
+    entry = replace(row(name, operations=operations), sha256=hashlib.sha256(data).hexdigest())
     with opened(tmp_path) as ledger:
-        ledger.add([line_of(row(name, operations=operations))])
+        ledger.add([line_of(entry)])
     with opened(tmp_path) as ledger:
         write_metadata(tmp_path, (line.to_csv() for line in ledger.entries))
         ledger.remove()
