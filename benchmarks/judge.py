@@ -30,6 +30,7 @@ from faceaug.data.annotations import ATTRIBUTES, select_rows
 from faceaug.data.folder import FaceFolder
 from faceaug.draws import permutation, stream
 from faceaug.synthesize.classifier import as_input
+from faceaug.synthesize.render import has_bfloat16
 from faceaug.train.calibrate import balanced_accuracy, fit_odds
 from faceaug.train.classifier_session import Labelled, hold_back, load_labelled
 from faceaug.train.views import apply_views, draw_views
@@ -113,7 +114,7 @@ def load_judge(folder: Path) -> Opinion:
 def _scores(judge: Judge, faces: NDArray[np.uint8] | Tensor) -> NDArray[np.float64]:
     pixels = torch.as_tensor(np.ascontiguousarray(faces))
     judge.eval()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16(torch.device("cpu"))):
         found = [judge(as_input(part).contiguous(memory_format=torch.channels_last)) for part in pixels.split(128)]
     return torch.cat(found).double().numpy()
 
@@ -164,7 +165,7 @@ def _step(judge: Judge, optimizer: torch.optim.Optimizer, shown: Labelled, done:
     )
     wanted = (torch.from_numpy(shown.labels[rows]).float() + 1) / 2
     judge.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16(torch.device("cpu"))):
         logits = judge(faces.contiguous(memory_format=torch.channels_last))
     loss = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none").sum(1).mean() / 4
     optimizer.zero_grad(set_to_none=True)
