@@ -140,8 +140,8 @@ def _large(finder: FaceFinder, seed: int) -> dict[str, Any]:
     found = finder.find(photo)
     seconds = time.perf_counter() - begin
     hits: dict[int, list[bool]] = {}
-    for wanted, x, y in placed:
-        hit = any(f.box[0] < x < f.box[2] and f.box[1] < y < f.box[3] for f in found)
+    for wanted, a, b in placed:
+        hit = any(f.box[0] < a < f.box[2] and f.box[1] < b < f.box[3] for f in found)
         hits.setdefault(wanted, []).append(hit)
     return {
         "found_by_size": {wanted: f"{sum(each)} of {len(each)}" for wanted, each in sorted(hits.items())},

@@ -56,9 +56,9 @@ def nearness(truth: Path, n: int) -> dict[str, Any]:
                 for template in TEMPLATES:
                     errors[template].setdefault(name, []).append(_error(template, points, face.points))
     figures: dict[str, Any] = {}
-    for template, sets in errors.items():
+    for each, sets in errors.items():
         groups = sets | {"annotated": [one for name in ANNOTATED for one in sets.get(name, [])]}
-        figures[template] = {name: _spread(values) for name, values in groups.items() if values}
+        figures[each] = {name: _spread(values) for name, values in groups.items() if values}
     return figures
 
 

@@ -54,7 +54,8 @@ def _tile(photo: Photo, box: Box, found: Sequence[Found], truth: Any = None) -> 
     tile = cv2.warpAffine(photo.image, shift, (TILE, TILE), flags=cv2.INTER_AREA)
     for one in found:
         corners = np.reshape(one.box, (2, 2)) * scale + shift[:, 2]
-        cv2.rectangle(tile, *[tuple(int(v) for v in corner) for corner in corners], (0, 255, 0), 1)
+        first, last = ((int(x), int(y)) for x, y in corners)
+        cv2.rectangle(tile, first, last, (0, 255, 0), 1)
         _dots(tile, one.points, scale, shift, (0, 255, 0))
     _dots(tile, truth, scale, shift, (255, 0, 0))
     return tile

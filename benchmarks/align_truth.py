@@ -70,7 +70,8 @@ def load(truth: Path, name: str, *, enlarged: int = 1) -> list[Photo]:
     for entry in json.loads((truth / name / "truth.json").read_text())["images"]:
         image = read_image(truth / name / entry["file"])
         if enlarged > 1:
-            image = cv2.resize(image, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
+            larger = cv2.resize(image, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
+            image = np.asarray(larger, np.uint8)
         faces = [
             Known(
                 face["box"] and [(side + 0.5) * enlarged - 0.5 for side in face["box"]],
