@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_forked_processes_draw_by_the_key_alone_and_stay_apart_without_one(threa
     seen = forked(keyed, [threads] * 3)
     assert {numbers[:-1] for numbers in seen} == {here[:-1]}
     assert len({numbers[-1] for numbers in seen}) == 3
+
+
+def test_a_draw_by_key_is_the_same_while_another_thread_has_seeded_a_block() -> None:
+    alone = keyed(0)[:-1]
+    begun, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with torch_seeded(1):
+            begun.set()
+            over.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(hold)
+        begun.wait(60)
+        try:
+            beside = keyed(0)[:-1]
+        finally:
+            over.set()
+        held.result()
+    assert beside == alone
 
 
 def beside_a_seeded_block(_: int) -> tuple[int, ...]:

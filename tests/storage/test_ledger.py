@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,36 @@ def test_a_line_that_was_edited_moved_or_repeated_ends_the_ledger(tmp_path: Path
     assert read_back(tmp_path, [first, third, second]) == ["a"]
     assert read_back(tmp_path, [first, first, second, third]) == ["a"]
     assert read_back(tmp_path, [second, third]) == []
+
+
+def test_a_line_that_lost_its_checksum_ends_the_ledger_but_in_one_that_never_had_any(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path, "a", "b", "c")
+    plain = [line.partition(" ")[2] for line in lines]
+    assert read_back(tmp_path, [lines[0], plain[1], lines[2]]) == ["a"]
+    assert read_back(tmp_path, plain) == ["a", "b", "c"]
+    assert read_back(tmp_path, [plain[0], lines[1], plain[2]]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../mine.jpg", "/mine.jpg", "link/mine.jpg", "a/../../mine.jpg", "..", "a/..", "/mine"]
+)
+def test_a_line_that_names_a_file_elsewhere_ends_the_ledger_and_the_file_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.jpg").write_bytes(b"mine")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "a").mkdir()
+    lines = lines_of(folder, "b", "c")
+    named = str(tmp_path / "mine.jpg") if name.startswith("/") else name
+    plain = [line.partition(" ")[2] for line in lines]
+    assert read_back(folder, [plain[0], plain[1].replace('"c"', json.dumps(named))]) == ["b"]
+    assert (tmp_path / "mine.jpg").read_bytes() == b"mine"
+    assert (folder / "a").is_dir()
+
+
+def test_what_is_in_the_place_of_a_damaged_file_is_removed(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path, "a", "b")
+    (tmp_path / "a").write_bytes(b"changed")
+    assert read_back(tmp_path, lines) == ["a", "b"]
+    assert not (tmp_path / "a").exists()
+    assert (tmp_path / "b").exists()

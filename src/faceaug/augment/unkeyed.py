@@ -41,15 +41,21 @@ def any_seed() -> int:
     torch = sys.modules.get("torch")
     if torch is None:
         return secrets.randbelow(MAX_SEED)
+    if _NUMBER.is_keyed:  # the generator is this thread's own, or it has seeded the global one, whatever others do
+        return _drawn(torch)
     if not TURN.lock.acquire(blocking=False):
         return secrets.randbelow(MAX_SEED)
     try:
-        if _NUMBER.place is None:
-            _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
-        number = int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
-        return number if _FORK.inherited is None or _NUMBER.is_keyed else _FORK.mixed(number)
+        number = _drawn(torch)
+        return number if _FORK.inherited is None else _FORK.mixed(number)
     finally:
         TURN.lock.release()
+
+
+def _drawn(torch: Any) -> int:
+    if _NUMBER.place is None:
+        _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
+    return int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
 
 
 @contextmanager

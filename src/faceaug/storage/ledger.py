@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -35,8 +36,9 @@ E = TypeVar("E", bound=Entry)
 class Ledger(Generic[E]):
     """The finished entries of a folder, one line each, added once their files are durable.
 
-    Each line has a checksum over its position and content. A line that was damaged, moved or edited ends the ledger, so
-    the work of that line and of those after it is done again.
+    Each line has a checksum over its position and content. A line that was damaged, moved or edited, or that names a
+    file elsewhere, ends the ledger, so the work of that line and of those after it is done again. The lines of version
+    0.1 had no checksum; they get one when the ledger is opened.
 
     Args:
         path: file of the ledger, in the output folder.
@@ -50,8 +52,12 @@ class Ledger(Generic[E]):
     def __init__(self, path: Path, read: Callable[[Any], E]) -> None:
         self._path = path
         self._folder = path.parent
+        self._checked: dict[str, bool] = {}
         positions = count()
-        self.entries = whole_lines(path, lambda line: read(_content(line, next(positions))))
+        plain = _is_plain(path)
+        self.entries = whole_lines(
+            path, lambda line: self._inside(read(parse_json(line) if plain else _content(line, next(positions))))
+        )
         self.damaged = self._find_damaged()
         self._remove_damaged()
         self._tally = Tally(path, self._lines(0))
@@ -86,6 +92,16 @@ class Ledger(Generic[E]):
         self.close()
         remove_output(self._path)
 
+    def _inside(self, entry: E) -> E:
+        """The entry; ValueError if its file is not in this folder."""
+        parent = entry.file[: entry.file.rfind("/") + 1]
+        if parent not in self._checked:
+            place = os.path.realpath(self._folder / parent)
+            self._checked[parent] = Path(place).is_relative_to(os.path.realpath(self._folder))
+        if not self._checked[parent] or entry.file.endswith("..") or "\\" in entry.file:
+            raise ValueError("a file elsewhere")
+        return entry
+
     def _lines(self, first: int) -> list[str]:
         """The lines of the entries from position ``first`` on."""
         return [_line(entry, position) for position, entry in enumerate(self.entries[first:], start=first)]
@@ -104,6 +120,14 @@ class Ledger(Generic[E]):
         for path in self._paths([self.entries[k] for k in sorted(self.damaged)]):
             if path.is_file() or path.is_symlink():
                 remove_output(path)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a ledger is one of version 0.1, without checksums."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(1) == b"["
 
 
 def _line(entry: Entry, position: int) -> str:
