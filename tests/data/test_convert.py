@@ -24,7 +24,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.data.layouts import WRITERS
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError
-from tests.conftest import picture
+from tests.conftest import picture, write_celeba
 from tests.data.layouts.made import put, write
 
 datasets = pytest.importorskip("datasets")
@@ -469,3 +469,12 @@ def test_class_labels_of_other_columns_are_read_by_name_and_further_pictures_nam
     assert [folder.identities[k] for k in folder.annotations.identity] == ["Bo", "Ann", "Bo"]
     assert folder.annotations.partition.tolist() == [0, 2, 2]
     assert "1 further column of pictures is not read (mask)" in folder.notes
+
+
+def test_a_converted_folder_that_lost_its_table_is_read_as_what_is_left(tmp_path: Path) -> None:
+    write_celeba(tmp_path / "celeba", [picture(k) for k in range(4)])
+    convert_folder(tmp_path / "celeba", tmp_path / "out", "imagefolder")
+    (tmp_path / "out" / "metadata.csv").unlink()
+    folder = FaceFolder(tmp_path / "out")
+    assert (len(folder), folder.layout) == (4, "flat")
+    assert "convert.json says layout imagefolder, whose files are not here; read as flat" in folder.notes

@@ -24,9 +24,11 @@ _TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 class _Found(Protocol):
-    def to_json(self) -> dict[str, Any]: ...
+    def to_json(self) -> dict[str, Any]:
+        """The findings as JSON data."""
 
-    def to_csv(self) -> bytes: ...
+    def to_csv(self) -> bytes:
+        """The findings as a table."""
 
 
 def report_option(command: str) -> Callable[..., Any]:

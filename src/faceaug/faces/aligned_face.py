@@ -153,6 +153,7 @@ def _chosen(
     middle = np.array([image.shape[1], image.shape[0]]) / 2
 
     def from_middle(item: tuple[int, FoundFace]) -> float:
+        """Distance of a face from the middle of the photo, pixels."""
         x0, y0, x1, y1 = map(float, item[1].box)
         return float(np.hypot((x0 + x1) / 2 - middle[0], (y0 + y1) / 2 - middle[1]))
 

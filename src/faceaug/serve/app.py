@@ -177,6 +177,7 @@ class _Views:
         self._engine.close()
 
     async def faces(self, scope: Scope, receive: Receive) -> Answer:
+        """The requested faces; 429 beyond the rate of a client, 503 if they take too long."""
         client = scope["client"][0] if scope.get("client") else ""
         wait = self._limit.wait(client)
         if wait:
@@ -205,18 +206,22 @@ class _Views:
         return Answer(400 if error else 200, text.encode(), _typed("text/html; charset=utf-8"))
 
     async def meta(self, *_: object) -> Answer:
+        """The models with their attributes and terms, as JSON."""
         document = await asyncio.to_thread(self._service.meta)
         return Answer(200, json.dumps(document).encode(), _typed("application/json"))
 
     async def health(self, *_: object) -> Answer:
+        """That the process answers, whether or not a model is loaded."""
         return Answer(200, b'{"status": "alive"}', _typed("application/json"))
 
     async def ready(self, *_: object) -> Answer:
+        """Whether the default model is loaded; 503 until then."""
         if self._engine.ready:
             return Answer(200, b'{"status": "ready"}', _typed("application/json"))
         return problem(503, "the model is not loaded", headers={"Retry-After": "1"})
 
     async def static(self, name: str, *_: object) -> Answer:
+        """A file of the page."""
         return Answer(200, self._static[name], _typed(STATIC[name]))
 
 

@@ -64,7 +64,7 @@ def changed(draw: st.DrawFn, document: Any) -> Any:
 
 def _change(draw: st.DrawFn, value: Any) -> Any:
     if not isinstance(value, dict | list) or not value or draw(st.integers(0, 4)) == 0:
-        return draw(ODD)
+        return copy.deepcopy(draw(ODD))  # the lists in it are changed in place
     key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
     if draw(st.integers(0, 9)) == 0:
         del value[key]

@@ -110,13 +110,18 @@ def choose_layout(place: Place, layout: str | None = None) -> Choice:
             raise ArgumentError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
         return Choice(layout, "requested", ())
     written = converted_layout(place)
-    if written in WRITERS:
+    if written in WRITERS and _is_there(place, cast("Layout", written)):
         return Choice(cast("Layout", written), f"{CONVERTED} of faceaug convert", ())
     found = [evidence for reader in LAYOUTS.values() if (evidence := reader.find(place)) is not None]
     first = found[0]
     rest = [evidence for evidence in found[1:] if evidence.layout not in _COVERS.get(first.layout, ())]
     strong = tuple(evidence for evidence in rest if evidence.strong and first.strong)
     return Choice(first.layout, first.why, (*strong, *(Evidence(rival, first.why) for rival in first.rivals)))
+
+
+def _is_there(place: Place, layout: Layout) -> bool:
+    """Whether a folder still has the tables of the layout in which it was written."""
+    return layout in _BY_FOLDERS or LAYOUTS[layout].find(place) is not None
 
 
 def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Reading]:
@@ -143,8 +148,11 @@ def read_layout(place: Place, layout: str | None = None) -> tuple[Choice, Readin
         raise RefusedError(f"{printable(place.root)}: no face among its {counted(len(place.pictures), 'picture')}")
     for other in choice.others:
         reading = _compare(place, choice, reading, other)
-    reading = with_split_table(place, reading)
-    reading = with_landmarks(place, reading)
+    reading = with_landmarks(place, with_split_table(place, reading))
+    written = converted_layout(place)
+    if written in WRITERS and layout is None and choice.layout != written:
+        note = f"{CONVERTED} says layout {written}, whose files are not here; read as {choice.layout}"
+        reading = replace(reading, notes=(*reading.notes, note))
     return choice, replace(reading, notes=(*reading.notes, *name_leftovers(place, reading)))
 
 
