@@ -474,7 +474,8 @@ def test_class_labels_of_other_columns_are_read_by_name_and_further_pictures_nam
 def test_a_converted_folder_that_lost_its_table_is_read_as_what_is_left(tmp_path: Path) -> None:
     write_celeba(tmp_path / "celeba", [picture(k) for k in range(4)])
     convert_folder(tmp_path / "celeba", tmp_path / "out", "imagefolder")
-    (tmp_path / "out" / "metadata.csv").unlink()
+    for table in (tmp_path / "out").rglob("metadata.*"):
+        table.unlink()
     folder = FaceFolder(tmp_path / "out")
-    assert (len(folder), folder.layout) == (4, "flat")
-    assert "convert.json says layout imagefolder, whose files are not here; read as flat" in folder.notes
+    assert (len(folder), folder.layout) == (4, "splits")
+    assert "convert.json says layout imagefolder, whose files are not here; read as splits" in folder.notes
