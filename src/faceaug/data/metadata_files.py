@@ -77,15 +77,22 @@ def picture_column(columns: Iterable[str]) -> str:
 
 
 def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
-    """Files named by further ``*_file_name`` columns, such as masks. They are not faces."""
+    """Files named by further ``*_file_name`` and ``*_file_names`` columns, such as masks. They are not faces."""
     faces = {row["file_name"] for row in rows}
-    named = {
-        str(PurePosixPath(cell))
-        for row in rows
-        for name, cell in row.items()
-        if name.endswith("_file_name") and isinstance(cell, str) and cell
-    }
+    named: set[str] = set()
+    for row in rows:
+        for name, cell in row.items():
+            if name.endswith("_file_name"):
+                named |= _paths([cell])
+            elif name == "file_names" or name.endswith("_file_names"):
+                named |= _paths(cell)
     return frozenset(named - faces)
+
+
+def _paths(cells: Any) -> set[str]:
+    """The paths in a column of files; whatever else a document holds there names none."""
+    found = cells if isinstance(cells, list) else []
+    return {str(PurePosixPath(cell)) for cell in found if isinstance(cell, str) and cell}
 
 
 def _arrow_table(path: Path) -> Source:

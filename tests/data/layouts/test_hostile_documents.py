@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from faceaug.data.folder import FaceFolder
-from faceaug.errors import FaceAugError
+from faceaug.errors import AnnotationError, FaceAugError
 from tests.data.layouts.made import PNG, put, write
 
 FACE = {
@@ -86,6 +86,33 @@ def test_the_documents_below_are_read_as_they_are(name: str, tmp_path: Path) -> 
     document = {key: cell for key, cell in ROW.items() if key != "mask_file_name"} if name == "metadata.jsonl" else None
     write(tmp_path, name, json.dumps(document or DOCUMENTS[name]))
     assert len(FaceFolder(tmp_path)) == 2
+
+
+FAR = 1e300  # a number in JSON, and no position in float32
+FAR_AWAY: dict[str, Any] = {
+    "coco's box": ("annotations/instances_train.json", COCO | {"annotations": [FACE | {"face_box": [1, 1, FAR, 2]}]}),
+    "coco's points": ("annotations/instances_train.json", COCO | {"annotations": [FACE | {"face_kpts": [FAR] * 204}]}),
+    "ffhq's points": ("ffhq-dataset-v2.json", {"1": {"image": FFHQ["1"]["image"] | {"face_landmarks": [[FAR, 1]]}}}),
+    "ffhq's size": ("ffhq-dataset-v2.json", {"1": {"image": FFHQ["1"]["image"] | {"pixel_size": [FAR, 1]}}}),
+}
+
+
+@pytest.mark.parametrize("case", sorted(FAR_AWAY))
+def test_a_position_that_lies_in_no_picture_is_named(case: str, tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "00001.png")
+    name, document = FAR_AWAY[case]
+    write(tmp_path, name, json.dumps(document))
+    with pytest.raises(AnnotationError, match=r"1e\+300 is not a position in a picture"):
+        FaceFolder(tmp_path)
+
+
+def test_a_point_far_beside_the_picture_is_no_line_of_yolo(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png", "3.png")
+    for name in ("2.txt", "3.txt"):
+        write(tmp_path, name, "0 0.5 0.5 0.2 0.2\n")
+    write(tmp_path, "1.txt", f"0 0.5 0.5 0.2 0.2 {FAR}" + " 0.5" * 9 + "\n")
+    with pytest.raises(AnnotationError, match="line 1: expected a class"):
+        FaceFolder(tmp_path)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

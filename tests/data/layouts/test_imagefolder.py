@@ -60,6 +60,22 @@ def test_other_columns_that_name_pictures_name_no_faces(tmp_path: Path) -> None:
     assert any("1 picture in another column is no face (m/1.png)" in note for note in faces.notes)
 
 
+def test_lists_of_further_pictures_name_no_faces(tmp_path: Path) -> None:
+    put(tmp_path, "train/1.png", "train/m/1.png", "train/m/2.png")
+    write(tmp_path, "train/metadata.jsonl", '{"file_name": "1.png", "mask_file_names": ["m/1.png", "m/2.png"]}')
+    faces = FaceFolder(tmp_path)
+    assert faces.names == ("train/1.png",)
+    assert any("2 pictures in other columns are no faces (train/m/1.png, train/m/2.png)" in n for n in faces.notes)
+
+
+@pytest.mark.parametrize("column", ["mask_file_name", "mask_file_names"])
+@pytest.mark.parametrize("cell", ["[[]]", "3", "{}", "[3, null]"])
+def test_a_column_of_files_with_something_else_in_it_names_none(column: str, cell: str, tmp_path: Path) -> None:
+    put(tmp_path, "1.png")
+    write(tmp_path, "metadata.jsonl", f'{{"file_name": "1.png", "{column}": {cell}}}')
+    assert FaceFolder(tmp_path).names == ("1.png",)
+
+
 def test_classes_with_words_in_their_names_are_no_parts(tmp_path: Path) -> None:
     put(tmp_path, "Dev_Patel/1.png", "Val_Kilmer/2.png")
     write(tmp_path, "metadata.csv", "file_name,label\nDev_Patel/1.png,Dev_Patel\nVal_Kilmer/2.png,Val_Kilmer\n")

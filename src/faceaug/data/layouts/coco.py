@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from faceaug.data.annotations import unknown
 from faceaug.data.layouts.levels import find_levels
 from faceaug.data.layouts.place import Place, part_within
-from faceaug.data.layouts.points import five_of_68
+from faceaug.data.layouts.points import check_pixels, five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
 
@@ -189,6 +189,7 @@ def _face(entry: dict[str, Any], category: dict[str, Any]) -> _Face:
     box = [float(side) for side in entry.get("face_box") or entry["bbox"]]
     if len(box) != 4 or not (box[2] >= 0 and box[3] >= 0):
         raise ValueError(f"{str(box)[:60]} is not a box of x, y, width and height")
+    check_pixels(box)
     area = box[2] * box[3]
     if _is_body(category) and not entry.get("face_box"):
         box = [np.nan] * 4
@@ -196,6 +197,7 @@ def _face(entry: dict[str, Any], category: dict[str, Any]) -> _Face:
     five = np.full((5, 2), np.nan, np.float32)
     numbers = entry.get("face_kpts") or entry.get("keypoints") or []
     raw = np.array(numbers, np.float64).reshape(-1, 3)
+    check_pixels(raw)
     points = np.where(raw[:, 2:] > 0, raw[:, :2] - 0.5, np.nan).astype(np.float32)
     if len(points) == 68:
         return _Face(box, area, five_of_68(points[None])[0], points)

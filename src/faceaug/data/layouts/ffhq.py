@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from faceaug.data.annotations import unknown
 from faceaug.data.image import picture_size
 from faceaug.data.layouts.place import Place
-from faceaug.data.layouts.points import five_of_68
+from faceaug.data.layouts.points import check_pixels, five_of_68
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, counted, printable, some
 
@@ -110,10 +110,13 @@ def _scaled(table: Path, path: Path, entry: dict[str, Any], *, wild: bool) -> tu
     try:
         points = np.array(facts.get("face_landmarks", []), np.float64)
         width, height = (float(side) for side in facts.get("pixel_size", (np.nan, np.nan)))
-        if min(width, height) <= 0:
+        check_pixels([width, height])
+        check_pixels(points)
+        if min(width, height) < 1:
             raise ValueError("its pixel_size should be a width and a height")
         if wild and "face_rect" in facts:
             left, top, right, bottom = (float(side) for side in facts["face_rect"])
+            check_pixels([left, top, right, bottom])
             box = [left, top, right - left, bottom - top]
     except (TypeError, ValueError, AttributeError) as error:
         raise AnnotationError(

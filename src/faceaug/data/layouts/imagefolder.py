@@ -2,7 +2,8 @@
 
 Source: ``datasets`` 5.2, ``packaged_modules/folder_based_builder``. There is one table in the folder, or one in each
 subfolder (``train/metadata.csv``). ``file_name`` is relative to the table, and so are other columns ``*_file_name``,
-which name further pictures (``image_file_name``, ``mask_file_name``). All other columns are features.
+which name further pictures (``image_file_name``, ``mask_file_name``; lists of them in ``frames_file_names``). All
+other columns are features.
 """
 
 from __future__ import annotations
@@ -110,5 +111,12 @@ def _twin_notes(twins: tuple[str, ...], doubts: tuple[Doubt, ...]) -> list[str]:
 
 
 def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
-    moved = {name: str(below / cell) for name, cell in row.items() if name.endswith("_file_name") and cell}
+    moved = {name: _below(below, cell) for name, cell in row.items() if name.endswith(("_file_name", "file_names"))}
     return row | moved | {"file_name": str(below / row["file_name"])}
+
+
+def _below(folder: PurePosixPath, cell: Any) -> Any:
+    """A path, or a list of paths, as seen from the root; whatever else a document holds there stays as it is."""
+    if isinstance(cell, list):
+        return [str(folder / one) if isinstance(one, str) and one else one for one in cell]
+    return str(folder / cell) if isinstance(cell, str) and cell else cell

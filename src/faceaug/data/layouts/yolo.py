@@ -24,20 +24,28 @@ from faceaug.data.tables import text_lines
 from faceaug.errors import AnnotationError, ArgumentError, ImageError, counted, printable, some
 
 _WIDTHS = (5, 15, 20)
+_FARTHEST = 1e6  # in sides of the picture, for points beside it
 _SETTINGS = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 
 
 def find(place: Place) -> Evidence | None:
-    """Detect text files named like the pictures, with lines of numbers from 0 to 1."""
+    """Detect text files named like the pictures, most of them with lines of numbers from 0 to 1."""
     labels = _labels(place)
     first = next(iter(labels.values()), None)
     if first is None or len(labels) * 2 < len(place.pictures):
         return None
-    try:
-        some_lines = [line for name in list(labels.values())[:20] for line in _lines(place, name)]
-    except AnnotationError:
+    fit = [_fits(place, name) for name in list(labels.values())[:20]]
+    if fit.count(True) <= fit.count(False):
         return None
-    return Evidence("yolo", f"a line for each face in {printable(first)}", strong=True) if some_lines else None
+    return Evidence("yolo", f"a line for each face in {printable(first)}", strong=True)
+
+
+def _fits(place: Place, name: str) -> bool | None:
+    """Whether a text has the lines of this layout; None for an empty one, of a picture without a face."""
+    try:
+        return bool(_lines(place, name)) or None
+    except AnnotationError:
+        return False
 
 
 def read(place: Place) -> Reading:
@@ -109,6 +117,8 @@ def _lines(place: Place, name: str) -> list[list[float]]:
         except ValueError:
             numbers = []
         box = numbers[1:5]
+        if any(abs(number) > _FARTHEST for number in numbers[5:]):
+            numbers = []
         if len(numbers) not in _WIDTHS or not all(0 <= side <= 1 for side in box) or not numbers[0].is_integer():
             raise AnnotationError(
                 f"{printable(place.file(name))}: line {number}: expected a class, a box in fractions of the picture, "
