@@ -1,0 +1,176 @@
+"""Bring one of two aligned pictures onto the pixels of the other, and make it as coarse as that one is.
+
+Which of the two was made from which is not known. So each may be laid on the other's pixels, by the map that was found
+and, where that nearly is the identity, by the identity; the result is compressed with the settings of the picture it
+lies on, and the closest pair is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.clean.alignment import LUMA, Affine, Grey, common_size, inside, resized, step
+from faceaug.clean.compression import NOT_SAVED, Compression
+from faceaug.clean.tones import NEUTRAL, fit_tones, toned
+from faceaug.data.image import Image8, load_cv2
+
+Matrix: TypeAlias = NDArray[np.float64]  # (3, 3)
+SIDE = 224  # pixels of the longer side at which whole pictures are compared
+_LARGEST = 1024  # pixels of the longer side kept for the faces in a picture
+_SMALL = 16  # pixels to which pictures are shrunk for the tones
+_STEPS = 3  # of the alignment at this size
+_NEARLY = 1.0  # pixels from the identity within which the identity is tried, too
+_CLOSE = 1.5  # mean square of the difference, grey levels, at which no other way is tried
+_CHANGED = 0.015  # change of the tones that is worth undoing
+COARSE = 9  # what is smoother than a window of the longer side divided by this is no detail
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A decoded picture and how its file was compressed."""
+
+    image: Image8
+    compression: Compression = NOT_SAVED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlay:
+    """Two pictures on the pixels of one of them.
+
+    Attributes:
+        target: uint8 (h, w, 3), one of the two.
+        source: the other, of the same shape.
+        target_is_first: whether ``target`` is the first picture of the pair.
+        cropped: 1 if the first picture of the pair shows only a part of the second, 2 the other way round, else 0.
+        rows: rows that both show.
+        columns: columns that both show.
+    """
+
+    target: Image8
+    source: Image8
+    target_is_first: bool
+    cropped: int
+    rows: slice
+    columns: slice
+
+    def small(self) -> tuple[Image8, Image8]:
+        """Both at ``SIDE`` pixels or less, without what only one of them shows."""
+        target, source = self.shown()
+        height, width = common_size(target, source, SIDE)
+        return resized(target, width, height), resized(source, width, height)
+
+    def shown(self) -> tuple[Image8, Image8]:
+        """Both, without what only one of them shows."""
+        return self.target[self.rows, self.columns], self.source[self.rows, self.columns]
+
+
+def lay_over(one: Sample, other: Sample, affine: Affine) -> Overlay:
+    """The closest of the ways to lay one picture over the other.
+
+    Args:
+        one: a picture.
+        other: another.
+        affine: the map from ``one`` to ``other`` at ``common_size``.
+    """
+    height, width = common_size(one.image, other.image, SIDE)
+    before = common_size(one.image, other.image)
+    refined = _refined(one.image, other.image, affine.at_scale(width / before[1]), (height, width))
+    tried: list[tuple[float, Overlay]] = []
+    for way in _ways(one, other, refined, (height, width)):
+        tried.append((_distance(way), way))
+        if tried[-1][0] < _CLOSE:
+            break
+    return min(tried, key=lambda each: each[0])[1]
+
+
+def _refined(one: Image8, other: Image8, affine: Affine, size: tuple[int, int]) -> Affine:
+    """The map after some steps at a larger size."""
+    height, width = size
+    first, second = (resized(image, width, height).astype(np.float32) @ LUMA for image in (one, other))
+    for _ in range(_STEPS):
+        affine, moved = step(first, second, affine)
+        if moved < 1:
+            break
+    return affine
+
+
+def _ways(one: Sample, other: Sample, affine: Affine, size: tuple[int, int]) -> Iterator[Overlay]:
+    height, width = size
+    corners = np.array([[-width, -height], [width, -height], [-width, height], [width, height]]) / 2
+    apart = float(np.abs(affine.at(corners) - corners).max())
+    maps = [affine] if apart > _NEARLY else [Affine(), affine] if apart > _NEARLY / 4 else [Affine()]
+    first = one.compression.quality < other.compression.quality
+    for chosen in maps:
+        for forward in (first, not first):
+            if forward:
+                yield from _laid(one, other, chosen, size, first=True)
+            else:
+                yield from _laid(other, one, chosen.inverse(), size, first=False)
+
+
+def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int], *, first: bool) -> Iterator[Overlay]:
+    """The source on the target's pixels, with and without an edit of its tones, compressed like the target."""
+    height, width = target.image.shape[:2]
+    factor = min(1.0, _LARGEST / max(height, width))
+    height, width = max(2, round(height * factor)), max(2, round(width * factor))
+    shown = resized(target.image, width, height)
+    on_grid = _placed(source.image, affine, (height, width), size)
+    rows, columns = inside(affine.stretched(width / size[1], height / size[0]), height, width)
+    cropped = affine.contained(*size)
+    edit = fit_tones(*(_shrunk(image[rows, columns]) for image in (shown, on_grid)))
+    edited = float(np.abs(edit - NEUTRAL).max()) > _CHANGED
+    saves = factor == 1.0 and target.compression.quality <= 100
+    variants = [on_grid] if not edited or saves else []
+    if edited:
+        variants.append((toned(on_grid.astype(np.float32) / 255, edit) * 255).round().astype(np.uint8))
+    for variant in variants:
+        saved = target.compression.applied(variant) if saves else variant
+        yield Overlay(shown, saved, first, cropped if first or not cropped else 3 - cropped, rows, columns)
+
+
+def _placed(source: Image8, affine: Affine, shape: tuple[int, int], size: tuple[int, int]) -> Image8:
+    """A picture on a grid; the map takes places of the grid to places of the picture, both scaled to ``size``."""
+    cv2 = load_cv2()
+    height, width = shape
+    shrink = min(source.shape[0] / height, source.shape[1] / width)
+    if affine == Affine():
+        how = cv2.INTER_AREA if shrink >= 1 else cv2.INTER_CUBIC
+        whole: Image8 = source if source.shape[:2] == shape else cv2.resize(source, (width, height), interpolation=how)
+        return whole
+    if shrink > 1.3:
+        source = resized(source, round(source.shape[1] / shrink), round(source.shape[0] / shrink))
+    matrix = np.linalg.inv(_centred(source.shape[:2], size)) @ affine.square() @ _centred(shape, size)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    placed: Image8 = cv2.warpAffine(source, matrix[:2], (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return placed
+
+
+def _centred(shape: tuple[int, ...], size: tuple[int, int]) -> Matrix:
+    """From pixel indices of a picture of one shape to places about its middle, scaled to ``size``."""
+    down, across = size[0] / shape[0], size[1] / shape[1]
+    return np.array([[across, 0, -across * (shape[1] - 1) / 2], [0, down, -down * (shape[0] - 1) / 2], [0, 0, 1]])
+
+
+def _shrunk(image: Image8) -> NDArray[np.float32]:
+    """Colours of a small copy: float32 (n, 3), 0..1."""
+    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+
+
+def _distance(pair: Overlay) -> float:
+    """Mean square of the difference of detail, grey levels."""
+    cv2 = load_cv2()
+    target, source = pair.small()
+    return float(np.mean(detail_of(cv2.subtract(target, source, dtype=cv2.CV_32F)) ** 2))
+
+
+def detail_of(grey: Grey) -> Grey:
+    """What is finer than a window of a ninth of the longer side."""
+    cv2 = load_cv2()
+    window = max(5, max(grey.shape[:2]) // COARSE)
+    detail: Grey = grey - cv2.blur(grey, (window, window))
+    return detail

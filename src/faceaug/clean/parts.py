@@ -1,0 +1,266 @@
+"""Parts of two pictures that disagree: what tells an edit, another person or another drawing from a copy.
+
+Two pictures that agree as a whole may be one layout with two people on it, or one face before and after an edit. So
+they are laid over each other pixel by pixel (``grids``), what tones and sharpness explain is taken out, and the rest is
+looked at window by window, at several scales and in colour, and once more inside every face. A copy leaves a little
+noise. Whatever is more is a difference, unless it is ink of one colour near the edge of a photo that agrees everywhere
+else: a logo or a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.clean.alignment import LUMA, Affine, Grey, resized
+from faceaug.clean.grids import Overlay, Sample, detail_of, lay_over
+from faceaug.clean.tones import fit_tones, misread, toned
+from faceaug.data.image import Image8, load_cv2
+
+Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
+FindFaces: TypeAlias = Callable[[Image8], Sequence[Box]]
+Mask: TypeAlias = NDArray[np.bool_]
+
+# What a copy leaves at most. Windows: longer side / window -> share of the detail in it that differs.
+_WINDOWS = {48: 0.75, 28: 0.6, 14: 0.4}
+_LUMA_LIMIT = (32, 10.0)  # window (longer side / this) and grey levels
+_COLOUR_LIMIT = (14, 9.0)
+_IN_FACES = 1.6  # how much stricter the limits are inside a face
+_NOISE = 3.0  # grey levels of noise tolerated in a window
+_BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
+_SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
+_GREY = 4.0  # mean colour, levels, below which a picture has none
+_SMALL = 16  # pixels to which pictures are shrunk for the tones
+_FACE_SIDE = 160  # pixels of the longer side at which a face is compared
+_FACES = 8  # faces of a picture that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the parts of two pictures say.
+
+    Attributes:
+        agreement: of the worst part: 1 identical, 0.5 the most that a copy may differ.
+        overlaid: 1 if something is laid over the first picture, 2 over the second, 0 otherwise; the agreement is that
+            of all else.
+        covers_face: whether it lies on a face.
+        misread: see ``tones.misread``.
+        cropped: see ``Overlay``.
+    """
+
+    agreement: float
+    cropped: int
+    overlaid: int = 0
+    covers_face: bool = False
+    misread: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rest:
+    """What is left of two pictures of one size after tones and sharpness.
+
+    Attributes:
+        excess: float32 (h, w), how many times more than a copy may they differ at the worst.
+        one: float32 (h, w, 3), the first.
+        other: the second, with the tones of the first or the other way round.
+    """
+
+    excess: Grey
+    one: Grey
+    other: Grey
+
+
+def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -> Parts:
+    """Look for parts that disagree.
+
+    Args:
+        one: a picture.
+        other: another, which agrees with it as a whole.
+        affine: the map from ``one`` to ``other`` at ``common_size``.
+        find_faces: boxes of the faces in a picture; called if the pictures agree so far.
+    """
+    pair = lay_over(*_in_one_palette(one, other), affine)
+    target, source = pair.small()
+    wrong = misread(*map(_shrunk, (target, source)))
+    wrong = wrong if pair.target_is_first or not wrong else 3 - wrong
+    rest = _rest_of(target, source)
+    ink = _ink(rest)
+    excess = float(rest.excess.max()) if ink is None else float(rest.excess[~ink.where].max(initial=0.0))
+    if excess > 1:
+        return Parts(_agreement(excess), pair.cropped, misread=wrong)
+    covers = False
+    finer = target.shape[0] < 0.8 * pair.target.shape[0]
+    sought = finer or ink is not None or excess > 1 / _IN_FACES
+    for box in find_faces(pair.target)[:_FACES] if sought else ():
+        face = _face_of(pair, box)
+        if face is None:
+            continue
+        part, on_small = face
+        covered = ink is not None and bool(ink.where[on_small].any())
+        covers |= covered
+        if not covered:
+            excess = max(excess, _IN_FACES * float(rest.excess[on_small].max(initial=0.0)))
+            excess = max(excess, _IN_FACES * float(_rest_of(*part).excess.max())) if part else excess
+    if ink is None or excess > 1:
+        return Parts(_agreement(excess), pair.cropped, misread=wrong)
+    on = ink.on if pair.target_is_first else 3 - ink.on
+    return Parts(_agreement(excess), pair.cropped, on, covers, wrong)
+
+
+def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample]:
+    """Both, without colour if one of them has none."""
+    if min(float(np.ptp(_shrunk(sample.image), axis=-1).mean()) for sample in (one, other)) > _GREY / 255:
+        return one, other
+    cv2 = load_cv2()
+    greys = (cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY) for sample in (one, other))
+    first, second = (np.repeat(grey[..., None], 3, axis=-1) for grey in greys)
+    return Sample(first, one.compression), Sample(second, other.compression)
+
+
+def _agreement(excess: float) -> float:
+    return max(-1.0, 1 - excess / 2)
+
+
+def _shrunk(image: Image8) -> Grey:
+    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+
+
+def _face_of(pair: Overlay, box: Box) -> tuple[tuple[Image8, Image8] | None, tuple[slice, slice]] | None:
+    """A face in both pictures, unless the small ones show it as large, and its place in the small ones."""
+    target, source = pair.shown()
+    height, width = target.shape[:2]
+    x0, y0, x1, y1 = box
+    left, top = max(0, round(x0) - pair.columns.start), max(0, round(y0) - pair.rows.start)
+    right, bottom = min(width, round(x1) - pair.columns.start + 1), min(height, round(y1) - pair.rows.start + 1)
+    if right - left < 8 or bottom - top < 8:
+        return None
+    small = pair.small()[0].shape
+    down, across = small[0] / height, small[1] / width
+    place = (slice(int(top * down), int(bottom * down) + 1), slice(int(left * across), int(right * across) + 1))
+    if max(down, across) > 0.8:
+        return None, place
+    factor = min(1.0, _FACE_SIDE / max(right - left, bottom - top))
+    size = max(2, round((right - left) * factor)), max(2, round((bottom - top) * factor))
+    one, other = (resized(image[top:bottom, left:right], *size) for image in (target, source))
+    return (one, other), place
+
+
+# What is left of a pair.
+
+
+def _rest_of(target: Image8, source: Image8) -> _Rest:
+    """What two pictures of one size differ in after tones and sharpness."""
+    cv2 = load_cv2()
+    one, other = _toned(target, source)
+    one, other = _equally_sharp(one, other)
+    side = max(one.shape)
+    difference = one - other
+    grey = difference @ LUMA
+    first, second = (detail_of(cv2.GaussianBlur(x @ LUMA, (0, 0), max(0.5, side / 160))) for x in (one, other))
+    apart, power = (first - second) ** 2, first * first + second * second
+    excess = np.zeros(grey.shape, np.float32)
+    for count, limit in _WINDOWS.items():
+        window = (max(3, round(side / count)),) * 2
+        share = cv2.blur(apart, window) / (cv2.blur(power, window) + 2 * _NOISE**2)
+        np.maximum(excess, share / limit, out=excess)
+    count, most = _LUMA_LIMIT
+    window = (max(3, round(side / count)),) * 2
+    np.maximum(excess, np.abs(cv2.blur(grey, window)) / most, out=excess)
+    count, most = _COLOUR_LIMIT
+    window = (max(8, round(side / count)),) * 2
+    for channel in range(3):
+        colour = cv2.blur(difference[..., channel] - grey, window)
+        np.maximum(excess, np.abs(colour) / most, out=excess)
+    return _Rest(excess, one, other)
+
+
+def _toned(target: Image8, source: Image8) -> tuple[Grey, Grey]:
+    """Both in grey levels with the same tones; the one with less clipped tones is edited."""
+    one, other = (image.astype(np.float32) / 255 for image in (target, source))
+    small = [resized(x, _SMALL, _SMALL).reshape(-1, 3) for x in (one, other)]
+    clipped = [float(((x < 0.01) | (x > 0.99)).mean()) for x in (one[::3, ::3], other[::3, ::3])]
+    if clipped[1] > clipped[0]:
+        one = toned(one, fit_tones(small[1], small[0]))
+    else:
+        other = toned(other, fit_tones(small[0], small[1]))
+    return one * 255, other * 255
+
+
+def _equally_sharp(one: Grey, other: Grey) -> tuple[Grey, Grey]:
+    """Both, the sharper one blurred like the other."""
+    cv2 = load_cv2()
+    details = [detail_of(x @ LUMA) for x in (one, other)]
+    sharper = int(details[1].std() > details[0].std())
+    best, least = 0.0, float(np.mean((details[0] - details[1]) ** 2))
+    for sigma in _BLURS if least > _SHARP else ():
+        blurred = cv2.GaussianBlur(details[sharper], (0, 0), sigma)
+        apart = float(np.mean((blurred - details[1 - sharper]) ** 2))
+        if apart >= least:
+            break
+        best, least = sigma, apart
+    if not best:
+        return one, other
+    blurred = cv2.GaussianBlur((one, other)[sharper], (0, 0), best)
+    return (one, blurred) if sharper else (blurred, other)
+
+
+# Something laid over one of the two.
+
+_EDGE = 0.19  # share of a side within which an overlay lies
+_MOST = 0.10  # share of the picture that it disturbs at most
+_PHOTO = 0.5  # share of the picture that has texture: in a drawing, what is added at the edge is part of it
+_TEXTURE = 2.0  # grey levels
+_UNIFORM = 0.2  # of the mean square of the difference: what ink of one colour leaves
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ink:
+    """Something laid over a picture: where, and over which of the two (1, 2)."""
+
+    where: Mask
+    on: int
+
+
+def _ink(rest: _Rest) -> _Ink | None:
+    """The logo or date on one of two pictures that explains where they disagree; None if there is none."""
+    cv2 = load_cv2()
+    bad = rest.excess > 1
+    if not bad.any() or float(bad.mean()) > _MOST:
+        return None
+    height, width = bad.shape
+    rows, columns = np.nonzero(bad)
+    from_edge = np.minimum(
+        np.minimum(rows, height - 1 - rows) / height, np.minimum(columns, width - 1 - columns) / width
+    )
+    if float(from_edge.max()) > _EDGE:
+        return None
+    grown = max(3, round(max(height, width) / 24))
+    where = cv2.dilate(bad.astype(np.uint8), np.ones((grown, grown), np.uint8)) > 0
+    greys = [x @ LUMA for x in (rest.one, rest.other)]
+    if _textured(greys[0], ~where) < _PHOTO:
+        return None
+    size = np.abs(greys[0] - greys[1]) * bad
+    core = size > 0.5 * float(size.max())
+    powers = float(np.mean(size[core] ** 2))
+    left = [_scatter(a[core], b[core]) / powers for a, b in (greys, greys[::-1])]
+    on = int(np.argmin(left))
+    return _Ink(where, on + 1) if left[on] < _UNIFORM else None
+
+
+def _scatter(ink: Grey, photo: Grey) -> float:
+    """What is left of the ink's values after the photo that may shine through is taken out, mean square."""
+    a, b = ink - ink.mean(), photo - photo.mean()
+    share = min(0.9, max(0.0, float(a @ b) / max(float(b @ b), 1e-6)))
+    return float(np.mean((a - share * b) ** 2))
+
+
+def _textured(grey: Grey, where: Mask) -> float:
+    """The share of some places that have texture."""
+    cv2 = load_cv2()
+    window = (max(3, round(max(grey.shape) / 28)),) * 2
+    deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, window) - cv2.blur(grey, window) ** 2, 0))
+    return float((deviation > _TEXTURE)[where].mean()) if where.any() else 0.0
