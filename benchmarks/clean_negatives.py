@@ -34,8 +34,8 @@ Colour: TypeAlias = tuple[int, int, int]
 Box: TypeAlias = tuple[int, int, int, int]
 CARDS, DRAWN, EDITS, SESSION = 200, 200, 200, 100
 ATTRIBUTES = (
-    "Smiling", "Eyeglasses", "Bald", "Male", "Mustache", "Goatee", "Mouth_Slightly_Open", "Young", "Bangs", "Blond_Hair",
-    "Wearing_Lipstick", "Narrow_Eyes", "Heavy_Makeup", "Arched_Eyebrows", "Bushy_Eyebrows", "No_Beard",
+    "Smiling", "Eyeglasses", "Bald", "Male", "Mustache", "Goatee", "Mouth_Slightly_Open", "Young", "Bangs",
+    "Blond_Hair", "Wearing_Lipstick", "Narrow_Eyes", "Heavy_Makeup", "Arched_Eyebrows", "Bushy_Eyebrows", "No_Beard",
     "5_o_Clock_Shadow", "Pale_Skin", "Gray_Hair", "Big_Nose",
 )  # fmt: skip
 NAMES = ("ADA STONE", "BEN OKORO", "CARL WEISS", "DINA ROSSI", "ELIF KAYA", "FAY CHEN", "GUS LUND", "HANA SATO")
@@ -139,7 +139,16 @@ def _drawn(trait: dict[str, int]) -> Picture:
         if trait["glasses"]:
             pen.rounded_rectangle((x - 34, 226, x + 34, 276), 12, outline="black", width=5)
     pen.line((256, 262, 248, 305, 264, 305), fill="black", width=3)
-    match trait["mouth"]:
+    _draw_mouth(pen, trait["mouth"])
+    if trait["beard"]:
+        pen.ellipse((238, 395, 274, 425) if trait["beard"] == 1 else (206, 372, 306, 430), fill=hair)
+    if trait["earring"]:
+        pen.ellipse((116, 290, 134, 312), fill=(220, 180, 40))
+    return np.asarray(picture)
+
+
+def _draw_mouth(pen: ImageDraw.ImageDraw, kind: int) -> None:
+    match kind:
         case 0:
             pen.arc((210, 300, 302, 370), 20, 160, fill="black", width=5)
         case 1:
@@ -148,11 +157,6 @@ def _drawn(trait: dict[str, int]) -> Picture:
             pen.arc((210, 340, 302, 400), 200, 340, fill="black", width=5)
         case _:
             pen.ellipse((228, 330, 284, 366), fill=(150, 30, 40))
-    if trait["beard"]:
-        pen.ellipse((238, 395, 274, 425) if trait["beard"] == 1 else (206, 372, 306, 430), fill=hair)
-    if trait["earring"]:
-        pen.ellipse((116, 290, 134, 312), fill=(220, 180, 40))
-    return np.asarray(picture)
 
 
 # One person in one session.
@@ -178,7 +182,12 @@ def session(photo: Picture, seed: int) -> Iterator[tuple[str, bytes]]:
 def _movement(x: NDArray[np.float32], y: NDArray[np.float32], draw: np.random.Generator) -> NDArray[np.float32]:
     """Displacements in shares of the width, float32 (2, h, w), around the parts of an aligned face."""
     field = np.zeros((2, *x.shape), np.float32)
-    parts = {"eyes": (0.5, 0.51, 0.25), "brows": (0.5, 0.44, 0.22), "mouth": (0.5, 0.70, 0.14), "head": (0.5, 0.55, 0.35)}
+    parts = {
+        "eyes": (0.5, 0.51, 0.25),
+        "brows": (0.5, 0.44, 0.22),
+        "mouth": (0.5, 0.70, 0.14),
+        "head": (0.5, 0.55, 0.35),
+    }
     for name, (cx, cy, size) in parts.items():
         near = np.exp(-((x - cx) ** 2 + 2 * (y - cy) ** 2) / (2 * size**2))
         far = draw.normal(0, 0.012 if name == "head" else 0.018, 4)
@@ -237,7 +246,9 @@ def _generated(seed: int) -> tuple[NDArray[np.uint8], list[tuple[str, Picture]]]
 
 def _encoded(picture: Picture, draw: np.random.Generator) -> bytes:
     """A PNG or a JPEG of a usual quality."""
-    return encode_png(picture) if draw.random() < 0.5 else edited(picture, str(draw.choice(["jpeg 90", "jpeg 70"])), draw)
+    return (
+        encode_png(picture) if draw.random() < 0.5 else edited(picture, str(draw.choice(["jpeg 90", "jpeg 70"])), draw)
+    )
 
 
 def main() -> None:

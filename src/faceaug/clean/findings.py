@@ -185,6 +185,7 @@ class Findings:
     def _lists(self) -> list[_List]:
         unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates)), u.hint) for u in self.unclear]
         doubts: list[tuple[str, ...]] = [(c.name, c.keeper, c.says) for c in self.conflicts]
+        parts: list[tuple[str, ...]] = [(p.one, p.other, p.tier) for p in self.partial]
         leaks: list[tuple[str, ...]] = [(k.name, k.partition, k.keeper, k.keeper_partition) for k in self.leaks]
         votes: list[tuple[str, ...]] = [
             (p.keeper, p.field, p.proposal, f"{p.votes} of {p.of}", _said(p)) for p in self.proposals if p.proposal
@@ -195,19 +196,11 @@ class Findings:
             ("set aside, same bytes", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same bytes")]),
             ("set aside, same pixels", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same pixels")]),
             ("set aside, same photo", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same photo")]),
-            (
-                "set aside, same photo but for an overlay",
-                ("file", "stays"),
-                [(e.name, e.keeper) for e in self.of("overlay")],
-            ),
+            ("set aside, one has an overlay", ("file", "stays"), [(e.name, e.keeper) for e in self.of("overlay")]),
             ("set aside, mirrored", ("file", "stays"), [(e.name, e.keeper) for e in self.of("mirrored")]),
             ("mirror images that stay", ("one", "other"), [(m.one, m.other) for m in self.mirrored]),
             ("similar but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
-            (
-                "one photo that differs in a part",
-                ("one", "other", "in"),
-                [(p.one, p.other, p.tier) for p in self.partial],
-            ),
+            ("one photo but for a part, both stay", ("one", "other", "part"), parts),
             ("one photo in two partitions", ("file", "in", "and", "in"), leaks),
             ("names left unclear", ("file", "why", "could be", "hint"), unclear),
             ("one picture, two labels", ("gone", "stays", "says"), doubts),

@@ -32,10 +32,22 @@ COARSE = 9  # what is smoother than a window of the longer side divided by this 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A decoded picture and how its file was compressed."""
+    """A decoded picture.
+
+    Attributes:
+        image: uint8 (h, w, 3).
+        compression: how its file was compressed.
+        grounds: the picture on white and on black if it is transparent, else nothing.
+    """
 
     image: Image8
     compression: Compression = NOT_SAVED
+    grounds: tuple[Image8, ...] = ()
+
+    def mirrored(self) -> Sample:
+        """Left and right exchanged."""
+        image, *grounds = (np.ascontiguousarray(each[:, ::-1]) for each in (self.image, *self.grounds))
+        return Sample(image, self.compression, tuple(grounds))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +70,10 @@ class Overlay:
     rows: slice
     columns: slice
 
-    def small(self) -> tuple[Image8, Image8]:
-        """Both at ``SIDE`` pixels or less, without what only one of them shows."""
+    def small(self, side: int = SIDE) -> tuple[Image8, Image8]:
+        """Both at ``side`` pixels or less, without what only one of them shows."""
         target, source = self.shown()
-        height, width = common_size(target, source, SIDE)
+        height, width = common_size(target, source, side)
         return resized(target, width, height), resized(source, width, height)
 
     def shown(self) -> tuple[Image8, Image8]:

@@ -226,9 +226,7 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
         first, second = _picture(one), _picture(other)
     except ImageError:
         return None
-    if mirrored:
-        first = Sample(np.ascontiguousarray(first.image[:, ::-1]), first.compression)
-    return compare_closely(first, second)
+    return compare_closely(first.mirrored() if mirrored else first, second)
 
 
 def compare_closely(one: Sample, other: Sample) -> PairEvidence:
@@ -237,9 +235,11 @@ def compare_closely(one: Sample, other: Sample) -> PairEvidence:
     if not is_same_photo(evidence):
         return evidence
     parts = examine(one, other, affine, _faces)
+    grounds = [Sample(a) for a in one.grounds], [Sample(b) for b in other.grounds]
+    also = [examine(a, b, affine, _faces).agreement for a, b in zip(*grounds, strict=False)]
     return replace(
         evidence,
-        parts=parts.agreement,
+        parts=min([parts.agreement, *also]),
         cropped=parts.cropped,
         enlarged=0 if parts.cropped else evidence.enlarged,
         overlaid=parts.overlaid,
@@ -284,4 +284,5 @@ def _paths(pictures: Iterable[Look]) -> Iterator[str]:
 def _picture(path: str) -> Sample:
     """Decode a file. Pairs are sorted by their first picture, so the cache decodes it once."""
     data = read_bytes(path)
-    return Sample(shown_layer(read_layers(data, name=path)), compression_of(data))
+    layers = read_layers(data, name=path)
+    return Sample(shown_layer(layers), compression_of(data), layers if len(layers) > 1 else ())

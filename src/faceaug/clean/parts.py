@@ -35,6 +35,7 @@ _BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
 _SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
 _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
+_FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
 _FACE_SIDE = 160  # pixels of the longer side at which a face is compared
 _FACES = 8  # faces of a picture that are looked at
 
@@ -92,6 +93,8 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
     excess = float(rest.excess.max()) if ink is None else float(rest.excess[~ink.where].max(initial=0.0))
     if excess > 1:
         return Parts(_agreement(excess), pair.cropped, misread=wrong)
+    if target.shape[0] < 0.8 * pair.target.shape[0]:
+        excess = max(excess, _finer_excess(pair, ink))
     covers = False
     finer = target.shape[0] < 0.8 * pair.target.shape[0]
     sought = finer or ink is not None or excess > 1 / _IN_FACES
@@ -109,6 +112,16 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         return Parts(_agreement(excess), pair.cropped, misread=wrong)
     on = ink.on if pair.target_is_first else 3 - ink.on
     return Parts(_agreement(excess), pair.cropped, on, covers, wrong)
+
+
+def _finer_excess(pair: Overlay, ink: _Ink | None) -> float:
+    """The excess of a larger view, where smaller letters and features are seen."""
+    excess = _rest_of(*pair.small(_FINER_SIDE)).excess
+    if ink is None:
+        return float(excess.max())
+    cv2 = load_cv2()
+    where = cv2.resize(ink.where.astype(np.uint8), excess.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return float(excess[~where].max(initial=0.0))
 
 
 def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample]:
