@@ -103,19 +103,19 @@ def drawn(seed: int) -> Iterator[tuple[str, bytes]]:
     """Drawn faces, each with other traits: (name, bytes)."""
     draw = stream(seed, slot="clean_negatives/drawn")
     keys, counts = list(TRAITS), np.array(list(TRAITS.values()))
-    known: set[tuple[int, ...]] = set()
+    known: set[bytes] = set()
     last = draw.integers(counts)
     while len(known) < DRAWN:
         traits = last.copy()
         changed = draw.integers(len(keys)) if len(known) % 5 else slice(None)  # four of five differ in one trait
         traits[changed] = draw.integers(counts)[changed]
-        if tuple(traits) in known:
+        face = _drawn(dict(zip(keys, traits.tolist(), strict=True)))
+        if face.tobytes() in known:  # the colour of the hair is not seen on a bald head
             last = draw.integers(counts)
             continue
-        known.add(tuple(traits))
+        known.add(face.tobytes())
         last = traits
         side = (128, 96, 256, 160)[len(known) % 2 if len(known) < DRAWN // 2 else 2 + len(known) % 2]
-        face = _drawn(dict(zip(keys, traits.tolist(), strict=True)))
         picture = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
         yield f"drawn-{len(known):03d}", _encoded(picture, draw)
 

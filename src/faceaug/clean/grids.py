@@ -24,8 +24,8 @@ SIDE = 224  # pixels of the longer side at which whole pictures are compared
 _LARGEST = 1024  # pixels of the longer side kept for the faces in a picture
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _STEPS = 3  # of the alignment at this size
-_NEARLY = 1.0  # pixels from the identity within which the identity is tried, too
-_CLOSE = 1.5  # mean square of the difference, grey levels, at which no other way is tried
+_NEARLY = 1.0  # pixels by which a map may be wrong; the identity is tried first within twice as many
+_CLOSE = 3.0  # mean square of the difference, grey levels, at which no other way is tried
 _CHANGED = 0.015  # change of the tones that is worth undoing
 COARSE = 9  # what is smoother than a window of the longer side divided by this is no detail
 
@@ -89,11 +89,10 @@ def lay_over(one: Sample, other: Sample, affine: Affine) -> Overlay:
         other: another.
         affine: the map from ``one`` to ``other`` at ``common_size``.
     """
-    height, width = common_size(one.image, other.image, SIDE)
-    before = common_size(one.image, other.image)
-    refined = _refined(one.image, other.image, affine.at_scale(width / before[1]), (height, width))
+    size = common_size(one.image, other.image, SIDE)
+    start = affine.at_scale(size[1] / common_size(one.image, other.image)[1])
     tried: list[tuple[float, Overlay]] = []
-    for way in _ways(one, other, refined, (height, width)):
+    for way in _ways(one, other, start, size):
         tried.append((_distance(way), way))
         if tried[-1][0] < _CLOSE:
             break
@@ -112,17 +111,28 @@ def _refined(one: Image8, other: Image8, affine: Affine, size: tuple[int, int]) 
 
 
 def _ways(one: Sample, other: Sample, affine: Affine, size: tuple[int, int]) -> Iterator[Overlay]:
+    if _apart(affine, size) <= 2 * _NEARLY:
+        yield from _both(one, other, Affine(), size)
+    refined = _refined(one.image, other.image, affine, size)
+    if _apart(refined, size) > _NEARLY / 4 or _apart(affine, size) > 2 * _NEARLY:
+        yield from _both(one, other, refined, size)
+
+
+def _apart(affine: Affine, size: tuple[int, int]) -> float:
+    """How far a map takes the corners, pixels."""
     height, width = size
     corners = np.array([[-width, -height], [width, -height], [-width, height], [width, height]]) / 2
-    apart = float(np.abs(affine.at(corners) - corners).max())
-    maps = [affine] if apart > _NEARLY else [Affine(), affine] if apart > _NEARLY / 4 else [Affine()]
+    return float(np.abs(affine.at(corners) - corners).max())
+
+
+def _both(one: Sample, other: Sample, affine: Affine, size: tuple[int, int]) -> Iterator[Overlay]:
+    """Each on the other's pixels; the one that was compressed more is the likelier copy."""
     first = one.compression.quality < other.compression.quality
-    for chosen in maps:
-        for forward in (first, not first):
-            if forward:
-                yield from _laid(one, other, chosen, size, first=True)
-            else:
-                yield from _laid(other, one, chosen.inverse(), size, first=False)
+    for forward in (first, not first):
+        if forward:
+            yield from _laid(one, other, affine, size, first=True)
+        else:
+            yield from _laid(other, one, affine.inverse(), size, first=False)
 
 
 def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int], *, first: bool) -> Iterator[Overlay]:

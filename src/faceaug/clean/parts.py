@@ -30,6 +30,8 @@ _WINDOWS = {48: 0.75, 28: 0.6, 14: 0.4}
 _LUMA_LIMIT = (32, 10.0)  # window (longer side / this) and grey levels
 _COLOUR_LIMIT = (14, 9.0)
 _IN_FACES = 1.6  # how much stricter the limits are inside a face
+_IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
+_DRAWN = 0.35  # share of a picture with texture below which it is a drawing
 _NOISE = 3.0  # grey levels of noise tolerated in a window
 _BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
 _SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
@@ -188,6 +190,8 @@ def _rest_of(target: Image8, source: Image8) -> _Rest:
     for channel in range(3):
         colour = cv2.blur(difference[..., channel] - grey, window)
         np.maximum(excess, np.abs(colour) / most, out=excess)
+    if _textured(one @ LUMA) < _DRAWN:
+        excess *= _IN_DRAWINGS
     return _Rest(excess, one, other)
 
 
@@ -254,7 +258,7 @@ def _ink(rest: _Rest) -> _Ink | None:
     grown = max(3, round(max(height, width) / 24))
     where = cv2.dilate(bad.astype(np.uint8), np.ones((grown, grown), np.uint8)) > 0
     greys = [x @ LUMA for x in (rest.one, rest.other)]
-    if _textured(greys[0], ~where) < _PHOTO:
+    if _textured(greys[0]) < _PHOTO:
         return None
     size = np.abs(greys[0] - greys[1]) * bad
     core = size > 0.5 * float(size.max())
@@ -271,9 +275,9 @@ def _scatter(ink: Grey, photo: Grey) -> float:
     return float(np.mean((a - share * b) ** 2))
 
 
-def _textured(grey: Grey, where: Mask) -> float:
-    """The share of some places that have texture."""
+def _textured(grey: Grey) -> float:
+    """The share of a picture that has texture."""
     cv2 = load_cv2()
     window = (max(3, round(max(grey.shape) / 28)),) * 2
     deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, window) - cv2.blur(grey, window) ** 2, 0))
-    return float((deviation > _TEXTURE)[where].mean()) if where.any() else 0.0
+    return float((deviation > _TEXTURE).mean())

@@ -20,7 +20,6 @@ NEUTRAL = np.array([1, 1, 1, 1, 0, 1], np.float64)  # gains of red, green and bl
 _LOWEST = np.array([0.5, 0.5, 0.5, 0.4, -0.35, 0.0])
 _HIGHEST = np.array([2.0, 2.0, 2.0, 2.5, 0.35, 2.5])
 _STEPS = 4
-_STEP = 1e-3  # of the numerical derivatives
 _DONE = 2e-3  # change of the numbers below which there is no need for another step
 _NOISE = 4 / 255  # residuals below this are not outliers
 _HOLD = 2e-5  # pull towards no edit, for numbers that the colours do not determine
@@ -64,9 +63,8 @@ def fit_tones(one: Floats, other: Floats) -> NDArray[np.float64]:
     """
     edit = NEUTRAL.copy()
     for _ in range(_STEPS):
-        now = toned(other, edit)
-        residual = (one - now).ravel().astype(np.float64)
-        slopes = np.stack([(toned(other, edit + row) - now).ravel() for row in _STEP * np.eye(6)], axis=1) / _STEP
+        now, slopes = _slopes(other, edit)
+        residual = one.ravel() - now
         size = np.abs(residual)
         limit = 2 * max(_NOISE, 1.4826 * float(np.median(size)))
         weighted = slopes * np.minimum(1, limit / np.maximum(size, 1e-4))[:, None]
@@ -77,6 +75,23 @@ def fit_tones(one: Floats, other: Floats) -> NDArray[np.float64]:
         if float(np.abs(change).max()) < _DONE:
             break
     return edit
+
+
+def _slopes(colours: Floats, edit: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The colours after an edit, float64 (3 n,), and their derivatives by its numbers, float64 (3 n, 6)."""
+    luma = (colours @ LUMA)[:, None].astype(np.float64)
+    saturated = np.maximum(luma + edit[5] * (colours - luma), 1e-3)
+    power = saturated ** edit[3]
+    scaled = power * edit[:3]
+    slopes = np.zeros((len(colours), 3, 6))
+    for channel in range(3):
+        slopes[:, channel, channel] = power[:, channel]
+    slopes[..., 3] = scaled * np.log(saturated)
+    slopes[..., 4] = 1
+    slopes[..., 5] = edit[3] * scaled / saturated * (colours - luma)
+    shown = scaled + edit[4]
+    slopes *= ((shown > 0) & (shown < 1))[..., None]
+    return np.clip(shown, 0, 1).ravel(), slopes.reshape(-1, 6)
 
 
 def misread(one: Floats, other: Floats) -> int:
