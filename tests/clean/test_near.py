@@ -253,7 +253,7 @@ def test_the_cache_spares_the_second_run_the_decoding(tmp_path: Path, monkeypatc
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     folder = folder_of_copies(tmp_path / "faces")
     clean_folder(folder, ALL)
-    write_bytes(folder / "photo5.png", encode_png(picture(4)))
+    write_bytes(folder / "photo5.png", encode_jpeg(detailed(4), quality=60))
     assert gone(clean_folder(folder, ALL)) == {"photo5.png": "photo4.png"}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faceaug.clean.tones import NEUTRAL, fit_tones, misread, toned
+from faceaug.clean.tones import NEUTRAL, fit_tones, misread, read_as, toned
 from tests.conftest import picture
 
 COLOURS = (picture(3)[::9, ::9].reshape(-1, 3) / 255).astype(np.float32)
@@ -39,5 +39,7 @@ def test_another_skin_before_the_same_ground_is_no_edit_of_tones() -> None:
 def test_numbers_of_a_wide_space_read_as_srgb_are_recognised() -> None:
     linear = np.where(COLOURS <= 0.04045, COLOURS / 12.92, ((COLOURS + 0.055) / 1.055) ** 2.4)
     wide = np.clip(linear @ ADOBE.T, 0, 1).astype(np.float32) ** np.float32(1 / 2.19921875)
-    assert (misread(wide, COLOURS), misread(COLOURS, wide), misread(COLOURS, COLOURS)) == (1, 2, 0)
-    assert misread(toned(COLOURS, np.array([1.1, 1.1, 1.1, 1, 0, 1])), COLOURS) == 0
+    assert (misread(wide, COLOURS), misread(COLOURS, wide)) == ((1, "Adobe RGB"), (2, "Adobe RGB"))
+    assert np.abs(read_as(wide, "Adobe RGB") - COLOURS).max() < 0.01
+    for edit in ([1.1, 1.1, 1.1, 1, 0, 1], [1, 1, 1, 0.8, 0, 1], [1.08, 1, 0.92, 1, 0, 1], NEUTRAL):
+        assert misread(toned(COLOURS, np.array(edit)), COLOURS) == (0, "")

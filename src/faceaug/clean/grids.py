@@ -27,6 +27,8 @@ _STEPS = 3  # of the alignment at this size
 _NEARLY = 1.0  # pixels by which a map may be wrong; the identity is tried first within twice as many
 _CLOSE = 3.0  # mean square of the difference, grey levels, at which no other way is tried
 _CHANGED = 0.015  # change of the tones that is worth undoing
+_BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
+_SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
 COARSE = 9  # what is smoother than a window of the longer side divided by this is no detail
 
 
@@ -151,7 +153,8 @@ def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int],
     if edited:
         variants.append((toned(on_grid.astype(np.float32) / 255, edit) * 255).round().astype(np.uint8))
     for variant in variants:
-        saved = target.compression.applied(variant) if saves else variant
+        soft = _softened(variant, shown)
+        saved = target.compression.applied(soft) if saves else soft
         yield Overlay(shown, saved, first, cropped if first or not cropped else 3 - cropped, rows, columns)
 
 
@@ -178,16 +181,47 @@ def _centred(shape: tuple[int, ...], size: tuple[int, int]) -> Matrix:
     return np.array([[across, 0, -across * (shape[1] - 1) / 2], [0, down, -down * (shape[0] - 1) / 2], [0, 0, 1]])
 
 
+def _softened(source: Image8, target: Image8) -> Image8:
+    """A picture, blurred like another one that is less sharp."""
+    cv2 = load_cv2()
+    height, width = common_size(source, target, SIDE)
+    details = [
+        detail_of(cv2.cvtColor(resized(x, width, height), cv2.COLOR_RGB2GRAY).astype(np.float32))
+        for x in (source, target)
+    ]
+    sigma = best_blur(*details) * source.shape[1] / width
+    return cv2.GaussianBlur(source, (0, 0), sigma) if sigma else source
+
+
+def best_blur(sharp: Grey, soft: Grey) -> float:
+    """The sigma in pixels of the blur that takes the first detail closest to the second; 0 for none."""
+    cv2 = load_cv2()
+    sigmas = (0.0, *_BLURS)
+    apart: list[float] = []
+    for sigma in sigmas:
+        blurred = cv2.GaussianBlur(sharp, (0, 0), sigma) if sigma else sharp
+        apart.append(float(np.mean((blurred - soft) ** 2)))
+        if apart[0] < _SHARP or (len(apart) > 1 and apart[-1] > apart[-2]):
+            break
+    at = int(np.argmin(apart))
+    if at in {0, len(apart) - 1}:
+        return sigmas[at]
+    # Between its neighbours the distance is nearly a parabola of the sigma.
+    low, middle, high = sigmas[at - 1 : at + 2]
+    curve = np.polyfit([low, middle, high], apart[at - 1 : at + 2], 2)
+    return float(np.clip(-curve[1] / (2 * curve[0]), low, high))
+
+
 def _shrunk(image: Image8) -> NDArray[np.float32]:
     """Colours of a small copy: float32 (n, 3), 0..1."""
     return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
 
 
 def _distance(pair: Overlay) -> float:
-    """Mean square of the difference of detail, grey levels."""
+    """Mean square of the difference, grey levels."""
     cv2 = load_cv2()
     target, source = pair.small()
-    return float(np.mean(detail_of(cv2.subtract(target, source, dtype=cv2.CV_32F)) ** 2))
+    return float(np.mean(cv2.subtract(target, source, dtype=cv2.CV_32F) ** 2))
 
 
 def detail_of(grey: Grey) -> Grey:

@@ -17,24 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.alignment import LUMA, Affine, Grey, resized
-from faceaug.clean.grids import Overlay, Sample, detail_of, lay_over
-from faceaug.clean.tones import fit_tones, misread, toned
+from faceaug.clean.grids import Overlay, Sample, best_blur, detail_of, lay_over
+from faceaug.clean.tones import fit_tones, misread, read_as, toned
 from faceaug.data.image import Image8, load_cv2
 
 Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
 FindFaces: TypeAlias = Callable[[Image8], Sequence[Box]]
 Mask: TypeAlias = NDArray[np.bool_]
 
-# What a copy leaves at most. Windows: longer side / window -> share of the detail in it that differs.
-_WINDOWS = {48: 0.75, 28: 0.6, 14: 0.4}
-_LUMA_LIMIT = (32, 10.0)  # window (longer side / this) and grey levels
-_COLOUR_LIMIT = (14, 9.0)
+# What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
+# second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
+_DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
+_LUMA_LIMIT = (32, 3, 10.0)
+_COLOUR_LIMIT = (14, 8, 9.0)
 _IN_FACES = 1.6  # how much stricter the limits are inside a face
 _IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
 _NOISE = 3.0  # grey levels of noise tolerated in a window
-_BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
-_SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
 _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
@@ -86,10 +85,9 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         affine: the map from ``one`` to ``other`` at ``common_size``.
         find_faces: boxes of the faces in a picture; called if the pictures agree so far.
     """
-    pair = lay_over(*_in_one_palette(one, other), affine)
+    one, other, wrong = _in_one_palette(one, other)
+    pair = lay_over(one, other, affine)
     target, source = pair.small()
-    wrong = misread(*map(_shrunk, (target, source)))
-    wrong = wrong if pair.target_is_first or not wrong else 3 - wrong
     rest = _rest_of(target, source)
     ink = _ink(rest)
     excess = float(rest.excess.max()) if ink is None else float(rest.excess[~ink.where].max(initial=0.0))
@@ -126,14 +124,20 @@ def _finer_excess(pair: Overlay, ink: _Ink | None) -> float:
     return float(excess[~where].max(initial=0.0))
 
 
-def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample]:
-    """Both, without colour if one of them has none."""
-    if min(float(np.ptp(_shrunk(sample.image), axis=-1).mean()) for sample in (one, other)) > _GREY / 255:
-        return one, other
+def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample, int]:
+    """Both without colour if one of them has none, or with the profile that one lacks; and which one lacks it."""
     cv2 = load_cv2()
-    greys = (cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY) for sample in (one, other))
-    first, second = (np.repeat(grey[..., None], 3, axis=-1) for grey in greys)
-    return Sample(first, one.compression), Sample(second, other.compression)
+    small = _shrunk(one.image), _shrunk(other.image)
+    if min(float(np.ptp(colours, axis=-1).mean()) for colours in small) < _GREY / 255:
+        greys = (cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY) for sample in (one, other))
+        first, second = (np.repeat(grey[..., None], 3, axis=-1) for grey in greys)
+        return Sample(first, one.compression), Sample(second, other.compression), 0
+    wrong, space = misread(*small)
+    if not wrong:
+        return one, other, 0
+    meant = (other, one)[wrong % 2]
+    shown = Sample((read_as((meant.image / 255).astype(np.float32), space) * 255).round().astype(np.uint8))
+    return (shown, other, wrong) if wrong == 1 else (one, shown, wrong)
 
 
 def _agreement(excess: float) -> float:
@@ -178,15 +182,15 @@ def _rest_of(target: Image8, source: Image8) -> _Rest:
     first, second = (detail_of(cv2.GaussianBlur(x @ LUMA, (0, 0), max(0.5, side / 160))) for x in (one, other))
     apart, power = (first - second) ** 2, first * first + second * second
     excess = np.zeros(grey.shape, np.float32)
-    for count, limit in _WINDOWS.items():
-        window = (max(3, round(side / count)),) * 2
+    for count, least, limit in _DETAIL_LIMITS:
+        window = (max(least, round(side / count)),) * 2
         share = cv2.blur(apart, window) / (cv2.blur(power, window) + 2 * _NOISE**2)
         np.maximum(excess, share / limit, out=excess)
-    count, most = _LUMA_LIMIT
-    window = (max(3, round(side / count)),) * 2
+    count, least, most = _LUMA_LIMIT
+    window = (max(least, round(side / count)),) * 2
     np.maximum(excess, np.abs(cv2.blur(grey, window)) / most, out=excess)
-    count, most = _COLOUR_LIMIT
-    window = (max(8, round(side / count)),) * 2
+    count, least, most = _COLOUR_LIMIT
+    window = (max(least, round(side / count)),) * 2
     for channel in range(3):
         colour = cv2.blur(difference[..., channel] - grey, window)
         np.maximum(excess, np.abs(colour) / most, out=excess)
@@ -212,13 +216,7 @@ def _equally_sharp(one: Grey, other: Grey) -> tuple[Grey, Grey]:
     cv2 = load_cv2()
     details = [detail_of(x @ LUMA) for x in (one, other)]
     sharper = int(details[1].std() > details[0].std())
-    best, least = 0.0, float(np.mean((details[0] - details[1]) ** 2))
-    for sigma in _BLURS if least > _SHARP else ():
-        blurred = cv2.GaussianBlur(details[sharper], (0, 0), sigma)
-        apart = float(np.mean((blurred - details[1 - sharper]) ** 2))
-        if apart >= least:
-            break
-        best, least = sigma, apart
+    best = best_blur(details[sharper], details[1 - sharper])
     if not best:
         return one, other
     blurred = cv2.GaussianBlur((one, other)[sharper], (0, 0), best)
@@ -231,7 +229,12 @@ _EDGE = 0.19  # share of a side within which an overlay lies
 _MOST = 0.10  # share of the picture that it disturbs at most
 _PHOTO = 0.5  # share of the picture that has texture: in a drawing, what is added at the edge is part of it
 _TEXTURE = 2.0  # grey levels
-_UNIFORM = 0.2  # of the mean square of the difference: what ink of one colour leaves
+_STROKE = 0.3  # of the contrast of the ink: what a stroke has against what is around it
+_SHARED = 0.3  # of the pixels that differ: so many strokes in both are one text
+_LETTER = 5  # pixels of a small letter
+_INK = 24  # grey levels within which two inks are one
+_OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,12 +263,36 @@ def _ink(rest: _Rest) -> _Ink | None:
     greys = [x @ LUMA for x in (rest.one, rest.other)]
     if _textured(greys[0]) < _PHOTO:
         return None
-    size = np.abs(greys[0] - greys[1]) * bad
-    core = size > 0.5 * float(size.max())
-    powers = float(np.mean(size[core] ** 2))
-    left = [_scatter(a[core], b[core]) / powers for a, b in (greys, greys[::-1])]
-    on = int(np.argmin(left))
-    return _Ink(where, on + 1) if left[on] < _UNIFORM else None
+    difference = (greys[0] - greys[1]) * bad
+    core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
+    power = float(np.mean(difference[core] ** 2))
+    on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
+    left = _scatter(greys[on][core], greys[1 - on][core]) / power
+    if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
+        return None
+    return _Ink(where, on + 1)
+
+
+def _turned(difference: Grey) -> float:
+    """The share of a difference that has the rarer sign: two captions each lack what the other has."""
+    strong = difference[np.abs(difference) > 0.3 * float(np.abs(difference).max())]
+    powers = [float((part**2).sum()) for part in (strong[strong > 0], strong[strong < 0])]
+    return min(powers) / max(sum(powers), 1e-6)
+
+
+def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
+    """Whether both pictures have strokes of the ink beside where they differ, as two texts do that begin alike."""
+    cv2 = load_cv2()
+    rows, columns = np.nonzero(core)
+    high = int(np.ptp(rows)) + 1
+    top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
+    left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
+    ink = float(np.median(greys[on][core]))
+    contrast = _STROKE * float(np.median(np.abs(greys[0] - greys[1])[core]))
+    window = (max(7, high),) * 2
+    strokes = [(np.abs(x - ink) < _INK) & (np.abs(x - cv2.blur(x, window)) > contrast) for x in greys]
+    both = (strokes[0] & strokes[1])[top:bottom, left:right]
+    return int(both.sum()) > max(_LETTER, _SHARED * int(core.sum()))
 
 
 def _scatter(ink: Grey, photo: Grey) -> float:

@@ -94,27 +94,34 @@ def _slopes(colours: Floats, edit: NDArray[np.float64]) -> tuple[NDArray[np.floa
     return np.clip(shown, 0, 1).ravel(), slopes.reshape(-1, 6)
 
 
-def misread(one: Floats, other: Floats) -> int:
-    """Which of two pictures was decoded without the profile it was made with: 1, 2, or 0 for neither.
+def misread(one: Floats, other: Floats) -> tuple[int, str]:
+    """Which of two pictures was decoded without the profile it was made with.
 
     Args:
         one: float32 (n, 3), 0..1.
         other: likewise, at the same places.
+
+    Returns:
+        1, 2, or 0 for neither; and the space that its numbers mean, see ``read_as``.
     """
     before = _rms(one - other)
     if before < _SEEN:
-        return 0
-    left = [min(_rms(_read_as(a, space) - b) for space in _SPACES) for a, b in ((one, other), (other, one))]
-    best = int(np.argmin(left))
-    return best + 1 if left[best] < _EXPLAINED * before else 0
+        return 0, ""
+    left = {
+        (which, space): _rms(read_as(a, space) - b)
+        for which, a, b in ((1, one, other), (2, other, one))
+        for space in _SPACES
+    }
+    best = min(left, key=lambda key: left[key])
+    return best if left[best] < _EXPLAINED * before else (0, "")
 
 
 def _rms(difference: Floats) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def _read_as(colours: Floats, space: str) -> Floats:
-    """The sRGB colours of numbers that mean another space."""
+def read_as(colours: Floats, space: str) -> Floats:
+    """The sRGB colours, 0..1, of numbers that mean another space."""
     exponent, matrix = _SPACES[space]
     curve = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     linear = (colours**exponent if exponent else curve) @ np.array(matrix, np.float32).T
