@@ -288,9 +288,11 @@ def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
     top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
     left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
     ink = float(np.median(greys[on][core]))
-    contrast = _STROKE * float(np.median(np.abs(greys[0] - greys[1])[core]))
-    window = (max(7, high),) * 2
-    strokes = [(np.abs(x - ink) < _INK) & (np.abs(x - cv2.blur(x, window)) > contrast) for x in greys]
+    contrast = float(np.median((greys[on] - greys[1 - on])[core]))
+    hat = cv2.MORPH_TOPHAT if contrast > 0 else cv2.MORPH_BLACKHAT  # what is thinner than half a letter is high
+    kernel = np.ones((max(3, high // 2),) * 2, np.uint8)
+    thin = (cv2.morphologyEx(x, hat, kernel) > _STROKE * abs(contrast) for x in greys)
+    strokes = [(np.abs(x - ink) < _INK) & each for x, each in zip(greys, thin, strict=True)]
     both = (strokes[0] & strokes[1])[top:bottom, left:right]
     return int(both.sum()) > max(_LETTER, _SHARED * int(core.sum()))
 
