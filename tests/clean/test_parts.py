@@ -215,7 +215,7 @@ def test_the_finder_is_asked_only_when_it_can_decide() -> None:
 
 
 def test_a_small_face_in_a_large_photo_is_looked_at_closely() -> None:
-    large = cv2.resize(detailed(1), (1000, 1224), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(detailed(1), (820, 1004), interpolation=cv2.INTER_CUBIC)
     one, other = large.copy(), large.copy()
     box = (400.0, 300.0, 459.0, 359.0)
     one[300:360, 400:460] = cv2.GaussianBlur(drawing(side=60), (0, 0), 0.6)

@@ -9,7 +9,7 @@ else: a logo or a date.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.alignment import LUMA, Affine, Grey, resized
-from faceaug.clean.grids import Overlay, Sample, best_blur, detail_of, lay_over
+from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over
 from faceaug.clean.tones import fit_tones, misread, read_as, toned
 from faceaug.data.image import Image8, load_cv2
 
@@ -28,9 +28,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 # What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
 # second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
 _DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
-_LUMA_LIMIT = (32, 3, 10.0)
-_COLOUR_LIMIT = (14, 8, 9.0)
-_IN_FACES = 1.6  # how much stricter the limits are inside a face
+_LUMA_LIMIT = (32, 4, 10.0)
+_COLOUR_LIMIT = (14, 8, 10.0)
+_IN_FACES = 1.25  # how much stricter the limits are inside a face
 _IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
 _NOISE = 3.0  # grey levels of noise tolerated in a window
@@ -38,6 +38,8 @@ _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
 _FACE_SIDE = 160  # pixels of the longer side at which a face is compared
+_LEAST_FACE = 8  # pixels
+_LARGER = 1.25  # how much more must be seen in a larger view to be worth it
 _FACES = 8  # faces of a picture that are looked at
 
 
@@ -76,6 +78,27 @@ class _Rest:
     other: Grey
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ink:
+    """Something laid over a picture: where, and over which of the two (1, 2)."""
+
+    where: Mask
+    on: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """Where a pair differs at some size, and the ink that is part of it."""
+
+    excess: Grey
+    ink: _Ink | None
+
+    @property
+    def most(self) -> float:
+        """The largest excess that no ink explains."""
+        return float(self.excess.max() if self.ink is None else self.excess[~self.ink.where].max(initial=0.0))
+
+
 def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -> Parts:
     """Look for parts that disagree.
 
@@ -87,41 +110,62 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
     """
     one, other, wrong = _in_one_palette(one, other)
     pair = lay_over(one, other, affine)
-    target, source = pair.small()
-    rest = _rest_of(target, source)
-    ink = _ink(rest)
-    excess = float(rest.excess.max()) if ink is None else float(rest.excess[~ink.where].max(initial=0.0))
-    if excess > 1:
-        return Parts(_agreement(excess), pair.cropped, misread=wrong)
-    if target.shape[0] < 0.8 * pair.target.shape[0]:
-        excess = max(excess, _finer_excess(pair, ink))
-    covers = False
-    finer = target.shape[0] < 0.8 * pair.target.shape[0]
-    sought = finer or ink is not None or excess > 1 / _IN_FACES
-    for box in find_faces(pair.target)[:_FACES] if sought else ():
-        face = _face_of(pair, box)
-        if face is None:
-            continue
-        part, on_small = face
-        covered = ink is not None and bool(ink.where[on_small].any())
-        covers |= covered
-        if not covered:
-            excess = max(excess, _IN_FACES * float(rest.excess[on_small].max(initial=0.0)))
-            excess = max(excess, _IN_FACES * float(_rest_of(*part).excess.max())) if part else excess
-    if ink is None or excess > 1:
-        return Parts(_agreement(excess), pair.cropped, misread=wrong)
-    on = ink.on if pair.target_is_first else 3 - ink.on
-    return Parts(_agreement(excess), pair.cropped, on, covers, wrong)
+    looks = [_look(pair, SIDE)]
+    larger = _LARGER * looks[0].excess.shape[0] < pair.shown()[0].shape[0]
+    if larger and looks[0].most <= 1:
+        looks.append(_look(pair, _FINER_SIDE))  # smaller letters and features are seen there
+    most = max(look.most for look in looks)
+    inks = [look.ink for look in looks if look.ink is not None]
+    if most > 1 or len({ink.on for ink in inks}) > 1:
+        return Parts(_agreement(most if most > 1 else 2.0), pair.cropped, misread=wrong)
+    covered = False
+    if inks or larger or most > 1 / _IN_FACES:
+        for place in _places(pair, find_faces(pair.target)[:_FACES]):
+            face = _look_into(pair, place, looks)
+            covered |= face is None
+            most = max(most, face or 0.0)
+    if not inks or most > 1:
+        return Parts(_agreement(most), pair.cropped, misread=wrong)
+    on = inks[0].on if pair.target_is_first else 3 - inks[0].on
+    return Parts(_agreement(most), pair.cropped, on, covered, wrong)
 
 
-def _finer_excess(pair: Overlay, ink: _Ink | None) -> float:
-    """The excess of a larger view, where smaller letters and features are seen."""
-    excess = _rest_of(*pair.small(_FINER_SIDE)).excess
-    if ink is None:
-        return float(excess.max())
-    cv2 = load_cv2()
-    where = cv2.resize(ink.where.astype(np.uint8), excess.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
-    return float(excess[~where].max(initial=0.0))
+def _look(pair: Overlay, side: int) -> _Look:
+    """What is left of a pair at some size, and whether ink explains it."""
+    rest = _rest_of(*pair.small(side))
+    return _Look(rest.excess, _ink(rest))
+
+
+def _places(pair: Overlay, boxes: Sequence[Box]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of faces, in what both pictures show."""
+    height, width = pair.shown()[0].shape[:2]
+    for x0, y0, x1, y1 in boxes:
+        left, top = max(0, round(x0) - pair.columns.start), max(0, round(y0) - pair.rows.start)
+        right, bottom = min(width, round(x1) - pair.columns.start + 1), min(height, round(y1) - pair.rows.start + 1)
+        if min(right - left, bottom - top) >= _LEAST_FACE:
+            yield slice(top, bottom), slice(left, right)
+
+
+def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]) -> float | None:
+    """The largest excess in a face, by its stricter limits; None if ink covers it."""
+    pictures = pair.shown()
+    rows, columns = place
+    found = []
+    for look in looks:
+        down, across = (small / large for small, large in zip(look.excess.shape, pictures[0].shape, strict=False))
+        there = (
+            slice(int(rows.start * down), int(rows.stop * down) + 1),
+            slice(int(columns.start * across), int(columns.stop * across) + 1),
+        )
+        if look.ink is not None and look.ink.where[there].any():
+            return None
+        found.append(float(look.excess[there].max(initial=0.0)))
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    factor = min(1.0, _FACE_SIDE / max(height, width))
+    if factor > _LARGER * looks[-1].excess.shape[0] / pictures[0].shape[0]:  # the looks showed it smaller than here
+        size = max(2, round(width * factor)), max(2, round(height * factor))
+        found.append(float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max()))
+    return _IN_FACES * max(found)
 
 
 def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample, int]:
@@ -146,26 +190,6 @@ def _agreement(excess: float) -> float:
 
 def _shrunk(image: Image8) -> Grey:
     return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
-
-
-def _face_of(pair: Overlay, box: Box) -> tuple[tuple[Image8, Image8] | None, tuple[slice, slice]] | None:
-    """A face in both pictures, unless the small ones show it as large, and its place in the small ones."""
-    target, source = pair.shown()
-    height, width = target.shape[:2]
-    x0, y0, x1, y1 = box
-    left, top = max(0, round(x0) - pair.columns.start), max(0, round(y0) - pair.rows.start)
-    right, bottom = min(width, round(x1) - pair.columns.start + 1), min(height, round(y1) - pair.rows.start + 1)
-    if right - left < 8 or bottom - top < 8:
-        return None
-    small = pair.small()[0].shape
-    down, across = small[0] / height, small[1] / width
-    place = (slice(int(top * down), int(bottom * down) + 1), slice(int(left * across), int(right * across) + 1))
-    if max(down, across) > 0.8:
-        return None, place
-    factor = min(1.0, _FACE_SIDE / max(right - left, bottom - top))
-    size = max(2, round((right - left) * factor)), max(2, round((bottom - top) * factor))
-    one, other = (resized(image[top:bottom, left:right], *size) for image in (target, source))
-    return (one, other), place
 
 
 # What is left of a pair.
@@ -235,14 +259,6 @@ _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ink:
-    """Something laid over a picture: where, and over which of the two (1, 2)."""
-
-    where: Mask
-    on: int
 
 
 def _ink(rest: _Rest) -> _Ink | None:
