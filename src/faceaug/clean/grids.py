@@ -7,7 +7,7 @@ lies on, and the closest pair is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -152,10 +152,18 @@ def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int],
     variants = [on_grid] if not edited or saves else []
     if edited:
         variants.append((toned(on_grid.astype(np.float32) / 255, edit) * 255).round().astype(np.uint8))
-    for variant in variants:
-        soft = _softened(variant, shown)
-        saved = target.compression.applied(soft) if saves else soft
-        yield Overlay(shown, saved, first, cropped if first or not cropped else 3 - cropped, rows, columns)
+    cropped = cropped if first or not cropped else 3 - cropped
+    for variant in _with_softened(variants, shown):
+        saved = target.compression.applied(variant) if saves else variant
+        yield Overlay(shown, saved, first, cropped, rows, columns)
+
+
+def _with_softened(variants: Sequence[Image8], target: Image8) -> Iterator[Image8]:
+    """The variants, and the last one as soft as the target if that is less sharp."""
+    yield from variants
+    soft = _softened(variants[-1], target)
+    if soft is not variants[-1]:
+        yield soft
 
 
 def _placed(source: Image8, affine: Affine, shape: tuple[int, int], size: tuple[int, int]) -> Image8:
