@@ -255,6 +255,7 @@ _PHOTO = 0.5  # share of the picture that has texture: in a drawing, what is add
 _TEXTURE = 2.0  # grey levels
 _STROKE = 0.3  # of the contrast of the ink: what a stroke has against what is around it
 _SHARED = 0.3  # of the pixels that differ: so many strokes in both are one text
+_LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than can be read
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
@@ -301,6 +302,8 @@ def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
     cv2 = load_cv2()
     rows, columns = np.nonzero(core)
     high = int(np.ptp(rows)) + 1
+    if high < _LEGIBLE:
+        return False
     top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
     left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
     ink = float(np.median(greys[on][core]))
