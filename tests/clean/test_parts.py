@@ -73,6 +73,12 @@ def test_a_copy_of_any_quality_is_explained_by_its_compression(quality: int, sid
         assert parts_of(original, copy).agreement > 0.9
 
 
+def test_a_small_copy_of_quality_10_is_found() -> None:
+    for seed in range(6):
+        image = cv2.resize(detailed(seed), (52, 64), interpolation=cv2.INTER_AREA)
+        assert copies(image, read(encode_jpeg(image, quality=10, subsampling=2)))
+
+
 def test_large_pictures_are_copies_too() -> None:
     image = cv2.resize(detailed(1), (1000, 1224), interpolation=cv2.INTER_CUBIC)
     copy = read(encode_jpeg(cv2.resize(image, (800, 980), interpolation=cv2.INTER_AREA), quality=75, subsampling=2))

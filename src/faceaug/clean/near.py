@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _LIKE = 0.80  # share of a thumbnail's variance that must be explained
 _GLANCE = 0.70  # detail correlation of thumbnails; copies have >= 0.9, nine in ten other pairs less than this
 _COMPARED = (20_000, 4)  # at most max(20_000, pictures // 4) pairs of files are opened, the most similar ones
+_COARSE = 30  # JPEG quality below which copies may differ more as a whole
 _SAMPLE = 12  # pictures of which copies are made to measure recall
 
 
@@ -232,7 +233,8 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
 def compare_closely(one: Sample, other: Sample) -> PairEvidence:
     """Compare two pictures as a whole and, if they agree, in every part."""
     evidence, affine = compare_aligned(one.image, other.image)
-    if not is_same_photo(evidence):
+    coarse = min(one.compression.quality, other.compression.quality) < _COARSE
+    if not is_same_photo(evidence) and not (coarse and evidence.detail >= BURST):
         return evidence
     parts = examine(one, other, affine, _faces)
     grounds = [Sample(a) for a in one.grounds], [Sample(b) for b in other.grounds]

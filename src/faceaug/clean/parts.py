@@ -80,9 +80,16 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ink:
-    """Something laid over a picture: where, and over which of the two (1, 2)."""
+    """Something laid over a picture.
+
+    Attributes:
+        where: what it disturbs.
+        core: what it covers.
+        on: over which of the two it lies, 1 or 2.
+    """
 
     where: Mask
+    core: Mask
     on: int
 
 
@@ -157,9 +164,10 @@ def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]
             slice(int(rows.start * down), int(rows.stop * down) + 1),
             slice(int(columns.start * across), int(columns.stop * across) + 1),
         )
-        if look.ink is not None and look.ink.where[there].any():
+        if look.ink is not None and look.ink.core[there].any():
             return None
-        found.append(float(look.excess[there].max(initial=0.0)))
+        seen = look.excess[there] if look.ink is None else look.excess[there][~look.ink.where[there]]
+        found.append(float(seen.max(initial=0.0)))
     height, width = rows.stop - rows.start, columns.stop - columns.start
     factor = min(1.0, _FACE_SIDE / max(height, width))
     if factor > _LARGER * looks[-1].excess.shape[0] / pictures[0].shape[0]:  # the looks showed it smaller than here
@@ -275,7 +283,7 @@ def _ink(rest: _Rest) -> _Ink | None:
     )
     if float(from_edge.max()) > _EDGE:
         return None
-    grown = max(3, round(max(height, width) / 24))
+    grown = max(5, round(max(height, width) / 16))
     where = cv2.dilate(bad.astype(np.uint8), np.ones((grown, grown), np.uint8)) > 0
     greys = [x @ LUMA for x in (rest.one, rest.other)]
     if _textured(greys[0]) < _PHOTO:
@@ -287,7 +295,7 @@ def _ink(rest: _Rest) -> _Ink | None:
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
-    return _Ink(where, on + 1)
+    return _Ink(where, core, on + 1)
 
 
 def _turned(difference: Grey) -> float:
