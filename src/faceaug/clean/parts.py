@@ -164,7 +164,7 @@ def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]
             slice(int(rows.start * down), int(rows.stop * down) + 1),
             slice(int(columns.start * across), int(columns.stop * across) + 1),
         )
-        if look.ink is not None and look.ink.core[there].any():
+        if look.ink is not None and look.ink.core[there][_oval(look.excess[there].shape)].any():
             return None
         seen = look.excess[there] if look.ink is None else look.excess[there][~look.ink.where[there]]
         found.append(float(seen.max(initial=0.0)))
@@ -198,6 +198,12 @@ def _agreement(excess: float) -> float:
 
 def _shrunk(image: Image8) -> Grey:
     return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+
+
+def _oval(shape: tuple[int, ...]) -> Mask:
+    """The ellipse in a box: a face has no corners."""
+    y, x = (np.linspace(-1, 1, side) for side in shape)
+    return y[:, None] ** 2 + x[None] ** 2 <= 1
 
 
 # What is left of a pair.
