@@ -22,6 +22,9 @@ And judged in one way:
 - *Photos lost*: photos of which no picture would remain. *Wrong*: files to remove for the sake of another photo only.
 - *Mirror reported*: mirrored copies that are told of beside a picture of the same photo, without being removed.
 - *Copies left*: pictures that remain although another of the same photo does, mirrored ones aside.
+
+Then each works on the hard negatives of ``clean_negatives.py`` alone, where every picture is another one: how many it
+would remove of each kind.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from clean_negatives import build_negatives
 from clean_peers import CONTENDERS, DEFAULT_RADIUS, HAS_NEAR, Outcome, Pair, run_apart
 from clean_set import build
 from machine import facts
@@ -197,6 +201,21 @@ def _agree(runs: Sequence[Outcome]) -> bool:
     return len({frozenset(pair for pairs in run.answers.values() for pair in pairs) for run in runs}) == 1
 
 
+def remove_negatives(celeba: Path, plan: Plan, place: Path, seed: int) -> dict[str, Any]:
+    """What each contender would remove of pictures that all differ: kind -> number of pictures removed."""
+    kinds = build_negatives(celeba, place, seed=seed)
+    found: dict[str, Any] = {"pictures": Counter(kinds.values())}
+    for title, (contender, radius) in plan.items():
+        run = partial(run_apart, contender, radii=(radius,))
+        outcome = on_a_copy(place, lambda folder, cache, run=run: run(folder, cache=cache))
+        answers = {key: pairs for key, pairs in outcome.answers.items() if key != "mirrored"}
+        removed = {name for pairs in answers.values() for name, _ in pairs}
+        counts = Counter(kinds[name] for name in removed)
+        found[title] = outcome.problem or {kind: counts[kind] for kind in sorted(set(kinds.values()))}
+        print(f"hard negatives: {title}: {found[title]}", file=sys.stderr)
+    return found
+
+
 COLUMNS = {
     "recall": "recall",
     "mild": "recall_mild",
@@ -260,6 +279,7 @@ def main() -> None:
         labels = build(options.folder, out, copies=options.copies, seed=options.seed, bases=options.bases)
         plan, sweeps = plan_runs(labels, out / "pictures", options.only)
         outcomes = compete(plan, out / "pictures", repetitions=options.repetitions, limit=options.limit)
+        negatives = remove_negatives(options.folder, plan, Path(place, "negatives"), options.seed)
     baseline = "faceaug" if "faceaug" in plan else "faceaug --no-near"
     figures = judge(labels, outcomes, baseline)
     print_tables(figures)
@@ -273,6 +293,7 @@ def main() -> None:
         "compared_with": baseline,
         "contenders": figures,
         "radii": sweeps,
+        "negatives_removed": negatives,
     }
     print(json.dumps(result | described()))
 

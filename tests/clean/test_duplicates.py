@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from faceaug.clean.duplicates import Likeness, Picture, find_duplicates, keeping_order
+from faceaug.clean.duplicates import KEEPING, Likeness, Picture, find_duplicates, keeping_order
 from faceaug.clean.signatures import Signature
 from faceaug.clean.verify import PairEvidence
 from faceaug.storage.walk import File
@@ -82,16 +84,37 @@ def test_hard_links_of_one_file_are_never_duplicates() -> None:
         {"partition": 2},
         {"rows": 3},
         {"known": True},
+        {"misread": False},
         {"area": 100},
         {"quantisation": 1.0},
         {"sharpness": 9.0},
     ],
 )
 def test_what_stays_is_decided_by_the_first_difference(better: dict[str, object]) -> None:
-    plain = {"partition": 1, "rows": 2, "area": 50, "quantisation": 5.0, "sharpness": 3.0}
+    plain = {"partition": 1, "rows": 2, "misread": True, "area": 50, "quantisation": 5.0, "sharpness": 3.0}
     one, other = photo("a", **plain), photo("b", **(plain | better))
     assert min(one, other, key=keeping_order).name == "b"
     assert leaving([one, other], "a-b") == {"a": "b"}
+
+
+def test_the_docs_state_the_order_that_decides() -> None:
+    step = (
+        (Path(__file__).parents[2] / "docs" / "clean.md")
+        .read_text()
+        .split("**Choose what stays**")[1]
+        .split("6. **Move**")[0]
+    )
+    assert tuple(re.findall(r"^   \d\. (.*)$", step, re.MULTILINE)) == KEEPING
+    assert len(KEEPING) == len(keeping_order(photo("a")))
+
+
+def test_a_whole_photo_never_leaves_for_a_crop_of_it() -> None:
+    pairs = {frozenset(("crop", "whole")): replace(SAME, whole="whole")}
+    for better in ({}, {"protected": True}, {"partition": 2}, {"rows": 3}, {"known": True}):
+        pictures = [photo("crop", area=900, **better), photo("whole", area=100)]
+        gone = [d.copy.name for d in find_duplicates(pictures, pairs)]
+        assert gone in ([], ["crop"])
+    assert [d.copy.name for d in find_duplicates([photo("crop", area=99), photo("whole", area=100)], pairs)] == ["crop"]
 
 
 def test_the_lowest_name_stays_when_nothing_else_differs() -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,7 @@ from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.errors import ArgumentError
 from faceaug.storage.files import write_bytes
 from faceaug.storage.walk import list_folder
+from tests.clean.test_ignored_profiles import SRGB
 from tests.clean.test_verify import detailed
 from tests.clean.zoo import age_folders, tree, write
 from tests.conftest import picture
@@ -250,7 +253,7 @@ def test_the_cache_spares_the_second_run_the_decoding(tmp_path: Path, monkeypatc
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     folder = folder_of_copies(tmp_path / "faces")
     clean_folder(folder, ALL)
-    write_bytes(folder / "photo5.png", encode_png(picture(4)))
+    write_bytes(folder / "photo5.png", encode_jpeg(detailed(4), quality=60))
     assert gone(clean_folder(folder, ALL)) == {"photo5.png": "photo4.png"}
 
 
@@ -312,3 +315,75 @@ def test_signatures_come_back_from_the_cache_as_they_were(tmp_path: Path) -> Non
     assert found == {file: read_signature(str(folder / file.name)) for file in files}
     assert all(len(s.looks) == (0 if s.problem else LOOKS.itemsize) for s in found.values())
     assert os.listdir(tmp_path).count("cache.sqlite") == 1
+
+
+def test_the_whole_photo_stays_and_its_crop_leaves(tmp_path: Path) -> None:
+    for k in range(5):
+        image = detailed(k)
+        write(tmp_path / f"b{k}.jpg", encode_jpeg(image, quality=95))
+        part = image[11:-11, 9:-9]
+        if k == 1:  # an enlarged crop has more pixels than the whole
+            part = cv2.resize(part, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC)
+        write(tmp_path / f"a{k}.jpg", encode_jpeg(np.ascontiguousarray(part), quality=60))
+    assert gone(clean_folder(tmp_path, ALL, dry_run=True)) == {f"a{k}.jpg": f"b{k}.jpg" for k in range(5)}
+
+
+def test_a_protected_crop_and_the_whole_photo_both_stay_and_are_reported(tmp_path: Path) -> None:
+    for k in range(3):
+        write(tmp_path / f"b{k}.png", encode_png(detailed(k)))
+    write(tmp_path / "a.png", encode_png(np.ascontiguousarray(detailed(0)[8:-8, 6:-6])))
+    report = clean_folder(tmp_path, CleanPolicy(max_remove=1, protect=("a.png",)), dry_run=True)
+    assert report.set_aside == ()
+    assert [(pair.one, pair.other, pair.tier) for pair in report.partial] == [("a.png", "b0.png", "crop")]
+    assert "one photo that differs in a part, both stay" in report.summary()
+    assert "a.png,stays,crop,b0.png" in report.to_csv().decode()
+    assert "differ in a part, stay" in report.to_html()
+
+
+def test_the_copy_whose_profile_was_lost_leaves(tmp_path: Path) -> None:
+    for k in range(3):
+        write(tmp_path / f"b{k}.png", encode_png(detailed(k)))
+    colours = np.linspace(0, 1, 218 * 178, dtype=np.float32).reshape(218, 178, 1) * 0.3
+    image = np.clip(detailed(7) / 255 * (1, 0.6, 0.4) + colours * (0, 0.5, 1), 0, 1)
+    write(tmp_path / "right.jpg", encode_jpeg((image * 255).astype(np.uint8), quality=80))
+    linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
+    to_wide = np.linalg.inv(np.array([[1.39836, -0.39836, 0], [0, 1, 0], [0, -0.04293, 1.04293]]))
+    wide = np.clip(linear @ to_wide.T, 0, 1) ** (1 / 2.19921875)
+    write(tmp_path / "a lossless, larger.png", encode_png((wide * 255).round().astype(np.uint8)))
+    assert gone(clean_folder(tmp_path, ALL, dry_run=True)) == {"a lossless, larger.png": "right.jpg"}
+
+
+def test_a_copy_whose_profile_is_ignored_leaves(tmp_path: Path) -> None:
+    for k in range(3):
+        write(tmp_path / f"b{k}.png", encode_png(detailed(k)))
+    ignored = SRGB[:16] + b"Lab " + SRGB[20:]
+    Image.fromarray(detailed(0)).save(tmp_path / "a.jpg", quality=95, icc_profile=ignored)
+    Image.fromarray(detailed(1)).save(tmp_path / "c.jpg", quality=60)
+    write(tmp_path / "b0.png", encode_jpeg(detailed(0), quality=50))
+    assert gone(clean_folder(tmp_path, ALL, dry_run=True)) == {"a.jpg": "b0.png", "c.jpg": "b1.png"}
+
+
+def test_drawings_that_differ_on_black_alone_are_different(tmp_path: Path) -> None:
+    for k in range(3):
+        write(tmp_path / f"b{k}.png", encode_png(detailed(k)))
+    for k, letter in enumerate("ab"):
+        image = np.zeros((218, 178, 4), np.uint8)
+        image[..., :3] = detailed(6)
+        image[60:160, 40:140, 3] = 255
+        image[..., :3][image[..., 3] == 0] = 255
+        cv2.circle(image, (30 + 100 * k, 190), 12, (255, 255, 255, 255), -1)
+        Image.fromarray(image).save(tmp_path / f"{letter}.png")
+    assert gone(clean_folder(tmp_path, ALL, dry_run=True)) == {}
+
+
+def test_a_folder_without_look_alikes_never_loads_the_finder(tmp_path: Path) -> None:
+    for k in range(6):
+        write(tmp_path / f"{k}.png", encode_png(detailed(k)))
+    write(tmp_path / "copy.jpg", encode_jpeg(detailed(0), quality=50))
+    code = (
+        "import sys; from faceaug.clean import CleanPolicy, clean_folder\n"
+        f"report = clean_folder({str(tmp_path)!r}, CleanPolicy(max_remove=1), dry_run=True, workers=0)\n"
+        "print(len(report.set_aside), [name for name in sys.modules if name.startswith('faceaug.faces')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 []\n"

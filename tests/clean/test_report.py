@@ -47,7 +47,7 @@ def full(folder: Path) -> CleanReport:
         mirrored=(LookAlike("000003.jpg", "000004.jpg", "mirrored", 2, PROOF),),
         bursts=(LookAlike("000005.jpg", "000006.jpg", "burst", 9, PROOF),),
         leaks=(Leak("000002.jpg", "train", "000001.jpg", "test", "same photo"),),
-        thresholds=Thresholds(14, 0.9, 0.4, 0.5, 0.6, 0.2, 0.99, 120, 40, 3000),
+        thresholds=Thresholds(14, 0.9, 0.5, 0.4, 0.5, 0.6, 0.2, 0.99, 120, 40, 3000),
         histogram=(0, 1, 0, 4, 30, 200),
     )
 

@@ -219,6 +219,6 @@ def _blob(evidence: PairEvidence) -> bytes:
 
 
 def _evidence(blob: bytes) -> PairEvidence:
-    *scores, enlarged = np.frombuffer(blob, "<f8").tolist()
-    names = [field.name for field in fields(PairEvidence)]
-    return PairEvidence(**dict(zip(names, scores, strict=False)), enlarged=int(enlarged))
+    scores = np.frombuffer(blob, "<f8").tolist()
+    kinds = [int if isinstance(field.default, int) else float for field in fields(PairEvidence)]
+    return PairEvidence(*(kind(score) for kind, score in zip(kinds, scores, strict=True)))

@@ -20,6 +20,8 @@ STEPS = (0.93, 0.94, 0.95, 0.96, 0.97, 0.98)  # candidate thresholds of ``detail
 FACE_BLOCK = 0.6
 BROAD_BLOCK = 0.5
 COLOUR = 0.6
+PARTS = 0.5
+CERTAIN = 0.95  # ``parts`` of pictures that are the same to the bit once they are saved alike
 BURST = 0.84  # ``detail`` from which a pair that is no copy is reported
 _SPREAD = 2.5  # grey levels of detail; below, there is nothing to compare
 _CLEAR = 0.75  # ``detail`` below which a pair shows different photos, measured on CelebA
@@ -28,8 +30,18 @@ _RATE = 9.0  # rate of the exponential tail in Fisher z, measured on CelebA; use
 _ENOUGH = 40  # decoys needed to estimate the tail from them
 
 
-def is_same_photo(evidence: PairEvidence, detail: float) -> bool:
-    """Whether a pair shows one photo: ``detail`` reaches the threshold, and blocks and colour agree too."""
+def is_copy(evidence: PairEvidence, detail: float) -> bool:
+    """Whether one picture is a copy of the other: they show one photo and agree in every part.
+
+    What is laid over one of them (``PairEvidence.overlaid``) is no such part. Coarse compression takes detail from a
+    copy; but then the other picture, saved as coarsely, is the same.
+    """
+    as_coarse = evidence.detail >= BURST and evidence.parts >= CERTAIN and evidence.spread >= _SPREAD
+    return as_coarse or (is_same_photo(evidence, detail) and evidence.parts >= PARTS)
+
+
+def is_same_photo(evidence: PairEvidence, detail: float = STEPS[0]) -> bool:
+    """Whether a pair shows one photo as a whole: ``detail`` reaches the threshold, and blocks and colour agree too."""
     return (
         evidence.detail >= detail
         and evidence.face_block >= FACE_BLOCK
@@ -53,7 +65,7 @@ def choose_threshold(
     Returns:
         The threshold, and the expected number of false positives above it.
     """
-    strangers = [decoy for decoy in decoys if not is_same_photo(decoy, STEPS[0])]  # without true mirror images
+    strangers = [decoy for decoy in decoys if not is_same_photo(decoy)]  # without true mirror images
     real, null = (np.array([e.detail for e in group]) for group in (pairs, strangers))
     expected = 0.0
     for step in STEPS:

@@ -30,7 +30,9 @@ class Picture:
         partition: 0 train, 1 validation, 2 test, -1 unknown.
         rows: number of tables that have a row for it.
         known: whether its name is one that the folder should have.
-        area: pixels; an enlarged copy counts one pixel less than its original.
+        misread: whether its colours are wrong because its ICC profile was ignored or is missing.
+        area: pixels; an enlarged or cropped copy, and one with something laid over it, counts one pixel less than the
+            other.
         quantisation: mean quantisation step of its compression; 0 if lossless.
         sharpness: standard deviation of its Laplacian, grey levels.
     """
@@ -42,6 +44,7 @@ class Picture:
     partition: int = -1
     rows: int = 0
     known: bool = False
+    misread: bool = False
     area: int = 0
     quantisation: float = 0.0
     sharpness: float = 0.0
@@ -52,14 +55,17 @@ class Likeness:
     """The reason why two pictures with different pixels are duplicates.
 
     Attributes:
-        tier: "same photo" or "mirrored".
+        tier: "same photo", "overlay" or "mirrored".
         distance: Hamming distance of the 64-bit pHashes.
         evidence: the comparison of their pixels.
+        whole: pixel digest of the one that shows more of the scene, and is never set aside for the other; empty if
+            neither is a crop.
     """
 
     tier: Tier
     distance: int
     evidence: PairEvidence
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,8 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
     """Group duplicates around the pictures that stay, chosen by ``keeping_order``.
 
     A picture is set aside only if it has the pixels of the one that stays, or was compared with it directly: likeness
-    is not transitive. Protected pictures and hard links of one file are never duplicates. The order of ``pictures``
-    does not matter.
+    is not transitive. A whole photo is never set aside for a crop of it. Protected pictures and hard links of one file
+    are never duplicates. The order of ``pictures`` does not matter.
 
     Returns:
         The duplicates, sorted by the name of the copy.
@@ -120,24 +126,34 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
             found += _copies(by_pixels[pixels], keeper, None)
             taken.add(pixels)
         for other, likeness in neighbours[pixels]:
-            if other not in taken:
+            if other not in taken and likeness.whole != other:
                 taken.add(other)
                 found += _copies(by_pixels[other], keeper, likeness)
     return sorted(found, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
 
 
-def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, int, float, float, bytes]:
-    """Sort key of the pictures in a group; the first one stays.
+# The order in which one of a group stays, in the words of docs/clean.md; ``keeping_order`` has one value for each.
+KEEPING = (
+    "protected files",
+    "test before validation before train, so that a picture in two partitions leaves the train set",
+    "the one that more tables know",
+    "a name that belongs there",
+    "colours read with the right profile",
+    "more pixels, where an enlarged or cropped copy and one with something laid over it come after the other",
+    "less compression",
+    "more sharpness",
+    "the lowest name",
+)
 
-    Protected pictures come first, then test before validation before train (so that a picture in two partitions leaves
-    the train set), then more annotation rows, a known name, larger area, less compression, higher sharpness, and last
-    the name.
-    """
+
+def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, bool, int, float, float, bytes]:
+    """Sort key of the pictures in a group; the first one stays. ``KEEPING`` says it in words."""
     return (
         not picture.protected,
         -picture.partition,
         -picture.rows,
         not picture.known,
+        picture.misread,
         -picture.area,
         round(picture.quantisation, 2),
         -round(picture.sharpness, 2),

@@ -11,7 +11,7 @@ from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import some
 
-Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "mirrored"]
+Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored"]
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
 
 
@@ -70,6 +70,8 @@ class Findings:
         groups: the duplicates, each with the picture that stays and the comparison that proves it.
         mirrored: pairs of mirror images of which both stay.
         bursts: pairs of similar but different photos; both stay.
+        partial: pairs of one photo of which both stay all the same: a crop that would stay in place of the whole, or
+            something laid over a face.
         leaks: photos in two partitions.
         thresholds: decision thresholds of near duplicates; None if none were searched for.
         histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
@@ -95,6 +97,7 @@ class Findings:
     groups: tuple[DuplicateGroup, ...] = ()
     mirrored: tuple[LookAlike, ...] = ()
     bursts: tuple[LookAlike, ...] = ()
+    partial: tuple[LookAlike, ...] = ()
     leaks: tuple[Leak, ...] = ()
     thresholds: Thresholds | None = None
     histogram: tuple[int, ...] = ()
@@ -128,7 +131,7 @@ class Findings:
     @property
     def near_duplicates(self) -> int:
         """Number of files set aside as the same photo as another with different pixels."""
-        return len(self.of("same photo")) + len(self.of("mirrored"))
+        return sum(len(self.of(kind)) for kind in ("same photo", "overlay", "mirrored"))
 
     @property
     def skipped(self) -> int:
@@ -182,6 +185,7 @@ class Findings:
     def _lists(self) -> list[_List]:
         unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates)), u.hint) for u in self.unclear]
         doubts: list[tuple[str, ...]] = [(c.name, c.keeper, c.says) for c in self.conflicts]
+        parts: list[tuple[str, ...]] = [(p.one, p.other, p.tier) for p in self.partial]
         leaks: list[tuple[str, ...]] = [(k.name, k.partition, k.keeper, k.keeper_partition) for k in self.leaks]
         votes: list[tuple[str, ...]] = [
             (p.keeper, p.field, p.proposal, f"{p.votes} of {p.of}", _said(p)) for p in self.proposals if p.proposal
@@ -192,9 +196,11 @@ class Findings:
             ("set aside, same bytes", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same bytes")]),
             ("set aside, same pixels", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same pixels")]),
             ("set aside, same photo", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same photo")]),
+            ("set aside, one has an overlay", ("file", "stays"), [(e.name, e.keeper) for e in self.of("overlay")]),
             ("set aside, mirrored", ("file", "stays"), [(e.name, e.keeper) for e in self.of("mirrored")]),
             ("mirror images that stay", ("one", "other"), [(m.one, m.other) for m in self.mirrored]),
             ("similar but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
+            ("one photo but for a part, both stay", ("one", "other", "part"), parts),
             ("one photo in two partitions", ("file", "in", "and", "in"), leaks),
             ("names left unclear", ("file", "why", "could be", "hint"), unclear),
             ("one picture, two labels", ("gone", "stays", "says"), doubts),

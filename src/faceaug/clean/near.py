@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,31 @@ from faceaug.clean.calibrate import (
     BURST,
     COLOUR,
     FACE_BLOCK,
+    PARTS,
     choose_threshold,
+    is_copy,
     is_same_photo,
     judge_copies,
 )
 from faceaug.clean.candidates import RADIUS, Candidates, find_candidates
+from faceaug.clean.compression import compression_of
 from faceaug.clean.cutouts import read_layers, shown_layer
+from faceaug.clean.grids import Sample
+from faceaug.clean.parts import Box, examine
 from faceaug.clean.tiers import Thresholds
-from faceaug.clean.verify import PairEvidence, compare, glance
+from faceaug.clean.verify import PairEvidence, compare_aligned, glance
 from faceaug.data.image import Image8, read_bytes
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
 
+if TYPE_CHECKING:
+    from faceaug.faces.finder import FaceFinder
+
 _LIKE = 0.80  # share of a thumbnail's variance that must be explained
 _GLANCE = 0.70  # detail correlation of thumbnails; copies have >= 0.9, nine in ten other pairs less than this
 _COMPARED = (20_000, 4)  # at most max(20_000, pictures // 4) pairs of files are opened, the most similar ones
+_COARSE = 30  # JPEG quality below which copies may differ more as a whole
 _SAMPLE = 12  # pictures of which copies are made to measure recall
 
 
@@ -75,6 +85,8 @@ class Near:
 
     Attributes:
         same: pairs that show one photo.
+        overlaid: pairs of one photo with something laid over one of them, but over no face.
+        covered: the same, over a face.
         mirrored: pairs of mirror images.
         bursts: pairs of similar but different photos.
         histogram: number of pairs whose whole pictures differ in 0, 1, 2 ... bits, up to the radius.
@@ -83,6 +95,8 @@ class Near:
     """
 
     same: tuple[ComparedPair, ...] = ()
+    overlaid: tuple[ComparedPair, ...] = ()
+    covered: tuple[ComparedPair, ...] = ()
     mirrored: tuple[ComparedPair, ...] = ()
     bursts: tuple[ComparedPair, ...] = ()
     histogram: tuple[int, ...] = ()
@@ -125,6 +139,7 @@ def find_near(
     thresholds = Thresholds(
         radius=search.radius,
         detail=detail,
+        parts=PARTS,
         face_block=FACE_BLOCK,
         broad_block=BROAD_BLOCK,
         colour=COLOUR,
@@ -134,12 +149,13 @@ def find_near(
         compared=len(compared),
         null_pairs=len(null),
     )
-    same = tuple(link for link in compared if is_same_photo(link.evidence, detail))
-    bursts = tuple(
-        link for link in compared if link.evidence.detail >= BURST and not is_same_photo(link.evidence, detail)
-    )
-    reflections = tuple(link for link in null if is_same_photo(link.evidence, detail))
-    return Near(same, reflections, bursts, histogram, thresholds, tuple(notes))
+    alike = [link for link in compared if is_copy(link.evidence, detail)]
+    same = tuple(link for link in alike if not link.evidence.overlaid)
+    overlaid = tuple(link for link in alike if link.evidence.overlaid and not link.evidence.covers_face)
+    covered = tuple(link for link in alike if link.evidence.covers_face)
+    bursts = tuple(link for link in compared if link.evidence.detail >= BURST and not is_copy(link.evidence, detail))
+    reflections = tuple(link for link in null if is_copy(link.evidence, detail))
+    return Near(same, overlaid, covered, reflections, bursts, histogram, thresholds, tuple(notes))
 
 
 def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str]) -> Candidates:
@@ -211,13 +227,46 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
         first, second = _picture(one), _picture(other)
     except ImageError:
         return None
-    return compare(np.ascontiguousarray(first[:, ::-1]) if mirrored else first, second)
+    return compare_closely(first.mirrored() if mirrored else first, second)
+
+
+def compare_closely(one: Sample, other: Sample) -> PairEvidence:
+    """Compare two pictures as a whole and, if they agree, in every part."""
+    evidence, affine = compare_aligned(one.image, other.image)
+    coarse = min(one.compression.quality, other.compression.quality) < _COARSE
+    if not is_same_photo(evidence) and not (coarse and evidence.detail >= BURST):
+        return evidence
+    parts = examine(one, other, affine, _faces)
+    grounds = [Sample(a) for a in one.grounds], [Sample(b) for b in other.grounds]
+    also = [examine(a, b, affine, _faces).agreement for a, b in zip(*grounds, strict=False)]
+    return replace(
+        evidence,
+        parts=min([parts.agreement, *also]),
+        cropped=parts.cropped,
+        enlarged=0 if parts.cropped else evidence.enlarged,
+        overlaid=parts.overlaid,
+        covers_face=int(parts.covers_face),
+        misread=parts.misread,
+    )
+
+
+def _faces(image: Image8) -> list[Box]:
+    """The boxes of the faces in a picture."""
+    return [face.box for face in _finder().find(image)]
+
+
+@lru_cache(maxsize=1)
+def _finder() -> FaceFinder:
+    """The finder of this process, imported only where two pictures may be copies and their faces decide it."""
+    from faceaug.faces.finder import FaceFinder
+
+    return FaceFinder()
 
 
 def judge_file(path: str) -> list[PairEvidence]:
     """Compare a file with copies of it made here; empty if it cannot be read."""
     try:
-        return judge_copies(_picture(path))
+        return judge_copies(_picture(path).image)
     except ImageError:
         return []
 
@@ -234,6 +283,8 @@ def _paths(pictures: Iterable[Look]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=8)
-def _picture(path: str) -> Image8:
+def _picture(path: str) -> Sample:
     """Decode a file. Pairs are sorted by their first picture, so the cache decodes it once."""
-    return shown_layer(read_layers(read_bytes(path), name=path))
+    data = read_bytes(path)
+    layers = read_layers(data, name=path)
+    return Sample(shown_layer(layers), compression_of(data), layers if len(layers) > 1 else ())

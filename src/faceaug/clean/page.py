@@ -21,7 +21,13 @@ from faceaug.reports.shell import table_cell
 from faceaug.storage.state import state_folder
 
 _COLUMNS = ("file", "what", "why", "other_file", "bits", "detail", "face_block", "broad_block", "colour")
-_TIERS = {"same bytes": "the same file", "same pixels": "the same pixels in another file", "burst": "another photo"}
+_TIERS = {
+    "same bytes": "the same file",
+    "same pixels": "the same pixels in another file",
+    "overlay": "the same photo but for something laid over it",
+    "crop": "the same photo, one of the two cropped",
+    "burst": "another photo",
+}
 
 
 def clean_blocks(report: Findings) -> list[Block]:
@@ -77,7 +83,7 @@ def _csv_rows(report: Findings) -> Iterator[tuple[object, ...]]:
         member = proofs.get(entry.name, Member(entry.name, "same bytes"))
         what = f"left out: {entry.kind}" if report.out else f"set aside: {entry.kind}"
         yield _row(entry.name, what, entry.reason, entry.keeper, member.distance, member.evidence)
-    for pair in (*report.mirrored, *report.bursts):
+    for pair in (*report.mirrored, *report.bursts, *report.partial):
         yield _row(pair.one, "stays", pair.tier, pair.other, pair.distance, pair.evidence)
     for leak in report.leaks:
         yield _row(leak.name, "leak", f"{leak.partition} and {leak.keeper_partition}", leak.keeper)
@@ -154,6 +160,7 @@ def _look_alikes(report: Findings, places: _Places) -> list[Group]:
     for pair, tag in (
         *((pair, "mirrored, stay") for pair in report.mirrored),
         *((pair, "different photos, stay") for pair in report.bursts),
+        *((pair, "differ in a part, stay") for pair in report.partial),
     ):
         said = _proof(pair.tier, pair.evidence)
         one, other = (
@@ -182,6 +189,7 @@ def _certainty(report: Findings) -> list[Block]:
         ("candidate pairs (similar perceptual hashes)", t.candidates),
         ("of these, compared pixel by pixel", t.compared),
         ("details had to agree to at least", f"{t.detail:.1%}"),
+        ("every small part had to agree to at least", f"{t.parts:.1%}"),
         ("in every part of the face to at least", f"{t.face_block:.1%}"),
         ("in nearly every part of the picture to at least", f"{t.broad_block:.1%}"),
         ("colours to at least", f"{t.colour:.1%}"),

@@ -25,6 +25,11 @@ from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
 from faceaug.storage.walk import File, last_part
 
+_SHOWS = {
+    "mirrored": "is the mirror image of",
+    "overlay": "shows, but for something laid over it, the same photo as",
+    "same photo": "shows the same photo as",
+}
 _KNOWN = 32  # files kept to recognise the folder of a state
 
 
@@ -169,6 +174,7 @@ def _report(found: _Survey) -> CleanReport:
         thresholds=alike.near.thresholds,
         mirrored=look_alikes(alike, gone, "mirrored"),
         bursts=look_alikes(alike, gone, "burst"),
+        partial=look_alikes(alike, gone, "overlay") + look_alikes(alike, gone, "crop"),
         leaks=leaks_of(leaving.duplicates, alike),
         hashes=found.contents.hashes(),
     )
@@ -324,7 +330,7 @@ def _reason(duplicate: Duplicate) -> str:
     if duplicate.likeness is None:
         return f"has the {duplicate.tier} as {duplicate.keeper.name}"
     evidence = duplicate.likeness.evidence
-    what = "is the mirror image of" if duplicate.tier == "mirrored" else "shows the same photo as"
+    what = _SHOWS[duplicate.tier]
     proof = f"detail agrees to {evidence.detail:.3f}, {duplicate.likeness.distance} of 64 hash bits differ"
     return f"{what} {duplicate.keeper.name} ({proof})"
 

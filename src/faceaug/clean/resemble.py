@@ -14,9 +14,11 @@ from faceaug.clean.cache import Cache
 from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
 from faceaug.clean.near import ComparedPair, Look, Near, find_near
 from faceaug.clean.reading import Contents
-from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Member, Tier
+from faceaug.clean.tiers import Alike, DuplicateGroup, Leak, LookAlike, Member, Tier
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
+
+_ROUNDS = 8  # crops of crops are followed so far; pairs that contradict each other would go on for ever
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +76,8 @@ def find_resemblance(
         progress,
     )
     links = _links(near.mirrored, shown, "mirrored") if mirrored == "remove" else {}
-    links |= _links(near.same, shown, "same photo")
-    return Resemblance(_without_enlarged(pictures, near, shown), links, near, shown)
+    links |= _links(near.overlaid, shown, "overlay") | _links(near.same, shown, "same photo")
+    return Resemblance(_ranked(pictures, near, shown), links, near, shown)
 
 
 def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
@@ -88,17 +90,17 @@ def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
     return tuple(DuplicateGroup(keeper, tuple(found)) for keeper, found in sorted(members.items()))
 
 
-def look_alikes(
-    found: Resemblance, gone: Collection[str], which: Literal["mirrored", "burst"]
-) -> tuple[LookAlike, ...]:
-    """Pairs to report, of which both pictures stay: mirror images, or photos of one session.
+def look_alikes(found: Resemblance, gone: Collection[str], which: Alike) -> tuple[LookAlike, ...]:
+    """Pairs to report, of which both pictures stay.
 
     Args:
         found: the near duplicates.
         gone: names of the files that are set aside.
         which: the kind of pairs to report.
     """
-    links = found.near.mirrored if which == "mirrored" else found.near.bursts
+    near = found.near
+    crops = tuple(link for link in (*near.same, *near.overlaid) if link.evidence.cropped)
+    links = {"mirrored": near.mirrored, "burst": near.bursts, "overlay": near.covered, "crop": crops}[which]
     reported = []
     for link in links:
         pair = found.shown[link.one], found.shown[link.other]
@@ -112,10 +114,13 @@ def leaks_of(duplicates: Iterable[Duplicate], found: Resemblance) -> tuple[Leak,
     """Photos in two partitions, including mirror images."""
     pairs: list[tuple[Picture, Picture, Tier]] = [(d.copy, d.keeper, d.tier) for d in duplicates]
     gone = {copy.file.name for copy, _, _ in pairs}
-    for link in found.near.mirrored:
+    staying: list[tuple[Tier, ComparedPair]] = [("mirrored", link) for link in found.near.mirrored]
+    staying += [("same photo", link) for link in found.near.same if link.evidence.cropped]
+    staying += [("overlay", link) for link in found.near.covered]
+    for tier, link in staying:
         one, other = sorted((found.shown[link.one], found.shown[link.other]), key=keeping_order, reverse=True)
-        if one.file.name not in gone:
-            pairs.append((one, other, "mirrored"))
+        if one.file.name not in gone and (tier == "mirrored" or other.file.name not in gone):
+            pairs.append((one, other, tier))
     leaks = [
         Leak(copy.file.name, _partition(copy), keeper.name, _partition(keeper), tier)
         for copy, keeper, tier in pairs
@@ -136,27 +141,46 @@ def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Pictu
     rated = []
     for p in pictures:  # ``replace`` would take five times as long, and there may be 200,000
         at = contents.place[p.file.name]
-        quality = areas[at], steps[at], sharpness[at]
+        quality = bool(p.signature.profile), areas[at], steps[at], sharpness[at]
         rated.append(Picture(p.file, p.name, p.signature, p.protected, p.partition, p.rows, p.known, *quality))
     return rated
 
 
 def _links(links: Iterable[ComparedPair], shown: Sequence[Picture], tier: Tier) -> dict[frozenset[str], Likeness]:
-    return {
-        frozenset((shown[link.one].signature.pixels, shown[link.other].signature.pixels)): Likeness(
-            tier, link.distance, link.evidence
-        )
-        for link in links
-    }
+    made = {}
+    for link in links:
+        one, other = shown[link.one].signature.pixels, shown[link.other].signature.pixels
+        whole = ("", other, one)[link.evidence.cropped]
+        made[frozenset((one, other))] = Likeness(tier, link.distance, link.evidence, whole)
+    return made
 
 
-def _without_enlarged(pictures: Sequence[Picture], near: Near, shown: Sequence[Picture]) -> list[Picture]:
-    """The pictures, with enlarged copies counted as slightly smaller than their originals."""
-    areas: dict[str, int] = {}
-    for link in near.same:
-        pair = shown[link.one], shown[link.other]
-        if link.evidence.enlarged:
-            enlarged, original = pair if link.evidence.enlarged == 1 else pair[::-1]
-            pixels = enlarged.signature.pixels
-            areas[pixels] = min(areas.get(pixels, enlarged.area), original.area - 1)
-    return [replace(p, area=areas[p.signature.pixels]) if p.signature.pixels in areas else p for p in pictures]
+def _ranked(pictures: Sequence[Picture], near: Near, shown: Sequence[Picture]) -> list[Picture]:
+    """The pictures with what their pairs tell: the lesser one of a pair counts as slightly smaller than the other.
+
+    The lesser one is an enlarged copy, a crop, or the one with something laid over it.
+    """
+    areas = {picture.signature.pixels: picture.area for picture in shown}
+    lesser: list[tuple[str, str]] = []
+    wrong: set[str] = set()
+    for link in (*near.same, *near.overlaid):
+        pair = shown[link.one].signature.pixels, shown[link.other].signature.pixels
+        evidence = link.evidence
+        which = evidence.cropped or evidence.overlaid or evidence.enlarged
+        if which:
+            lesser.append(pair if which == 1 else pair[::-1])
+        if evidence.misread:
+            wrong.add(pair[evidence.misread - 1])
+    for _ in range(_ROUNDS):
+        before = dict(areas)
+        for less, more in lesser:
+            areas[less] = min(areas[less], areas[more] - 1)
+        if areas == before:
+            break
+    changed = {less for less, _ in lesser} | wrong
+    return [
+        replace(p, area=areas[p.signature.pixels], misread=p.misread or p.signature.pixels in wrong)
+        if p.signature.pixels in changed
+        else p
+        for p in pictures
+    ]

@@ -16,7 +16,7 @@ from faceaug.data.image import Image8, load_cv2, probe, read_bytes
 from faceaug.data.profiles import profile_fault
 from faceaug.errors import ImageError
 
-VERSION = 3  # of the signatures; increasing it invalidates all caches
+VERSION = 4  # of the signatures and comparisons; increasing it invalidates all caches
 
 # One record per picture. "whole" and "middle" are 64-bit hashes; "mirrored_*" are those of the mirror image.
 LOOKS = np.dtype(

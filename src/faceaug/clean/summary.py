@@ -14,7 +14,9 @@ _MOVED = 10  # entries shown of a list of moves or renames; -v shows all
 _NOTICED = 3  # entries shown of a list of other findings
 _WIDEST = 56  # columns; a longer name shifts the rest of its line
 # The least certain first, because users check only the first few of many.
-_ORDER = ("mirrored", "same photo", "unreadable", "same pixels", "same bytes")
+_ORDER = ("mirrored", "overlay", "same photo", "unreadable", "same pixels", "same bytes")
+_WHY = {"mirrored": "mirror image of", "overlay": "but for an overlay, same photo as"}
+_PARTLY = {"overlay": "shows the same, but for something over a face, as", "crop": "is a crop of, or the whole of,"}
 _Lines = tuple[str, Sequence[str], int]  # heading, lines, most lines shown
 
 
@@ -66,6 +68,8 @@ def _sections(report: Findings) -> Iterator[_Lines]:
     yield "mirror images, both stay (--mirrored remove sets one of each pair aside)", _pairs(alike), _NOTICED
     bursts = [(b.one, f"looks like {printable(b.other)}") for b in report.bursts]
     yield "similar but different photos, both stay", _pairs(bursts), _NOTICED
+    parts = [(p.one, f"{_PARTLY[p.tier]} {printable(p.other)}") for p in report.partial]
+    yield "one photo that differs in a part, both stay", _pairs(parts), _NOTICED
     leaks = [(f"{k.name} ({k.partition})", f"shows {printable(k.keeper)} ({k.keeper_partition})") for k in report.leaks]
     yield "one photo in two partitions", _pairs(leaks), _NOTICED
     unclear = [
@@ -84,7 +88,7 @@ def _sections(report: Findings) -> Iterator[_Lines]:
 def _why(entry: SetAside) -> str:
     if entry.kind == "unreadable":
         return f"unreadable: {printable(entry.reason.removeprefix('is '))}"
-    return f"{'mirror image of' if entry.kind == 'mirrored' else f'{entry.kind} as'} {printable(entry.keeper)}"
+    return f"{_WHY.get(entry.kind, f'{entry.kind} as')} {printable(entry.keeper)}"
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> list[str]:

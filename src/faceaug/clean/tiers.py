@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias
 
 from faceaug.clean.verify import PairEvidence
 
-# From certain to doubtful. The first three are set aside, mirrored pictures only on request.
-Tier: TypeAlias = Literal["same bytes", "same pixels", "same photo", "mirrored"]
+# From certain to doubtful. All but the last are set aside, mirrored pictures only on request.
+Tier: TypeAlias = Literal["same bytes", "same pixels", "same photo", "overlay", "mirrored"]
+Alike: TypeAlias = Literal["mirrored", "burst", "overlay", "crop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,20 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class LookAlike:
-    """Two similar pictures that are reported and stay: mirror images, or photos of one session.
+    """Two similar pictures that are reported and stay.
 
     Attributes:
         one: path below the folder.
         other: path below the folder.
-        tier: "mirrored" or "burst".
+        tier: "mirrored"; "burst", similar photos; "overlay", one photo with something laid over a face; "crop", a photo
+            and a part of it that comes before the whole in the order in which one of a group stays.
         distance: Hamming distance of the 64-bit pHashes; for mirror images, with one of them mirrored.
         evidence: the comparison.
     """
 
     one: str
     other: str
-    tier: Literal["mirrored", "burst"]
+    tier: Alike
     distance: int
     evidence: PairEvidence
 
@@ -86,6 +88,7 @@ class Thresholds:
     Attributes:
         radius: Hamming distance of 64-bit pHashes within which candidates were searched.
         detail: least ``PairEvidence.detail``.
+        parts: least ``PairEvidence.parts``.
         face_block: least ``PairEvidence.face_block``.
         broad_block: least ``PairEvidence.broad_block``.
         colour: least ``PairEvidence.colour``.
@@ -99,6 +102,7 @@ class Thresholds:
 
     radius: int
     detail: float
+    parts: float
     face_block: float
     broad_block: float
     colour: float

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -342,10 +342,16 @@ def _write_quick_png(file: io.BytesIO, image: Image8, chunks: PngImagePlugin.Png
     PngImagePlugin.putchunk(file, b"IEND", b"")
 
 
-def encode_jpeg(image: Image8, *, quality: int = 95) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as JPEG with full-resolution colour (4:4:4)."""
+def encode_jpeg(image: Image8, *, quality: int = 95, subsampling: Literal[0, 1, 2] = 0) -> bytes:
+    """Encode uint8 (height, width, 3) RGB as JPEG.
+
+    Args:
+        image: the picture.
+        quality: 1..100.
+        subsampling: 0 keeps all of the colour (4:4:4), 1 half of it (4:2:2), 2 a quarter (4:2:0).
+    """
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=0)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 

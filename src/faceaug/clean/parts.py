@@ -1,0 +1,345 @@
+"""Parts of two pictures that disagree: what tells an edit, another person or another drawing from a copy.
+
+Two pictures that agree as a whole may be one layout with two people on it, or one face before and after an edit. So
+they are laid over each other pixel by pixel (``grids``), what tones and sharpness explain is taken out, and the rest is
+looked at window by window, at several scales and in colour, and once more inside every face. A copy leaves a little
+noise. Whatever is more is a difference, unless it is ink of one colour near the edge of a photo that agrees everywhere
+else: a logo or a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceaug.clean.alignment import LUMA, Affine, Grey, resized
+from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over
+from faceaug.clean.tones import fit_tones, misread, read_as, toned
+from faceaug.data.image import Image8, load_cv2
+
+Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
+FindFaces: TypeAlias = Callable[[Image8], Sequence[Box]]
+Mask: TypeAlias = NDArray[np.bool_]
+
+# What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
+# second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
+_DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
+_LUMA_LIMIT = (32, 4, 10.0)
+_COLOUR_LIMIT = (14, 8, 10.0)
+_IN_FACES = 1.25  # how much stricter the limits are inside a face
+_IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
+_DRAWN = 0.35  # share of a picture with texture below which it is a drawing
+_NOISE = 3.0  # grey levels of noise tolerated in a window
+_GREY = 4.0  # mean colour, levels, below which a picture has none
+_SMALL = 16  # pixels to which pictures are shrunk for the tones
+_FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
+_FACE_SIDE = 160  # pixels of the longer side at which a face is compared
+_LEAST_FACE = 8  # pixels
+_LARGER = 1.25  # how much more must be seen in a larger view to be worth it
+_FACES = 8  # faces of a picture that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the parts of two pictures say.
+
+    Attributes:
+        agreement: of the worst part: 1 identical, 0.5 the most that a copy may differ.
+        overlaid: 1 if something is laid over the first picture, 2 over the second, 0 otherwise; the agreement is that
+            of all else.
+        covers_face: whether it lies on a face.
+        misread: see ``tones.misread``.
+        cropped: see ``Overlay``.
+    """
+
+    agreement: float
+    cropped: int
+    overlaid: int = 0
+    covers_face: bool = False
+    misread: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rest:
+    """What is left of two pictures of one size after tones and sharpness.
+
+    Attributes:
+        excess: float32 (h, w), how many times more than a copy may they differ at the worst.
+        one: float32 (h, w, 3), the first.
+        other: the second, with the tones of the first or the other way round.
+    """
+
+    excess: Grey
+    one: Grey
+    other: Grey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ink:
+    """Something laid over a picture.
+
+    Attributes:
+        where: what it disturbs.
+        core: what it covers.
+        on: over which of the two it lies, 1 or 2.
+    """
+
+    where: Mask
+    core: Mask
+    on: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """Where a pair differs at some size, and the ink that is part of it."""
+
+    excess: Grey
+    ink: _Ink | None
+
+    @property
+    def most(self) -> float:
+        """The largest excess that no ink explains."""
+        return float(self.excess.max() if self.ink is None else self.excess[~self.ink.where].max(initial=0.0))
+
+
+def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -> Parts:
+    """Look for parts that disagree.
+
+    Args:
+        one: a picture.
+        other: another, which agrees with it as a whole.
+        affine: the map from ``one`` to ``other`` at ``common_size``.
+        find_faces: boxes of the faces in a picture; called if the pictures agree so far.
+    """
+    one, other, wrong = _in_one_palette(one, other)
+    pair = lay_over(one, other, affine)
+    looks = [_look(pair, SIDE)]
+    larger = _LARGER * looks[0].excess.shape[0] < pair.shown()[0].shape[0]
+    if larger and looks[0].most <= 1:
+        looks.append(_look(pair, _FINER_SIDE))  # smaller letters and features are seen there
+    most = max(look.most for look in looks)
+    inks = [look.ink for look in looks if look.ink is not None]
+    if most > 1 or len({ink.on for ink in inks}) > 1:
+        return Parts(_agreement(most if most > 1 else 2.0), pair.cropped, misread=wrong)
+    covered = False
+    if inks or larger or most > 1 / _IN_FACES:
+        for place in _places(pair, find_faces(pair.target)[:_FACES]):
+            face = _look_into(pair, place, looks)
+            covered |= face is None
+            most = max(most, face or 0.0)
+    if not inks or most > 1:
+        return Parts(_agreement(most), pair.cropped, misread=wrong)
+    on = inks[0].on if pair.target_is_first else 3 - inks[0].on
+    return Parts(_agreement(most), pair.cropped, on, covered, wrong)
+
+
+def _look(pair: Overlay, side: int) -> _Look:
+    """What is left of a pair at some size, and whether ink explains it."""
+    rest = _rest_of(*pair.small(side))
+    return _Look(rest.excess, _ink(rest))
+
+
+def _places(pair: Overlay, boxes: Sequence[Box]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of faces, in what both pictures show."""
+    height, width = pair.shown()[0].shape[:2]
+    for x0, y0, x1, y1 in boxes:
+        left, top = max(0, round(x0) - pair.columns.start), max(0, round(y0) - pair.rows.start)
+        right, bottom = min(width, round(x1) - pair.columns.start + 1), min(height, round(y1) - pair.rows.start + 1)
+        if min(right - left, bottom - top) >= _LEAST_FACE:
+            yield slice(top, bottom), slice(left, right)
+
+
+def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]) -> float | None:
+    """The largest excess in a face, by its stricter limits; None if ink covers it."""
+    pictures = pair.shown()
+    rows, columns = place
+    found = []
+    for look in looks:
+        down, across = (small / large for small, large in zip(look.excess.shape, pictures[0].shape, strict=False))
+        there = (
+            slice(int(rows.start * down), int(rows.stop * down) + 1),
+            slice(int(columns.start * across), int(columns.stop * across) + 1),
+        )
+        if look.ink is not None and look.ink.core[there][_oval(look.excess[there].shape)].any():
+            return None
+        seen = look.excess[there] if look.ink is None else look.excess[there][~look.ink.where[there]]
+        found.append(float(seen.max(initial=0.0)))
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    factor = min(1.0, _FACE_SIDE / max(height, width))
+    if factor > _LARGER * looks[-1].excess.shape[0] / pictures[0].shape[0]:  # the looks showed it smaller than here
+        size = max(2, round(width * factor)), max(2, round(height * factor))
+        found.append(float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max()))
+    return _IN_FACES * max(found)
+
+
+def _in_one_palette(one: Sample, other: Sample) -> tuple[Sample, Sample, int]:
+    """Both without colour if one of them has none, or with the profile that one lacks; and which one lacks it."""
+    cv2 = load_cv2()
+    small = _shrunk(one.image), _shrunk(other.image)
+    if min(float(np.ptp(colours, axis=-1).mean()) for colours in small) < _GREY / 255:
+        greys = (cv2.cvtColor(sample.image, cv2.COLOR_RGB2GRAY) for sample in (one, other))
+        first, second = (np.repeat(grey[..., None], 3, axis=-1) for grey in greys)
+        return Sample(first, one.compression), Sample(second, other.compression), 0
+    wrong, space = misread(*small)
+    if not wrong:
+        return one, other, 0
+    meant = (other, one)[wrong % 2]
+    shown = Sample((read_as((meant.image / 255).astype(np.float32), space) * 255).round().astype(np.uint8))
+    return (shown, other, wrong) if wrong == 1 else (one, shown, wrong)
+
+
+def _agreement(excess: float) -> float:
+    return max(-1.0, 1 - excess / 2)
+
+
+def _shrunk(image: Image8) -> Grey:
+    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+
+
+def _oval(shape: tuple[int, ...]) -> Mask:
+    """The ellipse in a box: a face has no corners."""
+    y, x = (np.linspace(-1, 1, side) for side in shape)
+    return y[:, None] ** 2 + x[None] ** 2 <= 1
+
+
+# What is left of a pair.
+
+
+def _rest_of(target: Image8, source: Image8) -> _Rest:
+    """What two pictures of one size differ in after tones and sharpness."""
+    cv2 = load_cv2()
+    one, other = _toned(target, source)
+    one, other = _equally_sharp(one, other)
+    side = max(one.shape)
+    difference = one - other
+    grey = difference @ LUMA
+    first, second = (detail_of(cv2.GaussianBlur(x @ LUMA, (0, 0), max(0.5, side / 160))) for x in (one, other))
+    apart, power = (first - second) ** 2, first * first + second * second
+    excess = np.zeros(grey.shape, np.float32)
+    for count, least, limit in _DETAIL_LIMITS:
+        window = (max(least, round(side / count)),) * 2
+        share = cv2.blur(apart, window) / (cv2.blur(power, window) + 2 * _NOISE**2)
+        np.maximum(excess, share / limit, out=excess)
+    count, least, most = _LUMA_LIMIT
+    window = (max(least, round(side / count)),) * 2
+    np.maximum(excess, np.abs(cv2.blur(grey, window)) / most, out=excess)
+    count, least, most = _COLOUR_LIMIT
+    window = (max(least, round(side / count)),) * 2
+    for channel in range(3):
+        colour = cv2.blur(difference[..., channel] - grey, window)
+        np.maximum(excess, np.abs(colour) / most, out=excess)
+    if _textured(one @ LUMA) < _DRAWN:
+        excess *= _IN_DRAWINGS
+    return _Rest(excess, one, other)
+
+
+def _toned(target: Image8, source: Image8) -> tuple[Grey, Grey]:
+    """Both in grey levels with the same tones; the one with less clipped tones is edited."""
+    one, other = (image.astype(np.float32) / 255 for image in (target, source))
+    small = [resized(x, _SMALL, _SMALL).reshape(-1, 3) for x in (one, other)]
+    clipped = [float(((x < 0.01) | (x > 0.99)).mean()) for x in (one[::3, ::3], other[::3, ::3])]
+    if clipped[1] > clipped[0]:
+        one = toned(one, fit_tones(small[1], small[0]))
+    else:
+        other = toned(other, fit_tones(small[0], small[1]))
+    return one * 255, other * 255
+
+
+def _equally_sharp(one: Grey, other: Grey) -> tuple[Grey, Grey]:
+    """Both, the sharper one blurred like the other."""
+    cv2 = load_cv2()
+    details = [detail_of(x @ LUMA) for x in (one, other)]
+    sharper = int(details[1].std() > details[0].std())
+    best = best_blur(details[sharper], details[1 - sharper])
+    if not best:
+        return one, other
+    blurred = cv2.GaussianBlur((one, other)[sharper], (0, 0), best)
+    return (one, blurred) if sharper else (blurred, other)
+
+
+# Something laid over one of the two.
+
+_EDGE = 0.19  # share of a side within which an overlay lies
+_MOST = 0.10  # share of the picture that it disturbs at most
+_PHOTO = 0.5  # share of the picture that has texture: in a drawing, what is added at the edge is part of it
+_TEXTURE = 2.0  # grey levels
+_STROKE = 0.3  # of the contrast of the ink: what a stroke has against what is around it
+_SHARED = 0.3  # of the pixels that differ: so many strokes in both are one text
+_LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than can be read
+_LETTER = 5  # pixels of a small letter
+_INK = 24  # grey levels within which two inks are one
+_OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
+
+
+def _ink(rest: _Rest) -> _Ink | None:
+    """The logo or date on one of two pictures that explains where they disagree; None if there is none."""
+    cv2 = load_cv2()
+    bad = rest.excess > 1
+    if not bad.any() or float(bad.mean()) > _MOST:
+        return None
+    height, width = bad.shape
+    rows, columns = np.nonzero(bad)
+    from_edge = np.minimum(
+        np.minimum(rows, height - 1 - rows) / height, np.minimum(columns, width - 1 - columns) / width
+    )
+    if float(from_edge.max()) > _EDGE:
+        return None
+    grown = max(5, round(max(height, width) / 16))
+    where = cv2.dilate(bad.astype(np.uint8), np.ones((grown, grown), np.uint8)) > 0
+    greys = [x @ LUMA for x in (rest.one, rest.other)]
+    if _textured(greys[0]) < _PHOTO:
+        return None
+    difference = (greys[0] - greys[1]) * bad
+    core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
+    power = float(np.mean(difference[core] ** 2))
+    on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
+    left = _scatter(greys[on][core], greys[1 - on][core]) / power
+    if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
+        return None
+    return _Ink(where, core, on + 1)
+
+
+def _turned(difference: Grey) -> float:
+    """The share of a difference that has the rarer sign: two captions each lack what the other has."""
+    strong = difference[np.abs(difference) > 0.3 * float(np.abs(difference).max())]
+    powers = [float((part**2).sum()) for part in (strong[strong > 0], strong[strong < 0])]
+    return min(powers) / max(sum(powers), 1e-6)
+
+
+def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
+    """Whether both pictures have strokes of the ink beside where they differ, as two texts do that begin alike."""
+    cv2 = load_cv2()
+    rows, columns = np.nonzero(core)
+    high = int(np.ptp(rows)) + 1
+    if high < _LEGIBLE:
+        return False
+    top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
+    left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
+    ink = float(np.median(greys[on][core]))
+    contrast = float(np.median((greys[on] - greys[1 - on])[core]))
+    hat = cv2.MORPH_TOPHAT if contrast > 0 else cv2.MORPH_BLACKHAT  # what is thinner than half a letter is high
+    kernel = np.ones((max(3, high // 2),) * 2, np.uint8)
+    thin = (cv2.morphologyEx(x, hat, kernel) > _STROKE * abs(contrast) for x in greys)
+    strokes = [(np.abs(x - ink) < _INK) & each for x, each in zip(greys, thin, strict=True)]
+    both = (strokes[0] & strokes[1])[top:bottom, left:right]
+    return int(both.sum()) > max(_LETTER, _SHARED * int(core.sum()))
+
+
+def _scatter(ink: Grey, photo: Grey) -> float:
+    """What is left of the ink's values after the photo that may shine through is taken out, mean square."""
+    a, b = ink - ink.mean(), photo - photo.mean()
+    share = min(0.9, max(0.0, float(a @ b) / max(float(b @ b), 1e-6)))
+    return float(np.mean((a - share * b) ** 2))
+
+
+def _textured(grey: Grey) -> float:
+    """The share of a picture that has texture."""
+    cv2 = load_cv2()
+    window = (max(3, round(max(grey.shape) / 28)),) * 2
+    deviation = np.sqrt(np.maximum(cv2.blur(grey * grey, window) - cv2.blur(grey, window) ** 2, 0))
+    return float((deviation > _TEXTURE).mean())
