@@ -69,7 +69,7 @@ def find_leaks(
     Example:
         >>> from pathlib import Path
         >>> from PIL import Image
-        >>> from faceaug.clean import find_leaks
+        >>> from faceaug import find_leaks
         >>> for name, colour in [("train/1.png", "red"), ("test/7.png", "red"), ("test/8.png", "blue")]:
         ...     Path(name).parent.mkdir(exist_ok=True)
         ...     Image.new("RGB", (64, 64), colour).save(name)
