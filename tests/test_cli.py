@@ -119,6 +119,23 @@ def test_without_a_command_the_help_is_shown_and_version_is_the_packages(run: Ru
 
 
 class TestCommands:
+    def test_clean_against_a_folder_that_is_only_read(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        known = tmp_path / "known"
+        shutil.copytree(faces, known)
+        before = {path: path.read_bytes() for path in known.rglob("*") if path.is_file()}
+        index = tmp_path / "known.faceaug-index"
+        ended = run("clean", faces, "--against", known, "--max-remove", "100%", "--json")
+        found = json.loads(ended.stdout)
+        assert (ended.code, found["counts"]["cleaned"]) == (0, 0)
+        assert {entry["keeper"].split("/")[:2] == ["..", "known"] for entry in found["set_aside"]} == {True}
+        assert index.is_file()
+        assert {path: path.read_bytes() for path in known.rglob("*") if path.is_file()} == before
+
+    def test_an_index_of_nothing_is_wrong_use(self, run: Run, faces: Path, tmp_path: Path) -> None:
+        ended = run("clean", faces, "--index", tmp_path / "x.faceaug-index")
+        assert ended.code == 2
+        assert ended.line.startswith("faceaug: --index: only with --against")
+
     def test_clean_and_undo(self, run: Run, faces: Path) -> None:
         copy = faces / "img_align_celeba" / "000002 (1).png"
         shutil.copyfile(faces / "img_align_celeba" / "000002.png", copy)

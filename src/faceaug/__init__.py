@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         CleanPolicy as CleanPolicy,
         CleanReport as CleanReport,
         clean_folder as clean_folder,
+        find_leaks as find_leaks,
         undo_clean as undo_clean,
     )
     from faceaug.data.convert import convert_folder as convert_folder
@@ -72,7 +73,7 @@ _HOME = {
     "faceaug.data.convert": ("convert_folder",),
     "faceaug.data.split": ("split_folder",),
     "faceaug.faces": ("Face", "FaceFinder", "align_folder", "check_alignment"),
-    "faceaug.clean": ("clean_folder", "undo_clean", "CleanPolicy", "CleanReport"),
+    "faceaug.clean": ("clean_folder", "find_leaks", "undo_clean", "CleanPolicy", "CleanReport"),
     "faceaug.augment": (
         "Rotate",
         "HorizontalFlip",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +9,7 @@ import click
 
 from faceaug.commands import options as parsing
 from faceaug.commands.align import align, photo_options
+from faceaug.commands.clean import clean, undo
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.convert import convert
 from faceaug.commands.outputs import OutputFile, OutputFolder, overwrite_option
@@ -40,64 +40,6 @@ def demo(out: Path | None, console: Console) -> None:
 
     report = run_demo(out, say=console.say, progress=console.progress)
     console.document(report.to_json())
-
-
-@cli.command(epilog=_EXAMPLES + "faceaug clean ./celeba --dry-run")
-@click.argument("folder", type=parsing.INPUT)
-@click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
-@click.option("--max-remove", default="20%", show_default=True, help="Refuse to set aside more than this share.")
-@click.option("--protect", multiple=True, metavar="PATH", help="Never set these aside (file or pattern; repeatable).")
-@click.option("--out", type=OutputFolder(), metavar="DIR", help="Write a cleaned copy with matching tables instead.")
-@click.option(
-    "--link", type=click.Choice(["copy", "hard"]), default="copy", show_default=True, help="How --out gets its files."
-)
-@click.option("--no-near", is_flag=True, help="Only set aside byte- or pixel-identical duplicates.")
-@click.option(
-    "--mirrored",
-    type=click.Choice(["report", "remove"]),
-    default="report",
-    show_default=True,
-    help="What to do with mirror images.",
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
-@report_option("faceaug clean")
-@overwrite_option
-@common_options
-def clean(
-    folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
-    no_near: bool, mirrored: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
-) -> None:  # fmt: skip
-    """Repair names, set aside unreadable files and duplicates.
-
-    Does not ask first, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside, and
-    `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
-    """
-    from faceaug.clean import CleanPolicy, clean_folder
-
-    limit = parsing.read_share(max_remove)
-    policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
-    found = clean_folder(
-        folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
-    )
-    console.say(found.summary(verbose=console.verbose))
-    if report is not None:
-        page = partial(found.to_html, workers=workers, progress=console.progress)
-        write_report(report, found, page, command="faceaug clean", overwrite=overwrite)
-        console.say(f"report: {report}")
-    console.document(found.to_json())
-
-
-@cli.command(epilog=_EXAMPLES + "faceaug undo ./celeba")
-@click.argument("folder", type=parsing.INPUT)
-@click.option("--all", "all_runs", is_flag=True, help="Undo every run, not only the last.")
-@common_options
-def undo(folder: Path, all_runs: bool, console: Console) -> None:
-    """Restore what the last clean moved: names, bytes, modes and times."""
-    from faceaug.clean import undo_clean
-
-    done = undo_clean(folder, all_runs=all_runs, progress=console.progress)
-    console.say(done.summary(verbose=console.verbose))
-    console.document(done.to_json())
 
 
 @cli.command(epilog=_EXAMPLES + "faceaug preview ./celeba --out sheet.png")
@@ -373,6 +315,8 @@ def info(folder: Path | None, console: Console) -> None:
     console.document(found.to_json())
 
 
+cli.add_command(clean)
+cli.add_command(undo)
 cli.add_command(align)
 cli.add_command(convert)
 cli.add_command(split)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from faceaug.clean.folder import clean_folder as clean_folder, undo_clean as undo_clean
+    from faceaug.clean.leaks import SharedPhoto as SharedPhoto, find_leaks as find_leaks
     from faceaug.clean.names import Rename as Rename, Unclear as Unclear
     from faceaug.clean.policy import CleanPolicy as CleanPolicy
     from faceaug.clean.report import CleanReport as CleanReport, Conflict as Conflict, SetAside as SetAside
@@ -26,9 +27,11 @@ _MODULE = {
     "Conflict": "faceaug.clean.report",
     "Rename": "faceaug.clean.names",
     "SetAside": "faceaug.clean.report",
+    "SharedPhoto": "faceaug.clean.leaks",
     "Unclear": "faceaug.clean.names",
     "UndoReport": "faceaug.storage.journal",
     "clean_folder": "faceaug.clean.folder",
+    "find_leaks": "faceaug.clean.leaks",
     "undo_clean": "faceaug.clean.folder",
 }
 __all__ = list(_MODULE)

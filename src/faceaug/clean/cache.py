@@ -173,8 +173,8 @@ def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
         version = database.execute("select value from facts where name = 'version'").fetchone()
         if version is None and write:
             with database:
-                database.execute("insert into facts values ('version', ?)", (_version(),))
-        elif version != (_version(),):
+                database.execute("insert into facts values ('version', ?)", (version_of_signatures(),))
+        elif version != (version_of_signatures(),):
             database.close()
             return None
         return database
@@ -183,7 +183,7 @@ def _connected(path: Path, *, write: bool) -> sqlite3.Connection | None:
         return None
 
 
-def _version() -> str:
+def version_of_signatures() -> str:
     """The version of the signatures, with the versions of the decoder and the filters they depend on."""
     return f"{_FORMAT} {VERSION} {LOOKS.itemsize} {load_cv2().__version__} {PIL.__version__} {np.dtype('<f8').itemsize}"
 

@@ -78,7 +78,12 @@ class Search:
 
 
 def find_candidates(
-    looks: NDArray[np.void], digests: Sequence[str], cache: Cache, progress: Progress = SILENT
+    looks: NDArray[np.void],
+    digests: Sequence[str],
+    cache: Cache,
+    progress: Progress = SILENT,
+    *,
+    fixed: NDArray[np.bool_] | None = None,
 ) -> Search:
     """Find all pairs of pictures that may show one photo.
 
@@ -87,20 +92,25 @@ def find_candidates(
         digests: pixel digests of the pictures, distinct, ascending.
         cache: holds the last search; this one is stored there.
         progress: reports the phases.
+        fixed: bool (n,), pictures among which no pairs are sought; such a search is not kept in the cache.
     """
+    if fixed is not None and fixed.any():
+        return _search(looks, fixed, cache, progress)
     present = np.array(digests, "S32")
     known = _known(present, cache)
     if known is not None:
         return known
-    pairs, radius = _within(looks, int(cache.fact("radius", RADIUS)), progress)
-    cache.set_fact("radius", radius)
-    thumbnails = looks["thumbnail"]
-    plain = _judged(thumbnails, thumbnails, pairs, progress)
-    turned = _judged(thumbnails[:, :, ::-1], thumbnails, _mirrored(looks, progress), progress)
-    search = Search(plain, turned, radius)
+    search = _search(looks, np.zeros(len(looks), np.bool_), cache, progress)
     if len(search.plain.first) + len(search.mirrored.first) <= _KEPT:
         cache.set_arrays(_OWNER, _arrays(search) | {"digests": present.tobytes()})
     return search
+
+
+def _search(looks: NDArray[np.void], fixed: NDArray[np.bool_], cache: Cache, progress: Progress) -> Search:
+    pairs, radius = _within(looks, fixed, int(cache.fact("radius", RADIUS)), progress)
+    cache.set_fact("radius", radius)
+    plain = _judged(looks, pairs, progress, turned=False)
+    return Search(plain, _judged(looks, _mirrored(looks, fixed, progress), progress, turned=True), radius)
 
 
 def _arrays(search: Search) -> dict[str, bytes]:
@@ -134,32 +144,55 @@ def _read(arrays: Mapping[str, bytes], part: str) -> Candidates:
     return Candidates(first.astype(np.int64), second.astype(np.int64), distance, like)
 
 
-def _judged(one: NDArray[np.uint8], other: NDArray[np.uint8], pairs: Pairs, progress: Progress) -> Candidates:
-    like = likeness(one, other, pairs.first, pairs.second, progress)
+def _judged(looks: NDArray[np.void], pairs: Pairs, progress: Progress, *, turned: bool) -> Candidates:
+    used, at = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+    thumbnails = looks["thumbnail"][used]
+    first, second = np.split(at, 2)
+    like = likeness(thumbnails[:, :, ::-1] if turned else thumbnails, thumbnails, first, second, progress)
     return Candidates(pairs.first, pairs.second, pairs.distance, like)
 
 
-def _within(looks: NDArray[np.void], radius: int, progress: Progress) -> tuple[Pairs, int]:
+def _within(looks: NDArray[np.void], fixed: NDArray[np.bool_], radius: int, progress: Progress) -> tuple[Pairs, int]:
     """Pairs whose wholes or middles are within the radius, each once, with the distance of the wholes."""
     n = len(looks)
-    both = np.concatenate([looks["whole"], looks["middle"]])
-    pairs, radius = _affordable(lambda r: near_pairs(both, r, budget=_BUDGET, progress=progress), radius)
-    one, other = pairs.first % n, pairs.second % n
-    keys = np.unique((np.minimum(one, other) * n + np.maximum(one, other))[one != other])
+    own, other = np.flatnonzero(~fixed), np.flatnonzero(fixed)
+    mine, theirs = (np.concatenate([looks["whole"][at], looks["middle"][at]]) for at in (own, other))
+    among, radius = _affordable(lambda r: near_pairs(mine, r, budget=_BUDGET, progress=progress), radius)
+    one, two = own[among.first % len(own)], own[among.second % len(own)]
+    if len(other):
+        between, radius = _affordable(
+            lambda r: near_pairs_between(mine, theirs, r, budget=_BUDGET, progress=progress), radius
+        )
+        one = np.concatenate([one, own[between.first % len(own)]])
+        two = np.concatenate([two, other[between.second % len(other)]])
+    keys = np.unique((np.minimum(one, two) * n + np.maximum(one, two))[one != two])
     first, second = keys // n, keys % n
     distance = np.bitwise_count(looks["whole"][first] ^ looks["whole"][second])
     return Pairs(first, second, distance), radius
 
 
-def _mirrored(looks: NDArray[np.void], progress: Progress) -> Pairs:
+def _mirrored(looks: NDArray[np.void], fixed: NDArray[np.bool_], progress: Progress) -> Pairs:
     """Pairs i < j of a picture and the mirror image of another within the radius."""
-    mirrored = looks["mirrored_whole"]
-    whole = looks["whole"]
-    pairs, _ = _affordable(
-        lambda r: near_pairs_between(mirrored, whole, r, budget=_BUDGET, progress=progress), MIRROR_RADIUS
+    own = np.flatnonzero(~fixed)
+    whole, mirrored = looks["whole"], looks["mirrored_whole"]
+    # The mirror image of i is as far from j as the mirror image of j from i, but for rounding; i is the smaller index.
+    ahead, _ = _affordable(
+        lambda r: near_pairs_between(mirrored[own], whole, r, budget=_BUDGET, progress=progress), MIRROR_RADIUS
     )
-    keep = pairs.first < pairs.second
-    return Pairs(pairs.first[keep], pairs.second[keep], pairs.distance[keep])
+    first, second = own[ahead.first], ahead.second
+    keep = first < second
+    if fixed.any():
+        back, _ = _affordable(
+            lambda r: near_pairs_between(mirrored[fixed], whole[own], r, budget=_BUDGET, progress=progress),
+            MIRROR_RADIUS,
+        )
+        behind, mine = np.flatnonzero(fixed)[back.first], own[back.second]
+        later = behind < mine
+        found = np.concatenate([first[keep], behind[later]]), np.concatenate([second[keep], mine[later]])
+        distance = np.concatenate([ahead.distance[keep], back.distance[later]])
+        order = np.lexsort((found[1], found[0]))
+        return Pairs(found[0][order], found[1][order], distance[order])
+    return Pairs(first[keep], second[keep], ahead.distance[keep])
 
 
 def _affordable(search: Callable[[int], Pairs], radius: int) -> tuple[Pairs, int]:

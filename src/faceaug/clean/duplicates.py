@@ -35,6 +35,7 @@ class Picture:
             other.
         quantisation: mean quantisation step of its compression; 0 if lossless.
         sharpness: standard deviation of its Laplacian, grey levels.
+        reference: whether it lies in a reference folder, and not in the one that is cleaned.
     """
 
     file: File
@@ -48,6 +49,7 @@ class Picture:
     area: int = 0
     quantisation: float = 0.0
     sharpness: float = 0.0
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
 
     A picture is set aside only if it has the pixels of the one that stays, or was compared with it directly: likeness
     is not transitive. A whole photo is never set aside for a crop of it. Protected pictures and hard links of one file
-    are never duplicates. The order of ``pictures`` does not matter.
+    are never duplicates; a hard link of a reference is one. The order of ``pictures`` does not matter.
 
     Returns:
         The duplicates, sorted by the name of the copy.
@@ -163,7 +165,7 @@ def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, bool, int, fl
 
 def hard_links(pictures: Iterable[Picture]) -> int:
     """The number of surplus names: pictures that are hard links of a file listed under another name."""
-    identities = [_identity(picture) for picture in pictures]
+    identities = [_identity(picture) for picture in pictures if not picture.reference]
     return len(identities) - len(set(identities))
 
 
@@ -195,8 +197,10 @@ def _by_pixels(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
 
 def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:
     """The duplicates among pictures with the same pixels: all but the keeper, protected ones and their hard links."""
-    staying = {_identity(picture) for picture in group if picture.protected} | {_identity(keeper)}
-    yield from (Duplicate(copy, keeper, likeness) for copy in group if _identity(copy) not in staying)
+    staying = {_identity(picture) for picture in (*group, keeper) if picture.protected and not picture.reference}
+    staying |= set() if keeper.reference else {_identity(keeper)}
+    copies = (copy for copy in group if not copy.reference)
+    yield from (Duplicate(copy, keeper, likeness) for copy in copies if _identity(copy) not in staying)
 
 
 def _identity(picture: Picture) -> tuple[int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from faceaug.clean.against import check_references, stamp_references
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
 from faceaug.clean.copy import MARKER, CopyReport, LinkKind, build_copy, check_link, plan_copy
@@ -37,13 +38,17 @@ class _Task:
         policy: limits on what is set aside.
         workers: processes that read pictures; None chooses.
         progress: shows the phases.
+        against: reference folders.
+        index: file of their signatures; None for one beside each.
     """
 
     policy: CleanPolicy
     workers: int | None
     progress: Progress
+    against: tuple[Path, ...] = ()
+    index: Path | None = None
 
-    def decide(self, scene: Scene, history: History, *, keep_cache: bool) -> Decision:
+    def decide(self, scene: Scene, history: History, *, keep_cache: bool, keep_index: bool) -> Decision:
         """Decide the moves, with the cache of earlier runs."""
         state = state_folder(scene.listing.root, beside=scene.layout in CLASS_FOLDERS)
         with open_cache(state / "cache.sqlite", write=keep_cache) as cache:
@@ -54,6 +59,9 @@ class _Task:
                 workers=self.workers,
                 progress=self.progress,
                 cache=cache,
+                against=self.against,
+                index=self.index,
+                keep_index=keep_index,
             )
 
 
@@ -64,6 +72,8 @@ def clean_folder(
     dry_run: bool = False,
     out: Path | str | None = None,
     link: LinkKind = "copy",
+    against: Sequence[Path | str] = (),
+    index: Path | str | None = None,
     workers: int | None = None,
     progress: Show = None,
 ) -> CleanReport:
@@ -77,6 +87,10 @@ def clean_folder(
             outside ``path``, or an interrupted copy with the same arguments, which is continued.
         link: how ``out`` gets its files: "copy" them, or "hard" link them (takes no space, but both names share one
             file).
+        against: reference folders, such as the pictures you have already or the test set. Pictures that show one of
+            theirs are set aside, too. They are only read.
+        index: file that keeps what was read of the references, ``NAME.faceaug-index``; None for one beside each. A
+            later run reads only what has changed since. A dry run writes only the one that is named.
         workers: processes that read pictures, >= 0; None chooses.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
@@ -86,7 +100,8 @@ def clean_folder(
         folder (of ``out``, if given).
 
     Raises:
-        ArgumentError: the folder does not exist, or an entry of ``policy.protect`` matches no picture.
+        ArgumentError: a folder does not exist, a reference shares pictures with the folder, ``index`` is another file,
+            or an entry of ``policy.protect`` matches no picture.
         RefusedError: nothing was changed: no pictures, more than ``policy.max_remove`` to set aside, the folder is
             in use, read-only, or the disk is full.
         AnnotationError: a table contradicts itself; nothing was changed.
@@ -105,14 +120,15 @@ def clean_folder(
         [('b.png', 'same bytes', 'a.png')]
     """
     check_link(link)
-    task = _Task(policy, workers, open_progress(progress))
     root = existing_folder(path)
+    references = check_references(root, _as_list(against))
+    task = _Task(policy, workers, open_progress(progress), references, None if index is None else Path(index))
     recorded = journal_stamp(root)
     scene = look(path, copying=out is not None)
     beside = scene.layout in CLASS_FOLDERS
     with _stoppable():
         if dry_run or out is not None:  # the folder is only read
-            decision = task.decide(scene, read_journal(root, beside=beside), keep_cache=False)
+            decision = task.decide(scene, read_journal(root, beside=beside), keep_cache=False, keep_index=not dry_run)
             if dry_run or out is None:
                 notes = decision.report.notes + _too_many(decision, policy)
                 return replace(decision.report, dry_run=True, out="" if out is None else str(out), notes=notes)
@@ -121,7 +137,7 @@ def clean_folder(
         with open_journal(root, beside=beside, purpose="clean") as journal:
             if journal_stamp(root) != recorded:  # another run has just ended, or an interrupted one been completed
                 scene = look(path)
-            decision = task.decide(scene, journal.history, keep_cache=True)
+            decision = task.decide(scene, journal.history, keep_cache=True, keep_index=True)
             _check_share(scene, decision, policy)
             return _perform(journal, root, decision, task)
 
@@ -190,6 +206,10 @@ def _perform(journal: Journal, root: Path, decision: Decision, task: _Task) -> C
     return report
 
 
+def _as_list(against: Sequence[Path | str]) -> Sequence[Path | str]:
+    return [against] if isinstance(against, str | Path) else against
+
+
 def _as_given(folder: str, place: Path) -> str:
     """A path in or next to a folder, spelled as the caller spelled the folder."""
     named, real = Path(folder), Path(folder).resolve()
@@ -225,6 +245,8 @@ def _copy(scene: Scene, decision: Decision, task: _Task, out: Path, link: LinkKi
             finish_output(out, marker=MARKER, document={"run": run, "pictures": report.cleaned})
 
     arguments = json.loads(json.dumps({"policy": asdict(task.policy)}))
+    if task.against:
+        arguments |= {"against": list(map(str, task.against)), "references_sha256": stamp_references(task.against)}
     build_copy(scene.listing, plan, out, link=link, arguments=arguments, on_built=finish, progress=task.progress)
     return report
 

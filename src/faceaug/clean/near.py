@@ -56,10 +56,12 @@ class Look:
     Attributes:
         path: path of the file.
         pixels: digest of its pixels.
+        reference: whether it is only compared with pictures that are none.
     """
 
     path: str
     pixels: str
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def find_near(
     """
     if len(pictures) < 2:
         return Near()
-    search = find_candidates(looks, [picture.pixels for picture in pictures], cache, progress)
+    fixed = np.array([picture.reference for picture in pictures])
+    search = find_candidates(looks, [picture.pixels for picture in pictures], cache, progress, fixed=fixed)
     notes = list(search.notes())
     histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]

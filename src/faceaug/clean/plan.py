@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from faceaug.clean.against import NONE, References, read_references
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
@@ -80,6 +82,7 @@ class _Survey:
         alike: the readable pictures, and the near duplicates among them.
         leaving: the files to set aside.
         renames: the repairs of names of files that stay.
+        references: the pictures of other folders that they were compared with.
     """
 
     scene: Scene
@@ -89,6 +92,7 @@ class _Survey:
     alike: Resemblance
     leaving: _Leaving
     renames: tuple[Rename, ...]
+    references: References
 
 
 def decide(
@@ -99,6 +103,9 @@ def decide(
     workers: int | None,
     progress: Progress = SILENT,
     cache: Cache | None = None,
+    against: Sequence[Path] = (),
+    index: Path | None = None,
+    keep_index: bool = False,
 ) -> Decision:
     """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
@@ -109,9 +116,17 @@ def decide(
         workers: see ``open_crew``.
         progress: reports the phases.
         cache: signatures and comparisons of earlier runs.
+        against: reference folders, see ``check_references``.
+        index: see ``read_references``.
+        keep_index: likewise.
     """
     with open_crew(workers) as crew:
-        survey = _survey(scene, policy, set_aside, crew, progress, cache or Cache(None))
+        known = NONE
+        if against:
+            known = read_references(
+                against, root=scene.listing.root, index=index, keep=keep_index, crew=crew, progress=progress
+            )
+        survey = _survey(scene, policy, set_aside, known, crew, progress, cache or Cache(None))
     moves = tuple(_moves(survey))
     return Decision(moves, _report(survey), _sample(survey, moves))
 
@@ -120,6 +135,7 @@ def _survey(
     scene: Scene,
     policy: CleanPolicy,
     set_aside: Sequence[str],
+    references: References,
     crew: Crew,
     progress: Progress,
     cache: Cache,
@@ -133,12 +149,18 @@ def _survey(
     names = _names(scene, signatures, earlier, repair=policy.repair_names)
     pictures, annotations = _pictures(scene, signatures, names, protected)
     alike = find_resemblance(
-        root, pictures, contents, mirrored=policy.mirrored, crew=crew, cache=cache, progress=progress
+        root,
+        [*pictures, *references.pictures],
+        references.joined_to(contents),
+        mirrored=policy.mirrored,
+        crew=crew,
+        cache=cache,
+        progress=progress,
     )
     leaving = _leaving(scene, signatures, protected, find_duplicates(alike.pictures, alike.links))
     gone = leaving.names()
     renames = tuple(rename for rename in names.renames if rename.old not in gone)
-    return _Survey(scene, contents, names, annotations, alike, leaving, renames)
+    return _Survey(scene, contents, names, annotations, alike, leaving, renames, references)
 
 
 def _report(found: _Survey) -> CleanReport:
@@ -163,7 +185,8 @@ def _report(found: _Survey) -> CleanReport:
         left=tuple(sorted([*scene.listing.skipped, *leaving.staying])),
         rows_without_file=_rows_without_file(found, gone),
         proposals=tuple(_proposals(found)),
-        notes=scene.notes
+        notes=found.references.notes
+        + scene.notes
         + names.notes
         + _profile_notes(found.contents.signatures)
         + scene.listing.link_notes()
@@ -299,6 +322,8 @@ def _damaged(
 def _conflicts(found: _Survey) -> Iterator[Conflict]:
     place = {file.name: i for i, file in enumerate(found.scene.listing.pictures)}
     for duplicate in found.leaving.duplicates:
+        if duplicate.keeper.reference:
+            continue
         copy, keeper = duplicate.copy.file.name, duplicate.keeper.file.name
         says = label_conflict(found.annotations, place[copy], place[keeper])
         classes = copy.split("/", 1)[0], keeper.split("/", 1)[0]
@@ -315,6 +340,8 @@ def _proposals(found: _Survey) -> list[Proposal]:
     new = {rename.old: rename.new for rename in found.renames}
     groups: dict[int, list[int]] = {}
     for duplicate in found.leaving.duplicates:
+        if duplicate.keeper.reference:
+            continue
         keeper = place[duplicate.keeper.file.name]
         groups.setdefault(keeper, [keeper]).append(place[duplicate.copy.file.name])
     return propose(found.annotations, groups.values(), [new.get(file.name, file.name) for file in files])
@@ -351,8 +378,9 @@ def _moves(found: _Survey) -> Iterator[Move]:
     for file, problem in found.leaving.damaged:
         yield Move(_with_digest(file, signatures), None, problem)
     for duplicate in found.leaving.duplicates:
-        copy, keeper = duplicate.copy.file, duplicate.keeper.file
-        yield Move(_with_digest(copy, signatures), None, duplicate.tier, _with_digest(keeper, signatures))
+        copy, keeper = _with_digest(duplicate.copy.file, signatures), duplicate.keeper
+        kept = replace(keeper.file, digest=keeper.signature.content)
+        yield Move(copy, None, duplicate.tier, kept)
     files = {file.name: file for file in found.scene.listing.pictures}
     for rename in found.renames:
         yield Move(_with_digest(files[rename.old], signatures), rename.new, "repaired name")

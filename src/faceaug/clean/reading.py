@@ -47,6 +47,7 @@ def read_contents(
     crew: Crew,
     cache: Cache,
     progress: Progress = SILENT,
+    phase: str = "reading",
 ) -> Contents:
     """Read all pictures of a folder.
 
@@ -57,6 +58,7 @@ def read_contents(
         crew: gives executors, see ``open_crew``.
         cache: signatures of earlier runs; new ones are added.
         progress: counts the pictures.
+        phase: name of the phase.
     """
     place = {file.name: row for row, file in enumerate(files)}
     table = np.zeros(len(files) if looks else 0, LOOKS)
@@ -74,8 +76,8 @@ def read_contents(
     missing = [file for file in files if file.name not in found]
     function = read_signature if looks else read_exact_signature
     results = crew(len(missing)).map(function, (f"{root}/{file.name}" for file in missing))
-    with progress.phase("reading", len(files), "pictures", start=len(found)) as phase:
-        for file, signature in phase.over(zip(missing, results, strict=True)):
+    with progress.phase(phase, len(files), "pictures", start=len(found)) as shown:
+        for file, signature in shown.over(zip(missing, results, strict=True)):
             cache.add(file, signature)
             keep(file, signature)
     cache.flush()

@@ -69,7 +69,7 @@ def find_resemblance(
             first[picture.signature.pixels] = picture
     shown = tuple(sorted(first.values(), key=lambda picture: picture.signature.pixels))
     near = find_near(
-        [Look(f"{root}/{picture.file.name}", picture.signature.pixels) for picture in shown],
+        [Look(f"{root}/{picture.file.name}", picture.signature.pixels, picture.reference) for picture in shown],
         contents.looks[[contents.place[picture.file.name] for picture in shown]],
         crew,
         cache,
@@ -142,7 +142,8 @@ def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Pictu
     for p in pictures:  # ``replace`` would take five times as long, and there may be 200,000
         at = contents.place[p.file.name]
         quality = bool(p.signature.profile), areas[at], steps[at], sharpness[at]
-        rated.append(Picture(p.file, p.name, p.signature, p.protected, p.partition, p.rows, p.known, *quality))
+        known = p.protected, p.partition, p.rows, p.known
+        rated.append(Picture(p.file, p.name, p.signature, *known, *quality, p.reference))
     return rated
 
 

@@ -66,6 +66,15 @@ ONNX = Kind(
     is_data=False,
 )
 
+# Written by safetensors; the first key of its header.
+INDEX_MARK = "faceaug index"
+INDEX = Kind(
+    "an index of faceaug clean --against",
+    ".faceaug-index",
+    lambda head: f'"{INDEX_MARK}":'.encode() in head[:4096],
+    is_data=False,
+)
+
 
 def report_kinds(command: str, headers: Sequence[Sequence[str]]) -> tuple[Kind, ...]:
     """The reports of a command.

@@ -1,0 +1,171 @@
+"""The signatures of reference pictures in one file, so that new pictures are compared with known ones in seconds.
+
+Columns in the format of safetensors, with a digest over them: names, stamps, digests and looks of all pictures. What
+it says can be computed again: a damaged index, and one of another version, is built anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from faceaug.clean.cache import Cache, version_of_signatures
+from faceaug.clean.signatures import LOOKS, Signature
+from faceaug.data.marks import INDEX, INDEX_MARK
+from faceaug.errors import RefusedError, printable
+from faceaug.storage.files import explained, write_bytes
+from faceaug.storage.outputs import check_output
+from faceaug.storage.walk import File
+
+_FORMAT = "1"
+_FACTS = np.dtype([("size", "<i8"), ("mtime", "<i8"), ("changed", "<i8"), ("jpeg", "u1")])
+
+
+class Index(Cache):
+    """Signatures by name and stamp. Open it with ``open_index``.
+
+    Unlike the cache of a folder it does not know the inode of a file, which network disks and copies change.
+    """
+
+    def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(None)
+        self._columns = columns
+        self._rows = _by_name(columns) if columns else {}
+        self._used: dict[tuple[bytes, int, int, int], int] = {}
+        self._new: list[tuple[File, Signature]] = []
+
+    def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
+        """The known signatures of files that have not changed since."""
+        if not self._rows:
+            return
+        facts = self._columns["facts"]
+        for file in files:
+            name = os.fsencode(file.name)
+            for row in self._rows.get(name, ()):
+                stamp = facts[row]
+                if (stamp["size"], stamp["mtime"], stamp["changed"]) == (file.size, file.mtime_ns, file.changed_ns):
+                    self._used[name, file.size, file.mtime_ns, file.changed_ns] = row
+                    yield file, self._signature(row)
+                    break
+
+    def add(self, file: File, signature: Signature) -> None:
+        """Keep the signature of a readable file; others are read again."""
+        if signature.pixels and signature.looks:
+            self._new.append((file, signature))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether something was added."""
+        return bool(self._new)
+
+    def to_bytes(self) -> bytes:
+        """The content of the file: what was used, and what is new."""
+        rows = np.fromiter(self._used.values(), np.int64, len(self._used))
+        kept = [name for name, *_ in self._used]
+        names = [*kept, *(os.fsencode(file.name) for file, _ in self._new)]
+        facts = np.array(
+            [(file.size, file.mtime_ns, file.changed_ns, signature.jpeg) for file, signature in self._new], _FACTS
+        )
+        fresh = {
+            "facts": _bytes_of(facts, _FACTS.itemsize),
+            "content": _digests(signature.content for _, signature in self._new),
+            "pixels": _digests(signature.pixels for _, signature in self._new),
+            "looks": np.frombuffer(b"".join(signature.looks for _, signature in self._new), np.uint8).reshape(
+                -1, LOOKS.itemsize
+            ),
+        }
+        columns = {
+            name: np.concatenate([_bytes_of(self._columns[name][rows], new.shape[1]), new]) if len(rows) else new
+            for name, new in fresh.items()
+        }
+        columns["ends"] = np.cumsum([len(name) for name in names], dtype=np.int64)
+        columns["names"] = np.frombuffer(b"".join(names), np.uint8)
+        return save(columns, {INDEX_MARK: _FORMAT, "signatures": version_of_signatures(), "blake2b": _digest(columns)})
+
+    def _signature(self, row: int) -> Signature:
+        columns = self._columns
+        return Signature(
+            columns["content"][row].tobytes().hex(),
+            columns["pixels"][row].tobytes().hex(),
+            bool(columns["facts"][row]["jpeg"]),
+            "",
+            columns["looks"][row].tobytes(),
+        )
+
+
+def open_index(path: Path) -> tuple[Index, str]:
+    """Open an index, and say why an existing one is built anew; empty if it is not.
+
+    Args:
+        path: the file; missing for a new one.
+
+    Raises:
+        ArgumentError: another ending, or a file that is no index lies there.
+        RefusedError: it cannot be read.
+    """
+    check_output(path, (INDEX,))
+    if not path.exists():
+        return Index({}), ""
+    try:
+        columns = _read(path)
+    except OSError as error:
+        raise RefusedError(f"{printable(path)}: cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, KeyError, ValueError) as error:
+        return Index({}), f"{printable(path)}: built anew ({error})"
+    return Index(columns), ""
+
+
+def save_index(path: Path, index: Index) -> None:
+    """Write an index durably, if something in it is new.
+
+    Raises:
+        FaceAugError: it cannot be written.
+    """
+    if index.is_new:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, index.to_bytes())
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """The columns of an index; ValueError if it is damaged or of another version."""
+    with safe_open(path, framework="numpy") as opened:
+        about = opened.metadata() or {}
+        columns = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    if about.get(INDEX_MARK) != _FORMAT or about.get("signatures") != version_of_signatures():
+        raise ValueError("it is of another version")
+    if about.get("blake2b") != _digest(columns):
+        raise ValueError("it is damaged")
+    return columns | {"facts": columns["facts"].view(_FACTS).reshape(-1)}
+
+
+def _by_name(columns: Mapping[str, NDArray[Any]]) -> dict[bytes, list[int]]:
+    names, ends = columns["names"].tobytes(), columns["ends"].tolist()
+    found: dict[bytes, list[int]] = {}
+    for row, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        found.setdefault(names[start:end], []).append(row)
+    return found
+
+
+def _bytes_of(rows: NDArray[Any], width: int) -> NDArray[np.uint8]:
+    return np.frombuffer(np.ascontiguousarray(rows).tobytes(), np.uint8).reshape(-1, width)
+
+
+def _digests(digests: Iterator[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 16)
+
+
+def _digest(columns: Mapping[str, NDArray[Any]]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    for name in sorted(columns):
+        found.update(f"{name} {columns[name].shape} {columns[name].dtype}".encode())
+        found.update(np.ascontiguousarray(columns[name]).data)
+    return found.hexdigest()
