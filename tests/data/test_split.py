@@ -142,6 +142,12 @@ def test_fewer_groups_than_parts_are_refused(people: Path) -> None:
         split_folder(people, by="class")
 
 
+def test_three_classes_fill_three_parts(people: Path) -> None:
+    for k in range(3, 10):
+        shutil.rmtree(people / f"p{k}")
+    assert split_folder(people, by="class").groups == {"train": 1, "val": 1, "test": 1}
+
+
 def test_the_command_prints_parts_and_json(people: Path) -> None:
     found = CliRunner().invoke(cli, ["split", str(people), "--by", "class", "--parts", "60/20/20", "--json"])
     assert found.exit_code == 0, found.output
