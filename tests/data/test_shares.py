@@ -27,7 +27,9 @@ def test_each_group_has_one_part_and_parts_without_a_share_stay_empty(
 @settings(max_examples=100, deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=3, max_size=12),
-    shares=st.sampled_from([(0.8, 0.1, 0.1), (0.9, 0.05, 0.05), (0.98, 0.01, 0.01), (0.7, 0.0, 0.3), (0.0, 0.01, 0.99)]),
+    shares=st.sampled_from(
+        [(0.8, 0.1, 0.1), (0.9, 0.05, 0.05), (0.98, 0.01, 0.01), (0.7, 0.0, 0.3), (0.0, 0.01, 0.99)]
+    ),
     seed=st.integers(0, 2**63 - 1),
 )
 def test_every_part_with_a_share_gets_a_group_however_few_and_unequal_they_are(
