@@ -89,7 +89,8 @@ class ONet:
         shape = (n, height - side + 1, width - side + 1)
         windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(1, 2))
         columns = windows.transpose(0, 1, 2, 4, 5, 3).reshape(shape[0] * shape[1] * shape[2], -1)
-        result: Floats = columns @ self._tensors[f"{name}.weight"] + self._tensors[f"{name}.bias"]
+        result: Floats = columns @ self._tensors[f"{name}.weight"]
+        result += self._tensors[f"{name}.bias"]
         return result.reshape(*shape, -1)
 
     def _dense(self, x: Floats, name: str) -> Floats:
@@ -107,6 +108,10 @@ def pooled(x: Floats, side: int) -> Floats:
     rows, columns = (-(-(size - side) // 2) + 1 for size in (height, width))
     padded = np.full((n, 2 * rows + side - 2, 2 * columns + side - 2, channels), -np.inf, np.float32)
     padded[:, :height, :width] = x[:, : padded.shape[1], : padded.shape[2]]
-    parts = [padded[:, i : i + 2 * rows : 2, j : j + 2 * columns : 2] for i in range(side) for j in range(side)]
-    result: Floats = np.maximum.reduce(parts)
+    across = np.maximum(padded[:, :, : 2 * columns : 2], padded[:, :, 1 : 1 + 2 * columns : 2])
+    for j in range(2, side):
+        np.maximum(across, padded[:, :, j : j + 2 * columns : 2], out=across)
+    result: Floats = np.maximum(across[:, : 2 * rows : 2], across[:, 1 : 1 + 2 * rows : 2])
+    for i in range(2, side):
+        np.maximum(result, across[:, i : i + 2 * rows : 2], out=result)
     return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from faceaug.data.image import Image8
 from faceaug.faces.landmarks import read_landmarks, score_upside_down
 from faceaug.faces.onet import ONet
-from faceaug.faces.views import View, eighth_turned, quarter_turned, tiles, whole_view
+from faceaug.faces.views import View, eighth_turned, glance_scale, quarter_turned, tiles, whole_view
 from faceaug.faces.yunet import Candidate, YuNet, same_face
 
 _SURE = (0.8, 0.9)  # least scores of a face that shows which way a photo is up, by YuNet and O-Net
@@ -79,8 +80,13 @@ class Search:
     def __init__(self, yunet: YuNet, onet: ONet, photo: Image8, *, scales: Sequence[float], threshold: float) -> None:
         self._yunet, self._onet, self._threshold = yunet, onet, threshold
         self._original = View(photo, np.eye(2, 3))
-        self._coarse = whole_view(photo, scales[0])
+        self._scale = scales[0]
         self._finer = scales[1:]
+
+    @cached_property
+    def _coarse(self) -> View:
+        """The whole photo, at the coarsest scale."""
+        return whole_view(self._original.picture, self._scale)
 
     def run(self) -> list[Found]:
         """Find the faces, each once."""
@@ -103,6 +109,11 @@ class Search:
 
     def _orientations(self) -> list[_Look]:
         """Look at the whole photo upright, then turned, until a face is upright beyond doubt."""
+        if self._scale > 1:
+            photo = self._original.picture
+            glance = self._look(whole_view(photo, glance_scale(photo)), 0, turned=False)
+            if glance.sure:
+                return [glance]
         looks = [self._look(self._coarse, 0, turned=False)]
         if not looks[0].sure:
             looks += [self._look(self._coarse, k, turned=True) for k in (1, 2, 3)]
@@ -148,6 +159,8 @@ class Search:
 
     def _source(self, candidate: Candidate) -> View:
         """The view to read a face from: a large one is read faster where it was made smaller already."""
+        if self._scale > 1:
+            return self._original
         return self._coarse if candidate.side >= _FINE * self._coarse.scale else self._original
 
 
