@@ -107,7 +107,10 @@ def test_only_landmarks_are_added(photos: Path) -> None:
     (photos / "landmarks.csv").write_text("mine\n")
     assert isinstance(run("photos", "--only-landmarks").exception, RefusedError)
     assert run("photos", "--only-landmarks", "--overwrite", "--json").exit_code == 0
-    assert run("photos", "--only-landmarks", "--out", "elsewhere.csv").exit_code == 0
+    again = run("photos", "--only-landmarks", "--out", "elsewhere.csv")
+    assert again.exit_code == 0
+    assert "there was nothing to write" in again.output
+    assert not Path("elsewhere.csv").exists()
 
 
 @pytest.mark.usefixtures("photos")

@@ -161,7 +161,7 @@ def find_landmarks(
     finally:
         if found:  # an interrupted search keeps what it has found
             write_output(path, landmark_csv(before | found), [LANDMARK_KIND], overwrite=overwrite)
-    if rows and not found and not before:
+    if rows and not found and len(unknown) == len(given):
         looked = counted(len(rows), "picture")
         raise RefusedError(f"{printable(given.root)}: no face was found in {looked}; nothing is written")
     return LandmarkReport(

@@ -84,9 +84,10 @@ def test_a_table_above_that_is_not_of_landmarks_is_left_alone(people: Path) -> N
     assert not any("landmarks" in note for note in FaceFolder(people / "people").notes)
 
 
-def test_a_cleaned_copy_of_the_pictures_keeps_the_split_of_the_folder_above(celeba: Path) -> None:
+@pytest.mark.parametrize("split", ["", PICTURES])
+def test_a_cleaned_copy_of_the_pictures_alone_keeps_their_split(celeba: Path, split: str) -> None:
     shutil.copy(celeba / PICTURES / "000002.png", celeba / PICTURES / "000061.png")
-    split_folder(celeba, (60, 20, 20), by="picture")
+    split_folder(celeba / split, (60, 20, 20), by="picture")
     clean_folder(celeba / PICTURES, CleanPolicy(), out=celeba.parent / "copy")
     before, copy = FaceFolder(celeba / PICTURES), FaceFolder(celeba.parent / "copy")
     part = dict(zip(before.names, before.annotations.partition.tolist(), strict=True))
