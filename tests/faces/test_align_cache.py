@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,34 @@ def test_a_stopped_alignment_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
     faces = open_aligned(tmp_path / "photos", cache=tmp_path / "cache", finder=finder, progress=False)
     assert len(faces) == 3
     assert len(list((tmp_path / "cache" / "aligned").iterdir())) == 1
+
+
+def test_of_two_that_need_the_same_faces_one_aligns_and_the_other_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = write_photos(tmp_path / "photos", {"1.png": [face_at(320, 260, 60)]})
+    begun, may_end = threading.Event(), threading.Event()
+    calls = []
+    align = align_cache.align_folder
+
+    def slowly(*arguments: object, **options: object) -> object:
+        calls.append(arguments)
+        begun.set()
+        may_end.wait(30)
+        return align(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(align_cache, "align_folder", slowly)
+
+    def opened() -> Path:
+        return open_aligned(tmp_path / "photos", cache=tmp_path / "cache", finder=finder, progress=False).root
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(opened)
+        assert begun.wait(30)
+        second = pool.submit(opened)
+        may_end.set()
+        assert first.result(60) == second.result(60)
+    assert len(calls) == 1
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

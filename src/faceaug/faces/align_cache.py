@@ -17,6 +17,8 @@ from faceaug.faces.align import align_folder, has_description, run_identity
 from faceaug.faces.align_options import AlignOptions, Finder
 from faceaug.faces.templates import Template
 from faceaug.progress import Show
+from faceaug.storage.files import explained
+from faceaug.storage.locks import awaited
 from faceaug.storage.schema import parse_json
 
 CACHE = "FACEAUG_CACHE"  # environment variable that names another cache folder
@@ -35,7 +37,8 @@ def open_aligned(
     """Open a folder of photos as a folder of their largest faces, aligned.
 
     The faces are kept in a cache, under a name made of everything that decides them: the names, sizes and times of the
-    photos, their tables, the template, the size and the ``repr`` of the finder. Whatever else lies in the cache stays;
+    photos, their tables, the template, the size and the ``repr`` of the finder. Of several processes that need the same
+    faces, such as the ranks of a training, one aligns them and the others wait. Whatever else lies in the cache stays;
     it may be removed at any time.
 
     Args:
@@ -70,7 +73,14 @@ def open_aligned(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     out = (cache_folder() if cache is None else Path(cache)) / "aligned" / f"{template}-{digest[:32]}"
     if not _is_finished(out, identity):
-        align_folder(given, out, template=template, size=size, workers=workers, finder=finder, progress=progress)
+        lock = out.parent.with_name("locks") / out.name
+        with explained(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        with awaited(lock):  # the ranks of a training begin together
+            if not _is_finished(out, identity):
+                align_folder(
+                    given, out, template=template, size=size, workers=workers, finder=finder, progress=progress
+                )
     return FaceFolder(out)
 
 

@@ -77,7 +77,8 @@ def levels(width: int, height: int, *, needed: float) -> list[float]:
 
 def glance_scale(photo: Image8) -> float:
     """Scale of a first look at a photo below ``SMALLEST``, which takes half the time of the coarsest level."""
-    return GLANCE / max(photo.shape[:2])
+    height, width = photo.shape[:2]
+    return float(GLANCE / max(height, width))
 
 
 def whole_view(photo: Image8, scale: float) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from faceaug.errors import RefusedError, printable
 from faceaug.storage.files import OUTPUT_LOCK, explained, is_continued, prepare_output, remove_output
 from faceaug.storage.names import check_names
 
+_LOG = logging.getLogger(__name__)
 LOCK = "lock"  # name of the lock file; it names the holder
 
 
@@ -79,11 +81,31 @@ def claimed_output(
             remove_output(out / OUTPUT_LOCK)
 
 
+@contextmanager
+def awaited(path: Path) -> Iterator[None]:
+    """Hold a lock, after waiting for whichever process holds it; without locks on the file system, go on at once.
+
+    Args:
+        path: the lock file, created if missing. It stays, since another process may wait for it.
+    """
+    lock = _file_lock(path)
+    try:
+        lock.acquire()
+    except Timeout:
+        _LOG.info("%s: another process holds it; waiting", printable(path))
+        lock.acquire(timeout=-1)
+    except (NotImplementedError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _acquired(folder: Path, name: str, *, needed: bool) -> FileLock | None:
     path = folder / name
-    # A soft lock (used without flock) would outlive a killed run; older versions of filelock never fall back to it.
-    strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
-    lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
+    lock = _file_lock(path)
     try:
         lock.acquire()
     except Timeout:
@@ -96,3 +118,9 @@ def _acquired(folder: Path, name: str, *, needed: bool) -> FileLock | None:
             return None
         raise RefusedError(f"{printable(path)}: cannot be locked ({error}); check the folder's permissions") from error
     return lock
+
+
+def _file_lock(path: Path) -> FileLock:
+    # A soft lock (used without flock) would outlive a killed run; older versions of filelock never fall back to it.
+    strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
+    return FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
