@@ -8,8 +8,8 @@
 ``truth``: the photos of TRUTH (see ``align_truth.py``) are searched for faces; each face with known landmarks is placed
 by the template's rule once on what was found and once on the truth, and the true eyes are moved by both. Their distance
 is the error of the alignment, in pixels of the aligned picture; the angle and scale of one similarity against the other
-are given too. ``speed`` aligns n photos, ``check`` describes folders that are aligned, as they are and squeezed, ``sheet``
-writes a contact sheet for each template; it shows people and is not to be published.
+are given too. ``speed`` aligns n photos, ``check`` describes folders that are aligned, as they are and squeezed,
+``sheet`` writes a contact sheet for each template; it shows people and is not to be published.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def landmark_table(place: Place) -> AddedTable | None:
     return added_table(place, LANDMARK_TABLE, is_ours=lambda head: LANDMARK_KIND.is_ours(head.encode()))
 
 
-def landmark_rows(path: Path, rows: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
+def landmark_rows(path: Path, rows: list[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
     """Landmarks (5, 2) by picture.
 
     Args:
