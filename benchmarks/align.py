@@ -30,12 +30,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--python", action="append", default=[], metavar="LIBRARY=PATH")
     parser.add_argument("--out", type=Path, help="folder of --part sheets")
+    parser.add_argument("--timed", action="store_true", help="also take times: only where nothing else runs")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.part == "finder":
         from align_finder import figures
 
-        found = figures(options.truth, n=options.n, seed=options.seed)
+        found = figures(options.truth, n=options.n, seed=options.seed, timed=options.timed)
     elif options.part == "peers":
         from align_peers import beside
 

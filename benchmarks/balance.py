@@ -102,7 +102,7 @@ def questions(folder: FaceFolder, source: SyntheticFaceSource, name: str, side: 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ClassifierSession:
+class Items:
     """The items of a dataset, made once: pixels uint8 (draws, n, 3, side, side), labels int8 (n,)."""
 
     dataset: ExpandedDataset
@@ -110,17 +110,17 @@ class ClassifierSession:
     labels: NDArray[np.int8]
 
 
-def lessons(dataset: ExpandedDataset, column: int) -> ClassifierSession:
+def lessons(dataset: ExpandedDataset, column: int) -> Items:
     """Every item, augmented ones drawn several times."""
     pixels = np.empty((DRAWS, len(dataset), 3, *dataset.frame.size), np.uint8)
     for epoch in range(DRAWS):
         dataset.set_epoch(epoch)
         for i, origin in enumerate(dataset.plan.origins.tolist()):
             pixels[epoch, i] = dataset.item(i).image.transpose(2, 0, 1) if origin == 1 or not epoch else pixels[0, i]
-    return ClassifierSession(dataset, pixels, dataset.labels()[:, column])
+    return Items(dataset, pixels, dataset.labels()[:, column])
 
 
-def teach(given: ClassifierSession, way: str, seed: int, images: int) -> AttributeNetwork:
+def teach(given: Items, way: str, seed: int, images: int) -> AttributeNetwork:
     """A network that was shown so many faces of a dataset."""
     dataset, side = given.dataset, given.pixels.shape[-1]
     network = build_attribute_network(1, seed=seed, side=side, stem=STEM, widths=WIDTHS, blocks=BLOCKS)

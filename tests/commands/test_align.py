@@ -63,11 +63,39 @@ def test_a_folder_is_checked_without_an_output() -> None:
 
 
 @pytest.mark.usefixtures("photos")
-@pytest.mark.parametrize("options", [(), ("--check", "--out", "out"), ("--check", "--only-landmarks")])
-def test_the_works_exclude_each_other(options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("options", "says"), [
+    ((), "expected one of --out OUT (write the faces aligned), --check"),
+    (("--check", "--out", "out"), "--check writes nothing: leave out --out"),
+    (("--check", "--only-landmarks"), "give one of them"),
+])  # fmt: skip
+def test_the_works_exclude_each_other(options: tuple[str, ...], says: str) -> None:
     done = run("photos", *options)
     assert done.exit_code == 2
-    assert "expected --out OUT, or --check or --only-landmarks" in done.output
+    assert says in " ".join(done.output.split())
+
+
+GIVEN = [
+    ("--template", "celeba"), ("--size", "64"), ("--faces", "all"), ("--padding", "blur"), ("--min-eyes", "10"),
+    ("--format", "jpg"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("work", ["--check", "--only-landmarks"])
+def test_an_option_without_an_effect_is_refused(photos: Path, work: str, given: tuple[str, str]) -> None:
+    done = run("photos", work, *given)
+    assert done.exit_code == 2
+    assert f"{given[0]} has no effect with {work}" in done.output
+    assert not (photos / "landmarks.csv").exists()
+
+
+@pytest.mark.usefixtures("photos")
+def test_overwrite_is_for_the_table_alone() -> None:
+    assert "--overwrite has no effect without --only-landmarks" in run("photos", "--out", "out", "--overwrite").output
+    assert (
+        "--size, --overwrite have no effect with --check"
+        in run("photos", "--check", "--overwrite", "--size", "8").output
+    )
 
 
 def test_only_landmarks_are_added(photos: Path) -> None:
@@ -79,7 +107,10 @@ def test_only_landmarks_are_added(photos: Path) -> None:
     (photos / "landmarks.csv").write_text("mine\n")
     assert isinstance(run("photos", "--only-landmarks").exception, RefusedError)
     assert run("photos", "--only-landmarks", "--overwrite", "--json").exit_code == 0
-    assert run("photos", "--only-landmarks", "--out", "elsewhere.csv").exit_code == 0
+    again = run("photos", "--only-landmarks", "--out", "elsewhere.csv")
+    assert again.exit_code == 0
+    assert "there was nothing to write" in again.output
+    assert not Path("elsewhere.csv").exists()
 
 
 @pytest.mark.usefixtures("photos")

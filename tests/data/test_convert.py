@@ -24,6 +24,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.data.layouts import WRITERS
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError
+from faceaug.storage import files
 from tests.conftest import picture, write_celeba
 from tests.data.layouts.made import put, write
 
@@ -342,6 +343,24 @@ def test_a_stopped_conversion_goes_on_to_the_same_bytes(people: Path, tmp_path: 
         convert_folder(people, tmp_path / "out", "coco", progress=False)
     convert_folder(people, tmp_path / "out", layout, progress=False)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_stopped_conversion_needs_only_the_space_for_the_rest(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(files, "check_free_space", lambda _, needed: asked.append(needed))
+
+    def stop(phase: str, done: int, total: int, words: str) -> None:
+        if done > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_folder(people, tmp_path / "out", "imagefolder", progress=stop)
+    convert_folder(people, tmp_path / "out", "imagefolder", progress=False)
+    held = sum(path.stat().st_size for path in people.rglob("*.*"))
+    assert asked[0] >= held
+    assert asked[1] < asked[0]
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_a_cleaned_copy_has_the_table_in_step(people: Path) -> None:
 @pytest.mark.parametrize("line", ["p0/0.png,somewhere,p0", "p0/0.png,,p0"])
 def test_a_wrong_part_in_the_table_is_an_error(people: Path, line: str) -> None:
     (people / TABLE).write_text(f"file_name,partition,group\n{line}\n")
-    with pytest.raises(AnnotationError, match=r"line 2: partition .*: expected train, val, test"):
+    with pytest.raises(AnnotationError, match=r"p0/0\.png: partition .*: expected train, val, test"):
         FaceFolder(people)
 
 
@@ -140,6 +141,25 @@ def test_fewer_groups_than_parts_are_refused(people: Path) -> None:
         shutil.rmtree(people / f"p{k}")
     with pytest.raises(RefusedError, match="2 classes cannot fill 3 parts"):
         split_folder(people, by="class")
+
+
+def test_three_classes_fill_three_parts(people: Path) -> None:
+    for k in range(3, 10):
+        shutil.rmtree(people / f"p{k}")
+    assert split_folder(people, by="class").groups == {"train": 1, "val": 1, "test": 1}
+
+
+def test_names_that_are_not_utf8_are_left_out_and_the_table_can_be_read(people: Path) -> None:
+    odd = os.fsdecode(b"p0/\xff.png")
+    (people / "p0" / "0.png").rename(people / odd)
+    report = split_folder(people, by="class")
+    assert report.left_out == 1
+    assert any(note.startswith("1 name is not in UTF-8 and left out (") for note in report.notes)
+    assert not any("in no part" in note for note in report.notes)
+    (people / TABLE).read_text(encoding="utf-8")
+    folder = FaceFolder(people)
+    assert dict(zip(folder.names, folder.annotations.partition.tolist(), strict=True))[odd] == -1
+    assert (folder.annotations.partition >= 0).sum() == 39
 
 
 def test_the_command_prints_parts_and_json(people: Path) -> None:

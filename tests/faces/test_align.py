@@ -4,7 +4,7 @@ import csv
 import gc
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,18 @@ def test_columns_with_the_names_of_this_tables_are_left_out_and_named(tmp_path: 
     assert columns["hair"] == ("red",)
 
 
+def test_names_of_identities_survive_a_second_alignment(tmp_path: Path) -> None:
+    finder = write_photos(tmp_path / "photos", {f"{k}.png": [face_at(320, 260, 60)] for k in range(2)})
+    (tmp_path / "photos" / "metadata.csv").write_text("file_name,identity\n0.png,ben\n1.png,ann\n")
+    align_folder(tmp_path / "photos", tmp_path / "once", finder=finder, progress=False)
+    again = write_photos(tmp_path / "once", {f"{k}.png": [face_at(320, 260, 60)] for k in range(2)})
+    report = align_folder(tmp_path / "once", tmp_path / "twice", finder=again, progress=False)
+    assert not any("identity_name" in note for note in report.notes if "left out" in note), report.notes
+    once, twice = FaceFolder(tmp_path / "once").annotations, FaceFolder(tmp_path / "twice").annotations
+    assert once.columns["identity_name"] == twice.columns["identity_name"] == ("ben", "ann")
+    assert once.identity.tolist() == twice.identity.tolist() == [1, 0]
+
+
 def test_the_folder_of_photos_does_not_change(photos: Path, finder: GivenFinder, tmp_path: Path) -> None:
     def facts() -> dict[str, tuple[int, bytes]]:
         return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in photos.iterdir()}
@@ -315,6 +327,86 @@ def test_a_stopped_run_is_not_continued_with_other_photos_or_tables(
     (tmp_path / "photos" / "1.png").touch()
     with pytest.raises(RefusedError, match="its pictures changed since"):
         align_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
+
+
+@pytest.mark.parametrize("name", ["two.png", "metadata.csv", "report.html"])
+def test_a_file_that_somebody_put_into_a_stopped_run_stays(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ledgers.Ledger, "add", stop)
+        align_folder(photos, tmp_path / "out", finder=finder, progress=False)
+    (tmp_path / "out" / name).unlink(missing_ok=True)
+    (tmp_path / "out" / name).write_bytes(b"mine, and no one else's")
+    with pytest.raises(RefusedError, match=name):
+        align_folder(photos, tmp_path / "out", finder=finder, progress=False)
+    assert (tmp_path / "out" / name).read_bytes() == b"mine, and no one else's"
+    (tmp_path / "out" / name).unlink()
+    assert align_folder(photos, tmp_path / "out", finder=finder, progress=False).aligned == 4
+
+
+def test_names_that_the_disk_takes_for_one_are_refused_before_anything_is_written(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("faceaug.storage.locks.check_names", lambda _, names: asked.extend(names))
+    align_folder(photos, tmp_path / "one", finder=finder, progress=False)
+    align_folder(photos, tmp_path / "all", faces="all", format="jpg", finder=finder, progress=False)
+    assert {"two.png", "none.png", "two-0.jpg"} <= set(asked)
+
+
+def test_a_stopped_run_needs_only_the_space_for_the_rest(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("faceaug.storage.files.check_free_space", lambda _, needed: asked.append(needed))
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ledgers.Ledger, "add", stop)
+        align_folder(photos, tmp_path / "out", finder=finder, progress=False)
+    align_folder(photos, tmp_path / "out", finder=finder, progress=False)
+    assert asked[1] < asked[0]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A finder whose ``repr`` says how it is configured."""
+
+    given: GivenFinder = field(repr=False)
+    least: float = 0.5
+
+    def find(self, image: NDArray[np.uint8]) -> Sequence[Any]:
+        return self.given.find(image)
+
+
+class Silent:
+    """A finder whose ``repr`` says nothing."""
+
+    def __init__(self, given: GivenFinder) -> None:
+        self.find = given.find
+
+
+def test_a_stopped_run_is_not_continued_with_a_finder_of_another_configuration(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name, given in (("tuned", Tuned(finder)), ("silent", Silent(finder))):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(ledgers.Ledger, "add", stop)
+            align_folder(photos, tmp_path / name, finder=given, progress=False)
+    with pytest.raises(RefusedError, match="its finder changed since"):
+        align_folder(photos, tmp_path / "tuned", finder=Tuned(finder, 0.9), progress=False)
+    assert align_folder(photos, tmp_path / "tuned", finder=Tuned(finder), progress=False).aligned == 4
+    with pytest.raises(RefusedError, match="its finder changed since"):
+        align_folder(photos, tmp_path / "silent", finder=Silent(finder), progress=False)
 
 
 def test_an_unreadable_photo_is_named_and_stops_nothing(tmp_path: Path) -> None:

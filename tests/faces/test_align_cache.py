@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from faceaug.faces import align_cache
+from faceaug.data.folder import FaceFolder
+from faceaug.errors import ArgumentError
+from faceaug.faces import AlignOptions, FaceFinder, align_cache
+from faceaug.faces.align import run_identity
 from faceaug.faces.align_cache import cache_folder, open_aligned
 from tests.faces.stand_in import face_at, write_photos
 
@@ -36,6 +40,26 @@ def test_photos_are_aligned_once_for_each_template_and_size(tmp_path: Path, monk
     assert len(calls) == 4
     assert opened() != first
     assert len(calls) == 5
+
+
+def test_finders_of_other_configurations_have_caches_of_their_own(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", {"0.png": [face_at(320, 260, 60)]})
+    given = FaceFolder(tmp_path / "photos")
+    finders = (None, FaceFinder(), FaceFinder(threshold=0.9), FaceFinder(min_face=40))
+    found = [json.dumps(run_identity(given, AlignOptions(), finder)) for finder in finders]
+    assert len(set(found)) == 4
+    assert found == [json.dumps(run_identity(given, AlignOptions(), finder)) for finder in finders]
+
+
+def test_a_finder_that_does_not_say_how_it_is_configured_gets_no_cache(tmp_path: Path) -> None:
+    class Silent:
+        def find(self, _: object) -> tuple[()]:
+            return ()
+
+    write_photos(tmp_path / "photos", {"0.png": []})
+    with pytest.raises(ArgumentError, match="a cache needs a repr that says how it is configured"):
+        open_aligned(tmp_path / "photos", cache=tmp_path / "cache", finder=Silent())
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_stopped_alignment_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

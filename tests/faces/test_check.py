@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from faceaug.data.image import encode_png
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.faces.check import AlignmentCheck, check_alignment, check_pictures
-from faceaug.faces.framing import measure_squeeze
+from faceaug.faces.framing import compare_templates, measure_squeeze
 from faceaug.faces.templates import MEAN_FACE, TEMPLATES, Template, move_points, place_face, template_size
 from tests.faces.stand_in import GivenFace, GivenFinder, digest
 
@@ -134,6 +134,18 @@ def test_the_rule_that_aligned_a_set_leaves_the_least_to_do(template: Template) 
     found = check(aligned_like(template, people(200)), template_size(template))
     spread = {framing.template: framing.spread for framing in found.framings}
     assert min(spread, key=spread.__getitem__) in {template, f"{template}-square"}
+
+
+def test_pictures_of_different_sizes_leave_as_little_to_do_as_of_one() -> None:
+    faces = np.array(aligned_like("ffhq", people(200)))
+    width, height = template_size("ffhq")
+    sizes = np.tile([[width, height]], (len(faces), 1))
+    factors = np.where(np.arange(len(faces)) % 3 == 0, 0.5, 1.0)
+    mixed = (faces + 0.5) * factors[:, None, None] - 0.5
+    alike = compare_templates(faces, sizes, 1.0)
+    found = compare_templates(mixed, (sizes * factors[:, None]).astype(np.int64), 1.0)
+    assert [one.template for one in found] == [one.template for one in alike]
+    assert [one.spread for one in found] == pytest.approx([one.spread for one in alike], rel=0.02)
 
 
 def test_the_document_has_everything() -> None:

@@ -73,6 +73,41 @@ def test_an_interrupted_search_keeps_what_it_found(
     assert (report.known, report.found) == (2, 2)
 
 
+def test_an_interrupted_search_with_a_table_elsewhere_is_continued(
+    tmp_path: Path, finder: GivenFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "tables" / "points.csv"
+    look = landmarks_only._look_at
+    seen: list[str] = []
+
+    def stop(ground: Any, given: Any, path: str) -> Any:
+        seen.append(path)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return look(ground, given, path)
+
+    monkeypatch.setattr(landmarks_only, "_look_at", stop)
+    with pytest.raises(KeyboardInterrupt):
+        find_landmarks(tmp_path / "people", table, finder=finder, progress=False)
+    report = find_landmarks(tmp_path / "people", table, finder=finder, progress=False)
+    assert (report.known, report.found, len(seen)) == (2, 2, 6)
+    assert len(table.read_text().splitlines()) == 5
+    assert report.notes == (f"{table}: the landmarks of 2 pictures in it stay; remove it to find them again",)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_table_to_which_nothing_new_comes_is_not_written_again(
+    tmp_path: Path, finder: GivenFinder, *, elsewhere: bool
+) -> None:
+    table = tmp_path / "points.csv" if elsewhere else tmp_path / "people" / "landmarks.csv"
+    out = table if elsewhere else None
+    find_landmarks(tmp_path / "people", out, finder=finder, progress=False)
+    before = table.stat().st_ino
+    report = find_landmarks(tmp_path / "people", out, finder=finder, progress=False)
+    assert (report.known, report.found, report.out, report.without) == (4, 0, None, ("ben/none.png",))
+    assert table.stat().st_ino == before
+
+
 def test_landmarks_that_a_table_has_are_kept(tmp_path: Path) -> None:
     finder = write_photos(tmp_path / "photos", {f"{k}.png": [face_at(300, 260, 60)] for k in range(2)})
     own = {"lefteye_x": 1, "lefteye_y": 2, "righteye_x": 3, "righteye_y": 4, "nose_x": 5, "nose_y": 6}

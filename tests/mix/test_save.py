@@ -229,6 +229,18 @@ def stopped_at_the_end(dataset: ExpandedDataset, out: Path, monkeypatch: pytest.
             dataset.save(out, **options)
 
 
+def test_a_stopped_save_needs_only_the_space_for_the_rest(
+    dataset: ExpandedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("faceaug.storage.files.check_free_space", lambda _, needed: asked.append(needed))
+    stopped_at_the_end(dataset, tmp_path / "out", monkeypatch)
+    held = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.png"))
+    dataset.save(tmp_path / "out")
+    assert held > 0
+    assert asked[1] <= asked[0] - held
+
+
 @pytest.mark.parametrize("damage", [b"", b"\0" * 400, None])
 def test_files_that_are_not_as_they_were_written_are_written_again(
     dataset: ExpandedDataset, saved: Path, tmp_path: Path, damage: bytes | None, monkeypatch: pytest.MonkeyPatch

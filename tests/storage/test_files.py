@@ -4,6 +4,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from faceaug.storage import files
 from faceaug.storage.files import (
     PARTIAL,
     check_free_space,
+    check_output_space,
     existing_folder,
     explained,
     finish_output,
@@ -255,3 +257,17 @@ def test_too_little_space_is_refused_before_anything_is_written(tmp_path: Path) 
     check_free_space(Path("relative"), 1)
     with pytest.raises(RefusedError, match=r"about 1000000000000 MB are needed and \d+ MB are free"):
         check_free_space(tmp_path, 10**18)
+
+
+def test_what_a_stopped_run_has_written_counts_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))
+    check_output_space(tmp_path / "out", 1_000)
+    with pytest.raises(RefusedError, match="are needed"):
+        check_output_space(tmp_path / "out", 3_000)
+    (tmp_path / "out" / "deeper").mkdir(parents=True)
+    (tmp_path / "out" / "deeper" / "1.png").write_bytes(bytes(1_500))
+    (tmp_path / "out" / "2.png").write_bytes(bytes(500))
+    check_output_space(tmp_path / "out", 3_000)
+    with pytest.raises(RefusedError, match="are needed"):
+        check_output_space(tmp_path / "out", 3_001)

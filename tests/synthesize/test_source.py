@@ -158,6 +158,21 @@ def test_files_that_are_not_as_they_were_written_are_made_again(
     assert {p.name: p.read_bytes() for p in cut.iterdir()} == {p.name: p.read_bytes() for p in whole.iterdir()}
 
 
+def test_a_stopped_run_needs_only_the_space_for_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("faceaug.storage.files.check_free_space", lambda _, needed: asked.append(needed))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("faceaug.storage.ledger.Ledger.remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            SyntheticFaceSource("dcgan-32").save(tmp_path / "out", 3)
+    SyntheticFaceSource("dcgan-32").save(tmp_path / "out", 3)
+    assert asked[1] < asked[0]
+
+
 def test_a_face_that_was_rounded_otherwise_is_made_again_and_another_one_stays(tmp_path: Path) -> None:
     source = SyntheticFaceSource("dcgan-32", seed=1)
     source.save(tmp_path / "out", 3)

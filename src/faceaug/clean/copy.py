@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.scene import Originals
-from faceaug.clean.tables import filter_metadata, filter_table, kept_rows, rows_in_step
+from faceaug.clean.tables import filter_metadata, filter_table, kept_rows, names_below, rows_in_step
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.layouts.leftovers import CLEANED
+from faceaug.data.metadata_files import Source
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, counted, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
@@ -105,9 +106,11 @@ def plan_copy(listing: Listing, originals: Originals, moves: Iterable[Move]) -> 
     below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself; its tables are above it
     files, notes = _plan_files(listing, moves, below=below, written=own, apart={*originals.metadata, MARKER})
     written, left, more = _plan_tables(listing.root, originals, files)
+    # Then its tables of an imagefolder are those that faceaug added: CSV, and relative to it.
+    metadata = {name: names_below(below, *table) if below else table for name, table in originals.metadata.items()}
     return CopyPlan(
         files,
-        written | _plan_metadata(originals, files, left),
+        written | _plan_metadata(metadata, files, left),
         left,
         (*notes, *more, *_other_files(files)),
         listing.apart,
@@ -222,10 +225,12 @@ def _place(root: Path, table: Path) -> str:
     return inside.relative_to(real).as_posix() if inside.is_relative_to(real) else table.name
 
 
-def _plan_metadata(originals: Originals, files: Mapping[str, File], left: dict[str, int]) -> dict[str, bytes]:
+def _plan_metadata(
+    tables: Mapping[str, tuple[Source, Sequence[str]]], files: Mapping[str, File], left: dict[str, int]
+) -> dict[str, bytes]:
     written: dict[str, bytes] = {}
     inside = [PurePosixPath(name) for name in files]
-    for table, (source, names) in originals.metadata.items():
+    for table, (source, names) in tables.items():
         folder = PurePosixPath(table).parent
         keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
         kept = kept_rows(names, keep)

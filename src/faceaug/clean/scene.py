@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from faceaug.clean.tables import every_table
 from faceaug.data.annotations import Annotations, Table
 from faceaug.data.folder import FaceFolder, Layout, table_paths
 from faceaug.data.layouts import Place, choose_layout
-from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_rows
+from faceaug.data.layouts.added_tables import added_table
+from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_table
 from faceaug.data.layouts.split_table import SPLIT_TABLE
 from faceaug.data.metadata import match_rows
 from faceaug.data.metadata_files import METADATA_NAMES, Source
@@ -142,8 +144,12 @@ def _named(place: Place, tables: Iterable[str]) -> Iterator[str]:
 def _originals(place: Place, layout: Layout) -> Originals:
     celeba = tuple((table, place.text(table.path)) for table in every_table(place)) if layout == "celeba" else ()
     listed = _metadata(place) if layout == "imagefolder" else []
-    added = [SPLIT_TABLE] if SPLIT_TABLE in place.others else []
-    added += [LANDMARK_TABLE] if landmark_rows(place) else []
-    paths = {name: place.file(name) for name in (*listed, *added)}
-    names = {name: tuple(row["file_name"] for row in place.rows(path)) for name, path in paths.items()}
-    return Originals(celeba, {name: (place.source(path), names[name]) for name, path in paths.items()})
+    paths = {name: place.file(name) for name in listed}
+    metadata = {name: (place.source(path), _names(place.rows(path))) for name, path in paths.items()}
+    added = {SPLIT_TABLE: added_table(place, SPLIT_TABLE), LANDMARK_TABLE: landmark_table(place)}
+    metadata |= {name: (table.text, _names(table.rows)) for name, table in added.items() if table and table.rows}
+    return Originals(celeba, metadata)
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(row["file_name"] for row in rows)

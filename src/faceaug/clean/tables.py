@@ -12,7 +12,7 @@ from pathlib import Path
 from faceaug.data.folder import table_paths
 from faceaug.data.layouts import Place
 from faceaug.data.metadata import match_rows
-from faceaug.data.metadata_files import Source
+from faceaug.data.metadata_files import Source, picture_column
 from faceaug.data.tables import Table, delimiter_of, text_lines
 from faceaug.errors import counted, some
 
@@ -119,6 +119,23 @@ def filter_metadata(table: Path, source: Source, kept: Sequence[bool]) -> bytes:
         return _joined(compress(lines, kept), source)
     head, *rows = _csv_rows(source)
     return _csv_bytes([head, *compress(rows, kept)], source)
+
+
+def names_below(folder: str, text: str, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """A CSV table for the folder above: (text, names of its rows), with this folder before every name.
+
+    Args:
+        folder: the folder with its "/"; empty for none.
+        text: the table.
+        names: ``file_name`` of each row.
+    """
+    if not folder:
+        return text, tuple(names)
+    head, *rows = _csv_rows(text)
+    column = [cell.strip() for cell in head].index(picture_column(cell.strip() for cell in head))
+    moved = tuple(folder + name for name in names)
+    cells = [[*row[:column], name, *row[column + 1 :]] for row, name in zip(rows, moved, strict=True)]
+    return _csv_bytes([head, *cells], text).decode("utf-8"), moved
 
 
 def _filter_parquet(source: Source, kept: Sequence[bool]) -> bytes:

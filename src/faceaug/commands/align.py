@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.options import INPUT, read_size, reading_options
@@ -71,6 +72,8 @@ _OPTIONS = (
     click.option("--workers", type=click.IntRange(min=1), help="Processes that align.  [default: all cores]"),
 )
 
+_OF_ALIGNING = ("template", "size", "faces", "padding", "min_eyes", "ending")  # options that change aligned pictures
+
 
 def align_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `faceaug align`."""
@@ -113,6 +116,30 @@ def _refuse_inside(folder: Path | FaceFolder, out: Path | None) -> None:
         raise RefusedError(f"{printable(out)} lies inside {printable(photos)}: choose an output folder outside it")
 
 
+def _check_work(context: click.Context, out: Path | None, *, check: bool, only_landmarks: bool) -> None:
+    """Refuse options that exclude each other, or that have no effect on what is done."""
+    if check and only_landmarks:
+        raise click.UsageError("--check writes nothing and --only-landmarks a table: give one of them")
+    if check and out:
+        raise click.UsageError("--check writes nothing: leave out --out")
+    if not (check or only_landmarks or out):
+        raise click.UsageError(
+            "expected one of --out OUT (write the faces aligned), --check (say how faces are aligned) and "
+            "--only-landmarks (add a table of landmarks)"
+        )
+    work = "--check" if check else "--only-landmarks" if only_landmarks else "--out"
+    idle = {"--check": (*_OF_ALIGNING, "overwrite"), "--only-landmarks": _OF_ALIGNING, "--out": ("overwrite",)}[work]
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name in idle and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        are = "has" if len(given) == 1 else "have"
+        other = " without --only-landmarks" if work == "--out" else f" with {work}"
+        raise click.UsageError(f"{', '.join(given)} {are} no effect{other}")
+
+
 @click.command(cls=CheckedCommand, epilog="\b\nExample:\n  faceaug align ./photos --out ./faces")
 @click.argument("folder", type=INPUT)
 @align_options
@@ -128,8 +155,7 @@ def align(
     Photos with no face, several, a tiny or a turned one are shown in OUT/report.html. FOLDER stays unchanged, except
     that --only-landmarks adds a file to it.
     """
-    if check + only_landmarks > 1 or (check and out) or not (check or only_landmarks or out):
-        raise click.UsageError("expected --out OUT, or --check or --only-landmarks for faces that are aligned already")
+    _check_work(click.get_current_context(), out, check=check, only_landmarks=only_landmarks)
     report: AlignmentCheck | LandmarkReport | AlignReport
     if check:
         from faceaug.faces.check import check_alignment

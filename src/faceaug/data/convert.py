@@ -34,7 +34,7 @@ from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.durable import GroupSync
 from faceaug.storage.files import (
     PARTIAL,
-    check_free_space,
+    check_output_space,
     explained,
     finish_output,
     remove_output,
@@ -101,7 +101,7 @@ def convert_folder(
         raise RefusedError(f"{printable(given.root)}: layout {layout} cannot hold any of its pictures")
     out = Path(out)
     sizes, stamps = stamp_pictures(given, kept)
-    check_free_space(out, sizes + (1 << 20))
+    check_output_space(out, sizes + (1 << 20))
     run = _identity(given, layout, ground, stamps, plan)
     names = [f"{stem}.jpeg" for stem in plan.stems if stem is not None and not writer.pack]  # any ending will do
     claim = claimed_output(out, inside=given.root, marker=CONVERTED, identity=run, purpose="convert", names=names)

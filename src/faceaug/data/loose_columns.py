@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from faceaug.data.tables import ATTRIBUTES, LANDMARKS
 
-_IDENTITY = ("identity", "celeb_id")
+_IDENTITY = ("celeb_id", "identity")  # the second comes before the first where both are there
 _INDEX = ("", "Unnamed: 0")  # as pandas writes and reads it
+_UNKNOWN = frozenset({"", "-1", "-1.0"})  # an identity that is not known
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?", re.ASCII)
 
 
@@ -17,7 +18,8 @@ def plain_columns(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     """Rows in the form of ``metadata.csv``.
 
     A list or object ``attributes`` and a list ``landmarks`` become one column for each number, if they have the right
-    length; names of identities become positions in their sorted list; a column without a name that counts the rows is
+    length; names of identities become positions in their sorted list, in which a number among names is a name too, and
+    -1 or an empty cell none; a column without a name that counts the rows is
     left out.
 
     Args:
@@ -80,16 +82,32 @@ def _counting(start: int, n: int) -> list[str]:
 def _number_identities(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     names: tuple[str, ...] = ()
     for column in _IDENTITY:
-        cells = {cell for row in rows if isinstance(cell := row.get(column), str) and cell}
-        if not _are_names(cells):
+        cells = [cell for row in rows if _is_one(cell := row.get(column)) and not _is_unknown(cell)]
+        if not cells:
             continue
-        names = tuple(sorted(cells))
-        position = {name: k for k, name in enumerate(names)}
-        for k, row in enumerate(rows):
-            if row.get(column, "") != "":
-                rows[k] = row | {column: position.get(row[column], row[column])}
+        names = ()
+        if any(isinstance(cell, str) and not _NUMBER.fullmatch(cell.strip()) for cell in cells):
+            names = tuple(sorted({_as_text(cell) for cell in cells}))
+            _replace(rows, column, {name: k for k, name in enumerate(names)})
     return names
 
 
-def _are_names(cells: Iterable[str]) -> bool:
-    return any(not _NUMBER.fullmatch(cell.strip()) for cell in cells)
+def _replace(rows: list[dict[str, Any]], column: str, position: dict[str, int]) -> None:
+    for k, row in enumerate(rows):
+        cell = row.get(column)
+        if _is_one(cell):  # whatever else is there is an error of the table
+            rows[k] = row | {column: -1 if _is_unknown(cell) else position[_as_text(cell)]}
+
+
+def _is_one(cell: object) -> bool:
+    return isinstance(cell, str | int | float) and not isinstance(cell, bool)
+
+
+def _is_unknown(cell: object) -> bool:
+    """Whether a cell names nobody."""
+    return cell != cell or str(cell).strip() in _UNKNOWN
+
+
+def _as_text(cell: object) -> str:
+    """An identity as text: where others have names, a number is a name too."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -153,7 +153,17 @@ def write_metadata(folder: Path, lines: Iterable[str], *, named: bool = False, r
     Raises:
         RefusedError: a table with other columns has that name.
     """
-    head = csv_head(named=named, requested=requested)
+    publish_metadata(folder, csv_head(named=named, requested=requested), lines)
+
+
+def publish_metadata(folder: Path, head: str, lines: Iterable[str]) -> None:
+    """Write ``metadata.csv`` with any columns; see ``write_metadata``.
+
+    Args:
+        folder: the output folder.
+        head: header line of the table, with its line end.
+        lines: the other lines.
+    """
     if not _is_ours(folder / METADATA, head):
         raise in_the_way(folder / METADATA)
     text = head + "".join(lines)
@@ -168,7 +178,7 @@ def _is_ours(path: Path, head: str) -> bool:
         facts = path.lstat()
     except FileNotFoundError:
         return True
-    return stat.S_ISREG(facts.st_mode) and path.read_bytes().startswith(head.encode())
+    return stat.S_ISREG(facts.st_mode) and path.read_bytes().startswith(head.encode("utf-8", "backslashreplace"))
 
 
 def _cells(row: Row, requested: tuple[str, ...]) -> list[object]:

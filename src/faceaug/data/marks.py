@@ -100,7 +100,7 @@ def page_head(command: str) -> str:
 def document_with(command: str, document: Mapping[str, object]) -> bytes:
     """A JSON report that names its command."""
     text = json.dumps({MADE_BY: command} | dict(document), indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "backslashreplace")  # JSON escapes, where a name is not UTF-8
 
 
 def starts_with_columns(head: bytes, *, headers: Sequence[Sequence[str]]) -> bool:

@@ -289,9 +289,10 @@ def _is_plain_number(cell: Any) -> bool:
 def _class_names(columns: _Columns, rows: list[dict[str, Any]], known: tuple[str, ...]) -> tuple[str, ...]:
     """The class names in the label column, in known order if they are known; empty if labels are numbers.
 
-    Numbers count as names if they are zero-padded (007), or if every row's label is the name of its folder.
+    Numbers count as names if they are zero-padded (007), or if every row's label is the name of its folder. -1 is none.
     """
-    cells = [cell for cell in columns.cells("label") if cell != ""]
+    labels = columns.cells("label")
+    cells = [cell for row, cell in zip(rows, labels, strict=False) if cell != "" and not _is_unset(row)]
     texts = [cell for cell in cells if isinstance(cell, str)]
     padded = any(map(_PADDED.fullmatch, texts))
     if texts and len(texts) == len(cells) and (padded or all(map(_is_folder, rows))):
@@ -307,8 +308,13 @@ def _is_folder(row: dict[str, Any]) -> bool:
     return label == "" or label in PurePosixPath(row["file_name"]).parts[:-1]
 
 
+def _is_unset(row: dict[str, Any]) -> bool:
+    """Whether a label among names is -1, which means unknown, unless it is the name of the picture's folder."""
+    return str(row.get("label", "")) == "-1" and not _is_folder(row)
+
+
 def _lookup(classes: tuple[str, ...]) -> Callable[[Any], float]:
-    numbers = {name: i for i, name in enumerate(classes)}
+    numbers = {"-1": -1} | {name: i for i, name in enumerate(classes)}
     return lambda cell: numbers[str(cell)]
 
 

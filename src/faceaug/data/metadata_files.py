@@ -76,16 +76,19 @@ def picture_column(columns: Iterable[str]) -> str:
     return next((name for name in PICTURE_COLUMNS if name in found), found[0] if len(found) == 1 else "file_name")
 
 
+def names_files(column: str) -> bool:
+    """Whether a column besides file_name names files: one in ``*_file_name``, several in ``*_file_names``."""
+    return column == "file_names" or column.endswith(("_file_name", "_file_names"))
+
+
 def side_pictures(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
     """Files named by further ``*_file_name`` and ``*_file_names`` columns, such as masks. They are not faces."""
     faces = {row["file_name"] for row in rows}
     named: set[str] = set()
     for row in rows:
         for name, cell in row.items():
-            if name.endswith("_file_name"):
-                named |= _paths([cell])
-            elif name == "file_names" or name.endswith("_file_names"):
-                named |= _paths(cell)
+            if names_files(name):
+                named |= _paths([cell] if name.endswith("_file_name") else cell)
     return frozenset(named - faces)
 
 

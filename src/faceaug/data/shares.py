@@ -30,19 +30,25 @@ def assign_groups(
     Args:
         group: (n,), number of each picture's group, 0..g-1.
         features: (n, f), values of which each part should have its share: 1 or 0.
-        shares: (p,), sum 1; a part with share 0 stays empty.
+        shares: (p,), sum 1; a part with share 0 stays empty, every other one gets a group.
         seed: decides between equals.
         on_group: called after each group that is assigned.
 
     Returns:
         int8 (g,), the part of each group.
+
+    Raises:
+        ValueError: there are fewer groups than parts to fill.
     """
     sums = _group_sums(group, features)
     parts = np.flatnonzero(shares > 0)
+    if len(sums) < len(parts):
+        raise ValueError(f"{len(sums)} groups cannot fill {len(parts)} parts")
     problem = _Problem(sums, shares[parts])
     order = permutation(len(sums), seed, slot="split/order")
     order = order[np.argsort(-sums[order, 0], kind="stable")]
     part = problem.greedy(order, on_group)
+    problem.fill(part)
     problem.refine(part)
     return parts[part].astype(np.int8)
 
@@ -85,8 +91,21 @@ class _Problem:
             on_group()
         return part
 
+    def fill(self, part: NDArray[np.int64]) -> None:
+        """Give each empty part the smallest group of the part that is furthest above its share.
+
+        Where groups are few or large, the greedy pass leaves small parts empty: a whole group is too much for them.
+        """
+        for empty in range(len(self.target)):
+            if (part == empty).any():
+                continue
+            sole = np.bincount(part, minlength=len(self.target)) < 2
+            fullest = int(np.where(sole, -np.inf, self.off[:, 0]).argmax())
+            members = np.flatnonzero(part == fullest)
+            self._assign(part, int(members[self.sums[members, 0].argmin()]), empty)
+
     def refine(self, part: NDArray[np.int64]) -> None:
-        """Move single groups, or exchange two, as long as the parts come closer to their shares."""
+        """Move single groups, or exchange two, as long as the parts come closer to their shares; none becomes empty."""
         for _ in range(_MOST_MOVES):
             if not (self._move(part) or self._exchange(part)):
                 return

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from faceaug.data.annotations import ATTRIBUTES, PARTITIONS, settle
 from faceaug.data.folder import FaceFolder
+from faceaug.data.layouts.added_tables import odd_names, odd_names_note
 from faceaug.data.layouts.split_table import SPLIT_TABLE, table_bytes
 from faceaug.data.marks import SPLIT
 from faceaug.data.shares import assign_groups
@@ -38,7 +39,8 @@ class SplitReport(Presentation):
         by: what was kept together: "identity", "class" or "picture".
         pictures: number of pictures of each part: {"train": ..., "val": ..., "test": ...}.
         groups: number of identities, classes or pictures of each part.
-        left_out: number of pictures in no part: generated and augmented ones, and those without a known group.
+        left_out: number of pictures in no part: generated and augmented ones, those without a known group, and those
+            whose names are not in UTF-8.
         largest_deviation: largest difference between the share of an attribute or class in a part and in all of the
             parts together, 0..1.
         deviates: the attribute or class and part with that difference, such as "Bald in val"; "" if none are known.
@@ -201,9 +203,13 @@ def _place(faces: FaceFolder, out: Path | str | None) -> Path:
 
 
 def _grouped(faces: FaceFolder, by: SplitBy) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Rows of the real pictures with a known group, the number of each one's group, and the names of the groups."""
+    """Rows of the real pictures with a known group, the number of each one's group, and the names of the groups.
+
+    Pictures whose names the table cannot hold are left out.
+    """
     known = faces.annotations
-    real = known.origin == 0
+    odd = frozenset(odd_names(faces.names))
+    real = (known.origin == 0) & np.array([name not in odd for name in faces.names])
     if by == "picture":
         rows = np.flatnonzero(real)
         return rows, np.arange(len(rows)), [faces.names[k] for k in rows.tolist()]
@@ -256,11 +262,12 @@ def _report(
             if off.max() >= largest:
                 largest, where = float(off.max()), f"{labels[int(off.argmax())]} in {name}"
     before = faces.annotations.partition
-    left = len(part) - len(rows)
-    notes = faces.notes
-    if left:
-        words = counted(left, "picture is", "pictures are")
-        examples = some([faces.names[k] for k in np.flatnonzero(part < 0).tolist()])
+    odd = odd_names(faces.names)
+    others = [faces.names[k] for k in np.flatnonzero(part < 0).tolist() if faces.names[k] not in frozenset(odd)]
+    notes = (*faces.notes, *odd_names_note(odd))
+    if others:
+        words = counted(len(others), "picture is", "pictures are")
+        examples = some(others)
         notes = (*notes, f"{words} in no part: generated, augmented, or without a known {by} ({examples})")
     if faces.root.is_dir() and table.resolve() != (faces.root / SPLIT_TABLE).resolve():
         notes = (*notes, f"FaceFolder reads the table as {SPLIT_TABLE} in the folder, not where it is now")
@@ -270,7 +277,7 @@ def _report(
         by=by,
         pictures={name: int((part == number).sum()) for name, number in PARTITIONS.items()},
         groups={name: int((of_group == number).sum()) for name, number in PARTITIONS.items()},
-        left_out=left,
+        left_out=len(part) - len(rows),
         largest_deviation=largest,
         deviates=where,
         changed=int(((before >= 0) & (part >= 0) & (before != part)).sum()),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -24,6 +26,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import ALIGNED
 from faceaug.data.layouts.writing import Faces, in_parts, plain_stems
 from faceaug.data.manifest import LEDGER, METADATA
+from faceaug.data.marks import report_kinds
 from faceaug.errors import RefusedError, counted, printable
 from faceaug.executor import Executor, open_executor
 from faceaug.faces.align_options import AlignOptions, FileFormat, Finder, Which
@@ -35,11 +38,17 @@ from faceaug.faces.templates import Template
 from faceaug.faces.warp import Padding
 from faceaug.faces.weights import PINNED
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, remove_output, write_bytes
+from faceaug.storage.files import check_output_space, explained, finish_output, remove_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.outputs import check_output, write_output
 
 REPORT = "report.html"
+_PAGE = report_kinds("faceaug align", ())
+# Part of what a stopped run and a cache are compared by. Count it up when the same photo may give another picture:
+# with the rules of ``search``, ``landmarks``, ``templates`` and ``warp``.
+_RULES = 1
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+", re.IGNORECASE | re.ASCII)  # in Python's own ``repr`` of an object
 _CHUNK = 8  # photos per message to a worker
 _FEW = 40  # photos that are done before worker processes would have started
 _UNKNOWN = "unknown"  # folder of the photos in no partition, where others are in one
@@ -77,7 +86,8 @@ def align_folder(
         min_eyes: faces whose eyes are closer together in the photo are left out, pixels.
         format: "png" is lossless; "jpg" is smaller.
         workers: processes; by default one per processor, or none for a few photos.
-        finder: what finds the faces, with a method ``find``; None for ``faceaug.faces.FaceFinder()``.
+        finder: what finds the faces, with a method ``find``; None for ``faceaug.faces.FaceFinder()``. A stopped run is
+            continued if its ``repr`` says the same; with an object that has no ``repr`` of its own never.
         progress: see ``faceaug.progress.open_progress``.
 
     Returns:
@@ -103,11 +113,13 @@ def align_folder(
     out = Path(out)
     stems, notes = _stems(given)
     width, height = options.frame
-    check_free_space(out, len(stems) * (4096 + width * height * (1 if format == "jpg" else 3)))
+    check_output_space(out, len(stems) * (4096 + width * height * (1 if format == "jpg" else 3)))
     run = run_identity(given, options, finder)
     workers = 1 if workers is None and len(stems) <= _FEW else workers
-    claim = claimed_output(out, inside=given.root, marker=ALIGNED, identity=run, purpose="align")
+    names = [f"{stem}{'-0' if faces == 'all' else ''}.{format}" for stem in stems]
+    claim = claimed_output(out, inside=given.root, marker=ALIGNED, identity=run, purpose="align", names=names)
     with claim, explained(out):
+        check_output(out / REPORT, _PAGE)
         table = AlignedTable(given)
         with closing(Ledger(out / LEDGER, read_entry)) as ledger, open_executor(workers, chunk=_CHUNK) as executor:
             table.write(out, ())
@@ -118,7 +130,7 @@ def align_folder(
             report = _report(given, out, options, ledger.entries, (*notes, *table.notes), began)
             table.write(out, (entry for entry in ledger.entries if entry.file))
             page = alignment_page(given, report, ledger.entries, workers=workers, progress=shown)
-            write_bytes(out / REPORT, page.encode("utf-8", "backslashreplace"))
+            write_output(out / REPORT, page.encode("utf-8", "backslashreplace"), _PAGE)
             ledger.remove()
         finish_output(out, marker=ALIGNED, document={"run": run, "classes": list(given.classes), **_said(report)})
     return report
@@ -149,11 +161,25 @@ def run_identity(given: FaceFolder, options: AlignOptions, finder: Finder | None
         "read_as": given.layout,
         **options.to_json(),
         "ground": list(given.ground),
-        "finder_sha256": hashlib.sha256(repr(PINNED if finder is None else type(finder)).encode()).hexdigest(),
+        "rules": _RULES,
+        "finder_sha256": hashlib.sha256(repr((PINNED, _described(finder))).encode()).hexdigest(),
         "pictures_sha256": pictures,
         "tables_sha256": digest_tables(given),
         "names_sha256": hashlib.sha256(json.dumps(given.names).encode()).hexdigest(),
     }
+
+
+def has_description(finder: Finder | None) -> bool:
+    """Whether the ``repr`` of a finder says how it is configured: the default one of Python only has an address."""
+    return finder is None or not _ADDRESS.search(repr(finder))
+
+
+def _described(finder: Finder | None) -> str:
+    """What a finder is, for an identity: never the same for one that does not say how it is configured."""
+    if finder is None:
+        return "faceaug"
+    kind = f"{type(finder).__module__}.{type(finder).__qualname__}"
+    return f"{kind}: {repr(finder) if has_description(finder) else secrets.token_hex(8)}"
 
 
 def _align_all(

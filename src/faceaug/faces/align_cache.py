@@ -12,7 +12,8 @@ from typing import Any
 from faceaug.data.crop import Size
 from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import ALIGNED
-from faceaug.faces.align import align_folder, run_identity
+from faceaug.errors import ArgumentError
+from faceaug.faces.align import align_folder, has_description, run_identity
 from faceaug.faces.align_options import AlignOptions, Finder
 from faceaug.faces.templates import Template
 from faceaug.progress import Show
@@ -36,9 +37,9 @@ def open_aligned(
     """Open a folder of photos as a folder of their largest faces, aligned.
 
     The faces are kept in a cache, under a name made of everything that decides them: the names, sizes and times of the
-    photos, their tables, the template and the size. Of several processes that need the same faces, such as the ranks of
-    a training, one aligns them and the others wait. Whatever else lies in the cache stays; it may be removed at any
-    time.
+    photos, their tables, the template, the size and the ``repr`` of the finder. Of several processes that need the same
+    faces, such as the ranks of a training, one aligns them and the others wait. Whatever else lies in the cache stays;
+    it may be removed at any time.
 
     Args:
         folder: a folder, archive or ``FaceFolder`` of photos.
@@ -50,6 +51,7 @@ def open_aligned(
         progress: see ``align_folder``.
 
     Raises:
+        ArgumentError: the ``repr`` of ``finder`` does not say how it is configured, so that a cache cannot know it.
         FaceAugError: see ``align_folder``.
 
     Example:
@@ -62,6 +64,11 @@ def open_aligned(
     """
     given = folder if isinstance(folder, FaceFolder) else FaceFolder(folder)
     options = AlignOptions(template=template, size=size)
+    if not has_description(finder):
+        raise ArgumentError(
+            f"finder {finder!r}: a cache needs a repr that says how it is configured; give its class a __repr__ (a "
+            "dataclass has one), or call align_folder"
+        )
     identity = json.loads(json.dumps(run_identity(given, options, finder)))
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     out = (cache_folder() if cache is None else Path(cache)) / "aligned" / f"{template}-{digest[:32]}"

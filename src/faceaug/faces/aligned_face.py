@@ -17,7 +17,7 @@ from faceaug.faces.align_options import AlignOptions, Finder, FoundFace
 from faceaug.faces.finder import MIN_FACE, FaceFinder
 from faceaug.faces.templates import move_points, place_face, scale_of
 from faceaug.faces.warp import cut_frame, outside_share
-from faceaug.storage.files import write_bytes
+from faceaug.storage.unfinished import write_again
 
 Numbers: TypeAlias = tuple[float, ...]
 _FACE = 2.4  # size of a face over the distance of its eyes
@@ -106,6 +106,9 @@ def align_photo(job: Job, task: tuple[int, str, str]) -> list[AlignedFace]:
 
     Returns:
         An entry for each aligned face, in the order of the faces; one without a file if there is none.
+
+    Raises:
+        RefusedError: a file that this run did not write has the name of a picture.
     """
     photo, path, stem = task
     try:
@@ -170,7 +173,7 @@ def _write(job: Job, image: Image8, stem: str, face: FoundFace, entry: AlignedFa
     name = f"{stem}-{entry.face}.{options.format}" if options.faces == "all" else f"{stem}.{options.format}"
     path = Path(job.out, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, data, durable=False)
+    write_again(path, data)
     return replace(
         entry,
         file=name,

@@ -15,11 +15,10 @@ import numpy as np
 
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import FaceFolder
-from faceaug.data.manifest import METADATA, NOTHING, csv_text, is_plain_text, short_number
+from faceaug.data.manifest import NOTHING, csv_text, is_plain_text, publish_metadata, short_number
 from faceaug.data.metadata import CLASS, is_own_column
 from faceaug.errors import some
 from faceaug.faces.aligned_face import AlignedFace
-from faceaug.storage.files import PARTIAL, publish_file
 
 SOURCE_LANDMARKS: tuple[str, ...] = tuple(f"source_{name}" for name in LANDMARKS)
 FOUND = ("face", "score", "roll", "eye_distance", "x0", "y0", "x1", "y1")
@@ -46,7 +45,7 @@ class AlignedTable:
         self._given = given
         self._named = bool(given.classes) and all(map(is_plain_text, given.classes))
         self._attributes = bool((known.attributes != 0).any())
-        own = {*_FIXED, CLASS, IDENTITY_NAME, _LAST}
+        own = {*_FIXED, CLASS, _LAST, *((IDENTITY_NAME,) if given.identities else ())}
         self._further = tuple(name for name in known.columns if name not in own and not is_own_column(name))
         taken = sorted(known.columns.keys() - set(self._further))
         self.notes = _notes(given, taken)
@@ -71,11 +70,11 @@ class AlignedTable:
             folder: the output folder.
             faces: its rows. While a run is unfinished the table has none, so that nothing takes the folder for a set
                 without annotations.
+
+        Raises:
+            RefusedError: a table with other columns has its name.
         """
-        lines = csv_text([self.columns, *map(self._cells, faces)])
-        fresh = folder / f".{METADATA}{PARTIAL}"
-        fresh.write_bytes(lines.encode("utf-8", "backslashreplace"))
-        publish_file(fresh, folder / METADATA)
+        publish_metadata(folder, csv_text([self.columns]), (csv_text([self._cells(face)]) for face in faces))
 
     def _cells(self, face: AlignedFace) -> list[object]:
         return [*self._found(face), *self._known(face.photo), face.sha256]

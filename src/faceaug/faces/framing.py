@@ -99,7 +99,7 @@ def compare_templates(points: NDArray[np.floating], sizes: NDArray[np.int64], sq
     usual = np.median(sizes, axis=0)
     found = []
     for template in TEMPLATES:
-        spread = _spread(template, points, squeeze)
+        spread = _spread(template, shares * usual, squeeze)
         whole = template_size(template)
         for cut in (False, True):
             frame = _cut(whole, usual) if cut else whole
@@ -141,7 +141,10 @@ def _framing(
 
 
 def _spread(template: Template, points: NDArray[np.floating], squeeze: float) -> float:
-    """Root mean square scatter of where a template's rule puts the corners of a face's surroundings."""
+    """Root mean square scatter of where a template's rule puts the corners of a face's surroundings.
+
+    ``points`` are in pixels of the usual picture, whatever the sizes of the pictures are.
+    """
     true = points * (1 / squeeze, 1) if abs(np.log(squeeze)) > SQUEEZED else points
     eyes = float(np.median(np.hypot(*(true[:, 1] - true[:, 0]).T)))
     middle = np.median(true, axis=0).mean(axis=0)

@@ -12,17 +12,17 @@ import numpy as np
 
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Colour, read_image
-from faceaug.data.layouts import Place
+from faceaug.data.layouts.added_tables import odd_names, odd_names_note
 from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_csv, landmark_rows
 from faceaug.data.marks import LANDMARK_KIND
+from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
 from faceaug.executor import open_executor
 from faceaug.faces.align_options import Finder
 from faceaug.faces.aligned_face import own_finder
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show, open_progress
-from faceaug.storage.outputs import check_output, write_output
-from faceaug.storage.walk import list_folder
+from faceaug.storage.outputs import check_output, read_head, write_output
 
 _CHUNK = 8  # pictures per message to a worker
 _FEW = 40  # pictures that are done before worker processes would have started
@@ -33,7 +33,7 @@ class LandmarkReport(Presentation):
     """The report of ``find_landmarks``.
 
     Attributes:
-        out: the table; None if all landmarks were known, so that there was nothing to write.
+        out: the table; None if nothing new was found, so that there was nothing to write.
         pictures: number of pictures in the folder.
         known: number of those whose landmarks were known already, and are left as they are.
         found: number of those whose landmarks were found.
@@ -101,8 +101,9 @@ def find_landmarks(
 ) -> LandmarkReport:
     """Find the landmarks of the largest face in every picture that has none, and write them as a table.
 
-    ``FaceFolder`` reads the table if it lies in the folder under its usual name. Landmarks that are known stay: a
-    second call looks only at pictures without any, so it continues an interrupted one, which keeps what it has found.
+    ``FaceFolder`` reads the table if it lies in the folder under its usual name. Landmarks that are known, or that a
+    table of an earlier call at ``out`` holds, stay: a second call looks only at pictures without any, so it continues
+    an interrupted one, which keeps what it has found.
 
     Args:
         folder: a folder, archive or ``FaceFolder``.
@@ -133,13 +134,15 @@ def find_landmarks(
         raise ArgumentError(f"{printable(given.root)}: is an archive; name a file for the table (out=, --out)")
     path = given.root / LANDMARK_TABLE if out is None else Path(out)
     check_output(path, [LANDMARK_KIND], overwrite=overwrite)
-    before = _written(given) if given.root.is_dir() else {}
-    unknown = np.flatnonzero(np.isnan(given.annotations.landmarks).all(axis=(1, 2))).tolist()
-    found: dict[str, list[float]] = dict(before)
+    before = _written(given, path)
+    blank = np.flatnonzero(np.isnan(given.annotations.landmarks).all(axis=(1, 2))).tolist()
+    unknown = [row for row in blank if given.names[row] not in before]
+    found: dict[str, list[float]] = {}
     without: list[str] = []
     problems: list[str] = []
-    notes = _odd_names(given, unknown)
-    rows = [row for row in unknown if _is_text(given.names[row])]
+    odd = odd_names(given.names[row] for row in unknown)
+    notes = (*odd_names_note(odd), *_kept(path, len(blank) - len(unknown)))
+    rows = [row for row in unknown if given.names[row] not in frozenset(odd)]
     workers = 1 if workers is None and len(rows) <= _FEW else workers
     look = partial(_look_at, given.ground, finder)
     try:
@@ -157,15 +160,15 @@ def find_landmarks(
                     without.append(given.names[row])
     finally:
         if found:  # an interrupted search keeps what it has found
-            write_output(path, landmark_csv(found), [LANDMARK_KIND], overwrite=overwrite)
-    if not found and rows:
+            write_output(path, landmark_csv(before | found), [LANDMARK_KIND], overwrite=overwrite)
+    if rows and not found and len(unknown) == len(given):
         looked = counted(len(rows), "picture")
         raise RefusedError(f"{printable(given.root)}: no face was found in {looked}; nothing is written")
     return LandmarkReport(
         out=path if found else None,
         pictures=len(given),
         known=len(given) - len(unknown),
-        found=len(found) - len(before),
+        found=len(found),
         without=tuple(without),
         unreadable=tuple(problems),
         notes=notes,
@@ -173,26 +176,19 @@ def find_landmarks(
     )
 
 
-def _written(given: FaceFolder) -> dict[str, list[float]]:
-    """Landmarks that an earlier call has written into the folder."""
+def _written(given: FaceFolder, path: Path) -> dict[str, list[float]]:
+    """Landmarks of pictures of the folder that an earlier call has written to this table."""
+    if not path.is_file() or not LANDMARK_KIND.is_ours(read_head(path)):
+        return {}
     names = set(given.names)
-    rows = landmark_rows(Place.of(list_folder(given.root)))
+    rows = landmark_rows(path, read_metadata(path))
     return {name: points.reshape(-1).tolist() for name, points in rows.items() if name in names}
 
 
-def _odd_names(given: FaceFolder, rows: list[int]) -> tuple[str, ...]:
-    names = [given.names[row] for row in rows if not _is_text(given.names[row])]
-    if not names:
-        return ()
-    return (f"{counted(len(names), 'name is', 'names are')} not in UTF-8 and left out ({some(names)})",)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _kept(path: Path, rows: int) -> tuple[str, ...]:
+    """A note on rows that only the table has: a picture of the same name in another folder would have others."""
+    kept = counted(rows, "picture", "pictures")
+    return (f"{printable(path)}: the landmarks of {kept} in it stay; remove it to find them again",) if rows else ()
 
 
 def _look_at(ground: Colour, finder: Finder | None, path: str) -> list[float] | str:

@@ -138,7 +138,7 @@ class Search:
     def _bar(self, look: _Look, sure: Sequence[_Look]) -> tuple[float, float]:
         """The scores that a face in a view needs."""
         by_yunet, by_onet = _IN_COMPANY if look.sure else _TURNED if look.turned or sure else _ALONE
-        # However high the threshold, the best faces pass.
+        # Views that ask for more than the threshold do not ask for more than the scores of clear faces.
         return min(by_yunet * self._threshold, max(0.85, self._threshold)), min(by_onet * self._threshold, 0.95)
 
     def _read(self, views: Iterable[View], *, known: Sequence[Found] = ()) -> list[Found]:

@@ -26,7 +26,7 @@ from faceaug.mix.provenance import provenance_notes
 from faceaug.mix.report import Appendix, ExpandReport
 from faceaug.mix.written import FRAMINGS, Written, read_written
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output
+from faceaug.storage.files import check_output_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import write_output
@@ -73,7 +73,7 @@ def save_dataset(
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
     began = time.monotonic()
     shown = open_progress(progress)
-    check_free_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
+    check_output_space(out, round(len(dataset) * (4096 + _area(dataset) * (1 if format == "jpg" else 3))))
     run = run_identity(dataset, format)
     folders = [f"{name}/0.{format}" for name in dataset.real.classes] if _has_folders(dataset, format) else []
     claim = claimed_output(out, inside=dataset.real.root, marker=DATASET, identity=run, purpose="expand", names=folders)

@@ -218,6 +218,26 @@ def check_free_space(folder: Path, needed: int) -> None:
         )
 
 
+def check_output_space(out: Path, needed: int) -> None:
+    """Raise RefusedError if the disk has too little space for an output folder.
+
+    Args:
+        out: the folder.
+        needed: bytes of the whole output; what an interrupted run has left in the folder counts as a part of them.
+    """
+    check_free_space(out, needed - _held(out))
+
+
+def _held(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 if there is none."""
+    sizes = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                sizes += os.lstat(os.path.join(place, name)).st_size
+    return sizes
+
+
 def _lies_in(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 

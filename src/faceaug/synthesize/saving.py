@@ -25,7 +25,7 @@ from faceaug.errors import ArgumentError, counted
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.shell import grid, write_sheet
-from faceaug.storage.files import PARTIAL, check_free_space, explained, finish_output
+from faceaug.storage.files import PARTIAL, check_output_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output
@@ -122,7 +122,7 @@ def save_faces(
         raise ArgumentError(f"n {count}: expected at least 1 face")
     if format not in FILE_FORMATS:
         raise ArgumentError(f"format {format!r}: expected one of {', '.join(FILE_FORMATS)}")
-    check_free_space(out, count * _BYTES_PER_FACE[source.config.size])
+    check_output_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
     run["model_config_sha256"] = source.config.digest()
     write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)

@@ -121,3 +121,29 @@ def test_numbers_beyond_float32_are_errors(tmp_path: Path, number: str) -> None:
     write(tmp_path, "metadata.csv", f"file_name,nose_x\n1.png,{number}\n")
     with pytest.raises(AnnotationError, match="nose_x is"):
         FaceFolder(tmp_path)
+
+
+def test_a_column_that_only_sounds_like_one_of_files_stays_as_it_is(tmp_path: Path) -> None:
+    put(tmp_path, "train/1.png")
+    row = '{"file_name": "1.png", "profile_names": ["ann", "bo"], "mask_file_names": ["m.png"], "profile_name": "x"}'
+    write(tmp_path, "train/metadata.jsonl", row)
+    columns = FaceFolder(tmp_path).annotations.columns
+    assert columns["profile_names"] == (["ann", "bo"],)
+    assert columns["mask_file_names"] == (["train/m.png"],)
+    assert columns["profile_name"] == ("x",)
+
+
+def test_minus_one_among_names_of_labels_is_unknown(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png", "3.png")
+    write(tmp_path, "metadata.csv", "file_name,label\n1.png,ann\n2.png,-1\n3.png,bo\n")
+    faces = FaceFolder(tmp_path)
+    assert faces.classes == ("ann", "bo")
+    assert faces.annotations.label.tolist() == [0, -1, 1]
+
+
+def test_a_class_folder_called_minus_one_is_a_class(tmp_path: Path) -> None:
+    put(tmp_path, "-1/1.png", "1/1.png")
+    write(tmp_path, "metadata.csv", "file_name,label\n-1/1.png,-1\n1/1.png,1\n")
+    faces = FaceFolder(tmp_path)
+    assert faces.classes == ("-1", "1")
+    assert faces.annotations.label.tolist() == [0, 1]

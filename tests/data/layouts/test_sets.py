@@ -418,6 +418,35 @@ def test_the_compound_set_of_raf_db_gets_no_codes_of_the_basic_one(tmp_path: Pat
     assert any("compound/EmoLabel" in note for note in faces.notes)
 
 
+BASIC = [f"train/{code}/train_0000{code}_aligned.jpg" for code in (1, 7)]
+COMPOUND = [f"train/{code}/train_{code:05}_aligned.jpg" for code in (1, 7, 11)]
+
+
+def test_numbered_folders_of_the_compound_set_are_no_basic_emotions(tmp_path: Path) -> None:
+    put(tmp_path, *(f"basic/{name}" for name in BASIC), *(f"compound/{name}" for name in COMPOUND))
+    for folder, codes in ((tmp_path, (1, 7, None, None, None)), (tmp_path / "basic", (1, 7))):
+        assert FaceFolder(folder).annotations.columns["code"] == codes
+    for folder in (tmp_path / "compound", tmp_path / "compound" / "train"):
+        faces = FaceFolder(folder)
+        assert faces.layout == "rafdb"
+        assert set(faces.annotations.label.tolist()) == {-1}
+        assert any("3 pictures are of the compound set, whose eleven emotions are not read" in n for n in faces.notes)
+
+
+def test_codes_above_seven_say_that_numbered_folders_are_those_of_the_compound_set(tmp_path: Path) -> None:
+    put(tmp_path, *(f"a/{name}" for name in BASIC), *(f"b/{name}" for name in COMPOUND))
+    put(tmp_path, "b/test/2/test_0001_aligned.jpg")
+    faces = FaceFolder(tmp_path)
+    assert faces.annotations.columns["code"] == (1, 7, None, None, None, None)
+    assert any("4 pictures are of the compound set" in note for note in faces.notes)
+
+
+def test_the_table_of_the_compound_set_is_no_error_in_its_own_folder(tmp_path: Path) -> None:
+    put(tmp_path / "compound", "Image/aligned/train_00001_aligned.jpg")
+    write(tmp_path / "compound", "EmoLabel/list_patition_label.txt", "train_00001.jpg 11\n")
+    assert FaceFolder(tmp_path / "compound").annotations.columns["code"] == (None,)
+
+
 def test_utkface_is_told_by_most_names_and_not_by_the_first(tmp_path: Path) -> None:
     put(tmp_path, "000.jpg", *(f"{age}_1_2_2017010914240807{age % 10}.jpg" for age in range(20, 26)))
     faces = FaceFolder(tmp_path)

@@ -19,7 +19,7 @@ from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.layouts.records import own_classes, own_files
 from faceaug.data.loose_columns import plain_columns
 from faceaug.data.metadata import further_columns, join_rows
-from faceaug.data.metadata_files import METADATA_NAMES, side_pictures
+from faceaug.data.metadata_files import METADATA_NAMES, names_files, side_pictures
 from faceaug.errors import ArgumentError, counted, printable, some
 
 _COMPARED = {
@@ -111,7 +111,7 @@ def _twin_notes(twins: tuple[str, ...], doubts: tuple[Doubt, ...]) -> list[str]:
 
 
 def _from_root(row: dict[str, Any], below: PurePosixPath) -> dict[str, Any]:
-    moved = {name: _below(below, cell) for name, cell in row.items() if name.endswith(("_file_name", "file_names"))}
+    moved = {name: _below(below, cell) for name, cell in row.items() if names_files(name)}
     return row | moved | {"file_name": str(below / row["file_name"])}
 
 

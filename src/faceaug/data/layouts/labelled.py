@@ -21,13 +21,14 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from faceaug.data.annotations import Annotations, attribute_index, unknown
 from faceaug.data.layouts.levels import find_levels, part_note
-from faceaug.data.layouts.place import Place
+from faceaug.data.layouts.place import Place, part_of
 from faceaug.data.layouts.reading import Evidence, Reading
 from faceaug.data.tables import delimiter_of, text_lines
 from faceaug.errors import AnnotationError, ArgumentError, counted, printable, some
@@ -41,6 +42,9 @@ FER_EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral
 _UTK_WHOLE = re.compile(r"([0-9]{1,3})_([01])_([0-4])_([0-9]{8,17})", re.ASCII)
 _UTK_LIKE = re.compile(r"([0-9]{1,3})_[0-9]?_?[0-9]?_?[0-9]{8,17}", re.ASCII)
 _RAF = re.compile(r"(train|test)_[0-9]{4,5}(_aligned)?\.(jpg|jpeg|png)", re.ASCII)
+_RAF_CODE = re.compile(r"[1-9]|1[01]", re.ASCII)  # of both sets: seven basic emotions, or eleven compound ones
+_COMPOUND = "compound"
+_RAF_FOLDERS = frozenset(["train", "test", "image", "aligned", "original"])
 _RAF_TABLES = ("list_patition_label.txt", "list_partition_label.txt")
 _RAF_CSV = ("train_labels.csv", "test_labels.csv")
 _FAIR = ("fairface_label_train.csv", "fairface_label_val.csv")
@@ -138,21 +142,25 @@ def find_rafdb(place: Place) -> Evidence | None:
 def read_rafdb(place: Place) -> Reading:
     """Read the emotion from the table or else the folder's code, and the partition from the file name."""
     codes, used = _raf_codes(place)
+    compound = _compound_pictures(place)
     known = unknown(len(place.pictures))
     stems = [name.rpartition("/")[2].rpartition(".")[0].removesuffix("_aligned") for name in place.pictures]
     parts = find_levels(place)
     found: list[int | None] = []
     for k, (name, stem) in enumerate(zip(place.pictures, stems, strict=True)):
         code = next((codes[below, stem] for below in _above(name) if (below, stem) in codes), None)
-        code = _folder_code(name) if not codes else None if _is_compound(name) else code
+        code = None if name in compound else code if codes else _folder_code(name)
         found.append(code)
         word = stem.partition("_")[0]
         known.partition[k] = {"train": 0, "test": 2}.get(word, parts.part.get(name.rpartition("/")[0], -1))
     classes = tuple(sorted(RAF_EMOTIONS))
     known.label[:] = [-1 if code is None else classes.index(RAF_EMOTIONS[code - 1]) for code in found]
-    unlabelled = [name for name, code in zip(place.pictures, found, strict=True) if code is None]
+    notes = [_compound_note(compound)] if compound else []
+    unlabelled = [
+        name for name, code in zip(place.pictures, found, strict=True) if code is None and name not in compound
+    ]
     have = counted(len(unlabelled), "picture has", "pictures have")
-    notes = [f"{have} no emotion ({some(unlabelled)})"] if unlabelled else []
+    notes += [f"{have} no emotion ({some(unlabelled)})"] if unlabelled else []
     notes.append(f"codes 1 to 7 are {', '.join(RAF_EMOTIONS)}; the partition comes from the file names")
     return Reading(
         place.pictures, replace(known, columns={"code": tuple(found)}), classes, notes=tuple(notes), used=used
@@ -244,6 +252,8 @@ def _raf_codes(place: Place) -> tuple[dict[tuple[str, str], int], frozenset[str]
     """
     files = [name for file in (*_RAF_TABLES, *_RAF_CSV) for name in place.tables.get(file, ())]
     files = [name for name in files if not _is_compound(name)]
+    if _is_in_compound(place):
+        return {}, frozenset(files)
     several = len(files) > len({name.rpartition("/")[2] for name in files})
     codes: dict[tuple[str, str], int] = {}
     for file in files:
@@ -268,7 +278,38 @@ def _raf_codes(place: Place) -> tuple[dict[tuple[str, str], int], frozenset[str]
 
 
 def _is_compound(name: str) -> bool:
-    return "compound" in name.lower().split("/")
+    return _COMPOUND in name.lower().split("/")
+
+
+def _is_in_compound(place: Place) -> bool:
+    """Whether the folder is that of the compound set, or one of its own folders."""
+    here = place.root.resolve()
+    while here.name.lower() in _RAF_FOLDERS:
+        here = here.parent
+    return here.name.lower() == _COMPOUND
+
+
+def _compound_pictures(place: Place) -> frozenset[str]:
+    """The pictures of the compound set: those in its folder, and those next to folders of a code above 7."""
+    if _is_in_compound(place):
+        return frozenset(place.pictures)
+    sets = {name: _raf_set(name) for name in place.pictures}
+    compound = {above for above, code in sets.values() if code > len(RAF_EMOTIONS)}
+    return frozenset(
+        name for name, (above, code) in sets.items() if _is_compound(name) or (code > 0 and above in compound)
+    )
+
+
+def _raf_set(name: str) -> tuple[str, int]:
+    """(the folder above those of codes and partitions, the code of the picture's folder); 0 for other folders."""
+    *above, folder = ["", *name.split("/")[:-1]]
+    code = int(folder) if _RAF_CODE.fullmatch(folder) else 0
+    return "/".join(part for part in above if part_of(part) is None), code
+
+
+def _compound_note(pictures: Collection[str]) -> str:
+    are = counted(len(pictures), "picture is", "pictures are")
+    return f"{are} of the compound set, whose eleven emotions are not read ({some(sorted(pictures))})"
 
 
 def _folder_code(name: str) -> int | None:

@@ -1,7 +1,8 @@
 """``landmarks.csv``: landmarks for the pictures of a folder that has none, next to whatever tables it has.
 
 ``faceaug align --only-landmarks`` writes it: ``file_name``, relative to the folder, and the five landmarks in pixel
-indices. It is read in every layout. It only fills in: landmarks that other tables hold are kept.
+indices. It is read in every layout, also where a folder inside that one is opened. It only fills in: landmarks that
+other tables hold are kept.
 """
 
 from __future__ import annotations
@@ -10,33 +11,42 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.data.annotations import LANDMARKS
+from faceaug.data.layouts.added_tables import AddedTable, added_table
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.marks import LANDMARK_KIND
 from faceaug.data.metadata import join_rows
-from faceaug.data.metadata_files import parse_metadata
 from faceaug.errors import counted
 
 LANDMARK_TABLE = "landmarks.csv"
 
 
-def landmark_rows(place: Place) -> dict[str, NDArray[np.float32]]:
-    """Landmarks (5, 2) by picture, as the table of a folder has them; empty if it has none.
+def landmark_table(place: Place) -> AddedTable | None:
+    """The table of a folder, or the rows for its pictures in the one of a folder above.
 
     Raises:
-        AnnotationError: the table cannot be read, or a landmark is no number.
+        AnnotationError: the table cannot be read.
     """
-    if LANDMARK_TABLE not in place.tables.get(LANDMARK_TABLE, ()):
-        return {}
-    path = place.file(LANDMARK_TABLE)
-    if not LANDMARK_KIND.is_ours(place.head(path).encode()):
-        return {}
-    rows = parse_metadata(path, place.text(path))
+    return added_table(place, LANDMARK_TABLE, is_ours=lambda head: LANDMARK_KIND.is_ours(head.encode()))
+
+
+def landmark_rows(path: Path, rows: list[dict[str, Any]]) -> dict[str, NDArray[np.float32]]:
+    """Landmarks (5, 2) by picture.
+
+    Args:
+        path: the table, for errors.
+        rows: its rows.
+
+    Raises:
+        AnnotationError: a landmark is no number.
+    """
     names = [row["file_name"] for row in rows]
     known, *_ = join_rows(path, rows, names)
     return dict(zip(names, known.landmarks, strict=True))
@@ -49,24 +59,25 @@ def with_landmarks(place: Place, reading: Reading) -> Reading:
         place: the folder.
         reading: the folder as it was read without the table.
     """
-    found = landmark_rows(place)
-    if not found:
+    table = landmark_table(place)
+    if table is None or not table.rows:
         return reading
+    found = landmark_rows(table.path, table.rows)
     known = reading.known.landmarks.copy()
     filled = 0
     for k, name in enumerate(reading.names):
         if name in found and np.isnan(known[k]).all():
             known[k] = found[name]
             filled += 1
-    notes = [f"{LANDMARK_TABLE}: the landmarks of {counted(filled, 'picture')}"]
+    notes = [f"{table.shown}: the landmarks of {counted(filled, 'picture')}"]
     absent = len(found.keys() - set(reading.names))
     if absent:
-        notes.append(f"{LANDMARK_TABLE}: {counted(absent, 'row has', 'rows have')} no picture")
+        notes.append(f"{table.shown}: {counted(absent, 'row has', 'rows have')} no picture")
     return replace(
         reading,
         known=replace(reading.known, landmarks=known),
         notes=(*reading.notes, *notes),
-        used=reading.used | {LANDMARK_TABLE},
+        used=reading.used | {table.shown},
     )
 
 
