@@ -59,25 +59,43 @@ def demo(out: Path | None, console: Console) -> None:
     show_default=True,
     help="What to do with mirror images.",
 )
+@click.option("--faces", is_flag=True, help="Also check faces: none, several, turned, tiny, blurred, dark ...")
+@click.option(
+    "--set-aside",
+    callback=parsing.read_faults,
+    metavar="FAULT,...",
+    help="Set aside pictures with these faults, such as blurred,no-face; implies --faces.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
 @report_option("faceaug clean")
 @overwrite_option
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
-    no_near: bool, mirrored: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
+    no_near: bool, mirrored: Any, faces: bool, set_aside: Any, workers: int | None, report: Path | None,
+    overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
     Does not ask first, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside, and
     `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
+
+    With --faces, pictures with a fault are reported and stay; --set-aside names the faults whose pictures leave.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
     limit = parsing.read_share(max_remove)
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     found = clean_folder(
-        folder, policy, dry_run=dry_run, out=out, link=link, workers=workers, progress=console.progress
+        folder,
+        policy,
+        dry_run=dry_run,
+        out=out,
+        link=link,
+        workers=workers,
+        faces=faces,
+        set_aside=set_aside,
+        progress=console.progress,
     )
     console.say(found.summary(verbose=console.verbose))
     if report is not None:

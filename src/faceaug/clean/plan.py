@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, Picture, find_duplicates, hard_links, label_conflict
 from faceaug.clean.evidence import Names, find_names
+from faceaug.clean.faults import FaceChecking, FaceChecks, FaultyPicture
 from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.reading import Contents, read_contents
@@ -51,16 +52,18 @@ class _Leaving:
         duplicates: the duplicates to set aside.
         damaged: (file, problem) of the damaged files to set aside.
         staying: (name, reason) of faulty files that stay.
+        faulty: pictures to set aside for faults of their faces, each with these faults only.
     """
 
     duplicates: tuple[Duplicate, ...]
     damaged: tuple[tuple[File, str], ...]
     staying: tuple[tuple[str, str], ...]
+    faulty: tuple[tuple[File, FaultyPicture], ...] = ()
 
     def names(self) -> frozenset[str]:
         """Names of the files to set aside."""
         copies = {duplicate.copy.file.name for duplicate in self.duplicates}
-        return frozenset(copies | {file.name for file, _ in self.damaged})
+        return frozenset(copies | {file.name for file, _ in (*self.damaged, *self.faulty)})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +78,8 @@ class _Survey:
         alike: the readable pictures, and the near duplicates among them.
         leaving: the files to set aside.
         renames: the repairs of names of files that stay.
+        checks: what the checks of faces found; None if nobody asked for them.
+        notes: remarks of these checks.
     """
 
     scene: Scene
@@ -84,6 +89,8 @@ class _Survey:
     alike: Resemblance
     leaving: _Leaving
     renames: tuple[Rename, ...]
+    checks: FaceChecks | None = None
+    notes: tuple[str, ...] = ()
 
 
 def decide(
@@ -94,6 +101,7 @@ def decide(
     workers: int | None,
     progress: Progress = SILENT,
     cache: Cache | None = None,
+    checking: FaceChecking | None = None,
 ) -> Decision:
     """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
@@ -104,9 +112,13 @@ def decide(
         workers: see ``open_crew``.
         progress: reports the phases.
         cache: signatures and comparisons of earlier runs.
+        checking: what is done about the faces of the pictures that stay; None does not look at them.
     """
+    cache = cache or Cache(None)
     with open_crew(workers) as crew:
-        survey = _survey(scene, policy, set_aside, crew, progress, cache or Cache(None))
+        survey = _survey(scene, policy, set_aside, crew, progress, cache)
+        if checking is not None:
+            survey = _with_faces(survey, policy, checking, crew, progress, cache)
     moves = tuple(_moves(survey))
     return Decision(moves, _report(survey), _sample(survey, moves))
 
@@ -136,6 +148,46 @@ def _survey(
     return _Survey(scene, contents, names, annotations, alike, leaving, renames)
 
 
+def _with_faces(
+    found: _Survey, policy: CleanPolicy, checking: FaceChecking, crew: Crew, progress: Progress, cache: Cache
+) -> _Survey:
+    """The survey with the checks of the faces in the pictures that would stay."""
+    from faceaug.clean.face_checks import check_faces  # the finder is loaded only on request
+
+    scene, leaving = found.scene, found.leaving
+    gone = leaving.names()
+    root = scene.listing.root
+    readable = {name: one.content for name, one in found.contents.signatures.items() if one.pixels and name not in gone}
+    checked = check_faces(root, readable, checking, crew=crew, cache=cache, progress=progress)
+    protected = policy.protected(root, [file.name for file in scene.listing.pictures])
+    files = {file.name: file for file in scene.listing.pictures}
+    chosen = [one for one in (picture.only(checking.set_aside) for picture in checked.checks.faulty) if one.faults]
+    held = {one.name: "protected" for one in chosen if one.name in protected}
+    held |= {one.name: "it stays because the metadata names it" for one in chosen if scene.must_stay(one.name)}
+    faulty = tuple((files[one.name], one) for one in chosen if one.name not in held)
+    staying = tuple((one.name, f"{one.reason}; {held[one.name]}") for one in chosen if one.name in held)
+    left = {file.name for file, _ in faulty}
+    leaving = replace(
+        leaving,
+        duplicates=tuple(_without_repair(duplicate, left) for duplicate in leaving.duplicates),
+        staying=(*leaving.staying, *staying),
+        faulty=faulty,
+    )
+    renames = tuple(rename for rename in found.renames if rename.old not in left)
+    new = {rename.old: rename.new for rename in renames}
+    checks = replace(
+        checked.checks,
+        faulty=tuple(replace(one, name=new.get(one.name, one.name)) for one in checked.checks.faulty),
+    )
+    return replace(found, leaving=leaving, renames=renames, checks=checks, notes=checked.notes)
+
+
+def _without_repair(duplicate: Duplicate, left: Collection[str]) -> Duplicate:
+    """The duplicate under the present name of its keeper, if that one is set aside as well."""
+    name = duplicate.keeper.file.name
+    return replace(duplicate, keeper=replace(duplicate.keeper, name=name)) if name in left else duplicate
+
+
 def _report(found: _Survey) -> CleanReport:
     scene = found.scene
     names = found.names
@@ -163,7 +215,8 @@ def _report(found: _Survey) -> CleanReport:
         + _profile_notes(found.contents.signatures)
         + scene.listing.link_notes()
         + links
-        + alike.near.notes,
+        + alike.near.notes
+        + found.notes,
         groups=groups_of(leaving.duplicates),
         histogram=alike.near.histogram,
         thresholds=alike.near.thresholds,
@@ -171,6 +224,7 @@ def _report(found: _Survey) -> CleanReport:
         bursts=look_alikes(alike, gone, "burst"),
         leaks=leaks_of(leaving.duplicates, alike),
         hashes=found.contents.hashes(),
+        checks=found.checks,
     )
 
 
@@ -317,7 +371,8 @@ def _proposals(found: _Survey) -> list[Proposal]:
 def _set_aside(leaving: _Leaving) -> tuple[SetAside, ...]:
     unreadable = [SetAside(file.name, "unreadable", problem) for file, problem in leaving.damaged]
     copies = [SetAside(d.copy.file.name, d.tier, _reason(d), d.keeper.name) for d in leaving.duplicates]
-    return (*unreadable, *copies)
+    faulty = [SetAside(file.name, picture.faults[0], picture.reason) for file, picture in leaving.faulty]
+    return (*unreadable, *copies, *faulty)
 
 
 def _reason(duplicate: Duplicate) -> str:
@@ -342,11 +397,16 @@ def _with_digest(file: File, signatures: dict[str, Signature]) -> File:
 
 def _moves(found: _Survey) -> Iterator[Move]:
     signatures = found.contents.signatures
+    faulty = {file.name for file, _ in found.leaving.faulty}
     for file, problem in found.leaving.damaged:
         yield Move(_with_digest(file, signatures), None, problem)
     for duplicate in found.leaving.duplicates:
         copy, keeper = duplicate.copy.file, duplicate.keeper.file
-        yield Move(_with_digest(copy, signatures), None, duplicate.tier, _with_digest(keeper, signatures))
+        # A keeper that is itself set aside for a fault need not be there any more.
+        kept = None if keeper.name in faulty else _with_digest(keeper, signatures)
+        yield Move(_with_digest(copy, signatures), None, duplicate.tier, kept)
+    for file, picture in found.leaving.faulty:
+        yield Move(_with_digest(file, signatures), None, picture.faults[0])
     files = {file.name: file for file in found.scene.listing.pictures}
     for rename in found.renames:
         yield Move(_with_digest(files[rename.old], signatures), rename.new, "repaired name")
