@@ -64,7 +64,7 @@ class _Rule:
 
 # Chosen on CelebA's partition "test", photos 182650 to 202598 of celeba200 (see benchmarks/face_checks.py).
 _RULES = (
-    _Rule("tiny", "eyes", "distance of the eyes, pixels", True, 0.4, 0.0, (6.0, 20.0), 10.0),
+    _Rule("tiny", "eyes", "distance of the eyes, pixels", True, 0.4, 0.0, (5.0, 20.0), 10.0),
     _Rule("cut-off", "outside", "share of the face outside the picture", False, 1.0, 0.1, (0.12, 0.3), 0.12),
     _Rule("blurred", "fine", "contrast of fine detail over the next coarser", True, 0.71, 0.0, (0.55, 0.66), 0.64),
     _Rule("dark", "light", "grey level of the brighter parts, 0 to 255", True, 0.5, 0.0, (70.0, 92.0), 90.0),

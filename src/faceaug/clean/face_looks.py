@@ -195,4 +195,4 @@ def _grey(image: Image8) -> NDArray[np.uint8]:
 def _entropy(grey: NDArray[np.uint8]) -> float:
     counts = np.bincount(grey.ravel(), minlength=256)
     shares = counts[counts > 0] / grey.size
-    return float(-(shares * np.log2(shares)).sum())
+    return float(abs((shares * np.log2(shares)).sum()))

@@ -29,6 +29,7 @@ from faceaug.storage.state import explained_disk, interruptible, journal_stamp, 
 
 _DEFAULT = CleanPolicy()
 PAGE = "report.html"
+FACES = "faces"  # folder of the reports of a clean that moved nothing but found faults of faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,11 @@ def _perform(journal: Journal, root: Path, decision: Decision, task: _Task) -> C
     report = replace(decision.report, notes=(*decision.report.notes, *journal.notes))
     state = state_folder(root, beside=False)
     if not decision.plan and journal.history.open_run is None:
+        if report.checks is not None and report.checks.faulty:  # no run, but something to look at
+            report = replace(report, page=_as_given(report.folder, journal.run_folder(FACES) / PAGE))
         with explained_disk(root):
+            if report.page:
+                _write_reports(journal.run_folder(FACES), report, task)
             record_clean(state, report.cleaned)
         return report
     outcome = journal.apply(decision.plan, known=decision.known, progress=task.progress)
