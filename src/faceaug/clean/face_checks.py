@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,25 @@ def check_faces(
         set_aside=checking.set_aside,
     )
     return CheckedFaces(checks, (note,) if unread else ())
+
+
+def choose_faulty(
+    checks: FaceChecks, *, protected: Collection[str], required: Iterable[str]
+) -> tuple[dict[str, FaultyPicture], tuple[tuple[str, str], ...]]:
+    """Choose the pictures to set aside.
+
+    Args:
+        checks: what was found, and for which faults pictures leave.
+        protected: pictures that are never set aside.
+        required: pictures that the metadata names.
+
+    Returns:
+        Name -> picture with only the faults for which it leaves; (name, reason) of those that stay in spite of one.
+    """
+    found = {one.name: one for one in (picture.only(checks.set_aside) for picture in checks.faulty) if one.faults}
+    held = dict.fromkeys(required, "it stays because the metadata names it") | dict.fromkeys(protected, "protected")
+    staying = tuple((name, f"{one.reason}; {held[name]}") for name, one in found.items() if name in held)
+    return {name: one for name, one in found.items() if name not in held}, staying
 
 
 def _measure(root: Path, contents: Mapping[str, str], crew: Crew, cache: Cache, progress: Progress) -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -124,6 +124,10 @@ class FaceChecks:
         """Fault -> number of pictures that have it, without the zeros."""
         found = [fault for picture in self.faulty for fault in picture.faults]
         return {fault: found.count(fault) for fault in FAULTS if fault in found}
+
+    def renamed(self, new: Mapping[str, str]) -> FaceChecks:
+        """The same with pictures under other names (old -> new)."""
+        return replace(self, faulty=tuple(replace(one, name=new.get(one.name, one.name)) for one in self.faulty))
 
 
 def read_faults(names: Iterable[str]) -> tuple[Fault, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from faceaug.clean.cache import Cache
@@ -152,40 +152,25 @@ def _with_faces(
     found: _Survey, policy: CleanPolicy, checking: FaceChecking, crew: Crew, progress: Progress, cache: Cache
 ) -> _Survey:
     """The survey with the checks of the faces in the pictures that would stay."""
-    from faceaug.clean.face_checks import check_faces  # the finder is loaded only on request
+    from faceaug.clean.face_checks import check_faces, choose_faulty  # the finder is loaded only on request
 
     scene, leaving = found.scene, found.leaving
     gone = leaving.names()
     root = scene.listing.root
-    readable = {name: one.content for name, one in found.contents.signatures.items() if one.pixels and name not in gone}
-    checked = check_faces(root, readable, checking, crew=crew, cache=cache, progress=progress)
+    contents = {name: one.content for name, one in found.contents.signatures.items() if one.pixels and name not in gone}
+    checked = check_faces(root, contents, checking, crew=crew, cache=cache, progress=progress)
     protected = policy.protected(root, [file.name for file in scene.listing.pictures])
+    chosen, held = choose_faulty(checked.checks, protected=protected, required=filter(scene.must_stay, contents))
     files = {file.name: file for file in scene.listing.pictures}
-    chosen = [one for one in (picture.only(checking.set_aside) for picture in checked.checks.faulty) if one.faults]
-    held = {one.name: "protected" for one in chosen if one.name in protected}
-    held |= {one.name: "it stays because the metadata names it" for one in chosen if scene.must_stay(one.name)}
-    faulty = tuple((files[one.name], one) for one in chosen if one.name not in held)
-    staying = tuple((one.name, f"{one.reason}; {held[one.name]}") for one in chosen if one.name in held)
-    left = {file.name for file, _ in faulty}
     leaving = replace(
         leaving,
-        duplicates=tuple(_without_repair(duplicate, left) for duplicate in leaving.duplicates),
-        staying=(*leaving.staying, *staying),
-        faulty=faulty,
+        duplicates=tuple(d.without_repair() if d.keeper.file.name in chosen else d for d in leaving.duplicates),
+        staying=(*leaving.staying, *held),
+        faulty=tuple((files[name], picture) for name, picture in chosen.items()),
     )
-    renames = tuple(rename for rename in found.renames if rename.old not in left)
-    new = {rename.old: rename.new for rename in renames}
-    checks = replace(
-        checked.checks,
-        faulty=tuple(replace(one, name=new.get(one.name, one.name)) for one in checked.checks.faulty),
-    )
+    renames = tuple(rename for rename in found.renames if rename.old not in chosen)
+    checks = checked.checks.renamed({rename.old: rename.new for rename in renames})
     return replace(found, leaving=leaving, renames=renames, checks=checks, notes=checked.notes)
-
-
-def _without_repair(duplicate: Duplicate, left: Collection[str]) -> Duplicate:
-    """The duplicate under the present name of its keeper, if that one is set aside as well."""
-    name = duplicate.keeper.file.name
-    return replace(duplicate, keeper=replace(duplicate.keeper, name=name)) if name in left else duplicate
 
 
 def _report(found: _Survey) -> CleanReport:
