@@ -16,6 +16,7 @@ from faceaug.clean import CleanPolicy, clean_folder, undo_clean
 from faceaug.clean.cache import Cache
 from faceaug.clean.face_checks import check_faces
 from faceaug.clean.faults import FaceChecking
+from faceaug.clean.signatures import content_digest
 from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
@@ -121,7 +122,7 @@ def test_a_second_run_measures_only_what_is_new(folder: Path, monkeypatch: pytes
 
     known = face_checks.read_face_look
 
-    def look(path: str) -> bytes:
+    def look(path: str) -> tuple[str, bytes]:
         seen.append(Path(path).name)
         return known(path)
 
@@ -140,7 +141,7 @@ def test_a_run_that_was_stopped_goes_on_from_what_it_has_measured(
     known = face_checks.read_face_look
     seen: list[str] = []
 
-    def look(path: str) -> bytes:
+    def look(path: str) -> tuple[str, bytes]:
         seen.append(Path(path).name)
         if len(seen) == 6:
             raise KeyboardInterrupt
@@ -212,13 +213,15 @@ def test_a_fault_that_does_not_exist_is_an_error_before_anything_is_read(folder:
         clean_folder(folder, set_aside=("blury",))  # type: ignore[arg-type]
 
 
-def test_a_picture_that_vanishes_before_its_turn_is_a_note(tmp_path: Path) -> None:
+def test_a_picture_that_changes_or_vanishes_before_its_turn_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode_png(faces()[0]))
-    contents = {"a.png": "00", "gone.png": "01"}
+    (tmp_path / "b.png").write_bytes(encode_png(faces()[1]))
+    digest = content_digest((tmp_path / "a.png").read_bytes())
+    contents = {"a.png": digest, "b.png": "its former digest", "gone.png": "01"}
     with open_crew(1) as crew:
         checked = check_faces(tmp_path, contents, FaceChecking(), crew=crew, cache=Cache(None))
     assert checked.checks.pictures == 1
-    assert checked.notes == ("1 picture could not be read for the checks of faces (gone.png)",)
+    assert checked.notes == ("2 pictures changed before the checks of faces (b.png, gone.png)",)
 
 
 def test_the_search_is_a_phase_of_its_own(folder: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from faceaug.clean.face_looks import FACE_LOOKS, face_look, fine_detail, outside_of, read_face_look
+from faceaug.clean.signatures import read_exact_signature
 from faceaug.data.image import Image8, encode_png
 from faceaug.draws import stream
 from tests.faces.photos import background, paste
@@ -96,7 +97,9 @@ def test_a_blank_picture_holds_no_information() -> None:
 def test_a_file_is_measured_as_its_pixels_are_and_an_unreadable_one_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encode_png(portrait()))
-    assert np.frombuffer(read_face_look(str(path)), FACE_LOOKS)[0] == face_look(portrait())
+    digest, look = read_face_look(str(path))
+    assert digest == read_exact_signature(str(path)).content
+    assert np.frombuffer(look, FACE_LOOKS)[0] == face_look(portrait())
     path.write_bytes(b"no picture")
-    assert read_face_look(str(path)) == b""
-    assert read_face_look(str(tmp_path / "missing.png")) == b""
+    assert read_face_look(str(path)) == ("", b"")
+    assert read_face_look(str(tmp_path / "missing.png")) == ("", b"")

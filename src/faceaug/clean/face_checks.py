@@ -75,7 +75,7 @@ def check_faces(
     table = np.frombuffer(b"".join(looks[name] for name in names), FACE_LOOKS)
     limits, calibrated = find_limits(table)
     unread = [name for name in contents if not looks[name]]
-    note = f"{counted(len(unread), 'picture')} could not be read for the checks of faces ({some(unread)})"
+    note = f"{counted(len(unread), 'picture')} changed before the checks of faces ({some(unread)})"
     checks = FaceChecks(
         pictures=len(names),
         faces=int((table["faces"] > 0).sum()),
@@ -118,8 +118,8 @@ def _measure(root: Path, contents: Mapping[str, str], crew: Crew, cache: Cache, 
     waiting: dict[str, bytes] = {}
     unread: set[str] = set()
     with progress.phase("finding faces", total, "pictures", start=total - len(missing)) as phase:
-        for digest, look in phase.over(zip(missing, results, strict=True)):
-            if not look:
+        for digest, (read, look) in phase.over(zip(missing, results, strict=True)):
+            if read != digest:  # gone or changed since it was listed; its look must not be kept under this digest
                 unread.add(digest)
                 continue
             known[digest] = waiting[digest] = look

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.cutouts import read_layers, shown_layer
+from faceaug.clean.signatures import content_digest
 from faceaug.data.image import Image8, load_cv2, read_bytes
 from faceaug.errors import ArgumentError, ImageError
 from faceaug.faces.face import Face
@@ -51,13 +52,22 @@ _COARSER = 1.33  # of sharp photos: the ratio of the finest two sizes over that 
 _NOISE = 0.02  # grey levels added to both contrasts, so that a blank picture has a ratio
 
 
-def read_face_look(path: str) -> bytes:
-    """Measure one file: a record of ``FACE_LOOKS`` as bytes; empty if it cannot be read."""
+def read_face_look(path: str) -> tuple[str, bytes]:
+    """Measure one file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The digest of its bytes, as in ``Signature.content``, and a record of ``FACE_LOOKS`` as bytes; both are empty if
+        it cannot be read.
+    """
     try:
-        image = shown_layer(read_layers(read_bytes(path), name=path))
+        data = read_bytes(path)
+        image = shown_layer(read_layers(data, name=path))
     except ImageError:
-        return b""
-    return face_look(image).tobytes()
+        return "", b""
+    return content_digest(data), face_look(image).tobytes()
 
 
 def face_look(image: Image8) -> NDArray[np.void]:
