@@ -57,6 +57,7 @@ def faults_of(table: NDArray[np.void], k: int = -1) -> set[str]:
         ({"width": 178, "height": 178}, {"odd-shape"}),
         ({"faces": 0, "eyes": 0}, {"no-face"}),
         ({"faces": 0, "eyes": 0, "fine": 0.3}, {"no-face", "blurred"}),
+        ({"faces": 0, "eyes": 0, "width": 24, "height": 29}, {"no-face", "tiny", "odd-size"}),
         ({"faces": 0, "eyes": 0, "entropy": 1, "fine": 0.3, "spread": 0}, {"no-face", "low-information"}),
     ],
 )

@@ -149,6 +149,8 @@ def _words(fault: Fault, look: np.void, figure: float, limit: Limit | None) -> s
         return f"{look['faces']} faces, {look['alike']} of similar size"
     if fault == "blurred" and not look["faces"]:
         return f"the whole picture has no fine detail ({figure:.2f})"
+    if fault == "tiny" and not look["faces"]:
+        return f"{look['width']}x{look['height']} pixels are too few for a face"
     template, form = _WORDS[fault]
     measured = template.format(f"{figure:{form}}", width=look["width"], height=look["height"])
     if limit is None or not form or fault in _FIXED:

@@ -20,6 +20,7 @@ _FEWEST = 20  # good pictures from which a folder says what is usual
 _ROUNDS = 10  # at most; three are usual
 _SIDEWAYS, _UPSIDE_DOWN = 45.0, 135.0  # degrees
 _EYES = 10.0  # pixels: with fewer between the eyes, nobody can tell whether a face is blurred
+_FACE = 2.4  # size of a face over the distance of its eyes
 _SPREAD = 2.563  # from the 10th to the 90th percentile of a normal distribution, standard deviations
 _DEVIATIONS = 3.0
 _LARGER, _WIDER = np.log(2.0), np.log(1.15)  # least deviation that is odd: a factor of size, of width over height
@@ -121,8 +122,8 @@ def find_faults(looks: Looks, limits: Limits) -> dict[Fault, Which]:
     }
     for rule in _RULES:
         found[rule.fault] = _beyond(looks[rule.field], limits[rule.fault])
-    for fault in ("tiny", "cut-off"):
-        found[fault] &= face
+    found["cut-off"] &= face
+    found["tiny"] &= face | (np.maximum(looks["width"], looks["height"]) < _FACE * (limits["tiny"].least or 0))
     found["blurred"] = np.where(face, found["blurred"] & (looks["eyes"] >= _EYES), looks["fine"] < _BLURRED_WHOLE)
     found["blurred"] &= ~found["low-information"]
     found["washed-out"] &= ~(found["dark"] | found["bright"] | found["low-information"])
