@@ -75,6 +75,16 @@ def test_dark_and_faint_portraits_still_show_their_face() -> None:
     assert face_look(faint)["spread"] < 45
 
 
+def test_dark_skin_in_a_bright_picture_is_not_dark_but_a_face_in_the_dark_is() -> None:
+    photo = background(240, 240)
+    photo[:40] = 240  # a bright wall
+    paste(photo, 40, 40, side=160)
+    face = photo[40:200, 40:200]
+    photo[40:200, 40:200] = np.rint(face * 0.4).astype(np.uint8)
+    assert face_look(photo)["light"] > 90
+    assert face_look(np.rint(photo * 0.4).astype(np.uint8))["light"] < 70
+
+
 def test_half_a_face_lies_half_outside() -> None:
     points = np.float32([[-19, 50], [19, 50], [0, 75], [-16, 92], [16, 92]])  # about the left edge
     assert outside_of(points, np.zeros((200, 100, 3), np.uint8)) == pytest.approx(0.5, abs=0.05)

@@ -29,7 +29,7 @@ FACE_LOOKS = np.dtype(
         ("roll", "<f4"),  # degrees, -180..180
         ("outside", "<f4"),  # share of the face outside the picture
         ("fine", "<f4"),  # see ``fine_detail``
-        ("light", "<f4"),  # mean of the 75th and 95th percentile of the grey levels
+        ("light", "<f4"),  # grey level of the brighter parts, see ``_light``
         ("spread", "<f4"),  # from the 2nd to the 98th percentile
         ("clipped", "<f4"),  # share of pixels with a white channel
         ("entropy", "<f4"),  # of the grey levels of the whole picture, bits
@@ -48,6 +48,7 @@ _WHOLE = 200  # pixels: longer side of a whole picture that is measured
 _FLAT = 160  # grey levels; a picture with less between its 1st and 99th percentile is searched again, stretched
 _BLANK = 8  # grey levels; with less there is nothing to stretch
 _WHITE = 254
+_SKIN = 0.6  # of the bright parts of a picture: what dark skin has
 _COARSER = 1.33  # of sharp photos: the ratio of the finest two sizes over that of the next two
 _NOISE = 0.02  # grey levels added to both contrasts, so that a blank picture has a ratio
 
@@ -90,9 +91,9 @@ def face_look(image: Image8) -> NDArray[np.void]:
         record["outside"] = outside_of(largest.landmarks, image)
         shown = _cut(image, largest)
     grey = _grey(shown)
-    low, middle, bright, high = np.percentile(grey, (2, 75, 95, 98))
+    low, high = np.percentile(grey, (2, 98))
     record["fine"] = fine_detail(grey)
-    record["light"] = (middle + bright) / 2
+    record["light"] = _light(grey, _grey(whole))
     record["spread"] = high - low
     record["clipped"] = (shown.max(axis=2) >= _WHITE).mean()
     return record
@@ -200,6 +201,16 @@ def _grey(image: Image8) -> NDArray[np.uint8]:
     cv2 = load_cv2()
     grey: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return grey
+
+
+def _light(face: NDArray[np.uint8], whole: NDArray[np.uint8]) -> float:
+    """Grey level of the brighter parts of a face: the mean of its 75th and 95th percentile.
+
+    Dark skin in a well-exposed picture is no fault, so bright parts of the picture raise the level, though not by more
+    than the face's own: a face against a bright sky can be underexposed.
+    """
+    level = float(np.percentile(face, (75, 95)).mean())
+    return max(level, min(_SKIN * float(np.percentile(whole, 95)), level / _SKIN))
 
 
 def _entropy(grey: NDArray[np.uint8]) -> float:
