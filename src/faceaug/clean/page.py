@@ -39,10 +39,11 @@ def clean_blocks(report: Findings) -> list[Block]:
     blocks.append(Notes([*report.notes, *_table_lines(report)]))
     if report.checks is not None:
         blocks += fault_blocks(report.checks, report.folder)
-    alike = f"Pictures that show the same ({len(groups):,} groups)" if groups else ""
-    faults = f"Pictures with a fault ({len(faulty):,})" if faulty else ""
+    faults = f"pictures with a fault ({len(faulty):,})" if faulty else ""
+    alike = f"pictures that show the same ({len(groups):,} groups)" if groups else ""
     if groups or faulty:
-        blocks += [Heading("; ".join(filter(None, (faults, alike)))), Gallery([*faulty, *groups])]
+        heading = "; ".join(filter(None, (faults, alike)))
+        blocks += [Heading(heading[0].upper() + heading[1:]), Gallery([*faulty, *groups])]
     blocks += [*_certainty(report), *_distances(report)]
     lists = report.lists() + ([fault_list(report.checks)] if report.checks and report.checks.faulty else [])
     return blocks + [Listing(title, header, rows, "report.csv") for title, header, rows in lists]

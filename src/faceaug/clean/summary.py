@@ -67,7 +67,7 @@ def _sections(report: Findings) -> Iterator[_Lines]:
     if report.checks is not None:
         gone = {entry.name for entry in report.set_aside}
         staying = [picture for picture in report.checks.faulty if picture.name not in gone]
-        told = "faults of faces, the pictures stay (--set-aside FAULT,... sets them aside)"
+        told = "pictures with a fault, which stay (--set-aside FAULT,... sets them aside)"
         yield told, _pairs([(picture.name, picture.reason) for picture in staying]), _MOVED
     alike = [(m.one, f"is the mirror image of {printable(m.other)}") for m in report.mirrored]
     yield "mirror images, both stay (--mirrored remove sets one of each pair aside)", _pairs(alike), _NOTICED
