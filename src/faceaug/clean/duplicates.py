@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,6 +95,10 @@ class Duplicate:
         if self.likeness is not None:
             return self.likeness.tier
         return "same bytes" if self.same_bytes else "same pixels"
+
+    def without_repair(self) -> Duplicate:
+        """The same with the keeper under its present name, because it is set aside as well."""
+        return replace(self, keeper=replace(self.keeper, name=self.keeper.file.name))
 
 
 Links = Mapping[frozenset[str], Likeness]  # pixel digests of two pictures -> why they are duplicates

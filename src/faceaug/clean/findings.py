@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self, TypeAlias, get_args
+from typing import Literal, Self, TypeAlias
 
 from faceaug.clean.conflicts import Proposal
+from faceaug.clean.faults import FAULTS, FaceChecks, Fault
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import some
 
-Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored"]
+Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored"] | Fault
+KINDS: tuple[Kind, ...] = ("unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored", *FAULTS)
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
 
 
@@ -23,7 +25,7 @@ class SetAside:
         name: former path below the folder.
         kind: category of the reason.
         reason: the reason in words.
-        keeper: the picture that stays, under its repaired name; empty for unreadable files.
+        keeper: the picture that stays, under its repaired name; empty for unreadable files and faults of faces.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Findings:
         histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
         hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``; empty without a search for
             near duplicates. Not in the JSON.
+        checks: what the checks of faces found; None if they were not asked for, and then not in the JSON.
     """
 
     folder: str
@@ -102,6 +105,7 @@ class Findings:
     thresholds: Thresholds | None = None
     histogram: tuple[int, ...] = ()
     hashes: Hashes = field(default_factory=lambda: NO_HASHES, repr=False, compare=False)
+    checks: FaceChecks | None = None
 
     @property
     def finds(self) -> bool:
@@ -134,6 +138,11 @@ class Findings:
         return sum(len(self.of(kind)) for kind in ("same photo", "overlay", "mirrored"))
 
     @property
+    def faulty(self) -> int:
+        """Number of pictures set aside for faults of their faces."""
+        return sum(entry.kind in FAULTS for entry in self.set_aside)
+
+    @property
     def skipped(self) -> int:
         """Number of faulty files that were left alone."""
         return len(self.left)
@@ -147,13 +156,14 @@ class Findings:
             "byte duplicates": self.byte_duplicates,
             "pixel duplicates": self.pixel_duplicates,
             "near duplicates": self.near_duplicates,
+            **({} if self.checks is None else {"faulty": self.faulty}),
             "skipped": self.skipped,
             "cleaned": self.cleaned,
         }
 
     def kinds(self) -> dict[str, int]:
         """Kind -> number of pictures set aside for it, without the zeros."""
-        return {kind: len(found) for kind in get_args(Kind) if (found := self.of(kind))}
+        return {kind: len(found) for kind in KINDS if (found := self.of(kind))}
 
     def without(self, left: dict[str, str]) -> Self:
         """The report after some planned moves were not made (name -> reason)."""
@@ -198,6 +208,7 @@ class Findings:
             ("set aside, same photo", ("file", "stays"), [(e.name, e.keeper) for e in self.of("same photo")]),
             ("set aside, one has an overlay", ("file", "stays"), [(e.name, e.keeper) for e in self.of("overlay")]),
             ("set aside, mirrored", ("file", "stays"), [(e.name, e.keeper) for e in self.of("mirrored")]),
+            ("set aside, faults", ("file", "why"), [(e.name, e.reason) for e in self.set_aside if e.kind in FAULTS]),
             ("mirror images that stay", ("one", "other"), [(m.one, m.other) for m in self.mirrored]),
             ("similar but different photos", ("one", "other"), [(b.one, b.other) for b in self.bursts]),
             ("one photo but for a part, both stay", ("one", "other", "part"), parts),

@@ -7,10 +7,12 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+from faceaug.clean.faults_page import Leaving, fault_blocks, fault_groups, fault_list
 from faceaug.clean.findings import Findings
 from faceaug.clean.summary import grouped, labels
-from faceaug.clean.tiers import DuplicateGroup, Member
+from faceaug.clean.tiers import DuplicateGroup, Member, Tier
 from faceaug.clean.verify import PairEvidence
 from faceaug.errors import counted
 from faceaug.presentation import argument
@@ -34,16 +36,23 @@ def clean_blocks(report: Findings) -> list[Block]:
     """The blocks of a clean's page, with the pictures in their current places."""
     places = _Places(report)
     groups = [*_duplicates(report, places), *_look_alikes(report, places)]
+    faulty = [] if report.checks is None else list(fault_groups(report.checks, places, _leaving(report)))
     blocks: list[Block] = [Paragraph(report.headline()), _counts(report)]
     if report.run is not None:
         blocks.append(
             Paragraph(("Nothing was deleted. ", Code(f"faceaug undo {argument(report.folder)}"), " reverts the run."))
         )
     blocks.append(Notes([*report.notes, *_table_lines(report)]))
-    if groups:
-        blocks += [Heading(f"Pictures that show the same ({len(groups):,} groups)"), Gallery(groups)]
+    if report.checks is not None:
+        blocks += fault_blocks(report.checks, report.folder)
+    faults = f"pictures with a fault ({len(faulty):,})" if faulty else ""
+    alike = f"pictures that show the same ({len(groups):,} groups)" if groups else ""
+    if groups or faulty:
+        heading = "; ".join(filter(None, (faults, alike)))
+        blocks += [Heading(heading[0].upper() + heading[1:]), Gallery([*faulty, *groups])]
     blocks += [*_certainty(report), *_distances(report)]
-    return blocks + [Listing(title, header, rows, "report.csv") for title, header, rows in report.lists()]
+    lists = report.lists() + ([fault_list(report.checks)] if report.checks and report.checks.faulty else [])
+    return blocks + [Listing(title, header, rows, "report.csv") for title, header, rows in lists]
 
 
 def _counts(report: Findings) -> Facts:
@@ -83,6 +92,9 @@ def _csv_rows(report: Findings) -> Iterator[tuple[object, ...]]:
         member = proofs.get(entry.name, Member(entry.name, "same bytes"))
         what = f"left out: {entry.kind}" if report.out else f"set aside: {entry.kind}"
         yield _row(entry.name, what, entry.reason, entry.keeper, member.distance, member.evidence)
+    for picture in report.checks.faulty if report.checks else ():
+        for fault, why in zip(picture.faults, picture.why, strict=True):
+            yield _row(picture.name, f"fault: {fault}", why, "")
     for pair in (*report.mirrored, *report.bursts, *report.partial):
         yield _row(pair.one, "stays", pair.tier, pair.other, pair.distance, pair.evidence)
     for leak in report.leaks:
@@ -127,8 +139,8 @@ def _groups(report: Findings) -> tuple[DuplicateGroup, ...]:
     grouped_already = {member.name for group in report.groups for member in group.members}
     others: dict[str, list[Member]] = defaultdict(list)
     for entry in report.set_aside:
-        if entry.kind != "unreadable" and entry.name not in grouped_already:
-            others[entry.keeper].append(Member(entry.name, entry.kind))
+        if entry.keeper and entry.name not in grouped_already:
+            others[entry.keeper].append(Member(entry.name, cast(Tier, entry.kind)))
     return (*report.groups, *(DuplicateGroup(keeper, tuple(found)) for keeper, found in others.items()))
 
 
@@ -137,10 +149,13 @@ def _duplicates(report: Findings, places: _Places) -> list[Group]:
     for conflict in report.conflicts:
         disputed[conflict.name].append(conflict.says)
     leaks = {leak.name: f"in {leak.partition}, {leak.keeper} in {leak.keeper_partition}" for leak in report.leaks}
-    mark = "would be set aside" if report.dry_run else "left out" if report.out else "set aside"
+    leaving = _leaving(report)
+    mark = leaving.mark
     groups = []
     for group in sorted(_groups(report), key=lambda group: group.keeper):
         shown = [Shown(group.keeper, places.staying(group.keeper))]
+        if group.keeper in leaving.names:
+            shown = [Shown(group.keeper, places.gone(group.keeper), ("has a fault",), mark, stays=False)]
         tags = sorted({member.tier for member in group.members})
         for member in group.members:
             lines = [_proof(member.tier, member.evidence)]
@@ -153,6 +168,11 @@ def _duplicates(report: Findings, places: _Places) -> list[Group]:
         doubt = max(1 - member.evidence.detail if member.evidence else 0.0 for member in group.members)
         groups.append(Group(tuple(shown), (*tags, *more), doubt))
     return groups
+
+
+def _leaving(report: Findings) -> Leaving:
+    mark = "would be set aside" if report.dry_run else "left out" if report.out else "set aside"
+    return Leaving(frozenset(entry.name for entry in report.set_aside), mark)
 
 
 def _look_alikes(report: Findings, places: _Places) -> list[Group]:

@@ -66,6 +66,10 @@ class CleanReport(Findings, Presentation):
         """Plain values for one JSON document. Names that are not UTF-8 are decoded by ``os.fsdecode``."""
         values = asdict(replace(self, hashes=NO_HASHES))
         del values["hashes"]
+        if self.checks is None:
+            del values["checks"]
+        else:
+            values["checks"] |= {"counts": self.checks.counts()}
         return {"counts": self.counts()} | values
 
     def to_html(self, *, workers: int | None = 0, progress: Show = None) -> str:

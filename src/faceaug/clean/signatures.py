@@ -78,6 +78,11 @@ def read_exact_signature(path: str) -> Signature:
     return _read(path, looks=False)
 
 
+def content_digest(data: bytes) -> str:
+    """BLAKE2b-128 of bytes, hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def is_damaged(path: Path) -> bool:
     """Whether a file still cannot be decoded: the first failure may have been a worker short of memory."""
     return read_exact_signature(str(path)).damaged
@@ -134,7 +139,7 @@ def _read(path: str, *, looks: bool) -> Signature:
         data = read_bytes(path)
     except ImageError as error:
         return Signature("", "", False, error.reason)
-    content = hashlib.blake2b(data, digest_size=16).hexdigest()
+    content = content_digest(data)
     jpeg = data.startswith(b"\xff\xd8\xff")
     try:
         layers = read_layers(data, name=path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from faceaug.clean.faults import FAULTS
 from faceaug.clean.findings import Findings, SetAside
 from faceaug.errors import counted, printable
 from faceaug.presentation import argument, text_table
@@ -14,7 +15,7 @@ _MOVED = 10  # entries shown of a list of moves or renames; -v shows all
 _NOTICED = 3  # entries shown of a list of other findings
 _WIDEST = 56  # columns; a longer name shifts the rest of its line
 # The least certain first, because users check only the first few of many.
-_ORDER = ("mirrored", "overlay", "same photo", "unreadable", "same pixels", "same bytes")
+_ORDER = ("mirrored", "overlay", "same photo", *FAULTS, "unreadable", "same pixels", "same bytes")
 _WHY = {"mirrored": "mirror image of", "overlay": "but for an overlay, same photo as"}
 _PARTLY = {"overlay": "shows the same, but for something over a face, as", "crop": "is a crop of, or the whole of,"}
 _Lines = tuple[str, Sequence[str], int]  # heading, lines, most lines shown
@@ -28,6 +29,7 @@ def summary_of(report: Findings, *, verbose: bool) -> str:
             shown = entries if verbose else entries[:most]
             lines += [f"{heading}: {len(entries):,}", *(f"  {entry}" for entry in shown)]
             lines += [f"  ... and {len(entries) - most:,} more (-v shows all)"] if len(shown) < len(entries) else []
+    lines += list(_fault_counts(report))
     lines += list(_table_lines(report))
     lines += [text_table(sizes_of(report))] if report.finds or report.out else []
     return "\n".join([*lines, *_next_steps(report)])
@@ -64,6 +66,11 @@ def _sections(report: Findings) -> Iterator[_Lines]:
     yield repaired, _pairs([(rename.old, f"-> {printable(rename.new)}") for rename in report.renames]), _MOVED
     leaving = sorted(report.set_aside, key=lambda entry: _ORDER.index(entry.kind))
     yield verb, _pairs([(entry.name, f"-> {verb}, {_why(entry)}") for entry in leaving]), _MOVED
+    if report.checks is not None:
+        gone = {entry.name for entry in report.set_aside}
+        staying = [picture for picture in report.checks.faulty if picture.name not in gone]
+        told = "pictures with a fault, which stay (--set-aside FAULT,... sets them aside)"
+        yield told, _pairs([(picture.name, picture.reason) for picture in staying]), _MOVED
     alike = [(m.one, f"is the mirror image of {printable(m.other)}") for m in report.mirrored]
     yield "mirror images, both stay (--mirrored remove sets one of each pair aside)", _pairs(alike), _NOTICED
     bursts = [(b.one, f"looks like {printable(b.other)}") for b in report.bursts]
@@ -85,7 +92,17 @@ def _sections(report: Findings) -> Iterator[_Lines]:
     yield "notes", [printable(note) for note in report.notes], _MOVED
 
 
+def _fault_counts(report: Findings) -> Iterator[str]:
+    """How many pictures have each fault of faces."""
+    if report.checks is not None:
+        checks = report.checks
+        counts = ", ".join(f"{fault} {count:,}" for fault, count in checks.counts().items())
+        yield f"faces: {checks.faces:,} of {checks.pictures:,} pictures show one; faults: {counts or 'none'}"
+
+
 def _why(entry: SetAside) -> str:
+    if entry.kind in FAULTS:
+        return printable(entry.reason)
     if entry.kind == "unreadable":
         return f"unreadable: {printable(entry.reason.removeprefix('is '))}"
     return f"{_WHY.get(entry.kind, f'{entry.kind} as')} {printable(entry.keeper)}"

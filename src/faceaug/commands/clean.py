@@ -34,6 +34,13 @@ _EXAMPLES = "\b\nExample:\n  "
     show_default=True,
     help="What to do with mirror images.",
 )
+@click.option("--faces", is_flag=True, help="Also check faces: none, several, turned, tiny, blurred, dark ...")
+@click.option(
+    "--set-aside",
+    callback=parsing.read_faults,
+    metavar="FAULT,...",
+    help="Set aside pictures with these faults, such as blurred,no-face; implies --faces.",
+)
 @click.option(
     "--against",
     type=parsing.INPUT,
@@ -53,13 +60,15 @@ _EXAMPLES = "\b\nExample:\n  "
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
-    no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, workers: int | None,
-    report: Path | None, overwrite: bool, console: Console,
+    no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
+    set_aside: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
     Does not ask first, because nothing is deleted: files are moved to FOLDER/.faceaug/set-aside, and
     `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
+
+    With --faces, pictures with a fault are reported and stay; --set-aside names the faults whose pictures leave.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
@@ -69,7 +78,7 @@ def clean(
         raise click.UsageError("--index: only with --against")
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, against=against, index=index, workers=workers,
-        progress=console.progress,
+        faces=faces, set_aside=set_aside, progress=console.progress,
     )  # fmt: skip
     console.say(found.summary(verbose=console.verbose))
     if report is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faceaug.commands.outputs import Input, OutputFolder
+from faceaug.errors import ArgumentError
 
 if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
@@ -140,6 +141,16 @@ def read_size(_: click.Context, __: click.Parameter, text: str | None) -> int | 
             f"{text!r} is neither a side such as 64 nor WIDTHxHEIGHT such as 178x218, each at least {LEAST} pixels"
         )
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def read_faults(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Parse --set-aside: names of faults of faces, separated by commas."""
+    from faceaug.clean.faults import read_faults as known
+
+    try:
+        return known(filter(None, (name.strip() for name in (text or "").split(","))))
+    except ArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def read_balance(text: str) -> tuple[str, float]:

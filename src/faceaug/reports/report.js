@@ -49,7 +49,7 @@
     return made;
   };
   const draw = ([tags, pictures]) => {
-    const card = make('div', '', 'group'), row = make('div', '', 'group-row');
+    const card = make('div', '', pictures.length > 1 ? 'group' : 'group single'), row = make('div', '', 'group-row');
     tags.forEach((text) => card.append(make('span', text, 'tag')));
     pictures.forEach((picture) => row.append(figure(picture)));
     card.append(row);
