@@ -15,11 +15,17 @@ def facts(*packages: str) -> dict[str, Any]:
     """Command, date, processor, cores, Python and package versions."""
     return {
         # Paths are shortened to their last part: they say nothing to anybody else.
-        "command": " ".join(["python", *(Path(word).name if Path(word).exists() else word for word in sys.argv)]),
+        "command": " ".join(["python", *map(_shortened, sys.argv)]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
     }
+
+
+def _shortened(word: str) -> str:
+    """A word of the command, paths without their folders, also in NAME=PATH."""
+    name, equals, value = word.rpartition("=")
+    return name + equals + (Path(value).name if Path(value).exists() else value)
 
 
 def _processor() -> str:
