@@ -108,6 +108,19 @@ def test_a_table_to_which_nothing_new_comes_is_not_written_again(
     assert table.stat().st_ino == before
 
 
+def test_a_table_of_a_folder_inside_keeps_what_the_one_above_says_of_its_pictures(
+    tmp_path: Path, finder: GivenFinder
+) -> None:
+    find_landmarks(tmp_path / "people", finder=finder, progress=False)
+    inside = tmp_path / "people" / "ann"
+    report = find_landmarks(inside, finder=finder, progress=False)
+    assert (report.known, report.found, report.out) == (2, 0, None)
+    more = write_photos(inside, {"new.png": [face_at(200, 200, 40)]}, width=400)
+    report = find_landmarks(inside, finder=more, progress=False)
+    assert (report.known, report.found, report.out) == (2, 1, inside / "landmarks.csv")
+    assert not np.isnan(FaceFolder(inside).annotations.landmarks).any()
+
+
 def test_landmarks_that_a_table_has_are_kept(tmp_path: Path) -> None:
     finder = write_photos(tmp_path / "photos", {f"{k}.png": [face_at(300, 260, 60)] for k in range(2)})
     own = {"lefteye_x": 1, "lefteye_y": 2, "righteye_x": 3, "righteye_y": 4, "nose_x": 5, "nose_y": 6}

@@ -18,9 +18,8 @@ def plain_columns(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     """Rows in the form of ``metadata.csv``.
 
     A list or object ``attributes`` and a list ``landmarks`` become one column for each number, if they have the right
-    length; names of identities become positions in their sorted list, in which a number among names is a name too, and
-    -1 or an empty cell none; a column without a name that counts the rows is
-    left out.
+    length. Names of identities become positions in their sorted list; a number among names is a name too, and -1 or an
+    empty cell none. A column without a name that counts the rows is left out.
 
     Args:
         rows: rows of metadata.

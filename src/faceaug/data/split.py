@@ -263,7 +263,8 @@ def _report(
                 largest, where = float(off.max()), f"{labels[int(off.argmax())]} in {name}"
     before = faces.annotations.partition
     odd = odd_names(faces.names)
-    others = [faces.names[k] for k in np.flatnonzero(part < 0).tolist() if faces.names[k] not in frozenset(odd)]
+    left_out = [faces.names[k] for k in np.flatnonzero(part < 0).tolist()]
+    others = [name for name in left_out if name not in set(odd)] if odd else left_out
     notes = (*faces.notes, *odd_names_note(odd))
     if others:
         words = counted(len(others), "picture is", "pictures are")

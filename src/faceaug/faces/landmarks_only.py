@@ -13,7 +13,8 @@ import numpy as np
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Colour, read_image
 from faceaug.data.layouts.added_tables import odd_names, odd_names_note
-from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_csv, landmark_rows
+from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_csv, landmark_rows, landmark_table
+from faceaug.data.layouts.place import Place
 from faceaug.data.marks import LANDMARK_KIND
 from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
@@ -134,15 +135,16 @@ def find_landmarks(
         raise ArgumentError(f"{printable(given.root)}: is an archive; name a file for the table (out=, --out)")
     path = given.root / LANDMARK_TABLE if out is None else Path(out)
     check_output(path, [LANDMARK_KIND], overwrite=overwrite)
-    before = _written(given, path)
+    before = _written(given, path, inside=out is None)
     blank = np.flatnonzero(np.isnan(given.annotations.landmarks).all(axis=(1, 2))).tolist()
     unknown = [row for row in blank if given.names[row] not in before]
     found: dict[str, list[float]] = {}
     without: list[str] = []
     problems: list[str] = []
     odd = odd_names(given.names[row] for row in unknown)
+    left_out = frozenset(odd)
     notes = (*odd_names_note(odd), *_kept(path, len(blank) - len(unknown)))
-    rows = [row for row in unknown if given.names[row] not in frozenset(odd)]
+    rows = [row for row in unknown if given.names[row] not in left_out]
     workers = 1 if workers is None and len(rows) <= _FEW else workers
     look = partial(_look_at, given.ground, finder)
     try:
@@ -176,12 +178,18 @@ def find_landmarks(
     )
 
 
-def _written(given: FaceFolder, path: Path) -> dict[str, list[float]]:
-    """Landmarks of pictures of the folder that an earlier call has written to this table."""
-    if not path.is_file() or not LANDMARK_KIND.is_ours(read_head(path)):
-        return {}
+def _written(given: FaceFolder, path: Path, *, inside: bool) -> dict[str, list[float]]:
+    """Landmarks of pictures of the folder that an earlier call has written to this table.
+
+    ``inside``: it is that of the folder. Where there is none yet, it takes over the rows of one in a folder above,
+    which is no longer read once there is one here.
+    """
     names = set(given.names)
-    rows = landmark_rows(path, read_metadata(path))
+    if path.is_file() and LANDMARK_KIND.is_ours(read_head(path)):
+        rows = landmark_rows(path, read_metadata(path))
+    else:
+        above = landmark_table(Place(given.root, (), ())) if inside else None
+        rows = landmark_rows(above.path, above.rows) if above is not None else {}
     return {name: points.reshape(-1).tolist() for name, points in rows.items() if name in names}
 
 
