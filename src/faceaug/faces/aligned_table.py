@@ -19,7 +19,7 @@ from faceaug.data.manifest import METADATA, NOTHING, csv_text, is_plain_text, sh
 from faceaug.data.metadata import CLASS, is_own_column
 from faceaug.errors import some
 from faceaug.faces.aligned_face import AlignedFace
-from faceaug.storage.files import PARTIAL, publish_file
+from faceaug.storage.files import PARTIAL, open_partial, publish_file
 
 SOURCE_LANDMARKS: tuple[str, ...] = tuple(f"source_{name}" for name in LANDMARKS)
 FOUND = ("face", "score", "roll", "eye_distance", "x0", "y0", "x1", "y1")
@@ -74,7 +74,8 @@ class AlignedTable:
         """
         lines = csv_text([self.columns, *map(self._cells, faces)])
         fresh = folder / f".{METADATA}{PARTIAL}"
-        fresh.write_bytes(lines.encode("utf-8", "backslashreplace"))
+        with open_partial(fresh) as handle:
+            handle.write(lines.encode("utf-8", "backslashreplace"))
         publish_file(fresh, folder / METADATA)
 
     def _cells(self, face: AlignedFace) -> list[object]:

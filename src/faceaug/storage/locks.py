@@ -34,7 +34,7 @@ def locked(folder: Path, purpose: str, *, name: str = LOCK, needed: bool = True)
     lock = _acquired(folder, name, needed=needed)
     try:
         with suppress(OSError):
-            (folder / name).write_text(f"process {os.getpid()} (faceaug {purpose})\n")
+            _write_holder(folder / name, purpose)
         yield
     finally:
         if lock is not None:
@@ -79,8 +79,16 @@ def claimed_output(
             remove_output(out / OUTPUT_LOCK)
 
 
+def _write_holder(path: Path, purpose: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(path, flags, 0o644), "w") as handle:
+        handle.write(f"process {os.getpid()} (faceaug {purpose})\n")
+
+
 def _acquired(folder: Path, name: str, *, needed: bool) -> FileLock | None:
     path = folder / name
+    if path.is_symlink():  # older versions of filelock would empty the file that it leads to
+        raise RefusedError(f"{printable(path)} is in the way: a symbolic link, which is not followed; remove it")
     # A soft lock (used without flock) would outlive a killed run; older versions of filelock never fall back to it.
     strict = "fallback_to_soft" in inspect.signature(FileLock).parameters
     lock = FileLock(path, timeout=0, fallback_to_soft=False) if strict else FileLock(path, timeout=0)
