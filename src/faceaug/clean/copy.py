@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.scene import Originals
-from faceaug.clean.tables import filter_metadata, filter_table, kept_rows, rows_in_step
+from faceaug.clean.tables import filter_metadata, filter_table, pictures_of_rows, rows_in_step
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.layouts.leftovers import CLEANED
@@ -107,7 +107,7 @@ def plan_copy(listing: Listing, originals: Originals, moves: Iterable[Move]) -> 
     written, left, more = _plan_tables(listing.root, originals, files)
     return CopyPlan(
         files,
-        written | _plan_metadata(originals, files, left),
+        written | _plan_metadata(listing, originals, files, left, below=below),
         left,
         (*notes, *more, *_other_files(files)),
         listing.apart,
@@ -222,16 +222,28 @@ def _place(root: Path, table: Path) -> str:
     return inside.relative_to(real).as_posix() if inside.is_relative_to(real) else table.name
 
 
-def _plan_metadata(originals: Originals, files: Mapping[str, File], left: dict[str, int]) -> dict[str, bytes]:
+def _plan_metadata(
+    listing: Listing, originals: Originals, files: Mapping[str, File], left: dict[str, int], *, below: str
+) -> dict[str, bytes]:
+    """The tables that name pictures by their path, with the names that the pictures have in the copy."""
     written: dict[str, bytes] = {}
-    inside = [PurePosixPath(name) for name in files]
+    now = {file.name: name.removeprefix(below) for name, file in files.items()}
     for table, (source, names) in originals.metadata.items():
-        folder = PurePosixPath(table).parent
-        keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
-        kept = kept_rows(names, keep)
+        folder = table[: table.rfind("/") + 1]
+        here = {name: path for file in listing.pictures if (name := _below(folder, path := file.name))}
+        new = {name: _below(folder, now[path]) for name, path in here.items() if path in now}
+        renames = {name: repaired for name, repaired in new.items() if name != repaired}
+        rows = pictures_of_rows(names, here, renames=renames)
+        kept = [name in new for name in rows]
         left[table] = kept.count(False)
-        written[table] = filter_metadata(Path(table), source, kept)
+        changed = {k: f"{below}{new[name]}" for k, name in enumerate(rows) if name in (new if below else renames)}
+        written[table] = filter_metadata(Path(table), source, kept, changed)
     return written
+
+
+def _below(folder: str, name: str) -> str:
+    """A path relative to a folder, which ends with "/" unless it is empty; empty if it lies elsewhere."""
+    return name.removeprefix(folder) if name.startswith(folder) else ""
 
 
 def _other_files(files: Mapping[str, File]) -> tuple[str, ...]:
@@ -259,14 +271,14 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
     with GroupSync(out) as group, phase as shown:
         for name, file in shown.over(plan.files.items()):
             target = out / name
-            waiting.append(target)
             if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             facts = _unchanged(root / file.name, file)
             if facts is None:
                 changed.append(file.name)
-            elif _is_there(target, root / file.name, facts, link):
+                continue
+            if _is_there(target, root / file.name, facts, link):
                 earlier += 1
             else:
                 _check_free(target, root / file.name)
@@ -274,6 +286,8 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
                 if _unchanged(root / file.name, file) is None:
                     changed.append(file.name)
                     remove_output(target)
+                    continue
+            waiting.append(target)
             if len(waiting) == _GROUP:
                 group.sync(waiting)
                 waiting.clear()

@@ -16,6 +16,7 @@ from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import Resemblance, find_resemblance, groups_of, leaks_of, look_alikes
 from faceaug.clean.scene import Scene
 from faceaug.clean.signatures import Signature, is_damaged, same_content
+from faceaug.clean.tables import same_stem
 from faceaug.data.annotations import Annotations, match_names, unknown
 from faceaug.data.folder import table_names
 from faceaug.data.layouts.celeba import join_editions
@@ -160,6 +161,7 @@ def _report(found: _Survey) -> CleanReport:
         proposals=tuple(_proposals(found)),
         notes=scene.notes
         + names.notes
+        + tuple(_lost_rows(scene, found.renames))
         + _profile_notes(found.contents.signatures)
         + scene.listing.link_notes()
         + links
@@ -172,6 +174,15 @@ def _report(found: _Survey) -> CleanReport:
         leaks=leaks_of(leaving.duplicates, alike),
         hashes=found.contents.hashes(),
     )
+
+
+def _lost_rows(scene: Scene, renames: Sequence[Rename]) -> Iterator[str]:
+    """Notes on rows that name a picture by its former name; in a copy, rows follow their pictures."""
+    for table, pictures in scene.followed.items() if not scene.copying else ():
+        lost = [entry.old for entry in renames if entry.old in pictures and not same_stem(entry.old, entry.new)]
+        if lost:
+            rows = counted(len(lost), "row names its picture", "rows name their pictures")
+            yield f"{table}: {rows} by the name before the repair ({some(lost)}); write the table again after cleaning"
 
 
 def _profile_notes(signatures: Mapping[str, Signature]) -> tuple[str, ...]:

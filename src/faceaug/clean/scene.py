@@ -45,6 +45,7 @@ class Scene:
         tables: its CelebA tables.
         named: pictures that have a row in imagefolder metadata. These are never set aside: with a row for a missing
             file, ``FaceFolder`` would not read the folder and ``datasets`` would stop at that row.
+        followed: table of faceaug's own that every layout reads -> the pictures that have a row in it. These may leave.
         annotations: annotations of the pictures, in their order; None if they are joined after name repair, or if
             there are none.
         classes: names of the labels in ``annotations``.
@@ -63,6 +64,7 @@ class Scene:
     notes: tuple[str, ...] = ()
     copying: bool = False
     originals: Originals = field(default_factory=Originals)
+    followed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def must_stay(self, name: str) -> bool:
         """Whether the metadata requires a picture."""
@@ -111,6 +113,7 @@ def _look(path: Path | str, *, copying: bool) -> Scene:
         notes=notes,
         copying=copying,
         originals=_originals(place, layout) if copying else Originals(),
+        followed={name: frozenset(_named(place, [name])) for name in _own_tables(place)},
     )
 
 
@@ -139,11 +142,15 @@ def _named(place: Place, tables: Iterable[str]) -> Iterator[str]:
         yield from (place.pictures[at] for at in match_rows(rows, here) if at >= 0)
 
 
+def _own_tables(place: Place) -> list[str]:
+    """The tables next to those of the layout, which every layout reads."""
+    split = [SPLIT_TABLE] if SPLIT_TABLE in place.others else []
+    return [*split, LANDMARK_TABLE] if landmark_rows(place) else split
+
+
 def _originals(place: Place, layout: Layout) -> Originals:
     celeba = tuple((table, place.text(table.path)) for table in every_table(place)) if layout == "celeba" else ()
     listed = _metadata(place) if layout == "imagefolder" else []
-    added = [SPLIT_TABLE] if SPLIT_TABLE in place.others else []
-    added += [LANDMARK_TABLE] if landmark_rows(place) else []
-    paths = {name: place.file(name) for name in (*listed, *added)}
+    paths = {name: place.file(name) for name in (*listed, *_own_tables(place))}
     names = {name: tuple(row["file_name"] for row in place.rows(path)) for name, path in paths.items()}
     return Originals(celeba, {name: (place.source(path), names[name]) for name, path in paths.items()})

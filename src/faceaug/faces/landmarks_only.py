@@ -15,6 +15,7 @@ from faceaug.data.image import Colour, read_image
 from faceaug.data.layouts import Place
 from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_csv, landmark_rows
 from faceaug.data.marks import LANDMARK_KIND
+from faceaug.data.metadata import match_rows
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
 from faceaug.executor import open_executor
 from faceaug.faces.align_options import Finder
@@ -175,9 +176,9 @@ def find_landmarks(
 
 def _written(given: FaceFolder) -> dict[str, list[float]]:
     """Landmarks that an earlier call has written into the folder."""
-    names = set(given.names)
     rows = landmark_rows(Place.of(list_folder(given.root)))
-    return {name: points.reshape(-1).tolist() for name, points in rows.items() if name in names}
+    at = match_rows(list(rows), {name: k for k, name in enumerate(given.names)})
+    return {given.names[k]: points.reshape(-1).tolist() for k, points in zip(at, rows.values(), strict=True) if k >= 0}
 
 
 def _odd_names(given: FaceFolder, rows: list[int]) -> tuple[str, ...]:

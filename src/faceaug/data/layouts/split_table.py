@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import PARTITIONS, SPLITS, match_names
+from faceaug.data.annotations import PARTITIONS, SPLITS
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.marks import SPLIT_COLUMNS
+from faceaug.data.metadata import match_rows
 from faceaug.errors import AnnotationError, counted, printable, some
 
 SPLIT_TABLE = "faceaug-split.csv"
@@ -52,7 +53,7 @@ def with_split_table(place: Place, reading: Reading) -> Reading:
     path = place.file(SPLIT_TABLE)
     named = _parse(path, place.rows(path))
     at = {name: k for k, name in enumerate(reading.names)}
-    rows, _ = match_names(list(named), at)
+    rows = np.array(match_rows(list(named), at), np.int64)
     absent = [name for name, row in zip(named, rows.tolist(), strict=True) if row < 0]
     partition = np.full(len(reading.names), -1, np.int8)
     parts = np.array(list(named.values()), np.int8)
