@@ -302,11 +302,6 @@ class History:
         last = self.runs[-1] if self.runs else None
         return last if last and last.after is None and not last.undone else None
 
-    @property
-    def last_run(self) -> int:
-        """The highest number of a recorded run, 0 without any; after a lost journal the first is not 1."""
-        return max((int(run.name) for run in self.runs), default=0)
-
     def set_aside(self) -> list[str]:
         """All paths that the files now set aside had in the folder, sorted."""
         found: set[str] = set()
