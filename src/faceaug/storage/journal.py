@@ -145,7 +145,7 @@ class Journal:
             JournalError: the disk failed.
         """
         run = self.history.open_run
-        name = run.name if run else f"{max([self._mover.last_run(), *(int(r.name) for r in self.history.runs)]) + 1:04d}"
+        name = run.name if run else f"{self._mover.last_run(run.name for run in self.history.runs) + 1:04d}"
         earlier = {place: moved.origin for place, moved in run.moved.items()} if run else {}
         ends = {move.source.name: move.target or self._set_aside_place(name, move.source.name) for move in plan}
         movable, skipped = self._writable([(move, {parent_of(move.source.name)}) for move in plan])

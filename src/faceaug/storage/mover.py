@@ -121,13 +121,17 @@ class Mover:
                 found[folder] = facts.st_mtime_ns
         return found
 
-    def last_run(self) -> int:
-        """The highest number of a run that has set files aside, also if its journal is gone; 0 if there is none."""
-        try:
+    def last_run(self, recorded: Iterable[str] = ()) -> int:
+        """The highest number of a run that is recorded or has set files aside; 0 if there is none.
+
+        Args:
+            recorded: names of runs in the journal. After a lost one, their first number is not 1.
+        """
+        names: list[str] = []
+        with suppress(OSError):
             names = os.listdir(self.path(SET_ASIDE))
-        except OSError:
-            return 0
-        return max((int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS), default=0)
+        aside = (int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS)
+        return max([*aside, *map(int, recorded)], default=0)
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
