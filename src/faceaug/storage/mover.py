@@ -127,11 +127,10 @@ class Mover:
         Args:
             recorded: names of runs in the journal. After a lost one, their first number is not 1.
         """
-        names: list[str] = []
+        names = list(recorded)
         with suppress(OSError):
-            names = os.listdir(self.path(SET_ASIDE))
-        aside = (int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS)
-        return max([*aside, *map(int, recorded)], default=0)
+            names += os.listdir(self.path(SET_ASIDE))
+        return max((int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS), default=0)
 
     def is_too_long(self, place: str) -> bool:
         """Whether a path exceeds the system's limit, less a reserve for temporary names in the same folder."""
