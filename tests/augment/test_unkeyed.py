@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -106,6 +107,43 @@ def test_seeds_drawn_beside_a_seeded_block_are_nobody_else_s_and_neither_are_tho
     torch.manual_seed(3)
     seen = [beside_a_seeded_block(0), *forked(beside_a_seeded_block, [0] * 3)]
     assert len({number for numbers in seen for number in numbers}) == 24
+
+
+def drawn_by_threads(threads: int, each: int) -> list[int]:
+    with ThreadPoolExecutor(threads) as pool:
+        start = threading.Barrier(threads)
+
+        def draw() -> tuple[int, ...]:
+            start.wait(60)
+            return some(each)
+
+        return sorted(number for one in [pool.submit(draw) for _ in range(threads)] for number in one.result())
+
+
+def test_threads_together_draw_the_numbers_that_one_would_draw() -> None:
+    torch.manual_seed(3)
+    expected = sorted(some(2000))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # seconds; threads meet within a draw
+    try:
+        torch.manual_seed(3)
+        found = drawn_by_threads(4, 500)
+    finally:
+        sys.setswitchinterval(before)
+    assert found == expected
+
+
+def test_numbers_drawn_beside_a_seeded_block_are_those_of_the_generator_as_it_was() -> None:
+    torch.manual_seed(3)
+    expected = some(6)
+    torch.manual_seed(3)
+    with ThreadPoolExecutor(1) as pool, torch_seeded(5):
+        with torch_seeded(6):
+            beside = pool.submit(some, 3).result()
+        within = float(torch.rand(()))
+    assert (*beside, *some(3)) == expected
+    with torch_seeded(5):
+        assert float(torch.rand(())) == within
 
 
 class Flips(torch.utils.data.Dataset[float]):

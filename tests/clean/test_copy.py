@@ -339,3 +339,71 @@ def test_the_table_of_found_landmarks_is_copied_in_step(tmp_path: Path) -> None:
     assert copy.names == tuple(f"{k}.png" for k in range(5))
     assert copy.annotations.landmarks[:, 0, 0].tolist() == [k + 0.5 for k in range(5)]
     assert not any("landmarks.csv" in note and "no picture" in note for note in copy.notes)
+
+
+POINTS = [f"{point}_{axis}" for point in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
+
+
+def own_tables(folder: Path, names: list[str]) -> None:
+    """Landmarks that say the place of a name in the list, and a partition for each."""
+    rows = "".join(f"{name},{','.join(str(k + at) + '.5' for at in range(10))}\n" for k, name in enumerate(names))
+    (folder / "landmarks.csv").write_text(f"file_name,{','.join(POINTS)}\n{rows}")
+    parts = "".join(f"{name},{('train', 'val', 'test')[k % 3]},{k}\n" for k, name in enumerate(names))
+    (folder / "faceaug-split.csv").write_text(f"file_name,partition,group\n{parts}")
+
+
+def test_tables_of_faceaug_in_the_pictures_folder_come_along_with_those_above_it(tmp_path: Path) -> None:
+    root = faces(tmp_path / "celeba") / "img_align_celeba"
+    (tmp_path / "celeba" / "list_landmarks_align_celeba.txt").unlink()
+    names = sorted(path.name for path in root.iterdir())
+    own_tables(root, names)
+    report = build(root, tmp_path / "out", below="")
+    found = FaceFolder(tmp_path / "out")
+    at = [names.index(last.replace("000003", "00003")) for name in found.names for last in [name.rpartition("/")[2]]]
+    assert found.annotations.landmarks[:, 0, 0].tolist() == [k + 0.5 for k in at]
+    assert found.annotations.partition.tolist() == [k % 3 for k in at]
+    assert {report.rows_left[name] for name in ("landmarks.csv", "faceaug-split.csv")} == {2}
+
+
+@pytest.mark.parametrize("row", ["1.jpg", "000001.jpg"])
+def test_rows_of_the_tables_of_faceaug_follow_pictures_that_are_renamed(tmp_path: Path, row: str) -> None:
+    root = tmp_path / "faces"
+    for k in range(1, 7):
+        write(root / f"{k:06d}.jpg", jpeg(k))
+    (root / "000001.jpg").rename(root / "1.jpg")
+    (root / "000006.jpg").rename(root / "000006.JPG")
+    own_tables(root, [row, "000006.JPG", *(f"{k:06d}.jpg" for k in range(2, 6))])
+    clean_folder(root, out=tmp_path / "copy")
+    found = FaceFolder(tmp_path / "copy")
+    assert found.names == tuple(f"{k:06d}.jpg" for k in range(1, 7))
+    assert found.annotations.landmarks[:, 0, 0].tolist() == [0.5, 2.5, 3.5, 4.5, 5.5, 1.5]
+    assert found.annotations.partition.tolist() == [0, 2, 0, 1, 2, 1]
+    assert not any("no picture" in note for note in found.notes)
+
+
+def test_landmarks_stay_with_pictures_whose_suffix_is_repaired_in_place_and_lost_rows_are_named(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    for k in range(1, 7):
+        write(root / f"{k:06d}.jpg", jpeg(k))
+    (root / "000001.jpg").rename(root / "1.jpg")
+    (root / "000006.jpg").rename(root / "000006.JPG")
+    own_tables(root, ["1.jpg", "000006.JPG"])
+    report = clean_folder(root)
+    assert [name for name in report.notes if name.startswith("landmarks.csv: 1 row names its picture by the name")]
+    found = FaceFolder(root)
+    assert found.names == tuple(f"{k:06d}.jpg" for k in range(1, 7))
+    assert found.annotations.landmarks[5, 0, 0] == 1.5
+
+
+def test_a_copy_of_files_that_changed_is_synced_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File by file, as on FUSE; names that were never written cannot be synced."""
+    monkeypatch.setattr("faceaug.storage.durable._has_syncfs", lambda folder: False)
+    monkeypatch.setattr(copy_module, "_GROUP", 3)
+    root = tmp_path / "faces"
+    for k in range(1, 8):
+        write(root / f"{k:06d}.jpg", jpeg(k))
+    scene = look(root, copying=True)
+    plan = plan_copy(scene.listing, scene.originals, [])
+    (root / "000002.jpg").unlink()
+    with pytest.raises(FaceAugError, match=r"1 file changed while it was copied \(000002\.jpg\)"):
+        build_copy(scene.listing, plan, tmp_path / "out")

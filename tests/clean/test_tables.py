@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from faceaug.clean.tables import every_table, filter_metadata, filter_table, kept_rows, rows_in_step
+from faceaug.clean.tables import every_table, filter_metadata, filter_table, pictures_of_rows, rows_in_step
 from faceaug.data.layouts import Place
 from faceaug.data.metadata_files import read_metadata, read_source
 from faceaug.data.tables import read_table, read_text
@@ -108,6 +109,29 @@ def test_metadata_loses_only_the_rows_of_pictures_that_left(tmp_path: Path, endi
     else:
         table.write_text('{"file_name": "./a.jpg", "x": [1, 2]}\n{"file_name":"b/c.jpg"}\n\n{"file_name": "d.jpg"}\n')
     before = {row["file_name"]: row for row in read_metadata(table)}
-    table.write_bytes(filter_metadata(table, read_source(table), kept_rows(list(before), {"a.jpg", "d.jpg"})))
+    table.write_bytes(filter_metadata(table, read_source(table), [name != "b/c.jpg" for name in before]))
     after = {row["file_name"]: row for row in read_metadata(table)}
     assert after == {name: before[name] for name in ("a.jpg", "d.jpg")}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_rows_of_metadata_take_the_new_names_of_their_pictures(tmp_path: Path, ending: str) -> None:
+    table = tmp_path / f"metadata.{ending}"
+    rows = [{"note": "one, two", "image_file_name": f"{k}.jpg"} for k in range(3)]
+    if ending == "csv":
+        table.write_text('note;image_file_name\n"one, two";0.jpg\n"one, two";1.jpg\n"one, two";2.jpg\n')
+    elif ending == "jsonl":
+        table.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(rows), table)
+    table.write_bytes(filter_metadata(table, read_source(table), [True, False, True], {2: "sub/000002.jpg"}))
+    after = [(row["file_name"], row["note"]) for row in read_metadata(table)]
+    assert after == [("0.jpg", "one, two"), ("sub/000002.jpg", "one, two")]
+
+
+def test_a_row_belongs_to_its_picture_before_or_after_the_repair_of_the_name() -> None:
+    renames = {"1.jpg": "000001.jpg", "000002.JPG": "000002.jpg", "3.jpg": "4.jpg", "4.jpg": "3.jpg"}
+    names = ["000001.jpg", "000002.png", "3.jpg", "4.jpg", "5", "clip.mp4"]
+    found = pictures_of_rows(names, [*renames, "5.jpg"], renames=renames)
+    assert found == ["1.jpg", "000002.JPG", "3.jpg", "4.jpg", "5.jpg", None]

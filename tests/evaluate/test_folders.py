@@ -14,7 +14,7 @@ from PIL import Image
 from faceaug import FaceFolder, SyntheticFaceSource, evaluate_source
 from faceaug.data.image import Image8, encode_png
 from faceaug.errors import ArgumentError, RefusedError
-from faceaug.evaluate import EvaluationReport, evaluate_memorisation, evaluate_usefulness
+from faceaug.evaluate import EvaluationReport, evaluate_memorisation, evaluate_usefulness, evaluation
 from tests.conftest import write_celeba
 from tests.evaluate.test_evaluation import Filters
 
@@ -128,6 +128,15 @@ def test_pictures_that_lie_in_both_folders_are_counted(place: Path, tmp_path: Pa
     write(tmp_path / "all" / "more", faces(2, 15))
     for one, other in ((tmp_path / "all", tmp_path / "all" / "mine"), (tmp_path / "all" / "mine", tmp_path / "all")):
         assert f"30 pictures of {one} are also in {other}" in compare(one, other).notes
+
+
+def test_a_single_picture_that_lies_in_both_folders_is_told_in_the_singular(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "other", faces(2, 15))
+    monkeypatch.setattr(evaluation, "shared_pictures", lambda folder, other: 1)
+    notes = compare(place / "mine", tmp_path / "other").notes
+    assert f"1 picture of {place / 'mine'} is also in {tmp_path / 'other'}" in notes
 
 
 def test_large_pictures_are_read_at_the_size_of_the_extractor(tmp_path: Path) -> None:

@@ -217,3 +217,13 @@ def test_a_folder_of_unreadable_pictures_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(RefusedError, match="none of its pictures can be read"):
         RealFaces(tmp_path).distinct_sizes([0])
+
+
+def test_a_further_column_of_a_folder_is_not_said_to_be_kept(tmp_path: Path) -> None:
+    for k in range(3):
+        (tmp_path / f"{k}.png").write_bytes(encode_png(np.full((8, 8, 3), k, np.uint8)))
+    (tmp_path / "metadata.csv").write_text("file_name,age\n0.png,1\n1.png,2\n2.png,3\n")
+    assert [note for note in FaceFolder(tmp_path).notes if "age" in note] == ["1 further column is kept as it is (age)"]
+    assert [note for note in RealFaces(tmp_path).notes if "age" in note] == [
+        "1 further column is not carried over (age)"
+    ]

@@ -25,6 +25,7 @@ from faceaug.data.manifest import COLUMNS, write_metadata
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError
 from faceaug.mix import ExpandedDataset, blocks, expand_dataset, replay_row, save
 from faceaug.mix.page import expansion_page
+from faceaug.storage import unfinished
 from faceaug.synthesize import SyntheticFaceSource, load_model, save_model
 from tests.conftest import picture
 from tests.mix.sources import labelled_pil, pictures
@@ -183,6 +184,35 @@ def test_an_interrupted_save_goes_on_to_the_same_bytes(
     assert ("pictures" in written_now) == (stop < 84), "the 84 real and augmented items are one block"
     assert seen[-1][1] == seen[-1][2]
     assert content(out) == content(saved)
+
+
+@pytest.mark.parametrize("format", ["jpg", "png", "webdataset"])
+def test_files_that_another_version_of_a_library_would_write_otherwise_are_written_again(
+    dataset: ExpandedDataset, tmp_path: Path, format: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stopped run wrote other bytes for each picture, real ones included, and had no time for its ledger."""
+    dataset.save(tmp_path / "whole", format=format, workers=1)
+    out = tmp_path / "out"
+    encode = blocks.encode_item
+
+    def otherwise(item: Any, format: str, text: Any) -> bytes:
+        return encode(replace(item, image=item.image ^ 1), format, text)
+
+    stop = "000000.tar" if format == "webdataset" else "000002"
+    write = unfinished.write_bytes
+
+    def write_until(path: Path, data: bytes, **options: Any) -> None:
+        write(path, data, **options)
+        if path.name.startswith(stop):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks, "encode_item", otherwise)
+        patch.setattr(unfinished, "write_bytes", write_until)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.save(out, format=format, workers=1)
+    dataset.save(out, format=format, workers=1)
+    assert content(out) == content(tmp_path / "whole")
 
 
 def test_a_torn_line_of_an_interrupted_save_is_written_again(

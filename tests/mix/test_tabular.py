@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from faceaug.data.annotations import select_rows
 from faceaug.errors import ArgumentError, RefusedError
+from faceaug.mix import real as real_module
 from faceaug.mix.real import RealFaces
 from tests.conftest import picture
 
@@ -71,6 +73,35 @@ def test_identities_landmarks_and_partitions_are_read() -> None:
 def test_columns_that_are_not_carried_over_are_named() -> None:
     faces = RealFaces(Rows(age=[1, 2, 3, None], caption=["a", "b", "c", "d"], origin=["web"] * 4))
     assert faces.notes[0] == "3 further columns are not carried over (age, caption, origin_)"
+
+
+def test_a_column_of_file_names_does_not_name_the_items() -> None:
+    faces = RealFaces(Rows(file_name=["a.png", "b.png", "c.png", "a.png"], Male=[1, 0, 0, 1]))
+    assert faces.annotations.attributes[:, MALE].tolist() == [1, -1, -1, 1]
+
+
+def test_of_columns_without_a_meaning_the_bulk_is_not_kept() -> None:
+    bulk = {
+        "embedding": [np.zeros(512)] * 4, "tensor": [torch.zeros(8)] * 4, "words": [["a", "b"]] * 4,
+        "raw": [b"bytes"] * 4, "mask": FACES, "caption": ["a face " * 100] * 4,
+    }  # fmt: skip
+    faces = RealFaces(Rows(age=[torch.tensor(7)] * 4, landmarks=[np.ones((5, 2))] * 4, **bulk))
+    kept = faces.annotations.columns
+    assert {name: cells[0] for name, cells in kept.items() if name != "caption"} == {
+        "age": 7, "embedding": None, "raw": None, "tensor": None, "words": None,
+    }  # fmt: skip
+    assert len(kept["caption"][0]) < 100
+    assert faces.notes[0] == "6 further columns are not carried over (age, caption, embedding and 3 more)"
+    assert faces.annotations.landmarks[3].tolist() == [[1, 1]] * 5
+
+
+def test_of_targets_in_pairs_what_has_no_meaning_is_not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[Any] = []
+    real = real_module._from_targets
+    monkeypatch.setattr(real_module, "_from_targets", lambda targets: (collected.extend(targets), real(targets))[1])
+    target = {"label": 3, "mask": np.zeros((200, 200)), "Male": True, 7: [0] * 9}
+    assert RealFaces([(FACES[0], target)]).annotations.label.tolist() == [3]  # type: ignore[arg-type]
+    assert collected == [{"label": 3, "mask": "", "Male": True, 7: ""}]
 
 
 def test_a_column_that_may_be_the_partition_is_a_question() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from faceaug.errors import ArgumentError, WeightsError
 from faceaug.serve import Busy, Engine, FaceService, parse_query
-from faceaug.synthesize import Model, load_model
+from faceaug.synthesize import Model, load_model, render
 from tests.serve.conftest import bundled
 
 
@@ -204,3 +204,9 @@ def test_an_engine_needs_a_model_and_room_for_a_request() -> None:
         Engine({})
     with pytest.raises(ArgumentError):
         Engine({"x": partial(load_model, "dcgan-32")}, queue=0)
+
+
+def test_an_unknown_precision_is_refused_also_where_there_is_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "has_bfloat16", lambda device: False)
+    with pytest.raises(ArgumentError, match="precision 'fp8': expected one of fp32, bf16"):
+        Engine({"x": partial(load_model, "dcgan-32")}, precision="fp8")  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from faceaug.storage.files import (
     PARTIAL,
     check_free_space,
     check_output_space,
+    copy_file,
     existing_folder,
     explained,
     finish_output,
@@ -45,6 +46,21 @@ def test_a_file_is_written_whole_and_replaces_the_old_one(tmp_path: Path, durabl
     write_bytes(path, b"new", durable=durable)
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == ["a.bin"]
+
+
+def test_a_link_in_the_place_of_a_file_being_written_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    folder = tmp_path / "f"
+    folder.mkdir()
+    source = folder / "source"
+    source.write_text("source")
+    (folder / f"a{PARTIAL}").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic link"):
+        write_bytes(folder / "a", b"new")
+    (folder / f"b{PARTIAL}").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic link"):
+        copy_file(source, folder / "b", facts=source.stat())
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])

@@ -360,6 +360,88 @@ def test_a_journal_of_somebody_elses_removes_nothing_behind_a_link(tmp_path: Pat
     assert tree(home) == before
 
 
+def step(number: int, start: str, end: str, path: Path) -> dict[str, object]:
+    facts = path.stat()
+    known = {"inode": facts.st_ino, "size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "digest": digest_of(path)}
+    return {"op": "step", "step": number, "start": start, "end": end} | known
+
+
+def foreign(state: Path, *steps: dict[str, object]) -> None:
+    """A journal that came with a folder: its run ended, and its steps are recorded as done."""
+    begin = {"op": "begin", "what": "clean", "run": "0001", "folders": {"": 1}}
+    done = {"op": "done", "steps": list(range(len(steps))), "skipped": []}
+    write(state / "journal.jsonl", b"".join(map(encode_record, [begin, *steps, done])))
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_journal_of_somebody_elses_takes_nothing_from_behind_a_link_among_the_temporary_names(
+    tmp_path: Path, ended: bool
+) -> None:
+    home = files(tmp_path / "home", ["profile"])
+    folder = files(tmp_path / "f", ["x"])
+    state = folder / ".faceaug"
+    state.mkdir()
+    (state / "temporary").symlink_to(home)
+    foreign(state, step(0, "stolen", "/temporary/profile", home / "profile"))
+    if ended:
+        with (state / "journal.jsonl").open("ab") as journal_file:
+            journal_file.write(encode_record({"op": "end", "folders": {"": 1}}))
+    before = tree(home)
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        journal.undo(all_runs=True)
+    assert tree(home) == before
+    assert not (folder / "stolen").exists()
+
+
+def test_a_file_set_aside_that_is_not_the_one_of_the_journal_is_not_taken_by_a_stray(tmp_path: Path) -> None:
+    """``set-aside`` may be a link, so what is there counts only if it is as recorded."""
+    home = files(tmp_path / "home", ["0001/profile", "0001/other"])
+    write(home / "0001" / "other", b"of another size")
+    folder = files(tmp_path / "f", ["x"])
+    state = folder / ".faceaug"
+    write(state / "temporary" / "y", b"y")
+    (state / "set-aside").symlink_to(home)
+    taken = "/set-aside/0001/profile"
+    foreign(
+        state,
+        step(0, taken, "/temporary/y", state / "temporary" / "y"),
+        step(1, "stolen", taken, home / "0001" / "other"),
+    )
+    before = tree(home)
+    with open_journal(folder, beside=False, purpose="test"):
+        pass
+    assert tree(home) == before
+    assert not (folder / "stolen").exists()
+
+
+def test_reports_of_a_run_are_not_written_behind_a_link(tmp_path: Path) -> None:
+    folder = messy(tmp_path / "celeba")
+    before = tree(folder, folder_times=False)
+    (tmp_path / "elsewhere").mkdir()
+    (folder / ".faceaug").mkdir()
+    (folder / ".faceaug" / "runs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RefusedError, match="runs is in the way: a symbolic link"):
+        clean_folder(folder)
+    assert tree(folder, folder_times=False) == before
+    (folder / ".faceaug" / "runs").unlink()
+    (folder / ".faceaug" / "runs").mkdir()
+    (folder / ".faceaug" / "runs" / "0001").symlink_to(tmp_path / "elsewhere")
+    with (
+        open_journal(folder, beside=False, purpose="test") as journal,
+        pytest.raises(RefusedError, match="0001 is in the way: a symbolic link"),
+    ):
+        journal.run_folder("0001")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_cache_that_is_a_link_is_not_used(tmp_path: Path) -> None:
+    folder = messy(tmp_path / "celeba")
+    (folder / ".faceaug").mkdir()
+    (folder / ".faceaug" / "cache.sqlite").symlink_to(tmp_path / "elsewhere.sqlite")
+    clean_folder(folder)
+    assert not (tmp_path / "elsewhere.sqlite").exists()
+
+
 def test_files_set_aside_whose_journal_is_gone_are_told_and_kept_apart(tmp_path: Path) -> None:
     folder = files(tmp_path / "f", "ab")
     perform(folder, {"a": None})
@@ -372,6 +454,18 @@ def test_files_set_aside_whose_journal_is_gone_are_told_and_kept_apart(tmp_path:
         assert journal.undo().left == ()
     assert read(folder) == {"a": "new", "b": "b"}
     assert (folder / ".faceaug" / "set-aside" / "0001" / "a").read_text() == "a"
+
+
+def test_runs_after_a_lost_journal_have_numbers_of_their_own(tmp_path: Path) -> None:
+    folder = files(tmp_path / "f", "abcd")
+    perform(folder, {"a": None})
+    (folder / ".faceaug" / "journal.jsonl").unlink()
+    runs = [perform(folder, {"b": "x"}).run, perform(folder, {"c": "y"}).run, perform(folder, {"d": None}).run]
+    assert runs == ["0002", "0003", "0004"]
+    with open_journal(folder, beside=False, purpose="test") as journal:
+        assert journal.undo().runs == ("0004",)
+        assert journal.undo().runs == ("0003",)
+    assert read(folder) == {"x": "b", "c": "c", "d": "d"}
 
 
 def test_an_interrupted_undo_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

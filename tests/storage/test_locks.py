@@ -71,6 +71,18 @@ def test_an_output_on_a_disk_without_locks_is_filled_all_the_same(
         assert continued is False
 
 
+@pytest.mark.parametrize("name", ["lock", OUTPUT_LOCK])
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_is_kept(tmp_path: Path, name: str, needed: bool) -> None:
+    (tmp_path / "precious").write_text("mine")
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(RefusedError, match="symbolic link"), locks.locked(folder, "test", name=name, needed=needed):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.errors import RefusedError
-from faceaug.storage.unfinished import is_taken, write_again
+from faceaug.storage.unfinished import BEGUN, Begun, is_taken, write_again
 
 DATA = bytes(range(1, 250)) * 11  # five sectors and a part of one, without zeros
 
@@ -81,3 +81,32 @@ def test_a_file_is_compared_with_the_one_that_is_copied_there(tmp_path: Path, fo
     assert not is_taken(target, source)
     target.write_bytes(found)
     assert is_taken(target, source) == (found in STRANGE.values())
+
+
+@pytest.mark.parametrize("found", [b"other pixels", *LEFT.values()])
+def test_a_content_that_the_stopped_run_has_noted_is_replaced(tmp_path: Path, found: bytes) -> None:
+    first = Begun(tmp_path / BEGUN)
+    write_again(tmp_path / "000001.jpg", found, begun=first)
+    write_again(tmp_path / "000001.jpg", DATA, begun=Begun(tmp_path / BEGUN))
+    assert (tmp_path / "000001.jpg").read_bytes() == DATA
+    first.remove()
+    assert os.listdir(tmp_path) == ["000001.jpg"]
+
+
+def test_a_content_that_no_run_has_noted_stays(tmp_path: Path) -> None:
+    begun = Begun(tmp_path / BEGUN)
+    write_again(tmp_path / "000001.jpg", b"ours", begun=begun)
+    (tmp_path / "000002.jpg").write_bytes(b"mine")
+    with pytest.raises(RefusedError, match=r"000002\.jpg: is not what this run writes there"):
+        write_again(tmp_path / "000002.jpg", DATA, begun=begun)
+    (tmp_path / "000001.jpg").unlink()
+    (tmp_path / "000001.jpg").symlink_to("000002.jpg")
+    with pytest.raises(RefusedError, match=r"000001\.jpg: is not what this run writes there"):
+        write_again(tmp_path / "000001.jpg", DATA, begun=begun)
+    assert (tmp_path / "000002.jpg").read_bytes() == b"mine"
+
+
+def test_notes_of_another_run_of_this_process_are_read_anew(tmp_path: Path) -> None:
+    for k in range(3):
+        write_again(tmp_path / "a", b"content %d" % k, begun=Begun(tmp_path / BEGUN))
+    assert (tmp_path / "a").read_bytes() == b"content 2"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,6 +66,14 @@ def test_without_bfloat16_arithmetic_faces_are_rendered_in_float32_and_the_log_s
     assert [record.getMessage() for record in caplog.records] == [
         "precision bf16: cpu has no bfloat16 arithmetic; float32 is used, which is faster here"
     ]
+
+
+def test_torch_without_mkldnn_has_no_bfloat16_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Apple silicon, where the operators of MKLDNN are missing, too."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+    assert not render.has_bfloat16(torch.device("cpu"))
+    assert SyntheticFaceSource("dcgan-32", precision="bf16").precision == "fp32"
 
 
 def test_drawing_latents_builds_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

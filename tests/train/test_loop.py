@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors.torch import save as dump_safetensors
 
 from faceaug.data.folder import FaceFolder
@@ -125,9 +125,13 @@ def test_a_picture_with_the_name_of_a_sample_stays_and_the_training_goes_on(
     run = tmp_path / "run"
     train_gan(celeba_folder, run, tiny(images=32))
     first = (run / "samples" / "000000032.png").read_bytes()
-    mine = {"samples/000000064.png": (48, 64), "samples.png": (64, 48), "samples/holiday.png": (20, 20)}
+    with Image.open(run / "samples" / "000000032.png") as sheet:
+        size = sheet.size  # of a sheet, but with a text of another program
+    mine = {"samples/000000064.png": size, "samples.png": (64, 48), "samples/holiday.png": (20, 20)}
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Software", "Another Editor")
     for name, size in mine.items():
-        Image.new("RGB", size, "tan").save(run / name)
+        Image.new("RGB", size, "tan").save(run / name, pnginfo=text)
     before = {name: (run / name).read_bytes() for name in mine}
     with pytest.warns(UserWarning, match=r"is not a contact sheet of faceaug train.* of the run is left out") as told:
         report = train_gan(celeba_folder, run, tiny(), resume=True)

@@ -241,3 +241,9 @@ def test_without_a_compiler_networks_run_as_they_are(monkeypatch: pytest.MonkeyP
 def test_auto_is_one_of_the_two_precisions() -> None:
     assert resolve_precision("auto") in {"fp32", "bf16"}
     assert resolve_precision("bf16") == "bf16"
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta"])
+def test_auto_is_fp32_on_devices_that_nobody_has_tried(device: str) -> None:
+    assert resolve_precision("auto", torch.device(device)) == "fp32"
+    assert resolve_precision("bf16", torch.device(device)) == "bf16"

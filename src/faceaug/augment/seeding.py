@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from faceaug.augment.unkeyed import TURN, drawn_by_key
+from faceaug.augment.unkeyed import TURN, Aside, drawn_by_key
 
 _QUIET = "QueueFeederThread"  # of multiprocessing; in every worker of a DataLoader, and draws nothing
 
@@ -31,8 +31,8 @@ def is_alone() -> bool:
 def torch_seeded(seed: int) -> Iterator[None]:
     """Seed torch's global (CPU) generator for a block and restore its state afterwards.
 
-    Threads enter such blocks one at a time. A thread that draws from torch's generator outside of them in the meantime
-    changes what the block draws, and repeats numbers afterwards.
+    Threads enter such blocks one at a time. A thread that draws from torch's generator outside of them in the meantime,
+    other than by faceaug's own draws without a key, changes what the block draws, and repeats numbers afterwards.
 
     Args:
         seed: 0..2**63-1.
@@ -49,13 +49,17 @@ def torch_seeded(seed: int) -> Iterator[None]:
     import torch
 
     with TURN.lock:
-        before = torch.get_rng_state()
-        torch.default_generator.manual_seed(seed)
+        with TURN.drawing:
+            before, outer = Aside(torch.get_rng_state()), TURN.aside
+            torch.default_generator.manual_seed(seed)
+            TURN.aside = outer or before
         try:
             with drawn_by_key():
                 yield
         finally:
-            torch.set_rng_state(before)
+            with TURN.drawing:
+                torch.set_rng_state(before.state())
+                TURN.aside = outer
 
 
 @contextmanager

@@ -14,7 +14,14 @@ from faceaug.draws import MAX_SEED
 
 
 class _Turn:
-    """Whose turn it is to seed the global generators; a forked process starts with a free turn."""
+    """Whose turn it is to seed the global generators; a forked process starts with a free turn.
+
+    Attributes:
+        lock: held by a block that has seeded them.
+        drawing: held for a moment, to draw a number without a key or to exchange the state of the generator.
+        aside: what torch's generator was before the outermost such block, for other threads to draw from; None if
+            there is no such block.
+    """
 
     def __init__(self) -> None:
         self.renew()
@@ -24,6 +31,31 @@ class _Turn:
     def renew(self) -> None:
         """Make a new lock: in a forked child the old one may be held by a thread that is not there."""
         self.lock = threading.RLock()
+        self.drawing = threading.RLock()
+        self.aside: Aside | None = None
+
+
+class Aside:
+    """The state of torch's global generator while a block has seeded it, as a generator once a thread draws from it.
+
+    Args:
+        state: see ``torch.get_rng_state``.
+    """
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+        self._generator: Any = None
+
+    def generator(self) -> Any:
+        """A ``torch.Generator`` in that state."""
+        if self._generator is None:
+            self._generator = sys.modules["torch"].Generator()
+            self._generator.set_state(self._state)
+        return self._generator
+
+    def state(self) -> Any:
+        """The state after the draws so far."""
+        return self._state if self._generator is None else self._generator.get_state()
 
 
 TURN = _Turn()
@@ -32,8 +64,10 @@ TURN = _Turn()
 def any_seed() -> int:
     """Draw a seed: 0..2**63-2, from torch's global generator if torch is imported, else from the operating system.
 
-    While another thread has seeded that generator for a block, see ``seeding``, the operating system gives the number:
-    one taken from the generator would be a number of that block, and change what the block draws.
+    While another thread has seeded that generator for a block, see ``seeding``, the number comes from the generator as
+    it was before: one taken from the seeded generator would be a number of that block, and change what the block draws.
+    So after ``torch.manual_seed`` threads together draw the same numbers in every run, each number once; which thread
+    gets which one depends on their timing.
 
     A forked process inherits the generator of its parent and would repeat the numbers of its siblings. Until it seeds
     torch itself, as ``DataLoader`` workers do, its seeds are therefore mixed with a number from the operating system.
@@ -43,19 +77,17 @@ def any_seed() -> int:
         return secrets.randbelow(MAX_SEED)
     if _NUMBER.is_keyed:  # the generator is this thread's own, or it has seeded the global one, whatever others do
         return _drawn(torch)
-    if not TURN.lock.acquire(blocking=False):
-        return secrets.randbelow(MAX_SEED)
-    try:
-        number = _drawn(torch)
-        return number if _FORK.inherited is None else _FORK.mixed(number)
-    finally:
-        TURN.lock.release()
+    with TURN.drawing:
+        generator = torch.default_generator if TURN.aside is None else TURN.aside.generator()
+        number = _drawn(torch, generator)
+        return number if _FORK.inherited is None else _FORK.mixed(number, int(generator.initial_seed()))
 
 
-def _drawn(torch: Any) -> int:
+def _drawn(torch: Any, generator: Any = None) -> int:
     if _NUMBER.place is None:
         _NUMBER.place = torch.empty((), dtype=torch.int64, device="cpu")
-    return int(_NUMBER.place.random_())  # three times as fast as ``torch.randint``, which matters to a flip
+    # Three times as fast as ``torch.randint``, which matters to a flip.
+    return int(_NUMBER.place.random_(generator=generator))
 
 
 @contextmanager
@@ -98,9 +130,9 @@ class _Fork:
         self.inherited = self._seed
         self._own = None
 
-    def mixed(self, number: int) -> int:
-        """A number that no sibling gets, unless this process has seeded torch."""
-        if int(sys.modules["torch"].initial_seed()) != self.inherited:
+    def mixed(self, number: int, seed: int) -> int:
+        """A number that no sibling gets, unless this process has seeded torch; ``seed`` is that of the generator."""
+        if seed != self.inherited:
             self.inherited = None
             return number
         if self._own is None:

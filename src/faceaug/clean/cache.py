@@ -148,7 +148,7 @@ def open_cache(path: Path | None, *, write: bool) -> Iterator[Cache]:
 
 
 def _opened(path: Path, *, write: bool) -> sqlite3.Connection | None:
-    if not write and not path.is_file():
+    if path.is_symlink() or (not write and not path.is_file()):  # SQLite would write to what a link leads to
         return None
     database = _connected(path, write=write)
     if database is None and write:

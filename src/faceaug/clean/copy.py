@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from faceaug.clean.scene import Originals
-from faceaug.clean.tables import filter_metadata, filter_table, kept_rows, names_below, rows_in_step
+from faceaug.clean.tables import filter_metadata, filter_table, pictures_of_rows, rows_in_step
 from faceaug.data.annotations import match_names
 from faceaug.data.folder import CELEBA_PICTURES, FaceFolder
 from faceaug.data.layouts.leftovers import CLEANED
-from faceaug.data.metadata_files import Source
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, counted, printable, some
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
@@ -106,11 +105,9 @@ def plan_copy(listing: Listing, originals: Originals, moves: Iterable[Move]) -> 
     below = f"{CELEBA_PICTURES}/" if outside else ""  # the folder is img_align_celeba itself; its tables are above it
     files, notes = _plan_files(listing, moves, below=below, written=own, apart={*originals.metadata, MARKER})
     written, left, more = _plan_tables(listing.root, originals, files)
-    # Then its tables of an imagefolder are those that faceaug added: CSV, and relative to it.
-    metadata = {name: names_below(below, *table) if below else table for name, table in originals.metadata.items()}
     return CopyPlan(
         files,
-        written | _plan_metadata(metadata, files, left),
+        written | _plan_metadata(listing, originals, files, left, below=below),
         left,
         (*notes, *more, *_other_files(files)),
         listing.apart,
@@ -226,17 +223,27 @@ def _place(root: Path, table: Path) -> str:
 
 
 def _plan_metadata(
-    tables: Mapping[str, tuple[Source, Sequence[str]]], files: Mapping[str, File], left: dict[str, int]
+    listing: Listing, originals: Originals, files: Mapping[str, File], left: dict[str, int], *, below: str
 ) -> dict[str, bytes]:
+    """The tables that name pictures by their path, with the names that the pictures have in the copy."""
     written: dict[str, bytes] = {}
-    inside = [PurePosixPath(name) for name in files]
-    for table, (source, names) in tables.items():
-        folder = PurePosixPath(table).parent
-        keep = {str(name.relative_to(folder)) for name in inside if name.is_relative_to(folder)}
-        kept = kept_rows(names, keep)
+    now = {file.name: name.removeprefix(below) for name, file in files.items()}
+    for table, (source, names) in originals.metadata.items():
+        folder = table[: table.rfind("/") + 1]
+        here = {name: path for file in listing.pictures if (name := _below(folder, path := file.name))}
+        new = {name: _below(folder, now[path]) for name, path in here.items() if path in now}
+        renames = {name: repaired for name, repaired in new.items() if name != repaired}
+        rows = pictures_of_rows(names, here, renames=renames)
+        kept = [name in new for name in rows]
         left[table] = kept.count(False)
-        written[table] = filter_metadata(Path(table), source, kept)
+        changed = {k: f"{below}{new[name]}" for k, name in enumerate(rows) if name in (new if below else renames)}
+        written[table] = filter_metadata(Path(table), source, kept, changed)
     return written
+
+
+def _below(folder: str, name: str) -> str:
+    """A path relative to a folder, which ends with "/" unless it is empty; empty if it lies elsewhere."""
+    return name.removeprefix(folder) if name.startswith(folder) else ""
 
 
 def _other_files(files: Mapping[str, File]) -> tuple[str, ...]:
@@ -264,14 +271,14 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
     with GroupSync(out) as group, phase as shown:
         for name, file in shown.over(plan.files.items()):
             target = out / name
-            waiting.append(target)
             if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             facts = _unchanged(root / file.name, file)
             if facts is None:
                 changed.append(file.name)
-            elif _is_there(target, root / file.name, facts, link):
+                continue
+            if _is_there(target, root / file.name, facts, link):
                 earlier += 1
             else:
                 _check_free(target, root / file.name)
@@ -279,6 +286,8 @@ def _write_files(root: Path, plan: CopyPlan, out: Path, link: LinkKind, progress
                 if _unchanged(root / file.name, file) is None:
                     changed.append(file.name)
                     remove_output(target)
+                    continue
+            waiting.append(target)
             if len(waiting) == _GROUP:
                 group.sync(waiting)
                 waiting.clear()

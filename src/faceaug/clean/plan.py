@@ -11,12 +11,14 @@ from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, hard_links, label_conflict
 from faceaug.clean.faults import FaceChecking
+from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
 from faceaug.clean.resemble import groups_of, leaks_of, look_alikes
 from faceaug.clean.scene import Scene
 from faceaug.clean.signatures import Signature
 from faceaug.clean.survey import Leaving, Survey, survey, with_faces
+from faceaug.clean.tables import same_stem
 from faceaug.data.annotations import match_names
 from faceaug.errors import counted, some
 from faceaug.executor import open_crew
@@ -113,6 +115,7 @@ def _report(found: Survey) -> CleanReport:
         notes=found.references.notes
         + scene.notes
         + names.notes
+        + tuple(_lost_rows(scene, found.renames))
         + _profile_notes(found.contents.signatures)
         + scene.listing.link_notes()
         + links
@@ -128,6 +131,15 @@ def _report(found: Survey) -> CleanReport:
         hashes=found.contents.hashes(),
         checks=found.checks,
     )
+
+
+def _lost_rows(scene: Scene, renames: Sequence[Rename]) -> Iterator[str]:
+    """Notes on rows that name a picture by its former name; in a copy, rows follow their pictures."""
+    for table, pictures in scene.followed.items() if not scene.copying else ():
+        lost = [entry.old for entry in renames if entry.old in pictures and not same_stem(entry.old, entry.new)]
+        if lost:
+            rows = counted(len(lost), "row names its picture", "rows name their pictures")
+            yield f"{table}: {rows} by the name before the repair ({some(lost)}); write the table again after cleaning"
 
 
 def _profile_notes(signatures: Mapping[str, Signature]) -> tuple[str, ...]:

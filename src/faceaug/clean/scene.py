@@ -47,6 +47,7 @@ class Scene:
         tables: its CelebA tables.
         named: pictures that have a row in imagefolder metadata. These are never set aside: with a row for a missing
             file, ``FaceFolder`` would not read the folder and ``datasets`` would stop at that row.
+        followed: table of faceaug's own that every layout reads -> the pictures that have a row in it. These may leave.
         annotations: annotations of the pictures, in their order; None if they are joined after name repair, or if
             there are none.
         classes: names of the labels in ``annotations``.
@@ -65,6 +66,7 @@ class Scene:
     notes: tuple[str, ...] = ()
     copying: bool = False
     originals: Originals = field(default_factory=Originals)
+    followed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def must_stay(self, name: str) -> bool:
         """Whether the metadata requires a picture."""
@@ -113,6 +115,7 @@ def _look(path: Path | str, *, copying: bool) -> Scene:
         notes=notes,
         copying=copying,
         originals=_originals(place, layout) if copying else Originals(),
+        followed={name: frozenset(_named(place, [name])) for name in _own_tables(place)},
     )
 
 
@@ -139,6 +142,13 @@ def _named(place: Place, tables: Iterable[str]) -> Iterator[str]:
         folder = PurePosixPath(table).parent
         rows = [str(folder / row["file_name"]) for row in place.rows(place.file(table))]
         yield from (place.pictures[at] for at in match_rows(rows, here) if at >= 0)
+
+
+def _own_tables(place: Place) -> list[str]:
+    """The tables in the folder itself, next to those of the layout, that every layout reads."""
+    split = [SPLIT_TABLE] if SPLIT_TABLE in place.others else []
+    landmarks = landmark_table(place)
+    return [*split, LANDMARK_TABLE] if landmarks is not None and landmarks.shown == LANDMARK_TABLE else split
 
 
 def _originals(place: Place, layout: Layout) -> Originals:

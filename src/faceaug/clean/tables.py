@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from types import MappingProxyType
 
 from faceaug.data.folder import table_paths
 from faceaug.data.layouts import Place
@@ -15,6 +17,7 @@ from faceaug.data.metadata import match_rows
 from faceaug.data.metadata_files import Source, picture_column
 from faceaug.data.tables import Table, delimiter_of, text_lines
 from faceaug.errors import counted, some
+from faceaug.storage.schema import parse_json
 
 _COUNTED = ("attributes", "landmarks", "boxes")  # kinds whose text form begins with a row count and column names
 _FEW = 0.01  # share of rows that may be dropped to align the tables; beyond it, they describe different pictures
@@ -94,53 +97,72 @@ def filter_table(table: Table, text: str, names: Sequence[str]) -> bytes:
     return _joined([*head, *(rows[name] for name in names)], text)
 
 
-def kept_rows(names: Sequence[str], keep: Iterable[str]) -> list[bool]:
-    """Whether each row of an imagefolder table is that of a kept picture, also under another separator or suffix.
+def pictures_of_rows(
+    names: Sequence[str], pictures: Collection[str], *, renames: Mapping[str, str]
+) -> list[str | None]:
+    """The picture of each row of an imagefolder table, matched as ``FaceFolder`` does; a row may say the repaired name.
 
     Args:
         names: ``file_name`` of each row, relative to the table's folder.
-        keep: the pictures to keep, relative to it too.
+        pictures: the pictures below it.
+        renames: picture -> its repaired name.
+
+    Returns:
+        The present name of each row's picture; None where there is none.
     """
-    return [at >= 0 for at in match_rows(names, {name: k for k, name in enumerate(sorted(keep))})]
+    here = sorted(pictures)
+    place = {name: k for k, name in enumerate(here)}
+    for old, new in renames.items():
+        if not same_stem(old, new):  # else its row is found in spite of the suffix
+            place.setdefault(new, place[old])
+    return [here[at] if at >= 0 else None for at in match_rows(names, place)]
 
 
-def filter_metadata(table: Path, source: Source, kept: Sequence[bool]) -> bytes:
+def same_stem(one: str, other: str) -> bool:
+    """Whether two names differ in their suffix at most."""
+    return one.rpartition(".")[0] == other.rpartition(".")[0]
+
+
+def filter_metadata(
+    table: Path, source: Source, kept: Sequence[bool], new: Mapping[int, str] = MappingProxyType({})
+) -> bytes:
     """The file of an imagefolder table with only some of its rows.
 
     Args:
         table: its path, which tells its form.
         source: its content, see ``faceaug.data.metadata_files.read_source``.
-        kept: whether each of its rows is kept, see ``kept_rows``.
+        kept: whether each of its rows is kept.
+        new: position of a row -> the name that its picture has in the copy, where that is another one.
     """
     if table.suffix == ".parquet":
-        return _filter_parquet(source, kept)
+        return _filter_parquet(source, kept, new)
     if table.suffix == ".jsonl":
         lines = [line for line in text_lines(source) if line.strip()]
-        return _joined(compress(lines, kept), source)
+        return _joined(compress(_renamed_lines(lines, new), kept), source)
     head, *rows = _csv_rows(source)
+    at = [name.strip() for name in head].index(picture_column(name.strip() for name in head))
+    for row, name in new.items():
+        rows[row][at] = name
     return _csv_bytes([head, *compress(rows, kept)], source)
 
 
-def names_below(folder: str, text: str, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """A CSV table for the folder above: (text, names of its rows), with this folder before every name.
-
-    Args:
-        folder: the folder with its "/"; empty for none.
-        text: the table.
-        names: ``file_name`` of each row.
-    """
-    if not folder:
-        return text, tuple(names)
-    head, *rows = _csv_rows(text)
-    column = [cell.strip() for cell in head].index(picture_column(cell.strip() for cell in head))
-    moved = tuple(folder + name for name in names)
-    cells = [[*row[:column], name, *row[column + 1 :]] for row, name in zip(rows, moved, strict=True)]
-    return _csv_bytes([head, *cells], text).decode("utf-8"), moved
+def _renamed_lines(lines: list[str], new: Mapping[int, str]) -> list[str]:
+    if not new:
+        return lines
+    rows = list(map(parse_json, lines))
+    column = picture_column(set().union(*rows))
+    changed = {row: json.dumps(rows[row] | {column: name}, ensure_ascii=False) for row, name in new.items()}
+    return [changed.get(row, line) for row, line in enumerate(lines)]
 
 
-def _filter_parquet(source: Source, kept: Sequence[bool]) -> bytes:
+def _filter_parquet(source: Source, kept: Sequence[bool], new: Mapping[int, str]) -> bytes:
     from pyarrow import BufferOutputStream, array, parquet
 
+    if new:
+        column = picture_column(source.column_names)
+        names = [new.get(row, name) for row, name in enumerate(source[column].to_pylist())]
+        at = source.column_names.index(column)
+        source = source.set_column(at, source.schema.field(at), [array(names, source.schema.field(at).type)])
     sink = BufferOutputStream()
     parquet.write_table(source.filter(array(kept)), sink)
     return bytes(sink.getvalue().to_pybytes())

@@ -41,7 +41,7 @@ from faceaug.storage.files import (
 )
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
-from faceaug.storage.unfinished import write_again
+from faceaug.storage.unfinished import BEGUN, Begun, write_again
 
 _AT_ONCE = 64  # pictures read ahead
 _LEDGER = CONVERTED + PARTIAL
@@ -202,6 +202,7 @@ class _Job:
         self._out = out
         self._read = partial(read_portable, rgb=writer.rgb, ground=ground)
         self._shown = shown
+        self._begun = Begun(out / BEGUN)
 
     def run(self, layout: str, began: float) -> ConvertReport:
         """Write pictures or shards, then the tables."""
@@ -213,6 +214,7 @@ class _Job:
         written = self._faces.take([picture.row for picture in pictures])
         self._write_tables(written, pictures)
         remove_output(self._out / _LEDGER)
+        self._begun.remove()
         reasons = Counter(reason for unit in units for reason in unit.why if reason)
         lost: dict[str, int] = {
             str(name): count for name, count in count_facts(written).items() if name not in self._writer.holds
@@ -301,7 +303,7 @@ class _Job:
         if path.parent not in made:
             path.parent.mkdir(parents=True, exist_ok=True)
             made.add(path.parent)
-        write_again(path, data)
+        write_again(path, data, begun=self._begun)
 
     def _write_tables(self, written: Faces, pictures: Sequence[Picture]) -> None:
         renumbered = [

@@ -19,7 +19,7 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
-from faceaug.storage.files import PARTIAL, publish_file
+from faceaug.storage.files import PARTIAL, open_partial, publish_file
 from faceaug.storage.unfinished import in_the_way
 
 METADATA = "metadata.csv"
@@ -168,7 +168,8 @@ def publish_metadata(folder: Path, head: str, lines: Iterable[str]) -> None:
         raise in_the_way(folder / METADATA)
     text = head + "".join(lines)
     fresh = folder / f".{METADATA}{PARTIAL}"  # another name than that of the ledger
-    fresh.write_bytes(text.encode("utf-8", "backslashreplace"))
+    with open_partial(fresh) as handle:
+        handle.write(text.encode("utf-8", "backslashreplace"))
     publish_file(fresh, folder / METADATA)
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from faceaug.storage.outputs import Kind
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_TOLD = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")  # chunks with texts and the time
 _SOFTWARE = "Software"
 MADE_BY = "made_by"  # key of a JSON report that names its command
 PREVIEW = "faceaug preview"  # this and the next four mark contact sheets
@@ -136,14 +137,25 @@ def has_text(head: bytes, *, text: Mapping[str, str]) -> bool:
     return all(chunks.get(key.encode()) == value.encode() for key, value in text.items())
 
 
+def is_bare(head: bytes) -> bool:
+    """Whether a PNG that begins with these bytes says nothing of itself before its pixels, nor of when it was made."""
+    return head.startswith(_PNG) and not any(kind in _TOLD for kind, _ in _chunks(head))
+
+
 def _text_chunks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The tEXt chunks before the pixels of a PNG: (key, value)."""
+    for kind, content in _chunks(head):
+        if kind == b"tEXt":
+            key, _, value = content.partition(b"\0")
+            yield key, value
+
+
+def _chunks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks before the pixels of a PNG: (kind, content)."""
     place = len(_PNG) if head.startswith(_PNG) else len(head)
     while place + 8 <= len(head):
         size, kind = int.from_bytes(head[place : place + 4], "big"), head[place + 4 : place + 8]
         if kind == b"IDAT":
             return
-        if kind == b"tEXt":
-            key, _, value = head[place + 8 : place + 8 + size].partition(b"\0")
-            yield key, value
+        yield kind, head[place + 8 : place + 8 + size]
         place += size + 12  # length, kind and checksum

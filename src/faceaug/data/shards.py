@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faceaug.storage.unfinished import write_again
+from faceaug.storage.unfinished import Begun, write_again
 
 SHARD = 1000  # samples per tar file
 CARD = "README.md"
@@ -67,10 +67,10 @@ class ShardWriter:
         self._tar.close()
         return self._buffer.getvalue()
 
-    def write(self, folder: Path) -> Shard:
-        """Write the shard into a folder, not yet durably; see ``faceaug.storage.durable``."""
+    def write(self, folder: Path, *, begun: Begun | None = None) -> Shard:
+        """Write the shard into a folder, not yet durably; see ``faceaug.storage.durable`` and ``write_again``."""
         data = self.close()
-        write_again(folder / self._name, data)
+        write_again(folder / self._name, data, begun=begun)
         return Shard(self._name, hashlib.sha256(data).hexdigest())
 
 

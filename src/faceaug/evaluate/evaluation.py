@@ -232,7 +232,9 @@ def _of_folder(
     made = read_faces(folder, size, own, options, shown)
     notes = ["both folders are the same one"] if same else []
     if shared := 0 if same else shared_pictures(folder, other):
-        notes.append(f"{counted(shared, 'picture')} of {printable(folder.root)} are also in {printable(other.root)}")
+        of = printable(folder.root)
+        also = counted(shared, f"picture of {of} is", f"pictures of {of} are")
+        notes.append(f"{also} also in {printable(other.root)}")
     if own != crop:
         one, two = printable(folder.root), printable(other.root)
         notes.append(f"crop {crop} cuts the pictures of {two} alone; those of {one} are their largest centred squares")

@@ -16,6 +16,7 @@ from faceaug.data.layouts.added_tables import odd_names, odd_names_note
 from faceaug.data.layouts.landmark_table import LANDMARK_TABLE, landmark_csv, landmark_rows, landmark_table
 from faceaug.data.layouts.place import Place
 from faceaug.data.marks import LANDMARK_KIND
+from faceaug.data.metadata import match_rows
 from faceaug.data.metadata_files import read_metadata
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
 from faceaug.executor import open_executor
@@ -184,13 +185,13 @@ def _written(given: FaceFolder, path: Path, *, inside: bool) -> dict[str, list[f
     ``inside``: it is that of the folder. Where there is none yet, it takes over the rows of one in a folder above,
     which is no longer read once there is one here.
     """
-    names = set(given.names)
     if path.is_file() and LANDMARK_KIND.is_ours(read_head(path)):
         rows = landmark_rows(path, read_metadata(path))
     else:
         above = landmark_table(Place(given.root, (), ())) if inside else None
         rows = landmark_rows(above.path, above.rows) if above is not None else {}
-    return {name: points.reshape(-1).tolist() for name, points in rows.items() if name in names}
+    at = match_rows(list(rows), {name: k for k, name in enumerate(given.names)})
+    return {given.names[k]: points.reshape(-1).tolist() for k, points in zip(at, rows.values(), strict=True) if k >= 0}
 
 
 def _kept(path: Path, rows: int) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_i
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
 from faceaug.mix.written import FRAMINGS, Written
-from faceaug.storage.unfinished import write_again
+from faceaug.storage.unfinished import Begun, write_again
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
@@ -52,6 +52,7 @@ class Style:
         folders: whether each class has its own folder, as in the source folder.
         requested: attributes with a column ``requested_...``.
         side: pixels of the side at which real pictures are hashed; 0 if no hashes are needed.
+        begun: the contents that are written.
     """
 
     out: str
@@ -66,6 +67,7 @@ class Style:
     folders: bool
     requested: tuple[str, ...]
     side: int
+    begun: Begun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +177,7 @@ class _Files:
         label = int(item.target["label"])
         name = file_name(style, index, label, style.format)
         made = partial(has_text, text=text) if (text := _text(facts)) else None
-        write_again(Path(style.out) / name, data, is_ours=made)
+        write_again(Path(style.out) / name, data, is_ours=made, begun=style.begun)
         digest = hashlib.sha256(data).hexdigest()
         entry = Row(file_name=name, target=item.target, sha256=digest, **facts)
         line = csv_line(entry, label=_label_text(style, label), requested=style.requested)
@@ -201,7 +203,7 @@ class _Shard:
 
     def close(self, written: list[Written]) -> list[Written]:
         """Finish the block; return its rows."""
-        shard = self._shard.write(Path(self._style.out))
+        shard = self._shard.write(Path(self._style.out), begun=self._style.begun)
         return [replace(item, file=shard.file, sha256=shard.sha256) for item in written]
 
 

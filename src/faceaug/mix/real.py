@@ -16,9 +16,10 @@ from faceaug.data.annotations import ATTRIBUTES, Annotations, unknown
 from faceaug.data.crop import Crop, Size, crop_box
 from faceaug.data.folder import FaceFolder, Target, make_target
 from faceaug.data.image import WHITE, Image8, from_pillow, picture_size
+from faceaug.data.metadata import further_columns
 from faceaug.errors import ArgumentError, ImageError, RefusedError, counted, printable, some
 from faceaug.mix.pictures import Named, Pictures
-from faceaug.mix.tabular import is_row, join_items
+from faceaug.mix.tabular import carried, is_row, join_items
 
 _AREA_SAMPLE = 200  # pictures measured to estimate the mean area
 
@@ -60,8 +61,9 @@ class RealFaces:
         if isinstance(source, FaceFolder):
             self.ground = source.ground
             self.root = source.root
-            self.notes = source.notes
             self.annotations = source.annotations
+            kept = further_columns(source.annotations.columns)  # by the folder, but not from here on
+            self.notes = tuple(note for note in source.notes if note not in kept)
             self.classes = source.classes
             self.in_class_folders = source.in_class_folders
         else:
@@ -269,7 +271,7 @@ def _collect(source: MapStyle) -> tuple[Annotations, NDArray[np.int64], tuple[st
         rows = rows and is_row(item)
         image, target = _split(item, row)
         sizes[row] = _size_of(image)
-        targets.append(target)
+        targets.append(carried(target) if isinstance(target, Mapping) else target)
     if rows:
         known, classes, notes = join_items(source, targets)
         return known, sizes, classes, notes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from faceaug.augment import Compose, Preset, Transform
 from faceaug.data.annotations import ATTRIBUTES
-from faceaug.data.crop import Size, crop_face
+from faceaug.data.crop import Crop, Size, crop_face
 from faceaug.data.image import WHITE, Image8, check_colour, read_bytes, read_image
 from faceaug.data.manifest import DATASET, METADATA
 from faceaug.data.marks import REPLAYED, synthetic_text
@@ -25,6 +27,7 @@ from faceaug.presentation import Fact, Presentation
 from faceaug.storage.outputs import write_output
 from faceaug.storage.schema import parse_json
 from faceaug.synthesize.source import SyntheticFaceSource
+from faceaug.synthesize.weights import Model, load_model
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -113,38 +116,55 @@ def replay_row(
     """
     home = Path(folder)
     run = _run(home)
-    found = _find(read_metadata(home / METADATA), row, home)
-    try:
-        return _replay(run, found, faces, source, recipe)
-    except FaceAugError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        raise ArgumentError(
-            f"{printable(home)}: {DATASET} or the row of {printable(found['file_name'])} is not as faceaug wrote it "
-            f"({type(error).__name__}: {printable(error)}), so the picture cannot be made again"
-        ) from error
+    return _replay(_Entry(home, run, _find(read_metadata(home / METADATA), row, home)), faces, source, recipe)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """A picture as its folder records it: the run in ``dataset.json``, and the row."""
+
+    home: Path
+    run: dict[str, Any]
+    row: dict[str, Any]
+
+    @contextmanager
+    def parsed(self) -> Iterator[None]:
+        """Blame errors of a block on what is recorded. What a caller has passed is used outside of such blocks."""
+        try:
+            yield
+        except FaceAugError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
+            raise ArgumentError(
+                f"{printable(self.home)}: {DATASET} or the row of {printable(self.row['file_name'])} is not as faceaug "
+                f"wrote it ({type(error).__name__}: {printable(error)}), so the picture cannot be made again"
+            ) from error
 
 
 def _replay(
-    run: dict[str, Any],
-    found: dict[str, Any],
+    entry: _Entry,
     faces: Path | str | None,
     source: SyntheticFaceSource | str | Path | None,
     recipe: Recipe | None,
 ) -> Replayed:
-    size = _size(run["size"])
-    origin = found["origin"]
-    text = None
+    run, row = entry.run, entry.row
+    with entry.parsed():
+        name, origin, expected = row["file_name"], row["origin"], row["sha256"]
+        size = _size(run["size"])
+        ground = check_colour(run.get("ground", WHITE))
+        crop: Crop = "none" if origin == "synthetic" else run["crop"]
+        text = synthetic_text(row["model"], int(row["seed"]), int(row["key"])) if origin == "synthetic" else None
     if origin == "synthetic":
-        text = synthetic_text(found["model"], int(found["seed"]), int(found["key"]))
-        picture = crop_face(_face(found, run, source), "none", size)
+        original = _face(entry, source)
     else:
-        original = read_image(_original(found, run, faces), ground=check_colour(run.get("ground", WHITE)))
+        with entry.parsed():
+            original = read_image(_original(row, run, faces), ground=ground)
         if origin == "augmented":
-            original = _augmented(original, found, run, recipe)
-        picture = crop_face(original, run["crop"], size)
-    data = encode_item(Item(picture, {}), run["format"], text)
-    return Replayed(found["file_name"], origin, picture, data, hashlib.sha256(data).hexdigest() == found["sha256"])
+            original = _augmented(entry, original, recipe)
+    with entry.parsed():
+        picture = crop_face(original, crop, size)
+        data = encode_item(Item(picture, {}), run["format"], text)
+    return Replayed(name, origin, picture, data, hashlib.sha256(data).hexdigest() == expected)
 
 
 def _run(home: Path) -> dict[str, Any]:
@@ -192,19 +212,21 @@ def _original(row: dict[str, Any], run: dict[str, Any], faces: Path | str | None
     return path
 
 
-def _augmented(picture: Image8, row: dict[str, Any], run: dict[str, Any], recipe: Recipe | None) -> Image8:
-    operations = parse_json(row["operations"])
-    made = _recipe(run, recipe, picture).render(picture, operations)
+def _augmented(entry: _Entry, picture: Image8, recipe: Recipe | None) -> Image8:
+    with entry.parsed():
+        operations = parse_json(entry.row["operations"])
+    given = None if recipe is None else as_recipe(recipe)
+    if given is not None:
+        made = given.render(picture, operations)
+    else:
+        with entry.parsed():
+            made = _recorded_recipe(entry.run, picture).render(picture, operations)
     if not isinstance(made, np.ndarray):
-        raise ArgumentError(f"{row['file_name']}: the recipe did not return an array")
+        raise ArgumentError(f"{entry.row['file_name']}: the recipe did not return an array")
     return made
 
 
-def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Transform:
-    if recipe is not None:
-        given = as_recipe(recipe)
-        if given is not None:
-            return given
+def _recorded_recipe(run: dict[str, Any], picture: Image8) -> Transform:
     if run["recipe"] == "default":
         return Preset("light").compose(picture.shape[:2])
     if '"torchvision"' in run["recipe"]:
@@ -214,29 +236,42 @@ def _recipe(run: dict[str, Any], recipe: Recipe | None, picture: Image8) -> Tran
     return built.transforms[0] if alone else built
 
 
-def _face(row: dict[str, Any], run: dict[str, Any], source: SyntheticFaceSource | str | Path | None) -> Image8:
-    seed = int(row["seed"])
-    key = int(row["key"])
-    model = source
-    if not isinstance(model, SyntheticFaceSource):
-        model = SyntheticFaceSource(
-            model or row["model"],
-            seed=seed,
-            truncation=run.get("truncation"),
-            precision=run.get("precision", "fp32"),
-            strength=run.get("strength", 1.0),
-        )
+def _face(entry: _Entry, source: SyntheticFaceSource | str | Path | None) -> Image8:
+    row, run = entry.row, entry.run
+    given = source if source is None or isinstance(source, SyntheticFaceSource) else load_model(source)
+    with entry.parsed():
+        key = int(row["key"])
+        model = given if isinstance(given, SyntheticFaceSource) else _recorded_source(row, run, given)
+        asked = _asked(row, run, model)
+    with nullcontext() if given is model else entry.parsed():
+        faces = model.generate(1, attributes=asked, start=key)
+    return np.ascontiguousarray(faces[0].permute(1, 2, 0).numpy())
+
+
+def _recorded_source(row: dict[str, Any], run: dict[str, Any], model: Model | None) -> SyntheticFaceSource:
+    return SyntheticFaceSource(
+        model or row["model"],
+        seed=int(row["seed"]),
+        truncation=run.get("truncation"),
+        precision=run.get("precision", "fp32"),
+        strength=run.get("strength", 1.0),
+    )
+
+
+def _asked(row: dict[str, Any], run: dict[str, Any], model: SyntheticFaceSource) -> NDArray[np.int8] | dict[str, int]:
+    """The attributes that were requested of the face.
+
+    Raises:
+        ArgumentError: another model made it.
+    """
     wanted = {run["model_sha256"], *(entry[2] for entry in run.get("models", ()))}
     if model.config.sha256 not in wanted:
         raise ArgumentError(
             f"model {model.config.name}: not the model of {row['file_name']}; pass that one (source=, --model)"
         )
-    asked: NDArray[np.int8] | dict[str, int]
     if not any(name.startswith("requested_") for name in row):
-        asked = run.get("attributes", {})
-    elif model.config.attributes:
-        asked = np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
-    else:
-        asked = {}  # the face was selected from the stream, and its key is its number there
-    faces = model.generate(1, attributes=asked, start=key)
-    return np.ascontiguousarray(faces[0].permute(1, 2, 0).numpy())
+        asked: dict[str, int] = run.get("attributes", {})
+        return asked
+    if model.config.attributes:
+        return np.array([[int(row[f"requested_{name}"] or 0) for name in ATTRIBUTES]], np.int8)
+    return {}  # the face was selected from the stream, and its key is its number there

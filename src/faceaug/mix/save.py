@@ -30,6 +30,7 @@ from faceaug.storage.files import check_output_space, explained, finish_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import write_output
+from faceaug.storage.unfinished import BEGUN, Begun
 
 REPORT = "report.html"
 _BLOCK = 64  # real pictures, or synthetic faces, per task
@@ -93,6 +94,7 @@ def save_dataset(
         page = expansion_page(dataset, report).encode("utf-8", "backslashreplace")
         write_output(out / REPORT, page, report_kinds("faceaug expand", ()))
         ledger.remove()
+        saver.style.begun.remove()
         finish_output(out, marker=DATASET, document=run_document(dataset, report, run))
     return report
 
@@ -132,6 +134,7 @@ class _Saver:
             folders=_has_folders(dataset, format),
             requested=requested,
             side=generators.size if generators is not None and dataset.filtered else 0,
+            begun=Begun(out / BEGUN),
         )
         self.files = 0
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
 from faceaug.storage.schema import parse_json
@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     partial = partial_path(path)
     try:
-        with partial.open("wb") as handle:
+        with open_partial(partial) as handle:
             handle.write(data)
             if durable:
                 handle.flush()
@@ -364,7 +364,7 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
     partial = partial_path(target)
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with open(os.open(source, flags), "rb") as original, partial.open("wb") as copy:
+        with open(os.open(source, flags), "rb") as original, open_partial(partial) as copy:
             if not _share_content(original.fileno(), copy.fileno()):
                 shutil.copyfileobj(original, copy, 1 << 20)
         with suppress(PermissionError):  # FAT and some network file systems have no modes
@@ -375,6 +375,12 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def open_partial(partial: Path) -> BinaryIO:
+    """Open a file to be written; a link of its name, as in a folder from elsewhere, is not followed but an error."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return open(os.open(partial, flags, 0o666), "wb")
 
 
 def _share_content(original: int, copy: int) -> bool:

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,9 +21,9 @@ from typing import TypeVar
 from faceaug.errors import Interrupted, JournalError, RefusedError, printable, some
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.disk import Disk
-from faceaug.storage.identity import facts_of, file_of, same_time
+from faceaug.storage.identity import same_time
 from faceaug.storage.locks import locked
-from faceaug.storage.mover import Mover
+from faceaug.storage.mover import BEHIND_LINK, Mover
 from faceaug.storage.moves import (
     GROUP,
     TEMPORARY,
@@ -124,10 +125,8 @@ class Journal:
 
     def run_folder(self, run: str) -> Path:
         """The folder for the reports of a run; created if missing."""
-        path = self._state / "runs" / run
         with explained_disk(self._root):
-            self._mover.make_folders(path)
-        return path
+            return self._mover.make_run_folder(run)
 
     def apply(self, plan: Sequence[Move], *, known: Sequence[File] = (), progress: Progress = SILENT) -> Outcome:
         """Carry out a plan: first set files aside, then rename.
@@ -146,7 +145,7 @@ class Journal:
             JournalError: the disk failed.
         """
         run = self.history.open_run
-        name = run.name if run else f"{max(len(self.history.runs), self._mover.last_run()) + 1:04d}"
+        name = run.name if run else f"{self._mover.last_run(run.name for run in self.history.runs) + 1:04d}"
         earlier = {place: moved.origin for place, moved in run.moved.items()} if run else {}
         ends = {move.source.name: move.target or self._set_aside_place(name, move.source.name) for move in plan}
         movable, skipped = self._writable([(move, {parent_of(move.source.name)}) for move in plan])
@@ -348,16 +347,17 @@ class Journal:
                 continue
             straight = moved.final and not self._mover.exists(moved.final)
             steps = [(place, moved.final)] if moved.final and straight else way_back(run, place)
+            problem = ""
             while steps and not self._mover.exists(steps[-1][1]):
                 start, end = steps.pop()
-                facts = facts_of(self._mover.path(start))
-                digest = run.moved[start].file.digest if start in run.moved else ""
-                if facts is not None:
-                    self._perform([Step(start, end, file_of(moved.origin, facts, digest=digest))])
+                step, problem = step_back(self._mover, start, run.moved[start])
+                if self._mover.is_behind_link(start):
+                    problem = BEHIND_LINK
+                elif step is not None and self._mover.exists(start):
+                    self._perform([replace(step, end=end)])
             if self._mover.exists(place):
-                self.notes.append(
-                    f"{printable(moved.origin)} is kept at {printable(self._mover.path(place))}: its name is taken"
-                )
+                why = f"it {problem}" if problem else "its name is taken"
+                self.notes.append(f"{printable(moved.origin)} is kept at {printable(self._mover.path(place))}: {why}")
 
     def _return_late_strays(self) -> None:
         """Move strays of a finished run, and record folder times as if the run had ended only now."""

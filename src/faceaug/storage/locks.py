@@ -36,7 +36,7 @@ def locked(folder: Path, purpose: str, *, name: str = LOCK, needed: bool = True)
     lock = _acquired(folder, name, needed=needed)
     try:
         with suppress(OSError):
-            (folder / name).write_text(f"process {os.getpid()} (faceaug {purpose})\n")
+            _write_holder(folder / name, purpose)
         yield
     finally:
         if lock is not None:
@@ -103,8 +103,16 @@ def awaited(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def _write_holder(path: Path, purpose: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(path, flags, 0o644), "w") as handle:
+        handle.write(f"process {os.getpid()} (faceaug {purpose})\n")
+
+
 def _acquired(folder: Path, name: str, *, needed: bool) -> FileLock | None:
     path = folder / name
+    if path.is_symlink():  # older versions of filelock would empty the file that it leads to
+        raise RefusedError(f"{printable(path)} is in the way: a symbolic link, which is not followed; remove it")
     lock = _file_lock(path)
     try:
         lock.acquire()

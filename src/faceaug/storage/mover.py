@@ -15,7 +15,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from faceaug.errors import printable
+from faceaug.errors import RefusedError, printable
 from faceaug.storage.disk import Disk
 from faceaug.storage.files import PARTIAL
 from faceaug.storage.identity import digest_of, facts_of, is_as_seen, is_remembered
@@ -50,6 +50,7 @@ _SINGLE_FILE_ERRORS = frozenset(
 )
 _MOST_DIGITS = 9  # of a run's name; a folder with as many is not followed by a longer name
 _RESERVE = 64  # bytes of a path, for temporary names in the same folder
+BEHIND_LINK = "lies behind a symbolic link, which is not followed; put the folder itself there"
 _TAKEN = "its new name is taken"
 _CHANGED = "has changed since it was examined"
 _GONE = "is no longer there"
@@ -103,7 +104,7 @@ class Mover:
         """
         folders = [self.path(place), *self.path(place).parents][1 : place.lstrip("/").count("/") + 1]
         try:
-            return any(folder.is_symlink() for folder in (folders[:-1] if place[0] == "/" else folders))
+            return any(folder.is_symlink() for folder in (folders[:-1] if place.startswith(SET_ASIDE) else folders))
         except OSError:  # whoever uses the place meets the same error
             return False
 
@@ -120,12 +121,15 @@ class Mover:
                 found[folder] = facts.st_mtime_ns
         return found
 
-    def last_run(self) -> int:
-        """The highest number of a run that has set files aside, also if its journal is gone; 0 if there is none."""
-        try:
-            names = os.listdir(self.path(SET_ASIDE))
-        except OSError:
-            return 0
+    def last_run(self, recorded: Iterable[str] = ()) -> int:
+        """The highest number of a run that is recorded or has set files aside; 0 if there is none.
+
+        Args:
+            recorded: names of runs in the journal. After a lost one, their first number is not 1.
+        """
+        names = list(recorded)
+        with suppress(OSError):
+            names += os.listdir(self.path(SET_ASIDE))
         return max((int(name) for name in names if is_run(name) and len(name) < _MOST_DIGITS), default=0)
 
     def is_too_long(self, place: str) -> bool:
@@ -158,7 +162,7 @@ class Mover:
     def _give_name(self, step: Step, on_copy: Callable[[], None]) -> str:
         start, end = self.path(step.start), self.path(step.end)
         if self.is_behind_link(step.start) or self.is_behind_link(step.end):
-            return "lies behind a symbolic link, which is not followed; put the folder itself there"
+            return BEHIND_LINK
         if problem := self._problem_before(step, start):
             return problem
         try:
@@ -263,6 +267,18 @@ class Mover:
         for folder in sorted({self.path(place).parent for place in places}):
             with suppress(FileNotFoundError, NotADirectoryError):  # removed in the meantime
                 self._disk.sync_folder(folder)
+
+    def make_run_folder(self, run: str) -> Path:
+        """Create the folder for the reports of a run.
+
+        Raises:
+            RefusedError: it is a symbolic link, or lies behind one.
+        """
+        path = self._state / "runs" / run
+        if self.is_behind_link(f"/runs/{run}/report"):
+            raise RefusedError(f"{printable(path)} is in the way: a symbolic link, which is not followed; remove it")
+        self.make_folders(path)
+        return path
 
     def make_folders(self, path: Path) -> None:
         """Create a folder and its missing parents."""

@@ -79,6 +79,9 @@ def make_state(root: Path, state: Path, disk: Disk) -> None:
         raise RefusedError(
             f"{printable(state)} is not on the file system of {printable(root)}; files set aside must stay there"
         )
+    reports = state / "runs"
+    if reports.is_symlink():  # refused before anything is moved; reports are written last
+        raise RefusedError(f"{printable(reports)} is in the way: a symbolic link, which is not followed; remove it")
     if inside and not new and not any(state.iterdir()):  # a run stopped at this point, or the user emptied it
         changed = root.stat().st_mtime_ns
         if facts.st_mtime_ns < changed < facts.st_ctime_ns + _TICK:

@@ -1,28 +1,81 @@
 """Files of an output folder that an interrupted run may have begun.
 
 A run that continues writes the same bytes again. A file in the way is therefore either what the run wrote, whole or,
-after a power cut, with parts missing; or somebody else's, and then it stays.
+after a power cut, with parts missing; or somebody else's, and then it stays. Another processor or version of a library
+may round a pixel differently, so a run also notes the content of each file before it writes it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from faceaug.errors import RefusedError, printable
-from faceaug.storage.files import write_bytes
+from faceaug.storage.files import PARTIAL, write_bytes
 from faceaug.storage.outputs import read_head
 
+BEGUN = "begun" + PARTIAL  # in an unfinished output folder; see ``Begun``
 _SECTOR = 512  # bytes; a disk writes each one wholly or not at all
 _CHUNK = 2048 * _SECTOR
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The contents of files that a run has begun to write: a digest a line. Any number of processes add to it.
+
+    Attributes:
+        path: where it is kept, in the output folder, until that is complete.
+        reader: distinguishes this run from others of the same process, which read it anew.
+    """
+
+    path: Path
+    reader: int = field(default_factory=time.monotonic_ns)
+
+    def add(self, data: bytes) -> None:
+        """Note a content that is written next."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self.path, flags, 0o666)
+        try:
+            os.write(descriptor, _digest(data).encode() + b"\n")  # at once, or processes would mix their lines
+        finally:
+            os.close(descriptor)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file has one of the contents that this run, or the one that it continues, has noted."""
+        return _digest(path.read_bytes()) in _noted(self)
+
+    def remove(self) -> None:
+        """Remove it from a complete folder."""
+        self.path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _noted(begun: Begun) -> frozenset[str]:
+    try:
+        return frozenset(begun.path.read_text("ascii", "replace").split("\n"))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def write_again(
-    path: Path, data: bytes, *, durable: bool = False, is_ours: Callable[[bytes], bool] | None = None
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool = False,
+    is_ours: Callable[[bytes], bool] | None = None,
+    begun: Begun | None = None,
 ) -> None:
     """Write a file of an output folder atomically, unless a file that this run did not write is in the way.
 
@@ -30,15 +83,21 @@ def write_again(
         path: final name; its folder must exist.
         data: the whole content.
         durable: see ``write_bytes``.
-        is_ours: whether a file of other content was still written by this run, from its first ``HEAD`` bytes: another
-            processor may round a pixel differently.
+        is_ours: whether a file of other content was still written by this run, from its first ``HEAD`` bytes.
+        begun: contents that this run has written; a file with one of them is replaced. The content is noted there.
 
     Raises:
         RefusedError: something else has that name; it stays as it is.
     """
-    if is_taken(path, data) and (is_ours is None or not _is_regular(path) or not is_ours(read_head(path))):
+    if is_taken(path, data) and not (_is_regular(path) and _is_known(path, is_ours, begun)):
         raise in_the_way(path)
+    if begun is not None:
+        begun.add(data)
     write_bytes(path, data, durable=durable)
+
+
+def _is_known(path: Path, is_ours: Callable[[bytes], bool] | None, begun: Begun | None) -> bool:
+    return (is_ours is not None and is_ours(read_head(path))) or (begun is not None and begun.holds(path))
 
 
 def in_the_way(path: Path) -> RefusedError:

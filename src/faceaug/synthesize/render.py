@@ -33,7 +33,13 @@ def to_uint8(faces: Tensor) -> Tensor:
 
 
 def available_precision(wanted: RenderPrecision, device: torch.device) -> RenderPrecision:
-    """The precision that a device can compute in: "bf16" becomes "fp32", and a log entry, where it has no bfloat16."""
+    """The precision that a device can compute in: "bf16" becomes "fp32", and a log entry, where it has no bfloat16.
+
+    Raises:
+        ArgumentError: an unknown precision.
+    """
+    if wanted not in RENDER_PRECISIONS:
+        raise ArgumentError(f"precision {wanted!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
     if wanted == "fp32" or has_bfloat16(device):
         return wanted
     _LOG.warning("precision bf16: %s has no bfloat16 arithmetic; float32 is used, which is faster here", device)
@@ -47,8 +53,10 @@ def has_bfloat16(device: torch.device) -> bool:
         return native
     if device.type != "cpu":
         return True
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call] # then the function below is missing
+        return False
     supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.backends.mkldnn.is_available() and supported  # type: ignore[no-untyped-call]
+    return supported
 
 
 def fold_batch_norm(generator: AnyGenerator) -> AnyGenerator:
@@ -85,13 +93,11 @@ class Renderer:
     """
 
     def __init__(self, generator: AnyGenerator, precision: RenderPrecision, device: torch.device) -> None:
-        if precision not in RENDER_PRECISIONS:
-            raise ArgumentError(f"precision {precision!r}: expected one of {', '.join(RENDER_PRECISIONS)}")
+        self.precision = available_precision(precision, device)
         self._generator = generator
         self._device = device
         self._z_size = generator.z_size
         self._sizes: tuple[int, ...] = (BLOCK,)
-        self.precision = available_precision(precision, device)
 
     @cached_property
     def _network(self) -> nn.Module:

@@ -29,7 +29,7 @@ from faceaug.storage.files import PARTIAL, check_output_space, explained, finish
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output
-from faceaug.storage.unfinished import write_again
+from faceaug.storage.unfinished import BEGUN, Begun, write_again
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.render import BLOCK
 from faceaug.synthesize.selection import SelectionReport
@@ -156,12 +156,13 @@ def _text(source: NumberedFaces, k: int) -> dict[str, str]:
 
 def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
     requested = tuple(source.asked)
+    begun = Begun(folder / BEGUN)
 
     def write(first: int, stop: int) -> Iterator[tuple[int, Line]]:
         """Write faces ``first`` to ``stop`` - 1; yield each number with its row."""
         for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
             name = f"{k:06d}.{ending}"
-            write_again(folder / name, data, is_ours=partial(has_text, text=_text(source, k)))
+            write_again(folder / name, data, is_ours=partial(has_text, text=_text(source, k)), begun=begun)
             yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
 
     read = partial(read_line, columns=len(COLUMNS) + len(requested))
@@ -179,6 +180,7 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
             ledger.close()
         write_metadata(folder, (line.to_csv() for line in ledger.entries), requested=requested)
         ledger.remove()
+        begun.remove()
     return count
 
 
@@ -232,6 +234,7 @@ def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
 
 def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Progress) -> int:
     spans = {shard_name(k): range(start, min(start + SHARD, count)) for k, start in enumerate(range(0, count, SHARD))}
+    begun = Begun(folder / BEGUN)
     with closing(Ledger(folder / _SHARDS, read_shard)) as ledger:
         places = {shard.file: place for place, shard in enumerate(ledger.entries)}
         missing = [name for name in spans if name not in places or places[name] in ledger.damaged]
@@ -241,11 +244,13 @@ def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Pro
                 shard = ShardWriter(name)
                 for k, face in phase.over(_numbered(source, spans[name])):
                     shard.add(sample_stem(k), encode_face(source, face, k, "png"), _sample(source, k))
+                written = shard.write(folder, begun=begun)
                 if name in places:
-                    ledger.replace(places[name], [shard.write(folder)])
+                    ledger.replace(places[name], [written])
                 else:
-                    ledger.add([shard.write(folder)])
+                    ledger.add([written])
         ledger.remove()
+        begun.remove()
     return len(spans)
 
 

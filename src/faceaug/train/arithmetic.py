@@ -16,10 +16,11 @@ Network: TypeAlias = Callable[..., Any]
 
 
 def resolve_precision(wanted: Precision, device: torch.device | None = None) -> Precision:
-    """Resolve "auto": bf16 if the processor has matrix instructions for it, otherwise fp32."""
+    """Resolve "auto": bf16 if the processor or CUDA device computes in it itself, otherwise fp32."""
     if wanted != "auto":
         return wanted
-    return "bf16" if has_bfloat16(device or torch.device("cpu")) else "fp32"
+    place = device or torch.device("cpu")
+    return "bf16" if place.type in {"cpu", "cuda"} and has_bfloat16(place) else "fp32"
 
 
 def compiled_or_not(network: nn.Module) -> Network:

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
 
 from faceaug.data.image import encode_png, read_image
-from faceaug.data.marks import TRAIN, sheet_kind, sheet_text
+from faceaug.data.marks import TRAIN, is_bare, sheet_kind, sheet_text
 from faceaug.draws import stream
 from faceaug.errors import RefusedError
 from faceaug.progress import aside
@@ -80,9 +80,10 @@ def write_film(run: Path) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a picture of the run; one of somebody else's with its name stays, and the training goes on."""
-    # Without the mark, as faceaug wrote them in 0.1.0: a picture of the same size.
     header = data[:_HEADER]
-    kind = replace(sheet_kind(TRAIN), is_ours=lambda head: head[:_HEADER] == header)
+    marked = sheet_kind(TRAIN)
+    # Without the mark, as faceaug wrote them in 0.1.0: a picture of the same size that says nothing of itself.
+    kind = replace(marked, is_ours=lambda head: marked.is_ours(head) or (head[:_HEADER] == header and is_bare(head)))
     try:
         check_output(path, [kind])
     except RefusedError as error:

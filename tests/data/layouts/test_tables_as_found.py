@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.clean import clean_folder
-from faceaug.clean.tables import filter_metadata, kept_rows
+from faceaug.clean.tables import filter_metadata, pictures_of_rows
 from faceaug.data.annotations import select_rows, settle
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_png
@@ -44,7 +44,8 @@ def test_names_with_another_separator_or_suffix_belong_to_their_picture(change: 
     assert [folder.classes[k] for k in folder.annotations.label] == ["x", "y"]
     assert any("with another separator or suffix" in note for note in folder.notes)
     table = tmp_path / "metadata.csv"
-    kept = kept_rows([row["file_name"] for row in read_metadata(table)], {"sub/b.jpg"})
+    names = [row["file_name"] for row in read_metadata(table)]
+    kept = [row == "sub/b.jpg" for row in pictures_of_rows(names, ["sub/b.jpg"], renames={})]
     assert filter_metadata(table, read_source(table), kept).decode() == f"file_name,label\n{rows[1][0]},y\n", (
         "the rows of kept pictures stay in a cleaned copy"
     )

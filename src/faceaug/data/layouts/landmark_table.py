@@ -22,7 +22,7 @@ from faceaug.data.layouts.added_tables import AddedTable, added_table
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.marks import LANDMARK_KIND
-from faceaug.data.metadata import join_rows
+from faceaug.data.metadata import join_rows, match_rows
 from faceaug.errors import counted
 
 LANDMARK_TABLE = "landmarks.csv"
@@ -64,13 +64,14 @@ def with_landmarks(place: Place, reading: Reading) -> Reading:
         return reading
     found = landmark_rows(table.path, table.rows)
     known = reading.known.landmarks.copy()
+    at = match_rows(list(found), {name: k for k, name in enumerate(reading.names)})
     filled = 0
-    for k, name in enumerate(reading.names):
-        if name in found and np.isnan(known[k]).all():
-            known[k] = found[name]
+    for k, points in zip(at, found.values(), strict=True):
+        if k >= 0 and np.isnan(known[k]).all():
+            known[k] = points
             filled += 1
     notes = [f"{table.shown}: the landmarks of {counted(filled, 'picture')}"]
-    absent = len(found.keys() - set(reading.names))
+    absent = at.count(-1)
     if absent:
         notes.append(f"{table.shown}: {counted(absent, 'row has', 'rows have')} no picture")
     return replace(

@@ -15,11 +15,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.data.annotations import PARTITIONS, SPLITS, Doubt, match_names
+from faceaug.data.annotations import PARTITIONS, SPLITS, Doubt
 from faceaug.data.layouts.added_tables import AddedTable, added_below, added_table
 from faceaug.data.layouts.place import Place
 from faceaug.data.layouts.reading import Reading
 from faceaug.data.marks import SPLIT_COLUMNS
+from faceaug.data.metadata import match_rows
 from faceaug.errors import AnnotationError, counted, printable, some
 
 SPLIT_TABLE = "faceaug-split.csv"
@@ -88,7 +89,7 @@ def _partition(table: AddedTable, reading: Reading) -> tuple[NDArray[np.int8], l
     """(part of each picture, -1 where the table has none; names in the table that are no picture)."""
     named = _parse(table)
     at = {name: k for k, name in enumerate(reading.names)}
-    rows, _ = match_names(list(named), at)
+    rows = np.array(match_rows(list(named), at), np.int64)
     partition = np.full(len(reading.names), -1, np.int8)
     parts = np.array(list(named.values()), np.int8)
     partition[rows[rows >= 0]] = parts[rows >= 0]
