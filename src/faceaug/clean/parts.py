@@ -28,9 +28,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 # What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
 # second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
 _DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
-_LUMA_LIMIT = (32, 4, 10.0)
+_LUMA_LIMIT = (32, 4, 8.5)
 _COLOUR_LIMIT = (14, 8, 10.0)
-_IN_FACES = 1.25  # how much stricter the limits are inside a face
+_IN_FACES = 1.1  # how much stricter the limits are inside a face
 _IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
 _NOISE = 3.0  # grey levels of noise tolerated in a window
@@ -273,6 +273,7 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_CONTRAST = 30.0  # grey levels that ink has against the photo at least
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
 
 
@@ -297,6 +298,8 @@ def _ink(rest: _Rest) -> _Ink | None:
     difference = (greys[0] - greys[1]) * bad
     core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
     power = float(np.mean(difference[core] ** 2))
+    if power < _CONTRAST**2:
+        return None
     on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
