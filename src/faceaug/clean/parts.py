@@ -273,7 +273,8 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
-_CONTRAST = 30.0  # grey levels that ink has against the photo at least
+_CONTRAST = 26.0  # grey levels that ink has against the photo, unless
+_CALM = 0.8  # the excess everywhere else is less than this
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
 
 
@@ -298,13 +299,22 @@ def _ink(rest: _Rest) -> _Ink | None:
     difference = (greys[0] - greys[1]) * bad
     core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
     power = float(np.mean(difference[core] ** 2))
-    if power < _CONTRAST**2:
+    if power < _CONTRAST**2 and float(rest.excess[~where].max(initial=0.0)) > _CALM:
         return None
-    on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
+    on = int(np.argmax([_standing_out(grey, core) for grey in greys]))
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
     return _Ink(where, core, on + 1)
+
+
+def _standing_out(grey: Grey, core: Mask) -> float:
+    """How far some pixels are from what is around them, mean grey levels: ink is far, a photo goes on."""
+    cv2 = load_cv2()
+    around = 1 - cv2.dilate(core.astype(np.float32), np.ones((3, 3), np.uint8))
+    window = (max(9, max(grey.shape) // 10),) * 2
+    mean = cv2.blur(grey * around, window) / np.maximum(cv2.blur(around, window), 1e-3)
+    return float(np.abs(grey - mean)[core].mean())
 
 
 def _turned(difference: Grey) -> float:
@@ -323,8 +333,8 @@ def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
         return False
     top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
     left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
-    ink = float(np.median(greys[on][core]))
     contrast = float(np.median((greys[on] - greys[1 - on])[core]))
+    ink = float(np.percentile(greys[on][core], 90 if contrast > 0 else 10))  # edges of letters are mixed
     hat = cv2.MORPH_TOPHAT if contrast > 0 else cv2.MORPH_BLACKHAT  # what is thinner than half a letter is high
     kernel = np.ones((max(3, high // 2),) * 2, np.uint8)
     thin = (cv2.morphologyEx(x, hat, kernel) > _STROKE * abs(contrast) for x in greys)
