@@ -273,6 +273,7 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_PURER = 20.0  # grey levels by which ink is nearer to black or white than the photo
 _CONTRAST = 26.0  # grey levels that ink has against the photo, unless
 _CALM = 0.8  # the excess everywhere else is less than this
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
@@ -301,20 +302,19 @@ def _ink(rest: _Rest) -> _Ink | None:
     power = float(np.mean(difference[core] ** 2))
     if power < _CONTRAST**2 and float(rest.excess[~where].max(initial=0.0)) > _CALM:
         return None
-    on = int(np.argmax([_standing_out(grey, core) for grey in greys]))
+    on = _inked(greys, core)
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
     return _Ink(where, core, on + 1)
 
 
-def _standing_out(grey: Grey, core: Mask) -> float:
-    """How far some pixels are from what is around them, mean grey levels: ink is far, a photo goes on."""
-    cv2 = load_cv2()
-    around = 1 - cv2.dilate(core.astype(np.float32), np.ones((3, 3), np.uint8))
-    window = (max(9, max(grey.shape) // 10),) * 2
-    mean = cv2.blur(grey * around, window) / np.maximum(cv2.blur(around, window), 1e-3)
-    return float(np.abs(grey - mean)[core].mean())
+def _inked(greys: Sequence[Grey], core: Mask) -> int:
+    """Which of two pictures has the ink: it is nearer to black or white than the photo, or stands out."""
+    from_pure = [float(np.minimum(grey, 255 - grey)[core].mean()) for grey in greys]
+    if abs(from_pure[0] - from_pure[1]) > _PURER:
+        return int(np.argmin(from_pure))
+    return int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))
 
 
 def _turned(difference: Grey) -> float:
