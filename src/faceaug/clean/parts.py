@@ -273,7 +273,6 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
-_PURER = 20.0  # grey levels by which ink is nearer to black or white than the photo
 _CONTRAST = 26.0  # grey levels that ink has against the photo, unless
 _CALM = 0.8  # the excess everywhere else is less than this
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
@@ -302,19 +301,11 @@ def _ink(rest: _Rest) -> _Ink | None:
     power = float(np.mean(difference[core] ** 2))
     if power < _CONTRAST**2 and float(rest.excess[~where].max(initial=0.0)) > _CALM:
         return None
-    on = _inked(greys, core)
+    on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
     return _Ink(where, core, on + 1)
-
-
-def _inked(greys: Sequence[Grey], core: Mask) -> int:
-    """Which of two pictures has the ink: it is nearer to black or white than the photo, or stands out."""
-    from_pure = [float(np.minimum(grey, 255 - grey)[core].mean()) for grey in greys]
-    if abs(from_pure[0] - from_pure[1]) > _PURER:
-        return int(np.argmin(from_pure))
-    return int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))
 
 
 def _turned(difference: Grey) -> float:
