@@ -182,6 +182,20 @@ def test_a_logo_over_a_face_is_told() -> None:
     assert not parts_of(image, branded, lambda _: [(20.0, 30.0, 90.0, 120.0)]).covers_face
 
 
+@pytest.mark.parametrize("value", [(10, 10, 10), (250, 250, 250), (200, 30, 30)])
+def test_a_thing_at_the_edge_is_no_overlay(value: tuple[int, int, int]) -> None:
+    image = detailed(3)
+    other = cv2.ellipse(image.copy(), (160, 196), (9, 14), 0, 0, 360, value, -1)
+    assert parts_of(image, np.asarray(other)).agreement < PARTS
+
+
+def test_another_colour_of_the_same_brightness_at_the_edge_is_no_overlay() -> None:
+    image = detailed(3)
+    other = image.astype(float)
+    other[190:214, 10:40] += (60, -30.6, 0)
+    assert parts_of(image, np.clip(other, 0, 255).astype(np.uint8)).agreement < PARTS
+
+
 def test_what_lies_in_the_middle_is_no_overlay() -> None:
     image = detailed(3)
     assert parts_of(image, written(image, "PHOTO", (70, 110))).agreement < PARTS

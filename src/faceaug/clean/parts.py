@@ -3,8 +3,8 @@
 Two pictures that agree as a whole may be one layout with two people on it, or one face before and after an edit. So
 they are laid over each other pixel by pixel (``grids``), what tones and sharpness explain is taken out, and the rest is
 looked at window by window, at several scales and in colour, and once more inside every face. A copy leaves a little
-noise. Whatever is more is a difference, unless it is ink of one colour near the edge of a photo that agrees everywhere
-else: a logo or a date.
+noise. Whatever is more is a difference, unless it is writing in one colour near the edge of a photo that agrees
+everywhere else: a logo or a date.
 """
 
 from __future__ import annotations
@@ -273,6 +273,8 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_FAINT = 8.0  # grey levels below which nothing is written
+_STROKES = 0.5  # share of what differs that may be wider than a stroke
 _CONTRAST = 26.0  # grey levels that ink has against the photo, unless
 _CALM = 0.8  # the excess everywhere else is less than this
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
@@ -297,7 +299,10 @@ def _ink(rest: _Rest) -> _Ink | None:
     if _textured(greys[0]) < _PHOTO:
         return None
     difference = (greys[0] - greys[1]) * bad
-    core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
+    largest = float(np.abs(difference).max())
+    core = np.abs(difference) > 0.5 * largest
+    if largest < _FAINT or _solid(core) > _STROKES:
+        return None
     power = float(np.mean(difference[core] ** 2))
     if power < _CONTRAST**2 and float(rest.excess[~where].max(initial=0.0)) > _CALM:
         return None
@@ -306,6 +311,16 @@ def _ink(rest: _Rest) -> _Ink | None:
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
     return _Ink(where, core, on + 1)
+
+
+def _solid(core: Mask) -> float:
+    """The share of what differs that is wider than a stroke: a person or thing at the edge is no writing."""
+    cv2 = load_cv2()
+    kernel = np.ones((max(3, round(max(core.shape) / 40)),) * 2, np.uint8)
+    wide = cv2.morphologyEx(
+        core.astype(np.uint8), cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return float(wide.sum()) / max(int(core.sum()), 1)
 
 
 def _turned(difference: Grey) -> float:
