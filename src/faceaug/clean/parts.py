@@ -27,12 +27,13 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 # What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
 # second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
-_DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
-_LUMA_LIMIT = (32, 4, 8.5)
-_COLOUR_LIMIT = (14, 8, 10.0)
+_DETAIL_LIMITS = ((48, 3, 0.82), (28, 5, 0.66), (14, 9, 0.44))
+_LUMA_LIMIT = (32, 4, 9.3)
+_COLOUR_LIMIT = (14, 8, 11.0)
 _IN_FACES = 1.1  # how much stricter the limits are inside a face
-_IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
+_IN_DRAWINGS = 1.65  # and in drawings, where noise is less and a feature may be small
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
+_IF_TURNED = 2.2  # how much milder they are where one picture was turned, which mixes its pixels
 _NOISE = 3.0  # grey levels of noise tolerated in a window
 _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
@@ -140,6 +141,8 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
 def _look(pair: Overlay, side: int) -> _Look:
     """What is left of a pair at some size, and whether ink explains it."""
     rest = _rest_of(*pair.small(side))
+    if pair.turned:
+        np.divide(rest.excess, _IF_TURNED, out=rest.excess)
     return _Look(rest.excess, _ink(rest))
 
 
@@ -172,7 +175,8 @@ def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]
     factor = min(1.0, _FACE_SIDE / max(height, width))
     if factor > _LARGER * looks[-1].excess.shape[0] / pictures[0].shape[0]:  # the looks showed it smaller than here
         size = max(2, round(width * factor)), max(2, round(height * factor))
-        found.append(float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max()))
+        most = float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max())
+        found.append(most / _IF_TURNED if pair.turned else most)
     return _IN_FACES * max(found)
 
 
