@@ -151,7 +151,7 @@ def find_near(
         compared=len(compared),
         null_pairs=len(null),
     )
-    alike = _copies(compared, detail)
+    alike = copies_among(compared, detail)
     same = tuple(link for link in alike if not link.evidence.overlaid)
     overlaid = tuple(link for link in alike if link.evidence.overlaid and not link.evidence.covers_face)
     covered = tuple(link for link in alike if link.evidence.covers_face)
@@ -161,7 +161,7 @@ def find_near(
     return Near(same, overlaid, covered, reflections, bursts, histogram, thresholds, tuple(notes))
 
 
-def _copies(compared: Sequence[ComparedPair], detail: float) -> list[ComparedPair]:
+def copies_among(compared: Sequence[ComparedPair], detail: float) -> list[ComparedPair]:
     """The pairs that are copies of each other, by themselves or because both are copies of a third picture.
 
     Two copies differ by the noise of both; a third picture that is proven to be the same as each of them explains it.
