@@ -248,3 +248,11 @@ def test_a_small_face_in_a_large_photo_is_looked_at_closely() -> None:
 
 def test_what_was_not_examined_is_no_copy() -> None:
     assert not is_copy(PairEvidence(1, 1, 1, 1, 1, 9, 1, 1, 0), STEPS[0])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 90), (40, 20), (24, 400), (1500, 40)])
+def test_odd_shapes_are_examined_without_an_error(shape: tuple[int, int]) -> None:
+    image = picture(1, height=max(shape[0], 32), width=max(shape[1], 32))[: shape[0], : shape[1]]
+    other = np.ascontiguousarray(255 - image)
+    for pair in ((image, image), (image, other), (image, read(encode_jpeg(np.ascontiguousarray(image), quality=30)))):
+        assert -1 <= parts_of(*pair).agreement <= 1

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, resized
+from faceaug.clean.alignment import LUMA, Affine, Grey, common_size, resized
 from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over
 from faceaug.clean.tones import fit_tones, misread, read_as, toned
 from faceaug.data.image import Image8, load_cv2
@@ -39,6 +39,7 @@ _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
 _FACE_SIDE = 160  # pixels of the longer side at which a face is compared
+_NARROW = 16  # pixels below which there is too little to compare
 _LEAST_FACE = 8  # pixels
 _LARGER = 1.25  # how much more must be seen in a larger view to be worth it
 _FACES = 8  # faces of a picture that are looked at
@@ -116,6 +117,8 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         affine: the map from ``one`` to ``other`` at ``common_size``.
         find_faces: boxes of the faces in a picture; called if the pictures agree so far.
     """
+    if min(common_size(one.image, other.image, SIDE)) < _NARROW:
+        return Parts(-1.0, 0)
     one, other, wrong = _in_one_palette(one, other)
     pair = lay_over(one, other, affine)
     looks = [_look(pair, SIDE)]
