@@ -280,6 +280,7 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_RELATED = 0.7  # excess of what belongs to a difference beside it
 _FAINT = 8.0  # grey levels below which nothing is written
 _STROKES = 0.5  # share of what differs that may be wider than a stroke
 _CONTRAST = 26.0  # grey levels that ink has against the photo, unless
@@ -294,6 +295,8 @@ def _ink(rest: _Rest) -> _Ink | None:
     if not bad.any() or float(bad.mean()) > _MOST:
         return None
     height, width = bad.shape
+    labels = cv2.connectedComponents((rest.excess > _RELATED).astype(np.uint8))[1]
+    bad = np.isin(labels, np.unique(labels[bad]))  # with the fainter parts of a letter
     rows, columns = np.nonzero(bad)
     from_edge = np.minimum(
         np.minimum(rows, height - 1 - rows) / height, np.minimum(columns, width - 1 - columns) / width
