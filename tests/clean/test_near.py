@@ -18,6 +18,7 @@ from faceaug.clean import CleanPolicy, CleanReport, candidates, clean_folder, ne
 from faceaug.clean.cache import open_cache
 from faceaug.clean.hashes import hash_object, phash_words
 from faceaug.clean.signatures import LOOKS, jpeg_quantisation, looks_of, read_signature
+from faceaug.clean.verify import PairEvidence
 from faceaug.data.image import Image8, encode_jpeg, encode_png, read_image
 from faceaug.errors import ArgumentError
 from faceaug.storage.files import write_bytes
@@ -387,3 +388,17 @@ def test_a_folder_without_look_alikes_never_loads_the_finder(tmp_path: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1 []\n"
+
+
+def test_two_copies_of_a_third_picture_may_differ_by_the_noise_of_both() -> None:
+    def pair(one: int, other: int, parts: float, detail: float = 0.99) -> near_module.ComparedPair:
+        return near_module.ComparedPair(one, other, 2, PairEvidence(1, detail, 1, 1, 1, 9, 1, 1, 0, parts=parts))
+
+    def found(*pairs: near_module.ComparedPair) -> list[tuple[int, int]]:
+        return [(link.one, link.other) for link in near_module.copies_among(pairs, 0.93)]
+
+    assert found(pair(0, 1, 0.3)) == []
+    assert found(pair(0, 1, 0.3), pair(0, 2, 0.8)) == [(0, 2)]
+    assert found(pair(0, 1, 0.3), pair(0, 2, 0.8), pair(1, 2, 0.8)) == [(0, 1), (0, 2), (1, 2)]
+    assert found(pair(0, 1, -0.3), pair(0, 2, 0.8), pair(1, 2, 0.8)) == [(0, 2), (1, 2)]
+    assert found(pair(0, 1, 0.3, detail=0.9), pair(0, 2, 0.8), pair(1, 2, 0.8)) == [(0, 2), (1, 2)]

@@ -182,6 +182,20 @@ def test_a_logo_over_a_face_is_told() -> None:
     assert not parts_of(image, branded, lambda _: [(20.0, 30.0, 90.0, 120.0)]).covers_face
 
 
+@pytest.mark.parametrize("value", [(10, 10, 10), (250, 250, 250), (200, 30, 30)])
+def test_a_thing_at_the_edge_is_no_overlay(value: tuple[int, int, int]) -> None:
+    image = detailed(3)
+    other = cv2.ellipse(image.copy(), (160, 196), (9, 14), 0, 0, 360, value, -1)
+    assert parts_of(image, np.asarray(other)).agreement < PARTS
+
+
+def test_another_colour_of_the_same_brightness_at_the_edge_is_no_overlay() -> None:
+    image = detailed(3)
+    other = image.astype(float)
+    other[190:214, 10:40] += (60, -30.6, 0)
+    assert parts_of(image, np.clip(other, 0, 255).astype(np.uint8)).agreement < PARTS
+
+
 def test_what_lies_in_the_middle_is_no_overlay() -> None:
     image = detailed(3)
     assert parts_of(image, written(image, "PHOTO", (70, 110))).agreement < PARTS
@@ -234,3 +248,11 @@ def test_a_small_face_in_a_large_photo_is_looked_at_closely() -> None:
 
 def test_what_was_not_examined_is_no_copy() -> None:
     assert not is_copy(PairEvidence(1, 1, 1, 1, 1, 9, 1, 1, 0), STEPS[0])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 90), (40, 20), (24, 400), (1500, 40)])
+def test_odd_shapes_are_examined_without_an_error(shape: tuple[int, int]) -> None:
+    image = picture(1, height=max(shape[0], 32), width=max(shape[1], 32))[: shape[0], : shape[1]]
+    other = np.ascontiguousarray(255 - image)
+    for pair in ((image, image), (image, other), (image, read(encode_jpeg(np.ascontiguousarray(image), quality=30)))):
+        assert -1 <= parts_of(*pair).agreement <= 1

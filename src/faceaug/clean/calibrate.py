@@ -21,6 +21,7 @@ FACE_BLOCK = 0.6
 BROAD_BLOCK = 0.5
 COLOUR = 0.6
 PARTS = 0.5
+LOOSE = 0.0  # ``parts`` of two copies of a third picture: each has noise of its own
 CERTAIN = 0.95  # ``parts`` of pictures that are the same to the bit once they are saved alike
 BURST = 0.84  # ``detail`` from which a pair that is no copy is reported
 _SPREAD = 2.5  # grey levels of detail; below, there is nothing to compare

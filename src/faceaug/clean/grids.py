@@ -28,6 +28,7 @@ _NEARLY = 1.0  # pixels by which a map may be wrong; the identity is tried first
 _CLOSE = 3.0  # mean square of the difference, grey levels, at which no other way is tried
 _CHANGED = 0.015  # change of the tones that is worth undoing
 _BLURS = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)  # sigmas tried, pixels
+_TURNED = 0.008  # about a quarter of a degree
 _SHARP = 1.0  # mean square of the difference of detail, grey levels, from which sharpness is matched
 COARSE = 9  # what is smoother than a window of the longer side divided by this is no detail
 
@@ -61,6 +62,7 @@ class Overlay:
         source: the other, of the same shape.
         target_is_first: whether ``target`` is the first picture of the pair.
         cropped: 1 if the first picture of the pair shows only a part of the second, 2 the other way round, else 0.
+        turned: whether one is turned against the other, so that all of its pixels were mixed anew.
         rows: rows that both show.
         columns: columns that both show.
     """
@@ -69,6 +71,7 @@ class Overlay:
     source: Image8
     target_is_first: bool
     cropped: int
+    turned: bool
     rows: slice
     columns: slice
 
@@ -152,10 +155,11 @@ def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int],
     variants = [on_grid] if not edited or saves else []
     if edited:
         variants.append((toned(on_grid.astype(np.float32) / 255, edit) * 255).round().astype(np.uint8))
+    turned = abs(affine.xy - affine.yx) > _TURNED
     cropped = cropped if first or not cropped else 3 - cropped
     for variant in _with_softened(variants, shown):
         saved = target.compression.applied(variant) if saves else variant
-        yield Overlay(shown, saved, first, cropped, rows, columns)
+        yield Overlay(shown, saved, first, cropped, turned, rows, columns)
 
 
 def _with_softened(variants: Sequence[Image8], target: Image8) -> Iterator[Image8]:

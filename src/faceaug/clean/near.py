@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from faceaug.clean.calibrate import (
     BURST,
     COLOUR,
     FACE_BLOCK,
+    LOOSE,
     PARTS,
     choose_threshold,
     is_copy,
@@ -152,13 +154,32 @@ def find_near(
         compared=len(compared),
         null_pairs=len(null),
     )
-    alike = [link for link in compared if is_copy(link.evidence, detail)]
+    alike = copies_among(compared, detail)
     same = tuple(link for link in alike if not link.evidence.overlaid)
     overlaid = tuple(link for link in alike if link.evidence.overlaid and not link.evidence.covers_face)
     covered = tuple(link for link in alike if link.evidence.covers_face)
-    bursts = tuple(link for link in compared if link.evidence.detail >= BURST and not is_copy(link.evidence, detail))
+    known = set(alike)
+    bursts = tuple(link for link in compared if link.evidence.detail >= BURST and link not in known)
     reflections = tuple(link for link in null if is_copy(link.evidence, detail))
     return Near(same, overlaid, covered, reflections, bursts, histogram, thresholds, tuple(notes))
+
+
+def copies_among(compared: Sequence[ComparedPair], detail: float) -> list[ComparedPair]:
+    """The pairs that are copies of each other, by themselves or because both are copies of a third picture.
+
+    Two copies differ by the noise of both; a third picture that is proven to be the same as each of them explains it.
+    """
+    proven = [link for link in compared if is_copy(link.evidence, detail)]
+    near: dict[int, set[int]] = defaultdict(set)
+    for link in proven:
+        near[link.one].add(link.other)
+        near[link.other].add(link.one)
+    return [
+        link
+        for link in compared
+        if is_copy(link.evidence, detail)
+        or (is_same_photo(link.evidence, detail) and link.evidence.parts >= LOOSE and near[link.one] & near[link.other])
+    ]
 
 
 def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str]) -> Candidates:

@@ -3,8 +3,8 @@
 Two pictures that agree as a whole may be one layout with two people on it, or one face before and after an edit. So
 they are laid over each other pixel by pixel (``grids``), what tones and sharpness explain is taken out, and the rest is
 looked at window by window, at several scales and in colour, and once more inside every face. A copy leaves a little
-noise. Whatever is more is a difference, unless it is ink of one colour near the edge of a photo that agrees everywhere
-else: a logo or a date.
+noise. Whatever is more is a difference, unless it is writing in one colour near the edge of a photo that agrees
+everywhere else: a logo or a date.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, resized
+from faceaug.clean.alignment import LUMA, Affine, Grey, common_size, resized
 from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over
 from faceaug.clean.tones import fit_tones, misread, read_as, toned
 from faceaug.data.image import Image8, load_cv2
@@ -27,17 +27,19 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 # What a copy leaves at most. Windows are the longer side divided by the first number, but not fewer pixels than the
 # second. Of detail, the share of it in a window that differs; of luma and colour, grey levels.
-_DETAIL_LIMITS = ((48, 3, 0.75), (28, 5, 0.6), (14, 9, 0.4))
-_LUMA_LIMIT = (32, 4, 10.0)
-_COLOUR_LIMIT = (14, 8, 10.0)
-_IN_FACES = 1.25  # how much stricter the limits are inside a face
-_IN_DRAWINGS = 1.5  # and in drawings, where noise is less and a feature may be small
+_DETAIL_LIMITS = ((48, 3, 0.82), (28, 5, 0.66), (14, 9, 0.44))
+_LUMA_LIMIT = (32, 4, 9.3)
+_COLOUR_LIMIT = (14, 8, 11.0)
+_IN_FACES = 1.1  # how much stricter the limits are inside a face
+_IN_DRAWINGS = 1.65  # and in drawings, where noise is less and a feature may be small
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
+_IF_TURNED = 2.6  # how much milder they are where one picture was turned, which mixes its pixels
 _NOISE = 3.0  # grey levels of noise tolerated in a window
 _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
 _FACE_SIDE = 160  # pixels of the longer side at which a face is compared
+_NARROW = 16  # pixels below which there is too little to compare
 _LEAST_FACE = 8  # pixels
 _LARGER = 1.25  # how much more must be seen in a larger view to be worth it
 _FACES = 8  # faces of a picture that are looked at
@@ -115,6 +117,8 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         affine: the map from ``one`` to ``other`` at ``common_size``.
         find_faces: boxes of the faces in a picture; called if the pictures agree so far.
     """
+    if min(common_size(one.image, other.image, SIDE)) < _NARROW:
+        return Parts(-1.0, 0)
     one, other, wrong = _in_one_palette(one, other)
     pair = lay_over(one, other, affine)
     looks = [_look(pair, SIDE)]
@@ -140,6 +144,8 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
 def _look(pair: Overlay, side: int) -> _Look:
     """What is left of a pair at some size, and whether ink explains it."""
     rest = _rest_of(*pair.small(side))
+    if pair.turned:
+        np.divide(rest.excess, _IF_TURNED, out=rest.excess)
     return _Look(rest.excess, _ink(rest))
 
 
@@ -172,7 +178,8 @@ def _look_into(pair: Overlay, place: tuple[slice, slice], looks: Sequence[_Look]
     factor = min(1.0, _FACE_SIDE / max(height, width))
     if factor > _LARGER * looks[-1].excess.shape[0] / pictures[0].shape[0]:  # the looks showed it smaller than here
         size = max(2, round(width * factor)), max(2, round(height * factor))
-        found.append(float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max()))
+        most = float(_rest_of(*(resized(image[place], *size) for image in pictures)).excess.max())
+        found.append(most / _IF_TURNED if pair.turned else most)
     return _IN_FACES * max(found)
 
 
@@ -273,6 +280,11 @@ _LEGIBLE = 4  # pixels of the height of a letter, in a small picture less than c
 _LETTER = 5  # pixels of a small letter
 _INK = 24  # grey levels within which two inks are one
 _OTHER_SIGN = 0.05  # of the difference: what compression leaves
+_RELATED = 0.7  # excess of what belongs to a difference beside it
+_FAINT = 8.0  # grey levels below which nothing is written
+_STROKES = 0.5  # share of what differs that may be wider than a stroke
+_CONTRAST = 26.0  # grey levels that ink has against the photo, unless
+_CALM = 0.8  # the excess everywhere else is less than this
 _UNIFORM = 0.15  # of the mean square of the difference: what ink of one colour leaves
 
 
@@ -283,6 +295,8 @@ def _ink(rest: _Rest) -> _Ink | None:
     if not bad.any() or float(bad.mean()) > _MOST:
         return None
     height, width = bad.shape
+    labels = cv2.connectedComponents((rest.excess > _RELATED).astype(np.uint8))[1]
+    bad = np.isin(labels, np.unique(labels[bad]))  # with the fainter parts of a letter
     rows, columns = np.nonzero(bad)
     from_edge = np.minimum(
         np.minimum(rows, height - 1 - rows) / height, np.minimum(columns, width - 1 - columns) / width
@@ -295,13 +309,28 @@ def _ink(rest: _Rest) -> _Ink | None:
     if _textured(greys[0]) < _PHOTO:
         return None
     difference = (greys[0] - greys[1]) * bad
-    core = np.abs(difference) > 0.5 * float(np.abs(difference).max())
+    largest = float(np.abs(difference).max())
+    core = np.abs(difference) > 0.5 * largest
+    if largest < _FAINT or _solid(core) > _STROKES:
+        return None
     power = float(np.mean(difference[core] ** 2))
+    if power < _CONTRAST**2 and float(rest.excess[~where].max(initial=0.0)) > _CALM:
+        return None
     on = int(np.argmax([float((detail_of(grey)[core] ** 2).mean()) for grey in greys]))  # ink stands out
     left = _scatter(greys[on][core], greys[1 - on][core]) / power
     if left > _UNIFORM or _turned(difference) > _OTHER_SIGN or _in_both(greys, core, on):
         return None
     return _Ink(where, core, on + 1)
+
+
+def _solid(core: Mask) -> float:
+    """The share of what differs that is wider than a stroke: a person or thing at the edge is no writing."""
+    cv2 = load_cv2()
+    kernel = np.ones((max(3, round(max(core.shape) / 40)),) * 2, np.uint8)
+    wide = cv2.morphologyEx(
+        core.astype(np.uint8), cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return float(wide.sum()) / max(int(core.sum()), 1)
 
 
 def _turned(difference: Grey) -> float:
@@ -320,8 +349,8 @@ def _in_both(greys: Sequence[Grey], core: Mask, on: int) -> bool:
         return False
     top, bottom = max(0, int(rows.min()) - high // 3), int(rows.max()) + high // 3 + 1
     left, right = max(0, int(columns.min()) - 3 * high), int(columns.max()) + 3 * high + 1
-    ink = float(np.median(greys[on][core]))
     contrast = float(np.median((greys[on] - greys[1 - on])[core]))
+    ink = float(np.percentile(greys[on][core], 90 if contrast > 0 else 10))  # edges of letters are mixed
     hat = cv2.MORPH_TOPHAT if contrast > 0 else cv2.MORPH_BLACKHAT  # what is thinner than half a letter is high
     kernel = np.ones((max(3, high // 2),) * 2, np.uint8)
     thin = (cv2.morphologyEx(x, hat, kernel) > _STROKE * abs(contrast) for x in greys)
