@@ -70,8 +70,9 @@ def fault_groups(checks: FaceChecks, places: Places, leaving: Leaving) -> Iterat
 
 def fault_list(checks: FaceChecks) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
     """Title, header and rows of the list of all faults."""
-    rows = [(one.name, fault, why) for one in checks.faulty for fault, why in zip(one.faults, one.why, strict=True)]
-    return "faults of faces", ("file", "fault", "why"), sorted(rows, key=lambda row: (FAULTS.index(row[1]), row[0]))
+    found = [(one.name, fault, why) for one in checks.faulty for fault, why in zip(one.faults, one.why, strict=True)]
+    rows: list[tuple[str, ...]] = [*sorted(found, key=lambda row: (FAULTS.index(row[1]), row[0]))]
+    return "faults of faces", ("file", "fault", "why"), rows
 
 
 def _limits(checks: FaceChecks, fault: str) -> tuple[str, str]:
