@@ -111,7 +111,7 @@ def clean_folder(
             later run reads only what has changed since. A dry run writes only the one that is named.
         workers: processes that read pictures, >= 0; None chooses.
         faces: also check the faces of the pictures that stay: none, several, turned, tiny, cut off, blurred, dark and
-            so on; ``report.checks`` has what was found. It takes about 15 ms a picture.
+            so on; ``report.checks`` has what was found. Finding them takes most of the time.
         set_aside: faults for which pictures are set aside, such as ("blurred", "no-face"); it implies ``faces``.
             ``faceaug.clean.faults.FAULTS`` lists them.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
