@@ -220,5 +220,8 @@ def _blob(evidence: PairEvidence) -> bytes:
 
 def _evidence(blob: bytes) -> PairEvidence:
     scores = np.frombuffer(blob, "<f8").tolist()
-    kinds = [int if isinstance(field.default, int) else float for field in fields(PairEvidence)]
-    return PairEvidence(*(kind(score) for kind, score in zip(kinds, scores, strict=True)))
+    named: dict[str, Any] = {
+        field.name: int(score) if isinstance(field.default, int) else score
+        for field, score in zip(fields(PairEvidence), scores, strict=True)
+    }
+    return PairEvidence(**named)

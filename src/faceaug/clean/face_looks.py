@@ -184,7 +184,8 @@ def _ellipse() -> NDArray[np.float64]:
     inside = across**2 + down**2 <= 1
     eyes = MEAN_FACE[1, 0] - MEAN_FACE[0, 0]
     middle = MEAN_FACE.mean(axis=0)
-    return middle + np.stack([across[inside] * 1.05 * eyes, down[inside] * 1.52 * eyes], axis=1)
+    points: NDArray[np.float64] = middle + np.stack([across[inside] * 1.05 * eyes, down[inside] * 1.52 * eyes], axis=1)
+    return points
 
 
 def _shrunk(image: Image8) -> Image8:

@@ -154,7 +154,7 @@ def _laid(target: Sample, source: Sample, affine: Affine, size: tuple[int, int],
     saves = factor == 1.0 and target.compression.quality <= 100
     variants = [on_grid] if not edited or saves else []
     if edited:
-        variants.append((toned(on_grid.astype(np.float32) / 255, edit) * 255).round().astype(np.uint8))
+        variants.append((toned(on_grid.astype(np.float32) / np.float32(255), edit) * 255).round().astype(np.uint8))
     turned = abs(affine.xy - affine.yx) > _TURNED
     cropped = cropped if first or not cropped else 3 - cropped
     for variant in _with_softened(variants, shown):
@@ -226,7 +226,7 @@ def best_blur(sharp: Grey, soft: Grey) -> float:
 
 def _shrunk(image: Image8) -> NDArray[np.float32]:
     """Colours of a small copy: float32 (n, 3), 0..1."""
-    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / np.float32(255)
 
 
 def _distance(pair: Overlay) -> float:

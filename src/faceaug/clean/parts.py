@@ -204,7 +204,7 @@ def _agreement(excess: float) -> float:
 
 
 def _shrunk(image: Image8) -> Grey:
-    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / 255
+    return resized(image, _SMALL, _SMALL).reshape(-1, 3).astype(np.float32) / np.float32(255)
 
 
 def _oval(shape: tuple[int, ...]) -> Mask:
@@ -246,7 +246,7 @@ def _rest_of(target: Image8, source: Image8) -> _Rest:
 
 def _toned(target: Image8, source: Image8) -> tuple[Grey, Grey]:
     """Both in grey levels with the same tones; the one with less clipped tones is edited."""
-    one, other = (image.astype(np.float32) / 255 for image in (target, source))
+    one, other = (image.astype(np.float32) / np.float32(255) for image in (target, source))
     small = [resized(x, _SMALL, _SMALL).reshape(-1, 3) for x in (one, other)]
     clipped = [float(((x < 0.01) | (x > 0.99)).mean()) for x in (one[::3, ::3], other[::3, ::3])]
     if clipped[1] > clipped[0]:
