@@ -62,9 +62,10 @@ def _hide(image: Image8, region: Region, how: Plain) -> None:
     part = image[square]
     if not part.size:
         return
-    share = np.clip((1 + 2 * fade - region.distances(square)) / max(2 * fade, 1e-6), 0, 1)[:, :, None]
+    distance = region.distances(square)
+    share = np.clip((1 + 2 * fade - distance) / (2 * fade), 0, 1) if fade else (distance <= 1).astype(np.float32)
     cover = _cover(image, region, square, how).astype(np.float32)
-    image[square] = np.rint(part + share * (cover - part)).astype(np.uint8)
+    image[square] = np.rint(part + share[:, :, None] * (cover - part)).astype(np.uint8)
 
 
 def _cover(image: Image8, region: Region, square: Square, how: Plain) -> NDArray[np.uint8]:
