@@ -68,7 +68,7 @@ _OPTIONS = (
     click.option(
         "--threshold",
         type=click.FloatRange(0.1, 1),
-        help="Hide faces from this score on; doubtful ones are listed.  [default: low]",
+        help="Hide faces from this score on; doubtful ones are listed.  [default: 0.3]",
     ),
     click.option("--min-face", type=click.IntRange(min=8), help="Size of the smallest faces, pixels.  [default: 16]"),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of synthetic faces."),

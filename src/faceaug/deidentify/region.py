@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-MARGIN = 1.12  # of the detector's box, whose upper edge often lies below the hairline
+MARGIN = 1.18  # of the detector's box, whose upper edge often lies below the hairline
 _SHAPE = 0.78  # width over height of a face where its box does not tell, because it is turned by an eighth of a circle
 _SHAPES = (0.6, 1.25)
 _CLEAR = 0.35  # of the cosine of twice the roll, from which on a box tells the shape

@@ -24,13 +24,15 @@ from faceaug.faces.warp import cut_frame
 MODEL = "faces-64"
 _SIDE = 64  # pixels of an aligned face for the classifier
 _BLOCK = 64  # faces, which cost as much as one: the generator computes no fewer
+_ORDINARY = 0.9  # truncation: rare faces have blots
 _FEW = 10  # candidates whose landmarks are read
-_ENOUGH = 2.0  # log odds above which an attribute is clear
+_ENOUGH = 1.0  # log odds above which an attribute is clear
 _LEAST_EYES = 4.0  # pixels
 _MISFIT = 0.3  # of the eye distance: mean distance of landmarks from a face's, from which they are not one's
 _CORE = 0.75  # of the ellipse: where colours are compared
-_MIXED = (0.78, 1.0)  # of the ellipse: the synthetic face ends between them
-_CONTRAST = (0.75, 1.3)
+_MIXED = (0.72, 0.95)  # of the ellipse: the synthetic face ends between them
+_CONTRAST = (0.75, 1.1)
+_CHROMA = 0.7  # of the colours of a synthetic face about their mean
 _LIT = 0.45  # of the ellipse: from here to its edge the light goes over to that of the photo
 _MIRRORED = [1, 0, 2, 4, 3]
 _SALT = b"faceaug deidentify"
@@ -61,7 +63,7 @@ class Replacer:
 
         self._asked = dict(attributes)
         self._keep = tuple(name for name in keep if name not in attributes)
-        self._source = SyntheticFaceSource(MODEL, seed=seed)
+        self._source = SyntheticFaceSource(MODEL, seed=seed, truncation=_ORDINARY)
         self._classifier = load_classifier()
         self._columns = {name: k for k, name in enumerate(self._classifier.attributes)}
         self._finder = FaceFinder(min_face=20, threshold=0.3)
@@ -195,7 +197,7 @@ def _matched(patch: Image8, base: Image8, given: float, distance: NDArray[np.flo
     lab, goal = (cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for p in (patch, base))
     mean, wanted = lab[core].mean(axis=0), goal[core].mean(axis=0)
     contrast = float(np.clip(given / max(float(lab[core][:, 0].std()), 1e-3), *_CONTRAST))
-    lab = (lab - mean) * np.array([contrast, 1, 1], np.float32) + wanted
+    lab = (lab - mean) * np.array([contrast, _CHROMA, _CHROMA], np.float32) + wanted
     sigma = max(2.0, 0.12 * max(distance.shape))
     light = cv2.GaussianBlur(goal - lab, (0, 0), sigma)
     edge = _smooth((distance - _LIT) / (1 - _LIT))[:, :, None]
