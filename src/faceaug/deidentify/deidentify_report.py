@@ -27,7 +27,7 @@ WORTH = (
     "who somebody is, and in law such a picture remains one of a person who can be identified."
 )
 REMAINS = (
-    "Blur and mosaic leave six means along a face. They do not show who it is, but somebody with pictures of few "
+    "Blur and mosaic leave five means along a face. They do not show who it is, but somebody with pictures of few "
     "people may compare them; fill leaves nothing of the face. Hair, clothes and place remain in any case."
 )
 

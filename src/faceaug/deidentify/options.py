@@ -58,7 +58,7 @@ class DeidentifyOptions:
         if wrong := [value for value in self.attributes.values() if value not in (-1, 1)]:
             raise ArgumentError(f"attributes: value {wrong[0]!r}: expected 1 (with) or -1 (without)")
         if self.attributes and self.how != "synthetic":
-            raise ArgumentError(f"attributes are for how='synthetic', not for {self.how!r}")
+            raise ArgumentError(f"attributes: {self.how} takes none; expected how='synthetic' (--with synthetic)")
         check_seed(self.seed)
         FaceFinder(min_face=self.min_face, threshold=self.threshold)
 
