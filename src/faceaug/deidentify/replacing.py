@@ -17,15 +17,20 @@ from faceaug.data.image import Image8, load_cv2
 from faceaug.deidentify.region import Region
 from faceaug.errors import ArgumentError
 from faceaug.faces.align_options import FoundFace
-from faceaug.faces.finder import FaceFinder
+from faceaug.faces.landmarks import read_landmarks
+from faceaug.faces.onet import ONet
 from faceaug.faces.templates import MEAN_FACE, Affine, Points, least_squares_similarity, move_points, place_face
+from faceaug.faces.views import View
 from faceaug.faces.warp import cut_frame
+from faceaug.faces.weights import ONET, read_tensors
+from faceaug.faces.yunet import Candidate
 
 MODEL = "faces-64"
 _SIDE = 64  # pixels of an aligned face for the classifier
 _BLOCK = 64  # faces, which cost as much as one: the generator computes no fewer
 _ORDINARY = 0.9  # truncation: rare faces have blots
-_FEW = 10  # candidates whose landmarks are read
+_FEW = 12  # candidates whose landmarks are read
+_LIKE = 0.9  # least score of a synthetic face, by O-Net
 _ENOUGH = 1.0  # log odds above which an attribute is clear
 _LEAST_EYES = 4.0  # pixels
 _MISFIT = 0.3  # of the eye distance: mean distance of landmarks from a face's, from which they are not one's
@@ -35,11 +40,18 @@ _CONTRAST = (0.75, 1.1)
 _CHROMA = 0.7  # of the colours of a synthetic face about their mean
 _LIT = 0.45  # of the ellipse: from here to its edge the light goes over to that of the photo
 _MIRRORED = [1, 0, 2, 4, 3]
+# Where YuNet sees the faces of the model: means over some.
+_PLACE = Candidate(
+    (16.4, 18.4, 45.8, 52.9),
+    34.5,
+    np.array([[24.6, 32.3], [38.1, 32.4], [31.3, 40.0], [25.1, 44.4], [37.7, 44.6]]),
+    1.0,
+)
 _SALT = b"faceaug deidentify"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+class SyntheticFace:
     """A synthetic face and its landmarks."""
 
     image: Image8
@@ -66,7 +78,7 @@ class Replacer:
         self._source = SyntheticFaceSource(MODEL, seed=seed, truncation=_ORDINARY)
         self._classifier = load_classifier()
         self._columns = {name: k for k, name in enumerate(self._classifier.attributes)}
-        self._finder = FaceFinder(min_face=20, threshold=0.3)
+        self._reader = ONet(read_tensors(ONET))
 
     def attributes_for(self, image: Image8, face: FoundFace, known: Sequence[int]) -> dict[str, int]:
         """The attributes that the synthetic face gets: requested, known from a table, or read from the face.
@@ -112,7 +124,7 @@ class Replacer:
         shares = self._classifier.probabilities(pixels)[0]
         return {name: 1 if shares[self._columns[name]] > 0.5 else -1 for name in self._keep}
 
-    def _best(self, points: Points, number: int, wanted: Mapping[str, int]) -> Candidate | None:
+    def _best(self, points: Points, number: int, wanted: Mapping[str, int]) -> SyntheticFace | None:
         """Of a block of faces with these attributes, one that shows them clearly and looks the same way."""
         block = self._source.generate(_BLOCK, attributes=dict(wanted), start=_BLOCK * number)
         logits = self._classifier.logits(block)
@@ -124,14 +136,13 @@ class Replacer:
         found = [one for k in order for one in self._both_ways(faces[k])]
         return min(found, key=lambda one: misfit(one.points, points), default=None)
 
-    def _both_ways(self, image: Image8) -> list[Candidate]:
-        """A synthetic face and its mirror image, if its landmarks are found."""
-        found = self._finder.find(image)
-        if not found:
+    def _both_ways(self, image: Image8) -> list[SyntheticFace]:
+        """A synthetic face and its mirror image, unless it does not look like a face."""
+        points, score = read_landmarks(self._reader, View(image, np.eye(2, 3)), _PLACE)
+        if score < _LIKE:
             return []
-        points = found[0].landmarks.astype(np.float64)
         mirrored = (points * [-1, 1] + [image.shape[1] - 1, 0])[_MIRRORED]
-        return [Candidate(image, points), Candidate(np.ascontiguousarray(image[:, ::-1]), mirrored)]
+        return [SyntheticFace(image, points), SyntheticFace(np.ascontiguousarray(image[:, ::-1]), mirrored)]
 
 
 def number_of(image: Image8, face: int) -> int:
@@ -153,7 +164,7 @@ def misfit(source: Points, target: Points) -> float:
     return float(np.linalg.norm(apart, axis=1).mean()) / eyes
 
 
-def blended(image: Image8, base: Image8, region: Region, candidate: Candidate, points: Points) -> Image8:
+def blended(image: Image8, base: Image8, region: Region, candidate: SyntheticFace, points: Points) -> Image8:
     """Put a synthetic face into a photo, its landmarks on ``points``.
 
     Args:
