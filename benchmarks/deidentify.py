@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from faceaug.data.annotations import attribute_index
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Image8, encode_png
 from faceaug.deidentify.hidden_photo import hide_all
-from faceaug.deidentify.options import DOUBTFUL, HOW, KEEP, SMALLEST, SURE, DeidentifyOptions
+from faceaug.deidentify.options import DOUBTFUL, HOW, KEEP, SMALLEST, SURE, DeidentifyOptions, How
 from faceaug.deidentify.region import Region
 from faceaug.draws import permutation
 from faceaug.faces.aligned_face import own_finder
@@ -62,13 +63,14 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=300, help="photos at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--judge", type=Path, help="folder of benchmarks/judge.py; without it, the bundled classifier")
+    parser.add_argument("--with", dest="hows", choices=HOW, action="append", help="ways of the part identity")
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     if options.part == "hidden":
         found = hidden(options.folder, options.n)
     elif options.part == "identity":
-        found = identity(FaceFolder(options.folder), options.n, options.seed, options.sheet)
+        found = identity(FaceFolder(options.folder), options.n, options.seed, options.hows or HOW, options.sheet)
     else:
         found = attributes(FaceFolder(options.folder), options.n, options.seed, options.judge)
     about = {"figure": f"hidden faces: {options.part}", "seed": options.seed, "n": options.n}
@@ -143,7 +145,7 @@ def _photos(given: FaceFolder, n: int, seed: int) -> list[tuple[int, Image8, NDA
     return chosen
 
 
-def identity(given: FaceFolder, n: int, seed: int, sheet: Path | None) -> dict[str, Any]:
+def identity(given: FaceFolder, n: int, seed: int, hows: Sequence[How], sheet: Path | None) -> dict[str, Any]:
     """How often an embedding says that a hidden face is the one it was; controls: pairs of one person, and of two."""
     embed = _embedding()
     photos = _photos(given, n, seed)
@@ -155,7 +157,7 @@ def identity(given: FaceFolder, n: int, seed: int, sheet: Path | None) -> dict[s
         "controls": _controls(given, photos, before, people, embed),
     }
     rows = []
-    for how in HOW:
+    for how in hows:
         results = [hide_all(image, DeidentifyOptions(how=how, seed=seed))[0] for _, image, _ in photos]
         # The landmarks are those of the original: somebody who attacks may have them.
         after = np.stack([embed(image, points) for image, (_, _, points) in zip(results, photos, strict=True)])
