@@ -156,6 +156,7 @@ def identity(given: FaceFolder, n: int, seed: int, hows: Sequence[How], sheet: P
         "threshold": SAME,
         "controls": _controls(given, photos, before, people, embed),
     }
+    print("controls", found["controls"], file=sys.stderr, flush=True)
     rows = []
     for how in hows:
         results = [hide_all(image, DeidentifyOptions(how=how, seed=seed))[0] for _, image, _ in photos]
