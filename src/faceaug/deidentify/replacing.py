@@ -212,7 +212,9 @@ def _matched(patch: Image8, base: Image8, given: float, distance: NDArray[np.flo
     sigma = max(2.0, 0.12 * max(distance.shape))
     light = cv2.GaussianBlur(goal - lab, (0, 0), sigma)
     edge = _smooth((distance - _LIT) / (1 - _LIT))[:, :, None]
-    rgb = cv2.cvtColor((lab + edge * light).astype(np.float32), cv2.COLOR_LAB2RGB)
+    lit = (lab + edge * light).astype(np.float32)
+    lit[:, :, 0] = np.clip(lit[:, :, 0], 0, 100)  # OpenCV makes any colour of a lightness below 0
+    rgb = cv2.cvtColor(lit, cv2.COLOR_LAB2RGB)
     found: NDArray[np.float32] = np.clip(rgb, 0, 1) * np.float32(255)
     return found
 
