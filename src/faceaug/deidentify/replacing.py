@@ -131,8 +131,10 @@ class Replacer:
         signs = np.array([wanted[name] for name in wanted], np.float32)
         shown = logits[:, [self._columns[name] for name in wanted]] * signs
         clear = np.minimum(shown, _ENOUGH).min(axis=1) if len(wanted) else np.zeros(len(block), np.float32)
-        order = np.argsort(-clear, kind="stable")[:_FEW].tolist()
         faces = block.permute(0, 2, 3, 1).contiguous().numpy()
+        rough = np.abs(np.diff(faces.astype(np.int16), axis=2)).mean(axis=(1, 2, 3))
+        clear = np.where(rough <= np.median(rough), clear, -np.inf)  # some of the others have patches of noise
+        order = np.argsort(-clear, kind="stable")[:_FEW].tolist()
         found = [one for k in order for one in self._both_ways(faces[k])]
         return min(found, key=lambda one: misfit(one.points, points), default=None)
 
@@ -212,9 +214,7 @@ def _matched(patch: Image8, base: Image8, given: float, distance: NDArray[np.flo
     sigma = max(2.0, 0.12 * max(distance.shape))
     light = cv2.GaussianBlur(goal - lab, (0, 0), sigma)
     edge = _smooth((distance - _LIT) / (1 - _LIT))[:, :, None]
-    lit = (lab + edge * light).astype(np.float32)
-    lit[:, :, 0] = np.clip(lit[:, :, 0], 0, 100)  # OpenCV makes any colour of a lightness below 0
-    rgb = cv2.cvtColor(lit, cv2.COLOR_LAB2RGB)
+    rgb = cv2.cvtColor((lab + edge * light).astype(np.float32), cv2.COLOR_LAB2RGB)
     found: NDArray[np.float32] = np.clip(rgb, 0, 1) * np.float32(255)
     return found
 
