@@ -502,7 +502,7 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 class TestOutputsInTheWay:
-    @pytest.mark.parametrize("command", ["expand", "train"])
+    @pytest.mark.parametrize("command", ["expand", "train", "deidentify"])
     @pytest.mark.parametrize("out", ["", "plus", "img_align_celeba/plus"])
     def test_out_inside_the_folder(self, run: Run, faces: Path, command: str, out: str) -> None:
         before = content(faces)
@@ -578,6 +578,9 @@ class TestOutputsInTheWay:
         ),
         (("train", "FOLDER", "--out", "OUT", "--device", "nowhere"), "device nowhere: not available"),
         (("import-model", "nowhere.pth", "--out", "OUT"), "nowhere.pth: no such file"),
+        (("deidentify", "FOLDER", "--out", "OUT", "--attributes", "Smiling=1"), "attributes: blur takes none"),
+        (("deidentify", "FOLDER", "--out", "OUT", "--keep", "Happy"), "unknown attribute 'Happy'"),
+        (("deidentify", "FOLDER", "--out", "OUT", "--with", "paint"), "'paint' is not one of"),
         (("synth", "--out", "OUT", "--truncation", "0"), "truncation 0.0: expected a number above 0"),
         (("train", "FOLDER", "--out", "OUT", "--minutes", "0"), "Invalid value for '--minutes'"),
         (("train", "FOLDER", "--out", "OUT", "--init", "nowhere"), "model nowhere: neither a bundled model"),

@@ -21,6 +21,8 @@ from faceaug.commands.evaluate import Assessment
 from faceaug.data.convert_report import ConvertReport
 from faceaug.data.overview import Overview
 from faceaug.data.split import SplitReport
+from faceaug.deidentify import DeidentifyOptions, DeidentifyReport
+from faceaug.deidentify.deidentify_report import KINDS as DOUBTS
 from faceaug.evaluate.copies import CopySearch
 from faceaug.evaluate.findings import FaceNames
 from faceaug.evaluate.intervals import Estimate
@@ -82,6 +84,9 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
     ),
     "AlignReport": lambda: AlignReport(
         Path(MANY[0]), Path(MANY[1]), AlignOptions(), 9, 8, 7, dict.fromkeys(KINDS, MANY), MANY, MANY, 1.0
+    ),
+    "DeidentifyReport": lambda: DeidentifyReport(
+        Path(MANY[0]), Path(MANY[1]), DeidentifyOptions(), 9, 8, 7, 6, dict.fromkeys(DOUBTS, MANY), ({},), MANY, 1.0
     ),
     "AlignmentCheck": lambda: AlignmentCheck(
         Path(MANY[0]), 9, 8, (64, 64), np.zeros((5, 2), np.float32), 0.1, 1.0, (_filled(Framing),)

@@ -57,6 +57,9 @@ CASES = {
     "align": Case(
         ("align", "faces", "--out", "aligned", "--min-eyes", "4"), ("aligning",), r"aligned: written in [\d.]+ s",
     ),
+    "deidentify": Case(
+        ("deidentify", "faces", "--out", "hidden"), ("hiding",), r"hidden: written in [\d.]+ s",
+    ),
     "train": Case(
         ("train", "faces", "--out", "run", "--preset", "tiny", "--crop", "square"), ("reading", "training"),
         r"32 images of 42 faces shown, finished\.( \d+ of them were shown in this session\.)? Model: run/model",

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from faceaug.data.convert import convert_folder as convert_folder
     from faceaug.data.folder import FaceFolder as FaceFolder
     from faceaug.data.split import split_folder as split_folder
+    from faceaug.deidentify import deidentify_folder as deidentify_folder
     from faceaug.errors import (
         AnnotationError as AnnotationError,
         ArgumentError as ArgumentError,
@@ -88,6 +89,7 @@ _HOME = {
         "OneOf",
     ),
     "faceaug.synthesize": ("SyntheticFaceSource", "build_network"),
+    "faceaug.deidentify": ("deidentify_folder",),
     "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "attribute_targets", "expand_dataset"),
     "faceaug.train": ("TrainConfig", "train_gan"),
     "faceaug.evaluate": ("evaluate_source",),

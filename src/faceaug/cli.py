@@ -12,6 +12,7 @@ from faceaug.commands.align import align, photo_options
 from faceaug.commands.clean import clean, undo
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.convert import convert
+from faceaug.commands.deidentify import deidentify
 from faceaug.commands.outputs import OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.commands.split import split
@@ -319,6 +320,7 @@ cli.add_command(clean)
 cli.add_command(undo)
 cli.add_command(align)
 cli.add_command(convert)
+cli.add_command(deidentify)
 cli.add_command(split)
 
 

@@ -10,7 +10,8 @@ from faceaug.errors import AnnotationError
 
 CONVERTED = "convert.json"  # the record of a conversion
 ALIGNED = "align.json"  # the record of an alignment
-OWN_DOCUMENTS = ("dataset.json", CONVERTED, ALIGNED)  # what a run was
+DEIDENTIFIED = "deidentify.json"  # the record of hidden faces
+OWN_DOCUMENTS = ("dataset.json", CONVERTED, ALIGNED, DEIDENTIFIED)  # what a run was
 OWN_FILES = (*OWN_DOCUMENTS, "report.html", "README.md")  # next to the metadata in folders that faceaug wrote
 
 
