@@ -67,7 +67,7 @@ def main() -> None:
     found = {
         "known": sum(1 for _ in known.iterdir()), "new": options.n, "planted": len(planted),
         "found": len(planted.keys() & aside.keys()),
-        "of the wrong picture": sum(Path(aside[name][1]).name != planted[name] for name in planted.keys() & aside.keys()),
+        "of the wrong picture": sum(Path(aside[name][1]).name != planted[name] for name in planted if name in aside),
         "not planted": {name: keeper for name, keeper in aside.items() if name not in planted},
         "missed": sorted(planted.keys() - aside.keys()), "all runs alike": same,
         "known untouched": _stamp(known) == before, "index_mib": round(index.stat().st_size / 2**20, 1), "runs": runs,

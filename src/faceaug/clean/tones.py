@@ -124,7 +124,7 @@ def read_as(colours: Floats, space: str) -> Floats:
     """The sRGB colours, 0..1, of numbers that mean another space."""
     exponent, matrix = _SPACES[space]
     curve = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    raised = (colours**exponent if exponent else curve) @ np.array(matrix, np.float32).T
-    linear = np.clip(raised, 0, 1)
+    light = np.power(colours, np.float32(exponent)) if exponent else curve
+    linear: Floats = np.clip(light @ np.array(matrix, np.float32).T, 0, 1).astype(np.float32)
     shown: Floats = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return shown
