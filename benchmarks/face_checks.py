@@ -131,8 +131,12 @@ FAULTY: dict[str, Callable[[Image8, int, Random], Image8]] = {
     "washed-out": lambda image, _k, random: clipped(
         random.uniform(90, 180) + random.uniform(0.15, 0.35) * (image.astype(float) - 128)
     ),
-    "odd-size": lambda image, _k, _random: cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC),
-    "odd-shape": lambda image, _k, _random: cv2.copyMakeBorder(image, 0, 0, 100, 100, cv2.BORDER_REPLICATE),
+    "odd-size": lambda image, _k, _random: np.asarray(
+        cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC), np.uint8
+    ),
+    "odd-shape": lambda image, _k, _random: np.asarray(
+        cv2.copyMakeBorder(image, 0, 0, 100, 100, cv2.BORDER_REPLICATE), np.uint8
+    ),
     "low-information": lambda image, _k, random: clipped(
         np.full(image.shape, random.integers(0, 256, 3)) + random.normal(0, 1, image.shape)
     ),
@@ -167,9 +171,9 @@ def sheet(folder: Path, names: Sequence[str], path: Path) -> None:
     for name in names[:60]:
         image = read_image(folder / name)
         scale = SIDE / max(image.shape[:2])
-        image = cv2.resize(image, (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))))
-        down, across = SIDE - image.shape[0], SIDE - image.shape[1]
-        shown.append(cv2.copyMakeBorder(image, 0, down, 0, across, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
+        small = cv2.resize(image, (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))))
+        down, across = SIDE - small.shape[0], SIDE - small.shape[1]
+        shown.append(cv2.copyMakeBorder(small, 0, down, 0, across, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
     if shown:
         path.write_bytes(encode_png(grid(shown, columns=10)))
 
