@@ -149,3 +149,59 @@ def test_leaks_are_pairs_of_one_photo_in_two_folders(tmp_path: Path, known: Path
     }
     assert (facts_of_pictures(new), facts_of_pictures(known)) == before
     assert not (new / ".faceaug").exists()
+
+
+def test_leaks_are_found_though_metadata_names_the_pictures_and_each_copy_is_listed(known: Path, new: Path) -> None:
+    turned = encode_png(np.ascontiguousarray(picture(4)[:, ::-1]))
+    for name in ("turned.png", "again.png"):
+        (new / name).write_bytes(turned)
+    names = sorted(path.name for path in new.iterdir())
+    (new / "metadata.csv").write_text("file_name\n" + "".join(f"{name}\n" for name in names))
+    found = {leak.other.name: (leak.one.name, leak.tier) for leak in find_leaks(known, new, progress=False)}
+    assert found == {
+        "again.png": ("d.png", "mirrored"),
+        "bytes.png": ("a.png", "same bytes"),
+        "photo.jpg": ("c.png", "same photo"),
+        "pixels.png": ("b.png", "same bytes"),
+        "turned.png": ("d.png", "mirrored"),
+    }
+
+
+def test_a_reference_beside_which_nothing_can_be_kept_is_read_all_the_same(new: Path, known: Path) -> None:
+    beside = known.with_name("known.faceaug-index")
+    beside.write_bytes(b"mine")
+    report = clean_folder(new, ALL, against=[known], progress=False)
+    assert len(report.set_aside) == 3
+    assert any(note.startswith("no index was kept (") for note in report.notes)
+    assert beside.read_bytes() == b"mine"
+
+
+def test_neither_a_copy_nor_the_index_is_written_into_a_folder_that_is_only_read(new: Path, known: Path) -> None:
+    before = facts(known)
+    for options in ({"out": known / "out"}, {"index": known / "x.faceaug-index"}, {"index": new / "x.faceaug-index"}):
+        with pytest.raises(ArgumentError, match="cannot lie in"):
+            clean_folder(new, ALL, against=[known], progress=False, **options)  # type: ignore[arg-type]
+    assert facts(known) == before
+
+
+def test_an_index_of_several_folders_keeps_what_it_knows_of_the_others(
+    new: Path, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = write(tmp_path / "more", a=21, z=22)  # a name that the other folder has, too
+    index = tmp_path / "both.faceaug-index"
+    clean_folder(new, ALL, against=[known], index=index, dry_run=True, progress=False)
+    clean_folder(new, ALL, against=[more], index=index, dry_run=True, progress=False)
+    read: list[str] = []
+    monkeypatch.setattr("faceaug.clean.index.Index.add", lambda _, file, signature: read.append(file.name))
+    clean_folder(new, ALL, against=[known, more], index=index, dry_run=True, progress=False)
+    assert set(read) <= {"a.png"}
+
+
+def test_a_search_among_references_changes_no_later_search_without_them(new: Path, known: Path) -> None:
+    (new / "near.jpg").write_bytes(encode_jpeg(picture(11), quality=80))
+    alone = clean_folder(new, ALL, dry_run=True, progress=False)
+    report = clean_folder(new, ALL, against=[known], progress=False)
+    undo_clean(new)
+    again = clean_folder(new, ALL, dry_run=True, progress=False)
+    assert len(report.set_aside) == 4
+    assert (again.set_aside, again.thresholds) == (alone.set_aside, alone.thresholds)

@@ -195,6 +195,18 @@ def test_a_duplicate_whose_original_has_a_fault_leaves_with_it(folder: Path) -> 
     assert tree(folder) == before
 
 
+def test_a_good_copy_stays_in_place_of_an_original_with_a_fault(folder: Path) -> None:
+    place = folder / "img_align_celeba"
+    noise = stream(0, slot="tests/detail").normal(0, 12, (640, 640, 1))
+    large = np.clip(cv2.resize(faces()[0], (640, 640), interpolation=cv2.INTER_CUBIC) + noise, 0, 255).astype(np.uint8)
+    write(place / "000001.jpg", encode_jpeg(large))
+    write(place / "small.png", encode_png(cv2.resize(large, (64, 64), interpolation=cv2.INTER_AREA)))
+    as_copies = clean_folder(folder, CleanPolicy(max_remove=1), dry_run=True)
+    assert [(entry.kind, entry.keeper[-10:]) for entry in as_copies.set_aside] == [("same photo", "000001.jpg")]
+    report = clean_folder(folder, CleanPolicy(max_remove=1), set_aside=("odd-size",))
+    assert [(entry.kind, entry.name[-10:]) for entry in report.set_aside] == [("odd-size", "000001.jpg")]
+
+
 def test_a_picture_with_a_fault_keeps_the_damaged_name_that_undo_gives_back(folder: Path) -> None:
     (folder / "img_align_celeba" / EMPTY).rename(folder / "img_align_celeba" / "00009.jpg")
     age_folders(folder)

@@ -64,12 +64,29 @@ def check_references(folder: Path, against: Sequence[Path | str]) -> tuple[Path,
     own = folder.resolve()
     for given in against:
         place = existing_folder(given).resolve()
-        if place.is_relative_to(own) or own.is_relative_to(place):
-            raise ArgumentError(f"{printable(given)}: lies in {printable(folder)}, or the other way round")
-        if any(place.is_relative_to(other) or other.is_relative_to(place) for other in found):
-            raise ArgumentError(f"{printable(given)}: a reference that was given already")
+        if _overlap(place, own):
+            raise ArgumentError(f"{printable(given)} and {printable(folder)} overlap; give two separate folders")
+        if any(_overlap(place, other) for other in found):
+            raise ArgumentError(f"{printable(given)}: was given twice, or overlaps another reference")
         found.append(place)
     return tuple(found)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether a folder is another one or lies in it, also by a path that only the file system knows to be the same."""
+    pairs = ((one, (other, *other.parents)), (other, (one, *one.parents)))
+    return any(os.path.samefile(folder, place) for folder, places in pairs for place in places)
+
+
+def check_apart(path: Path, folders: Sequence[Path], *, what: str) -> None:
+    """Refuse an output in a folder that is only read.
+
+    Raises:
+        ArgumentError: it lies there.
+    """
+    for folder in folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise ArgumentError(f"{printable(path)}: {what} cannot lie in {printable(folder)}")
 
 
 def read_references(
@@ -95,7 +112,7 @@ def read_references(
         ArgumentError: ``index`` is another file.
         RefusedError: a folder has no pictures.
     """
-    shared = None if index is None else open_index(index)
+    shared = None if index is None else open_index(index, shared=True)
     parts: list[References] = []
     given = None if shared is None else shared[0]
     try:
@@ -126,13 +143,13 @@ def _read(folder: Path, root: Path, shared: Index | None, keep: bool, crew: Crew
         raise RefusedError(listing.no_pictures())
     notes: list[str] = []
     own = folder.with_name(folder.name + INDEX.ending)
-    index, why = (shared, "") if shared is not None else open_index(own)
+    index, why, keep = (shared, "", False) if shared is not None else _own_index(own, keep=keep)
     try:
         contents = read_contents(
             folder, listing.pictures, looks=True, crew=crew, cache=index, progress=progress, phase=_PHASE
         )
     finally:
-        if shared is None and keep:
+        if keep:
             notes += _kept(own, index)
     readable = [file for file in listing.pictures if contents.signatures[file.name].pixels]
     unread = len(listing.pictures) - len(readable)
@@ -158,10 +175,22 @@ def _pictures(place: str, files: Sequence[File], contents: Contents) -> Iterator
         yield Picture(here, name, contents.signatures[file.name], protected=True, reference=True)
 
 
+def _own_index(path: Path, *, keep: bool) -> tuple[Index, str, bool]:
+    """The index beside a folder, a note, and whether it can be kept there; nobody has named it, so it is no must."""
+    try:
+        return *open_index(path), keep
+    except (FaceAugError, OSError) as error:
+        return Index({}), _not_kept(error) if keep else "", False
+
+
+def _not_kept(error: Exception) -> str:
+    return f"no index was kept ({error}); --index FILE (index=) chooses another place"
+
+
 def _kept(path: Path, index: Index) -> list[str]:
     """Write an index beside its folder; a note if that is not possible."""
     try:
         save_index(path, index)
-    except FaceAugError as error:
-        return [f"no index was kept: {error}; --index FILE (index=) chooses another place"]
+    except (FaceAugError, OSError) as error:
+        return [_not_kept(error)]
     return []

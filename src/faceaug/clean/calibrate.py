@@ -21,6 +21,7 @@ FACE_BLOCK = 0.6
 BROAD_BLOCK = 0.5
 COLOUR = 0.6
 PARTS = 0.5
+_LEAST = 16  # pixels of the shorter side of a picture of which copies are made
 LOOSE = 0.0  # ``parts`` of two copies of a third picture: each has noise of its own
 CERTAIN = 0.95  # ``parts`` of pictures that are the same to the bit once they are saved alike
 BURST = 0.84  # ``detail`` from which a pair that is no copy is reported
@@ -88,7 +89,9 @@ def copies_of(image: Image8) -> list[Image8]:
 
 
 def judge_copies(image: Image8) -> list[PairEvidence]:
-    """Compare a picture with copies of itself."""
+    """Compare a picture with copies of itself; with none if it is too small to be cropped and compared."""
+    if min(image.shape[:2]) < _LEAST:
+        return []
     return [compare(image, copy) for copy in copies_of(image)]
 
 

@@ -18,6 +18,7 @@ from faceaug.progress import SILENT, Progress
 
 RADIUS = 10  # bits of 64: finds 99 % of copies cropped by 5 %, by the hash of the whole or of the middle
 MIRROR_RADIUS = 8
+AGAINST = "against"  # first word of the facts of searches among references
 _BUDGET = 3_000_000_000  # hashes compared: about a minute
 _PAIRS = 25_000_000  # pairs kept in memory: about 1 GB
 _KEPT = 4_000_000  # pairs kept in the cache: about 50 MB
@@ -107,8 +108,9 @@ def find_candidates(
 
 
 def _search(looks: NDArray[np.void], fixed: NDArray[np.bool_], cache: Cache, progress: Progress) -> Search:
-    pairs, radius = _within(looks, fixed, int(cache.fact("radius", RADIUS)), progress)
-    cache.set_fact("radius", radius)
+    fact = f"{AGAINST} radius" if fixed.any() else "radius"
+    pairs, radius = _within(looks, fixed, int(cache.fact(fact, RADIUS)), progress)
+    cache.set_fact(fact, radius)
     plain = _judged(looks, pairs, progress, turned=False)
     return Search(plain, _judged(looks, _mirrored(looks, fixed, progress), progress, turned=True), radius)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from faceaug.clean.against import check_references, stamp_references
+from faceaug.clean.against import check_apart, check_references, stamp_references
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
 from faceaug.clean.copy import MARKER, CopyReport, LinkKind, build_copy, check_link, plan_copy
@@ -147,6 +147,10 @@ def clean_folder(
     references = check_references(root, _as_list(against))
     checking = FaceChecking(chosen) if faces or chosen else None
     place = None if index is None else Path(index)
+    if place is not None:
+        check_apart(place, [root, *references], what="the index")
+    if out is not None:
+        check_apart(Path(out), references, what="a copy")
     task = _Task(policy, workers, open_progress(progress), references, place, checking)
     recorded = journal_stamp(root)
     scene = look(path, copying=out is not None)

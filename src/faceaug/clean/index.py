@@ -21,8 +21,7 @@ from faceaug.clean.cache import Cache, version_of_signatures
 from faceaug.clean.signatures import LOOKS, Signature
 from faceaug.data.marks import INDEX, INDEX_MARK
 from faceaug.errors import RefusedError, printable
-from faceaug.storage.files import explained, write_bytes
-from faceaug.storage.outputs import check_output
+from faceaug.storage.outputs import check_output, write_output
 from faceaug.storage.walk import File
 
 _FORMAT = "1"
@@ -33,10 +32,16 @@ class Index(Cache):
     """Signatures by name and stamp. Open it with ``open_index``.
 
     Unlike the cache of a folder it does not know the inode of a file, which network disks and copies change.
+
+    Args:
+        columns: see ``open_index``; empty for a new one.
+        shared: whether it may hold pictures of further folders, which stay in it.
     """
 
-    def __init__(self, columns: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, columns: Mapping[str, NDArray[Any]], *, shared: bool = False) -> None:
         super().__init__(None)
+        self._shared = shared
+        self._asked: set[bytes] = set()
         self._columns = columns
         self._rows = _by_name(columns) if columns else {}
         self._used: dict[tuple[bytes, int, int, int], int] = {}
@@ -49,12 +54,13 @@ class Index(Cache):
         facts = self._columns["facts"]
         for file in files:
             name = os.fsencode(file.name)
-            for row in self._rows.get(name, ()):
-                stamp = facts[row]
-                if (stamp["size"], stamp["mtime"], stamp["changed"]) == (file.size, file.mtime_ns, file.changed_ns):
-                    self._used[name, file.size, file.mtime_ns, file.changed_ns] = row
-                    yield file, self._signature(row)
-                    break
+            self._asked.add(name)
+            stamp = (file.size, file.mtime_ns, file.changed_ns)
+            rows = [row for row in self._rows.get(name, ()) if facts[row].item()[:3] == stamp]
+            # Two folders may have pictures of one name, size and time: which one is meant, only the file says.
+            if rows and len({self._columns["content"][row].tobytes() for row in rows}) == 1:
+                self._used[name, *stamp] = rows[0]
+                yield file, self._signature(rows[0])
 
     def add(self, file: File, signature: Signature) -> None:
         """Keep the signature of a readable file; others are read again."""
@@ -68,8 +74,11 @@ class Index(Cache):
 
     def to_bytes(self) -> bytes:
         """The content of the file: what was used, and what is new."""
-        rows = np.fromiter(self._used.values(), np.int64, len(self._used))
-        kept = [name for name, *_ in self._used]
+        others = [
+            (name, row) for name, rows in self._rows.items() if self._shared and name not in self._asked for row in rows
+        ]
+        kept = [*(name for name, *_ in self._used), *(name for name, _ in others)]
+        rows = np.array([*self._used.values(), *(row for _, row in others)], np.int64)
         names = [*kept, *(os.fsencode(file.name) for file, _ in self._new)]
         facts = np.array(
             [(file.size, file.mtime_ns, file.changed_ns, signature.jpeg) for file, signature in self._new], _FACTS
@@ -101,11 +110,12 @@ class Index(Cache):
         )
 
 
-def open_index(path: Path) -> tuple[Index, str]:
+def open_index(path: Path, *, shared: bool = False) -> tuple[Index, str]:
     """Open an index, and say why an existing one is built anew; empty if it is not.
 
     Args:
         path: the file; missing for a new one.
+        shared: see ``Index``.
 
     Raises:
         ArgumentError: another ending, or a file that is no index lies there.
@@ -113,14 +123,14 @@ def open_index(path: Path) -> tuple[Index, str]:
     """
     check_output(path, (INDEX,))
     if not path.exists():
-        return Index({}), ""
+        return Index({}, shared=shared), ""
     try:
         columns = _read(path)
     except OSError as error:
         raise RefusedError(f"{printable(path)}: cannot be read ({error.strerror or error})") from error
     except (SafetensorError, KeyError, ValueError) as error:
-        return Index({}), f"{printable(path)}: built anew ({error})"
-    return Index(columns), ""
+        return Index({}, shared=shared), f"{printable(path)}: built anew ({error})"
+    return Index(columns, shared=shared), ""
 
 
 def save_index(path: Path, index: Index) -> None:
@@ -130,9 +140,7 @@ def save_index(path: Path, index: Index) -> None:
         FaceAugError: it cannot be written.
     """
     if index.is_new:
-        with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, index.to_bytes())
+        write_output(path, index.to_bytes(), (INDEX,))
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

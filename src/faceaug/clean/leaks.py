@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from faceaug.clean.against import check_references
-from faceaug.clean.plan import Decision, decide
+from faceaug.clean.against import check_apart, check_references, read_references
+from faceaug.clean.cache import Cache
+from faceaug.clean.duplicates import Picture
+from faceaug.clean.near import ComparedPair, Near
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.scene import look
+from faceaug.clean.survey import Survey, survey
 from faceaug.clean.tiers import Tier
 from faceaug.errors import printable
+from faceaug.executor import open_crew
 from faceaug.progress import Show, open_progress
 from faceaug.storage.files import existing_folder
 
@@ -78,35 +83,43 @@ def find_leaks(
     """
     root = existing_folder(other)
     references = check_references(root, [one])
-    decision = decide(
-        look(other),
-        CleanPolicy(max_remove=1, near=near, repair_names=False, mirrored="report"),
-        set_aside=(),
-        workers=workers,
-        progress=open_progress(progress),
-        against=references,
-        index=None if index is None else Path(index),
-    )
-    found: dict[Path, SharedPhoto] = {}
-    for shared in _shared(decision, root.resolve(), references[0]):
-        found.setdefault(shared.other, shared)
-    return tuple(sorted(found.values(), key=lambda leak: leak.other.as_posix()))
+    place = None if index is None else Path(index)
+    if place is not None:
+        check_apart(place, [root, *references], what="the index")
+    shown = open_progress(progress)
+    policy = CleanPolicy(max_remove=1, near=near, repair_names=False)
+    with open_crew(workers) as crew:
+        known = read_references(references, root=root, index=place, keep=False, crew=crew, progress=shown)
+        found = survey(look(other), policy, (), known, crew, shown, Cache(None))
+    best: dict[Path, SharedPhoto] = {}
+    for shared in _shared(found, root.resolve()):
+        best.setdefault(shared.other, shared)
+    return tuple(best[path] for path in sorted(best))
 
 
-def _shared(decision: Decision, root: Path, reference: Path) -> Iterator[SharedPhoto]:
-    """All pairs, the most certain first."""
-    report = decision.report
-    for group in report.groups:
-        if (keeper := _plain(root, group.keeper)).is_relative_to(reference):
-            for member in group.members:
-                yield SharedPhoto(keeper, root / member.name, member.tier)
-    for pair in (*report.partial, *report.mirrored):
-        one, other = _plain(root, pair.one), _plain(root, pair.other)
-        if other.is_relative_to(reference):
-            one, other = other, one
-        if one.is_relative_to(reference) and pair.tier != "burst":
-            yield SharedPhoto(one, other, pair.tier)
+def _shared(found: Survey, root: Path) -> Iterator[SharedPhoto]:
+    """All pairs of a picture in the first folder and one in the second, the most certain first."""
+    theirs: dict[str, list[Picture]] = defaultdict(list)
+    ours: dict[str, list[Picture]] = defaultdict(list)
+    for picture in found.alike.pictures:
+        (theirs if picture.reference else ours)[picture.signature.pixels].append(picture)
+    for pixels in ours.keys() & theirs.keys():
+        for picture in ours[pixels]:
+            same = [other for other in theirs[pixels] if other.signature.content == picture.signature.content]
+            other = min(same or theirs[pixels], key=lambda other: other.file.name)
+            yield _pair(root, other, picture, "same bytes" if same else "same pixels")
+    for tier, link in _links(found.alike.near):
+        one, other = (found.alike.shown[k].signature.pixels for k in (link.one, link.other))
+        for first, second in ((one, other), (other, one)):
+            for picture in ours[second] if theirs[first] else ():
+                yield _pair(root, min(theirs[first], key=lambda other: other.file.name), picture, tier)
 
 
-def _plain(root: Path, name: str) -> Path:
-    return Path(os.path.normpath(root / name))
+def _links(near: Near) -> Iterator[tuple[LeakTier, ComparedPair]]:
+    yield from (("crop" if link.evidence.cropped else "same photo", link) for link in near.same)
+    yield from (("overlay", link) for link in (*near.overlaid, *near.covered))
+    yield from (("mirrored", link) for link in near.mirrored)
+
+
+def _pair(root: Path, one: Picture, other: Picture, tier: LeakTier) -> SharedPhoto:
+    return SharedPhoto(Path(os.path.normpath(root / one.file.name)), root / other.file.name, tier)

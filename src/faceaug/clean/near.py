@@ -29,7 +29,7 @@ from faceaug.clean.calibrate import (
     is_same_photo,
     judge_copies,
 )
-from faceaug.clean.candidates import RADIUS, Candidates, find_candidates
+from faceaug.clean.candidates import AGAINST, RADIUS, Candidates, find_candidates
 from faceaug.clean.compression import compression_of
 from faceaug.clean.cutouts import read_layers, shown_layer
 from faceaug.clean.grids import Sample
@@ -128,17 +128,19 @@ def find_near(
     histogram = tuple(np.bincount(search.plain.distance, minlength=RADIUS + 1)[: RADIUS + 1].tolist())
     thumbnails = looks["thumbnail"]
     turned = thumbnails[:, :, ::-1]
-    pairs = _screened(search.plain, len(pictures), cache, notes)
-    decoys = _screened(search.mirrored, len(pictures), Cache(None), notes)
+    # What a search among references teaches is not valid for one without them.
+    facts = f"{AGAINST} " if fixed.any() else ""
+    pairs = _screened(search.plain, len(pictures), cache, notes, fact=f"{facts}like")
+    decoys = _screened(search.mirrored, len(pictures), Cache(None), notes, fact="like")
     compared = _compare(pictures, (thumbnails, thumbnails), pairs, crew, cache, progress, mirrored=False)
     null = _compare(pictures, (turned, thumbnails), decoys, crew, cache, progress, mirrored=True)
     if not compared and not null:
         return Near(histogram=histogram, notes=tuple(notes))
-    before = cache.fact("detail", 0.0)
+    before = cache.fact(f"{facts}detail", 0.0)
     detail, expected = choose_threshold(
         [pair.evidence for pair in compared], [pair.evidence for pair in null], at_least=before
     )
-    cache.set_fact("detail", detail)
+    cache.set_fact(f"{facts}detail", detail)
     if expected > 1:
         notes.append(f"about {expected:.0f} pairs of different photos may count as duplicates; check the groups")
     thresholds = Thresholds(
@@ -172,27 +174,29 @@ def copies_among(compared: Sequence[ComparedPair], detail: float) -> list[Compar
     proven = [link for link in compared if is_copy(link.evidence, detail)]
     near: dict[int, set[int]] = defaultdict(set)
     for link in proven:
+        if link.evidence.overlaid:  # what is laid over may be what tells two pictures apart
+            continue
         near[link.one].add(link.other)
         near[link.other].add(link.one)
     return [
         link
         for link in compared
         if is_copy(link.evidence, detail)
-        or (is_same_photo(link.evidence, detail) and link.evidence.parts >= LOOSE and near[link.one] & near[link.other])
+        or (is_same_photo(link.evidence, detail) and link.evidence.parts > LOOSE and near[link.one] & near[link.other])
     ]
 
 
-def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str]) -> Candidates:
+def _screened(candidates: Candidates, pictures: int, cache: Cache, notes: list[str], *, fact: str) -> Candidates:
     """The candidates worth opening: with similar thumbnails, and if there are too many, the most similar ones."""
     most = max(_COMPARED[0], pictures // _COMPARED[1])
     like = candidates.like
     # A second run uses the limit of the first; with fewer pairs left it would otherwise find new duplicates.
-    chosen = np.flatnonzero(like >= max(_LIKE, cache.fact("like", 0.0)))
+    chosen = np.flatnonzero(like >= max(_LIKE, cache.fact(fact, 0.0)))
     if len(chosen) > most:
         order = np.lexsort((candidates.second[chosen], candidates.first[chosen], -like[chosen]))[:most]
         chosen = chosen[order]
         least = float(like[chosen[-1]])
-        cache.set_fact("like", least)
+        cache.set_fact(fact, least)
         notes.append(f"only the {most:,} most similar pairs were compared (thumbnails agree to at least {least:.0%})")
     return candidates.some(np.sort(chosen))
 

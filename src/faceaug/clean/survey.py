@@ -122,16 +122,27 @@ def survey(
 def with_faces(
     found: Survey, policy: CleanPolicy, checking: FaceChecking, crew: Crew, progress: Progress, cache: Cache
 ) -> Survey:
-    """The survey with the checks of the faces in the pictures that would stay."""
+    """The survey with the checks of the faces in the pictures that would stay.
+
+    A picture with a fault is no reason for another one to leave, unless their pixels are the same.
+    """
     from faceaug.clean.face_checks import check_faces, choose_faulty  # the finder is loaded only on request
 
-    scene, leaving = found.scene, found.leaving
-    gone = leaving.names()
-    root = scene.listing.root
-    contents = {name: one.content for name, one in found.contents.signatures.items() if one.pixels and name not in gone}
-    checked = check_faces(root, contents, checking, crew=crew, cache=cache, progress=progress)
-    protected = policy.protected(root, [file.name for file in scene.listing.pictures])
-    chosen, held = choose_faulty(checked.checks, protected=protected, required=filter(scene.must_stay, contents))
+    scene, signatures, leaving = found.scene, found.contents.signatures, found.leaving
+    protected = policy.protected(scene.listing.root, [file.name for file in scene.listing.pictures])
+    passed_over: set[str] = set()
+    while True:
+        gone = leaving.names()
+        contents = {name: one.content for name, one in signatures.items() if one.pixels and name not in gone}
+        checked = check_faces(scene.listing.root, contents, checking, crew=crew, cache=cache, progress=progress)
+        chosen, held = choose_faulty(checked.checks, protected=protected, required=filter(scene.must_stay, contents))
+        kept_for = {d.keeper.file.name for d in leaving.duplicates if d.likeness is not None}
+        more = (kept_for & chosen.keys()) - passed_over
+        if not more:
+            break
+        passed_over |= more
+        left = [p for p in found.alike.pictures if p.reference or p.file.name not in passed_over]
+        leaving = _leaving(scene, signatures, protected, find_duplicates(left, found.alike.links))
     files = {file.name: file for file in scene.listing.pictures}
     leaving = replace(
         leaving,
@@ -139,7 +150,7 @@ def with_faces(
         staying=(*leaving.staying, *held),
         faulty=tuple((files[name], picture) for name, picture in chosen.items()),
     )
-    renames = tuple(rename for rename in found.renames if rename.old not in chosen)
+    renames = tuple(one for one in found.names.renames if one.old not in gone and one.old not in chosen)
     checks = checked.checks.renamed({rename.old: rename.new for rename in renames})
     return replace(found, leaving=leaving, renames=renames, checks=checks, notes=checked.notes)
 
