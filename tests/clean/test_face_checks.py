@@ -21,6 +21,7 @@ from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.draws import stream
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.executor import open_crew
+from faceaug.synthesize import SyntheticFaceSource
 from tests.clean.zoo import age_folders, celeba, names, tree, write
 from tests.faces.photos import faces
 
@@ -195,15 +196,18 @@ def test_a_duplicate_whose_original_has_a_fault_leaves_with_it(folder: Path) -> 
     assert tree(folder) == before
 
 
-def test_a_good_copy_stays_in_place_of_an_original_with_a_fault(folder: Path) -> None:
-    place = folder / "img_align_celeba"
+def test_a_good_copy_stays_in_place_of_an_original_with_a_fault(tmp_path: Path) -> None:
+    made = SyntheticFaceSource("faces-64", seed=5).generate(26).permute(0, 2, 3, 1).numpy()
+    shown = {f"{k:06d}.jpg": encode_jpeg(image) for k, image in enumerate(made[1:], start=2)}
     noise = stream(0, slot="tests/detail").normal(0, 12, (640, 640, 1))
-    large = np.clip(cv2.resize(faces()[0], (640, 640), interpolation=cv2.INTER_CUBIC) + noise, 0, 255).astype(np.uint8)
-    write(place / "000001.jpg", encode_jpeg(large))
-    write(place / "small.png", encode_png(cv2.resize(large, (64, 64), interpolation=cv2.INTER_AREA)))
-    as_copies = clean_folder(folder, CleanPolicy(max_remove=1), dry_run=True)
+    large = np.clip(cv2.resize(made[0], (640, 640), interpolation=cv2.INTER_CUBIC) + noise, 0, 255).astype(np.uint8)
+    folder = celeba(tmp_path / "celeba", {"000001.jpg": encode_jpeg(large)} | shown, known=26)
+    write(
+        folder / "img_align_celeba" / "small.png", encode_png(cv2.resize(large, (64, 64), interpolation=cv2.INTER_AREA))
+    )
+    as_copies = clean_folder(folder, dry_run=True)
     assert [(entry.kind, entry.keeper[-10:]) for entry in as_copies.set_aside] == [("same photo", "000001.jpg")]
-    report = clean_folder(folder, CleanPolicy(max_remove=1), set_aside=("odd-size",))
+    report = clean_folder(folder, set_aside=("odd-size",))
     assert [(entry.kind, entry.name[-10:]) for entry in report.set_aside] == [("odd-size", "000001.jpg")]
 
 

@@ -106,13 +106,16 @@ def _shared(found: Survey, root: Path) -> Iterator[SharedPhoto]:
     for pixels in ours.keys() & theirs.keys():
         for picture in ours[pixels]:
             same = [other for other in theirs[pixels] if other.signature.content == picture.signature.content]
-            other = min(same or theirs[pixels], key=lambda other: other.file.name)
-            yield _pair(root, other, picture, "same bytes" if same else "same pixels")
+            yield _pair(root, _first(same or theirs[pixels]), picture, "same bytes" if same else "same pixels")
     for tier, link in _links(found.alike.near):
         one, other = (found.alike.shown[k].signature.pixels for k in (link.one, link.other))
         for first, second in ((one, other), (other, one)):
             for picture in ours[second] if theirs[first] else ():
-                yield _pair(root, min(theirs[first], key=lambda other: other.file.name), picture, tier)
+                yield _pair(root, _first(theirs[first]), picture, tier)
+
+
+def _first(pictures: list[Picture]) -> Picture:
+    return min(pictures, key=lambda picture: picture.file.name)
 
 
 def _links(near: Near) -> Iterator[tuple[LeakTier, ComparedPair]]:
