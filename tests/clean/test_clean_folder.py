@@ -85,6 +85,19 @@ def test_of_duplicates_the_test_picture_stays_then_the_one_with_rows_then_the_lo
     assert [conflict.says for conflict in report.conflicts] == ["partition train and test"]
 
 
+@pytest.mark.parametrize("below", ["", "a/", "img_align_celeba/"])
+def test_a_split_of_faceaug_decides_which_copy_stays_and_is_checked_for_leaks(below: str, tmp_path: Path) -> None:
+    (tmp_path / below).mkdir(exist_ok=True)
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / below / name).write_bytes(jpeg(1))
+    (tmp_path / below / "3.jpg").write_bytes(jpeg(2))
+    rows = f"{below}1.jpg,train,1\n{below}2.jpg,test,2\n{below}3.jpg,train,3\n"
+    (tmp_path / "faceaug-split.csv").write_text(f"file_name,partition,group\n{rows}")
+    report = clean_folder(tmp_path, CleanPolicy(max_remove=0.5, near=False, repair_names=False), dry_run=True)
+    assert [(entry.name, entry.keeper) for entry in report.set_aside] == [(f"{below}1.jpg", f"{below}2.jpg")]
+    assert [(leak.partition, leak.keeper_partition) for leak in report.leaks] == [("train", "test")]
+
+
 def test_pictures_with_the_same_pixels_in_other_bytes_are_duplicates(tmp_path: Path) -> None:
     folder = celeba(tmp_path / "celeba", good(1, 2, 3, 4, 5, 6), known=6)
     write(folder / "img_align_celeba" / "copy.png", encode_png(read_image(folder / "img_align_celeba" / "000004.jpg")))

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from faceaug.clean.tables import every_table
 from faceaug.data.annotations import Annotations, Table
 from faceaug.data.folder import FaceFolder, Layout, table_paths
@@ -50,6 +53,8 @@ class Scene:
         followed: table of faceaug's own that every layout reads -> the pictures that have a row in it. These may leave.
         annotations: annotations of the pictures, in their order; None if they are joined after name repair, or if
             there are none.
+        partition: by a split of faceaug's, of the pictures in their order; None without one. It counts before that of
+            other tables.
         classes: names of the labels in ``annotations``.
         notes: remarks about the folder.
         copying: whether a cleaned copy is written, with its own tables, instead of moving files.
@@ -67,6 +72,7 @@ class Scene:
     copying: bool = False
     originals: Originals = field(default_factory=Originals)
     followed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    partition: NDArray[np.int8] | None = None
 
     def must_stay(self, name: str) -> bool:
         """Whether the metadata requires a picture."""
@@ -104,9 +110,10 @@ def _look(path: Path | str, *, copying: bool) -> Scene:
     place = Place.of(listing)
     faces, notes = _open(listing, place)
     layout = faces.layout
+    listing = replace(listing, apart=frozenset(place.pictures) - frozenset(faces.names))
     return Scene(
         folder=str(path),
-        listing=replace(listing, apart=frozenset(place.pictures) - frozenset(faces.names)),
+        listing=listing,
         layout=layout,
         tables=tuple(map(place.table, table_paths(place))) if layout == "celeba" else (),
         named=frozenset(_named(place, _metadata(place))) if layout == "imagefolder" else frozenset(),
@@ -116,7 +123,15 @@ def _look(path: Path | str, *, copying: bool) -> Scene:
         copying=copying,
         originals=_originals(place, layout) if copying else Originals(),
         followed={name: frozenset(_named(place, [name])) for name in _own_tables(place)},
+        partition=_split(place, faces, listing),
     )
+
+
+def _split(place: Place, faces: FaceFolder, listing: Listing) -> NDArray[np.int8] | None:
+    if added_table(place, SPLIT_TABLE) is None:
+        return None
+    parts = dict(zip(faces.names, faces.annotations.partition.tolist(), strict=True))
+    return np.array([parts.get(file.name, -1) for file in listing.pictures], np.int8)
 
 
 def _open(listing: Listing, place: Place) -> tuple[FaceFolder, tuple[str, ...]]:

@@ -181,6 +181,8 @@ def _pictures(
     annotations = scene.annotations
     if annotations is None:
         annotations = join_editions(scene.tables, names)[0] if scene.tables else unknown(len(files))
+        if scene.partition is not None:
+            annotations = replace(annotations, partition=scene.partition)
     table_rows = [frozenset(table.names) for table in scene.tables] or [scene.named]
     keys = plain if scene.tables else names
     pictures = [
