@@ -154,8 +154,8 @@ def hide_all(
 
 @lru_cache(maxsize=1)
 def own_finder(min_face: int, threshold: float) -> Finder:
-    """The finder of this package, opened once in each process; see ``FaceFinder``."""
-    return FaceFinder(min_face=min_face, threshold=threshold)
+    """The finder of this package, thorough, opened once in each process; see ``FaceFinder``."""
+    return FaceFinder(min_face=min_face, threshold=threshold, thorough=True)
 
 
 @lru_cache(maxsize=1)
