@@ -17,8 +17,8 @@ NOT_SURE = "not sure"
 NOT_REPLACED = "not replaced"
 UNREADABLE = "unreadable"
 YOURS = (
-    "Pictures are shown as they are in the new folder: where nothing was hidden, that is the photo as it was. This page, "
-    "deidentify.json and metadata.csv are for you: do not pass them on with the pictures."
+    "Pictures are shown as they are in the new folder: where nothing was hidden, that is the photo as it was. This "
+    "page, deidentify.json and metadata.csv are for you: do not pass them on with the pictures."
 )
 LOOK = (
     "Look through these before you pass the pictures on: a face that was not found is still in the picture. If you see "

@@ -71,8 +71,8 @@ def deidentify_folder(
     """Write a folder of photos with every face in them hidden. The folder itself is never changed.
 
     The new folder holds the pictures under their names, without EXIF, ``metadata.csv`` with the annotations of the
-    photos, and, for you alone, ``deidentify.json`` and ``report.html``, which shows the pictures where nothing was found
-    or that are in doubt. Its bytes depend neither on the number of processes nor on interruptions.
+    photos, and, for you alone, ``deidentify.json`` and ``report.html``, which shows the pictures where nothing was
+    found or that are in doubt. Its bytes depend neither on the number of processes nor on interruptions.
 
     Args:
         folder: a folder, archive or ``FaceFolder`` of photos.
