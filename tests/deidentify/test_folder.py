@@ -233,14 +233,14 @@ def test_a_continued_run_tries_photos_again_that_could_not_be_read(
 
 
 def test_files_of_the_new_folder_hold_no_notes_on_the_photos_and_their_place(tmp_path: Path) -> None:
-    finder = write_photos(tmp_path / "secretplace", {"1.png": [face_at(320, 260, 60)]})
+    write_photos(tmp_path / "secretplace", {"1.png": [face_at(320, 260, 60)]})
     photos = tmp_path / "photos"
-    write_photos(photos, {"2.png": [face_at(320, 260, 60)]})
+    finder = write_photos(photos, {"2.png": [face_at(320, 260, 60)]})
     (photos / "1.png").symlink_to(tmp_path / "secretplace" / "1.png")
-    (photos / "linked").symlink_to(tmp_path / "secretplace", target_is_directory=True)
-    (photos / "metadata.csv").write_text("file_name,annsmith,annsmith\n2.png,x,y\n")
+    (photos / "metadata.csv").write_text("file_name,annsmith\n2.png,red\n")
     given = FaceFolder(photos)
-    assert any("secretplace" in note for note in given.notes) or any("annsmith" in note for note in given.notes)
+    for word in ("secretplace", "annsmith"):
+        assert any(word in note for note in given.notes), word
     out = tmp_path / "out"
     report = deidentify_folder(given, out, drop=("columns",), finder=finder, progress=False)
     for name in ("metadata.csv", "deidentify.json", "report.html"):
