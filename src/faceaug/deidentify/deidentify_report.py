@@ -22,8 +22,8 @@ YOURS = (
 )
 LOOK = (
     "Look through these before you pass the pictures on: a face that was not found is still in the picture. If you see "
-    "one, run the command again into another folder with a lower --threshold (or a smaller --min-face), or delete the "
-    "picture and its row in metadata.csv."
+    "one, run again into another folder with a lower --threshold (threshold=) or a smaller --min-face (min_face=), or "
+    "delete the picture and its row in metadata.csv."
 )
 _NOTES = 4  # in a summary: as many as there are on people and --drop
 KINDS = {
