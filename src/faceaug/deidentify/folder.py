@@ -106,8 +106,8 @@ def deidentify_folder(
         >>> from faceaug import FaceFolder, SyntheticFaceSource, deidentify_folder
         >>> _ = SyntheticFaceSource("faces-64", seed=0).save("photos", 3)
         >>> report = deidentify_folder("photos", "hidden", how="mosaic")
-        >>> report.faces, FaceFolder("hidden").names == FaceFolder("photos").names
-        (3, True)
+        >>> report.pictures["nothing hidden"], FaceFolder("hidden").names == FaceFolder("photos").names
+        ((), True)
     """
     began = time.monotonic()
     options = DeidentifyOptions(
