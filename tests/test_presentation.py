@@ -86,7 +86,8 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
         Path(MANY[0]), Path(MANY[1]), AlignOptions(), 9, 8, 7, dict.fromkeys(KINDS, MANY), MANY, MANY, 1.0
     ),
     "DeidentifyReport": lambda: DeidentifyReport(
-        Path(MANY[0]), Path(MANY[1]), DeidentifyOptions(), 9, 8, 7, 6, dict.fromkeys(DOUBTS, MANY), ({},), MANY, 1.0
+        Path(MANY[0]), Path(MANY[1]), DeidentifyOptions(), 9, 8, 7, 6, dict.fromkeys(DOUBTS, MANY), ({},), MANY, 1.0,
+        MANY,
     ),
     "AlignmentCheck": lambda: AlignmentCheck(
         Path(MANY[0]), 9, 8, (64, 64), np.zeros((5, 2), np.float32), 0.1, 1.0, (_filled(Framing),)

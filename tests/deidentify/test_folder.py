@@ -16,7 +16,7 @@ from faceaug.data.folder import FaceFolder
 from faceaug.data.image import encode_jpeg, encode_png, read_image
 from faceaug.deidentify.deidentify_report import DeidentifyReport
 from faceaug.deidentify.folder import deidentify_folder, new_names
-from faceaug.errors import ArgumentError, RefusedError
+from faceaug.errors import ArgumentError, ImageError, RefusedError
 from faceaug.storage import ledger as ledgers
 from tests.faces.stand_in import GivenFinder, digest, face_at, paint, write_photos
 
@@ -92,14 +92,18 @@ def test_the_report_names_pictures_without_a_face_and_doubtful_ones(hidden: tupl
     table = rows(out)
     assert (table["ann/two.png"]["faces_hidden"], table["ann/two.png"]["faces_not_sure"]) == ("2", "1")
     assert table["one.png"]["hidden_by"] == "blur"
+    assert table["ann/none.png"]["hidden_by"] == ""
 
 
-def test_the_page_shows_hidden_pictures_only_and_no_place_of_the_photos(
+def test_the_page_says_what_it_shows_and_what_to_do_and_no_place_of_the_photos(
     hidden: tuple[Path, DeidentifyReport], photos: Path
 ) -> None:
     page = (hidden[0] / "report.html").read_text()
     assert '"tags":["not sure","nothing hidden"]' in page
-    assert "Look through these before you pass the folder on" in page
+    assert "Look through these before you pass the pictures on" in page
+    assert "where nothing was hidden, that is the photo as it was" in page
+    assert "do not pass them on" in page
+    assert "lower --threshold" in page
     for text in (page, (hidden[0] / "deidentify.json").read_text()):
         assert str(photos) not in text
         assert photos.name not in text
@@ -137,9 +141,140 @@ def test_a_stopped_run_is_continued_and_damaged_files_are_made_again(
         deidentify_folder(photos, out, how="fill", finder=finder, progress=False)
     deidentify_folder(photos, out, finder=finder, workers=1, progress=False)
     assert content(out) == content(whole)
-    assert not list(out.glob("*.partial"))
+    assert not list(out.rglob("*.partial"))
     with pytest.raises(RefusedError, match="finished run"):
         deidentify_folder(photos, out, finder=finder, progress=False)
+
+
+def stopped(photos: Path, out: Path, finder: Any) -> None:
+    """Begin a run that is stopped after its first photos were written."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ledgers.Ledger, "add", stop)
+        deidentify_folder(photos, out, finder=finder, workers=1, progress=False)
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", ["ann/none.png", "metadata.csv", "report.html"])
+def test_a_file_that_somebody_put_into_a_stopped_run_stays(
+    photos: Path, finder: GivenFinder, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    stopped(photos, out, finder)
+    (out / name).unlink(missing_ok=True)
+    (out / name).write_bytes(b"file_name,mine\r\n")
+    with pytest.raises(RefusedError, match=Path(name).name):
+        deidentify_folder(photos, out, finder=finder, workers=1, progress=False)
+    assert (out / name).read_bytes() == b"file_name,mine\r\n"
+    (out / name).unlink()
+    assert deidentify_folder(photos, out, finder=finder, workers=1, progress=False).written == 5
+
+
+def test_a_run_that_was_stopped_at_its_very_end_knows_its_own_files(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("faceaug.deidentify.folder.finish_output", stop)
+        deidentify_folder(photos, tmp_path / "out", finder=finder, workers=1, progress=False)
+    report = deidentify_folder(photos, tmp_path / "out", finder=finder, workers=1, progress=False)
+    assert report.written == 5
+    assert not list((tmp_path / "out").rglob("*.partial"))
+
+
+def test_a_stopped_run_is_continued_by_the_same_finder_only(photos: Path, tmp_path: Path) -> None:
+    class Nameless:
+        def find(self, image: Any) -> tuple[()]:
+            return ()
+
+    known = GivenFinder({"ab": [face_at(30, 30, 10)]})
+    stopped(photos, tmp_path / "known", known)
+    with pytest.raises(RefusedError, match="its finder changed since"):
+        deidentify_folder(photos, tmp_path / "known", finder=GivenFinder({}), workers=1, progress=False)
+    assert deidentify_folder(photos, tmp_path / "known", finder=known, workers=1, progress=False).written == 5
+    stopped(photos, tmp_path / "nameless", Nameless())
+    with pytest.raises(RefusedError, match="its finder changed since"):
+        deidentify_folder(photos, tmp_path / "nameless", finder=Nameless(), workers=1, progress=False)
+
+
+def test_a_continued_run_tries_photos_again_that_could_not_be_read(
+    photos: Path, finder: GivenFinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    deidentify_folder(photos, whole, finder=finder, workers=1, progress=False)
+
+    def fail(path: Any, **_: Any) -> Any:
+        if Path(path).name == "edge.png":
+            raise ImageError("edge.png", "the disk was away")
+        return read_image(path)
+
+    add, count = ledgers.Ledger.add, []
+
+    def stop(self: Any, entries: Any) -> None:
+        count.append(1)
+        if len(count) == 5:
+            raise KeyboardInterrupt
+        add(self, entries)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("faceaug.deidentify.hidden_photo.read_image", fail)
+        patched.setattr(ledgers.Ledger, "add", stop)
+        deidentify_folder(photos, out, finder=finder, workers=1, progress=False)
+    gc.collect()
+    assert not (out / "edge.png").exists()
+    report = deidentify_folder(photos, out, finder=finder, workers=1, progress=False)
+    assert report.pictures["unreadable"] == ()
+    assert content(out) == content(whole)
+
+
+def test_files_of_the_new_folder_hold_no_notes_on_the_photos_and_their_place(tmp_path: Path) -> None:
+    write_photos(tmp_path / "secretplace", {"1.png": [face_at(320, 260, 60)]})
+    photos = tmp_path / "photos"
+    finder = write_photos(photos, {"2.png": [face_at(320, 260, 60)]})
+    (photos / "1.png").symlink_to(tmp_path / "secretplace" / "1.png")
+    (photos / "metadata.csv").write_text("file_name,annsmith\n2.png,red\n")
+    given = FaceFolder(photos)
+    for word in ("secretplace", "annsmith"):
+        assert any(word in note for note in given.notes), word
+    out = tmp_path / "out"
+    report = deidentify_folder(given, out, drop=("columns",), finder=finder, progress=False)
+    for name in ("metadata.csv", "deidentify.json", "report.html"):
+        text = (out / name).read_text()
+        assert not [word for word in ("secretplace", "annsmith", str(tmp_path)) if word in text], name
+    assert set(given.notes) <= set(report.to_json()["notes"])
+    assert given.notes[0] in report.summary(verbose=True)
+
+
+def test_the_notes_on_people_come_first(tmp_path: Path) -> None:
+    finder = write_photos(tmp_path / "photos", {"1.png": [face_at(320, 260, 60)]})
+    line = {"file_name": "1.png", "label": "ann", "identity": 7, "caption": "Ann", "faces_hidden": 3, "Smiling": 1}
+    (tmp_path / "photos" / "metadata.jsonl").write_text(json.dumps(line) + "\n")
+    report = deidentify_folder(tmp_path / "photos", tmp_path / "out", finder=finder, progress=False)
+    assert all("--drop" in note for note in report.notes[:4])
+    assert report.summary().count("--drop") == 4
+
+
+def test_a_face_that_no_synthetic_one_replaced_is_hidden_by_blur(tmp_path: Path) -> None:
+    faces = {"doubtful.png": [replace(face_at(320, 260, 60), score=0.4)], "none.png": []}
+    finder = write_photos(tmp_path / "photos", faces)
+    deidentify_folder(tmp_path / "photos", tmp_path / "out", how="synthetic", finder=finder, workers=1, progress=False)
+    assert [row["hidden_by"] for row in rows(tmp_path / "out").values()] == ["blur", ""]
+
+
+def test_photos_that_become_lossless_need_more_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("faceaug.storage.files.check_free_space", lambda _, needed: asked.append(needed))
+    for ending in ("jpg", "webp"):
+        (tmp_path / ending).mkdir()
+        Image.fromarray(paint([])).save(tmp_path / ending / f"1.{ending}")
+        deidentify_folder(tmp_path / ending, tmp_path / f"{ending}-out", finder=GivenFinder({}), progress=False)
+    sizes = [(tmp_path / ending / f"1.{ending}").stat().st_size for ending in ("jpg", "webp")]
+    assert [need - (1 << 20) for need in asked] == [2 * sizes[0], 8 * sizes[1]]
 
 
 def test_nothing_of_the_files_but_their_pixels_is_kept(tmp_path: Path) -> None:

@@ -74,11 +74,26 @@ def test_fill_leaves_nothing_of_the_face() -> None:
 
 
 @pytest.mark.parametrize("how", PLAIN)
-@pytest.mark.parametrize("region", [Region(0, 0, 30, 40, 20), Region(198, 219, 300, 400, 0), Region(-90, 5, 20, 20, 0)])
-def test_faces_at_the_edge_and_outside_are_no_trouble(how: Plain, region: Region) -> None:
+@pytest.mark.parametrize(
+    "region", [Region(0, 0, 30, 40, 20), Region(198, 219, 300, 400, 0), Region(185, 99, 40, 52, 0)]
+)
+def test_faces_at_the_edge_are_hidden_as_far_as_they_are_in_the_photo(how: Plain, region: Region) -> None:
     photo = noise(5)
     hidden = hide_faces(photo, [region], how)
-    assert hidden.shape == photo.shape
+    inside = region.distances((slice(0, 220), slice(0, 200))) <= 1
+    assert inside.any()
+    assert (hidden != photo).any(axis=2)[inside].mean() > 0.98
+
+
+@pytest.mark.parametrize("how", PLAIN)
+def test_a_face_outside_the_photo_changes_nothing(how: Plain) -> None:
+    photo = noise(5)
+    assert (hide_faces(photo, [Region(-90, 5, 20, 20, 0)], how) == photo).all()
+
+
+def test_what_is_no_photo_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="expected a uint8 array"):
+        hide_faces(np.zeros((9, 9, 3), np.float32), [FACE], "fill")  # type: ignore[arg-type]
 
 
 def test_another_way_is_an_error() -> None:

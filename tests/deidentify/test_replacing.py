@@ -23,6 +23,17 @@ def photo() -> Image8:
     return image
 
 
+def test_a_lying_face_next_to_an_upright_one_is_hidden_too() -> None:
+    image = background(380, 300)
+    paste(image, 20, 40, side=150)
+    other = background(96, 96)
+    paste(other, 0, 0, face=1, side=96)
+    image[100:196, 260:356] = np.rot90(other, 2)
+    hidden, faces = hide_all(image, DeidentifyOptions(how="fill"))
+    assert len(faces) >= 2
+    assert (hidden[130:160, 295:320] == 128).all()
+
+
 def test_faces_are_replaced_by_others_with_the_requested_attributes(photo: Image8) -> None:
     asked = {"Smiling": 1, "Eyeglasses": 1}
     options = DeidentifyOptions(how="synthetic", attributes=asked, seed=5)

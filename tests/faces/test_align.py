@@ -16,7 +16,7 @@ from PIL import Image
 from faceaug.data.annotations import LANDMARKS
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import read_image
-from faceaug.errors import ArgumentError, RefusedError
+from faceaug.errors import ArgumentError, ImageError, RefusedError
 from faceaug.faces.align import align_folder
 from faceaug.faces.align_options import AlignOptions
 from faceaug.faces.align_report import AlignReport
@@ -346,6 +346,42 @@ def test_a_file_that_somebody_put_into_a_stopped_run_stays(
     assert (tmp_path / "out" / name).read_bytes() == b"mine, and no one else's"
     (tmp_path / "out" / name).unlink()
     assert align_folder(photos, tmp_path / "out", finder=finder, progress=False).aligned == 4
+
+
+def test_a_continued_run_tries_photos_again_that_could_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = [face_at(130, 240, 40), face_at(480, 250, 44)]
+    finder = write_photos(tmp_path / "photos", {f"{k}.png": two for k in range(5)})
+    align_folder(tmp_path / "photos", tmp_path / "whole", faces="all", finder=finder, workers=1, progress=False)
+
+    def fail(path: Any, **options: Any) -> Any:
+        if Path(path).name in {"0.png", "2.png"}:
+            raise ImageError(Path(path).name, "the disk was away")
+        return read_image(path, **options)
+
+    add, count = ledgers.Ledger.add, []
+
+    def stop(self: Any, entries: Any) -> None:
+        count.append(1)
+        if len(count) == 5:
+            raise KeyboardInterrupt
+        add(self, entries)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("faceaug.faces.aligned_face.read_image", fail)
+        patched.setattr(ledgers.Ledger, "add", stop)
+        align_folder(tmp_path / "photos", tmp_path / "out", faces="all", finder=finder, workers=1, progress=False)
+    gc.collect()
+    assert not (tmp_path / "out" / "2-0.png").exists()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):  # and stopped once more, after those
+        patched.setattr(ledgers.Ledger, "add", stop)
+        count[:] = [1] * 4
+        align_folder(tmp_path / "photos", tmp_path / "out", faces="all", finder=finder, workers=1, progress=False)
+    gc.collect()
+    report = align_folder(tmp_path / "photos", tmp_path / "out", faces="all", finder=finder, workers=1, progress=False)
+    assert report.unreadable == ()
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
 def test_names_that_the_disk_takes_for_one_are_refused_before_anything_is_written(

@@ -128,6 +128,29 @@ def test_a_blurred_face_is_believed_in_the_company_of_a_certain_one_only() -> No
     assert apart(blurred, known) < 0.4
 
 
+@pytest.mark.parametrize(("width", "quarters"), [(640, 1), (380, 2), (1300, 3)])
+def test_a_thorough_finder_finds_a_turned_face_next_to_an_upright_one(width: int, quarters: int) -> None:
+    photo = background(width, 480 if width > 400 else 300)
+    upright = paste(photo, 20, 40, side=200 if width > 400 else 150)
+    other = background(96, 96)
+    paste(other, 0, 0, face=1, side=96)
+    photo[100:196, width - 120 : width - 24] = np.rot90(other, quarters)
+    found = FaceFinder(min_face=16, threshold=0.3, thorough=True).find(photo)
+    middles = [np.add(face.box[:2], face.box[2:]) / 2 for face in found]
+    assert apart(found[0], upright) < 0.25
+    assert any(np.linalg.norm(middle - (width - 72, 148)) < 24 for middle in middles)
+
+
+def test_a_thorough_finder_takes_faces_without_company_from_its_threshold_on() -> None:
+    photo = background(640, 480)
+    known = paste(photo, 430, 200, face=1, side=96)
+    blurred = cv2.GaussianBlur(photo, (0, 0), 6)
+    assert FINDER.find(blurred) == ()
+    faces = FaceFinder(thorough=True).find(blurred)
+    assert any(apart(face, known) < 0.4 for face in faces)
+    assert all(face.score >= 0.5 for face in faces)
+
+
 def test_the_same_photo_gives_the_same_faces_after_others_in_other_threads_and_in_a_copy_of_the_finder(
     pair: tuple[Image8, NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
@@ -140,6 +163,8 @@ def test_the_same_photo_gives_the_same_faces_after_others_in_other_threads_and_i
     copy = pickle.loads(pickle.dumps(FaceFinder(min_face=100)))
     assert repr(copy) == "FaceFinder(min_face=100, threshold=0.5)"
     assert numbers(copy.find(pair[0])) == alone[0][:1]
+    thorough = pickle.loads(pickle.dumps(FaceFinder(thorough=True)))
+    assert repr(thorough) == "FaceFinder(min_face=24, threshold=0.5, thorough=True)"
 
 
 def test_worker_processes_find_the_same_faces(

@@ -69,6 +69,21 @@ def test_entries_of_changed_and_missing_files_are_damaged(tmp_path: Path) -> Non
     assert second.entries[0] == again
 
 
+def test_more_or_fewer_entries_than_were_there_take_the_place_of_others(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    ledger.add([written(tmp_path, name) for name in "abc"])
+    ledger.replace(1, [written(tmp_path, name) for name in "xyz"], count=1)
+    ledger.add([written(tmp_path, "d")])
+    ledger.close()
+    again = opened(tmp_path)
+    assert [page.file for page in again.entries] == list("axyzcd")
+    again.replace(1, [written(tmp_path, "b")], count=3)
+    again.close()
+    third = opened(tmp_path)
+    assert [page.file for page in third.entries] == list("abcd")
+    third.close()
+
+
 def test_entries_that_are_cut_off_are_gone_from_the_file_too(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     ledger.add([written(tmp_path, name) for name in "abc"])

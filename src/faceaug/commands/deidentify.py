@@ -68,7 +68,8 @@ _OPTIONS = (
     click.option(
         "--threshold",
         type=click.FloatRange(0.1, 1),
-        help="Hide faces from this score on; doubtful ones are listed.  [default: 0.3]",
+        help="Hide what the detector gives this score, and the network that reads landmarks 0.6 of it, or more; "
+        "doubtful faces are listed.  [default: 0.3]",
     ),
     click.option("--min-face", type=click.IntRange(min=8), help="Size of the smallest faces, pixels.  [default: 16]"),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of synthetic faces."),
@@ -92,7 +93,9 @@ def deidentify(folder: Path | FaceFolder, out: Path, console: Console, **options
     """Hide every face in a folder of photos, and write it as a new folder without EXIF.
 
     OUT/report.html shows the pictures in which nothing was found, or that are in doubt: look at them before you pass
-    the folder on. FOLDER stays unchanged. --with synthetic is not anonymity: hair, clothes and place remain.
+    the pictures on. If you see a face, lower --threshold, or delete the picture and its row. report.html (it shows
+    pictures as they are in OUT), deidentify.json and metadata.csv are for you, and not to be passed on. FOLDER stays
+    unchanged. --with synthetic is not anonymity: hair, clothes and place remain.
     """
     from faceaug.deidentify import deidentify_folder
 

@@ -1,4 +1,7 @@
-"""The page of a de-identified folder. It shows only pictures of the new folder, never a photo as it was."""
+"""The page of a de-identified folder, for whoever made it: it shows the pictures of the new folder.
+
+Where nothing was hidden, that is the photo as it was.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from faceaug.data.image import Image8, load_cv2, read_image
-from faceaug.deidentify.deidentify_report import KINDS, REMAINS, UNREADABLE, WORTH, DeidentifyReport, kinds_of
+from faceaug.deidentify.deidentify_report import (
+    KINDS,
+    LOOK,
+    REMAINS,
+    UNREADABLE,
+    WORTH,
+    YOURS,
+    DeidentifyReport,
+    kinds_of,
+)
 from faceaug.deidentify.hidden_photo import HiddenPhoto
 from faceaug.errors import ImageError, counted
 from faceaug.progress import SILENT, Progress
@@ -47,7 +59,7 @@ def deidentification_blocks(report: DeidentifyReport, entries: Sequence[HiddenPh
     groups = _groups(report, entries)
     story, *_ = report.summary().split("\n")
     blocks: list[Block] = [
-        Paragraph(f"{story}. The pictures on this page are those of the new folder; no photo is shown as it was."),
+        Paragraph(f"{story}. {YOURS}"),
         Facts([(KINDS[name], len(names) or None) for name, names in report.pictures.items()]),
         *_sample(report, entries),
         Heading("What this is worth"),
@@ -55,10 +67,7 @@ def deidentification_blocks(report: DeidentifyReport, entries: Sequence[HiddenPh
         Notes(report.notes),
     ]
     if groups:
-        shown = (
-            "Look through these before you pass the folder on: a face that was not found is still in the picture. "
-            f"At most {_MOST:,} of each kind; deidentify.json names all."
-        )
+        shown = f"{LOOK} At most {_MOST:,} of each kind are shown; deidentify.json names all."
         blocks += [Heading("Look at these"), Paragraph(shown), Gallery(groups)]
     if report.pictures[UNREADABLE]:
         blocks += [Heading("Unreadable"), Notes(report.pictures[UNREADABLE])]

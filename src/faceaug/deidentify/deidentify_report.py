@@ -16,6 +16,16 @@ NOTHING = "nothing hidden"
 NOT_SURE = "not sure"
 NOT_REPLACED = "not replaced"
 UNREADABLE = "unreadable"
+YOURS = (
+    "Pictures are shown as they are in the new folder: where nothing was hidden, that is the photo as it was. This "
+    "page, deidentify.json and metadata.csv are for you: do not pass them on with the pictures."
+)
+LOOK = (
+    "Look through these before you pass the pictures on: a face that was not found is still in the picture. If you see "
+    "one, run again into another folder with a lower --threshold (threshold=) or a smaller --min-face (min_face=), or "
+    "delete the picture and its row in metadata.csv."
+)
+_NOTES = 4  # in a summary: as many as there are on people and --drop
 KINDS = {
     NOTHING: "nothing hidden: look at these",
     NOT_SURE: "hidden, but not sure that it is a face",
@@ -46,8 +56,10 @@ class DeidentifyReport(Presentation):
         replaced: number of those that were replaced by a synthetic one.
         pictures: kind of doubt -> pictures: "nothing hidden", "not sure", "not replaced", "unreadable".
         doubtful: faces that are not sure, each with ``file``, ``box`` and ``score``.
-        notes: other decisions, what may still name people, and the notes of the given folder.
+        notes: what may still name people, then other decisions.
         seconds: time taken.
+        notes_on_photos: the notes of the given folder. They may say where the photos lie or name what was dropped, so
+            that the files in the new folder do not hold them.
 
     Example:
         >>> from faceaug import SyntheticFaceSource, deidentify_folder
@@ -68,6 +80,7 @@ class DeidentifyReport(Presentation):
     doubtful: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     seconds: float
+    notes_on_photos: tuple[str, ...] = ()
 
     def facts(self) -> list[Fact]:
         """See ``Presentation``."""
@@ -81,10 +94,11 @@ class DeidentifyReport(Presentation):
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
-        return {"out": str(self.out), "folder": str(self.folder), **self.told(), "seconds": round(self.seconds, 2)}
+        told = self.told() | {"notes": [*self.notes, *self.notes_on_photos]}
+        return {"out": str(self.out), "folder": str(self.folder), **told, "seconds": round(self.seconds, 2)}
 
     def told(self) -> dict[str, Any]:
-        """What the record in the new folder says: nothing about the place of the photos."""
+        """What the record in the new folder says: nothing about the place of the photos or what was dropped."""
         return {
             "options": self.options.to_json(),
             "photos": self.photos,
@@ -104,7 +118,8 @@ class DeidentifyReport(Presentation):
             if names:
                 shown = some(list(names), len(names) if verbose else 3)
                 lines.append(f"  {KINDS[name]}: {len(names):,} ({shown})")
-        lines += [f"note: {note}" for note in (self.notes if verbose else self.notes[:4])]
+        notes = (*self.notes, *self.notes_on_photos)
+        lines += [f"note: {note}" for note in (notes if verbose else notes[:_NOTES])]
         return "\n".join([*lines, f"{printable(self.out)}: written in {self.seconds:.1f} s"])
 
 

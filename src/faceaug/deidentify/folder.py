@@ -23,22 +23,32 @@ from faceaug.data.fingerprints import digest_tables, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import DEIDENTIFIED
 from faceaug.data.manifest import LEDGER, METADATA
+from faceaug.data.marks import report_kinds
 from faceaug.deidentify.deidentify_page import deidentification_page
 from faceaug.deidentify.deidentify_report import DeidentifyReport, sorted_out
-from faceaug.deidentify.hidden_photo import ENDINGS, PNG, HiddenPhoto, Job, Task, hide_photo, read_entry
+from faceaug.deidentify.hidden_photo import ENDINGS, JPEG, PNG, HiddenPhoto, Job, Task, hide_photo, read_entry
 from faceaug.deidentify.hidden_table import HiddenTable
 from faceaug.deidentify.options import DOUBTFUL, KEEP, SMALLEST, DeidentifyOptions, Drop, How
 from faceaug.deidentify.replacing import MODEL
 from faceaug.errors import RefusedError, printable, some
 from faceaug.executor import Executor, open_executor
+from faceaug.faces.align import description_of
 from faceaug.faces.align_options import Finder
 from faceaug.faces.weights import PINNED
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_free_space, explained, finish_output, remove_output, write_bytes
+from faceaug.storage.files import check_output_space, explained, finish_output, remove_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.outputs import check_output, write_output
+from faceaug.storage.unfinished import BEGUN, Begun
 
 REPORT = "report.html"
+_PAGE = report_kinds("faceaug deidentify", ())
+# Part of what a stopped run is compared by. Count it up when the same photo may give another picture: with the rules of
+# ``faces.search``, ``region``, ``hiding`` and ``replacing``.
+_RULES = 1
+_KEPT = 2  # bytes that are written for each byte of a JPEG or PNG
+_LOSSLESS = 8  # and of a photo in another format, such as HEIC, which mostly was compressed with losses
 _CHUNK = 4  # photos per message to a worker
 _FEW = 20  # photos that are done before worker processes would have started
 
@@ -61,8 +71,8 @@ def deidentify_folder(
     """Write a folder of photos with every face in them hidden. The folder itself is never changed.
 
     The new folder holds the pictures under their names, without EXIF, ``metadata.csv`` with the annotations of the
-    photos, ``deidentify.json`` and ``report.html``, which shows the pictures where nothing was found or that are in
-    doubt. Its bytes depend neither on the number of processes nor on interruptions.
+    photos, and, for you alone, ``deidentify.json`` and ``report.html``, which shows the pictures where nothing was
+    found or that are in doubt. Its bytes depend neither on the number of processes nor on interruptions.
 
     Args:
         folder: a folder, archive or ``FaceFolder`` of photos.
@@ -74,12 +84,15 @@ def deidentify_folder(
         attributes: requested of every synthetic face, {"Smiling": 1, "Eyeglasses": -1}.
         keep: attributes that a synthetic face takes over: from the tables for the largest face of a photo, else read by
             the bundled classifier.
-        threshold: least score of a face that is hidden, 0.1..1. It is lower than that of ``align``: doubtful faces are
-            hidden, and listed.
+        threshold: least score of a face that is hidden, 0.1..1: the detector (YuNet) gives it at least this, and the
+            network that reads landmarks (O-Net) at least 0.6 of it, whatever else is in the photo. It is lower than
+            that of ``align``: doubtful faces are hidden, and listed.
         min_face: size of the smallest faces that are looked for, pixels.
         seed: seed of the synthetic faces.
         workers: processes; by default one per processor, or none for a few photos.
-        finder: what finds the faces, with a method ``find``; None for ``faceaug.faces.FaceFinder``.
+        finder: what finds the faces, with a method ``find``; None for a thorough ``faceaug.faces.FaceFinder`` with
+            ``threshold`` and ``min_face``. A stopped run is continued if its ``repr`` says the same; with an object
+            that has no ``repr`` of its own never.
         progress: see ``faceaug.progress.open_progress``.
 
     Returns:
@@ -93,8 +106,8 @@ def deidentify_folder(
         >>> from faceaug import FaceFolder, SyntheticFaceSource, deidentify_folder
         >>> _ = SyntheticFaceSource("faces-64", seed=0).save("photos", 3)
         >>> report = deidentify_folder("photos", "hidden", how="mosaic")
-        >>> report.faces, FaceFolder("hidden").names == FaceFolder("photos").names
-        (3, True)
+        >>> report.pictures["nothing hidden"], FaceFolder("hidden").names == FaceFolder("photos").names
+        ((), True)
     """
     began = time.monotonic()
     options = DeidentifyOptions(
@@ -107,28 +120,30 @@ def deidentify_folder(
     out = Path(out)
     files, notes = new_names(given.names, numbered="names" in options.drop)
     sizes, _ = stamp_pictures(given, range(len(given)))
-    check_free_space(out, 2 * sizes + (1 << 20))
+    check_output_space(out, round(_growth(given.names) * sizes) + (1 << 20))
     run = _identity(given, options, finder)
     workers = 1 if workers is None and len(files) <= _FEW else workers
     claim = claimed_output(out, inside=given.root, marker=DEIDENTIFIED, identity=run, purpose="deidentify", names=files)
     with claim, explained(out):
-        table = HiddenTable(given, options)
-        job = Job(str(out), options, given.ground, finder)
+        check_output(out / REPORT, _PAGE)
+        table, begun = HiddenTable(given, options), Begun(out / BEGUN)
+        job = Job(str(out), options, given.ground, finder, begun)
         with closing(Ledger(out / LEDGER, read_entry)) as ledger, open_executor(workers, chunk=_CHUNK) as executor:
-            table.write(out, ())
+            table.write(out, (), begun=begun)
             _hide_all(given, files, job, ledger, executor, shown)
             ledger.close()
             if not any(entry.file for entry in ledger.entries):
                 _refuse(given, out, ledger.entries)
-            report = _report(given, out, options, ledger.entries, (*notes, *table.notes), began)
-            table.write(out, [entry for entry in ledger.entries if entry.file])
+            report = _report(given, out, options, ledger.entries, (*table.notes, *notes), began)
+            table.write(out, [entry for entry in ledger.entries if entry.file], begun=begun)
             page = deidentification_page(report, ledger.entries, workers=workers, progress=shown)
-            write_bytes(out / REPORT, page.encode("utf-8", "backslashreplace"))
+            write_output(out / REPORT, page.encode("utf-8", "backslashreplace"), _PAGE)
             ledger.remove()
         about = {"command": "deidentify", **options.to_json()}  # nothing about the photos and their place
         finish_output(
             out, marker=DEIDENTIFIED, document={"run": about, "classes": list(table.classes), **report.told()}
         )
+        begun.remove()  # last: until then a continued run must know its own table
     return report
 
 
@@ -159,6 +174,12 @@ def new_names(names: Sequence[str], *, numbered: bool) -> tuple[tuple[str, ...],
     return numbers, notes if numbered else (*notes, "pictures are numbered: their names are not unique, or not UTF-8")
 
 
+def _growth(names: Sequence[str]) -> float:
+    """Bytes that are written for each byte of photos with these names."""
+    kept = sum(PurePosixPath(name).suffix.lower() in (*JPEG, PNG) for name in names) / len(names)
+    return _KEPT * kept + _LOSSLESS * (1 - kept)
+
+
 def _is_text(name: str) -> bool:
     try:
         name.encode()
@@ -176,7 +197,8 @@ def _identity(given: FaceFolder, options: DeidentifyOptions, finder: Finder | No
         "read_as": given.layout,
         **options.to_json(),
         "ground": list(given.ground),
-        "finder_sha256": hashlib.sha256(repr(PINNED if finder is None else type(finder)).encode()).hexdigest(),
+        "rules": _RULES,
+        "finder_sha256": hashlib.sha256(repr((PINNED, description_of(finder))).encode()).hexdigest(),
         **({"model": MODEL} if options.how == "synthetic" else {}),
         "pictures_sha256": pictures,
         "tables_sha256": digest_tables(given),
@@ -187,7 +209,7 @@ def _identity(given: FaceFolder, options: DeidentifyOptions, finder: Finder | No
 def _hide_all(
     given: FaceFolder, files: Sequence[str], job: Job, ledger: Ledger[HiddenPhoto], executor: Executor, shown: Progress
 ) -> None:
-    """Hide the faces of every photo that is not finished, and again of those whose pictures have changed since."""
+    """Hide the faces of every photo that is not finished; again where the picture has changed or none could be read."""
     known = given.annotations.attributes
     make = partial(hide_photo, job)
 
@@ -198,10 +220,10 @@ def _hide_all(
             yield photo, str(given.path(photo)), files[photo], tuple(row.tolist()) if row.any() else ()
 
     done = len(ledger.entries)
-    damaged = sorted(ledger.damaged)
-    if damaged:
-        with shown.phase("hiding again", len(damaged), "photos") as phase:
-            for photo, entry in zip(damaged, phase.over(executor.map(make, tasks(damaged))), strict=True):
+    again = sorted(ledger.damaged.union(k for k, entry in enumerate(ledger.entries) if entry.problem))
+    if again:
+        with shown.phase("hiding again", len(again), "photos") as phase:
+            for photo, entry in zip(again, phase.over(executor.map(make, tasks(again))), strict=True):
                 ledger.replace(photo, [entry])
     with shown.phase("hiding", len(files), "photos", start=done) as phase:
         for entry in phase.over(executor.map(make, tasks(range(done, len(files))))):
@@ -210,7 +232,7 @@ def _hide_all(
 
 def _refuse(given: FaceFolder, out: Path, entries: Sequence[HiddenPhoto]) -> NoReturn:
     """Say that no photo can be read, and leave a folder without pictures as empty as it was."""
-    for name in (LEDGER, METADATA, DEIDENTIFIED):
+    for name in (LEDGER, METADATA, BEGUN, DEIDENTIFIED):
         remove_output(out / name)
     first = f"{printable(given.names[0])}: {entries[0].problem}"
     raise RefusedError(f"{printable(given.root)}: no photo of {len(given):,} can be read ({first})")
@@ -237,6 +259,7 @@ def _report(
         replaced=sum(face.replaced for entry in entries for face in entry.faces),
         pictures=pictures,
         doubtful=doubtful,
-        notes=(*notes, *(() if numbered else given.notes)),
+        notes=notes,
+        notes_on_photos=given.notes,
         seconds=time.monotonic() - began,
     )

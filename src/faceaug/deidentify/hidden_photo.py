@@ -17,7 +17,7 @@ from faceaug.deidentify.replacing import Replacer, number_of
 from faceaug.errors import ImageError
 from faceaug.faces.align_options import Finder
 from faceaug.faces.finder import FaceFinder
-from faceaug.storage.files import write_bytes
+from faceaug.storage.unfinished import Begun, write_again
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif")
 WEBP, PNG = ".webp", ".png"
@@ -91,12 +91,14 @@ class Job:
         options: how faces are hidden.
         ground: colour laid under transparent pixels.
         finder: what finds the faces; None for faceaug's own, opened once in each process.
+        begun: the contents that this run has begun to write.
     """
 
     out: str
     options: DeidentifyOptions
     ground: Colour
     finder: Finder | None
+    begun: Begun
 
 
 def hide_photo(job: Job, task: Task) -> HiddenPhoto:
@@ -105,6 +107,9 @@ def hide_photo(job: Job, task: Task) -> HiddenPhoto:
     Args:
         job: what all photos have in common.
         task: (index, path, file below the output folder, attributes of the photo: 40 numbers, or none).
+
+    Raises:
+        RefusedError: a file that this run did not write has the name of the picture.
     """
     photo, path, file, known = task
     try:
@@ -115,7 +120,7 @@ def hide_photo(job: Job, task: Task) -> HiddenPhoto:
     data = _encoded(hidden, file, job.options)
     target = Path(job.out, file)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(target, data, durable=False)
+    write_again(target, data, begun=job.begun)
     return HiddenPhoto(photo, file, hashlib.sha256(data).hexdigest(), faces)
 
 
@@ -154,8 +159,8 @@ def hide_all(
 
 @lru_cache(maxsize=1)
 def own_finder(min_face: int, threshold: float) -> Finder:
-    """The finder of this package, opened once in each process; see ``FaceFinder``."""
-    return FaceFinder(min_face=min_face, threshold=threshold)
+    """The finder of this package, thorough, opened once in each process; see ``FaceFinder``."""
+    return FaceFinder(min_face=min_face, threshold=threshold, thorough=True)
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,8 @@ from faceaug.deidentify.hidden_photo import HiddenPhoto
 from faceaug.deidentify.options import DeidentifyOptions
 from faceaug.errors import some
 from faceaug.faces.aligned_table import IDENTITY_NAME
-from faceaug.storage.files import PARTIAL, publish_file
+from faceaug.storage.files import PARTIAL, open_partial, publish_file
+from faceaug.storage.unfinished import Begun, begin
 
 OWN = ("faces_hidden", "faces_not_sure", "hidden_by")  # further columns
 
@@ -36,7 +37,7 @@ class HiddenTable:
 
     Attributes:
         classes: names of the labels that the new folder keeps.
-        notes: annotations that the table does not hold, and those that may name people.
+        notes: what may name people, then annotations that the table does not hold.
     """
 
     def __init__(self, given: FaceFolder, options: DeidentifyOptions) -> None:
@@ -48,20 +49,29 @@ class HiddenTable:
         self._known = replace(known, columns={n: v for n, v in known.columns.items() if n not in taken})
         names = given.names
         self._faces = Faces(names, self._known, self.classes, self._identities, name_sources(names, self._known))
-        self.notes = (*_lost(given.annotations, options), *clashes(self._faces), *self._people(taken))
+        own = f"{len(taken)} further columns are left out: this table has its own ({some(list(taken))})"
+        lost = _lost(given.annotations, options)
+        self.notes = (*self._people(), *lost, *clashes(self._faces), *((own,) if taken else ()))
 
-    def write(self, folder: Path, entries: Sequence[HiddenPhoto]) -> None:
+    def write(self, folder: Path, entries: Sequence[HiddenPhoto], *, begun: Begun) -> None:
         """Write the table durably. Call it when the pictures are durable.
 
         Args:
             folder: the output folder.
             entries: photos that were written. While a run is unfinished there are none.
+            begun: the contents that this run has begun to write.
+
+        Raises:
+            RefusedError: a table that this run did not write has its name.
         """
         rows = self._rows(entries) if entries else []
         lines: list[Iterable[object]] = [list(rows[0]) if rows else ["file_name"]]
         lines += [["" if cell is None else cell for cell in row.values()] for row in rows]
-        fresh = folder / f".{METADATA}{PARTIAL}"
-        fresh.write_bytes(csv_text(lines).encode("utf-8", "backslashreplace"))
+        data = csv_text(lines).encode("utf-8", "backslashreplace")
+        begin(folder / METADATA, data, begun=begun)
+        fresh = folder / f".{METADATA}{PARTIAL}"  # another name than that of the ledger
+        with open_partial(fresh) as handle:
+            handle.write(data)
         publish_file(fresh, folder / METADATA)
 
     def _rows(self, entries: Sequence[HiddenPhoto]) -> list[dict[str, Any]]:
@@ -79,14 +89,12 @@ class HiddenTable:
             if self._identities:
                 row[IDENTITY_NAME] = self._identities[identity] if identity >= 0 else ""
             doubtful = sum(not face.sure for face in entry.faces)
-            row |= dict(zip(OWN, (len(entry.faces), doubtful, self._options.how), strict=True))
+            row |= dict(zip(OWN, (len(entry.faces), doubtful, _hidden_by(entry, self._options)), strict=True))
         return rows
 
-    def _people(self, taken: Sequence[str]) -> tuple[str, ...]:
+    def _people(self) -> tuple[str, ...]:
         """Notes on what still says which person a picture shows."""
         known, notes = self._known, []
-        if taken:
-            notes.append(f"{len(taken)} further columns are left out: this table has its own ({some(list(taken))})")
         if "names" not in self._options.drop:
             notes.append("names and folders of the pictures are kept: if they name people, use --drop names (drop=)")
         if (known.identity >= 0).any():
@@ -111,6 +119,14 @@ def without(known: Annotations, options: DeidentifyOptions) -> Annotations:
     if "columns" in options.drop:
         found = replace(found, columns={})
     return found
+
+
+def _hidden_by(entry: HiddenPhoto, options: DeidentifyOptions) -> str:
+    """What hides the faces of a picture: empty where nothing was hidden, blur where no synthetic face fitted."""
+    if not entry.faces:
+        return ""
+    replaced = any(face.replaced for face in entry.faces)
+    return "blur" if options.how == "synthetic" and not replaced else options.how
 
 
 def _lost(known: Annotations, options: DeidentifyOptions) -> list[str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from faceaug.data.image import Image8, load_cv2
 from faceaug.deidentify.region import Region, Square
 from faceaug.errors import ArgumentError
+from faceaug.faces.finder import check_photo
 
 Plain: TypeAlias = Literal["blur", "mosaic", "fill"]
 PLAIN: tuple[Plain, ...] = get_args(Plain)
@@ -37,7 +38,7 @@ def hide_faces(image: Image8, regions: Iterable[Region], how: Plain) -> Image8:
         uint8 (height, width, 3), where pixels outside the regions and their soft edge are those of the photo.
 
     Raises:
-        ArgumentError: there is no such way.
+        ArgumentError: there is no such way, or the photo is of another type or shape.
 
     Example:
         >>> import numpy as np
@@ -50,6 +51,7 @@ def hide_faces(image: Image8, regions: Iterable[Region], how: Plain) -> Image8:
     """
     if how not in PLAIN:
         raise ArgumentError(f"how {how!r}: expected one of {', '.join(PLAIN)}")
+    check_photo(image)
     hidden = image.copy()
     for region in regions:
         _hide(hidden, region, how)

@@ -162,7 +162,7 @@ def run_identity(given: FaceFolder, options: AlignOptions, finder: Finder | None
         **options.to_json(),
         "ground": list(given.ground),
         "rules": _RULES,
-        "finder_sha256": hashlib.sha256(repr((PINNED, _described(finder))).encode()).hexdigest(),
+        "finder_sha256": hashlib.sha256(repr((PINNED, description_of(finder))).encode()).hexdigest(),
         "pictures_sha256": pictures,
         "tables_sha256": digest_tables(given),
         "names_sha256": hashlib.sha256(json.dumps(given.names).encode()).hexdigest(),
@@ -174,8 +174,12 @@ def has_description(finder: Finder | None) -> bool:
     return finder is None or not _ADDRESS.search(repr(finder))
 
 
-def _described(finder: Finder | None) -> str:
-    """What a finder is, for an identity: never the same for one that does not say how it is configured."""
+def description_of(finder: Finder | None) -> str:
+    """What a finder is, for an identity: never the same for one that does not say how it is configured.
+
+    Args:
+        finder: what finds the faces; None for faceaug's own.
+    """
     if finder is None:
         return "faceaug"
     kind = f"{type(finder).__module__}.{type(finder).__qualname__}"
@@ -185,7 +189,7 @@ def _described(finder: Finder | None) -> str:
 def _align_all(
     given: FaceFolder, stems: Sequence[str], job: Job, ledger: Ledger[AlignedFace], executor: Executor, shown: Progress
 ) -> None:
-    """Align every photo that is not finished, and again those whose pictures have changed since."""
+    """Align every photo that is not finished; again those whose pictures have changed, or that could not be read."""
     done = _finished(ledger)
     make = partial(align_photo, job)
 
@@ -193,12 +197,13 @@ def _align_all(
         """What a worker needs to know of each photo."""
         return ((photo, str(given.path(photo)), stems[photo]) for photo in photos)
 
-    damaged = sorted({ledger.entries[k].photo for k in ledger.damaged if k < len(ledger.entries)})
-    if damaged:
-        first = {entry.photo: k for k, entry in reversed(list(enumerate(ledger.entries)))}
-        with shown.phase("aligning again", len(damaged), "photos") as phase:
-            for photo, entries in zip(damaged, phase.over(executor.map(make, tasks(damaged))), strict=True):
-                ledger.replace(first[photo], entries)
+    first = {entry.photo: k for k, entry in reversed(list(enumerate(ledger.entries)))}
+    bad = {entry.photo for k, entry in enumerate(ledger.entries) if entry.problem or k in ledger.damaged}
+    again = sorted(bad, reverse=True)  # the last first: a photo that can be read now may have more entries
+    if again:
+        with shown.phase("aligning again", len(again), "photos") as phase:
+            for photo, entries in zip(again, phase.over(executor.map(make, tasks(again))), strict=True):
+                ledger.replace(first[photo], entries, count=ledger.entries[first[photo]].of)
     with shown.phase("aligning", len(stems), "photos", start=done) as phase:
         for entries in phase.over(executor.map(make, tasks(range(done, len(stems))))):
             ledger.add(entries)

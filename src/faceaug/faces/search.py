@@ -3,6 +3,8 @@
 Most photos are upright: then one view is enough. A face shows that beyond doubt if both networks are sure of it, agree
 where its landmarks are, and O-Net likes it less upside down. Without one, the photo is turned by quarters, then by
 eighths of a circle.
+
+A thorough search ends nowhere early: a second face may lie beside an upright one, and who hides faces must find both.
 """
 
 from __future__ import annotations
@@ -75,10 +77,20 @@ class Search:
         photo: uint8 (h, w, 3), RGB.
         scales: see ``levels``.
         threshold: see ``FaceFinder``.
+        thorough: see ``FaceFinder``.
     """
 
-    def __init__(self, yunet: YuNet, onet: ONet, photo: Image8, *, scales: Sequence[float], threshold: float) -> None:
-        self._yunet, self._onet, self._threshold = yunet, onet, threshold
+    def __init__(
+        self,
+        yunet: YuNet,
+        onet: ONet,
+        photo: Image8,
+        *,
+        scales: Sequence[float],
+        threshold: float,
+        thorough: bool = False,
+    ) -> None:
+        self._yunet, self._onet, self._threshold, self._thorough = yunet, onet, threshold, thorough
         self._original = View(photo, np.eye(2, 3))
         self._scale = scales[0]
         self._finer = scales[1:]
@@ -95,21 +107,22 @@ class Search:
         found = _best(one for look in looks for one in look.found if one.reaches(self._bar(look, sure)))
         if not self._finer:
             return found
-        # Small faces are upright where the large ones are; without any, each quarter turn is tried.
+        # Small faces are upright where the large ones are; without any, each quarter turn is tried. (A thorough search
+        # has no sure looks.)
         likely = [look.quarters for look in sure] or [0, 1, 2, 3]
         for quarters in dict.fromkeys(likely):
             for scale in self._finer:
                 view = quarter_turned(whole_view(self._original.picture, scale), quarters)
                 more = self._read(tiles(view), known=found)
-                look = _Look(quarters, turned=quarters != 0, found=more, sure=bool(sure) or self._has_sure(more))
+                look = _Look(quarters, turned=quarters != 0, found=more, sure=bool(sure) or self._is_sure(more))
                 found = _best([*found, *(one for one in more if one.reaches(self._bar(look, sure)))])
-            if found:
+            if found and not self._thorough:
                 break
         return found
 
     def _orientations(self) -> list[_Look]:
-        """Look at the whole photo upright, then turned, until a face is upright beyond doubt."""
-        if self._scale > 1:
+        """Look at the whole photo upright, then turned, until a face is upright beyond doubt; if thorough, always."""
+        if self._scale > 1 and not self._thorough:
             photo = self._original.picture
             glance = self._look(whole_view(photo, glance_scale(photo)), 0, turned=False)
             if glance.sure:
@@ -125,11 +138,11 @@ class Search:
     def _look(self, view: View, quarters: int, *, turned: bool) -> _Look:
         view = quarter_turned(view, quarters)
         found = self._read([view])
-        return _Look(quarters, turned, found, self._has_sure(found))
+        return _Look(quarters, turned, found, self._is_sure(found))
 
-    def _has_sure(self, found: Iterable[Found]) -> bool:
-        """Whether one of the best faces of a view stands upright in it beyond doubt."""
-        return any(
+    def _is_sure(self, found: Iterable[Found]) -> bool:
+        """Whether one of the best faces of a view stands upright in it beyond doubt. A thorough search does not ask."""
+        return not self._thorough and any(
             score_upside_down(self._onet, self._source(one.candidate), one.candidate) < one.checked
             for one in sorted(found, key=lambda one: -one.candidate.score)[:_WITNESSES]
             if one.reaches(_SURE) and one.tilt <= _LEVEL and one.apart <= _AGREED
@@ -137,7 +150,8 @@ class Search:
 
     def _bar(self, look: _Look, sure: Sequence[_Look]) -> tuple[float, float]:
         """The scores that a face in a view needs."""
-        by_yunet, by_onet = _IN_COMPANY if look.sure else _TURNED if look.turned or sure else _ALONE
+        lenient = look.sure or self._thorough
+        by_yunet, by_onet = _IN_COMPANY if lenient else _TURNED if look.turned or sure else _ALONE
         # Views that ask for more than the threshold do not ask for more than the scores of clear faces.
         return min(by_yunet * self._threshold, max(0.85, self._threshold)), min(by_onet * self._threshold, 0.95)
 

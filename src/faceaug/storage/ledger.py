@@ -68,10 +68,22 @@ class Ledger(Generic[E]):
         self.entries.extend(entries)
         self._tally.add(self._lines(first), self._paths(entries))
 
-    def replace(self, first: int, entries: Sequence[E]) -> None:
-        """Replace entries whose files were written again, from position ``first`` on."""
-        self.entries[first : first + len(entries)] = entries
+    def replace(self, first: int, entries: Sequence[E], *, count: int | None = None) -> None:
+        """Replace entries whose files were written again, from position ``first`` on.
+
+        Args:
+            first: position of the first.
+            entries: the new ones.
+            count: number of entries that they replace; by default as many as they are.
+        """
+        count = len(entries) if count is None else count
         self._tally.add([], self._paths(entries))
+        if count == len(entries):
+            self.entries[first : first + count] = entries
+            return
+        self._tally.close()  # the files are durable before the lines that name them
+        self.entries[first : first + count] = entries
+        self._tally = Tally(self._path, self._lines(0))
 
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` entries."""

@@ -89,11 +89,18 @@ def write_again(
     Raises:
         RefusedError: something else has that name; it stays as it is.
     """
+    begin(path, data, is_ours=is_ours, begun=begun)
+    write_bytes(path, data, durable=durable)
+
+
+def begin(
+    path: Path, data: bytes, *, is_ours: Callable[[bytes], bool] | None = None, begun: Begun | None = None
+) -> None:
+    """Check and note what is written next by other means than ``write_again``; see there for arguments and errors."""
     if is_taken(path, data) and not (_is_regular(path) and _is_known(path, is_ours, begun)):
         raise in_the_way(path)
     if begun is not None:
         begun.add(data)
-    write_bytes(path, data, durable=durable)
 
 
 def _is_known(path: Path, is_ours: Callable[[bytes], bool] | None, begun: Begun | None) -> bool:
