@@ -41,7 +41,7 @@ class FaceFinder:
             needs a higher one.
         thorough: look at every photo in all quarter turns, and as a whole in the eighths between, whatever was found
             before, so that a lying face next to an upright one is found too; and take every face to which YuNet gives
-            the threshold and O-Net 0.6 of it, whether it has company or not. It takes several times as long and finds
+            the threshold and O-Net 0.6 of it, whether it has company or not. It takes about ten times as long and finds
             more that is no face: for hiding faces, where a missed one is worse.
 
     Raises:
