@@ -34,6 +34,7 @@ from tests.faces.photos import background, paste
 # The other arguments of a call that writes each output. A new output is missing here, so that these tests fail.
 FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("clean", "--report"): ("faces", "--dry-run"),
+    ("clean", "--index"): ("faces", "--dry-run", "--against", "expanded"),
     ("preview", "--out"): ("faces",),
     ("split", "--out"): ("faces",),
     ("align", "--out"): ("wild", "--only-landmarks"),
@@ -50,6 +51,7 @@ FOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
     ("expand", "--out"): ("faces", "--synthetic", "0"),
     ("convert", "--out"): ("faces", "--to", "coco"),
     ("align", "--out"): ("faces",),
+    ("deidentify", "--out"): ("faces",),
     ("train", "--out"): ("faces", "--images", "8"),
     ("import-model", "--out"): ("weights.pth",),
     ("export-model", "--out"): ("dcgan-32",),

@@ -97,7 +97,8 @@ class Index(Cache):
         }
         columns["ends"] = np.cumsum([len(name) for name in names], dtype=np.int64)
         columns["names"] = np.frombuffer(b"".join(names), np.uint8)
-        return save(columns, {INDEX_MARK: _FORMAT, "signatures": version_of_signatures(), "blake2b": _digest(columns)})
+        # One key: safetensors writes several in any order.
+        return save(columns, {INDEX_MARK: f"{_FORMAT} {version_of_signatures()} blake2b {_digest(columns)}"})
 
     def _signature(self, row: int) -> Signature:
         columns = self._columns
@@ -148,9 +149,10 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     with safe_open(path, framework="numpy") as opened:
         about = opened.metadata() or {}
         columns = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-    if about.get(INDEX_MARK) != _FORMAT or about.get("signatures") != version_of_signatures():
+    version, _, digest = about.get(INDEX_MARK, "").partition(" blake2b ")
+    if version != f"{_FORMAT} {version_of_signatures()}":
         raise ValueError("it is of another version")
-    if about.get("blake2b") != _digest(columns):
+    if digest != _digest(columns):
         raise ValueError("it is damaged")
     return columns | {"facts": columns["facts"].view(_FACTS).reshape(-1)}
 

@@ -13,6 +13,7 @@ from faceaug.commands.console import Console, common_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import INDEX
+from faceaug.storage.files import remove_output
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -76,6 +77,8 @@ def clean(
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     if index is not None and not against:
         raise click.UsageError("--index: only with --against")
+    if index is not None and overwrite:
+        remove_output(index)  # a file that was checked, and may be replaced
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, against=against, index=index, workers=workers,
         faces=faces, set_aside=set_aside, progress=console.progress,
