@@ -181,6 +181,7 @@ STRANGERS: dict[str, dict[str, bytes]] = {
         "some columns": b"file,what,why\n",
         "evaluation in a cell": b'"figure,of,n,against,reference_n,control"\n',
     },
+    ".faceaug-index": {"text": b"mine", "weights": b"\x10\0\0\0\0\0\0\0{}              "},
     ".onnx": {
         "other program": b"\x08\x0a\x12\x07pytorch\x1a\x052.9.0",
         "quoted": b"\x08\x0a\x12\x07unknown producer_name faceaug",
