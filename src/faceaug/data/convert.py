@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from faceaug.data.convert_report import ConvertReport
-from faceaug.data.fingerprints import digest_tables, stamp_pictures
+from faceaug.data.fingerprints import identity_of, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.image import Colour, check_colour
 from faceaug.data.layouts import LAYOUTS, WRITERS
@@ -141,12 +141,9 @@ def _identity(given: FaceFolder, layout: str, ground: Colour, stamps: str, plan:
     stems = hashlib.sha256(json.dumps((plan.stems, plan.shards)).encode())
     return {
         "command": "convert",
-        "folder": str(given.root),
+        **identity_of(given, pictures=stamps),
         "layout": layout,
-        "read_as": given.layout,
         "ground": list(ground),
-        "pictures_sha256": stamps,
-        "tables_sha256": digest_tables(given),
         "names_sha256": stems.hexdigest(),
     }
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,7 +18,7 @@ from typing import Any, NoReturn
 
 from faceaug.data.annotations import settle
 from faceaug.data.containers import without_ending
-from faceaug.data.fingerprints import digest_tables, stamp_pictures
+from faceaug.data.fingerprints import identity_of, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import DEIDENTIFIED
 from faceaug.data.manifest import LEDGER, METADATA
@@ -119,9 +118,9 @@ def deidentify_folder(
     settle(given.annotations, ("partition", "label", "identity", "attributes"))
     out = Path(out)
     files, notes = new_names(given.names, numbered="names" in options.drop)
-    sizes, _ = stamp_pictures(given, range(len(given)))
+    sizes, pictures = stamp_pictures(given, range(len(given)))
     check_output_space(out, round(_growth(given.names) * sizes) + (1 << 20))
-    run = _identity(given, options, finder)
+    run = _identity(given, options, finder, pictures)
     workers = 1 if workers is None and len(files) <= _FEW else workers
     claim = claimed_output(out, inside=given.root, marker=DEIDENTIFIED, identity=run, purpose="deidentify", names=files)
     with claim, explained(out):
@@ -188,21 +187,15 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _identity(given: FaceFolder, options: DeidentifyOptions, finder: Finder | None) -> dict[str, Any]:
+def _identity(given: FaceFolder, options: DeidentifyOptions, finder: Finder | None, pictures: str) -> dict[str, Any]:
     """Everything that must be equal for an unfinished folder to be continued."""
-    _, pictures = stamp_pictures(given, range(len(given)))
     return {
         "command": "deidentify",
-        "folder": str(given.root),
-        "read_as": given.layout,
+        **identity_of(given, pictures=pictures),
         **options.to_json(),
-        "ground": list(given.ground),
         "rules": _RULES,
         "finder_sha256": hashlib.sha256(repr((PINNED, description_of(finder))).encode()).hexdigest(),
         **({"model": MODEL} if options.how == "synthetic" else {}),
-        "pictures_sha256": pictures,
-        "tables_sha256": digest_tables(given),
-        "names_sha256": hashlib.sha256(json.dumps(given.names).encode()).hexdigest(),
     }
 
 

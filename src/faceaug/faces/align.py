@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 import time
@@ -21,7 +20,7 @@ from typing import Any, NoReturn
 
 from faceaug.data.annotations import settle
 from faceaug.data.crop import Size
-from faceaug.data.fingerprints import digest_tables, stamp_pictures
+from faceaug.data.fingerprints import identity_of, stamp_pictures
 from faceaug.data.folder import FaceFolder
 from faceaug.data.layouts.records import ALIGNED
 from faceaug.data.layouts.writing import Faces, in_parts, plain_stems
@@ -154,18 +153,12 @@ def run_identity(given: FaceFolder, options: AlignOptions, finder: Finder | None
         options: how faces are aligned.
         finder: what finds the faces.
     """
-    _, pictures = stamp_pictures(given, range(len(given)))
     return {
         "command": "align",
-        "folder": str(given.root),
-        "read_as": given.layout,
+        **identity_of(given, pictures=stamp_pictures(given, range(len(given)))[1]),
         **options.to_json(),
-        "ground": list(given.ground),
         "rules": _RULES,
         "finder_sha256": hashlib.sha256(repr((PINNED, description_of(finder))).encode()).hexdigest(),
-        "pictures_sha256": pictures,
-        "tables_sha256": digest_tables(given),
-        "names_sha256": hashlib.sha256(json.dumps(given.names).encode()).hexdigest(),
     }
 
 

@@ -254,6 +254,7 @@ async def _done(work: Future[Answer], seconds: float, receive: Receive) -> bool:
             finished.set_result(None)
 
     async def disconnected() -> None:
+        """Wait until the client has gone, and end the wait."""
         while (await receive())["type"] != "http.disconnect":
             pass
         end()
