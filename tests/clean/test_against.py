@@ -194,7 +194,7 @@ def test_an_index_of_several_folders_keeps_what_it_knows_of_the_others(
     read: list[str] = []
     monkeypatch.setattr("faceaug.clean.index.Index.add", lambda _, file, signature: read.append(file.name))
     clean_folder(new, ALL, against=[known, more], index=index, dry_run=True, progress=False)
-    assert set(read) <= {"a.png"}
+    assert read == []
 
 
 def test_a_search_among_references_changes_no_later_search_without_them(new: Path, known: Path) -> None:

@@ -144,6 +144,7 @@ def _read(folder: Path, root: Path, shared: Index | None, keep: bool, crew: Crew
     notes: list[str] = []
     own = folder.with_name(folder.name + INDEX.ending)
     index, why, keep = (shared, "", False) if shared is not None else _own_index(own, keep=keep)
+    index.enter(folder)
     try:
         contents = read_contents(
             folder, listing.pictures, looks=True, crew=crew, cache=index, progress=progress, phase=_PHASE

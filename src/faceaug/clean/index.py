@@ -25,7 +25,7 @@ from faceaug.storage.outputs import check_output, write_output
 from faceaug.storage.walk import File
 
 _FORMAT = "1"
-_FACTS = np.dtype([("size", "<i8"), ("mtime", "<i8"), ("changed", "<i8"), ("jpeg", "u1")])
+_FACTS = np.dtype([("size", "<i8"), ("mtime", "<i8"), ("changed", "<i8"), ("folder", "<u8"), ("jpeg", "u1")])
 
 
 class Index(Cache):
@@ -41,11 +41,17 @@ class Index(Cache):
     def __init__(self, columns: Mapping[str, NDArray[Any]], *, shared: bool = False) -> None:
         super().__init__(None)
         self._shared = shared
-        self._asked: set[bytes] = set()
+        self._folder = 0
+        self._read: set[int] = set()
         self._columns = columns
         self._rows = _by_name(columns) if columns else {}
-        self._used: dict[tuple[bytes, int, int, int], int] = {}
-        self._new: list[tuple[File, Signature]] = []
+        self._used: list[tuple[bytes, int, int]] = []  # name, row, folder
+        self._new: list[tuple[File, int, Signature]] = []
+
+    def enter(self, folder: Path) -> None:
+        """Say whose pictures are asked for from now on."""
+        self._folder = int.from_bytes(hashlib.blake2b(os.fsencode(folder), digest_size=8).digest(), "little")
+        self._read.add(self._folder)
 
     def signatures(self, files: Sequence[File]) -> Iterator[tuple[File, Signature]]:
         """The known signatures of files that have not changed since."""
@@ -54,18 +60,19 @@ class Index(Cache):
         facts = self._columns["facts"]
         for file in files:
             name = os.fsencode(file.name)
-            self._asked.add(name)
             stamp = (file.size, file.mtime_ns, file.changed_ns)
             rows = [row for row in self._rows.get(name, ()) if facts[row].item()[:3] == stamp]
-            # Two folders may have pictures of one name, size and time: which one is meant, only the file says.
+            # Of two folders with pictures of one name, size and time, each has its own; a folder that was moved takes
+            # what is unmistakable.
+            rows = [row for row in rows if facts[row]["folder"] == self._folder] or rows
             if rows and len({self._columns["content"][row].tobytes() for row in rows}) == 1:
-                self._used[name, *stamp] = rows[0]
+                self._used.append((name, rows[0], self._folder))
                 yield file, self._signature(rows[0])
 
     def add(self, file: File, signature: Signature) -> None:
         """Keep the signature of a readable file; others are read again."""
         if signature.pixels and signature.looks:
-            self._new.append((file, signature))
+            self._new.append((file, self._folder, signature))
 
     @property
     def is_new(self) -> bool:
@@ -74,27 +81,33 @@ class Index(Cache):
 
     def to_bytes(self) -> bytes:
         """The content of the file: what was used, and what is new."""
-        others = [
-            (name, row) for name, rows in self._rows.items() if self._shared and name not in self._asked for row in rows
-        ]
-        kept = [*(name for name, *_ in self._used), *(name for name, _ in others)]
-        rows = np.array([*self._used.values(), *(row for _, row in others)], np.int64)
-        names = [*kept, *(os.fsencode(file.name) for file, _ in self._new)]
+        kept = list(self._used)
+        if self._shared:  # what other folders have stays
+            folders = self._columns["facts"]["folder"].tolist() if self._rows else []
+            kept += [
+                (name, row, folders[row])
+                for name, rows in self._rows.items()
+                for row in rows
+                if folders[row] not in self._read
+            ]
+        rows = np.array([row for _, row, _ in kept], np.int64)
+        names = [*(name for name, _, _ in kept), *(os.fsencode(file.name) for file, _, _ in self._new)]
         facts = np.array(
-            [(file.size, file.mtime_ns, file.changed_ns, signature.jpeg) for file, signature in self._new], _FACTS
+            [(file.size, file.mtime_ns, file.changed_ns, folder, one.jpeg) for file, folder, one in self._new], _FACTS
         )
+        signatures = [signature for _, _, signature in self._new]
         fresh = {
             "facts": _bytes_of(facts, _FACTS.itemsize),
-            "content": _digests(signature.content for _, signature in self._new),
-            "pixels": _digests(signature.pixels for _, signature in self._new),
-            "looks": np.frombuffer(b"".join(signature.looks for _, signature in self._new), np.uint8).reshape(
-                -1, LOOKS.itemsize
-            ),
+            "content": _digests(signature.content for signature in signatures),
+            "pixels": _digests(signature.pixels for signature in signatures),
+            "looks": _bytes_of(np.frombuffer(b"".join(one.looks for one in signatures), np.uint8), LOOKS.itemsize),
         }
-        columns = {
-            name: np.concatenate([_bytes_of(self._columns[name][rows], new.shape[1]), new]) if len(rows) else new
-            for name, new in fresh.items()
-        }
+        if len(rows):
+            before = self._columns["facts"][rows].copy()
+            before["folder"] = [folder for _, _, folder in kept]
+            old = {name: self._columns[name][rows] for name in ("content", "pixels", "looks")} | {"facts": before}
+            fresh = {name: np.concatenate([_bytes_of(old[name], new.shape[1]), new]) for name, new in fresh.items()}
+        columns = dict(fresh)
         columns["ends"] = np.cumsum([len(name) for name in names], dtype=np.int64)
         columns["names"] = np.frombuffer(b"".join(names), np.uint8)
         # One key: safetensors writes several in any order.

@@ -14,6 +14,7 @@ from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, o
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import INDEX
 from faceaug.storage.files import remove_output
+from faceaug.storage.outputs import read_head
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -77,8 +78,8 @@ def clean(
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     if index is not None and not against:
         raise click.UsageError("--index: only with --against")
-    if index is not None and overwrite:
-        remove_output(index)  # a file that was checked, and may be replaced
+    if index is not None and overwrite and index.is_file() and not INDEX.is_ours(read_head(index)):
+        remove_output(index)
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, against=against, index=index, workers=workers,
         faces=faces, set_aside=set_aside, progress=console.progress,
