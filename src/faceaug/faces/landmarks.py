@@ -43,7 +43,8 @@ def score_upside_down(network: ONet, view: View, candidate: Candidate) -> float:
     It is the higher one where a face stands on its head. YuNet finds half of those, with their mouths for eyes.
     """
     crop = cut_crop(view, crop_matrix(candidate))
-    return _read_crop(network, crop[::-1, ::-1])[1]
+    # The mirror image would tell nothing more, at twice the time.
+    return float(network.read(crop[None, ::-1, ::-1]).scores[0])
 
 
 def _read_crop(network: ONet, crop: Image8) -> tuple[NDArray[np.float64], float]:
