@@ -18,7 +18,7 @@ from faceaug import FaceFinder, SyntheticFaceSource
 from faceaug.data.image import Image8
 from faceaug.faces.finder import _SEEN as SEEN
 from faceaug.faces.search import Search
-from faceaug.faces.views import levels
+from faceaug.faces.views import glance_scale, levels
 
 RIGHT = 0.15  # of the eye distance: a larger error is a face read the wrong way round
 SMALL = "mtfl-lfw_5590"
@@ -59,8 +59,10 @@ def find(finder: FaceFinder, image: Image8) -> list[Found]:
 
 def find_by_yunet(finder: FaceFinder, image: Image8) -> list[Found]:
     """The same faces with the landmarks of the detector, which O-Net has not read again."""
-    scales = levels(image.shape[1], image.shape[0], needed=SEEN / finder.min_face)
-    search = Search(finder._detector(), finder._reader(), image, scales=scales, threshold=finder.threshold)
+    size, needed = image.shape[1::-1], SEEN / finder.min_face
+    scales, glance = levels(*size, needed=needed), glance_scale(*size, needed=needed)
+    networks = finder._detector(), finder._reader()
+    search = Search(*networks, image, scales=scales, glance=glance, threshold=finder.threshold)
     found = [one.candidate for one in search.run()]
     return [Found(one.box, np.asarray(one.points, np.float64), one.score) for one in found]
 

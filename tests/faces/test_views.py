@@ -8,11 +8,13 @@ from hypothesis import given, strategies as st
 from numpy.typing import NDArray
 
 from faceaug.faces.views import (
+    GLANCE,
     SMALLEST,
     TILE,
     WHOLE,
     View,
     eighth_turned,
+    glance_scale,
     levels,
     places,
     quarter_turned,
@@ -91,3 +93,16 @@ def test_levels_begin_with_the_whole_photo_and_end_where_the_smallest_faces_are_
     assert scales[-1] >= 0.89 * min(1, needed)
     assert all(a < b <= 4.01 * a for a, b in pairwise(scales))
     assert all(scale <= 1 for scale in scales) or longer < SMALLEST
+
+
+@given(width=st.integers(1, 2000), height=st.integers(1, 2000), needed=st.floats(0.05, 2))
+def test_a_first_look_is_coarser_than_the_coarsest_level_and_shows_the_smallest_faces(
+    width: int, height: int, needed: float
+) -> None:
+    scale = glance_scale(width, height, needed=needed)
+    longer = max(width, height)
+    if longer >= SMALLEST:
+        assert scale is None
+    elif scale is not None:
+        assert needed <= scale < levels(width, height, needed=needed)[0]
+        assert scale * longer >= min(GLANCE, SMALLEST) - 1e-6

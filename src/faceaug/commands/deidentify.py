@@ -69,7 +69,7 @@ _OPTIONS = (
         "--threshold",
         type=click.FloatRange(0.1, 1),
         help="Hide what the detector gives this score, and the network that reads landmarks 0.6 of it, or more; "
-        "doubtful faces are listed.  [default: 0.3]",
+        "doubtful faces are listed.  [default: 0.35]",
     ),
     click.option("--min-face", type=click.IntRange(min=8), help="Size of the smallest faces, pixels.  [default: 16]"),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of synthetic faces."),

@@ -17,7 +17,7 @@ HOW: tuple[How, ...] = get_args(How)
 DROP: tuple[Drop, ...] = get_args(Drop)
 KEEP = ("Male", "Young", "Smiling", "Eyeglasses")  # attributes of a face that its synthetic one gets
 SURE = 1.2 * THRESHOLD  # score from which ``align`` takes a face that is alone in a photo
-DOUBTFUL = 0.3  # least score of a face that is hidden all the same
+DOUBTFUL = 0.35  # least score of a face that is hidden all the same
 SMALLEST = 16  # pixels: nobody is recognised in fewer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,7 +66,10 @@ class AlignedFace:
 
     def to_json(self) -> tuple[object, ...]:
         """The line of the ledger."""
-        return astuple(self)
+        return tuple(getattr(self, name) for name in _NAMES)  # astuple copies the tuples in it, number by number
+
+
+_NAMES = [field.name for field in fields(AlignedFace)]
 
 
 def read_entry(values: Any) -> AlignedFace:

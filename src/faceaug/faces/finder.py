@@ -13,7 +13,7 @@ from faceaug.errors import ArgumentError
 from faceaug.faces.face import Face
 from faceaug.faces.onet import ONet
 from faceaug.faces.search import Search
-from faceaug.faces.views import levels
+from faceaug.faces.views import glance_scale, levels
 from faceaug.faces.weights import ONET, read_tensors
 from faceaug.faces.yunet import YuNet
 
@@ -88,9 +88,12 @@ class FaceFinder:
             ArgumentError: another type or shape. OpenCV would find no face in numbers of 0..1, and fewer in grey.
         """
         check_photo(image)
-        scales = levels(image.shape[1], image.shape[0], needed=_SEEN / self.min_face)
+        size, needed = image.shape[1::-1], _SEEN / self.min_face
+        scales, glance = levels(*size, needed=needed), glance_scale(*size, needed=needed)
         networks = self._detector(), self._reader()
-        search = Search(*networks, image, scales=scales, threshold=self.threshold, thorough=self.thorough)
+        search = Search(
+            *networks, image, scales=scales, glance=glance, threshold=self.threshold, thorough=self.thorough
+        )
         found = search.run()
         faces = [Face(one.candidate.box, one.landmarks.astype(np.float32), one.candidate.score) for one in found]
         large = [face for face in faces if face.size >= self.min_face]

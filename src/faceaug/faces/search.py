@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from faceaug.data.image import Image8
 from faceaug.faces.landmarks import read_landmarks, score_upside_down
 from faceaug.faces.onet import ONet
-from faceaug.faces.views import View, eighth_turned, glance_scale, quarter_turned, tiles, whole_view
+from faceaug.faces.views import View, eighth_turned, quarter_turned, tiles, whole_view
 from faceaug.faces.yunet import Candidate, YuNet, same_face
 
 _SURE = (0.8, 0.9)  # least scores of a face that shows which way a photo is up, by YuNet and O-Net
@@ -76,6 +76,7 @@ class Search:
         onet: the network that reads landmarks.
         photo: uint8 (h, w, 3), RGB.
         scales: see ``levels``.
+        glance: see ``glance_scale``.
         threshold: see ``FaceFinder``.
         thorough: see ``FaceFinder``.
     """
@@ -87,6 +88,7 @@ class Search:
         photo: Image8,
         *,
         scales: Sequence[float],
+        glance: float | None,
         threshold: float,
         thorough: bool = False,
     ) -> None:
@@ -94,6 +96,7 @@ class Search:
         self._original = View(photo, np.eye(2, 3))
         self._scale = scales[0]
         self._finer = scales[1:]
+        self._glance = glance
 
     @cached_property
     def _coarse(self) -> View:
@@ -122,9 +125,8 @@ class Search:
 
     def _orientations(self) -> list[_Look]:
         """Look at the whole photo upright, then turned, until a face is upright beyond doubt; if thorough, always."""
-        if self._scale > 1 and not self._thorough:
-            photo = self._original.picture
-            glance = self._look(whole_view(photo, glance_scale(photo)), 0, turned=False)
+        if self._glance is not None and not self._thorough:
+            glance = self._look(whole_view(self._original.picture, self._glance), 0, turned=False)
             if glance.sure:
                 return [glance]
         looks = [self._look(self._coarse, 0, turned=False)]

@@ -15,7 +15,7 @@ from faceaug.data.image import Image8, load_cv2
 Matrix: TypeAlias = NDArray[np.float64]  # (2, 3): pixel indices -> pixel indices
 WHOLE = 640  # pixels: longer side of the view of a whole photo
 SMALLEST = 400  # pixels: smaller photos are enlarged to it, since a face that fills one is hardly found otherwise
-GLANCE = 288  # pixels: enough to find the faces of most small photos
+GLANCE = 192  # pixels: enough to find the faces of most small photos
 TILE = 1024  # pixels
 _OVERLAP = 224  # pixels: a face up to this size lies whole in at least one tile
 _STEP = 4.0  # from one level to the next finer one; larger faces than a tile's overlap were found a level before
@@ -75,10 +75,20 @@ def levels(width: int, height: int, *, needed: float) -> list[float]:
     return scales
 
 
-def glance_scale(photo: Image8) -> float:
-    """Scale of a first look at a photo below ``SMALLEST``, which takes half the time of the coarsest level."""
-    height, width = photo.shape[:2]
-    return float(GLANCE / max(height, width))
+def glance_scale(width: int, height: int, *, needed: float) -> float | None:
+    """Scale of a first look at a photo below ``SMALLEST``, which takes a fraction of the time of the coarsest level.
+
+    Args:
+        width: of the photo, pixels.
+        height: of the photo, pixels.
+        needed: scale at which the smallest faces are found.
+
+    Returns:
+        None for photos that are not smaller, and where the coarsest level is no finer.
+    """
+    longer = max(width, height)
+    scale = max(GLANCE / longer, needed)
+    return scale if longer < SMALLEST and scale < SMALLEST / longer else None
 
 
 def whole_view(photo: Image8, scale: float) -> View:
