@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from faceaug.clean.decisions import Decisions, propose
 from faceaug.clean.findings import Conflict, Findings, SetAside
 from faceaug.clean.hashes import NO_HASHES
 from faceaug.clean.page import clean_blocks, clean_csv
@@ -61,6 +62,13 @@ class CleanReport(Findings, Presentation):
             verbose: list everything, not only the first of each kind.
         """
         return summary_of(self, verbose=verbose)
+
+    def decisions(self) -> Decisions:
+        """The proposals for all groups; change them with ``keep`` and ``release``, then ``clean_folder(decisions=)``.
+
+        They fit the folder as it was before the run: after one that moved files, undo it first.
+        """
+        return propose(self.groups, self.folder)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for one JSON document. Names that are not UTF-8 are decoded by ``os.fsdecode``."""
