@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import shutil
 import statistics
 import tempfile
@@ -35,7 +36,6 @@ from faceaug.serve.review import Review
 from faceaug.serve.review_app import HOST, ReviewApplication
 
 FACES = 400
-TOKEN = "known"  # the page of a benchmark is no secret
 SHOWN = """const images = [...document.querySelectorAll('.group img')].filter((image) => {
   const box = image.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0; });
 return document.querySelectorAll('.group').length === 50 && (images.every((image) => image.complete)
@@ -78,11 +78,12 @@ def make_report(folder: Path, groups: int) -> CleanReport:
 def served(report: CleanReport) -> Iterator[str]:
     """The address of the page of ``--review``."""
     review = Review(report, apply=lambda _: report, undo=lambda: None)  # type: ignore[arg-type, return-value]
-    server = server_of(ReviewApplication(review, token=TOKEN, on_finish=lambda: None))
+    word = secrets.token_urlsafe()
+    server = server_of(ReviewApplication(review, token=word, on_finish=lambda: None))
     with listen(HOST, 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
         thread.start()
-        yield f"http://{HOST}:{listener.getsockname()[1]}/{TOKEN}/"
+        yield f"http://{HOST}:{listener.getsockname()[1]}/{word}/"
         server.should_exit = True
         thread.join()
 

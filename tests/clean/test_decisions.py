@@ -123,6 +123,7 @@ def test_what_is_wrong_in_a_file_is_named(plain: object, said: str, tmp_path: Pa
     with pytest.raises(ArgumentError, match=said) as raised:
         read_decisions(path)
     assert str(path) in str(raised.value)
+    assert "no JSON" not in str(raised.value)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))

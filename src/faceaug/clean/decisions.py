@@ -153,10 +153,10 @@ def read_decisions(path: Path | str) -> Decisions:
         raise ArgumentError(f"{place}: expected a {FILE} saved from a report of faceaug clean ({why})") from error
     try:
         return parse_decisions(json.loads(data))
-    except (ValueError, RecursionError) as error:  # of json; of ours below
-        raise ArgumentError(f"{place}: is no JSON document ({error}); save it again from the report") from None
     except ArgumentError as error:
         raise ArgumentError(f"{place}: {error}; save it again from the report") from None
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"{place}: is no JSON document ({error}); save it again from the report") from None
 
 
 def parse_decisions(document: object) -> Decisions:

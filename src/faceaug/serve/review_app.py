@@ -103,12 +103,10 @@ class ReviewApplication:
             if name not in acts or not isinstance(decided, dict):
                 return _NOT_FOUND
             state = await asyncio.to_thread(acts[name])
+        except FaceAugError as error:
+            return problem(400 if isinstance(error, ArgumentError) else 409, str(error))
         except (ValueError, AttributeError, RecursionError):
             return problem(400, "expected JSON with 'decisions'")
-        except ArgumentError as error:
-            return problem(400, str(error))
-        except FaceAugError as error:
-            return problem(409, str(error))
         return _private(json.dumps(state).encode(), "application/json")
 
     def _finish(self) -> dict[str, Any]:
