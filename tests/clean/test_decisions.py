@@ -71,8 +71,15 @@ def test_the_proposal_keeps_the_first_picture_of_every_group() -> None:
 
 def test_a_picture_of_no_group_cannot_be_decided_about() -> None:
     made = Decisions((group("a.jpg", "b.jpg", stays="a.jpg"),))
-    with pytest.raises(ArgumentError, match=r"c\.jpg: is in no group of 1 group"):
+    with pytest.raises(ArgumentError, match=r"c\.jpg: is in none of 1 group"):
         made.keep("c.jpg")
+
+
+def test_a_group_has_two_pictures_and_one_of_them_stays() -> None:
+    with pytest.raises(ArgumentError, match="expected two pictures or more, found 1"):
+        group("a.jpg")
+    with pytest.raises(ArgumentError, match=r"'stays' c\.jpg: expected one of its pictures"):
+        group("a.jpg", "b.jpg", stays="c.jpg")
 
 
 def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
@@ -106,7 +113,8 @@ BROKEN: dict[str, tuple[object, str]] = {
     "one picture": (first_group(pictures=document()["groups"][0]["pictures"][:1]), "group 1: expected two pictures"),
     "other decision": (first_group(decision="perhaps"), "'perhaps': expected 'keep', 'swap' or 'release'"),
     "stays a stranger": (first_group(stays="x.jpg"), r"'stays' x\.jpg: expected one of its pictures"),
-    "swap without a picture": (first_group(stays=None), "expected one of its pictures"),
+    "swap without a picture": (first_group(stays=None), "contradicts"),
+    "stays a number": (first_group(stays=3), "expected the name of a picture"),
     "keeps another": (first_group(decision="keep"), "contradicts"),
     "swaps for the first": (first_group(stays="a.jpg"), "contradicts"),
     "released, yet one stays": (first_group(decision="release"), "contradicts"),

@@ -176,6 +176,16 @@ def test_more_than_the_limit_is_refused_with_its_reason(folder: Path) -> None:
     assert review.apply({"0": "all"})["applied"]
 
 
+def test_a_run_that_is_not_the_last_any_more_is_not_undone(folder: Path) -> None:
+    review = review_of(folder)
+    assert review.apply({"1": "all"})["applied"]
+    clean_folder(folder, ALL)  # takes what was released
+    before = tree(folder)
+    with pytest.raises(RefusedError, match="run 0001 is not the last one any more"):
+        review.undo()
+    assert tree(folder) == before
+
+
 def test_two_pages_do_not_work_at_once(folder: Path) -> None:
     inside, go_on = threading.Event(), threading.Event()
     review = review_of(folder)

@@ -42,10 +42,19 @@ class GroupDecision:
     Attributes:
         pictures: at least two; the first is the one that would stay without a decision.
         stays: name of the one that stays; None if all do.
+
+    Raises:
+        ArgumentError: there are fewer pictures, or ``stays`` is none of them.
     """
 
     pictures: tuple[Seen, ...]
     stays: str | None
+
+    def __post_init__(self) -> None:
+        if len(self.pictures) < 2:
+            raise ArgumentError(f"expected two pictures or more, found {len(self.pictures)}")
+        if self.stays is not None and all(seen.name != self.stays for seen in self.pictures):
+            raise ArgumentError(f"'stays' {printable(self.stays)}: expected one of its pictures")
 
     @property
     def verdict(self) -> Verdict:
@@ -87,13 +96,21 @@ class Decisions:
     groups: tuple[GroupDecision, ...]
     folder: str = field(default="", compare=False)
 
-    def keep(self, name: str) -> Decisions:
-        """The same, but this picture stays and the others of its group leave."""
-        return self._decided(name, name)
+    def keep(self, *names: str) -> Decisions:
+        """The same, but these pictures stay, and the others of their groups leave.
 
-    def release(self, name: str) -> Decisions:
-        """The same, but every picture in the group of this one stays."""
-        return self._decided(name, None)
+        Raises:
+            ArgumentError: a picture is in no group.
+        """
+        return self._decided({name: name for name in names})
+
+    def release(self, *names: str) -> Decisions:
+        """The same, but every picture in the groups of these stays.
+
+        Raises:
+            ArgumentError: a picture is in no group.
+        """
+        return self._decided(dict.fromkeys(names))
 
     def counts(self) -> dict[Verdict, int]:
         """Number of groups for each decision."""
@@ -115,12 +132,13 @@ class Decisions:
         data = document_with(COMMAND, self.to_json())
         write_output(Path(path), data, [DECISIONS], overwrite=overwrite)
 
-    def _decided(self, name: str, stays: str | None) -> Decisions:
-        here = [k for k, group in enumerate(self.groups) if any(seen.name == name for seen in group.pictures)]
-        if not here:
-            raise ArgumentError(f"{printable(name)}: is in no group of {counted(len(self.groups), 'group')}")
+    def _decided(self, stays: Mapping[str, str | None]) -> Decisions:
+        place = {seen.name: k for k, group in enumerate(self.groups) for seen in group.pictures}
         groups = list(self.groups)
-        groups[here[0]] = replace(groups[here[0]], stays=stays)
+        for name, kept in stays.items():
+            if name not in place:
+                raise ArgumentError(f"{printable(name)}: is in none of {counted(len(groups), 'group')}")
+            groups[place[name]] = replace(groups[place[name]], stays=kept)
         return replace(self, groups=tuple(groups))
 
 
@@ -184,18 +202,18 @@ def _group(value: object, where: str) -> GroupDecision:
     if not isinstance(value, Mapping) or not isinstance(value.get("pictures"), list):
         raise ArgumentError(f"{where}: expected 'decision' and a list 'pictures'")
     pictures = tuple(_seen(picture, where) for picture in value["pictures"])
-    if len(pictures) < 2:
-        raise ArgumentError(f"{where}: expected two pictures or more, found {len(pictures)}")
     decision, stays = value.get("decision"), value.get("stays")
     if decision not in ("keep", "swap", "release"):
         raise ArgumentError(f"{where}: 'decision' {decision!r}: expected 'keep', 'swap' or 'release'")
-    if decision == "keep" and stays is None:
+    if stays is not None and not isinstance(stays, str):
+        raise ArgumentError(f"{where}: 'stays' {stays!r}: expected the name of a picture")
+    if decision == "keep" and stays is None and pictures:
         stays = pictures[0].name
-    names = [seen.name for seen in pictures]
-    if decision != "release" and stays not in names:
-        raise ArgumentError(f"{where}: 'stays' {printable(stays)}: expected one of its pictures")
-    made = GroupDecision(pictures, None if decision == "release" else stays)
-    if made.verdict != decision or (decision == "release" and stays is not None):
+    try:
+        made = GroupDecision(pictures, stays)
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from None
+    if made.verdict != decision:
         raise ArgumentError(f"{where}: 'decision' {decision!r} contradicts 'stays' {printable(stays)}")
     return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def check_review(given: dict[str, object], console: Console) -> None:
     if console.quiet:
         raise click.UsageError("--review: not with -q, which hides the address of the page")
     with missing_extra("--review"):
-        from faceaug.serve import listening as _  # noqa: F401
+        import_module("faceaug.serve.review_server")
 
 
 def review_folder(folder: Path, clean: Callable[..., CleanReport], console: Console) -> CleanReport:

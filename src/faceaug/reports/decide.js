@@ -175,6 +175,7 @@ globalThis.faceaugDecide = (gallery) => {
     link.download = settings.file;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    if (!settings.live) byId('decide').querySelector('details').open = true; // the commands to run now
     say(`${settings.file} is in the folder of your downloads`);
   };
   byId('decide-copy').onclick = async () => {

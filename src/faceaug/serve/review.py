@@ -15,6 +15,7 @@ from faceaug.clean.page import clean_blocks
 from faceaug.errors import ArgumentError, RefusedError, counted, printable
 from faceaug.reports.gallery import webp_thumbnail
 from faceaug.reports.render import render_page
+from faceaug.storage.journal import read_journal
 from faceaug.storage.state import state_folder
 
 ALL = "all"  # all pictures of a group stay
@@ -96,6 +97,9 @@ class Review:
         with self._alone():
             if self.applied is None:
                 raise RefusedError("nothing was applied")
+            runs = [run.name for run in read_journal(self._root, beside=False).runs if run.moved and not run.undone]
+            if runs[-1:] != [self.applied.run]:
+                raise RefusedError(f"run {self.applied.run} is not the last one any more; see faceaug undo")
             done = self._undo()
             self.applied = None
             self._thumbnail.cache_clear()
