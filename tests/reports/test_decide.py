@@ -17,6 +17,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from faceaug.clean import CleanPolicy, clean_folder, read_decisions
+from faceaug.reports.gallery import Choices, Group, Shown
+from faceaug.reports.render import render_page
+from faceaug.reports.sections import Gallery
 from tests.chromium import open_browser
 from tests.clean.zoo import good, jpeg, write
 
@@ -177,6 +180,28 @@ def test_decisions_survive_a_reload_and_start_over_can_be_taken_back(page: Page,
     assert f"{GROUPS} groups to look at" in page.text("#decide-sum")
     page.click("#decide-back")
     assert "another picture stays in 1, all stay in 1" in page.text("#decide-sum")
+
+
+def test_groups_that_are_only_reported_cannot_be_decided_about(page: Page, folder: Path) -> None:
+    shown = folder / "one.html"
+    group = Group((Shown("a.jpg", None), Shown("b.jpg", None)), ("mirror images, stay",))
+    pair = Group((Shown("c.jpg", None), Shown("d.jpg", None, stays=False)), ("same bytes",), choice=0, fixed=True)
+    document = {"groups": [{"decision": "keep", "stays": "c.jpg", "pictures": [{"name": "c.jpg"}, {"name": "d.jpg"}]}]}
+    choices = Choices(document, "decisions.json", ["faceaug clean x"], 1, "leaves")
+    shown.write_text(render_page("x", [Gallery([group, pair], choices)]), "utf-8")
+    page.driver.get(shown.as_uri())
+    page.press("j", " ")
+    assert page.text("#decide-said") == "nothing to decide here: these pictures were only reported"
+    page.press("j", "s")
+    assert page.text("#decide-said") == "c.jpg has to stay; space keeps all"
+    assert page.run("return document.querySelectorAll('.group .keep').length") == 0
+    page.press(" ")
+    assert page.text("#decide-sum").startswith("0 pictures leave.")
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    page.driver.get(shown.as_uri())
+    bar = page.driver.find_element(By.ID, "decide").is_displayed()
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert not bar
 
 
 def test_every_control_has_a_name_and_shows_the_focus(page: Page) -> None:

@@ -156,7 +156,7 @@ def test_a_refusal_is_told_on_the_page_and_nothing_moves(chromium: webdriver.Chr
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert "a plan; nothing was changed" in said
+        assert "celeba: nothing was applied, and nothing was changed" in said
         page.click("#decide-apply")
         page.wait("failed")
         assert page.said() == "No answer: the command has ended. Run it again."

@@ -14,6 +14,7 @@ from faceaug.errors import some
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored"] | Fault
 KINDS: tuple[Kind, ...] = ("unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored", *FAULTS)
+_PARTS = {"overlay": "something over a face", "crop": "one is cropped"}
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
 
 
@@ -195,7 +196,7 @@ class Findings:
     def _lists(self) -> list[_List]:
         unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates)), u.hint) for u in self.unclear]
         doubts: list[tuple[str, ...]] = [(c.name, c.keeper, c.says) for c in self.conflicts]
-        parts: list[tuple[str, ...]] = [(p.one, p.other, p.tier) for p in self.partial]
+        parts: list[tuple[str, ...]] = [(p.one, p.other, _PARTS[p.tier]) for p in self.partial]
         leaks: list[tuple[str, ...]] = [(k.name, k.partition, k.keeper, k.keeper_partition) for k in self.leaks]
         votes: list[tuple[str, ...]] = [
             (p.keeper, p.field, p.proposal, f"{p.votes} of {p.of}", _said(p)) for p in self.proposals if p.proposal

@@ -29,7 +29,8 @@ _TIERS = {
     "same pixels": "the same pixels in another file",
     "overlay": "the same photo but for something laid over it",
     "crop": "the same photo, one of the two cropped",
-    "burst": "another photo",
+    "burst": "a similar but different photo",
+    "mirrored": "mirror image",
 }
 
 
@@ -114,7 +115,7 @@ def _csv_rows(report: Findings) -> Iterator[tuple[object, ...]]:
         for fault, why in zip(picture.faults, picture.why, strict=True):
             yield _row(picture.name, f"fault: {fault}", why, "")
     for pair in (*report.mirrored, *report.bursts, *report.partial):
-        yield _row(pair.one, "stays", pair.tier, pair.other, pair.distance, pair.evidence)
+        yield _row(pair.one, "stays", _TIERS[pair.tier], pair.other, pair.distance, pair.evidence)
     for leak in report.leaks:
         yield _row(leak.name, "leak", f"{leak.partition} and {leak.keeper_partition}", leak.keeper)
     for unclear in report.unclear:
@@ -198,7 +199,7 @@ def _leaving(report: Findings) -> Leaving:
 def _look_alikes(report: Findings, places: _Places) -> list[Group]:
     groups = []
     for pair, tag in (
-        *((pair, "mirrored, stay") for pair in report.mirrored),
+        *((pair, "mirror images, stay") for pair in report.mirrored),
         *((pair, "different photos, stay") for pair in report.bursts),
         *((pair, "differ in a part, stay") for pair in report.partial),
     ):

@@ -91,9 +91,9 @@ def groups_of(duplicates: Iterable[Duplicate], is_fixed: Callable[[Picture], boo
     keepers: dict[str, Picture] = {}
     for duplicate in duplicates:
         copy, likeness = duplicate.copy, duplicate.likeness
-        proof = (likeness.distance, likeness.evidence) if likeness else (-1, None)
+        distance, evidence = (likeness.distance, likeness.evidence) if likeness else (-1, None)
         members[duplicate.keeper.name].append(
-            Member(copy.file.name, duplicate.tier, *proof, content=copy.signature.content)
+            Member(copy.file.name, duplicate.tier, distance, evidence, copy.signature.content)
         )
         keepers[duplicate.keeper.name] = duplicate.keeper
     return tuple(

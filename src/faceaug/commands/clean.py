@@ -14,6 +14,7 @@ from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, o
 from faceaug.commands.report import report_option, write_report
 from faceaug.commands.review import check_review, review_folder
 from faceaug.data.marks import INDEX
+from faceaug.errors import printable
 from faceaug.storage.files import remove_output
 from faceaug.storage.outputs import read_head
 
@@ -102,7 +103,10 @@ def clean(
         found = review_folder(folder, cleaning, console)
     else:
         found = cleaning(dry_run=dry_run, out=out, link=link, decisions=decisions)
-    console.say(found.summary(verbose=console.verbose))
+    if review and found.finds and found.run is None:
+        console.say(f"{printable(found.folder)}: nothing was applied, and nothing was changed")
+    else:
+        console.say(found.summary(verbose=console.verbose))
     if report is not None:
         page = partial(found.to_html, workers=workers, progress=console.progress)
         write_report(report, found, page, command="faceaug clean", overwrite=overwrite)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ import click
 
 from faceaug.commands.console import Console
 from faceaug.commands.server import missing_extra
-from faceaug.errors import printable
 
 if TYPE_CHECKING:
     from faceaug.clean import CleanReport
@@ -73,10 +73,8 @@ def review_folder(folder: Path, clean: Callable[..., CleanReport], console: Cons
         if _has_screen():
             click.launch(url)
 
-    try:
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends a review as "finish" does
         run_review(review, on_listening=listening)
-    except KeyboardInterrupt:
-        console.say(f"{printable(folder)}: the review was stopped")
     return review.applied or plan
 
 

@@ -88,6 +88,7 @@ globalThis.faceaugDecide = (gallery) => {
   const clear = () => [...decided.keys()].forEach((n) => put(n, 0));
   const decide = (i, value) => {
     const n = choice(i);
+    if (n === undefined) say('nothing to decide here: these pictures were only reported');
     if (locked || n === undefined || (decided.get(n) ?? 0) === value) return;
     past.push([[n, decided.get(n) ?? 0]]);
     put(n, value);
@@ -222,7 +223,10 @@ globalThis.faceaugDecide = (gallery) => {
       if (state.error) throw new Error(state.error);
       buttons.forEach((button) => { button.disabled = Boolean(state.ended); });
       live(state);
-      if (state.ended) document.body.dataset.state = 'ended';
+      if (state.ended) {
+        document.body.dataset.state = 'ended';
+        lock(true);
+      }
       return state;
     } catch (error) {
       buttons.forEach((button) => { button.disabled = false; });
@@ -271,6 +275,7 @@ globalThis.faceaugDecide = (gallery) => {
     },
     /** Once the first groups are drawn. */
     begin() {
+      byId('decide').hidden = false;
       restore(recall());
       repaint();
       if (decided.size) say('your decisions of before are here again');

@@ -233,7 +233,7 @@ _BROWSER = """
 """
 
 _BAR = Template("""
-<div id="decide" class="decide broad" role="region" aria-label="your decisions">
+<div id="decide" class="decide broad" role="region" aria-label="your decisions" hidden>
 <p id="decide-sum" class="decide-sum"></p>
 <div class="decide-buttons"><span $live class="decide-live"><button id="decide-apply" class="main">apply</button>
 <button id="decide-revert" hidden>undo what was applied</button><button id="decide-finish">finish</button></span>
@@ -246,5 +246,5 @@ _BAR = Template("""
 <kbd>s</kbd> keeps another one, <kbd>u</kbd> takes the last decision back, <kbd>enter</kbd> enlarges.</p>
 $saved</details></div>
 """)
-_SAVED = Template("""<p>Save the file, then run where it lies:</p>
+_SAVED = Template("""<p>Save the file, then run where it lies, with the options of this run:</p>
 <pre tabindex="0">$commands</pre>""")

@@ -132,7 +132,8 @@ async def _body(receive: Receive) -> bytes | None:
     found = b""
     while True:
         message = await receive()
-        found += message.get("body", b"")
+        piece: bytes = message.get("body", b"")
+        found += piece
         if len(found) > LARGEST:
             return None
         if message["type"] == "http.disconnect" or not message.get("more_body"):
