@@ -55,6 +55,20 @@ def test_a_plan_says_the_same_as_the_run(tmp_path: Path) -> None:
     assert plan.set_aside == clean_folder(folder, ALL, decisions=decisions).set_aside
 
 
+def test_a_report_of_decisions_says_them_and_offers_no_others(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "celeba")
+    decisions = decided(folder)
+    plan = clean_folder(folder, ALL, dry_run=True)
+    assert 'id="choices-document"' in plan.to_html()
+    assert "decided" not in plan.to_json()
+    report = clean_folder(folder, ALL, decisions=decisions)
+    assert report.decisions() == decisions
+    assert [group["decision"] for group in report.to_json()["decided"]] == ["swap", "release"]
+    assert 'id="choices-document"' not in report.to_html()
+    assert "faceaugDecide =" in plan.to_html()
+    assert "faceaugDecide =" not in report.to_html()
+
+
 def test_a_second_run_with_the_same_decisions_finds_nothing_to_do(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "celeba")
     decisions = decided(folder)

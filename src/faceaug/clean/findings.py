@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias
 
 from faceaug.clean.conflicts import Proposal
+from faceaug.clean.decisions import Decisions
 from faceaug.clean.faults import FAULTS, FaceChecks, Fault
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
@@ -81,6 +82,8 @@ class Findings:
         hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``; empty without a search for
             near duplicates. Not in the JSON.
         checks: what the checks of faces found; None if they were not asked for, and then not in the JSON.
+        decided: the decisions that were obeyed; None if there were none. The JSON has those that differ from the
+            proposals.
     """
 
     folder: str
@@ -107,6 +110,7 @@ class Findings:
     histogram: tuple[int, ...] = ()
     hashes: Hashes = field(default_factory=lambda: NO_HASHES, repr=False, compare=False)
     checks: FaceChecks | None = None
+    decided: Decisions | None = None
 
     @property
     def finds(self) -> bool:

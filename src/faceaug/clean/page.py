@@ -63,9 +63,9 @@ def clean_blocks(report: Findings, *, live: bool = False) -> list[Block]:
 
 
 def _choices(report: Findings, *, live: bool) -> Choices | None:
-    """What the reader may decide; None if there is no group of duplicates."""
+    """What the reader may decide; None if there is no group of duplicates, or all was decided."""
     decisions = propose(report.groups, report.folder)
-    if not decisions.groups:
+    if not decisions.groups or report.decided is not None:
         return None
     folder = argument(report.folder)
     again = f"faceaug clean {folder}{' --out NEW_FOLDER' if report.out else ''} --decisions {FILE}"
@@ -115,7 +115,7 @@ def _csv_rows(report: Findings) -> Iterator[tuple[object, ...]]:
         for fault, why in zip(picture.faults, picture.why, strict=True):
             yield _row(picture.name, f"fault: {fault}", why, "")
     for pair in (*report.mirrored, *report.bursts, *report.partial):
-        yield _row(pair.one, "stays", _TIERS[pair.tier], pair.other, pair.distance, pair.evidence)
+        yield _row(pair.one, "stays", pair.tier, pair.other, pair.distance, pair.evidence)
     for leak in report.leaks:
         yield _row(leak.name, "leak", f"{leak.partition} and {leak.keeper_partition}", leak.keeper)
     for unclear in report.unclear:
@@ -170,7 +170,8 @@ def _duplicates(report: Findings, places: _Places) -> list[Group]:
     leaks = {leak.name: f"in {leak.partition}, {leak.keeper} in {leak.keeper_partition}" for leak in report.leaks}
     leaving = _leaving(report)
     mark = leaving.mark
-    chosen = [group for group in report.groups if group.content]  # in the order of ``propose``
+    # In the order of ``propose``; a report of decisions shows other groups than those that were decided about.
+    chosen = [group for group in report.groups if group.content and report.decided is None]
     numbers = {group.keeper: number for number, group in enumerate(chosen)}
     groups = []
     for group in sorted(_groups(report), key=lambda group: group.keeper):

@@ -97,7 +97,7 @@ def decide(
     if decisions is not None:
         found = obey(found, decisions, history)
     moves = tuple(_moves(found))
-    return Decision(moves, _report(found), _sample(found, moves))
+    return Decision(moves, replace(_report(found), decided=decisions), _sample(found, moves))
 
 
 def _report(found: Survey) -> CleanReport:
