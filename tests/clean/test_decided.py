@@ -229,3 +229,4 @@ def test_a_released_group_stays_whole_whatever_the_faces_are_like(tmp_path: Path
     report = clean_folder(folder, ALL, decisions=decisions, **options)
     assert names(folder) == ["000002.jpg", "000013.jpg", "000014.jpg"]
     assert report.cleaned == 3
+    assert clean_folder(folder, ALL, decisions=decisions, **options).run is None

@@ -57,7 +57,8 @@ def obey(found: Survey, decisions: Decisions, history: History) -> Survey:
     """
     pictures = {picture.file.name: picture for picture in found.alike.pictures}
     moved = places_of(history)
-    groups = [_placed(decision, pictures, moved, found.scene) for decision in decisions.groups]
+    faults = found.checks is not None and bool(found.checks.set_aside)
+    groups = [_placed(decision, pictures, moved, found.scene, faults=faults) for decision in decisions.groups]
     problems = [problem for group in groups for problem in group.problems] or list(_misfits(groups, found))
     if problems:
         hint = ""
@@ -84,7 +85,15 @@ def must_stay(scene: Scene, picture: Picture) -> bool:
     return picture.protected or picture.reference or scene.must_stay(picture.file.name)
 
 
-def _placed(decision: GroupDecision, pictures: Mapping[str, Picture], moved: Mapping[str, str], scene: Scene) -> _Group:
+def _placed(
+    decision: GroupDecision,
+    pictures: Mapping[str, Picture],
+    moved: Mapping[str, str],
+    scene: Scene,
+    *,
+    faults: bool,
+) -> _Group:
+    """Find the pictures of a group; with ``faults``, the one that stays may have left for a fault of its face."""
     here: dict[str, Picture] = {}
     aside: set[str] = set()
     problems: list[str] = []
@@ -98,7 +107,7 @@ def _placed(decision: GroupDecision, pictures: Mapping[str, Picture], moved: Map
                 problems.append(f"{printable(seen.name)} is to leave, but is {why}")
         elif picture is None and moved.get(seen.name, "").startswith(SET_ASIDE):
             aside.add(seen.name)
-            if not leaves:
+            if not leaves and not (faults and decision.verdict == "keep"):
                 problems.append(f"{printable(seen.name)} is to stay, but was set aside; undo that run first")
         else:
             problems.append(f"{printable(seen.name)} {_lost(seen, picture, scene)}")
