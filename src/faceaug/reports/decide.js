@@ -223,6 +223,7 @@ globalThis.faceaugDecide = (gallery) => {
       if (state.error) throw new Error(state.error);
       buttons.forEach((button) => { button.disabled = Boolean(state.ended); });
       live(state);
+      if (body !== undefined) byId('decide').focus({ preventScroll: true }); // the button may be gone
       if (state.ended) {
         document.body.dataset.state = 'ended';
         lock(true);
@@ -255,6 +256,7 @@ globalThis.faceaugDecide = (gallery) => {
       const [, pictures, fixed] = gallery.group(i);
       card.dataset.at = i;
       card.tabIndex = i === current ? 0 : -1;
+      card.classList.toggle('current', i === current);
       card.setAttribute('role', 'group');
       card.setAttribute('aria-label', pictures[0][0]);
       card.addEventListener('focusin', () => { if (current !== i) mark(i); });

@@ -233,7 +233,7 @@ _BROWSER = """
 """
 
 _BAR = Template("""
-<div id="decide" class="decide broad" role="region" aria-label="your decisions" hidden>
+<div id="decide" class="decide broad" role="region" aria-label="your decisions" tabindex="-1" hidden>
 <p id="decide-sum" class="decide-sum"></p>
 <div class="decide-buttons"><span $live class="decide-live"><button id="decide-apply" class="main">apply</button>
 <button id="decide-revert" hidden>undo what was applied</button><button id="decide-finish">finish</button></span>

@@ -27,7 +27,8 @@ class Answer:
     def encoded_headers(self) -> list[tuple[bytes, bytes]]:
         """The headers for an ASGI server, with the length and the security headers."""
         given = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
-        length = [] if self.status == 304 else [(b"content-length", b"%d" % len(self.body))]  # RFC 9110, 8.6
+        bare = self.status in {204, 304}  # RFC 9110, 8.6
+        length = [] if bare else [(b"content-length", b"%d" % len(self.body))]
         return [*given, *length, *_FIXED]
 
 

@@ -92,21 +92,20 @@ class ReviewApplication:
         body = b"" if refused else await _body(receive)
         if refused or body is None:
             return refused or problem(413, f"more than {LARGEST} bytes", headers=_CLOSE)
+        decided = _decisions(body)
+        if decided is None:
+            return problem(400, "expected JSON with 'decisions'")
+        acts: dict[str, Callable[[], dict[str, Any]]] = {
+            "apply": lambda: self._review.apply(decided),
+            "undo": self._review.undo,
+            "finish": self._finish,
+        }
+        if name not in acts:
+            return _NOT_FOUND
         try:
-            asked = json.loads(body)
-            decided = asked.get("decisions", {})
-            acts: dict[str, Callable[[], dict[str, Any]]] = {
-                "apply": lambda: self._review.apply(decided),
-                "undo": self._review.undo,
-                "finish": self._finish,
-            }
-            if name not in acts or not isinstance(decided, dict):
-                return _NOT_FOUND
             state = await asyncio.to_thread(acts[name])
         except FaceAugError as error:
             return problem(400 if isinstance(error, ArgumentError) else 409, str(error))
-        except (ValueError, AttributeError, RecursionError):
-            return problem(400, "expected JSON with 'decisions'")
         return _private(json.dumps(state).encode(), "application/json")
 
     def _finish(self) -> dict[str, Any]:
@@ -138,6 +137,16 @@ async def _body(receive: Receive) -> bytes | None:
             return None
         if message["type"] == "http.disconnect" or not message.get("more_body"):
             return found
+
+
+def _decisions(body: bytes) -> dict[str, object] | None:
+    """The decisions in a body, none by default; None if it is something else."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    decided = asked.get("decisions", {}) if isinstance(asked, dict) else None
+    return decided if isinstance(decided, dict) else None
 
 
 def _private(body: bytes, media: str) -> Answer:
