@@ -75,7 +75,7 @@ def test_the_page_holds_everything_and_needs_nothing_else(tmp_path: Path) -> Non
     assert data["faces-index"]["tags"] == [
         "across partitions",
         "different photos, stay",
-        "mirrored, stay",
+        "mirror images, stay",
         "same photo",
         "tables disagree",
     ]

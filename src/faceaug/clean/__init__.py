@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faceaug.clean.decisions import Decisions as Decisions, read_decisions as read_decisions
     from faceaug.clean.folder import clean_folder as clean_folder, undo_clean as undo_clean
     from faceaug.clean.leaks import SharedPhoto as SharedPhoto, find_leaks as find_leaks
     from faceaug.clean.names import Rename as Rename, Unclear as Unclear
@@ -25,6 +26,7 @@ _MODULE = {
     "CleanPolicy": "faceaug.clean.policy",
     "CleanReport": "faceaug.clean.report",
     "Conflict": "faceaug.clean.report",
+    "Decisions": "faceaug.clean.decisions",
     "Rename": "faceaug.clean.names",
     "SetAside": "faceaug.clean.report",
     "SharedPhoto": "faceaug.clean.leaks",
@@ -32,6 +34,7 @@ _MODULE = {
     "UndoReport": "faceaug.storage.journal",
     "clean_folder": "faceaug.clean.folder",
     "find_leaks": "faceaug.clean.leaks",
+    "read_decisions": "faceaug.clean.decisions",
     "undo_clean": "faceaug.clean.folder",
 }
 __all__ = list(_MODULE)

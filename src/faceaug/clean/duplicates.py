@@ -78,11 +78,14 @@ class Duplicate:
         copy: the picture to set aside.
         keeper: the picture that stays; the two were compared directly.
         likeness: the reason, if their pixels differ.
+        chosen: what they share, if a person chose the picture that stays and the two were not compared: both are
+            duplicates of a third.
     """
 
     copy: Picture
     keeper: Picture
     likeness: Likeness | None = None
+    chosen: Tier | None = None
 
     @property
     def same_bytes(self) -> bool:
@@ -92,6 +95,8 @@ class Duplicate:
     @property
     def tier(self) -> Tier:
         """What they share."""
+        if self.chosen is not None:
+            return self.chosen
         if self.likeness is not None:
             return self.likeness.tier
         return "same bytes" if self.same_bytes else "same pixels"
@@ -135,7 +140,12 @@ def find_duplicates(pictures: Iterable[Picture], links: Links | None = None) -> 
             if other not in taken and likeness.whole != other:
                 taken.add(other)
                 found += _copies(by_pixels[other], keeper, likeness)
-    return sorted(found, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
+    return in_order(found)
+
+
+def in_order(duplicates: Iterable[Duplicate]) -> list[Duplicate]:
+    """Duplicates by the name of the copy."""
+    return sorted(duplicates, key=lambda duplicate: os.fsencode(duplicate.copy.file.name))
 
 
 # The order in which one of a group stays, in the words of docs/clean.md; ``keeping_order`` has one value for each.
@@ -169,7 +179,7 @@ def keeping_order(picture: Picture) -> tuple[bool, int, int, bool, bool, int, fl
 
 def hard_links(pictures: Iterable[Picture]) -> int:
     """The number of surplus names: pictures that are hard links of a file listed under another name."""
-    identities = [_identity(picture) for picture in pictures if not picture.reference]
+    identities = [identity(picture) for picture in pictures if not picture.reference]
     return len(identities) - len(set(identities))
 
 
@@ -201,11 +211,12 @@ def _by_pixels(pictures: Iterable[Picture]) -> dict[str, list[Picture]]:
 
 def _copies(group: list[Picture], keeper: Picture, likeness: Likeness | None) -> Iterator[Duplicate]:
     """The duplicates among pictures with the same pixels: all but the keeper, protected ones and their hard links."""
-    staying = {_identity(picture) for picture in (*group, keeper) if picture.protected and not picture.reference}
-    staying |= set() if keeper.reference else {_identity(keeper)}
+    staying = {identity(picture) for picture in (*group, keeper) if picture.protected and not picture.reference}
+    staying |= set() if keeper.reference else {identity(keeper)}
     copies = (copy for copy in group if not copy.reference)
-    yield from (Duplicate(copy, keeper, likeness) for copy in copies if _identity(copy) not in staying)
+    yield from (Duplicate(copy, keeper, likeness) for copy in copies if identity(copy) not in staying)
 
 
-def _identity(picture: Picture) -> tuple[int, int]:
+def identity(picture: Picture) -> tuple[int, int]:
+    """What hard links of one file share."""
     return picture.file.device, picture.file.inode

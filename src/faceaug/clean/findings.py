@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias
 
 from faceaug.clean.conflicts import Proposal
+from faceaug.clean.decisions import Decisions
 from faceaug.clean.faults import FAULTS, FaceChecks, Fault
 from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
@@ -14,6 +15,7 @@ from faceaug.errors import some
 
 Kind: TypeAlias = Literal["unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored"] | Fault
 KINDS: tuple[Kind, ...] = ("unreadable", "same bytes", "same pixels", "same photo", "overlay", "mirrored", *FAULTS)
+_PARTS = {"overlay": "something over a face", "crop": "one is cropped"}
 _List: TypeAlias = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, header, rows
 
 
@@ -80,6 +82,8 @@ class Findings:
         hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``; empty without a search for
             near duplicates. Not in the JSON.
         checks: what the checks of faces found; None if they were not asked for, and then not in the JSON.
+        decided: the decisions that were obeyed; None if there were none. The JSON has those that differ from the
+            proposals.
     """
 
     folder: str
@@ -106,6 +110,7 @@ class Findings:
     histogram: tuple[int, ...] = ()
     hashes: Hashes = field(default_factory=lambda: NO_HASHES, repr=False, compare=False)
     checks: FaceChecks | None = None
+    decided: Decisions | None = None
 
     @property
     def finds(self) -> bool:
@@ -195,7 +200,7 @@ class Findings:
     def _lists(self) -> list[_List]:
         unclear: list[tuple[str, ...]] = [(u.name, u.why, some(list(u.candidates)), u.hint) for u in self.unclear]
         doubts: list[tuple[str, ...]] = [(c.name, c.keeper, c.says) for c in self.conflicts]
-        parts: list[tuple[str, ...]] = [(p.one, p.other, p.tier) for p in self.partial]
+        parts: list[tuple[str, ...]] = [(p.one, p.other, _PARTS[p.tier]) for p in self.partial]
         leaks: list[tuple[str, ...]] = [(k.name, k.partition, k.keeper, k.keeper_partition) for k in self.leaks]
         votes: list[tuple[str, ...]] = [
             (p.keeper, p.field, p.proposal, f"{p.votes} of {p.of}", _said(p)) for p in self.proposals if p.proposal

@@ -13,6 +13,7 @@ from faceaug.clean.against import check_apart, check_references, stamp_reference
 from faceaug.clean.cache import open_cache
 from faceaug.clean.conflicts import conflicts_csv
 from faceaug.clean.copy import MARKER, CopyReport, LinkKind, build_copy, check_link, plan_copy
+from faceaug.clean.decisions import Decisions, read_decisions
 from faceaug.clean.faults import FaceChecking, Fault, read_faults
 from faceaug.clean.plan import Decision, decide
 from faceaug.clean.policy import CleanPolicy
@@ -44,6 +45,7 @@ class _Task:
         against: reference folders.
         index: file of their signatures; None for one beside each.
         checking: what is done about faces; None does not look at them.
+        decisions: what a person decided about the groups; None for the proposals.
     """
 
     policy: CleanPolicy
@@ -52,6 +54,7 @@ class _Task:
     against: tuple[Path, ...] = ()
     index: Path | None = None
     checking: FaceChecking | None = None
+    decisions: Decisions | None = None
 
     def decide(self, scene: Scene, history: History, *, keep_cache: bool, keep_index: bool) -> Decision:
         """Decide the moves, with the cache of earlier runs."""
@@ -60,7 +63,7 @@ class _Task:
             return decide(
                 scene,
                 self.policy,
-                set_aside=history.set_aside(),
+                history=history,
                 workers=self.workers,
                 progress=self.progress,
                 cache=cache,
@@ -68,6 +71,7 @@ class _Task:
                 index=self.index,
                 keep_index=keep_index,
                 checking=self.checking,
+                decisions=self.decisions,
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -75,6 +79,8 @@ class _Task:
         chosen: dict[str, Any] = {"policy": asdict(self.policy)}
         if self.checking is not None:
             chosen["faces"] = asdict(self.checking)
+        if self.decisions is not None:
+            chosen["decisions"] = self.decisions.to_json()["groups"]
         if self.against:
             chosen |= {"against": list(map(str, self.against)), "references_sha256": stamp_references(self.against)}
         plain: dict[str, Any] = json.loads(json.dumps(chosen))
@@ -93,6 +99,7 @@ def clean_folder(
     workers: int | None = None,
     faces: bool = False,
     set_aside: Sequence[Fault] = (),
+    decisions: Decisions | Path | str | None = None,
     progress: Show = None,
 ) -> CleanReport:
     """Repair names and set aside unreadable files and duplicates. ``undo_clean`` reverts it.
@@ -114,6 +121,8 @@ def clean_folder(
             so on; ``report.checks`` has what was found. Finding them takes most of the time.
         set_aside: faults for which pictures are set aside, such as ("blurred", "no-face"); it implies ``faces``.
             ``faceaug.clean.faults.FAULTS`` lists them.
+        decisions: what you decided about the groups of duplicates: a ``decisions.json`` saved from a report, or
+            ``report.decisions()`` with your changes. They are obeyed as a whole or not at all.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -123,9 +132,10 @@ def clean_folder(
 
     Raises:
         ArgumentError: a folder does not exist, a reference shares pictures with the folder, ``index`` is another file,
-            an entry of ``policy.protect`` matches no picture, or there is no such fault.
-        RefusedError: nothing was changed: no pictures, more than ``policy.max_remove`` to set aside, the folder is
-            in use, read-only, or the disk is full.
+            an entry of ``policy.protect`` matches no picture, there is no such fault, or ``decisions`` is another
+            file.
+        RefusedError: nothing was changed: no pictures, more than ``policy.max_remove`` to set aside, pictures or
+            groups are not those that were decided about, the folder is in use, read-only, or the disk is full.
         AnnotationError: a table contradicts itself; nothing was changed.
         JournalError: the folder is not in the state the journal recorded.
         Interrupted: SIGINT or SIGTERM arrived; the next run continues.
@@ -151,7 +161,8 @@ def clean_folder(
         check_apart(place, [root, *references], what="the index")
     if out is not None:
         check_apart(Path(out), references, what="a copy")
-    task = _Task(policy, workers, open_progress(progress), references, place, checking)
+    decided = read_decisions(decisions) if isinstance(decisions, str | Path) else decisions
+    task = _Task(policy, workers, open_progress(progress), references, place, checking, decided)
     recorded = journal_stamp(root)
     scene = look(path, copying=out is not None)
     beside = scene.layout in CLASS_FOLDERS

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+from faceaug.clean.decisions import FILE, propose
 from faceaug.clean.faults_page import Leaving, fault_blocks, fault_groups, fault_list
 from faceaug.clean.findings import Findings
 from faceaug.clean.summary import grouped, labels
@@ -16,7 +17,7 @@ from faceaug.clean.tiers import DuplicateGroup, Member, Tier
 from faceaug.clean.verify import PairEvidence
 from faceaug.errors import counted
 from faceaug.presentation import argument
-from faceaug.reports.gallery import Group, Shown
+from faceaug.reports.gallery import Choices, Group, Shown
 from faceaug.reports.plots import Histogram
 from faceaug.reports.sections import Block, Code, Facts, Gallery, Heading, Listing, Notes, Paragraph
 from faceaug.reports.shell import table_cell
@@ -28,12 +29,18 @@ _TIERS = {
     "same pixels": "the same pixels in another file",
     "overlay": "the same photo but for something laid over it",
     "crop": "the same photo, one of the two cropped",
-    "burst": "another photo",
+    "burst": "a similar but different photo",
+    "mirrored": "mirror image",
 }
 
 
-def clean_blocks(report: Findings) -> list[Block]:
-    """The blocks of a clean's page, with the pictures in their current places."""
+def clean_blocks(report: Findings, *, live: bool = False) -> list[Block]:
+    """The blocks of a clean's page, with the pictures in their current places.
+
+    Args:
+        report: the findings.
+        live: whether a server shows the page and carries out what the reader decides.
+    """
     places = _Places(report)
     groups = [*_duplicates(report, places), *_look_alikes(report, places)]
     faulty = [] if report.checks is None else list(fault_groups(report.checks, places, _leaving(report)))
@@ -49,10 +56,22 @@ def clean_blocks(report: Findings) -> list[Block]:
     alike = f"pictures that show the same ({len(groups):,} groups)" if groups else ""
     if groups or faulty:
         heading = "; ".join(filter(None, (faults, alike)))
-        blocks += [Heading(heading[0].upper() + heading[1:]), Gallery([*faulty, *groups])]
+        blocks += [Heading(heading[0].upper() + heading[1:]), Gallery([*faulty, *groups], _choices(report, live=live))]
     blocks += [*_certainty(report), *_distances(report)]
     lists = report.lists() + ([fault_list(report.checks)] if report.checks and report.checks.faulty else [])
     return blocks + [Listing(title, header, rows, "report.csv") for title, header, rows in lists]
+
+
+def _choices(report: Findings, *, live: bool) -> Choices | None:
+    """What the reader may decide; None if there is no group of duplicates, or all was decided."""
+    decisions = propose(report.groups, report.folder)
+    if not decisions.groups or report.decided is not None:
+        return None
+    folder = argument(report.folder)
+    again = f"faceaug clean {folder}{' --out NEW_FOLDER' if report.out else ''} --decisions {FILE}"
+    commands = [f"faceaug undo {folder}", again] if report.run is not None else [again]
+    mark = _leaving(report).mark
+    return Choices(decisions.to_json(), FILE, commands, len(report.set_aside), mark, live)
 
 
 def _counts(report: Findings) -> Facts:
@@ -151,6 +170,9 @@ def _duplicates(report: Findings, places: _Places) -> list[Group]:
     leaks = {leak.name: f"in {leak.partition}, {leak.keeper} in {leak.keeper_partition}" for leak in report.leaks}
     leaving = _leaving(report)
     mark = leaving.mark
+    # In the order of ``propose``; a report of decisions shows other groups than those that were decided about.
+    chosen = [group for group in report.groups if group.content and report.decided is None]
+    numbers = {group.keeper: number for number, group in enumerate(chosen)}
     groups = []
     for group in sorted(_groups(report), key=lambda group: group.keeper):
         shown = [Shown(group.keeper, places.staying(group.keeper))]
@@ -166,7 +188,7 @@ def _duplicates(report: Findings, places: _Places) -> list[Group]:
         more = ["tables disagree"] if any(disputed[name] for name in names) else []
         more += ["across partitions"] if names & leaks.keys() else []
         doubt = max(1 - member.evidence.detail if member.evidence else 0.0 for member in group.members)
-        groups.append(Group(tuple(shown), (*tags, *more), doubt))
+        groups.append(Group(tuple(shown), (*tags, *more), doubt, numbers.get(group.keeper), group.fixed))
     return groups
 
 
@@ -178,7 +200,7 @@ def _leaving(report: Findings) -> Leaving:
 def _look_alikes(report: Findings, places: _Places) -> list[Group]:
     groups = []
     for pair, tag in (
-        *((pair, "mirrored, stay") for pair in report.mirrored),
+        *((pair, "mirror images, stay") for pair in report.mirrored),
         *((pair, "different photos, stay") for pair in report.bursts),
         *((pair, "differ in a part, stay") for pair in report.partial),
     ):

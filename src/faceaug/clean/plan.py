@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from faceaug.clean.against import NONE, read_references
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
+from faceaug.clean.decided import must_stay, obey
+from faceaug.clean.decisions import Decisions
 from faceaug.clean.duplicates import Duplicate, hard_links, label_conflict
 from faceaug.clean.faults import FaceChecking
 from faceaug.clean.names import Rename
@@ -23,7 +26,7 @@ from faceaug.data.annotations import match_names
 from faceaug.errors import counted, some
 from faceaug.executor import open_crew
 from faceaug.progress import SILENT, Progress
-from faceaug.storage.moves import Move
+from faceaug.storage.moves import History, Move
 from faceaug.storage.walk import File, last_part
 
 _SHOWS = {
@@ -53,7 +56,7 @@ def decide(
     scene: Scene,
     policy: CleanPolicy,
     *,
-    set_aside: Sequence[str],
+    history: History,
     workers: int | None,
     progress: Progress = SILENT,
     cache: Cache | None = None,
@@ -61,13 +64,14 @@ def decide(
     index: Path | None = None,
     keep_index: bool = False,
     checking: FaceChecking | None = None,
+    decisions: Decisions | None = None,
 ) -> Decision:
     """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
     Args:
         scene: the folder.
         policy: the user's choices.
-        set_aside: former paths of files set aside by earlier runs; their numbers stay reserved.
+        history: earlier runs; the numbers of files that they set aside stay reserved.
         workers: see ``open_crew``.
         progress: reports the phases.
         cache: signatures and comparisons of earlier runs.
@@ -75,6 +79,10 @@ def decide(
         index: see ``read_references``.
         keep_index: likewise.
         checking: what is done about the faces of the pictures that stay; None does not look at them.
+        decisions: what a person decided about the groups; None for the proposals.
+
+    Raises:
+        RefusedError: the decisions do not fit.
     """
     cache = cache or Cache(None)
     with open_crew(workers) as crew:
@@ -83,11 +91,13 @@ def decide(
             known = read_references(
                 against, root=scene.listing.root, index=index, keep=keep_index, crew=crew, progress=progress
             )
-        found = survey(scene, policy, set_aside, known, crew, progress, cache)
+        found = survey(scene, policy, history.set_aside(), known, crew, progress, cache)
         if checking is not None:
             found = with_faces(found, policy, checking, crew, progress, cache)
+    if decisions is not None:
+        found = obey(found, decisions, history)
     moves = tuple(_moves(found))
-    return Decision(moves, _report(found), _sample(found, moves))
+    return Decision(moves, replace(_report(found), decided=decisions), _sample(found, moves))
 
 
 def _report(found: Survey) -> CleanReport:
@@ -121,7 +131,7 @@ def _report(found: Survey) -> CleanReport:
         + links
         + alike.near.notes
         + found.notes,
-        groups=groups_of(leaving.duplicates),
+        groups=groups_of(leaving.duplicates, partial(must_stay, scene)),
         histogram=alike.near.histogram,
         thresholds=alike.near.thresholds,
         mirrored=look_alikes(alike, gone, "mirrored"),
@@ -203,6 +213,8 @@ def _set_aside(leaving: Leaving) -> tuple[SetAside, ...]:
 
 
 def _reason(duplicate: Duplicate) -> str:
+    if duplicate.chosen is not None:
+        return f"is in the group of {duplicate.keeper.name}, which you chose to stay"
     if duplicate.likeness is None:
         return f"has the {duplicate.tier} as {duplicate.keeper.name}"
     evidence = duplicate.likeness.evidence

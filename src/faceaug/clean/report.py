@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from faceaug.clean.decisions import Decisions, propose
 from faceaug.clean.findings import Conflict, Findings, SetAside
 from faceaug.clean.hashes import NO_HASHES
 from faceaug.clean.page import clean_blocks, clean_csv
@@ -62,10 +63,20 @@ class CleanReport(Findings, Presentation):
         """
         return summary_of(self, verbose=verbose)
 
+    def decisions(self) -> Decisions:
+        """The proposals for all groups, or the decisions that this run obeyed.
+
+        Change them with ``keep`` and ``release``, then ``clean_folder(decisions=)``. They fit the folder as it was
+        before the run: after one that moved files, undo it first.
+        """
+        return self.decided or propose(self.groups, self.folder)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for one JSON document. Names that are not UTF-8 are decoded by ``os.fsdecode``."""
-        values = asdict(replace(self, hashes=NO_HASHES))
-        del values["hashes"]
+        values = asdict(replace(self, hashes=NO_HASHES, decided=None))
+        del values["hashes"], values["decided"]
+        if self.decided is not None:
+            values["decided"] = [group.to_json() for group in self.decided.groups if group.verdict != "keep"]
         if self.checks is None:
             del values["checks"]
         else:

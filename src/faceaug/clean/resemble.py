@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -80,14 +80,27 @@ def find_resemblance(
     return Resemblance(_ranked(pictures, near, shown), links, near, shown)
 
 
-def groups_of(duplicates: Iterable[Duplicate]) -> tuple[DuplicateGroup, ...]:
-    """The pictures to set aside, grouped by the picture that stays."""
+def groups_of(duplicates: Iterable[Duplicate], is_fixed: Callable[[Picture], bool]) -> tuple[DuplicateGroup, ...]:
+    """The pictures to set aside, grouped by the picture that stays.
+
+    Args:
+        duplicates: the duplicates.
+        is_fixed: whether a picture has to stay.
+    """
     members: dict[str, list[Member]] = defaultdict(list)
+    keepers: dict[str, Picture] = {}
     for duplicate in duplicates:
-        likeness = duplicate.likeness
-        proof = (likeness.distance, likeness.evidence) if likeness else (-1, None)
-        members[duplicate.keeper.name].append(Member(duplicate.copy.file.name, duplicate.tier, *proof))
-    return tuple(DuplicateGroup(keeper, tuple(found)) for keeper, found in sorted(members.items()))
+        copy, likeness = duplicate.copy, duplicate.likeness
+        distance, evidence = (likeness.distance, likeness.evidence) if likeness else (-1, None)
+        members[duplicate.keeper.name].append(
+            Member(copy.file.name, duplicate.tier, distance, evidence, copy.signature.content)
+        )
+        keepers[duplicate.keeper.name] = duplicate.keeper
+    return tuple(
+        DuplicateGroup(name, tuple(found), keeper.file.name, keeper.signature.content, is_fixed(keeper))
+        for name, found in sorted(members.items())
+        for keeper in (keepers[name],)
+    )
 
 
 def look_alikes(found: Resemblance, gone: Collection[str], which: Alike) -> tuple[LookAlike, ...]:

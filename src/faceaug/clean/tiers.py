@@ -20,13 +20,16 @@ class Member:
         name: former path below the folder.
         tier: how it matches the picture that stays.
         distance: Hamming distance of the 64-bit pHashes of the two; -1 for the same bytes or pixels.
-        evidence: the comparison with the picture that stays; None for the same bytes or pixels.
+        evidence: the comparison with the picture that stays; None for the same bytes or pixels, and where a person
+            chose another one to stay, with which it was not compared.
+        content: BLAKE2b-128 of its bytes, hex.
     """
 
     name: str
     tier: Tier
     distance: int = -1
     evidence: PairEvidence | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,16 @@ class DuplicateGroup:
     Attributes:
         keeper: path below the folder of the picture that stays, after name repair.
         members: the duplicates to set aside, by name.
+        file: former path of the picture that stays.
+        content: BLAKE2b-128 of its bytes, hex.
+        fixed: whether it has to stay: it is protected, the metadata names it, or it lies in a reference folder.
     """
 
     keeper: str
     members: tuple[Member, ...]
+    file: str = ""
+    content: str = ""
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

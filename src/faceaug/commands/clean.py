@@ -12,7 +12,9 @@ from faceaug.commands import options as parsing
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
+from faceaug.commands.review import check_review, review_folder
 from faceaug.data.marks import INDEX
+from faceaug.errors import printable
 from faceaug.storage.files import remove_output
 from faceaug.storage.outputs import read_head
 
@@ -56,6 +58,13 @@ _EXAMPLES = "\b\nExample:\n  "
     metavar="FILE",
     help="Keep what was read of --against here.  [default: REFERENCE.faceaug-index]",
 )
+@click.option(
+    "--decisions",
+    type=parsing.INPUT,
+    metavar="FILE",
+    help="Do what you decided in a report and saved as decisions.json.",
+)
+@click.option("--review", is_flag=True, help="Decide on a local page, and apply it there. Needs faceaug[serve].")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
 @report_option("faceaug clean")
 @overwrite_option
@@ -63,7 +72,8 @@ _EXAMPLES = "\b\nExample:\n  "
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
     no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
-    set_aside: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
+    set_aside: Any, decisions: Path | None, review: bool, workers: int | None, report: Path | None, overwrite: bool,
+    console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -71,6 +81,9 @@ def clean(
     `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
 
     With --faces, pictures with a fault are reported and stay; --set-aside names the faults whose pictures leave.
+
+    You decide about groups of duplicates with --review, or in a report: save decisions.json there, and give it with
+    --decisions.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
@@ -78,13 +91,22 @@ def clean(
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     if index is not None and not against:
         raise click.UsageError("--index: only with --against")
+    if review:
+        check_review({"dry_run": dry_run, "out": out, "decisions": decisions}, console)
     if index is not None and overwrite and index.is_file() and not INDEX.is_ours(read_head(index)):
         remove_output(index)
-    found = clean_folder(
-        folder, policy, dry_run=dry_run, out=out, link=link, against=against, index=index, workers=workers,
-        faces=faces, set_aside=set_aside, progress=console.progress,
+    cleaning = partial(
+        clean_folder, folder, policy, against=against, index=index, workers=workers, faces=faces, set_aside=set_aside,
+        progress=console.progress,
     )  # fmt: skip
-    console.say(found.summary(verbose=console.verbose))
+    if review:
+        found = review_folder(folder, cleaning, console)
+    else:
+        found = cleaning(dry_run=dry_run, out=out, link=link, decisions=decisions)
+    if review and found.finds and found.run is None:
+        console.say(f"{printable(found.folder)}: nothing was applied, and nothing was changed")
+    else:
+        console.say(found.summary(verbose=console.verbose))
     if report is not None:
         page = partial(found.to_html, workers=workers, progress=console.progress)
         write_report(report, found, page, command="faceaug clean", overwrite=overwrite)

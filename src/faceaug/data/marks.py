@@ -77,6 +77,13 @@ INDEX = Kind(
 )
 
 
+DECISIONS = Kind(
+    "a file of decisions of faceaug clean",
+    ".json",
+    lambda head: re.match(rb'\s*\{\s*"made_by"\s*:\s*"faceaug clean"\s*,\s*"decisions"\s*:', head) is not None,
+)
+
+
 def report_kinds(command: str, headers: Sequence[Sequence[str]]) -> tuple[Kind, ...]:
     """The reports of a command.
 

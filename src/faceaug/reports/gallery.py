@@ -7,11 +7,14 @@ groups open as fast as ten.
 from __future__ import annotations
 
 import base64
+import hashlib
+import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from PIL import Image
@@ -55,25 +58,65 @@ class Group:
         pictures: at least one.
         tags: the kinds of the group; each tag becomes a filter.
         doubt: sort key of "least certain first"; 0 is certain.
+        choice: its place in ``Choices.document["groups"]``, if the reader decides about it.
+        fixed: whether the first picture stays in any case, so that no other one can stay in its place.
     """
 
     pictures: tuple[Shown, ...]
     tags: tuple[str, ...]
     doubt: float = 0.0
+    choice: int | None = None
+    fixed: bool = False
 
 
-def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: Progress = SILENT) -> str:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Lets the reader decide which pictures of a group stay: one of them, or all.
+
+    Attributes:
+        document: plain values of the file that keeps the decisions. ``groups`` has ``decision``, ``stays`` and
+            ``pictures`` (each with ``name``, in the order of ``Group.pictures``) of each group; the page changes the
+            first two.
+        file: name of that file.
+        commands: what to run with it.
+        leaving: number of pictures that leave, unless the reader decides otherwise.
+        mark: label of a picture that leaves, such as "would be set aside".
+        live: whether a server carries the decisions out; then ``apply``, ``undo``, ``finish`` and ``state`` are its
+            addresses, next to the page.
+    """
+
+    document: Mapping[str, Any]
+    file: str
+    commands: Sequence[str]
+    leaving: int
+    mark: str
+    live: bool = False
+
+
+def groups_html(
+    groups: Sequence[Group],
+    *,
+    choices: Choices | None = None,
+    address: Callable[[Path], str] | None = None,
+    workers: int | None = 0,
+    progress: Progress = SILENT,
+) -> str:
     """The HTML of a gallery: filters, search by file name, sorting, pages. It needs ``report.js``.
 
     Args:
         groups: any number; pictures beyond 30,000 are listed without a thumbnail.
+        choices: what the reader may decide; needs ``decide.js`` as well.
+        address: address of a picture on a server; None embeds thumbnails.
         workers: processes that make thumbnails; see ``open_executor``.
         progress: counts the thumbnails.
     """
     if not groups:
         return ""
     pictures = [picture for group in groups for picture in group.pictures]
-    thumbnails = _thumbnails(pictures, workers, progress)
+    if address is None:
+        thumbnails = _thumbnails(pictures, workers, progress)
+    else:
+        thumbnails = {path: address(path) for path in dict.fromkeys(picture.path for picture in pictures) if path}
     tags = sorted({tag for group in groups for tag in group.tags})
     folders = {picture.name.rpartition("/")[0] for picture in pictures}
     below = f"{folders.pop()}/" if len(folders) == 1 else ""  # common to all names, so stored once
@@ -82,16 +125,10 @@ def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: P
         "tags": [printable(tag) for tag in tags],
         "size": _CHUNK,
         "below": printable(below),
-        "groups": [
-            [
-                sum(1 << tags.index(tag) for tag in group.tags),
-                round(group.doubt, 5),
-                " ".join(printable(p.name[len(below) :]) for p in group.pictures).lower(),
-            ]
-            for group in groups
-        ],
+        "source": "data:image/webp;base64," if address is None else "",
+        "groups": [_entry(group, tags, len(below)) for group in groups],
     }
-    parts = [_BROWSER, _data("faces-index", index)]
+    parts = [_BROWSER, *([] if choices is None else _decided(choices)), _data("faces-index", index)]
     for number, start in enumerate(range(0, len(groups), _CHUNK)):
         chunk = [_plain(group, thumbnails, len(below)) for group in groups[start : start + _CHUNK]]
         parts.append(_data(f"faces-{number}", chunk))
@@ -101,10 +138,15 @@ def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: P
 def thumbnail(task: tuple[str, int, int]) -> str:
     """Make a thumbnail from (path, largest height, quality): WebP as Base64, "" for an unreadable file."""
     path, height, quality = task
+    return base64.b64encode(webp_thumbnail(path, height, quality)).decode()
+
+
+def webp_thumbnail(path: str, height: int, quality: int) -> bytes:
+    """Make a thumbnail of a file as WebP; empty for an unreadable one."""
     try:
         return _encoded(read_image(path), height, quality)
     except (ImageError, OSError):
-        return ""
+        return b""
 
 
 def _thumbnails(pictures: Sequence[Shown], workers: int | None, progress: Progress) -> dict[Path, str]:
@@ -119,7 +161,7 @@ def _thumbnails(pictures: Sequence[Shown], workers: int | None, progress: Progre
         return dict(zip(paths, phase.over(executor.map(thumbnail, tasks)), strict=True))
 
 
-def _encoded(image: Image8, height: int, quality: int) -> str:
+def _encoded(image: Image8, height: int, quality: int) -> bytes:
     picture = Image.fromarray(image)
     scale = min(1.0, height / picture.height, 2 * height / picture.width)
     if scale < 1:
@@ -127,7 +169,34 @@ def _encoded(image: Image8, height: int, quality: int) -> str:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     page = io.BytesIO()
     picture.save(page, "WEBP", quality=quality, method=0)
-    return base64.b64encode(page.getvalue()).decode()
+    return page.getvalue()
+
+
+def _entry(group: Group, tags: Sequence[str], skip: int) -> list[Any]:
+    """A group in the index: tags as bits, doubt, names to search in, and its choice, if there is one."""
+    bits = sum(1 << tags.index(tag) for tag in group.tags)
+    names = " ".join(printable(picture.name[skip:]) for picture in group.pictures).lower()
+    return [bits, round(group.doubt, 5), names, *([] if group.choice is None else [group.choice])]
+
+
+def _decided(choices: Choices) -> Iterator[str]:
+    """The bar with what the reader decided, and its data."""
+    digest = hashlib.blake2b(json.dumps(choices.document).encode(), digest_size=16)
+    settings = {
+        "file": choices.file,
+        "leaving": choices.leaving,
+        "mark": choices.mark,
+        "live": choices.live,
+        "key": digest.hexdigest(),
+    }
+    commands = "\n".join(html.escape(printable(command)) for command in choices.commands)
+    yield _BAR.substitute(
+        file=html.escape(choices.file),
+        live="" if choices.live else "hidden",
+        saved=_SAVED.substitute(commands=commands) if commands else "",
+    )
+    yield _data("choices", settings)
+    yield _data("choices-document", choices.document, exact=True)
 
 
 def _plain(group: Group, thumbnails: Mapping[Path, str], skip: int) -> list[Any]:
@@ -141,11 +210,13 @@ def _plain(group: Group, thumbnails: Mapping[Path, str], skip: int) -> list[Any]
         ]
         for picture in group.pictures
     ]
-    return [[printable(tag) for tag in group.tags], pictures]
+    plain: list[Any] = [[printable(tag) for tag in group.tags], pictures]
+    return plain if group.choice is None else [*plain, int(group.fixed)]
 
 
-def _data(name: str, value: Any) -> str:
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+def _data(name: str, value: Any, *, exact: bool = False) -> str:
+    """A block of data; ``exact`` keeps names that are not UTF-8."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=exact).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 
@@ -160,3 +231,20 @@ _BROWSER = """
 <button id="groups-next" title="also: right arrow" aria-label="next">&rarr;</button></div></div>
 <div id="groups-list" class="groups-list"></div></div>
 """
+
+_BAR = Template("""
+<div id="decide" class="decide broad" role="region" aria-label="your decisions" tabindex="-1" hidden>
+<p id="decide-sum" class="decide-sum"></p>
+<div class="decide-buttons"><span $live class="decide-live"><button id="decide-apply" class="main">apply</button>
+<button id="decide-revert" hidden>undo what was applied</button><button id="decide-finish">finish</button></span>
+<button id="decide-save">save $file</button><button id="decide-copy">copy it</button>
+<button id="decide-back" title="also: u">take back</button>
+<button id="decide-reset">start over</button></div>
+<p id="decide-said" class="decide-said" role="status"></p>
+<details><summary>keys, and what comes next</summary>
+<p><kbd>j</kbd> and <kbd>k</kbd> go to the next and the previous group, <kbd>space</kbd> keeps all its pictures or one,
+<kbd>s</kbd> keeps another one, <kbd>u</kbd> takes the last decision back, <kbd>enter</kbd> enlarges.</p>
+$saved</details></div>
+""")
+_SAVED = Template("""<p>Save the file, then run where it lies, with the options of this run:</p>
+<pre tabindex="0">$commands</pre>""")

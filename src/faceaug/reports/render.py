@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from pathlib import Path
 
 from faceaug.data.image import Image8
 from faceaug.errors import printable
@@ -42,10 +43,11 @@ _LOSSLESS = 128  # pixels of the longer side; larger pictures are embedded as JP
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """The workers that make thumbnails, and their progress."""
+    """The workers that make thumbnails, their progress, and the addresses of pictures on a server."""
 
     workers: int | None
     progress: Progress
+    address: Callable[[Path], str] | None
 
 
 def render_page(
@@ -55,6 +57,7 @@ def render_page(
     made_by: str = "faceaug",
     workers: int | None = 0,
     progress: Progress = SILENT,
+    address: Callable[[Path], str] | None = None,
 ) -> str:
     """Render a self-contained HTML page: works offline, in light and dark mode, on narrow screens and in print.
 
@@ -64,6 +67,8 @@ def render_page(
         made_by: the command that makes the page, such as "faceaug clean".
         workers: processes that make the thumbnails of a gallery; see ``open_executor``.
         progress: counts the thumbnails.
+        address: address of a gallery's picture on a server. The page then links ``report.css`` and the scripts, which
+            have to lie next to it, and has nothing inline that a content security policy refuses.
 
     Raises:
         ValueError: there is more than one gallery.
@@ -71,9 +76,11 @@ def render_page(
     every = list(_unfolded(blocks))
     if sum(isinstance(block, Gallery) for block in every) > 1:
         raise ValueError("a page can hold only one gallery; put all groups into it")
-    body = _joined(blocks, _Context(workers, progress))
+    body = _joined(blocks, _Context(workers, progress, address))
     interactive = any(isinstance(block, Gallery | Details | Listing) for block in every)
-    return html_page(printable(title), body, made_by=made_by, script=interactive)
+    decides = any(isinstance(block, Gallery) and block.choices and block.groups for block in every)
+    scripts = [*(["decide.js"] if decides else []), *(["report.js"] if interactive else [])]
+    return html_page(printable(title), body, made_by=made_by, scripts=scripts, linked=address is not None)
 
 
 def _unfolded(blocks: Sequence[Block]) -> Iterator[Block]:
@@ -161,7 +168,13 @@ def _(block: Pairs, _: _Context) -> str:
 
 @_html.register
 def _(block: Gallery, context: _Context) -> str:
-    return groups_html(block.groups, workers=context.workers, progress=context.progress)
+    return groups_html(
+        block.groups,
+        choices=block.choices,
+        address=context.address,
+        workers=context.workers,
+        progress=context.progress,
+    )
 
 
 @_html.register

@@ -39,8 +39,9 @@
       shown = make('img');
       shown.alt = name;
       shown.title = index.below + name;
-      shown.decoding = 'sync';
-      shown.src = `data:image/webp;base64,${picture}`;
+      shown.decoding = index.source ? 'sync' : 'async';
+      shown.loading = index.source ? 'eager' : 'lazy';
+      shown.src = index.source + picture;
     }
     const words = make('figcaption');
     words.append(make('b', mark), ` ${name}`);
@@ -56,7 +57,11 @@
     card.onclick = (event) => { if (event.target.tagName === 'IMG') card.classList.toggle('large'); };
     return card;
   };
-  const list = (part) => byId('groups-list').replaceChildren(...part.map((i) => draw(group(i))));
+  const list = (part) => byId('groups-list').replaceChildren(...part.map((i) => {
+    const card = draw(group(i));
+    if (choices) choices.dress(card, i);
+    return card;
+  }));
   const number = (n) => n.toLocaleString('en');
 
   const show = () => {
@@ -85,6 +90,27 @@
     byId('groups').scrollIntoView();
   };
 
+  // Where the reader decides about the groups, decide.js adds its controls to each card.
+  const isShown = (i) => Math.floor(found.indexOf(i) / index.size) === at;
+  const choices = byId('choices') ? globalThis.faceaugDecide({
+    byId, make, data, number, index, group, isShown,
+    found: () => found,
+    first: () => at * index.size,
+    cards: () => [...byId('groups-list').children],
+    find: (i) => { // turns to its page, whatever the filters hide
+      if (!found.includes(i)) {
+        byId('groups-find').value = '';
+        tag = -1;
+        byId('groups-tags').firstChild.click();
+      }
+      if (!isShown(i)) {
+        at = Math.floor(found.indexOf(i) / index.size);
+        show();
+      }
+      return byId('groups-list').children[found.indexOf(i) % index.size];
+    },
+  }) : null;
+
   ['all', ...index.tags].forEach((name, k) => {
     const count = k ? index.groups.filter(([bits]) => bits >> (k - 1) & 1).length : index.groups.length;
     const button = make('button', `${name} (${number(count)})`);
@@ -111,4 +137,5 @@
   });
   addEventListener('afterprint', show);
   pick();
+  if (choices) choices.begin();
 })();

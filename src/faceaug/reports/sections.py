@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from faceaug.data.image import Image8
-from faceaug.reports.gallery import Group
+from faceaug.reports.gallery import Choices, Group
 from faceaug.reports.plots import Bars, Histogram, Intervals
 
 
@@ -166,9 +166,15 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Groups of pictures with filters and a search, drawn a screenful at a time; at most one per page."""
+    """Groups of pictures with filters and a search, drawn a screenful at a time; at most one per page.
+
+    Attributes:
+        groups: the groups.
+        choices: what the reader may decide about them.
+    """
 
     groups: Sequence[Group]
+    choices: Choices | None = None
 
 
 @dataclass(frozen=True, slots=True)

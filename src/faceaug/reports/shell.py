@@ -81,22 +81,34 @@ def write_sheet(path: Path, sheet: Image8, *, command: str, overwrite: bool = Fa
     write_output(path, data, [sheet_kind(command)], overwrite=overwrite)
 
 
-def html_page(title: str, body: str, *, made_by: str = "faceaug", script: bool = False) -> str:
+ASSETS = ("report.css", "decide.js", "report.js")  # what a linked page needs next to it
+
+
+def html_page(
+    title: str, body: str, *, made_by: str = "faceaug", scripts: Sequence[str] = (), linked: bool = False
+) -> str:
     """A self-contained page around a body: works offline, in light and dark mode, and in print.
 
     Args:
         title: plain text; escaped here.
         body: HTML; the caller has escaped its texts.
         made_by: the command that makes the page; see ``faceaug.data.marks``.
-        script: whether to embed ``report.js``, which draws galleries and unfolds blocks for printing.
+        scripts: which of ``ASSETS`` to embed: ``report.js`` draws galleries and unfolds blocks for printing,
+            ``decide.js``, before it, lets the reader decide about their groups.
+        linked: whether to link ``ASSETS`` rather than embed them, for a page that a server shows.
     """
-    embedded = f"<script>\n{_asset('report.js')}</script>\n" if script else ""
     name = html.escape(title)
+    if linked:
+        style = '<link rel="stylesheet" href="report.css">'
+        code = "".join(f'<script src="{script}" defer></script>\n' for script in scripts)
+    else:
+        style = f"<style>\n{asset('report.css')}</style>"
+        code = "".join(f"<script>\n{asset(script)}</script>\n" for script in scripts)
     return (
         f"{page_head(made_by)}"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>\n{_asset('report.css')}</style></head>\n"
-        f"<body><h1>{name}</h1>\n{body}\n{embedded}</body></html>\n"
+        f"<title>{name}</title>\n{style}</head>\n"
+        f"<body><h1>{name}</h1>\n{body}\n{code}</body></html>\n"
     )
 
 
@@ -116,7 +128,8 @@ def html_image(image: Image8, *, alt: str, lossless: bool = True, enlarge: int =
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of one of ``ASSETS``."""
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 

@@ -21,9 +21,10 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from faceaug.errors import ArgumentError
+from faceaug.serve.answer import Answer, problem
 from faceaug.serve.engine import Engine
-from faceaug.serve.faces import CHOSEN_SEEDS, Answer, FaceService, problem
-from faceaug.serve.limits import SECURITY_HEADERS, RateLimit, allowed_hosts, host_is_ours, host_name
+from faceaug.serve.faces import CHOSEN_SEEDS, FaceService
+from faceaug.serve.limits import RateLimit, allowed_hosts, host_is_ours, host_name
 from faceaug.serve.query import MAX_QUERY, FaceRequest, ParameterError, own_part, shown
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -105,7 +106,7 @@ class _Application:
             await send(_CLOSED)
         else:
             answer = await self._answer(scope, receive)
-            await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.encoded_headers()})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -229,13 +230,6 @@ _PLACE = '<span class="face blank"></span>'  # placeholder for a face
 _FAILURE = problem(500, "internal server error; see the server's log")
 _NOT_FOUND = problem(404, "not found; the page is at / and the faces at /api/faces")
 _CLOSED: dict[str, Any] = {"type": "websocket.close", "code": 1000}
-_FIXED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-
-
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    given = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    length = [] if answer.status == 304 else [(b"content-length", b"%d" % len(answer.body))]  # RFC 9110, 8.6
-    return [*given, *length, *_FIXED]
 
 
 async def _done(work: Future[Answer], seconds: float, receive: Receive) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from faceaug.serve.faces import Answer, problem
+from faceaug.serve.answer import Answer, problem
 from faceaug.serve.limits import SECURITY_HEADERS, Connections
 
 PATIENCE = 5.0  # seconds for a client to send its request and to read its answer

@@ -12,7 +12,7 @@ import random
 import zipfile
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
@@ -21,6 +21,7 @@ from faceaug.data.image import Image8, encode_png, encode_webp
 from faceaug.data.marks import attributes_text, synthetic_text
 from faceaug.errors import FaceAugError
 from faceaug.reports.shell import grid
+from faceaug.serve.answer import Answer, problem
 from faceaug.serve.engine import Busy, Engine
 from faceaug.serve.query import DIGEST, MAX_FACES, FaceRequest, OtherModelError, ParameterError, parse_query
 from faceaug.synthesize import ModelConfig
@@ -35,21 +36,6 @@ RETRY_AFTER = 1  # seconds
 CHOSEN_SEEDS = 10**9  # chosen seeds are short enough to be typed
 _LOG = logging.getLogger(__name__)
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a ZIP: the same faces give the same bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A finished response: status, body, headers without Content-Length.
-
-    Example:
-        >>> from faceaug.serve import Answer
-        >>> Answer(200, b"ok").headers
-        {}
-    """
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class FaceService:
@@ -198,13 +184,6 @@ def failure(error: BaseException) -> Answer:
         return problem(503, f"{error}; try again in a second", headers={"Retry-After": str(RETRY_AFTER)})
     _LOG.error("a request failed", exc_info=error)
     return problem(500, "the faces could not be generated; see the server's log")
-
-
-def problem(status: int, message: str, *, parameter: str = "", headers: dict[str, str] | None = None) -> Answer:
-    """Build a JSON answer about a problem."""
-    document = {"error": message, "status": status} | ({"parameter": parameter} if parameter else {})
-    fixed = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return Answer(status, json.dumps(document).encode(), fixed | (headers or {}))
 
 
 @lru_cache(maxsize=1)

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from faceaug.errors import ArgumentError
+from faceaug.serve.answer import Answer, problem
 from faceaug.serve.bucket import fetch_from_bucket
 from faceaug.serve.engine import Engine, Loader
-from faceaug.serve.faces import Answer, FaceService, failure, problem
+from faceaug.serve.faces import FaceService, failure
 from faceaug.serve.limits import SECURITY_HEADERS
 from faceaug.serve.log import log_to_stderr
 from faceaug.serve.query import MAX_QUERY

@@ -1,29 +1,24 @@
-"""`faceaug serve`: the application in uvicorn on its own socket, with time limits for slow clients."""
+"""`faceaug serve`: the application of faces on its own socket."""
 
 from __future__ import annotations
 
 import gc
-import logging
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import uvicorn
-
-from faceaug.errors import ArgumentError, RefusedError
+from faceaug.errors import ArgumentError
 from faceaug.serve.app import checked_root, create_app
-from faceaug.serve.connection import HEAD, PATIENCE, connect
 from faceaug.serve.engine import Engine, Loader
-from faceaug.serve.limits import Connections
+from faceaug.serve.listening import listen, server_of
 from faceaug.serve.log import log_to_stderr
 from faceaug.synthesize import load_model
 from faceaug.synthesize.render import RenderPrecision
 from faceaug.synthesize.weights import BUNDLED, default_model
 
-GRACE = 10  # seconds for pending requests when the server is told to stop
+__all__ = ["listen", "offered", "run_server", "torch_threads"]
 
 
 def offered(models: Sequence[str | Path]) -> dict[str, Loader]:
@@ -42,23 +37,6 @@ def offered(models: Sequence[str | Path]) -> dict[str, Loader]:
             raise ArgumentError(f"--model {model}: another model is already named {name}; rename the folder")
         found[name] = partial(load_model, model)
     return found
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket.
-
-    Raises:
-        RefusedError: the address cannot be used, or is in use.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-        # Event loops do not configure foreign sockets. Head and body are written separately, and without TCP_NODELAY
-        # the system would delay bodies until clients acknowledge the heads, 40 ms. Connections inherit the option.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except OSError as error:
-        raise RefusedError(f"cannot listen on {host}, port {port} ({error.strerror}); try another --port") from error
 
 
 def torch_threads() -> int:
@@ -100,23 +78,10 @@ def run_server(
     for name in engine.names:
         engine.model(name)  # report a broken model now, not to the first client
     listener = listen(host, port)
-    config = uvicorn.Config(
-        app,
-        http=connect(Connections()),  # type: ignore[arg-type, unused-ignore]
-        lifespan="on",
-        log_level=logging.ERROR,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        h11_max_incomplete_event_size=HEAD,
-        timeout_keep_alive=int(PATIENCE),
-        timeout_graceful_shutdown=GRACE,
-    )
     with listener, _garbage_frozen():
         shown = f"[{host}]" if ":" in host else host
         on_listening(f"http://{shown}:{listener.getsockname()[1]}{checked_root(root_path)}/")
-        uvicorn.Server(config).run(sockets=[listener])
+        server_of(app).run(sockets=[listener])
 
 
 @contextmanager
