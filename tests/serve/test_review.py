@@ -22,7 +22,7 @@ from faceaug.errors import ArgumentError, RefusedError
 from faceaug.serve.limits import SECURITY_HEADERS
 from faceaug.serve.review import Review
 from faceaug.serve.review_app import LARGEST, ReviewApplication
-from tests.clean.zoo import celeba, good, jpeg, names, tree
+from tests.clean.zoo import age_folders, celeba, good, jpeg, names, tree, write
 
 ALL = CleanPolicy(max_remove=1)
 HERE = "http://127.0.0.1:8000/secret/"
@@ -83,6 +83,30 @@ def test_every_picture_is_shown_wherever_it_has_gone(client: TestClient) -> None
     assert client.get("/secret/picture/4").status_code == 404
     assert client.get("/secret/picture/-1").status_code == 404
     assert client.get("/secret/picture/1/../../x").status_code == 404
+
+
+def test_class_folders_whose_state_lies_beside_them_are_reviewed_too(tmp_path: Path) -> None:
+    for name, data in {"a/1.jpg": jpeg(1), "a/2.jpg": jpeg(2), "b/3.jpg": jpeg(1), "b/4.jpg": jpeg(4)}.items():
+        write(tmp_path / "faces" / name, data)
+    age_folders(tmp_path / "faces")
+    before = tree(tmp_path / "faces")
+    review = review_of(tmp_path / "faces")
+    first = [review.picture(number) for number in (0, 1)]
+    assert review.apply({"0": 1})["applied"]
+    assert not (tmp_path / "faces" / "a" / "1.jpg").exists()
+    assert [review.picture(number) for number in (0, 1)] == first
+    assert all(first)
+    review.undo()
+    assert tree(tmp_path / "faces") == before
+
+
+def test_what_could_not_be_moved_is_told(folder: Path) -> None:
+    review = review_of(folder)
+    plan = review.plan
+    review._apply = lambda _: plan.without({entry.name: "is held by another program" for entry in plan.set_aside})
+    assert review.apply({})["said"].startswith(
+        "Nothing was moved. Left alone: img_align_celeba/000013.jpg: is held by another program, "
+    )
 
 
 def test_when_all_pictures_stay_and_no_name_is_damaged_nothing_is_applied(tmp_path: Path) -> None:

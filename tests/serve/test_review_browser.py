@@ -177,13 +177,23 @@ def test_only_this_machine_is_listened_to_and_json_comes_at_the_end(tmp_path: Pa
     assert not (folder / ".faceaug").exists()
 
 
-def test_where_nothing_is_found_there_is_no_page(tmp_path: Path) -> None:
-    folder = celeba(tmp_path / "celeba", good(1, 2, 3), known=3)
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (good(1, 2, 3), "nothing to repair and nothing to set aside among 3 pictures"),
+        (good(1, 2) | {"000003.jpg": b"torn"}, "no duplicates to decide about; run the same without --review"),
+    ],
+    ids=["clean", "torn"],
+)
+def test_where_there_is_nothing_to_decide_there_is_no_page(files: dict[str, bytes], said: str, tmp_path: Path) -> None:
+    folder = celeba(tmp_path / "celeba", files, known=3)
+    before = tree(folder)
     words = [sys.executable, "-m", "faceaug", "clean", str(folder), "--review"]
     done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
-    assert "nothing to repair and nothing to set aside among 3 pictures" in done.stdout
+    assert said in done.stdout
     assert "http" not in done.stdout
+    assert tree(folder) == before
 
 
 def test_the_report_that_was_asked_for_is_of_what_was_applied(chromium: webdriver.Chrome, tmp_path: Path) -> None:

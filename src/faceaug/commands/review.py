@@ -14,6 +14,7 @@ import click
 
 from faceaug.commands.console import Console
 from faceaug.commands.server import missing_extra
+from faceaug.errors import printable
 
 if TYPE_CHECKING:
     from faceaug.clean import CleanReport
@@ -59,7 +60,9 @@ def review_folder(folder: Path, clean: Callable[..., CleanReport], console: Cons
     from faceaug.serve.review_server import run_review
 
     plan = clean(dry_run=True)
-    if not plan.finds:
+    if not plan.decisions().groups:
+        if plan.finds:
+            console.say(f"{printable(folder)}: no duplicates to decide about; run the same without --review")
         return plan
     review = Review(
         plan,

@@ -81,7 +81,7 @@ class Review:
             report = self._apply(decisions)
             self._decided = plain
             if report.run is None:
-                self._said = "Nothing was to be done: every picture stays."
+                self._said = _idle(report)
                 return self.state()
             self.applied = report
             self._thumbnail.cache_clear()
@@ -160,6 +160,13 @@ class Review:
         if any(entry.name == name for entry in report.set_aside):
             return state_folder(self._root, beside=False) / "set-aside" / report.run / name
         return self._root / next((rename.new for rename in report.renames if rename.old == name), name)
+
+
+def _idle(report: CleanReport) -> str:
+    """Why a run moved nothing."""
+    if report.left:
+        return f"Nothing was moved. Left alone: {', '.join(f'{name}: {why}' for name, why in report.left[:3])}."
+    return "Nothing was to be done: every picture stays."
 
 
 def _done(report: CleanReport) -> str:
