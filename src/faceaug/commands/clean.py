@@ -10,6 +10,7 @@ import click
 
 from faceaug.commands import options as parsing
 from faceaug.commands.console import Console, common_options
+from faceaug.commands.labels import LabelOptions, label_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import INDEX
@@ -56,6 +57,7 @@ _EXAMPLES = "\b\nExample:\n  "
     metavar="FILE",
     help="Keep what was read of --against here.  [default: REFERENCE.faceaug-index]",
 )
+@label_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
 @report_option("faceaug clean")
 @overwrite_option
@@ -63,7 +65,7 @@ _EXAMPLES = "\b\nExample:\n  "
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
     no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
-    set_aside: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
+    set_aside: Any, labels: LabelOptions, workers: int | None, report: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -71,6 +73,8 @@ def clean(
     `faceaug undo FOLDER` restores them all. With --out, FOLDER itself stays unchanged.
 
     With --faces, pictures with a fault are reported and stay; --set-aside names the faults whose pictures leave.
+
+    With --check-labels, labels that seem wrong are proposed in label-proposals.csv; tables stay as they are.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
@@ -78,6 +82,7 @@ def clean(
     policy = CleanPolicy(max_remove=limit, protect=protect, near=not no_near, mirrored=mirrored)
     if index is not None and not against:
         raise click.UsageError("--index: only with --against")
+    labels.prepare(folder)
     if index is not None and overwrite and index.is_file() and not INDEX.is_ours(read_head(index)):
         remove_output(index)
     found = clean_folder(
@@ -85,11 +90,12 @@ def clean(
         faces=faces, set_aside=set_aside, progress=console.progress,
     )  # fmt: skip
     console.say(found.summary(verbose=console.verbose))
+    checked = labels.check(found, workers=workers, overwrite=overwrite, console=console)
     if report is not None:
-        page = partial(found.to_html, workers=workers, progress=console.progress)
-        write_report(report, found, page, command="faceaug clean", overwrite=overwrite)
+        page = partial(checked.to_html, workers=workers, progress=console.progress)
+        write_report(report, checked, page, command="faceaug clean", overwrite=overwrite)
         console.say(f"report: {report}")
-    console.document(found.to_json())
+    console.document(checked.to_json())
 
 
 @click.command(cls=CheckedCommand, epilog=_EXAMPLES + "faceaug undo ./celeba")

@@ -7,6 +7,7 @@ groups open as fast as ten.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,21 @@ def groups_html(groups: Sequence[Group], *, workers: int | None = 0, progress: P
         chunk = [_plain(group, thumbnails, len(below)) for group in groups[start : start + _CHUNK]]
         parts.append(_data(f"faces-{number}", chunk))
     return "".join(parts)
+
+
+def ranked_html(pictures: Sequence[Shown]) -> str:
+    """The HTML of a few pictures in their order, without a script."""
+    return f'<div class="group-row ranked">{"".join(map(_figure, pictures))}</div>' if pictures else ""
+
+
+def _figure(picture: Shown) -> str:
+    data = "" if picture.path is None else thumbnail((str(picture.path), *_SIZES[0][1:]))
+    name = html.escape(printable(picture.name))
+    shown = f'<img src="data:image/webp;base64,{data}" alt="{name}">' if data else '<div class="none">no picture</div>'
+    lines = "".join(f"<br>{html.escape(printable(line))}" for line in picture.lines)
+    mark = f"<b>{html.escape(printable(picture.mark))}</b> " if picture.mark else ""
+    kind = ' class="stays"' if picture.stays else ""
+    return f"<figure{kind}>{shown}<figcaption>{mark}{name}{lines}</figcaption></figure>"
 
 
 def thumbnail(task: tuple[str, int, int]) -> str:
