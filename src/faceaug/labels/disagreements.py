@@ -126,10 +126,9 @@ def check_attribute(
     ranked, suspected = _ranked(together, answers)
     doubted = ranked[given(alone, answers)[ranked] < _CLEAR]
     wrong = 1 - given(together, answers)
+    signs = labels[rows, column].tolist()
     proposals = [
-        LabelProposal(
-            names[rows[at]], attribute, 1 if answers[at] else -1, -1 if answers[at] else 1, float(wrong[at]), rank
-        )
+        LabelProposal(names[rows[at]], attribute, signs[at], -signs[at], float(wrong[at]), rank)
         for rank, at in enumerate(doubted.tolist(), 1)
     ]
     share = float(answers.mean())
@@ -149,7 +148,8 @@ def _too_few(answers: NDArray[np.bool_]) -> str:
 
 def _balanced(probabilities: NDArray[np.float64], answers: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Answers at the threshold that makes up for a rare side."""
-    return probabilities > answers.mean()
+    found: NDArray[np.bool_] = probabilities > answers.mean()
+    return found
 
 
 def _ranked(probabilities: NDArray[np.float64], answers: NDArray[np.bool_]) -> tuple[NDArray[np.int64], int]:

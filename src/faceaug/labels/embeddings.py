@@ -97,7 +97,8 @@ def chip_points() -> Points:
     """Landmarks of the mean face in dlib's chip, whose eyes lie as in its get_face_chip_details, padded by 0.25."""
     left, right = ((np.array(eye) + 0.25) / 1.5 * _CHIP for eye in _EYES)
     scale = (right - left)[0] / (MEAN_FACE[1] - MEAN_FACE[0])[0]
-    return (MEAN_FACE - MEAN_FACE[:2].mean(axis=0)) * scale + (left + right) / 2
+    found: Points = (MEAN_FACE - MEAN_FACE[:2].mean(axis=0)) * scale + (left + right) / 2
+    return found
 
 
 def _find(image: Image8) -> Points | None:
@@ -171,8 +172,8 @@ def _expected(size: tuple[int, int]) -> Points:
 def _input_size(path: Path, session: Any) -> tuple[int, int]:
     """(width, height) of the input."""
     inputs = session.get_inputs()
-    shape = inputs[0].shape if len(inputs) == 1 else ()
-    if len(shape) != 4 or shape[1] not in (3, "3") or inputs[0].type != "tensor(float)":
+    shape: list[Any] = list(inputs[0].shape) if len(inputs) == 1 else []
+    if len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)":
         raise WeightsError(
             f"{printable(path)}: expected one input of float32 (n, 3, height, width), such as ArcFace's; found "
             f"{[(one.name, one.type, one.shape) for one in inputs]}"

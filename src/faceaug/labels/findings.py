@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faceaug.errors import counted
@@ -50,3 +51,8 @@ def attribute_words(one: CheckedAttribute) -> str:
         f"{one.attribute}{taste}: {one.proposals:,} of {counted(one.known, 'label')} in doubt, about "
         f"{one.suspected:,} wrong by estimate (the classifier sees it with a balanced accuracy of {one.accuracy:.0%})"
     )
+
+
+def in_order(attributes: Sequence[CheckedAttribute]) -> list[CheckedAttribute]:
+    """Plain attributes before matters of taste, those that the classifier sees best first."""
+    return sorted(attributes, key=lambda one: (one.of_taste, -one.accuracy))

@@ -8,7 +8,7 @@ from pathlib import Path
 from faceaug.errors import counted
 from faceaug.labels.correlations import STRONG, Correlations
 from faceaug.labels.disagreements import CheckedAttribute, LabelProposal
-from faceaug.labels.findings import LabelFindings
+from faceaug.labels.findings import LabelFindings, in_order
 from faceaug.labels.people import PeopleCheck
 from faceaug.reports.gallery import Shown
 from faceaug.reports.heatmap import Heatmap
@@ -44,26 +44,28 @@ def label_blocks(report: LabelFindings) -> list[Block]:
 
 def _overview(report: LabelFindings) -> list[Block]:
     found = f"{counted(len(report.proposals), 'label')} in doubt among {counted(report.pictures, 'picture')}."
+    wrong = sum(one.suspected for one in report.attributes)
     text = (
-        f" They contradict what {report.classifier} sees, as a small classifier reads it for each attribute that has "
-        "not learnt from the picture in question. Nothing was changed: look, and correct the table yourself. "
+        f" About {wrong:,} are wrong by estimate. They contradict what {report.classifier} sees, as a small classifier "
+        "for each attribute reads it that has not learnt from the picture in question. Nothing was changed: look, and "
+        "correct the table yourself. "
     )
     rows = [
         (
             one.attribute,
-            "a matter of taste" if one.of_taste else "",
             one.known,
             f"{one.share:.1%}",
             one.proposals,
             one.suspected,
             f"{one.accuracy:.0%}",
+            "a matter of taste" if one.of_taste else "",
         )
-        for one in _in_order(report.attributes)
+        for one in in_order(report.attributes)
     ]
-    header = ("attribute", "", "labels", "say yes", "in doubt", "wrong, estimated", "balanced accuracy")
+    header = ("attribute", "labels", "say yes", "in doubt", "wrong, estimated", "balanced accuracy", "")
     blocks: list[Block] = [
         Paragraph((Strong(found), text, Code("label-proposals.csv"), " lists all of them.")),
-        Details("All attributes", [Table(header, rows, texts=2)]),
+        Details("All attributes", [Table(header, rows, texts=1)]),
     ]
     if report.skipped:
         skipped = [(one.attribute, one.why) for one in report.skipped]
@@ -74,7 +76,7 @@ def _overview(report: LabelFindings) -> list[Block]:
 def _galleries(report: LabelFindings) -> list[Block]:
     folder = Path(report.folder)
     blocks: list[Block] = []
-    found = [one for one in _in_order(report.attributes) if one.proposals]
+    found = [one for one in in_order(report.attributes) if one.proposals]
     for of_taste in (False, True):
         chosen = [one for one in found if one.of_taste is of_taste]
         if chosen and of_taste:
@@ -82,11 +84,6 @@ def _galleries(report: LabelFindings) -> list[Block]:
             blocks.append(Paragraph("People differ about these attributes; a label in doubt may be another opinion."))
         blocks += [_gallery(one, report.of(one.attribute), folder) for one in chosen]
     return blocks
-
-
-def _in_order(attributes: Sequence[CheckedAttribute]) -> list[CheckedAttribute]:
-    """Plain attributes before matters of taste, the surest classifiers first."""
-    return sorted(attributes, key=lambda one: (one.of_taste, -one.accuracy))
 
 
 def _gallery(one: CheckedAttribute, proposals: Sequence[LabelProposal], folder: Path) -> Block:

@@ -342,5 +342,5 @@ def embed_faces(
     ):
         found = list(phase.over(executor.map(embed, tasks)))
     kept = [k for k, vector in enumerate(found) if vector is not None]
-    vectors = np.stack([found[k] for k in kept]) if kept else np.empty((0, 1))
-    return vectors, rows[kept]
+    vectors = [vector for vector in found if vector is not None]
+    return np.stack(vectors) if vectors else np.empty((0, 1)), rows[kept]

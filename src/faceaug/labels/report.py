@@ -9,7 +9,7 @@ from typing import Any
 
 from faceaug.data.marks import PROPOSAL_COLUMNS
 from faceaug.errors import counted, printable
-from faceaug.labels.findings import LabelFindings, attribute_words
+from faceaug.labels.findings import LabelFindings, attribute_words, in_order
 from faceaug.labels.page import label_blocks
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show, open_progress
@@ -49,7 +49,7 @@ class LabelReport(LabelFindings, Presentation):
     def summary(self, *, verbose: bool = False) -> str:
         """The report as text; ``verbose`` lists every attribute and correlation."""
         lines = [f"labels: {counted(len(self.proposals), 'label')} in doubt among {counted(self.pictures, 'picture')}"]
-        found = sorted((one for one in self.attributes if one.proposals), key=lambda one: one.of_taste)
+        found = [one for one in in_order(self.attributes) if one.proposals]
         shown = found if verbose else found[:10]
         lines += [f"  {attribute_words(one)}" for one in shown]
         lines += [f"  ... and {len(found) - len(shown)} more (-v shows all)"] if len(shown) < len(found) else []

@@ -76,4 +76,4 @@ def look_at(
 
 def _logits(classifier: AttributeClassifier, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Both views of a face make fewer errors than one."""
-    return (classifier.logits(faces) + classifier.logits(np.ascontiguousarray(faces[..., ::-1]))) / 2
+    return (classifier.logits(faces) + classifier.logits(np.ascontiguousarray(faces[..., ::-1]))) / np.float32(2)

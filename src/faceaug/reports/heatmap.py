@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from faceaug.errors import printable
 
 _CELL = 14  # pixels: side of a cell
-_LETTER = 6.2  # pixels: width of a letter of a name, roughly
+_LETTER = 6.9  # pixels: width of a letter of a name, roughly
 
 
 @dataclass(frozen=True, slots=True)
