@@ -49,7 +49,7 @@ def attribute_words(one: CheckedAttribute) -> str:
     taste = ", a matter of taste" if one.of_taste else ""
     return (
         f"{one.attribute}{taste}: {one.proposals:,} of {counted(one.known, 'label')} in doubt, about "
-        f"{one.suspected:,} wrong by estimate (the classifier sees it with a balanced accuracy of {one.accuracy:.0%})"
+        f"{one.suspected:,} wrong by estimate (balanced accuracy of the classifier {one.accuracy:.0%})"
     )
 
 

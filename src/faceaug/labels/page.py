@@ -64,7 +64,7 @@ def _overview(report: LabelFindings) -> list[Block]:
     ]
     header = ("attribute", "labels", "say yes", "in doubt", "wrong, estimated", "balanced accuracy", "")
     blocks: list[Block] = [
-        Paragraph((Strong(found), text, Code("label-proposals.csv"), " lists all of them.")),
+        Paragraph((Strong(found), text, Code("label-proposals.csv"), " lists all labels in doubt.")),
         Details("All attributes", [Table(header, rows, texts=1)]),
     ]
     if report.skipped:
