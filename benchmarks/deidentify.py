@@ -34,8 +34,9 @@ from faceaug.deidentify.options import DOUBTFUL, HOW, KEEP, SMALLEST, SURE, Deid
 from faceaug.deidentify.region import Region
 from faceaug.draws import permutation
 from faceaug.faces.aligned_face import own_finder
-from faceaug.faces.templates import MEAN_FACE, least_squares_similarity, place_face
+from faceaug.faces.templates import least_squares_similarity, place_face
 from faceaug.faces.warp import cut_frame
+from faceaug.labels.embeddings import chip_points
 from faceaug.synthesize.classifier import load_classifier
 
 SETS = (
@@ -52,7 +53,6 @@ LEAST = 40  # pixels
 INNER, COVERED = 0.8, 0.8  # a face is hidden if this share of this part of the ellipse in its box has changed
 FACE = 2.4  # size of a face over the distance of its eyes
 CHIP = 150  # pixels of the picture that dlib's network takes
-EYES = ((0.22733, 0.22140), (0.75281, 0.22123))  # middles of its corners of the eyes, as shares of an unpadded chip
 SAME = 0.6  # distance of dlib's embeddings below which two faces are one person's, as its author says
 
 
@@ -222,17 +222,10 @@ def _embedding() -> Any:
 
     def embed(image: Image8, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """The embedding of the face at these landmarks."""
-        chip = cut_frame(image, least_squares_similarity(points, _chip_points()), (CHIP, CHIP))
+        chip = cut_frame(image, least_squares_similarity(points, chip_points()), (CHIP, CHIP))
         return np.array(network.compute_face_descriptor(chip))
 
     return embed
-
-
-def _chip_points() -> NDArray[np.float64]:
-    """Landmarks of the mean face in dlib's chip, whose eyes lie as in its get_face_chip_details, padded by 0.25."""
-    left, right = ((np.array(eye) + 0.25) / 1.5 * CHIP for eye in EYES)
-    scale = (right - left)[0] / (MEAN_FACE[1] - MEAN_FACE[0])[0]
-    return (MEAN_FACE - MEAN_FACE[:2].mean(axis=0)) * scale + (left + right) / 2
 
 
 def _write_sheet(path: Path, originals: list[Image8], rows: list[tuple[list[Image8], NDArray[np.int64]]]) -> None:

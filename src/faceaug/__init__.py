@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         align_folder as align_folder,
         check_alignment as check_alignment,
     )
+    from faceaug.labels import LabelReport as LabelReport, check_labels as check_labels
     from faceaug.mix import (
         AugmentedDataset as AugmentedDataset,
         ExpandedDataset as ExpandedDataset,
@@ -93,6 +94,7 @@ _HOME = {
     "faceaug.mix": ("AugmentedDataset", "ExpandedDataset", "attribute_targets", "expand_dataset"),
     "faceaug.train": ("TrainConfig", "train_gan"),
     "faceaug.evaluate": ("evaluate_source",),
+    "faceaug.labels": ("check_labels", "LabelReport"),
     "faceaug.errors": (
         "FaceAugError",
         "ArgumentError",

@@ -35,6 +35,7 @@ from tests.faces.photos import background, paste
 FILES: dict[tuple[str, str], tuple[str, ...]] = {
     ("clean", "--report"): ("faces", "--dry-run"),
     ("clean", "--index"): ("faces", "--dry-run", "--against", "expanded"),
+    ("clean", "--proposals"): ("faces", "--dry-run", "--check-labels"),
     ("preview", "--out"): ("faces",),
     ("split", "--out"): ("faces",),
     ("align", "--out"): ("wild", "--only-landmarks"),
@@ -177,6 +178,7 @@ STRANGERS: dict[str, dict[str, bytes]] = {
     },
     ".csv": {
         "labels": b"file_name,identity\n000001.jpg,4\n",
+        "proposal in a cell": b'"file_name,attribute,given,proposed,confidence,rank"\n',
         "column in front": b"mine,file,what,why,other_file,bits,detail,face_block,broad_block,colour\n",
         "some columns": b"file,what,why\n",
         "evaluation in a cell": b'"figure,of,n,against,reference_n,control"\n',

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faceaug.data.image import encode_png
 from faceaug.reports.gallery import Group, Shown
+from faceaug.reports.heatmap import Heatmap
 from faceaug.reports.plots import Bar, Bars, Histogram, Intervals
 from faceaug.reports.sections import (
     Block,
@@ -21,6 +22,7 @@ from faceaug.reports.sections import (
     Pairs,
     Paragraph,
     Picture,
+    Ranked,
     Strong,
     Table,
     Verbatim,
@@ -50,6 +52,8 @@ def every_block(text: str) -> list[Block]:
         Faces(small, text),
         Pairs([(small[0], small[1], text)], text),
         Gallery([shown]),
+        Ranked(shown.pictures),
+        Heatmap(text, (text, "other", "third"), [[1, 0, 0], [-0.5, 1, 0], [float("nan"), 0.9, 1]], text),
         Details(text, folded),
         Histogram(text, (0, 1, 2), {text: (1, 2), "other": (2, 1)}, ((1, text),), text),
         Bars(text, (text, "now"), [Bar(text, (0.2, 0.4), text, 0.5)], mark=text),

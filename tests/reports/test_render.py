@@ -97,7 +97,7 @@ def test_every_plot_has_its_numbers_as_text() -> None:
         for drawing in Tags(render_page("t", every_block("x"))).of("svg")
         if drawing.get("role") == "img"
     )
-    assert len([d for d in Tags(render_page("t", every_block("x"))).of("svg") if d.get("role") == "img"]) == 3
+    assert len([d for d in Tags(render_page("t", every_block("x"))).of("svg") if d.get("role") == "img"]) == 4
 
 
 def test_a_long_list_is_folded_and_cut_and_says_where_all_of_it_is() -> None:

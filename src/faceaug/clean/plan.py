@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from faceaug.clean.against import NONE, read_references
 from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
@@ -23,6 +25,7 @@ from faceaug.clean.signatures import Signature
 from faceaug.clean.survey import Leaving, Survey, survey, with_faces
 from faceaug.clean.tables import same_stem
 from faceaug.data.annotations import match_names
+from faceaug.data.people import people_in_partitions, shared_people_note
 from faceaug.errors import counted, some
 from faceaug.executor import open_crew
 from faceaug.progress import SILENT, Progress
@@ -129,6 +132,7 @@ def _report(found: Survey) -> CleanReport:
         + _profile_notes(found.contents.signatures)
         + scene.listing.link_notes()
         + links
+        + _people_note(found, gone)
         + alike.near.notes
         + found.notes,
         groups=groups_of(leaving.duplicates, partial(must_stay, scene)),
@@ -150,6 +154,12 @@ def _lost_rows(scene: Scene, renames: Sequence[Rename]) -> Iterator[str]:
         if lost:
             rows = counted(len(lost), "row names its picture", "rows name their pictures")
             yield f"{table}: {rows} by the name before the repair ({some(lost)}); write the table again after cleaning"
+
+
+def _people_note(found: Survey, gone: frozenset[str]) -> tuple[str, ...]:
+    """A note on people with pictures in two partitions, of those that stay."""
+    staying = np.array([file.name not in gone for file in found.scene.listing.pictures])
+    return shared_people_note(people_in_partitions(found.annotations, found.scene.identities, staying=staying))
 
 
 def _profile_notes(signatures: Mapping[str, Signature]) -> tuple[str, ...]:

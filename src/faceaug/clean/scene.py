@@ -56,6 +56,7 @@ class Scene:
         partition: by a split of faceaug's, of the pictures in their order; None without one. It counts before that of
             other tables.
         classes: names of the labels in ``annotations``.
+        identities: names of the identities in ``annotations``; empty if they are numbers.
         notes: remarks about the folder.
         copying: whether a cleaned copy is written, with its own tables, instead of moving files.
         originals: for a copy, the tables as they are written.
@@ -68,6 +69,7 @@ class Scene:
     named: frozenset[str]
     annotations: Annotations | None
     classes: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     copying: bool = False
     originals: Originals = field(default_factory=Originals)
@@ -119,6 +121,7 @@ def _look(path: Path | str, *, copying: bool) -> Scene:
         named=frozenset(_named(place, _metadata(place))) if layout == "imagefolder" else frozenset(),
         annotations=None if layout in {"celeba", "classes", "flat"} else faces.annotations,
         classes=faces.classes,
+        identities=faces.identities,
         notes=notes,
         copying=copying,
         originals=_originals(place, layout) if copying else Originals(),

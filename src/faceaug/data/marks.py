@@ -128,6 +128,11 @@ LANDMARK_KIND = Kind(
 SPLIT_COLUMNS = ("file_name", "partition", "group")  # of the table of faceaug split
 SPLIT = Kind("a table of faceaug split", ".csv", partial(starts_with_columns, headers=[SPLIT_COLUMNS]), is_data=False)
 
+PROPOSAL_COLUMNS = ("file_name", "attribute", "given", "proposed", "confidence", "rank")
+PROPOSALS = Kind(
+    "a table of faceaug clean --check-labels", ".csv", partial(starts_with_columns, headers=[PROPOSAL_COLUMNS])
+)
+
 
 def _is_page(head: bytes, *, command: str) -> bool:
     return head.startswith(page_head(command).encode())

@@ -135,6 +135,21 @@ def groups_html(
     return "".join(parts)
 
 
+def ranked_html(pictures: Sequence[Shown]) -> str:
+    """The HTML of a few pictures in their order, without a script."""
+    return f'<div class="group-row ranked">{"".join(map(_figure, pictures))}</div>' if pictures else ""
+
+
+def _figure(picture: Shown) -> str:
+    data = "" if picture.path is None else thumbnail((str(picture.path), *_SIZES[0][1:]))
+    name = html.escape(printable(picture.name))
+    shown = f'<img src="data:image/webp;base64,{data}" alt="{name}">' if data else '<div class="none">no picture</div>'
+    lines = "".join(f"<br>{html.escape(printable(line))}" for line in picture.lines)
+    mark = f"<b>{html.escape(printable(picture.mark))}</b> " if picture.mark else ""
+    kind = ' class="stays"' if picture.stays else ""
+    return f"<figure{kind}>{shown}<figcaption>{mark}{name}{lines}</figcaption></figure>"
+
+
 def thumbnail(task: tuple[str, int, int]) -> str:
     """Make a thumbnail from (path, largest height, quality): WebP as Base64, "" for an unreadable file."""
     path, height, quality = task

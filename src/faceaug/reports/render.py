@@ -12,7 +12,8 @@ from faceaug.data.image import Image8
 from faceaug.errors import printable
 from faceaug.presentation import html_table
 from faceaug.progress import SILENT, Progress
-from faceaug.reports.gallery import groups_html
+from faceaug.reports.gallery import groups_html, ranked_html
+from faceaug.reports.heatmap import Heatmap, heatmap_html
 from faceaug.reports.plots import Bars, Histogram, Intervals, bars_html, histogram_html, intervals_html
 from faceaug.reports.sections import (
     Block,
@@ -29,6 +30,7 @@ from faceaug.reports.sections import (
     Paragraph,
     Picture,
     Piece,
+    Ranked,
     Table,
     Text,
     Verbatim,
@@ -178,8 +180,18 @@ def _(block: Gallery, context: _Context) -> str:
 
 
 @_html.register
+def _(block: Ranked, _: _Context) -> str:
+    return ranked_html(block.pictures)
+
+
+@_html.register
 def _(block: Details, context: _Context) -> str:
     return _folded(block.summary, _joined(block.blocks, context))
+
+
+@_html.register
+def _(block: Heatmap, _: _Context) -> str:
+    return heatmap_html(block)
 
 
 @_html.register

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from faceaug.data.image import Image8
-from faceaug.reports.gallery import Choices, Group
+from faceaug.reports.gallery import Choices, Group, Shown
+from faceaug.reports.heatmap import Heatmap
 from faceaug.reports.plots import Bars, Histogram, Intervals
 
 
@@ -178,6 +179,17 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """Pictures in an order that matters, with texts below; any number of these per page.
+
+    Attributes:
+        pictures: the pictures, read when they are drawn; all of them are put into the page.
+    """
+
+    pictures: Sequence[Shown]
+
+
+@dataclass(frozen=True, slots=True)
 class Details:
     """Blocks that are folded until the reader unfolds or prints them.
 
@@ -202,7 +214,9 @@ Block: TypeAlias = (
     | Faces
     | Pairs
     | Gallery
+    | Ranked
     | Details
+    | Heatmap
     | Histogram
     | Bars
     | Intervals
