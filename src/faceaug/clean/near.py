@@ -24,6 +24,7 @@ from faceaug.clean.calibrate import (
     FACE_BLOCK,
     LOOSE,
     PARTS,
+    STEPS,
     choose_threshold,
     is_copy,
     is_same_photo,
@@ -264,7 +265,7 @@ def compare_closely(one: Sample, other: Sample) -> PairEvidence:
     coarse = min(one.compression.quality, other.compression.quality) < _COARSE
     if not is_same_photo(evidence) and not (coarse and evidence.detail >= BURST):
         return evidence
-    parts = examine(one, other, affine, _faces)
+    parts = examine(one, other, affine, _faces, plainly=evidence.detail >= STEPS[-1] and not one.grounds)
     grounds = [Sample(a) for a in one.grounds], [Sample(b) for b in other.grounds]
     also = [examine(a, b, affine, _faces).agreement for a, b in zip(*grounds, strict=False)]
     return replace(

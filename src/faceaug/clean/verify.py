@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, align, common_size, inside, resized, warp
+from faceaug.clean.alignment import LUMA, Affine, Grey, align, common_size, inside, luma_of, resized, warp
 from faceaug.data.image import Image8, load_cv2
 
 _FINE = 110  # the detail band: sigmas are the longer side divided by these
@@ -84,11 +84,11 @@ def compare_aligned(one: Image8, other: Image8) -> tuple[PairEvidence, Affine]:
     cv2 = load_cv2()
     height, width = common_size(one, other)
     first, second = (resized(image, width, height).astype(np.float32) for image in (one, other))
-    affine = align(first @ LUMA, second @ LUMA)
+    affine = align(luma_of(first), luma_of(second))
     second = warp(second, affine)
     rows, columns = inside(affine, height, width)
     first, second = first[rows, columns], second[rows, columns]
-    a, b = first @ LUMA, second @ LUMA
+    a, b = luma_of(first), luma_of(second)
     if min(a.shape) < 2 * _BLOCKS:
         return PairEvidence(0, 0, 0, 0, 0, 0, 1, 1, 0), affine
     fine, coarse = max(height, width) / _FINE, max(height, width) / _COARSE
