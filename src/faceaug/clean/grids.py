@@ -87,7 +87,7 @@ class Overlay:
 
 
 def lay_plainly(one: Sample, other: Sample, affine: Affine) -> Overlay | None:
-    """The larger picture on the pixels of the smaller, as they are; None if the map is not nearly the identity.
+    """The larger picture on the pixels of the smaller, as they are; None if one is turned, which mixes its pixels.
 
     Args:
         one: a picture.
@@ -95,15 +95,24 @@ def lay_plainly(one: Sample, other: Sample, affine: Affine) -> Overlay | None:
         affine: the map from ``one`` to ``other`` at ``common_size``.
     """
     size = common_size(one.image, other.image, SIDE)
-    if _apart(affine.at_scale(size[1] / common_size(one.image, other.image)[1]), size) > 2 * _NEARLY:
-        return None
+    affine = affine.at_scale(size[1] / common_size(one.image, other.image)[1])
     first = one.image.size <= other.image.size
     target, source = (one.image, other.image) if first else (other.image, one.image)
+    if _apart(affine, size) <= 2 * _NEARLY:
+        affine = Affine()
+    else:
+        affine = _refined(one.image, other.image, affine, size)
+        affine = affine if first else affine.inverse()
+    if abs(affine.xy - affine.yx) > _TURNED:
+        return None
     height, width = target.shape[:2]
     factor = min(1.0, _LARGEST / max(height, width))
     height, width = max(2, round(height * factor)), max(2, round(width * factor))
-    on_grid = _placed(source, Affine(), (height, width), size)
-    return Overlay(resized(target, width, height), on_grid, first, 0, False, *inside(Affine(), height, width))
+    on_grid = _placed(source, affine, (height, width), size)
+    rows, columns = inside(affine.stretched(width / size[1], height / size[0]), height, width)
+    cropped = affine.contained(*size)
+    cropped = cropped if first or not cropped else 3 - cropped
+    return Overlay(resized(target, width, height), on_grid, first, cropped, False, rows, columns)
 
 
 def lay_over(one: Sample, other: Sample, affine: Affine) -> Overlay:

@@ -127,7 +127,7 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces, *
     if plain is not None:
         agreement = _at_once(plain, find_faces)
         if agreement is not None:
-            return Parts(agreement, 0, misread=wrong)
+            return Parts(agreement, plain.cropped, misread=wrong)
     pair = lay_over(one, other, affine)
     looks = [_look(pair, SIDE)]
     larger = _LARGER * looks[0].excess.shape[0] < pair.shown()[0].shape[0]
@@ -149,8 +149,20 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces, *
     return Parts(_agreement(most), pair.cropped, on, covered, wrong)
 
 
+def agree_unmoved(one: Sample, other: Sample, find_faces: FindFaces) -> Parts | None:
+    """What ``examine`` says of two pictures of one frame that agree in every part as they are; None if they do not."""
+    if min(common_size(one.image, other.image, SIDE)) < _NARROW:
+        return None
+    one, other, wrong = _in_one_palette(one, other)
+    plain = lay_plainly(one, other, Affine())
+    agreement = None if plain is None else _at_once(plain, find_faces)
+    return None if agreement is None else Parts(agreement, 0, misread=wrong)
+
+
 def _at_once(pair: Overlay, find_faces: FindFaces) -> float | None:
     """The agreement of a pair as it is, with the stricter limits of faces everywhere; None if that is not enough."""
+    if min(pair.shown()[0].shape[:2]) < _NARROW:
+        return None
     rest = _rest_of(*pair.small(SIDE))
     most = _IN_FACES * float(rest.excess.max())
     if most > 1:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceaug.clean.cutouts import Layers, read_layers, same_layers, shown_layer
+from faceaug.clean.cutouts import JPEG, Layers, read_layers, same_layers, shown_layer
 from faceaug.clean.glances import LEAST, glance_of
 from faceaug.data.image import Image8, decode_luma, load_cv2, probe, read_bytes
 from faceaug.data.profiles import profile_fault
@@ -153,7 +153,7 @@ def _read(path: str, *, looks: bool) -> Signature:
     except ImageError as error:
         return Signature("", "", False, error.reason)
     content = content_digest(data)
-    jpeg = data.startswith(b"\xff\xd8\xff")
+    jpeg = data.startswith(JPEG)
     try:
         header = probe(data, name=path)
         profile = profile_fault(header.profile, inks=header.inks)
