@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
-from faceaug.executor import ProcessExecutor, SerialExecutor, open_crew, open_executor
+from faceaug.executor import ProcessExecutor, SerialExecutor, ThreadExecutor, open_crew, open_executor
 
 
 def square(number: int) -> int:
@@ -76,6 +76,19 @@ def test_a_crew_works_here_until_there_is_much_to_do_and_then_in_the_same_proces
             first = set(executor.map(process, range(500)))
             assert os.getpid() not in first
             assert set(crew(10).map(process, range(10))) <= first
+
+
+def test_native_work_that_is_not_much_runs_in_threads_of_this_process() -> None:
+    with open_crew(2) as crew:
+        assert isinstance(crew(10, native=True), SerialExecutor)
+        assert isinstance(crew(5_000), ProcessExecutor)
+        executor = crew(5_000, native=True)
+        assert isinstance(executor, ThreadExecutor)
+        assert list(executor.map(square, range(1_000))) == [number * number for number in range(1_000)]
+        assert set(executor.map(process, range(300))) == {os.getpid()}
+        with pytest.raises(ImageError, match="is empty"):
+            list(executor.map(fail, range(300)))
+        assert next(executor.map(square, range(10**9))) == 0
 
 
 def test_nobody_listening_stops_the_work() -> None:

@@ -1,4 +1,4 @@
-"""Executors: ``map(function, tasks)`` with results in task order, in this process or in several.
+"""Executors: ``map(function, tasks)`` with results in task order, in this process, its threads, or other processes.
 
 A cluster engine takes part by offering the same method.
 """
@@ -13,12 +13,12 @@ import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 from faceaug.errors import ArgumentError, FaceAugError
 
@@ -26,6 +26,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 _CHUNK = 64  # tasks per message: sending one costs about as much as decoding a small picture
 _FEW = 400  # tasks of a millisecond or two that finish before worker processes would have started
+_MANY = 12_000  # tasks from which threads that wait for each other lose more than the start of processes takes
 _AHEAD = 4  # chunks in flight per worker, so that memory stays constant whatever the number of tasks
 
 
@@ -48,6 +49,35 @@ class SerialExecutor:
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """See ``Executor``."""
         return map(function, tasks)
+
+
+class ThreadExecutor:
+    """Runs tasks in threads of this process, for functions that spend their time in OpenCV, in hashing or on the disk.
+
+    Args:
+        workers: number of threads, >= 1.
+        chunk: see ``ProcessExecutor``.
+    """
+
+    def __init__(self, workers: int, *, chunk: int = _CHUNK) -> None:
+        self.workers = workers
+        self.chunk = chunk
+
+    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """See ``Executor``."""
+        chunks = _chunks(iter(tasks), self.chunk)
+        under_way: deque[Future[list[Result]]] = deque()
+        with ThreadPoolExecutor(self.workers) as threads:
+            try:
+                for chunk in islice(chunks, self.workers * _AHEAD):
+                    under_way.append(threads.submit(_run_chunk, function, chunk))
+                while under_way:
+                    yield from under_way.popleft().result()
+                    for chunk in islice(chunks, 1):
+                        under_way.append(threads.submit(_run_chunk, function, chunk))
+            finally:  # the caller stopped iterating, or a task failed: drop the rest
+                for future in under_way:
+                    future.cancel()
 
 
 class ProcessExecutor:
@@ -137,7 +167,17 @@ def open_executor(workers: int | None, *, chunk: int = _CHUNK) -> Iterator[Execu
         yield executor
 
 
-Crew: TypeAlias = Callable[[int], Executor]  # number of tasks -> the executor to run them
+class Crew(Protocol):
+    """Gives executors. Get one from ``open_crew``."""
+
+    def __call__(self, tasks: int, *, native: bool = False) -> Executor:
+        """The executor for a job.
+
+        Args:
+            tasks: number of tasks, in units of a millisecond or two.
+            native: whether they spend most of their time in libraries that let other threads run.
+        """
+        ...
 
 
 @contextmanager
@@ -145,16 +185,18 @@ def open_crew(workers: int | None) -> Iterator[Crew]:
     """Open executors for jobs of known length; they share one set of worker processes.
 
     Args:
-        workers: see ``open_executor``; with None, jobs that finish before worker processes would have started run in
-            this process.
+        workers: the most that work at once, see ``open_executor``. Jobs that finish before worker processes would have
+            started run in this process, in its threads if that helps.
     """
     with open_executor(workers) as executor:
 
-        def choose(tasks: int) -> Executor:
+        def choose(tasks: int, *, native: bool = False) -> Executor:
             """The executor for a job of this many tasks."""
-            few = tasks == 0 or (workers is None and tasks <= _FEW)
-            ready = isinstance(executor, ProcessExecutor) and executor.started
-            return SerialExecutor() if few and not ready else executor
+            if not isinstance(executor, ProcessExecutor) or executor.started:
+                return executor
+            if tasks <= _FEW:
+                return SerialExecutor()
+            return ThreadExecutor(executor.workers) if native and tasks <= _MANY else executor
 
         yield choose
 
@@ -202,6 +244,7 @@ def _begin_worker() -> None:
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # heeded by NumPy, which is imported after this
     # libjpeg prints warnings about damaged files; the result already reports the damage.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)

@@ -21,6 +21,7 @@ from faceaug.data.headers import without_animation
 from faceaug.data.image import (
     Limits,
     decode,
+    decode_luma,
     encode_jpeg,
     encode_png,
     from_pillow,
@@ -602,3 +603,48 @@ def test_a_still_png_comes_back_as_it_is_even_where_it_speaks_of_animations() ->
     plain = without_animation(animated(cover=True))
     assert not any(name in plain for name in (b"acTL", b"fcTL", b"fdAT"))
     assert Image.open(io.BytesIO(plain)).getpixel((0, 0)) == (200, 0, 0)
+
+
+def test_the_luma_of_a_jpeg_is_refused_for_whatever_the_whole_picture_is_refused_for() -> None:
+    files = [encoded(picture(k), "JPEG", quality=80, progressive=k % 2 == 1, subsampling=k % 3) for k in range(6)]
+    refused = 0
+    for number in range(400):
+        data = mutant(number, files)
+        said = []
+        for way in (decode, luma_of):
+            try:
+                way(data)
+                said.append("")
+            except ImageError as error:
+                said.append(error.reason)
+        assert said[0] == said[1]
+        refused += bool(said[0])
+    assert refused > 40
+
+
+def luma_of(data: bytes, least: int = 64) -> NDArray[np.uint8]:
+    luma = decode_luma(data, probe(data), least=least)
+    return decode(data)[..., 0] if luma is None else luma
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_luma_is_upright_and_as_small_as_it_may_be(orientation: int) -> None:
+    data = encoded(picture(1), "JPEG", exif=oriented(orientation))
+    grey = cv2.cvtColor(decode(data), cv2.COLOR_RGB2GRAY)
+    for least, halvings in ((178, 0), (89, 1), (44, 2), (20, 3)):
+        luma = luma_of(data, least)
+        assert luma.shape == tuple(-(-side // 2**halvings) for side in grey.shape)
+        small = cv2.resize(grey, luma.shape[::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(luma.astype(int) - small).mean() < 4
+
+
+def oriented(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return exif
+
+
+def test_the_luma_is_left_to_the_decoder_where_colours_must_be_converted() -> None:
+    image = Image.fromarray(picture(1))
+    for data in (encoded(image, "PNG"), encoded(image.convert("CMYK"), "JPEG")):
+        assert decode_luma(data, probe(data), least=64) is None

@@ -19,10 +19,11 @@ _Range: TypeAlias = tuple[int, int]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 WORK = 96  # pixels of the longer side aligned: more costs time and adds noise, not evidence
 _LEVELS = ((32, 4), (64, 2), (WORK, 2))  # of the alignment: longer side, iterations
-_MARGIN = 0.03  # share of each side ignored, because frames and shifts may spoil it
+MARGIN = 0.03  # share of each side ignored, because frames and shifts may spoil it
 _CUT = 0.012  # share of the area that a crop lacks at least
 _OVERLAP = 0.006  # share of a side by which the map may be wrong
-_FAR = 0.16  # largest deviation of the affine map from the identity
+FAR = 0.16  # largest deviation of the affine map from the identity
+_RUN = 3_000  # pixels multiplied at once: with more, BLAS starts threads, which cost more than they help
 _DIAGONAL = np.diag_indices(8)
 
 
@@ -93,11 +94,11 @@ class Affine:
         xx, xy, yx, yy = _clip(xx, 0.05), _clip(xy, 0.05), _clip(yx, 0.05), _clip(yy, 0.05)
         moved = max(max(abs(tx), abs(ty)) / 0.02, max(abs(xx), abs(xy), abs(yx), abs(yy)) * side / 0.04)
         changed = Affine(
-            1 + _clip(self.xx - 1 + xx, _FAR),
-            _clip(self.xy + xy, _FAR),
+            1 + _clip(self.xx - 1 + xx, FAR),
+            _clip(self.xy + xy, FAR),
             _clip(self.tx + tx, 0.1 * side),
-            _clip(self.yx + yx, _FAR),
-            1 + _clip(self.yy - 1 + yy, _FAR),
+            _clip(self.yx + yx, FAR),
+            1 + _clip(self.yy - 1 + yy, FAR),
             _clip(self.ty + ty, 0.1 * side),
         )
         return changed, moved
@@ -118,6 +119,15 @@ def common_size(one: Image8, other: Image8, side: int = WORK) -> tuple[int, int]
     height, width = min(one.shape[0], other.shape[0]), min(one.shape[1], other.shape[1])
     factor = min(1.0, side / max(height, width))
     return max(2, round(height * factor)), max(2, round(width * factor))
+
+
+def luma_of(image: Grey) -> Grey:
+    """Luma of float32 (h, w, 3)."""
+    if not image.size:
+        return image[..., 0]
+    cv2 = load_cv2()
+    luma: Grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # twice as fast as a product with ``LUMA``
+    return luma
 
 
 def resized(image: NDArray[Number], width: int, height: int) -> NDArray[Number]:
@@ -184,7 +194,9 @@ def _solve(basis: Grey, weight: Grey | None) -> NDArray[np.float32]:
     """Least-squares coefficients of the ninth row in the first eight: float32 (8,)."""
     cv2 = load_cv2()
     weighted = basis[:8] if weight is None else basis[:8] * weight
-    products = (weighted @ basis.T).astype(np.float64)
+    products = np.zeros((8, 9))
+    for start in range(0, basis.shape[1], _RUN):
+        products += weighted[:, start : start + _RUN] @ basis[:, start : start + _RUN].T
     normal = products[:, :8]
     normal[_DIAGONAL] = normal[_DIAGONAL] * (1 + 1e-4) + 1e-3
     _, fit = cv2.solve(normal, products[:, 8:], flags=cv2.DECOMP_CHOLESKY)
@@ -210,7 +222,7 @@ def warp(image: Grey, affine: Affine) -> Grey:
 
 def inside(affine: Affine, height: int, width: int) -> tuple[slice, slice]:
     """The axis-aligned rectangle that the map takes inside the other picture, without the margins of either."""
-    margin = max(1.0, _MARGIN * max(height, width))
+    margin = max(1.0, MARGIN * max(height, width))
     half = (width - 1) / 2, (height - 1) / 2
     across = _between(half[0], half[1], margin, affine.xx, affine.xy, affine.tx)
     down = _between(half[1], half[0], margin, affine.yy, affine.yx, affine.ty)

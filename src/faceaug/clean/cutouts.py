@@ -13,6 +13,7 @@ import numpy as np
 from faceaug.data.image import Image8, decode, may_be_transparent
 
 Layers: TypeAlias = tuple[Image8, ...]
+JPEG = b"\xff\xd8\xff"  # the first bytes of a format without transparency
 _BLACK = (0, 0, 0)
 _FLAT = 8  # levels between the darkest and the brightest value of a picture without content
 
@@ -24,7 +25,7 @@ def read_layers(data: bytes, *, name: str = "picture") -> Layers:
         ImageError: see ``decode``.
     """
     image = decode(data, name=name)
-    if not may_be_transparent(data, name=name):
+    if data[:3] == JPEG or not may_be_transparent(data, name=name):
         return (image,)
     other = decode(data, name=name, ground=_BLACK)
     return (image,) if np.array_equal(image, other) else (image, other)

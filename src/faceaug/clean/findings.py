@@ -8,8 +8,8 @@ from typing import Literal, Self, TypeAlias
 from faceaug.clean.conflicts import Proposal
 from faceaug.clean.decisions import Decisions
 from faceaug.clean.faults import FAULTS, FaceChecks, Fault
-from faceaug.clean.hashes import NO_HASHES, Hashes
 from faceaug.clean.names import Rename, Unclear
+from faceaug.clean.report_hashes import NO_HASHES, Hashes
 from faceaug.clean.tiers import DuplicateGroup, Leak, LookAlike, Thresholds
 from faceaug.errors import some
 
@@ -79,8 +79,8 @@ class Findings:
         leaks: photos in two partitions.
         thresholds: decision thresholds of near duplicates; None if none were searched for.
         histogram: number of pairs whose 64-bit pHashes differ in 0, 1, 2 ... bits.
-        hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``; empty without a search for
-            near duplicates. Not in the JSON.
+        hashes: former name of a readable picture -> its pHash as ``imagehash.ImageHash``, computed when it is asked
+            for; empty without a search for near duplicates. Not in the JSON.
         checks: what the checks of faces found; None if they were not asked for, and then not in the JSON.
         decided: the decisions that were obeyed; None if there were none. The JSON has those that differ from the
             proposals.

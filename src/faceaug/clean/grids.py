@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, common_size, inside, resized, step
+from faceaug.clean.alignment import Affine, Grey, common_size, inside, luma_of, resized, step
 from faceaug.clean.compression import NOT_SAVED, Compression
 from faceaug.clean.tones import NEUTRAL, fit_tones, toned
 from faceaug.data.image import Image8, load_cv2
@@ -86,6 +86,35 @@ class Overlay:
         return self.target[self.rows, self.columns], self.source[self.rows, self.columns]
 
 
+def lay_plainly(one: Sample, other: Sample, affine: Affine) -> Overlay | None:
+    """The larger picture on the pixels of the smaller, as they are; None if one is turned, which mixes its pixels.
+
+    Args:
+        one: a picture.
+        other: another.
+        affine: the map from ``one`` to ``other`` at ``common_size``.
+    """
+    size = common_size(one.image, other.image, SIDE)
+    affine = affine.at_scale(size[1] / common_size(one.image, other.image)[1])
+    first = one.image.size <= other.image.size
+    target, source = (one.image, other.image) if first else (other.image, one.image)
+    if _apart(affine, size) <= 2 * _NEARLY:
+        affine = Affine()
+    else:
+        affine = _refined(one.image, other.image, affine, size)
+        affine = affine if first else affine.inverse()
+    if abs(affine.xy - affine.yx) > _TURNED:
+        return None
+    height, width = target.shape[:2]
+    factor = min(1.0, _LARGEST / max(height, width))
+    height, width = max(2, round(height * factor)), max(2, round(width * factor))
+    on_grid = _placed(source, affine, (height, width), size)
+    rows, columns = inside(affine.stretched(width / size[1], height / size[0]), height, width)
+    cropped = affine.contained(*size)
+    cropped = cropped if first or not cropped else 3 - cropped
+    return Overlay(resized(target, width, height), on_grid, first, cropped, False, rows, columns)
+
+
 def lay_over(one: Sample, other: Sample, affine: Affine) -> Overlay:
     """The closest of the ways to lay one picture over the other.
 
@@ -107,7 +136,7 @@ def lay_over(one: Sample, other: Sample, affine: Affine) -> Overlay:
 def _refined(one: Image8, other: Image8, affine: Affine, size: tuple[int, int]) -> Affine:
     """The map after some steps at a larger size."""
     height, width = size
-    first, second = (resized(image, width, height).astype(np.float32) @ LUMA for image in (one, other))
+    first, second = (luma_of(resized(image, width, height).astype(np.float32)) for image in (one, other))
     for _ in range(_STEPS):
         affine, moved = step(first, second, affine)
         if moved < 1:

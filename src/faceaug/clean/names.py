@@ -81,7 +81,7 @@ def known_names(
     good = sum(_GOOD.fullmatch(name) is not None for name in bare)
     if not bare or good < _MOSTLY * len(bare):
         return frozenset()
-    return frozenset(f"{number:06d}.jpg" for number in range(1, CELEBA_SIZE + 1))
+    return frozenset(map("{:06d}.jpg".format, range(1, CELEBA_SIZE + 1)))
 
 
 def repair_names(

@@ -24,6 +24,7 @@ from faceaug.clean.calibrate import (
     FACE_BLOCK,
     LOOSE,
     PARTS,
+    STEPS,
     choose_threshold,
     is_copy,
     is_same_photo,
@@ -33,9 +34,10 @@ from faceaug.clean.candidates import AGAINST, RADIUS, Candidates, find_candidate
 from faceaug.clean.compression import compression_of
 from faceaug.clean.cutouts import read_layers, shown_layer
 from faceaug.clean.grids import Sample
-from faceaug.clean.parts import Box, examine
+from faceaug.clean.parts import Box, agree_unmoved, examine
+from faceaug.clean.thumbnail_pairs import agreements
 from faceaug.clean.tiers import Thresholds
-from faceaug.clean.verify import PairEvidence, compare_aligned, glance
+from faceaug.clean.verify import PairEvidence, compare_aligned, compare_unmoved
 from faceaug.data.image import Image8, read_bytes
 from faceaug.errors import ImageError
 from faceaug.executor import Crew
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 _LIKE = 0.80  # share of a thumbnail's variance that must be explained
 _GLANCE = 0.70  # detail correlation of thumbnails; copies have >= 0.9, nine in ten other pairs less than this
 _COMPARED = (20_000, 4)  # at most max(20_000, pictures // 4) pairs of files are opened, the most similar ones
+_TOGETHER = 16  # pairs of thumbnails compared at once: their arrays fit into a processor's cache
 _COARSE = 30  # JPEG quality below which copies may differ more as a whole
 _SAMPLE = 12  # pictures of which copies are made to measure recall
 
@@ -220,13 +223,15 @@ def _compare(
     open_ = [at for at, key in enumerate(keys) if key not in known]
     one, other = thumbnails
     fresh: dict[tuple[str, str, bool], PairEvidence | None] = {}
-    executor = crew(4 * len(open_))
-    glances = executor.map(glance_at, ((one[i], other[j]) for i, j in (places[at] for at in open_)))
+    tasks = (np.array([places[at] for at in open_[k : k + _TOGETHER]]).T for k in range(0, len(open_), _TOGETHER))
+    batches = crew(len(open_) // 4).map(glance_at, ((one[i], other[j]) for i, j in tasks))
+    glances = (detail for batch in batches for detail in batch)
     name = "comparing mirror images" if mirrored else "comparing"
     with progress.phase(f"{name} at a glance", len(open_), "pairs") as phase:
         promising = [at for at, detail in phase.over(zip(open_, glances, strict=True)) if detail >= _GLANCE]
     fresh |= dict.fromkeys((keys[at] for at in set(open_) - set(promising)), None)
     work = ((pictures[i].path, pictures[j].path, mirrored) for i, j in (places[at] for at in promising))
+    executor = crew(4 * len(promising))
     with progress.phase(name, len(promising), "pairs") as phase:
         for at, evidence in phase.over(zip(promising, executor.map(compare_files, work), strict=True)):
             if evidence is not None:
@@ -243,9 +248,9 @@ def _compare(
     return links
 
 
-def glance_at(task: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> float:
-    """Compare two thumbnails."""
-    return glance(*task)
+def glance_at(task: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[float]:
+    """Compare pairs of thumbnails."""
+    return agreements(*task).tolist()
 
 
 def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
@@ -260,11 +265,17 @@ def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:
 
 def compare_closely(one: Sample, other: Sample) -> PairEvidence:
     """Compare two pictures as a whole and, if they agree, in every part."""
+    if not one.grounds and not other.grounds:
+        unmoved = compare_unmoved(one.image, other.image, STEPS[-1])
+        if unmoved is not None and is_same_photo(unmoved, STEPS[-1]):
+            agreed = agree_unmoved(one, other, _faces)
+            if agreed is not None:
+                return replace(unmoved, parts=agreed.agreement, misread=agreed.misread)
     evidence, affine = compare_aligned(one.image, other.image)
     coarse = min(one.compression.quality, other.compression.quality) < _COARSE
     if not is_same_photo(evidence) and not (coarse and evidence.detail >= BURST):
         return evidence
-    parts = examine(one, other, affine, _faces)
+    parts = examine(one, other, affine, _faces, plainly=evidence.detail >= STEPS[-1] and not one.grounds)
     grounds = [Sample(a) for a in one.grounds], [Sample(b) for b in other.grounds]
     also = [examine(a, b, affine, _faces).agreement for a, b in zip(*grounds, strict=False)]
     return replace(

@@ -16,8 +16,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, common_size, resized
-from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over
+from faceaug.clean.alignment import Affine, Grey, common_size, luma_of, resized
+from faceaug.clean.grids import SIDE, Overlay, Sample, best_blur, detail_of, lay_over, lay_plainly
 from faceaug.clean.tones import fit_tones, misread, read_as, toned
 from faceaug.data.image import Image8, load_cv2
 
@@ -35,6 +35,7 @@ _IN_DRAWINGS = 1.65  # and in drawings, where noise is less and a feature may be
 _DRAWN = 0.35  # share of a picture with texture below which it is a drawing
 _IF_TURNED = 2.6  # how much milder they are where one picture was turned, which mixes its pixels
 _NOISE = 3.0  # grey levels of noise tolerated in a window
+_ALIKE = 1.5  # levels: tones that differ by less need no edit
 _GREY = 4.0  # mean colour, levels, below which a picture has none
 _SMALL = 16  # pixels to which pictures are shrunk for the tones
 _FINER_SIDE = 448  # pixels of the longer side at which large pictures are compared once more
@@ -108,7 +109,7 @@ class _Look:
         return float(self.excess.max() if self.ink is None else self.excess[~self.ink.where].max(initial=0.0))
 
 
-def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -> Parts:
+def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces, *, plainly: bool = False) -> Parts:
     """Look for parts that disagree.
 
     Args:
@@ -116,10 +117,17 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         other: another, which agrees with it as a whole.
         affine: the map from ``one`` to ``other`` at ``common_size``.
         find_faces: boxes of the faces in a picture; called if the pictures agree so far.
+        plainly: whether it is enough that they agree as they are. If they do, nobody need find out how much better they
+            would if the compression and softness of one were done to the other.
     """
     if min(common_size(one.image, other.image, SIDE)) < _NARROW:
         return Parts(-1.0, 0)
     one, other, wrong = _in_one_palette(one, other)
+    plain = lay_plainly(one, other, affine) if plainly else None
+    if plain is not None:
+        agreement = _at_once(plain, find_faces)
+        if agreement is not None:
+            return Parts(agreement, plain.cropped, misread=wrong)
     pair = lay_over(one, other, affine)
     looks = [_look(pair, SIDE)]
     larger = _LARGER * looks[0].excess.shape[0] < pair.shown()[0].shape[0]
@@ -139,6 +147,33 @@ def examine(one: Sample, other: Sample, affine: Affine, find_faces: FindFaces) -
         return Parts(_agreement(most), pair.cropped, misread=wrong)
     on = inks[0].on if pair.target_is_first else 3 - inks[0].on
     return Parts(_agreement(most), pair.cropped, on, covered, wrong)
+
+
+def agree_unmoved(one: Sample, other: Sample, find_faces: FindFaces) -> Parts | None:
+    """What ``examine`` says of two pictures of one frame that agree in every part as they are; None if they do not."""
+    if min(common_size(one.image, other.image, SIDE)) < _NARROW:
+        return None
+    one, other, wrong = _in_one_palette(one, other)
+    plain = lay_plainly(one, other, Affine())
+    agreement = None if plain is None else _at_once(plain, find_faces)
+    return None if agreement is None else Parts(agreement, 0, misread=wrong)
+
+
+def _at_once(pair: Overlay, find_faces: FindFaces) -> float | None:
+    """The agreement of a pair as it is, with the stricter limits of faces everywhere; None if that is not enough."""
+    if min(pair.shown()[0].shape[:2]) < _NARROW:
+        return None
+    rest = _rest_of(*pair.small(SIDE))
+    most = _IN_FACES * float(rest.excess.max())
+    if most > 1:
+        return None
+    if _LARGER * rest.excess.shape[0] < pair.shown()[0].shape[0]:
+        finer = _Look(_rest_of(*pair.small(_FINER_SIDE)).excess, None)
+        most = max(most, _IN_FACES * finer.most)
+        if most <= 1:
+            places = _places(pair, find_faces(pair.target)[:_FACES])
+            most = max([most, *(_look_into(pair, place, [finer]) or 0.0 for place in places)])
+    return _agreement(most) if most <= 1 else None
 
 
 def _look(pair: Overlay, side: int) -> _Look:
@@ -223,8 +258,9 @@ def _rest_of(target: Image8, source: Image8) -> _Rest:
     one, other = _equally_sharp(one, other)
     side = max(one.shape)
     difference = one - other
-    grey = difference @ LUMA
-    first, second = (detail_of(cv2.GaussianBlur(x @ LUMA, (0, 0), max(0.5, side / 160))) for x in (one, other))
+    grey = luma_of(difference)
+    luma = luma_of(one)
+    first, second = (detail_of(cv2.GaussianBlur(x, (0, 0), max(0.5, side / 160))) for x in (luma, luma - grey))
     apart, power = (first - second) ** 2, first * first + second * second
     excess = np.zeros(grey.shape, np.float32)
     for count, least, limit in _DETAIL_LIMITS:
@@ -236,10 +272,10 @@ def _rest_of(target: Image8, source: Image8) -> _Rest:
     np.maximum(excess, np.abs(cv2.blur(grey, window)) / most, out=excess)
     count, least, most = _COLOUR_LIMIT
     window = (max(least, round(side / count)),) * 2
+    colour = np.abs(cv2.blur(difference - grey[..., None], window))
     for channel in range(3):
-        colour = cv2.blur(difference[..., channel] - grey, window)
-        np.maximum(excess, np.abs(colour) / most, out=excess)
-    if _textured(one @ LUMA) < _DRAWN:
+        np.maximum(excess, colour[..., channel] / most, out=excess)
+    if _textured(luma) < _DRAWN:
         excess *= _IN_DRAWINGS
     return _Rest(excess, one, other)
 
@@ -248,6 +284,8 @@ def _toned(target: Image8, source: Image8) -> tuple[Grey, Grey]:
     """Both in grey levels with the same tones; the one with less clipped tones is edited."""
     one, other = (image.astype(np.float32) / np.float32(255) for image in (target, source))
     small = [resized(x, _SMALL, _SMALL).reshape(-1, 3) for x in (one, other)]
+    if float(np.abs(small[0] - small[1]).max()) < _ALIKE / 255:
+        return one * 255, other * 255
     clipped = [float(((x < 0.01) | (x > 0.99)).mean()) for x in (one[::3, ::3], other[::3, ::3])]
     if clipped[1] > clipped[0]:
         one = toned(one, fit_tones(small[1], small[0]))
@@ -259,7 +297,7 @@ def _toned(target: Image8, source: Image8) -> tuple[Grey, Grey]:
 def _equally_sharp(one: Grey, other: Grey) -> tuple[Grey, Grey]:
     """Both, the sharper one blurred like the other."""
     cv2 = load_cv2()
-    details = [detail_of(x @ LUMA) for x in (one, other)]
+    details = [detail_of(luma_of(x)) for x in (one, other)]
     sharper = int(details[1].std() > details[0].std())
     best = best_blur(details[sharper], details[1 - sharper])
     if not best:
@@ -305,7 +343,7 @@ def _ink(rest: _Rest) -> _Ink | None:
         return None
     grown = max(5, round(max(height, width) / 16))
     where = cv2.dilate(bad.astype(np.uint8), np.ones((grown, grown), np.uint8)) > 0
-    greys = [x @ LUMA for x in (rest.one, rest.other)]
+    greys = [luma_of(x) for x in (rest.one, rest.other)]
     if _textured(greys[0]) < _PHOTO:
         return None
     difference = (greys[0] - greys[1]) * bad

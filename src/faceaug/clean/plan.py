@@ -142,7 +142,7 @@ def _report(found: Survey) -> CleanReport:
         bursts=look_alikes(alike, gone, "burst"),
         partial=look_alikes(alike, gone, "overlay") + look_alikes(alike, gone, "crop"),
         leaks=leaks_of(leaving.duplicates, alike),
-        hashes=found.contents.hashes(),
+        hashes=found.contents.hashes(scene.listing.root),
         checks=found.checks,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceaug.clean.cache import Cache
-from faceaug.clean.hashes import NO_HASHES, Hashes
+from faceaug.clean.report_hashes import NO_HASHES, Hashes
 from faceaug.clean.signatures import LOOKS, Signature, read_exact_signature, read_signature
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
@@ -31,12 +31,11 @@ class Contents:
     looks: NDArray[np.void]
     place: dict[str, int]
 
-    def hashes(self) -> Hashes:
-        """The hashes of all readable pictures; empty if looks were not computed."""
+    def hashes(self, root: Path) -> Hashes:
+        """The hashes of all readable pictures of the folder; empty if looks were not computed."""
         if not len(self.looks):
             return NO_HASHES
-        places = {name: self.place[name] for name, signature in self.signatures.items() if signature.pixels}
-        return Hashes(places, self.looks["whole"].copy(), self.looks["fine"].copy())
+        return Hashes(root, {name: one.content for name, one in self.signatures.items() if one.pixels})
 
 
 def read_contents(
@@ -71,11 +70,11 @@ def read_contents(
         found[file.name] = signature.without_looks()
 
     for file, signature in cache.signatures(files):
-        if not looks or signature.problem or len(signature.looks) == LOOKS.itemsize:
+        if signature.problem or (len(signature.looks) == LOOKS.itemsize if looks else signature.settled):
             keep(file, signature)
     missing = [file for file in files if file.name not in found]
     function = read_signature if looks else read_exact_signature
-    results = crew(len(missing)).map(function, (f"{root}/{file.name}" for file in missing))
+    results = crew(len(missing), native=True).map(function, (f"{root}/{file.name}" for file in missing))
     with progress.phase(phase, len(files), "pictures", start=len(found)) as shown:
         for file, signature in shown.over(zip(missing, results, strict=True)):
             cache.add(file, signature)

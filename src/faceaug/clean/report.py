@@ -7,8 +7,8 @@ from typing import Any
 
 from faceaug.clean.decisions import Decisions, propose
 from faceaug.clean.findings import Conflict, Findings, SetAside
-from faceaug.clean.hashes import NO_HASHES
 from faceaug.clean.page import clean_blocks, clean_csv
+from faceaug.clean.report_hashes import NO_HASHES
 from faceaug.clean.summary import labels, sizes_of, summary_of
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import Show, open_progress

@@ -14,6 +14,7 @@ from faceaug.clean.cache import Cache
 from faceaug.clean.duplicates import PARTITION_NAMES, Duplicate, Likeness, Links, Picture, keeping_order
 from faceaug.clean.near import ComparedPair, Look, Near, find_near
 from faceaug.clean.reading import Contents
+from faceaug.clean.signatures import read_sharpness
 from faceaug.clean.tiers import Alike, DuplicateGroup, Leak, LookAlike, Member, Tier
 from faceaug.executor import Crew
 from faceaug.progress import SILENT, Progress
@@ -77,7 +78,8 @@ def find_resemblance(
     )
     links = _links(near.mirrored, shown, "mirrored") if mirrored == "remove" else {}
     links |= _links(near.overlaid, shown, "overlay") | _links(near.same, shown, "same photo")
-    return Resemblance(_ranked(pictures, near, shown), links, near, shown)
+    pictures = _ranked(pictures, near, shown)
+    return Resemblance(_told_apart(root, pictures, links, crew), links, near, shown)
 
 
 def groups_of(duplicates: Iterable[Duplicate], is_fixed: Callable[[Picture], bool]) -> tuple[DuplicateGroup, ...]:
@@ -146,15 +148,52 @@ def _partition(picture: Picture) -> str:
     return PARTITION_NAMES.get(picture.partition, str(picture.partition))
 
 
+def _told_apart(root: Path, pictures: list[Picture], links: Links, crew: Crew) -> list[Picture]:
+    """The pictures with their sharpness where nothing that counts more tells which one of several stays."""
+    group = _connected(links)
+    equals: dict[tuple[object, ...], dict[str, str]] = defaultdict(dict)
+    for picture in pictures:
+        pixels = picture.signature.pixels
+        if pixels in group:
+            *before, _, _ = keeping_order(picture)
+            equals[group[pixels], *before].setdefault(pixels, f"{root}/{picture.file.name}")
+    paths = {pixels: path for tied in equals.values() if len(tied) > 1 for pixels, path in tied.items()}
+    if not paths:
+        return pictures
+    sharpness = dict(zip(paths, crew(len(paths), native=True).map(read_sharpness, paths.values()), strict=True))
+    return [
+        replace(picture, sharpness=sharpness[picture.signature.pixels])
+        if picture.signature.pixels in sharpness
+        else picture
+        for picture in pictures
+    ]
+
+
+def _connected(links: Links) -> dict[str, str]:
+    """Digest of each linked picture -> one of those that links connect it with, the same for all of them."""
+    above: dict[str, str] = {}
+
+    def top(one: str) -> str:
+        """The one that stands for a picture."""
+        while (higher := above.setdefault(one, one)) != one:
+            above[one] = above[higher]
+            one = higher
+        return one
+
+    for pair in links:
+        one, other = sorted(map(top, pair))
+        above[other] = one
+    return {one: top(one) for one in list(above)}
+
+
 def _with_quality(pictures: Iterable[Picture], contents: Contents) -> list[Picture]:
     looks = contents.looks
     areas = (looks["height"].astype(np.int64) * looks["width"]).tolist()
     steps = looks["quantisation"].tolist()
-    sharpness = looks["sharpness"].tolist()
     rated = []
     for p in pictures:  # ``replace`` would take five times as long, and there may be 200,000
         at = contents.place[p.file.name]
-        quality = bool(p.signature.profile), areas[at], steps[at], sharpness[at]
+        quality = bool(p.signature.profile), areas[at], steps[at], 0.0
         known = p.protected, p.partition, p.rows, p.known
         rated.append(Picture(p.file, p.name, p.signature, *known, *quality, p.reference))
     return rated

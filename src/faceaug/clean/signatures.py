@@ -1,4 +1,8 @@
-"""Signatures of files, from one decode each: digests of bytes and pixels, and looks, or the reason for having none."""
+"""Signatures of files: digests of bytes and pixels, and looks, or the reason for having none.
+
+Most pictures of a folder resemble no other one. So a JPEG is looked at in its luma only, at a fraction of its size; its
+pixels are decoded, and their digest computed, only where another picture might have the same (``settled``).
+"""
 
 from __future__ import annotations
 
@@ -10,31 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceaug.clean.cutouts import read_layers, same_layers, shown_layer
-from faceaug.clean.hashes import hash_words, middle_of, small_grey
-from faceaug.data.image import Image8, load_cv2, probe, read_bytes
+from faceaug.clean.cutouts import JPEG, Layers, read_layers, same_layers, shown_layer
+from faceaug.clean.glances import LEAST, glance_of
+from faceaug.data.image import Image8, decode_luma, load_cv2, probe, read_bytes
 from faceaug.data.profiles import profile_fault
 from faceaug.errors import ImageError
 
-VERSION = 4  # of the signatures and comparisons; increasing it invalidates all caches
+VERSION = 5  # of the signatures and comparisons; increasing it invalidates all caches
 
-# One record per picture. "whole" and "middle" are 64-bit hashes; "mirrored_*" are those of the mirror image.
+# One record per picture. "whole" and "middle" are 64-bit hashes, see ``Glance``.
 LOOKS = np.dtype(
     [
         ("whole", "<u8"),
-        ("middle", "<u8"),
         ("mirrored_whole", "<u8"),
-        ("mirrored_middle", "<u8"),
-        ("fine", "<u8", (4,)),  # 256-bit hash
-        ("mirrored_fine", "<u8", (4,)),
+        ("middle", "<u8"),
         ("thumbnail", "u1", (32, 32)),  # grey
         ("height", "<u4"),
         ("width", "<u4"),
-        ("sharpness", "<f4"),  # standard deviation of the Laplacian, grey levels
-        ("brightness", "<f4"),  # mean grey level
         ("quantisation", "<f4"),  # mean step of the JPEG's first quantisation table; 0 if lossless
     ]
 )
+_FLAT = 6.0  # standard deviation of a thumbnail, grey levels, below which its hashes are noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Signature:
 
     Attributes:
         content: BLAKE2b-128 of the bytes, hex; empty if they could not be read.
-        pixels: BLAKE2b-128 of shape and decoded pixels, hex, of transparent pictures on white and on black; empty if
-            the file could not be decoded.
+        pixels: BLAKE2b-128 of shape and decoded pixels, hex, of transparent pictures on white and on black; the same as
+            ``content`` if they were not decoded yet; empty if the file could not be.
         jpeg: whether the bytes are a JPEG, regardless of the name.
         problem: the reason why there are no pixels; empty if there are.
         looks: one record of ``LOOKS`` as bytes; empty if there are no pixels or looks were not computed.
@@ -58,6 +58,11 @@ class Signature:
     looks: bytes = b""
     profile: str = ""
 
+    @property
+    def settled(self) -> bool:
+        """Whether the digest of the pixels is known, or that there are none."""
+        return self.pixels != self.content or not self.pixels
+
     def without_looks(self) -> Signature:
         """The same without ``looks``, which take a kilobyte."""
         return replace(self, looks=b"")
@@ -69,13 +74,23 @@ class Signature:
 
 
 def read_signature(path: str) -> Signature:
-    """Read and decode one file; faults of the file are returned, not raised."""
+    """Read and look at one file; faults of the file are returned, not raised. It may not be settled."""
     return _read(path, looks=True)
 
 
 def read_exact_signature(path: str) -> Signature:
-    """``read_signature`` without looks."""
+    """``read_signature`` with the digest of the pixels, without looks."""
     return _read(path, looks=False)
+
+
+def read_sharpness(path: str) -> float:
+    """Standard deviation of the Laplacian of a file, grey levels; 0 if it cannot be read."""
+    cv2 = load_cv2()
+    try:
+        grey = Image.fromarray(shown_layer(read_layers(read_bytes(path), name=path))).convert("L")
+    except ImageError:
+        return 0.0
+    return float(cv2.meanStdDev(cv2.Laplacian(np.asarray(grey), cv2.CV_16S))[1][0, 0])
 
 
 def content_digest(data: bytes) -> str:
@@ -105,18 +120,16 @@ def looks_of(image: Image8, data: bytes = b"") -> NDArray[np.void]:
         data: bytes of the file it was decoded from, for the quantisation.
     """
     cv2 = load_cv2()
-    grey = Image.fromarray(image).convert("L")
-    thumbnail, larger = small_grey(grey, 32), small_grey(grey, 64)
-    plain = np.asarray(grey)
+    height, width = image.shape[:2]
+    return _looks(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), height, width, data)
+
+
+def _looks(luma: NDArray[np.uint8], height: int, width: int, data: bytes) -> NDArray[np.void]:
+    seen = glance_of(luma)
     record = np.zeros((), LOOKS)
-    of_whole, of_middle = hash_words(np.stack([thumbnail, middle_of(larger)]))[..., 0]
-    record["whole"], record["mirrored_whole"] = of_whole
-    record["middle"], record["mirrored_middle"] = of_middle
-    record["fine"], record["mirrored_fine"] = hash_words(larger[None])[0]
-    record["thumbnail"] = thumbnail
-    record["height"], record["width"] = plain.shape
-    record["sharpness"] = cv2.meanStdDev(cv2.Laplacian(plain, cv2.CV_16S))[1][0, 0]
-    record["brightness"] = cv2.mean(plain)[0]
+    record["whole"], record["mirrored_whole"], record["middle"] = seen.words
+    record["thumbnail"] = seen.thumbnail
+    record["height"], record["width"] = height, width
     record["quantisation"] = jpeg_quantisation(data)
     return record
 
@@ -140,14 +153,26 @@ def _read(path: str, *, looks: bool) -> Signature:
     except ImageError as error:
         return Signature("", "", False, error.reason)
     content = content_digest(data)
-    jpeg = data.startswith(b"\xff\xd8\xff")
+    jpeg = data.startswith(JPEG)
     try:
+        header = probe(data, name=path)
+        profile = profile_fault(header.profile, inks=header.inks)
+        luma = decode_luma(data, header, least=LEAST, name=path) if looks else None
+        if luma is not None:
+            height, width = (header.width, header.height)[:: 1 if header.orientation >= 5 else -1]
+            seen = _looks(luma, height, width, data)
+            if float(seen["thumbnail"].std()) >= _FLAT:
+                return Signature(content, content, jpeg, "", seen.tobytes(), profile)
         layers = read_layers(data, name=path)
     except ImageError as error:
         return Signature(content, "", jpeg, error.reason)
+    if luma is None and looks:
+        seen = looks_of(shown_layer(layers), data)
+    return Signature(content, _pixel_digest(layers), jpeg, "", seen.tobytes() if looks else b"", profile)
+
+
+def _pixel_digest(layers: Layers) -> str:
     pixels = hashlib.blake2b(str(layers[0].shape).encode(), digest_size=16)
     for layer in layers:
         pixels.update(np.ascontiguousarray(layer).data)
-    seen = looks_of(shown_layer(layers), data).tobytes() if looks else b""
-    header = probe(data, name=path)
-    return Signature(content, pixels.hexdigest(), jpeg, "", seen, profile_fault(header.profile, inks=header.inks))
+    return pixels.hexdigest()

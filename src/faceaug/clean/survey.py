@@ -15,6 +15,7 @@ from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.reading import Contents, read_contents
 from faceaug.clean.resemble import Resemblance, find_resemblance
 from faceaug.clean.scene import Scene
+from faceaug.clean.settling import settle
 from faceaug.clean.signatures import Signature, is_damaged, same_content
 from faceaug.data.annotations import Annotations, unknown
 from faceaug.data.folder import table_names
@@ -100,6 +101,8 @@ def survey(
     root = scene.listing.root
     protected = policy.protected(root, [file.name for file in files])
     contents = read_contents(root, files, looks=policy.near, crew=crew, cache=cache, progress=progress)
+    if policy.near:
+        contents, references = settle(root, files, contents, references, crew, cache, progress)
     signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
     names = _names(scene, signatures, earlier, repair=policy.repair_names)

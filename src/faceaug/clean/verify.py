@@ -13,9 +13,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from faceaug.clean.alignment import LUMA, Affine, Grey, align, common_size, inside, resized, warp
+from faceaug.clean.alignment import LUMA, Affine, Grey, align, common_size, inside, luma_of, resized, warp
 from faceaug.data.image import Image8, load_cv2
 
 _FINE = 110  # the detail band: sigmas are the longer side divided by these
@@ -24,6 +23,7 @@ _BLOCKS = 8
 _NOISE = 3.0  # grey levels of compression noise tolerated in a block
 _FRAMED = 0.02  # difference of scale below which two pictures show the same of a scene
 _EMPTY = 1.1  # grey levels that compression alone adds to empty frequencies
+_UNMOVED = 32  # pixels of the shorter side below which pictures are always aligned
 _TINTED = 4.0  # standard deviation, grey levels, from which a picture counts as coloured
 
 
@@ -81,23 +81,48 @@ def compare(one: Image8, other: Image8) -> PairEvidence:
 
 def compare_aligned(one: Image8, other: Image8) -> tuple[PairEvidence, Affine]:
     """``compare``, and the map from the first to the second at ``common_size``."""
-    cv2 = load_cv2()
+    first, second = _at_one_size(one, other)
+    affine = align(luma_of(first), luma_of(second))
+    return _evidence((one, other), first, warp(second, affine), affine), affine
+
+
+def compare_unmoved(one: Image8, other: Image8, least: float) -> PairEvidence | None:
+    """``compare`` without alignment, for pictures of one frame; None if their detail agrees to less than ``least``."""
+    height, width = common_size(one, other)
+    apart = one.shape[0] * other.shape[1] / (one.shape[1] * other.shape[0])
+    if min(height, width) < _UNMOVED or abs(apart - 1) * max(height, width) > 1:
+        return None
+    evidence = _evidence((one, other), *_at_one_size(one, other), Affine(), least)
+    return evidence if evidence.detail >= least else None
+
+
+def _at_one_size(one: Image8, other: Image8) -> tuple[Grey, Grey]:
     height, width = common_size(one, other)
     first, second = (resized(image, width, height).astype(np.float32) for image in (one, other))
-    affine = align(first @ LUMA, second @ LUMA)
-    second = warp(second, affine)
+    return first, second
+
+
+def _evidence(
+    pair: tuple[Image8, Image8], first: Grey, second: Grey, affine: Affine, least: float = -1.0
+) -> PairEvidence:
+    """The similarity of two aligned pictures of one size; that of their detail alone if it is less than ``least``."""
+    cv2 = load_cv2()
+    height, width = first.shape[:2]
     rows, columns = inside(affine, height, width)
     first, second = first[rows, columns], second[rows, columns]
-    a, b = first @ LUMA, second @ LUMA
+    a, b = luma_of(first), luma_of(second)
     if min(a.shape) < 2 * _BLOCKS:
-        return PairEvidence(0, 0, 0, 0, 0, 0, 1, 1, 0), affine
+        return PairEvidence(0, 0, 0, 0, 0, 0, 1, 1, 0)
     fine, coarse = max(height, width) / _FINE, max(height, width) / _COARSE
     da, db = (cv2.GaussianBlur(x, (0, 0), fine) - cv2.GaussianBlur(x, (0, 0), coarse) for x in (a, b))
+    detail = _correlation(da, db)
+    if detail < least:
+        return PairEvidence(0, detail, 0, 0, 0, 0, 1, 1, 0)
     face, broad = _blocks(da, db)
     scale = math.sqrt(abs(affine.xx * affine.yy - affine.xy * affine.yx))
-    evidence = PairEvidence(
+    return PairEvidence(
         correlation=_correlation(a, b),
-        detail=_correlation(da, db),
+        detail=detail,
         face_block=face,
         broad_block=broad,
         colour=_colour(first, second, 2 * fine),
@@ -105,28 +130,8 @@ def compare_aligned(one: Image8, other: Image8) -> tuple[PairEvidence, Affine]:
         gain=float(np.sqrt(a.var() / max(float(b.var()), 1e-6))),
         scale=scale,
         shift=math.hypot(affine.tx, affine.ty) / max(height, width),
-        enlarged=_enlarged(one, other) if abs(scale - 1) < _FRAMED else 0,
+        enlarged=_enlarged(*pair) if abs(scale - 1) < _FRAMED else 0,
     )
-    return evidence, affine
-
-
-def glance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Correlation of the detail of two aligned grey thumbnails, enough to rule out most pairs of different photos.
-
-    Args:
-        one: uint8 (32, 32).
-        other: uint8 (32, 32).
-    """
-    cv2 = load_cv2()
-    first, second = one.astype(np.float32), other.astype(np.float32)
-    affine = align(first, second)
-    place = inside(affine, *first.shape)
-    a, b = first[place], warp(second, affine)[place]
-    if min(a.shape) < _BLOCKS:
-        return 0.0
-    coarse = max(one.shape) / _COARSE
-    da, db = (x - cv2.GaussianBlur(x, (0, 0), coarse) for x in (a, b))
-    return _correlation(da, db)
 
 
 def _correlation(a: Grey, b: Grey) -> float:

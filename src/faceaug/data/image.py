@@ -14,24 +14,23 @@ import errno
 import io
 import os
 import stat
-import struct
 import warnings
-import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError, __version__ as PIL_VERSION
+from PIL import Image, ImageOps, UnidentifiedImageError, __version__ as PIL_VERSION
 
 from faceaug.data.colours import coded_profile
 from faceaug.data.containers import read_member, split_path
+from faceaug.data.encoding import encode_jpeg, encode_png, encode_webp
 from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
 from faceaug.data.limits import HeaderError, Limits, check_size
-from faceaug.data.profiles import array_to_srgb, to_srgb
+from faceaug.data.profiles import array_to_srgb, is_srgb, to_srgb
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
 __all__ = [
@@ -60,6 +59,7 @@ Colour: TypeAlias = tuple[int, int, int]  # RGB, 0..255
 DEFAULT_LIMITS = Limits()
 WHITE: Colour = (255, 255, 255)
 _BY_PILLOW = ("TIFF", "GIF", "AVIF", "HEIF", "PPM")
+_DAMAGED = "is a damaged {}: its pixels cannot be decoded"
 _HEAD = 2**16  # bytes; the size of a JPEG is nearly always within them
 
 
@@ -189,16 +189,59 @@ def decode(data: bytes, *, name: str = "picture", limits: Limits = DEFAULT_LIMIT
     if header.alpha or header.inks or header.format in _BY_PILLOW:
         return _upright(_by_pillow(data, header, name, limits, ground), header.orientation)
     cv2 = load_cv2()
-    still = without_animation(data)
-    try:
-        # Orientation is applied below, because the formats that OpenCV rotates itself vary with its version.
-        bgr = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (cv2.error, MemoryError) as error:
-        raise ImageError(name, f"is a damaged {header.format}") from error
-    if bgr is None or bgr.dtype != np.uint8 or bgr.shape != (header.height, header.width, 3):
-        raise ImageError(name, f"is a damaged {header.format}: its pixels cannot be decoded")
+    bgr = _by_opencv(without_animation(data), header, name, cv2.IMREAD_COLOR)
+    if bgr.shape != (header.height, header.width, 3):
+        raise ImageError(name, _DAMAGED.format(header.format))
     rgb: Image8 = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return _upright(array_to_srgb(rgb, header.profile), header.orientation)
+
+
+def decode_luma(data: bytes, header: Header, *, least: int, name: str = "picture") -> NDArray[np.uint8] | None:
+    """Decode only the luma of a JPEG, as small as ``least`` allows: a third of the time or less.
+
+    The data is read to its end, so whatever damage ``decode`` finds is found. The luma that is stored differs from that
+    of the decoded colours where colours are clipped.
+
+    Args:
+        data: the whole file.
+        header: what ``probe`` says of it.
+        least: pixels that the shorter side keeps, where it has as many.
+        name: name of the picture in error messages.
+
+    Returns:
+        uint8 (h, w), upright; None if the picture is no JPEG, or one whose colours must be converted.
+
+    Raises:
+        ImageError: it is damaged.
+    """
+    if header.format != "JPEG" or header.inks or header.pixels == "other" or not is_srgb(header.profile):
+        return None
+    cv2 = load_cv2()
+    halvings = max(0, min(3, (min(header.height, header.width) // least).bit_length() - 1))
+    flag = (
+        cv2.IMREAD_GRAYSCALE,
+        cv2.IMREAD_REDUCED_GRAYSCALE_2,
+        cv2.IMREAD_REDUCED_GRAYSCALE_4,
+        cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    )[halvings]
+    luma = _by_opencv(data, header, name, flag)
+    if luma.shape != tuple(-(-side // 2**halvings) for side in (header.height, header.width)):
+        raise ImageError(name, _DAMAGED.format(header.format))
+    return _upright(luma, header.orientation)
+
+
+def _by_opencv(data: bytes, header: Header, name: str, flag: int) -> NDArray[np.uint8]:
+    cv2 = load_cv2()
+    try:
+        # Orientation is applied later, because the formats that OpenCV rotates itself vary with its version.
+        pixels: NDArray[np.uint8] | None = cv2.imdecode(
+            np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except (cv2.error, MemoryError) as error:
+        raise ImageError(name, f"is a damaged {header.format}") from error
+    if pixels is None or pixels.dtype != np.uint8:
+        raise ImageError(name, _DAMAGED.format(header.format))
+    return pixels
 
 
 def _by_pillow(data: bytes, header: Header, name: str, limits: Limits, ground: Colour) -> Image8:
@@ -306,65 +349,6 @@ def _from_numbers(values: NDArray[Any], mode: str, name: str) -> Image8:
     return np.repeat(grey[:, :, None], 3, axis=2)
 
 
-def encode_png(image: Image8, *, text: dict[str, str] | None = None, quick: bool = False) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as PNG, with optional text chunks.
-
-    Args:
-        image: the picture.
-        text: keys and values of the chunks.
-        quick: use one filter for all rows and run-length matches only. Photos get at most a tenth larger and take half
-            the time or less; drawings get larger.
-    """
-    chunks = PngImagePlugin.PngInfo()
-    for key, value in (text or {}).items():
-        chunks.add_text(key, value)
-    buffer = io.BytesIO()
-    if quick:
-        _write_quick_png(buffer, image, chunks)
-    else:
-        Image.fromarray(image).save(buffer, "PNG", pnginfo=chunks)
-    return buffer.getvalue()
-
-
-def _write_quick_png(file: io.BytesIO, image: Image8, chunks: PngImagePlugin.PngInfo) -> None:
-    """Write a PNG with the "up" filter in every row, where Pillow and OpenCV try five filters per row."""
-    height, width, _ = image.shape
-    rows = image.reshape(height, 3 * width)
-    filtered = np.full((height, 1 + 3 * width), 2, np.uint8)  # 2: minus the row above; RFC 2083, section 6
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    stream = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    file.write(b"\x89PNG\r\n\x1a\n")
-    PngImagePlugin.putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    for kind, content, *_ in chunks.chunks:
-        PngImagePlugin.putchunk(file, kind, content)
-    PngImagePlugin.putchunk(file, b"IDAT", stream.compress(filtered.data) + stream.flush())
-    PngImagePlugin.putchunk(file, b"IEND", b"")
-
-
-def encode_jpeg(image: Image8, *, quality: int = 95, subsampling: Literal[0, 1, 2] = 0) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as JPEG.
-
-    Args:
-        image: the picture.
-        quality: 1..100.
-        subsampling: 0 keeps all of the colour (4:4:4), 1 half of it (4:2:2), 2 a quarter (4:2:0).
-    """
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return buffer.getvalue()
-
-
-def encode_webp(image: Image8, *, text: dict[str, str] | None = None) -> bytes:
-    """Encode uint8 (height, width, 3) RGB as lossless WebP, with optional text as ImageDescription in its EXIF."""
-    exif = Image.Exif()
-    if text:
-        exif[ExifTags.Base.ImageDescription] = "; ".join(f"{key}={value}" for key, value in text.items())
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "WEBP", lossless=True, method=2, exif=exif.tobytes() if text else b"")
-    return buffer.getvalue()
-
-
 @lru_cache(maxsize=1)
 def load_cv2() -> ModuleType:
     """Import OpenCV at its first use; if its system libraries are missing, the error says how to install them."""
@@ -379,12 +363,12 @@ def load_cv2() -> ModuleType:
     return cv2
 
 
-def _upright(image: Image8, orientation: int) -> Image8:
+def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (TIFF 6.0 tag 274); values 5..8 also swap the axes."""
     if orientation == 1:
         return image
     if orientation >= 5:
-        image = image.transpose(1, 0, 2)
+        image = image.swapaxes(0, 1)
     if orientation in {2, 3, 6, 7}:
         image = image[:, ::-1]
     if orientation in {3, 4, 7, 8}:
