@@ -1,6 +1,6 @@
 """Executors: ``map(function, tasks)`` with results in task order, in this process or in several.
 
-A cluster engine takes part by offering the same method.
+A cluster takes part by offering the same method; ``faceaug.cluster`` does so with Ray, see docs/cluster.md.
 """
 
 from __future__ import annotations
@@ -24,20 +24,39 @@ from faceaug.errors import ArgumentError, FaceAugError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_CHUNK = 64  # tasks per message: sending one costs about as much as decoding a small picture
+Lost: TypeAlias = Callable[[Task, str], Result]  # task, why it was given up -> what stands for its result
+CHUNK = 64  # tasks per message: sending one costs about as much as decoding a small picture
 _FEW = 400  # tasks of a millisecond or two that finish before worker processes would have started
-_AHEAD = 4  # chunks in flight per worker, so that memory stays constant whatever the number of tasks
+AHEAD = 4  # chunks in flight per worker, so that memory stays constant whatever the number of tasks
 
 
 class Executor(Protocol):
-    """Applies a function to many tasks."""
+    """Applies a function to many tasks.
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    An executor may have an attribute ``notes``, a list of remarks for the user, a line each, that grows while it works;
+    reports show them, see ``notes_of``.
+    """
+
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        chunk: int | None = None,
+        lost: Lost[Task, Result] | None = None,
+    ) -> Iterator[Result]:
         """Apply ``function`` to every task and yield the results in the order of the tasks.
 
+        A task may run twice, also at the same time, so a function that writes gives each file its name last and in one
+        step (``faceaug.storage.files.write_bytes``) and writes the same bytes again. Errors of a task reach the caller.
+
         Args:
-            function: defined at the top level of a module; arguments and results must be picklable.
-            tasks: consumed as needed.
+            function: defined at the top level of a module, or a ``functools.partial`` of such a function; arguments and
+                results must be picklable.
+            tasks: consumed as needed, a bounded number ahead of the results.
+            chunk: tasks per message, 1 for expensive ones; None leaves it to the executor.
+            lost: the result of a task that ended its worker process each time it ran. An executor that cannot find
+                such a task, or gets None, raises FaceAugError.
         """
         ...
 
@@ -45,7 +64,14 @@ class Executor(Protocol):
 class SerialExecutor:
     """Runs tasks in this process."""
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        chunk: int | None = None,  # noqa: ARG002 - one task after the other
+        lost: Lost[Task, Result] | None = None,  # noqa: ARG002 - this process would end with the task
+    ) -> Iterator[Result]:
         """See ``Executor``."""
         return map(function, tasks)
 
@@ -60,7 +86,7 @@ class ProcessExecutor:
         chunk: tasks per message; 1 for expensive tasks.
     """
 
-    def __init__(self, workers: int, *, chunk: int = _CHUNK) -> None:
+    def __init__(self, workers: int, *, chunk: int = CHUNK) -> None:
         self.workers = workers
         self.chunk = chunk
         self._pool: ProcessPoolExecutor | None = None
@@ -78,7 +104,14 @@ class ProcessExecutor:
         """Whether the processes have been started."""
         return self._pool is not None
 
-    def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+    def map(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        *,
+        chunk: int | None = None,
+        lost: Lost[Task, Result] | None = None,  # noqa: ARG002 - the pool does not tell which task ended a process
+    ) -> Iterator[Result]:
         """See ``Executor``.
 
         Raises:
@@ -90,7 +123,7 @@ class ProcessExecutor:
             )
         under_way: deque[Future[list[Result]]] = deque()
         try:
-            yield from self._collect(self._pool, under_way, function, iter(tasks))
+            yield from self._collect(self._pool, under_way, function, batches(tasks, chunk or self.chunk))
         except BrokenProcessPool as error:
             raise FaceAugError(
                 "a worker process died: it was killed, or the machine ran out of memory. Nothing was changed; run "
@@ -105,56 +138,61 @@ class ProcessExecutor:
         pool: ProcessPoolExecutor,
         under_way: deque[Future[list[Result]]],
         function: Callable[[Task], Result],
-        tasks: Iterator[Task],
+        chunks: Iterator[list[Task]],
     ) -> Iterator[Result]:
         with _without_main(function):
-            for chunk in islice(_chunks(tasks, self.chunk), self.workers * _AHEAD):
+            for chunk in islice(chunks, self.workers * AHEAD):
                 under_way.append(pool.submit(_run_chunk, function, chunk))
         while under_way:
             yield from under_way.popleft().result()
-            for chunk in islice(_chunks(tasks, self.chunk), 1):
+            for chunk in islice(chunks, 1):
                 under_way.append(pool.submit(_run_chunk, function, chunk))
 
 
 @contextmanager
-def open_executor(workers: int | None, *, chunk: int = _CHUNK) -> Iterator[Executor]:
+def open_executor(workers: int | None, *, chunk: int = CHUNK, executor: Executor | None = None) -> Iterator[Executor]:
     """Open an executor with a given number of workers.
 
     Args:
         workers: processes; 0 or 1 runs in this process; None takes one per available processor.
         chunk: see ``ProcessExecutor``.
+        executor: the one to use in place of processes here, such as a cluster; it stays open.
 
     Raises:
         ArgumentError: ``workers`` is negative.
     """
     if workers is not None and workers < 0:
         raise ArgumentError(f"workers {workers}: expected 0 or more")
+    if executor is not None:
+        yield executor
+        return
     count = processors() if workers is None else workers
     if count <= 1:
         yield SerialExecutor()
         return
-    with ProcessExecutor(count, chunk=chunk) as executor:
-        yield executor
+    with ProcessExecutor(count, chunk=chunk) as processes:
+        yield processes
 
 
 Crew: TypeAlias = Callable[[int], Executor]  # number of tasks -> the executor to run them
 
 
 @contextmanager
-def open_crew(workers: int | None) -> Iterator[Crew]:
+def open_crew(workers: int | None, *, executor: Executor | None = None) -> Iterator[Crew]:
     """Open executors for jobs of known length; they share one set of worker processes.
 
     Args:
         workers: see ``open_executor``; with None, jobs that finish before worker processes would have started run in
             this process.
+        executor: see ``open_executor``; with one, every job with tasks runs there.
     """
-    with open_executor(workers) as executor:
+    with open_executor(workers, executor=executor) as opened:
 
         def choose(tasks: int) -> Executor:
             """The executor for a job of this many tasks."""
-            few = tasks == 0 or (workers is None and tasks <= _FEW)
-            ready = isinstance(executor, ProcessExecutor) and executor.started
-            return SerialExecutor() if few and not ready else executor
+            few = tasks == 0 or (executor is None and workers is None and tasks <= _FEW)
+            ready = isinstance(opened, ProcessExecutor) and opened.started
+            return SerialExecutor() if few and not ready else opened
 
         yield choose
 
@@ -166,8 +204,15 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def _chunks(tasks: Iterator[Task], size: int) -> Iterator[list[Task]]:
-    while chunk := list(islice(tasks, size)):
+def notes_of(executor: Executor | None, start: int = 0) -> tuple[str, ...]:
+    """The notes of an executor from number ``start`` on; none where it takes none."""
+    return tuple(getattr(executor, "notes", ())[start:])
+
+
+def batches(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
+    """Tasks in lists of ``size``; the last may be shorter."""
+    left = iter(tasks)
+    while chunk := list(islice(left, size)):
         yield chunk
 
 
@@ -201,6 +246,11 @@ def _begin_worker() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+    quiet_process()
+
+
+def quiet_process() -> None:
+    """Set up a process that works for another one: one thread, and nothing on stderr."""
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
     # libjpeg prints warnings about damaged files; the result already reports the damage.
     silence = os.open(os.devnull, os.O_WRONLY)

@@ -22,6 +22,7 @@ from faceaug.clean.summary import grouped
 from faceaug.data.cleaned_state import forget_clean, record_clean
 from faceaug.data.folder import CLASS_FOLDERS
 from faceaug.errors import Interrupted, RefusedError, counted, printable
+from faceaug.executor import Executor
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
@@ -44,6 +45,7 @@ class _Task:
         against: reference folders.
         index: file of their signatures; None for one beside each.
         checking: what is done about faces; None does not look at them.
+        executor: reads and compares the pictures; None for processes here.
     """
 
     policy: CleanPolicy
@@ -52,6 +54,7 @@ class _Task:
     against: tuple[Path, ...] = ()
     index: Path | None = None
     checking: FaceChecking | None = None
+    executor: Executor | None = None
 
     def decide(self, scene: Scene, history: History, *, keep_cache: bool, keep_index: bool) -> Decision:
         """Decide the moves, with the cache of earlier runs."""
@@ -68,6 +71,7 @@ class _Task:
                 index=self.index,
                 keep_index=keep_index,
                 checking=self.checking,
+                executor=self.executor,
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -93,6 +97,7 @@ def clean_folder(
     workers: int | None = None,
     faces: bool = False,
     set_aside: Sequence[Fault] = (),
+    executor: Executor | None = None,
     progress: Show = None,
 ) -> CleanReport:
     """Repair names and set aside unreadable files and duplicates. ``undo_clean`` reverts it.
@@ -114,6 +119,8 @@ def clean_folder(
             so on; ``report.checks`` has what was found. Finding them takes most of the time.
         set_aside: faults for which pictures are set aside, such as ("blurred", "no-face"); it implies ``faces``.
             ``faceaug.clean.faults.FAULTS`` lists them.
+        executor: reads and compares the pictures in place of processes here, as on a cluster
+            (``faceaug.cluster.open_ray``); everything is decided and moved by this process.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -151,7 +158,7 @@ def clean_folder(
         check_apart(place, [root, *references], what="the index")
     if out is not None:
         check_apart(Path(out), references, what="a copy")
-    task = _Task(policy, workers, open_progress(progress), references, place, checking)
+    task = _Task(policy, workers, open_progress(progress), references, place, checking, executor)
     recorded = journal_stamp(root)
     scene = look(path, copying=out is not None)
     beside = scene.layout in CLASS_FOLDERS

@@ -11,6 +11,7 @@ from faceaug.clean.cache import Cache
 from faceaug.clean.conflicts import Proposal, propose
 from faceaug.clean.duplicates import Duplicate, hard_links, label_conflict
 from faceaug.clean.faults import FaceChecking
+from faceaug.clean.lost import surviving
 from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
@@ -21,7 +22,7 @@ from faceaug.clean.survey import Leaving, Survey, survey, with_faces
 from faceaug.clean.tables import same_stem
 from faceaug.data.annotations import match_names
 from faceaug.errors import counted, some
-from faceaug.executor import open_crew
+from faceaug.executor import Executor, notes_of, open_crew
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import Move
 from faceaug.storage.walk import File, last_part
@@ -61,6 +62,7 @@ def decide(
     index: Path | None = None,
     keep_index: bool = False,
     checking: FaceChecking | None = None,
+    executor: Executor | None = None,
 ) -> Decision:
     """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
@@ -75,9 +77,12 @@ def decide(
         index: see ``read_references``.
         keep_index: likewise.
         checking: what is done about the faces of the pictures that stay; None does not look at them.
+        executor: see ``open_crew``; its notes go into the report.
     """
     cache = cache or Cache(None)
-    with open_crew(workers) as crew:
+    earlier = len(notes_of(executor))
+    with open_crew(workers, executor=executor) as opened:
+        crew = opened if executor is None else surviving(opened, faces=checking is not None)
         known = NONE
         if against:
             known = read_references(
@@ -87,7 +92,9 @@ def decide(
         if checking is not None:
             found = with_faces(found, policy, checking, crew, progress, cache)
     moves = tuple(_moves(found))
-    return Decision(moves, _report(found), _sample(found, moves))
+    report = _report(found)
+    report = replace(report, notes=report.notes + notes_of(executor, earlier))
+    return Decision(moves, report, _sample(found, moves))
 
 
 def _report(found: Survey) -> CleanReport:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from faceaug.commands import options as parsing
+from faceaug.commands.cluster import on_option
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
 from faceaug.commands.report import report_option, write_report
 from faceaug.data.marks import INDEX
 from faceaug.storage.files import remove_output
 from faceaug.storage.outputs import read_head
+
+if TYPE_CHECKING:
+    from faceaug.executor import Executor
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -57,13 +61,15 @@ _EXAMPLES = "\b\nExample:\n  "
     help="Keep what was read of --against here.  [default: REFERENCE.faceaug-index]",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
+@on_option(torch=False)
 @report_option("faceaug clean")
 @overwrite_option
 @common_options
 def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
     no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
-    set_aside: Any, workers: int | None, report: Path | None, overwrite: bool, console: Console,
+    set_aside: Any, workers: int | None, executor: Executor | None, report: Path | None, overwrite: bool,
+    console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -82,7 +88,7 @@ def clean(
         remove_output(index)
     found = clean_folder(
         folder, policy, dry_run=dry_run, out=out, link=link, against=against, index=index, workers=workers,
-        faces=faces, set_aside=set_aside, progress=console.progress,
+        faces=faces, set_aside=set_aside, executor=executor, progress=console.progress,
     )  # fmt: skip
     console.say(found.summary(verbose=console.verbose))
     if report is not None:
