@@ -183,7 +183,7 @@ class ClusterExecutor:
         reason = f"ended the process that worked on it, {_ATTEMPTS} times{f' ({why})' if why else ''}"
         if lost is None:
             raise FaceAugError(f"{_words_of(task)}: {reason}; its node may be short of memory")
-        self.notes.append(f"{_words_of(task)}: {reason}; it was left")
+        self.notes.append(f"{_words_of(task)}: {reason}")
         return lost(task, reason)
 
     def _count(self, answer: Answer[Result], tasks: int) -> None:
@@ -204,8 +204,8 @@ class ClusterExecutor:
 
 
 def _words_of(task: object) -> str:
-    """A task in words: the paths in it, or else the start of its text."""
+    """A task in words: the paths in it, or else the start of what it says of itself."""
     parts = task if isinstance(task, tuple | list) else (task,)
     names = [printable(part) for part in parts if isinstance(part, str)]
-    text = " and ".join(names) or printable(repr(task))
+    text = " and ".join(names) or printable(str(task))
     return text if names or len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

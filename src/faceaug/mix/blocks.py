@@ -25,7 +25,7 @@ from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import NOTHING, Row, csv_line
 from faceaug.data.marks import has_text, synthetic_text
 from faceaug.data.shards import ShardWriter, sample_stem
-from faceaug.errors import ImageError
+from faceaug.errors import ImageError, some
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
@@ -123,6 +123,9 @@ class Block:
     generated: Generated | None
     shard: str = ""
     left: tuple[tuple[int, str], ...] = ()
+
+    def __str__(self) -> str:
+        return some([self.pictures.name(row) for row in self.rows]) or f"generated faces from {self.items[0][0]} on"
 
     def pictures_alone(self) -> Iterator[Block]:
         """A block for each real picture, with its items."""
