@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,10 +18,12 @@ from faceaug.cluster.executor import ClusterExecutor, NodeLost, WorkerDied
 from faceaug.cluster.worker import Answer, run_chunk
 from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.executor import processors
+from faceaug.storage.temporary import make_temporary
 
 _INSTALL = "python -m pip install 'faceaug[ray]'"
 _STORE = 256 * 2**20  # bytes of a local Ray's object store; results are small
 _KEPT = 3  # functions that a process keeps
+_LONGEST_PLACE = 40  # bytes: the paths of sockets have 107, and Ray's part takes up to 65
 _PATIENCE = 120.0  # seconds for a node to answer at all
 _ADDRESS = re.compile(r"ray(?::(auto|(?:[^\s:/]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}))?", re.ASCII)
 _SETTINGS = {
@@ -141,12 +144,37 @@ def open_engine(address: str | None = None, *, workers: int | None = None) -> It
     if ray.is_initialized():
         yield RayEngine(ray)
         return
-    _connect(ray, address, workers)
-    try:
+    with ExitStack() as stack:
+        if address is None:
+            own = _own_settings(workers, stack.enter_context(_place_of_its_own()))
+            _connect(ray, "local", "on this machine", own)
+        else:
+            _connect(ray, address, f"at {address}", {})
+        stack.callback(ray.shutdown)
         with _no_printing(ray):
             yield RayEngine(ray)
+
+
+@contextmanager
+def _place_of_its_own() -> Iterator[Path]:
+    """A folder for the logs and sockets of a Ray; in its usual one, they stay, and another user's is in the way."""
+    made = make_temporary()
+    try:
+        yield made.path
     finally:
-        ray.shutdown()
+        with suppress(OSError):  # a process that is ending still writes there: the next run removes it
+            made.remove()
+
+
+def _own_settings(workers: int | None, place: Path) -> dict[str, Any]:
+    """Settings of a Ray that is started here and that no other machine can reach."""
+    short = len(os.fsencode(place)) <= _LONGEST_PLACE
+    return {
+        "num_cpus": workers or processors(),
+        "object_store_memory": _STORE,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",
+    } | ({"_temp_dir": str(place)} if short else {})
 
 
 def read_address(text: str) -> str | None:
@@ -163,24 +191,12 @@ def read_address(text: str) -> str | None:
     return found[1]
 
 
-def _connect(ray: ModuleType, address: str | None, workers: int | None) -> None:
-    own = {  # a Ray of its own, that no other machine can reach
-        "num_cpus": workers or processors(),
-        "object_store_memory": _STORE,
-        "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",
-    }
+def _connect(ray: ModuleType, address: str, place: str, settings: Mapping[str, Any]) -> None:
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **(own if address is None else {}),
-        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        place = "on this machine" if address is None else f"at {address}"
         reason = str(error).strip().splitlines()[0]
         raise FaceAugError(f"Ray {place}: {reason}; `ray status` tells whether the cluster runs") from error
     finally:
