@@ -10,6 +10,7 @@ import click
 from faceaug.commands import options as parsing
 from faceaug.commands.align import align, photo_options
 from faceaug.commands.clean import clean, undo
+from faceaug.commands.cluster import on_option
 from faceaug.commands.console import Commands, Console, common_options, run_to_the_end, use_large_pages
 from faceaug.commands.convert import convert
 from faceaug.commands.deidentify import deidentify
@@ -83,10 +84,12 @@ def preview(
 @overwrite_option
 @click.option("--download", is_flag=True, help="Allow fetching a model OWNER/NAME from the Hugging Face hub.")
 @click.option("--sha256", metavar="DIGEST", help="Refuse a model whose config.json has another SHA-256.")
+@on_option(torch=True)
 @common_options
 def synth(
     n: int, out: Path, model: str | None, seed: int, ending: Any, grid: Path | None, download: bool,
-    sha256: str | None, making: dict[str, Any], toggles: Path | None, overwrite: bool, console: Console,
+    sha256: str | None, making: dict[str, Any], toggles: Path | None, overwrite: bool, executor: Any,
+    console: Console,
 ) -> None:  # fmt: skip
     """Write generated faces as files, with metadata.csv."""
     from faceaug.synthesize import SyntheticFaceSource
@@ -97,7 +100,7 @@ def synth(
     source = SyntheticFaceSource.from_pretrained(chosen, download=download, sha256=sha256, n=n, seed=seed, **making)
     if toggles is not None:
         write_toggles(source, toggles, overwrite=overwrite)
-    report = source.save(out, format=ending, progress=console.progress)
+    report = source.save(out, format=ending, executor=executor, progress=console.progress)
     if grid is not None:
         source.save_grid(grid, min(n, 100), overwrite=overwrite)
     console.say(report.summary())
@@ -108,19 +111,22 @@ def synth(
 @click.argument("folder", type=parsing.INPUT)
 @click.option("--out", type=OutputFolder(*REPLAYED), required=True, help="A new or empty folder outside FOLDER.")
 @parsing.expand_options
+@on_option(torch=True)
 @overwrite_option
 @photo_options
 @common_options
 def expand(
     folder: Path, out: Path, balance: tuple[str, ...], synthetic: str | None, model: tuple[str, ...], ending: Any,
     workers: int | None, replay: str | None, faces: Path | None, recipe: Path | None, only_synthetic: bool,
-    overwrite: bool, console: Console, **options: Any,
+    overwrite: bool, executor: Any, console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Write real, augmented and synthetic faces as a new folder. Never writes into FOLDER."""
     from faceaug.commands.expand import audit, replay_to
     from faceaug.mix import expand_dataset, save_dataset
 
     if replay is not None:
+        if executor is not None:
+            raise click.UsageError("--on has no effect with --replay; leave it out")
         models = parsing.read_models(model)
         made = replay_to(folder, replay, out, faces=faces, models=models, recipe=recipe, overwrite=overwrite)
         console.say(
@@ -141,7 +147,15 @@ def expand(
         **options,
     )
     appendix = audit if only_synthetic else None
-    report = save_dataset(dataset, out, format=ending, workers=workers, progress=console.progress, appendix=appendix)
+    report = save_dataset(
+        dataset,
+        out,
+        format=ending,
+        workers=workers,
+        executor=executor,
+        progress=console.progress,
+        appendix=appendix,
+    )
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())
 

@@ -12,7 +12,6 @@ import pytest
 from faceaug.errors import ArgumentError, RefusedError
 from faceaug.storage import files
 from faceaug.storage.files import (
-    PARTIAL,
     check_free_space,
     check_output_space,
     copy_file,
@@ -26,6 +25,7 @@ from faceaug.storage.files import (
     write_bytes,
     write_json,
 )
+from faceaug.storage.partial import PARTIAL
 from faceaug.storage.schema import parse_json
 
 RUN = {"seed": 0, "size": (64, 64), "model": None}

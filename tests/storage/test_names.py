@@ -8,8 +8,8 @@ from hypothesis import given, strategies as st
 
 from faceaug.errors import RefusedError
 from faceaug.storage import names as names_module
-from faceaug.storage.files import PARTIAL, partial_path
 from faceaug.storage.names import check_names
+from faceaug.storage.partial import PARTIAL, partial_path
 
 
 class Folding(names_module._Probe):

@@ -23,6 +23,7 @@ from faceaug.clean.summary import grouped
 from faceaug.data.cleaned_state import forget_clean, record_clean
 from faceaug.data.folder import CLASS_FOLDERS
 from faceaug.errors import Interrupted, RefusedError, counted, printable
+from faceaug.executor import Executor
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.files import existing_folder, explained, finish_output, write_bytes
 from faceaug.storage.journal import Journal, UndoReport, open_journal, read_journal
@@ -46,6 +47,7 @@ class _Task:
         index: file of their signatures; None for one beside each.
         checking: what is done about faces; None does not look at them.
         decisions: what a person decided about the groups; None for the proposals.
+        executor: reads and compares the pictures; None for processes here.
     """
 
     policy: CleanPolicy
@@ -55,6 +57,7 @@ class _Task:
     index: Path | None = None
     checking: FaceChecking | None = None
     decisions: Decisions | None = None
+    executor: Executor | None = None
 
     def decide(self, scene: Scene, history: History, *, keep_cache: bool, keep_index: bool) -> Decision:
         """Decide the moves, with the cache of earlier runs."""
@@ -72,6 +75,7 @@ class _Task:
                 keep_index=keep_index,
                 checking=self.checking,
                 decisions=self.decisions,
+                executor=self.executor,
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def clean_folder(
     faces: bool = False,
     set_aside: Sequence[Fault] = (),
     decisions: Decisions | Path | str | None = None,
+    executor: Executor | None = None,
     progress: Show = None,
 ) -> CleanReport:
     """Repair names and set aside unreadable files and duplicates. ``undo_clean`` reverts it.
@@ -123,6 +128,8 @@ def clean_folder(
             ``faceaug.clean.faults.FAULTS`` lists them.
         decisions: what you decided about the groups of duplicates: a ``decisions.json`` saved from a report, or
             ``report.decisions()`` with your changes. They are obeyed as a whole or not at all.
+        executor: reads and compares the pictures in place of processes here, as on a cluster
+            (``faceaug.cluster.open_ray``); everything is decided and moved by this process.
         progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
             called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -162,7 +169,7 @@ def clean_folder(
     if out is not None:
         check_apart(Path(out), references, what="a copy")
     decided = read_decisions(decisions) if isinstance(decisions, str | Path) else decisions
-    task = _Task(policy, workers, open_progress(progress), references, place, checking, decided)
+    task = _Task(policy, workers, open_progress(progress), references, place, checking, decided, executor)
     recorded = journal_stamp(root)
     scene = look(path, copying=out is not None)
     beside = scene.layout in CLASS_FOLDERS

@@ -16,6 +16,7 @@ from faceaug.clean.decided import must_stay, obey
 from faceaug.clean.decisions import Decisions
 from faceaug.clean.duplicates import Duplicate, hard_links, label_conflict
 from faceaug.clean.faults import FaceChecking
+from faceaug.clean.lost import surviving
 from faceaug.clean.names import Rename
 from faceaug.clean.policy import CleanPolicy
 from faceaug.clean.report import CleanReport, Conflict, SetAside
@@ -27,7 +28,7 @@ from faceaug.clean.tables import same_stem
 from faceaug.data.annotations import match_names
 from faceaug.data.people import people_in_partitions, shared_people_note
 from faceaug.errors import counted, some
-from faceaug.executor import open_crew
+from faceaug.executor import Executor, notes_of, open_crew
 from faceaug.progress import SILENT, Progress
 from faceaug.storage.moves import History, Move
 from faceaug.storage.walk import File, last_part
@@ -68,6 +69,7 @@ def decide(
     keep_index: bool = False,
     checking: FaceChecking | None = None,
     decisions: Decisions | None = None,
+    executor: Executor | None = None,
 ) -> Decision:
     """Decide the moves. The result depends neither on the order of files nor on the number of workers.
 
@@ -83,12 +85,15 @@ def decide(
         keep_index: likewise.
         checking: what is done about the faces of the pictures that stay; None does not look at them.
         decisions: what a person decided about the groups; None for the proposals.
+        executor: see ``open_crew``; its notes go into the report.
 
     Raises:
         RefusedError: the decisions do not fit.
     """
     cache = cache or Cache(None)
-    with open_crew(workers) as crew:
+    earlier = len(notes_of(executor))
+    with open_crew(workers, executor=executor) as opened:
+        crew = opened if executor is None else surviving(opened, faces=checking is not None)
         known = NONE
         if against:
             known = read_references(
@@ -100,7 +105,9 @@ def decide(
     if decisions is not None:
         found = obey(found, decisions, history)
     moves = tuple(_moves(found))
-    return Decision(moves, replace(_report(found), decided=decisions), _sample(found, moves))
+    report = _report(found)
+    report = replace(report, notes=report.notes + notes_of(executor, earlier), decided=decisions)
+    return Decision(moves, report, _sample(found, moves))
 
 
 def _report(found: Survey) -> CleanReport:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from click.core import ParameterSource
 
+from faceaug.commands.cluster import on_option
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.options import INPUT, read_size, reading_options
 from faceaug.commands.outputs import CheckedCommand, OutputFolder, overwrite_option
@@ -18,6 +19,7 @@ from faceaug.errors import RefusedError, printable
 
 if TYPE_CHECKING:
     from faceaug.data.folder import FaceFolder
+    from faceaug.executor import Executor
     from faceaug.faces import AlignmentCheck, AlignReport, LandmarkReport
 
 TEMPLATES = ("celeba", "celeba-square", "ffhq", "arcface")
@@ -128,7 +130,11 @@ def _check_work(context: click.Context, out: Path | None, *, check: bool, only_l
             "--only-landmarks (add a table of landmarks)"
         )
     work = "--check" if check else "--only-landmarks" if only_landmarks else "--out"
-    idle = {"--check": (*_OF_ALIGNING, "overwrite"), "--only-landmarks": _OF_ALIGNING, "--out": ("overwrite",)}[work]
+    idle = {
+        "--check": (*_OF_ALIGNING, "overwrite", "on"),
+        "--only-landmarks": (*_OF_ALIGNING, "on"),
+        "--out": ("overwrite",),
+    }[work]
     given = [
         option.opts[0]
         for option in context.command.params
@@ -143,12 +149,13 @@ def _check_work(context: click.Context, out: Path | None, *, check: bool, only_l
 @click.command(cls=CheckedCommand, epilog="\b\nExample:\n  faceaug align ./photos --out ./faces")
 @click.argument("folder", type=INPUT)
 @align_options
+@on_option(torch=False)
 @overwrite_option
 @reading_options
 @common_options
 def align(
     folder: Path | FaceFolder, out: Path | None, check: bool, only_landmarks: bool, ending: Any, workers: int | None,
-    overwrite: bool, console: Console, **options: Any,
+    executor: Executor | None, overwrite: bool, console: Console, **options: Any,
 ) -> None:  # fmt: skip
     """Find the faces in a folder of photos, and write each aligned, with its landmarks.
 
@@ -169,7 +176,13 @@ def align(
         from faceaug.faces.align import align_folder
 
         report = align_folder(
-            folder, cast("Path", out), format=ending, workers=workers, progress=console.progress, **options
+            folder,
+            cast("Path", out),
+            format=ending,
+            workers=workers,
+            executor=executor,
+            progress=console.progress,
+            **options,
         )
     console.say(report.summary(verbose=console.verbose))
     console.document(report.to_json())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from faceaug.commands import options as parsing
+from faceaug.commands.cluster import on_option
 from faceaug.commands.console import Console, common_options
 from faceaug.commands.labels import LabelOptions, label_options
 from faceaug.commands.outputs import CheckedCommand, OutputFile, OutputFolder, overwrite_option
@@ -18,6 +19,9 @@ from faceaug.data.marks import INDEX
 from faceaug.errors import printable
 from faceaug.storage.files import remove_output
 from faceaug.storage.outputs import read_head
+
+if TYPE_CHECKING:
+    from faceaug.executor import Executor
 
 _EXAMPLES = "\b\nExample:\n  "
 
@@ -68,6 +72,7 @@ _EXAMPLES = "\b\nExample:\n  "
 @click.option("--review", is_flag=True, help="Decide on a local page, and apply it there. Needs faceaug[serve].")
 @label_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read pictures.  [default: all cores]")
+@on_option(torch=False)
 @report_option("faceaug clean")
 @overwrite_option
 @common_options
@@ -75,7 +80,7 @@ def clean(
     folder: Path, dry_run: bool, max_remove: str, protect: tuple[str, ...], out: Path | None, link: Any,
     no_near: bool, mirrored: Any, against: tuple[Path, ...], index: Path | None, faces: bool,
     set_aside: Any, decisions: Path | None, review: bool, labels: LabelOptions, workers: int | None,
-    report: Path | None, overwrite: bool, console: Console,
+    executor: Executor | None, report: Path | None, overwrite: bool, console: Console,
 ) -> None:  # fmt: skip
     """Repair names, set aside unreadable files and duplicates.
 
@@ -102,7 +107,7 @@ def clean(
         remove_output(index)
     cleaning = partial(
         clean_folder, folder, policy, against=against, index=index, workers=workers, faces=faces, set_aside=set_aside,
-        progress=console.progress,
+        executor=executor, progress=console.progress,
     )  # fmt: skip
     if review:
         found = review_folder(folder, cleaning, console)

@@ -22,6 +22,7 @@ _EXTRAS = {
     "identities": ("dlib-bin", "face_recognition_models"),
     "datasets": ("datasets",),
     "serve": ("uvicorn",),
+    "ray": ("ray",),
     "cloud": ("functions-framework", "fsspec", "gcsfs"),
 }
 

@@ -32,15 +32,10 @@ from faceaug.data.portable import Portable, read_portable
 from faceaug.errors import ArgumentError, FaceAugError, ImageError, RefusedError, printable
 from faceaug.progress import Progress, Show, open_progress
 from faceaug.storage.durable import GroupSync
-from faceaug.storage.files import (
-    PARTIAL,
-    check_output_space,
-    explained,
-    finish_output,
-    remove_output,
-)
+from faceaug.storage.files import check_output_space, explained, finish_output, remove_output
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
+from faceaug.storage.partial import PARTIAL
 from faceaug.storage.unfinished import BEGUN, Begun, write_again
 
 _AT_ONCE = 64  # pictures read ahead

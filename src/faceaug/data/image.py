@@ -31,6 +31,7 @@ from faceaug.data.encoding import encode_jpeg, encode_png, encode_webp
 from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
 from faceaug.data.limits import HeaderError, Limits, check_size
 from faceaug.data.profiles import array_to_srgb, is_srgb, to_srgb
+from faceaug.data.unread import UNREAD
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
 __all__ = [
@@ -116,8 +117,10 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
         inside = split_path(path) if error.errno == errno.ENOTDIR else None
         if inside is not None:
             return _member_bytes(*inside, limits)[:first]
-        reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be opened ({error.strerror})"
-        raise ImageError(str(path), reason) from error
+        if error.errno == errno.ELOOP:
+            raise ImageError(str(path), "is a symbolic link") from error
+        UNREAD.note(path)
+        raise ImageError(str(path), f"cannot be opened ({error.strerror})") from error
     try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
@@ -127,6 +130,7 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
         with open(descriptor, "rb", closefd=False) as handle:
             data = handle.read(limits.max_bytes + 1 if first is None else first)
     except OSError as error:
+        UNREAD.note(path)
         raise ImageError(str(path), f"cannot be read ({error.strerror})") from error
     finally:
         os.close(descriptor)
@@ -140,6 +144,7 @@ def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
     try:
         return read_member(container, name, limits.max_bytes)
     except OSError as error:
+        UNREAD.note(container)
         raise ImageError(path, f"cannot be opened ({error.strerror})") from error
     except ValueError as error:
         raise ImageError(path, str(error)) from error

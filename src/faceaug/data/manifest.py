@@ -19,7 +19,8 @@ import numpy as np
 from faceaug.data.annotations import ATTRIBUTES, LANDMARKS, ORIGINS
 from faceaug.data.folder import Target
 from faceaug.data.metadata import CLASS
-from faceaug.storage.files import PARTIAL, open_partial, publish_file
+from faceaug.storage.files import publish_file
+from faceaug.storage.partial import PARTIAL, open_partial
 from faceaug.storage.unfinished import in_the_way
 
 METADATA = "metadata.csv"

@@ -22,7 +22,8 @@ from faceaug.deidentify.hidden_photo import HiddenPhoto
 from faceaug.deidentify.options import DeidentifyOptions
 from faceaug.errors import some
 from faceaug.faces.aligned_table import IDENTITY_NAME
-from faceaug.storage.files import PARTIAL, open_partial, publish_file
+from faceaug.storage.files import publish_file
+from faceaug.storage.partial import PARTIAL, open_partial
 from faceaug.storage.unfinished import Begun, begin
 
 OWN = ("faces_hidden", "faces_not_sure", "hidden_by")  # further columns

@@ -27,7 +27,7 @@ from faceaug.data.layouts.writing import Faces, in_parts, plain_stems
 from faceaug.data.manifest import LEDGER, METADATA
 from faceaug.data.marks import report_kinds
 from faceaug.errors import RefusedError, counted, printable
-from faceaug.executor import Executor, open_executor
+from faceaug.executor import Executor, notes_of, open_executor
 from faceaug.faces.align_options import AlignOptions, FileFormat, Finder, Which
 from faceaug.faces.align_page import alignment_page
 from faceaug.faces.align_report import AlignReport, odd_pictures
@@ -37,7 +37,7 @@ from faceaug.faces.templates import Template
 from faceaug.faces.warp import Padding
 from faceaug.faces.weights import PINNED
 from faceaug.progress import Progress, Show, open_progress
-from faceaug.storage.files import check_output_space, explained, finish_output, remove_output
+from faceaug.storage.files import check_output_space, explained, finish_output, remove_output, remove_partials
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output, write_output
@@ -65,6 +65,7 @@ def align_folder(
     format: FileFormat = "png",
     workers: int | None = None,
     finder: Finder | None = None,
+    executor: Executor | None = None,
     progress: Show = None,
 ) -> AlignReport:
     """Find the faces of a folder of photos, and write each aligned to a template. The folder itself is never changed.
@@ -87,6 +88,7 @@ def align_folder(
         workers: processes; by default one per processor, or none for a few photos.
         finder: what finds the faces, with a method ``find``; None for ``faceaug.faces.FaceFinder()``. A stopped run is
             continued if its ``repr`` says the same; with an object that has no ``repr`` of its own never.
+        executor: aligns in place of processes here, as on a cluster (``faceaug.cluster.open_ray``).
         progress: see ``faceaug.progress.open_progress``.
 
     Returns:
@@ -117,20 +119,25 @@ def align_folder(
     workers = 1 if workers is None and len(stems) <= _FEW else workers
     names = [f"{stem}{'-0' if faces == 'all' else ''}.{format}" for stem in stems]
     claim = claimed_output(out, inside=given.root, marker=ALIGNED, identity=run, purpose="align", names=names)
-    with claim, explained(out):
+    with claim as continued, explained(out):
         check_output(out / REPORT, _PAGE)
         table = AlignedTable(given)
-        with closing(Ledger(out / LEDGER, read_entry)) as ledger, open_executor(workers, chunk=_CHUNK) as executor:
+        earlier = len(notes_of(executor))
+        opened = open_executor(workers, chunk=_CHUNK, executor=executor)
+        with closing(Ledger(out / LEDGER, read_entry)) as ledger, opened as workforce:
             table.write(out, ())
-            _align_all(given, stems, Job(str(out), options, given.ground, finder), ledger, executor, shown)
+            _align_all(given, stems, Job(str(out), options, given.ground, finder), ledger, workforce, shown)
             ledger.close()
             if not any(entry.file for entry in ledger.entries):
                 _refuse(given, out, ledger.entries)
-            report = _report(given, out, options, ledger.entries, (*notes, *table.notes), began)
+            notes = (*notes, *table.notes, *notes_of(executor, earlier))
+            report = _report(given, out, options, ledger.entries, notes, began)
             table.write(out, (entry for entry in ledger.entries if entry.file))
             page = alignment_page(given, report, ledger.entries, workers=workers, progress=shown)
             write_output(out / REPORT, page.encode("utf-8", "backslashreplace"), _PAGE)
             ledger.remove()
+        if continued or executor is not None:
+            remove_partials(out)
         finish_output(out, marker=ALIGNED, document={"run": run, "classes": list(given.classes), **_said(report)})
     return report
 
@@ -186,19 +193,24 @@ def _align_all(
     done = _finished(ledger)
     make = partial(align_photo, job)
 
-    def tasks(photos: Sequence[int]) -> Iterator[tuple[int, str, str]]:
-        """What a worker needs to know of each photo."""
-        return ((photo, str(given.path(photo)), stems[photo]) for photo in photos)
+    def lost(task: tuple[int, str, str], why: str) -> list[AlignedFace]:
+        """The entry of a photo that cannot be worked on."""
+        return [AlignedFace(task[0], problem=f"{printable(given.path(task[0]))}: {why}")]
+
+    def run(photos: Sequence[int]) -> Iterator[list[AlignedFace]]:
+        """Align photos, in order."""
+        tasks = ((photo, str(given.path(photo)), stems[photo]) for photo in photos)
+        return executor.map(make, tasks, chunk=_CHUNK, lost=lost)
 
     first = {entry.photo: k for k, entry in reversed(list(enumerate(ledger.entries)))}
     bad = {entry.photo for k, entry in enumerate(ledger.entries) if entry.problem or k in ledger.damaged}
     again = sorted(bad, reverse=True)  # the last first: a photo that can be read now may have more entries
     if again:
         with shown.phase("aligning again", len(again), "photos") as phase:
-            for photo, entries in zip(again, phase.over(executor.map(make, tasks(again))), strict=True):
+            for photo, entries in zip(again, phase.over(run(again)), strict=True):
                 ledger.replace(first[photo], entries, count=ledger.entries[first[photo]].of)
     with shown.phase("aligning", len(stems), "photos", start=done) as phase:
-        for entries in phase.over(executor.map(make, tasks(range(done, len(stems))))):
+        for entries in phase.over(run(range(done, len(stems)))):
             ledger.add(entries)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import NOTHING, Row, csv_line
 from faceaug.data.marks import has_text, synthetic_text
 from faceaug.data.shards import ShardWriter, sample_stem
-from faceaug.errors import ImageError
+from faceaug.errors import ImageError, some
 from faceaug.mix.item import Frame, Item, augmented_item, real_item, synthetic_item
 from faceaug.mix.likeness import hash_faces
 from faceaug.mix.pictures import Pictures
@@ -83,6 +84,7 @@ class Generated:
         asked: int8 (m, 40), requested attributes; None if nothing was requested.
         label: int64 (m,), class, -1 unknown.
         models: name and seed of the model of each face.
+        faces: the faces themselves, uint8 (m, 3, H, W), for processes that cannot see the file; None for others.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Generated:
     asked: NDArray[np.int8] | None
     label: NDArray[np.int64]
     models: tuple[tuple[str, int], ...]
+    faces: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +111,7 @@ class Block:
         known: annotations of ``rows``.
         generated: synthetic faces; None for a block of real pictures.
         shard: name of the tar file; empty for one file per item.
+        left: (place, why) of pictures that are left out.
     """
 
     style: Style
@@ -118,11 +122,33 @@ class Block:
     known: Annotations
     generated: Generated | None
     shard: str = ""
+    left: tuple[tuple[int, str], ...] = ()
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return f"generated faces from item {self.items[0][0]} on"
+        return some([self.pictures.name(self.rows[place]) for place in sorted({item[2] for item in self.items})])
+
+    def pictures_alone(self) -> Iterator[Block]:
+        """A block for each real picture, with its items."""
+        for place in range(len(self.rows)):
+            mine = [item for item, of in enumerate(self.items) if of[2] == place]
+            items, weights = tuple(self.items[k] for k in mine), tuple(self.weights[k] for k in mine)
+            yield replace(self, items=items, weights=weights)
 
 
 def write_block(block: Block) -> list[Written]:
     """Write the files of a block, not yet durably, and return one entry per item in order."""
-    writer = _Shard(block) if block.shard else _Files(block)
+    return _made(block, _Shard(block) if block.shard else _Files(block))
+
+
+def try_block(block: Block) -> str:
+    """Do the work of ``write_block`` but for writing, to see whether the process survives it; "" if it does."""
+    _made(block, _Nothing(block))
+    return ""
+
+
+def _made(block: Block, writer: _Files | _Shard | _Nothing) -> list[Written]:
     written: list[Written] = []
     last = -1
     small: dict[int, Image8] = {}
@@ -207,6 +233,22 @@ class _Shard:
         return [replace(item, file=shard.file, sha256=shard.sha256) for item in written]
 
 
+class _Nothing:
+    """Items that are encoded and not kept."""
+
+    def __init__(self, block: Block) -> None:
+        self._format = block.style.format
+
+    def take(self, index: int, item: Item, facts: dict[str, Any]) -> Written:
+        """Encode one item."""
+        encode_item(item, self._format, _text(facts))
+        return Written(index)
+
+    def close(self, written: list[Written]) -> list[Written]:
+        """Finish the block; return its rows."""
+        return written
+
+
 def _digest(item: Item, data: bytes) -> str:
     """Identify a real picture after cropping and resizing; equal pictures have equal files."""
     return hashlib.sha256(data).hexdigest()[:32] if item.target["origin"] == REAL else ""
@@ -250,6 +292,9 @@ def _label_text(style: Style, label: int) -> str | None:
 
 
 def _read(block: Block, place: int) -> Image8 | ImageError:
+    why = dict(block.left).get(place)
+    if why is not None:
+        return ImageError(block.pictures.name(block.rows[place]), why)
     try:
         return block.pictures.read(block.rows[place])
     except ImageError as error:
@@ -282,7 +327,10 @@ def _synthetic(block: Block, index: int, place: int, weight: float) -> tuple[Ite
     generated = block.generated
     if generated is None:
         raise ValueError(f"item {index}: its block has no synthetic faces")
-    face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
+    if generated.faces is None:
+        face = np.array(_mapped(generated.path, generated.shape)[generated.first + place])
+    else:
+        face = generated.faces[place]
     item = synthetic_item(
         face,
         block.style.frame,

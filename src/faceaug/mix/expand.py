@@ -22,6 +22,7 @@ from faceaug.data.annotations import select_rows
 from faceaug.data.crop import Crop, words_of
 from faceaug.data.folder import Target
 from faceaug.errors import ArgumentError
+from faceaug.executor import Executor
 from faceaug.mix.balance import Balance, parse_balance
 from faceaug.mix.blocks import FileFormat
 from faceaug.mix.copies import Recipe, as_recipe
@@ -109,10 +110,11 @@ class ExpandedDataset(Mixture):
         *,
         format: FileFormat = "png",
         workers: int | None = None,
+        executor: Executor | None = None,
         progress: Show = None,
     ) -> ExpandReport:
         """Write every item to a file; see ``faceaug.mix.save.save_dataset``."""
-        return save_dataset(self, Path(out), format=format, workers=workers, progress=progress)
+        return save_dataset(self, Path(out), format=format, workers=workers, executor=executor, progress=progress)
 
 
 def expand_dataset(

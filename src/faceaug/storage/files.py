@@ -16,21 +16,20 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from faceaug.errors import ArgumentError, FaceAugError, RefusedError, printable
+from faceaug.storage.partial import OWN, PARTIAL, open_partial, partial_file, partial_path
 from faceaug.storage.schema import parse_json
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
 NO_RENAMEAT2 = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
-PARTIAL = ".partial"  # suffix of a file being written; never listed as a picture
 OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is being filled
 HIDDEN_TEMPORARY = ".faceaug-temporary-"  # prefix of temporary folders in other places than the system's
-_LONGEST_NAME = 140  # bytes; encrypted file systems allow 143, others 255
-_LONGEST_PATH = 4096  # bytes, on Linux
 _DIGEST = "_sha256"  # suffix of the keys of digests in an identity
+_OWN_ENDING = len(".by-01234567.partial")
 _SHOWN = 60  # maximum characters of a value in a message
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -39,38 +38,23 @@ _NO_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errn
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file atomically, replacing an earlier one of faceaug's.
+    """Write a file atomically, replacing an earlier one of faceaug's. Others may write the same file at the same time.
 
     Args:
         path: final name; its folder must exist.
         data: the whole content.
         durable: wait until the file is on the disk. For many files pass False and use ``faceaug.storage.durable``.
     """
-    partial = partial_path(path)
-    try:
-        with open_partial(partial) as handle:
-            handle.write(data)
-            if durable:
-                handle.flush()
-                os.fsync(handle.fileno())
+    with partial_file(path) as (partial, handle):
+        handle.write(data)
+        handle.flush()
+        if durable:
+            os.fsync(handle.fileno())
+        if sys.platform == "win32":  # where an open file has no second name
+            handle.close()
         os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
     if durable:
         sync_folder(path.parent)
-
-
-def partial_path(path: Path) -> Path:
-    """Temporary path of a file being written: in the same folder, or in a parent if the path would be too long."""
-    name = path.name + PARTIAL
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}{PARTIAL}"
-    folder = path.parent
-    while len(os.fsencode(folder)) + len(os.fsencode(name)) + 2 > _LONGEST_PATH and folder != folder.parent:
-        folder = folder.parent
-    return folder / name
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -110,6 +94,15 @@ def remove_output(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers with names of their own left in an output folder, once nobody writes there."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if OWN.search(name, max(0, len(name) - _OWN_ENDING)):
+                with suppress(OSError):
+                    os.unlink(os.path.join(place, name))
 
 
 def prepare_output(out: Path, *, inside: Path | None = None, marker: str, identity: dict[str, Any]) -> bool:
@@ -375,12 +368,6 @@ def copy_file(source: Path, target: Path, *, facts: os.stat_result) -> None:
         with suppress(OSError):
             partial.unlink()
         raise
-
-
-def open_partial(partial: Path) -> BinaryIO:
-    """Open a file to be written; a link of its name, as in a folder from elsewhere, is not followed but an error."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    return open(os.open(partial, flags, 0o666), "wb")
 
 
 def _share_content(original: int, copy: int) -> bool:

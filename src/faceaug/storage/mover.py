@@ -17,9 +17,9 @@ from pathlib import Path
 
 from faceaug.errors import RefusedError, printable
 from faceaug.storage.disk import Disk
-from faceaug.storage.files import PARTIAL
 from faceaug.storage.identity import digest_of, facts_of, is_as_seen, is_remembered
 from faceaug.storage.moves import Step
+from faceaug.storage.partial import PARTIAL
 from faceaug.storage.records import SET_ASIDE, is_run
 from faceaug.storage.walk import File
 

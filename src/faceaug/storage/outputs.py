@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceaug.errors import ArgumentError, RefusedError, printable
-from faceaug.storage.files import PARTIAL, explained, publish_file, sync_folder
+from faceaug.storage.files import explained, publish_file, sync_folder
+from faceaug.storage.partial import PARTIAL
 
 HEAD = 65_536  # bytes at the beginning of a file in which its mark lies
 

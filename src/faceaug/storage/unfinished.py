@@ -13,14 +13,16 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from faceaug.errors import RefusedError, printable
-from faceaug.storage.files import PARTIAL, write_bytes
+from faceaug.storage.files import write_bytes
 from faceaug.storage.outputs import read_head
+from faceaug.storage.partial import PARTIAL, partial_path, writer
 
 BEGUN = "begun" + PARTIAL  # in an unfinished output folder; see ``Begun``
 _SECTOR = 512  # bytes; a disk writes each one wholly or not at all
@@ -30,6 +32,9 @@ _CHUNK = 2048 * _SECTOR
 @dataclass(frozen=True, slots=True)
 class Begun:
     """The contents of files that a run has begun to write: a digest a line. Any number of processes add to it.
+
+    Machines that append to one file of a shared disk write over each other's lines, so the processes of a cluster keep
+    one each, next to it (``faceaug.storage.partial.writer``).
 
     Attributes:
         path: where it is kept, in the output folder, until that is complete.
@@ -42,7 +47,7 @@ class Begun:
     def add(self, data: bytes) -> None:
         """Note a content that is written next."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(self.path, flags, 0o666)
+        descriptor = os.open(partial_path(self.path.with_suffix(""), by=writer()), flags, 0o666)
         try:
             os.write(descriptor, _digest(data).encode() + b"\n")  # at once, or processes would mix their lines
         finally:
@@ -53,16 +58,17 @@ class Begun:
         return _digest(path.read_bytes()) in _noted(self)
 
     def remove(self) -> None:
-        """Remove it from a complete folder."""
+        """Remove it from a complete folder; ``remove_partials`` removes those of a cluster."""
         self.path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)
 def _noted(begun: Begun) -> frozenset[str]:
-    try:
-        return frozenset(begun.path.read_text("ascii", "replace").split("\n"))
-    except FileNotFoundError:
-        return frozenset()
+    found: set[str] = set()
+    for path in (begun.path, *begun.path.parent.glob(f"{begun.path.stem}.by-*{PARTIAL}")):
+        with suppress(FileNotFoundError):
+            found.update(path.read_text("ascii", "replace").split("\n"))
+    return frozenset(found)
 
 
 def _digest(data: bytes) -> str:

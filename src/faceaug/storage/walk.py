@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from faceaug.errors import printable, some
-from faceaug.storage.files import PARTIAL, existing_folder
+from faceaug.storage.files import existing_folder
+from faceaug.storage.partial import PARTIAL
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -11,66 +9,31 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
-
-from faceaug.data.annotations import ATTRIBUTES, SYNTHETIC
-from faceaug.data.folder import Target
-from faceaug.data.image import Image8, encode_jpeg, encode_png
 from faceaug.data.manifest import COLUMNS, DATASET, LEDGER, Line, Row, line_of, read_line, write_metadata
-from faceaug.data.marks import GRID, attributes_text, has_text, sheet_kind, synthetic_text
-from faceaug.data.shards import SHARD, ShardWriter, read_shard, sample_stem, shard_name, write_card
+from faceaug.data.marks import GRID, sheet_kind
+from faceaug.data.shards import SHARD, Shard, read_shard, shard_name, write_card
 from faceaug.errors import ArgumentError, counted
+from faceaug.executor import Executor
 from faceaug.presentation import Fact, Presentation
 from faceaug.progress import SILENT, Progress
 from faceaug.reports.shell import grid, write_sheet
-from faceaug.storage.files import PARTIAL, check_output_space, explained, finish_output
+from faceaug.storage.files import check_output_space, explained, finish_output, remove_partials
 from faceaug.storage.ledger import Ledger
 from faceaug.storage.locks import claimed_output
 from faceaug.storage.outputs import check_output
-from faceaug.storage.unfinished import BEGUN, Begun, write_again
-from faceaug.synthesize.config import ModelConfig
+from faceaug.storage.partial import PARTIAL
+from faceaug.storage.unfinished import BEGUN, Begun
+from faceaug.synthesize.face_files import FaceFiles, NumberedFaces, write_faces, write_shard
 from faceaug.synthesize.render import BLOCK
-from faceaug.synthesize.selection import SelectionReport
+from faceaug.synthesize.selection import SelectionReport, added
 
 FileFormat: TypeAlias = Literal["png", "jpg", "webdataset"]
 FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 _AT_ONCE = 8 * BLOCK  # faces generated before their files are written
 _SHARDS = "shards" + PARTIAL  # ledger of the tar files that are written
 _BYTES_PER_FACE = {32: 8192, 64: 16384, 128: 49152, 256: 163840}  # on disk, picture and block, generous
-
-
-class NumberedFaces(Protocol):
-    """A numbered stream of faces that can be written: a ``SyntheticFaceSource`` or anything like it."""
-
-    seed: int
-    truncation: float | None
-
-    @property
-    def config(self) -> ModelConfig:
-        """Config of the model."""
-
-    @property
-    def asked(self) -> dict[str, int]:
-        """Attributes requested of every face, 1 or -1."""
-
-    @property
-    def chooses(self) -> bool:
-        """Whether faces are selected by a classifier."""
-
-    @property
-    def selection(self) -> tuple[SelectionReport, ...]:
-        """Cost of the selection so far."""
-
-    def pictures(self, start: int, n: int) -> list[Image8]:
-        """NumberedFaces ``start`` to ``start + n - 1``: uint8 (height, width, 3)."""
-
-    def target(self, k: int) -> Target:
-        """Target of face ``k``."""
-
-    def provenance(self) -> dict[str, Any]:
-        """Everything that determines the faces, as JSON data."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -115,7 +78,13 @@ class SynthesisReport(Presentation):
 
 
 def save_faces(
-    source: NumberedFaces, out: Path, count: int, *, format: FileFormat, progress: Progress = SILENT
+    source: NumberedFaces,
+    out: Path,
+    count: int,
+    *,
+    format: FileFormat,
+    executor: Executor | None = None,
+    progress: Progress = SILENT,
 ) -> SynthesisReport:
     """Write faces 0 to count-1 of a source; see ``SyntheticFaceSource.save``."""
     if count < 1:
@@ -125,13 +94,19 @@ def save_faces(
     check_output_space(out, count * _BYTES_PER_FACE[source.config.size])
     run = {"command": "synth", "n": count, "format": format, "seed": source.seed} | source.provenance()
     run["model_config_sha256"] = source.config.digest()
-    write = _write_shards if format == "webdataset" else partial(_write_files, ending=format)
-    with claimed_output(out, marker=DATASET, identity=run, purpose="synth"), explained(out):
-        files = write(source, out, count, progress)
-        if format == "webdataset":
+    shards = format == "webdataset"
+    files = FaceFiles(source, str(out), "png" if shards else format, Begun(out / BEGUN))
+    makes = _Here(files) if executor is None else _There(files, executor)
+    claim = claimed_output(out, marker=DATASET, identity=run, purpose="synth")
+    with claim as continued, explained(out):
+        written = (_write_shards if shards else _write_files)(files, makes, count, progress)
+        if shards:
             write_card(out)
+        files.begun.remove()
+        if continued or executor is not None:
+            remove_partials(out)
         finish_output(out, marker=DATASET, document={"run": run, "faces": count})
-    return SynthesisReport(out, count, files, source.config.name, source.seed, source.selection)
+    return SynthesisReport(out, count, written, source.config.name, source.seed, makes.selection)
 
 
 def write_grid(source: NumberedFaces, path: Path, n: int, *, columns: int, overwrite: bool = False) -> None:
@@ -141,29 +116,91 @@ def write_grid(source: NumberedFaces, path: Path, n: int, *, columns: int, overw
     write_sheet(path, sheet, command=GRID, overwrite=overwrite)
 
 
-def encode_face(source: NumberedFaces, face: Image8, k: int, ending: str) -> bytes:
-    """Encode face k, uint8 (H, W, 3), as a PNG with its provenance in text chunks, or as a JPEG."""
-    return encode_jpeg(face) if ending == "jpg" else encode_png(face, text=_text(source, k), quick=True)
+class _Here:
+    """Faces made and written by this process."""
+
+    def __init__(self, files: FaceFiles) -> None:
+        self._files = files
+
+    @property
+    def selection(self) -> tuple[SelectionReport, ...]:
+        """Cost of the selection so far."""
+        return self._files.source.selection
+
+    def faces(self, start: int, stop: int) -> Iterator[str]:
+        """Write the files of faces ``start`` to ``stop - 1``; yield the digest of each."""
+        for k, data in enumerate(chain.from_iterable(self._made_ahead(start, stop)), start=start):
+            yield self._files.write(k, data)
+
+    def shards(self, tasks: Sequence[tuple[str, range]]) -> Iterator[tuple[int, Shard | None]]:
+        """Write shards: (1, None) for each face, then (0, the shard)."""
+        for name, span in tasks:
+            for made in self._files.shard(name, span):
+                yield (0 if made else 1), made
+
+    def _made_ahead(self, start: int, stop: int) -> Iterator[list[bytes]]:
+        """Yield encoded faces in batches; the next batch is generated while one is written.
+
+        Generation rarely waits for the interpreter lock. More writer threads would not help: a folder takes one file at
+        a time.
+        """
+        source = self._files.source
+        spans = _spans(start, stop, BLOCK if source.chooses and source.asked else _AT_ONCE)
+        with ThreadPoolExecutor(1) as maker:
+
+            def begin() -> Future[list[bytes]] | None:
+                """Start with the next span in the other thread; None after the last."""
+                span = next(spans, None)
+                return None if span is None else maker.submit(self._files.encoded, span)
+
+            coming = begin()
+            while coming is not None:
+                files = coming.result()
+                coming = begin()
+                yield files
 
 
-def _text(source: NumberedFaces, k: int) -> dict[str, str]:
-    """Text chunks of face k."""
-    more = {} if source.truncation is None else {"truncation": str(source.truncation)}
-    if asked := source.asked:
-        more["attributes"] = attributes_text(asked)
-    return synthetic_text(source.config.name, source.seed, k, more=more)
+class _There:
+    """Faces made and written by the processes of an executor, a block or a shard at a time."""
+
+    def __init__(self, files: FaceFiles, executor: Executor) -> None:
+        self._files = files
+        self._executor = executor
+        self._spent: list[SelectionReport] = []
+
+    @property
+    def selection(self) -> tuple[SelectionReport, ...]:
+        """See ``_Here``."""
+        return added(self._spent)
+
+    def faces(self, start: int, stop: int) -> Iterator[str]:
+        """See ``_Here``."""
+        for made in self._executor.map(partial(write_faces, self._files), _spans(start, stop, BLOCK), chunk=1):
+            self._spent += made.selection
+            yield from made.digests
+
+    def shards(self, tasks: Sequence[tuple[str, range]]) -> Iterator[tuple[int, Shard | None]]:
+        """See ``_Here``; the faces of a shard are counted at its end."""
+        made = self._executor.map(partial(write_shard, self._files), tasks, chunk=1)
+        for (_, span), (shard, spent) in zip(tasks, made, strict=True):
+            self._spent += spent
+            yield len(span), shard
 
 
-def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Progress, *, ending: str) -> int:
+def _spans(start: int, stop: int, size: int) -> Iterator[range]:
+    """Faces ``start`` to ``stop - 1`` in stretches that end at multiples of ``size``."""
+    firsts = range(start - start % size, stop, size) if start < stop else ()
+    return (range(max(first, start), min(first + size, stop)) for first in firsts)
+
+
+def _write_files(files: FaceFiles, makes: _Here | _There, count: int, progress: Progress) -> int:
+    source, folder = files.source, Path(files.folder)
     requested = tuple(source.asked)
-    begun = Begun(folder / BEGUN)
 
     def write(first: int, stop: int) -> Iterator[tuple[int, Line]]:
         """Write faces ``first`` to ``stop`` - 1; yield each number with its row."""
-        for k, data in enumerate(chain.from_iterable(_made_ahead(source, first, stop, ending)), start=first):
-            name = f"{k:06d}.{ending}"
-            write_again(folder / name, data, is_ours=partial(has_text, text=_text(source, k)), begun=begun)
-            yield k, line_of(_row(source, name, k, hashlib.sha256(data).hexdigest()), requested=requested)
+        for k, digest in enumerate(makes.faces(first, stop), start=first):
+            yield k, line_of(_row(source, files.name(k), k, digest), requested=requested)
 
     read = partial(read_line, columns=len(COLUMNS) + len(requested))
     write_metadata(folder, (), requested=requested)
@@ -180,7 +217,6 @@ def _write_files(source: NumberedFaces, folder: Path, count: int, progress: Prog
             ledger.close()
         write_metadata(folder, (line.to_csv() for line in ledger.entries), requested=requested)
         ledger.remove()
-        begun.remove()
     return count
 
 
@@ -189,35 +225,6 @@ def _stretches(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         found = [number for _, number in group]
         yield found[0], found[-1] + 1
-
-
-def _made_ahead(source: NumberedFaces, start: int, count: int, ending: str) -> Iterator[list[bytes]]:
-    """Yield encoded faces ``start`` to ``count - 1`` in batches; the next batch is generated while one is written.
-
-    Generation rarely waits for the interpreter lock. More writer threads would not help: a folder takes one file at a
-    time.
-    """
-    at_once = BLOCK if source.chooses and source.asked else _AT_ONCE  # a selected face costs as much as many others
-    firsts = range(start - start % at_once, count, at_once)
-    spans = ((max(first, start), min(first + at_once, count)) for first in firsts if start < count)
-
-    def make(low: int, high: int) -> list[bytes]:
-        """The encoded faces from ``low`` to ``high``."""
-        faces = source.pictures(low, high - low)
-        return [encode_face(source, face, k, ending) for k, face in enumerate(faces, start=low)]
-
-    with ThreadPoolExecutor(1) as maker:
-
-        def begin() -> Future[list[bytes]] | None:
-            """Start with the next span in the other thread; None after the last."""
-            span = next(spans, None)
-            return None if span is None else maker.submit(make, *span)
-
-        coming = begin()
-        while coming is not None:
-            files = coming.result()
-            coming = begin()
-            yield files
 
 
 def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
@@ -232,51 +239,20 @@ def _row(source: NumberedFaces, name: str, k: int, digest: str) -> Row:
     )
 
 
-def _write_shards(source: NumberedFaces, folder: Path, count: int, progress: Progress) -> int:
+def _write_shards(files: FaceFiles, makes: _Here | _There, count: int, progress: Progress) -> int:
     spans = {shard_name(k): range(start, min(start + SHARD, count)) for k, start in enumerate(range(0, count, SHARD))}
-    begun = Begun(folder / BEGUN)
-    with closing(Ledger(folder / _SHARDS, read_shard)) as ledger:
+    with closing(Ledger(Path(files.folder) / _SHARDS, read_shard)) as ledger:
         places = {shard.file: place for place, shard in enumerate(ledger.entries)}
-        missing = [name for name in spans if name not in places or places[name] in ledger.damaged]
-        done = count - sum(len(spans[name]) for name in missing)
+        missing = [(name, span) for name, span in spans.items() if name not in places or places[name] in ledger.damaged]
+        done = count - sum(len(span) for _, span in missing)
         with progress.phase("generating", count, "faces", start=done) as phase:
-            for name in missing:
-                shard = ShardWriter(name)
-                for k, face in phase.over(_numbered(source, spans[name])):
-                    shard.add(sample_stem(k), encode_face(source, face, k, "png"), _sample(source, k))
-                written = shard.write(folder, begun=begun)
-                if name in places:
-                    ledger.replace(places[name], [written])
+            for faces, shard in makes.shards(missing):
+                phase.advance(faces)
+                if shard is None:
+                    continue
+                if shard.file in places:
+                    ledger.replace(places[shard.file], [shard])
                 else:
-                    ledger.add([written])
+                    ledger.add([shard])
         ledger.remove()
-        begun.remove()
     return len(spans)
-
-
-def _numbered(source: NumberedFaces, span: range) -> Iterator[tuple[int, Image8]]:
-    """Generate the faces of a span, a block at a time: (k, face)."""
-    for start in range(span.start, span.stop, BLOCK):
-        yield from enumerate(source.pictures(start, min(BLOCK, span.stop - start)), start=start)
-
-
-def _sample(source: NumberedFaces, k: int) -> dict[str, Any]:
-    """The JSON of a face: the keys of an expanded dataset's shards, then what else decides the face.
-
-    Each key has the same type in every sample, because ``datasets`` 5.2 infers the types from the first five. Lists and
-    objects are therefore JSON text, empty if there are none.
-    """
-    target = source.target(k)
-    signs = np.asarray(target["attributes"])
-    told = {ATTRIBUTES[column]: int(signs[column]) for column in np.flatnonzero(signs)}
-    facts: dict[str, Any] = {name: int(target[name]) for name in ("partition", "identity", "label", "source")}
-    facts |= {"synthetic": True, "origin": SYNTHETIC, "weight": 1.0, "class": "", "source_file": "", "landmarks": ""}
-    facts |= {"seed": source.seed, "key": k, "operations": "[]"}
-    made = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in _made(source)}
-    texts = {"attributes": told, "requested": source.asked}
-    return facts | made | {name: json.dumps(value) if value else "" for name, value in texts.items()}
-
-
-def _made(source: NumberedFaces) -> Iterator[tuple[str, Any]]:
-    """What decides the faces, except what was requested of them."""
-    return ((name, value) for name, value in source.provenance().items() if name != "attributes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -90,6 +90,34 @@ class SelectionReport(Presentation):
             f"{'with' if self.asked[name] > 0 else 'without'} {name} {count / max(self.looked_at, 1):.2%}"
             for name, count in self.passed.items()
         )
+
+
+def spent_since(before: Sequence[SelectionReport], after: Sequence[SelectionReport]) -> tuple[SelectionReport, ...]:
+    """The cost of a selection between two moments, for each request that had any."""
+    earlier = {tuple(report.asked.items()): report for report in before}
+    changed = (report for report in after if report != earlier.get(tuple(report.asked.items())))
+    return tuple(_combined(report, earlier.get(tuple(report.asked.items())), -1) for report in changed)
+
+
+def added(reports: Iterable[SelectionReport]) -> tuple[SelectionReport, ...]:
+    """The costs of several selections as one for each request."""
+    sums: dict[tuple[tuple[str, int], ...], SelectionReport] = {}
+    for report in reports:
+        key = tuple(report.asked.items())
+        sums[key] = _combined(report, sums.get(key), 1)
+    return tuple(sums.values())
+
+
+def _combined(one: SelectionReport, other: SelectionReport | None, sign: int) -> SelectionReport:
+    if other is None:
+        return one
+    return SelectionReport(
+        one.asked,
+        one.looked_at + sign * other.looked_at,
+        one.kept + sign * other.kept,
+        {name: count + sign * other.passed[name] for name, count in one.passed.items()},
+        one.seconds + sign * other.seconds,
+    )
 
 
 class Selection:

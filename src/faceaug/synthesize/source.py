@@ -16,15 +16,17 @@ from faceaug.data.folder import Target
 from faceaug.data.image import Image8
 from faceaug.draws import check_seed
 from faceaug.errors import ArgumentError
+from faceaug.executor import Executor
 from faceaug.progress import Show, open_progress
 from faceaug.synthesize.classifier import load_classifier
 from faceaug.synthesize.config import ModelConfig
 from faceaug.synthesize.convert import export_folder
 from faceaug.synthesize.editing import Guide
+from faceaug.synthesize.face_files import encode_face
 from faceaug.synthesize.hub import fetch_model
 from faceaug.synthesize.render import BLOCK, Renderer, RenderPrecision, between, draw_latents, to_uint8, truncate
 from faceaug.synthesize.requests import UNASKED, AttributeRequest, Unasked, check_rows, check_strength, parse_attributes
-from faceaug.synthesize.saving import FileFormat, SynthesisReport, encode_face, save_faces, write_grid
+from faceaug.synthesize.saving import FileFormat, SynthesisReport, save_faces, write_grid
 from faceaug.synthesize.selection import SelectionReport, Selector
 from faceaug.synthesize.target import synthetic_target
 from faceaug.synthesize.weights import Model, default_model, load_model
@@ -325,6 +327,7 @@ class SyntheticFaceSource:
         n: int | None = None,
         *,
         format: FileFormat = "png",
+        executor: Executor | None = None,
         progress: Show = None,
     ) -> SynthesisReport:
         """Write faces 0 to n-1 as files with ``metadata.csv`` and ``dataset.json``.
@@ -334,6 +337,8 @@ class SyntheticFaceSource:
             n: number of faces; the length of the dataset by default.
             format: "png" with text chunks for synthetic, model and seed; "jpg"; or "webdataset", tar shards of 1,000
                 faces with a JSON file for each.
+            executor: makes and writes the faces in place of this process, as on a cluster
+                (``faceaug.cluster.open_ray``), which must see ``out`` under the same path.
             progress: None shows progress on a terminal and in a notebook, True everywhere, False nowhere; a function is
                 called with (phase, done, total, words). See ``faceaug.progress.open_progress``.
 
@@ -341,7 +346,7 @@ class SyntheticFaceSource:
             RefusedError: ``out`` holds something else or cannot be written, or the disk is full.
         """
         count = self._n if n is None else n
-        return save_faces(self, Path(out), count, format=format, progress=open_progress(progress))
+        return save_faces(self, Path(out), count, format=format, executor=executor, progress=open_progress(progress))
 
     def save_grid(self, path: Path | str, n: int = 100, *, columns: int = 10, overwrite: bool = False) -> None:
         """Write faces 0 to n-1 side by side, enlarged twice, as one PNG.
