@@ -105,6 +105,8 @@ def test_a_group_is_swapped_one_released_applied_and_undone(chromium: webdriver.
         page.wait("applied")
         assert page.said() == "Done: 4 pictures were set aside (run 0001). Nothing was deleted."
         assert names(folder) == [f"{k:06d}.jpg" for k in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14)]
+        marks = "return [...document.querySelectorAll('.group figcaption b')].slice(0, 4).map((b) => b.textContent)"
+        assert page.run(marks) == ["set aside", "stays", "stays", "stays"]
         page.press(" ")
         assert page.run("return document.querySelectorAll('.group button:enabled').length") == 0
         chromium.refresh()

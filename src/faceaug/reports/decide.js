@@ -13,6 +13,7 @@ globalThis.faceaugDecide = (gallery) => {
   const past = []; // what was decided before each step
   let current = -1; // place in the index of the group that the keys are about
   let locked = false;
+  let applied = false;
 
   const say = (text) => { byId('decide-said').textContent = text; };
   const choice = (i) => index.groups[i][3];
@@ -36,7 +37,8 @@ globalThis.faceaugDecide = (gallery) => {
       const own = value === 0;
       const stays = own ? pictures[k][3] : value === ALL || value === k;
       figure.classList.toggle('stays', Boolean(stays));
-      figure.querySelector('figcaption b').textContent = own ? pictures[k][4] : stays ? 'stays' : settings.mark;
+      figure.querySelector('figcaption b').textContent = stays ? 'stays'
+        : applied ? 'set aside' : own ? pictures[k][4] : settings.mark;
       const button = figure.querySelector('.keep');
       if (button) {
         button.setAttribute('aria-pressed', value === k);
@@ -204,6 +206,7 @@ globalThis.faceaugDecide = (gallery) => {
     byId('decide-revert').hidden = !state.applied;
     byId('decide').classList.toggle('applied', state.applied);
     document.body.dataset.state = state.applied ? 'applied' : 'open';
+    applied = state.applied;
     lock(state.applied);
     say(state.said);
   };
