@@ -104,8 +104,7 @@ def _solve(basis: Floats, weight: Floats, weighted: Floats) -> NDArray[np.float6
     normal = products[:, :, :8]
     diagonal = np.arange(8)
     normal[:, diagonal, diagonal] = normal[:, diagonal, diagonal] * (1 + 1e-4) + 1e-3
-    fit: NDArray[np.float64] = np.linalg.solve(normal, products[:, :, 8:])[..., 0]
-    return fit
+    return np.asarray(np.linalg.solve(normal, products[:, :, 8:])[..., 0], np.float64)
 
 
 def _plus(maps: Maps, change: NDArray[np.float64]) -> tuple[Maps, NDArray[np.float64]]:
@@ -174,9 +173,9 @@ def _unmoved_detail(first: Floats, second: Floats) -> NDArray[np.float64]:
     """The same of thumbnails as they are."""
     top, bottom, left, right = _bounds(np.array([_IDENTITY]))[:, 0].tolist()
     smooth = _smoothing(bottom - top)
-    first, second = (x[:, top:bottom, left:right] for x in (first, second))
-    a, b = ((x - smooth @ x @ smooth.T).reshape(len(x), smooth.size) for x in (first, second))
-    return _correlations(a, b, a.shape[1])
+    seen = (x[:, top:bottom, left:right] for x in (first, second))
+    a, b = (np.asarray(x - smooth @ x @ smooth.T, np.float32).reshape(len(x), smooth.size) for x in seen)
+    return _correlations(a, b, smooth.size)
 
 
 def _correlations(a: Floats, b: Floats, count: int) -> NDArray[np.float64]:
