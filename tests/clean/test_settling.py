@@ -71,8 +71,12 @@ def test_the_same_pixels_are_found_among_references(tmp_path: Path) -> None:
         assert kinds(report) == {"a.jpg": "same pixels", "b.jpg": "same pixels"}
         if report.run:
             undo_clean(tmp_path / "new")
-    shared = find_leaks(tmp_path / "known", tmp_path / "new")
-    assert [leak.tier for leak in shared] == ["same pixels", "same pixels"]
+    for near in (True, False):
+        shared = find_leaks(tmp_path / "known", tmp_path / "new", near=near)
+        assert [leak.tier for leak in shared] == ["same pixels", "same pixels"]
+    report = clean_folder(tmp_path / "new", CleanPolicy(max_remove=1, near=False), against=tmp_path / "known")
+    assert kinds(report) == {"a.jpg": "same pixels", "b.jpg": "same pixels"}
+    assert (report.thresholds, len(report.hashes)) == (None, 0)
 
 
 def test_of_two_copies_that_nothing_else_tells_apart_the_sharper_stays(tmp_path: Path) -> None:

@@ -629,13 +629,18 @@ def luma_of(data: bytes, least: int = 64) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_luma_is_upright_and_as_small_as_it_may_be(orientation: int) -> None:
-    data = encoded(picture(1), "JPEG", exif=oriented(orientation))
+    data = encoded(picture(1, height=224, width=176), "JPEG", exif=oriented(orientation))
     grey = cv2.cvtColor(decode(data), cv2.COLOR_RGB2GRAY)
-    for least, halvings in ((178, 0), (89, 1), (44, 2), (20, 3)):
+    for least, halvings in ((176, 0), (88, 1), (44, 2), (20, 3)):
         luma = luma_of(data, least)
         assert luma.shape == tuple(-(-side // 2**halvings) for side in grey.shape)
         small = cv2.resize(grey, luma.shape[::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(luma.astype(int) - small).mean() < 4
+
+
+def test_the_luma_of_an_odd_size_is_not_halved_beyond_its_edge() -> None:
+    for height, width, expected in ((218, 178, (109, 89)), (135, 129, (135, 129)), (1023, 1024, (128, 128))):
+        assert luma_of(encoded(picture(1, height=height, width=width), "JPEG")).shape == expected
 
 
 def oriented(orientation: int) -> Image.Exif:

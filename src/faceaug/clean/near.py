@@ -250,7 +250,8 @@ def _compare(
 
 def glance_at(task: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[float]:
     """Compare pairs of thumbnails."""
-    return agreements(*task).tolist()
+    found: list[float] = agreements(*task).tolist()
+    return found
 
 
 def compare_files(task: tuple[str, str, bool]) -> PairEvidence | None:

@@ -100,9 +100,12 @@ def survey(
     files = scene.listing.pictures
     root = scene.listing.root
     protected = policy.protected(root, [file.name for file in files])
-    contents = read_contents(root, files, looks=policy.near, crew=crew, cache=cache, progress=progress)
-    if policy.near:
+    looks = policy.near or bool(references.pictures)  # references have looks, and may have no digests of pixels
+    contents = read_contents(root, files, looks=looks, crew=crew, cache=cache, progress=progress)
+    if looks:
         contents, references = settle(root, files, contents, references, crew, cache, progress)
+    if not policy.near:
+        contents = replace(contents, looks=contents.looks[:0])
     signatures = contents.signatures
     earlier = [name for name in set_aside if name not in signatures]
     names = _names(scene, signatures, earlier, repair=policy.repair_names)

@@ -35,8 +35,7 @@ def agreements(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.f
         float64 (n,).
     """
     first, second = one.astype(np.float32), other.astype(np.float32)
-    maps = np.tile(np.array(_IDENTITY), (len(first), 1))
-    found = _detail(first, second, maps)
+    found = _unmoved_detail(first, second)
     open_ = np.flatnonzero(found < _PLAIN)
     if len(open_):
         maps = _align(first[open_], second[open_])
@@ -105,8 +104,7 @@ def _solve(basis: Floats, weight: Floats, weighted: Floats) -> NDArray[np.float6
     normal = products[:, :, :8]
     diagonal = np.arange(8)
     normal[:, diagonal, diagonal] = normal[:, diagonal, diagonal] * (1 + 1e-4) + 1e-3
-    fit: NDArray[np.float64] = np.linalg.solve(normal, products[:, :, 8:])[..., 0]
-    return fit
+    return np.asarray(np.linalg.solve(normal, products[:, :, 8:])[..., 0], np.float64)
 
 
 def _plus(maps: Maps, change: NDArray[np.float64]) -> tuple[Maps, NDArray[np.float64]]:
@@ -134,13 +132,18 @@ def _warp(images: Floats, maps: Maps) -> Floats:
 
 def _inside(maps: Maps) -> NDArray[np.bool_]:
     """See ``alignment.inside``: bool (n, 32, 32)."""
-    xx, xy, tx, yx, yy, ty = maps.T
     pixels = np.arange(_SIDE)
-    (left, right), (top, bottom) = _between(xx, xy, tx), _between(yy, yx, ty)
-    columns = (pixels >= left[:, None]) & (pixels <= right[:, None])
-    rows = (pixels >= top[:, None]) & (pixels <= bottom[:, None])
+    top, bottom, left, right = _bounds(maps)[..., None]
+    columns = (pixels >= left) & (pixels < right)
+    rows = (pixels >= top) & (pixels < bottom)
     both: NDArray[np.bool_] = rows[:, :, None] & columns[:, None]
     return both
+
+
+def _bounds(maps: Maps) -> NDArray[np.int64]:
+    """First and last row, first and last column inside: int64 (4, n), the last ones exclusive."""
+    xx, xy, tx, yx, yy, ty = maps.T
+    return np.stack([*_between(yy, yx, ty), *_between(xx, xy, tx)]).astype(np.int64)
 
 
 def _between(
@@ -151,19 +154,35 @@ def _between(
     turned = np.abs(turn) * half
     low = np.maximum(-reach, (turned - reach - shift) / np.maximum(stretch, 0.5)) + half
     high = np.minimum(reach, (reach - turned - shift) / np.maximum(stretch, 0.5)) + half
-    return np.ceil(low), np.floor(high)
+    return np.ceil(low), np.floor(high) + 1
 
 
 def _detail(first: Floats, second: Floats, maps: Maps) -> NDArray[np.float64]:
     """Correlation of the detail of aligned thumbnails, where both show something."""
-    mask = _inside(maps).reshape(len(first), -1)
-    smooth = _smoothing()
-    a, b = ((x - smooth @ x @ smooth.T).reshape(len(x), -1) * mask for x in (first, second))
-    count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-    a, b = ((x - x.sum(axis=1, keepdims=True) / count) * mask for x in (a, b))
-    power = (a * a).sum(axis=1, dtype=np.float64) * (b * b).sum(axis=1, dtype=np.float64)
-    found = (a * b).sum(axis=1, dtype=np.float64) / np.sqrt(np.maximum(power, 1e-3))
-    return np.where((power > 1e-3) & (count[:, 0] >= _LEAST**2), found, 0.0)
+    cv2 = load_cv2()
+    found = np.zeros(len(first))
+    for at, (top, bottom, left, right) in enumerate(_bounds(maps).T.tolist()):
+        if min(bottom - top, right - left) >= _LEAST:
+            a, b = (x[at, top:bottom, left:right] for x in (first, second))
+            a, b = ((x - cv2.GaussianBlur(x, (0, 0), _SIGMA)).ravel() for x in (a, b))
+            found[at] = _correlations(a[None], b[None], len(a))[0]
+    return found
+
+
+def _unmoved_detail(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """The same of thumbnails as they are."""
+    top, bottom, left, right = _bounds(np.array([_IDENTITY]))[:, 0].tolist()
+    smooth = _smoothing(bottom - top)
+    seen = (x[:, top:bottom, left:right] for x in (first, second))
+    a, b = (np.asarray(x - smooth @ x @ smooth.T, np.float32).reshape(len(x), smooth.size) for x in seen)
+    return _correlations(a, b, smooth.size)
+
+
+def _correlations(a: Floats, b: Floats, count: int) -> NDArray[np.float64]:
+    a, b = (x - x.sum(axis=1, keepdims=True) / np.float32(count) for x in (a, b))
+    power = np.einsum("ij,ij->i", a, a, dtype=np.float64) * np.einsum("ij,ij->i", b, b, dtype=np.float64)
+    found = np.einsum("ij,ij->i", a, b, dtype=np.float64) / np.sqrt(np.maximum(power, 1e-3))
+    return np.where(power > 1e-3, found, 0.0)
 
 
 @lru_cache(maxsize=1)
@@ -172,9 +191,9 @@ def _places() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _smoothing() -> Floats:
+def _smoothing(side: int) -> Floats:
     """The matrix that blurs along one axis."""
     cv2 = load_cv2()
-    columns = [cv2.GaussianBlur(column[:, None], (1, 0), sigmaX=1e-6, sigmaY=_SIGMA) for column in np.eye(_SIDE)]
+    columns = [cv2.GaussianBlur(column[:, None], (1, 0), sigmaX=1e-6, sigmaY=_SIGMA) for column in np.eye(side)]
     matrix: Floats = np.concatenate(columns, axis=1).astype(np.float32)
     return matrix

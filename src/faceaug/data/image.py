@@ -61,6 +61,7 @@ DEFAULT_LIMITS = Limits()
 WHITE: Colour = (255, 255, 255)
 _BY_PILLOW = ("TIFF", "GIF", "AVIF", "HEIF", "PPM")
 _DAMAGED = "is a damaged {}: its pixels cannot be decoded"
+_BEYOND = 0.004  # share of a side
 _HEAD = 2**16  # bytes; the size of a JPEG is nearly always within them
 
 
@@ -222,7 +223,7 @@ def decode_luma(data: bytes, header: Header, *, least: int, name: str = "picture
     if header.format != "JPEG" or header.inks or header.pixels == "other" or not is_srgb(header.profile):
         return None
     cv2 = load_cv2()
-    halvings = max(0, min(3, (min(header.height, header.width) // least).bit_length() - 1))
+    halvings = _halvings((header.height, header.width), least)
     flag = (
         cv2.IMREAD_GRAYSCALE,
         cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -233,6 +234,16 @@ def decode_luma(data: bytes, header: Header, *, least: int, name: str = "picture
     if luma.shape != tuple(-(-side // 2**halvings) for side in (header.height, header.width)):
         raise ImageError(name, _DAMAGED.format(header.format))
     return _upright(luma, header.orientation)
+
+
+def _halvings(sides: tuple[int, int], least: int) -> int:
+    """How often a JPEG may be halved: its last pixels then reach beyond the edge, but only a little."""
+    fitting = (
+        halvings
+        for halvings in (3, 2, 1)
+        if min(sides) >> halvings >= least and all(-side % 2**halvings <= side * _BEYOND for side in sides)
+    )
+    return next(fitting, 0)
 
 
 def _by_opencv(data: bytes, header: Header, name: str, flag: int) -> NDArray[np.uint8]:
