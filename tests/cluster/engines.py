@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -45,7 +46,7 @@ class LocalEngine:
             raise NodeLost("NodeDiedError")
         if any(map(self.kills, tasks)):
             raise WorkerDied
-        answer = run_chunk(node, self.blind.get(node, function), tasks)
+        answer = run_chunk(node, os.getcwd(), self.blind.get(node, function), tasks)
         return replace(answer, versions=self.versions.get(node, answer.versions))
 
     def drop(self, sent: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from faceaug.clean.signatures import Signature, read_signature
 from faceaug.cluster import ClusterExecutor, worker
 from faceaug.cluster.nodes import versions_here
 from faceaug.data.image import encode_png
-from faceaug.data.unread import UNREAD
+from faceaug.data.reads import READS
 from faceaug.errors import FaceAugError, ImageError, RefusedError
 from faceaug.executor import AHEAD, CHUNK
 from faceaug.faces import align_folder
@@ -117,7 +118,8 @@ def test_an_error_in_a_task_reaches_the_caller_unchanged_after_the_results_befor
 
 def blind(path: str) -> Any:
     """A picture as a node sees it that has lost the disk."""
-    UNREAD.note(path)
+    READS.tried += 1
+    READS.fail(path)
     return Signature("", "", False, "cannot be opened (No such file or directory)")
 
 
@@ -134,7 +136,7 @@ def test_a_node_that_has_lost_the_disk_ends_the_run_with_its_name(tmp_path: Path
     engine.blind["two"] = blind
     with pytest.raises(FaceAugError) as caught:
         list(ClusterExecutor(engine).map(read_signature, paths, chunk=10))
-    assert str(caught.value).startswith("node two.example (10.0.0.2): could not open 10 files during its last 10 tasks")
+    assert str(caught.value).startswith("node two.example (10.0.0.2): could not read 10 of its last 10 files")
     assert "faceaug.cluster check" in str(caught.value)
 
 
@@ -174,6 +176,13 @@ def test_torch_matters_where_it_is_used() -> None:
     assert len(list(ClusterExecutor(engine).map(square, range(300)))) == 300
     with pytest.raises(RefusedError, match="torch none there"):
         list(ClusterExecutor(engine, torch=True).map(square, range(300)))
+
+
+def test_a_node_without_the_working_folder_of_the_command_is_named(tmp_path: Path) -> None:
+    answer = worker.run_chunk("one", str(tmp_path / "home"), square, [1, 2])
+    assert answer.results == []
+    assert f"cannot enter {tmp_path / 'home'}, where the command was started" in str(answer.error)
+    assert platform.node() in str(answer.error)
 
 
 def is_bad(task: Any) -> bool:

@@ -22,6 +22,7 @@ from faceaug.errors import ArgumentError
 from faceaug.faces import align_folder
 from faceaug.mix import expand_dataset
 from faceaug.synthesize import SyntheticFaceSource
+from tests.cluster.tasks import die_once, end_at_three, fail, node_of, working_folder
 from tests.conftest import write_celeba
 
 NODES = 3
@@ -34,6 +35,7 @@ def executor() -> Iterator[ClusterExecutor]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
+    handler = signal.getsignal(signal.SIGTERM)  # which starting a node replaces
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80_000_000}
     nodes = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
@@ -44,6 +46,7 @@ def executor() -> Iterator[ClusterExecutor]:
             yield opened
     finally:
         nodes.shutdown()
+        signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="module")
@@ -66,15 +69,16 @@ def same_files(one: Path, other: Path) -> bool:
     return contents(one) == contents(other) != {}
 
 
-def node_of(_: int) -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
-
-
 def test_every_node_works(executor: ClusterExecutor) -> None:
     assert executor.engine.slots == NODES
     assert len(set(executor.map(node_of, range(9), chunk=1))) == NODES
+
+
+def test_paths_mean_the_same_as_here(
+    executor: ClusterExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert set(executor.map(working_folder, range(9), chunk=1)) == {str(tmp_path)}
 
 
 def test_a_clean_decides_and_moves_the_same(executor: ClusterExecutor, faces: Path, tmp_path: Path) -> None:
@@ -133,20 +137,6 @@ def test_an_alignment_has_the_same_bytes(executor: ClusterExecutor, faces: Path,
     assert same_files(tmp_path / "serial", tmp_path / "cluster")
 
 
-def end_at_three(task: tuple[int, str]) -> int:
-    if task[0] == 3:
-        os._exit(1)
-    return task[0]
-
-
-def die_once(task: tuple[int, str]) -> int:
-    number, mark = task
-    if number == 10 and not Path(mark).exists():
-        Path(mark).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
 def test_a_task_that_ends_its_process_is_named(executor: ClusterExecutor, capfd: pytest.CaptureFixture[str]) -> None:
     before = len(executor.notes)
     tasks = [(k, f"faces/{k}.jpg") for k in range(12)]
@@ -162,10 +152,6 @@ def test_a_killed_worker_changes_nothing(executor: ClusterExecutor, tmp_path: Pa
     assert list(executor.map(die_once, tasks, chunk=4)) == list(range(30))
     assert (tmp_path / "mark").exists()
     assert len(executor.notes) == before
-
-
-def fail(task: int) -> int:
-    raise ArgumentError(f"task {task}")
 
 
 def test_an_error_arrives_as_it_was_raised(executor: ClusterExecutor) -> None:

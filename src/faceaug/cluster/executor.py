@@ -28,9 +28,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 _ATTEMPTS = 3  # of a task alone: a machine short of memory kills processes that did nothing wrong
 _MOVES = 10  # of a chunk whose node was lost: beyond that the cluster is falling apart
-_UNREAD = 0.01  # share of the tasks of a node that may fail to open a file
+_UNREAD = 0.01  # share of the files of a node that it may fail to read
 _FEWEST = 10  # files: fewer say nothing
-_RECENT = 10_000  # tasks of a node after which its tally counts half, so that a disk lost late is noticed
+_RECENT = 10_000  # files of a node after which its tally counts half, so that a disk lost late is noticed
 _SHOWN = 120  # characters of a task in a message
 
 
@@ -82,9 +82,9 @@ class _Sent(Generic[Task]):
 
 @dataclass(slots=True)
 class _Tally:
-    """Recent tasks of a node, and the files that it could not open among them."""
+    """Recent files of a node, and those of them that it could not read."""
 
-    tasks: int = 0
+    files: int = 0
     unread: int = 0
 
 
@@ -162,7 +162,7 @@ class ClusterExecutor:
                 sent.attempt += 1
             else:
                 self.check(answer.node, answer.versions)
-                self._count(answer, len(sent.tasks))
+                self._count(answer)
                 yield from answer.results
                 if answer.error is not None:
                     raise answer.error
@@ -186,21 +186,20 @@ class ClusterExecutor:
         self.notes.append(f"{_words_of(task)}: {reason}")
         return lost(task, reason)
 
-    def _count(self, answer: Answer[Result], tasks: int) -> None:
-        """Count what a node could not open. Files that this machine cannot open either are not the node's fault."""
+    def _count(self, answer: Answer[Result]) -> None:
+        """Count what a node could not read. Files that this machine cannot read either are not the node's fault."""
         tally = self._tallies.setdefault(answer.node, _Tally())
-        tally.tasks += tasks
+        tally.files += answer.files
         tally.unread += answer.unread
-        too_many = tally.unread >= _FEWEST and tally.unread > _UNREAD * tally.tasks
+        too_many = tally.unread >= _FEWEST and tally.unread > _UNREAD * tally.files
         if answer.example and too_many and os.access(answer.example, os.R_OK):
-            files = counted(tally.unread, "file")
             raise FaceAugError(
-                f"node {self.engine.name(answer.node)}: could not open {files} during its last "
-                f"{counted(tally.tasks, 'task')}, such as {printable(answer.example)}, which this machine can; "
-                "mount the folder there under the same path (`python -m faceaug.cluster check FOLDER`), then run again"
+                f"node {self.engine.name(answer.node)}: could not read {tally.unread:,} of its last "
+                f"{counted(tally.files, 'file')}, such as {printable(answer.example)}, which this machine can; mount "
+                "the folder there under the same path (`python -m faceaug.cluster check FOLDER`), then run again"
             )
-        if tally.tasks >= _RECENT:
-            tally.tasks, tally.unread = tally.tasks // 2, tally.unread // 2
+        if tally.files >= _RECENT:
+            tally.files, tally.unread = tally.files // 2, tally.unread // 2
 
 
 def _words_of(task: object) -> str:

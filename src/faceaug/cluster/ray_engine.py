@@ -59,7 +59,7 @@ class RayEngine:
 
     def share(self, function: Callable[[Any], Any]) -> Any:
         """See ``Engine``. In a list, since Ray would replace a bare reference by its value for every chunk."""
-        return [self._ray.put(function)]
+        return [self._ray.put(function), os.getcwd()]
 
     def send(self, shared: Any, tasks: Sequence[Any]) -> Any:
         """See ``Engine``."""
@@ -82,7 +82,8 @@ class RayEngine:
 
     def drop(self, sent: Any) -> None:
         """See ``Engine``."""
-        self._ray.cancel(sent, force=False)
+        with suppress(self._ray.exceptions.RayError):  # the cluster may be gone, which another error says
+            self._ray.cancel(sent, force=False)
 
     def everywhere(self, function: Callable[[Any], Any], task: Any) -> Iterator[tuple[str, Any]]:
         """Apply a function once on every node: (id, result), or (id, FaceAugError) where that failed."""
@@ -95,7 +96,7 @@ class RayEngine:
                 yield node, self._ray.get(handle, timeout=_PATIENCE)
             except self._ray.exceptions.RayError as error:
                 reason = str(error).strip().splitlines()[-1]
-                yield node, FaceAugError(f"node {self.name(node)} does not answer: {reason}")
+                yield node, FaceAugError(f"node {self.name(node)} does not answer: {reason}; is faceaug[ray] there?")
 
 
 @contextmanager
@@ -222,7 +223,8 @@ def _run(shared: list[Any], tasks: Sequence[Any]) -> Answer[Any]:
     """``run_chunk`` in a process of Ray."""
     import ray
 
-    return run_chunk(_node(), _function(shared[0].hex(), lambda: ray.get(shared[0])), tasks)
+    reference, folder = shared
+    return run_chunk(_node(), folder, _function(reference.hex(), lambda: ray.get(reference)), tasks)
 
 
 _functions: dict[str, Any] = {}  # one for each ``map`` that is open, and a few that were

@@ -31,7 +31,7 @@ from faceaug.data.encoding import encode_jpeg, encode_png, encode_webp
 from faceaug.data.headers import Format, Header, read_header, read_size, without_animation
 from faceaug.data.limits import HeaderError, Limits, check_size
 from faceaug.data.profiles import array_to_srgb, is_srgb, to_srgb
-from faceaug.data.unread import UNREAD
+from faceaug.data.reads import READS
 from faceaug.errors import ArgumentError, FaceAugError, ImageError
 
 __all__ = [
@@ -110,6 +110,7 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
     flags = os.O_RDONLY
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
         flags |= getattr(os, name, 0)
+    READS.tried += 1
     try:
         descriptor = os.open(path, flags)
     except ValueError as error:
@@ -120,7 +121,7 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
             return _member_bytes(*inside, limits)[:first]
         if error.errno == errno.ELOOP:
             raise ImageError(str(path), "is a symbolic link") from error
-        UNREAD.note(path)
+        READS.fail(path)
         raise ImageError(str(path), f"cannot be opened ({error.strerror})") from error
     try:
         facts = os.fstat(descriptor)
@@ -131,7 +132,7 @@ def read_bytes(path: Path | str, limits: Limits = DEFAULT_LIMITS, *, first: int 
         with open(descriptor, "rb", closefd=False) as handle:
             data = handle.read(limits.max_bytes + 1 if first is None else first)
     except OSError as error:
-        UNREAD.note(path)
+        READS.fail(path)
         raise ImageError(str(path), f"cannot be read ({error.strerror})") from error
     finally:
         os.close(descriptor)
@@ -145,7 +146,7 @@ def _member_bytes(container: Path, name: str, limits: Limits) -> bytes:
     try:
         return read_member(container, name, limits.max_bytes)
     except OSError as error:
-        UNREAD.note(container)
+        READS.fail(container)
         raise ImageError(path, f"cannot be opened ({error.strerror})") from error
     except ValueError as error:
         raise ImageError(path, str(error)) from error

@@ -29,7 +29,6 @@ _FICLONE = 0x40049409  # linux/fs.h: share the content of another file
 OUTPUT_LOCK = ".faceaug-lock"  # in an output folder while it is being filled
 HIDDEN_TEMPORARY = ".faceaug-temporary-"  # prefix of temporary folders in other places than the system's
 _DIGEST = "_sha256"  # suffix of the keys of digests in an identity
-_OWN_ENDING = len(".by-01234567.partial")
 _SHOWN = 60  # maximum characters of a value in a message
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -100,7 +99,7 @@ def remove_partials(folder: Path) -> None:
     """Remove what killed writers with names of their own left in an output folder, once nobody writes there."""
     for place, _, names in os.walk(folder):
         for name in names:
-            if OWN.search(name, max(0, len(name) - _OWN_ENDING)):
+            if OWN.fullmatch(name):
                 with suppress(OSError):
                     os.unlink(os.path.join(place, name))
 

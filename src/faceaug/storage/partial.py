@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial"  # suffix of a file being written; never listed as a picture
-OWN = re.compile(r"\.by-[0-9a-f]{8}\.partial", re.ASCII)  # ending of a name of its own
+OWN = re.compile(r".*\.by-[0-9a-f]{8}\.partial", re.DOTALL)  # a partial name of its own
 _LONGEST_NAME = 140  # bytes; encrypted file systems allow 143, others 255
 _LONGEST_PATH = 4096  # bytes, on Linux
 _TRIES = 3  # before giving up the fixed name, which others publish between our opening and locking it
@@ -40,7 +40,7 @@ def writer() -> str:
 
 @contextmanager
 def partial_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Open the partial file of a path for this writer alone, empty; rename it within the block, or it is removed there.
+    """Open the partial file of a path, empty, for this writer alone. Rename it in the block; on an error it is removed.
 
     Args:
         path: final name; its folder must exist.
