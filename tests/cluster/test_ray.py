@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from faceaug.cli import cli
 from faceaug.cluster import ClusterExecutor, open_ray, ray_engine
 from faceaug.cluster.__main__ import cluster as command
 from faceaug.cluster.ray_engine import read_address
-from faceaug.errors import ArgumentError
+from faceaug.errors import ArgumentError, FaceAugError
 from faceaug.faces import align_folder
 from faceaug.mix import expand_dataset
 from faceaug.synthesize import SyntheticFaceSource
@@ -177,6 +178,15 @@ def test_check_tells_of_each_node_what_it_sees(executor: ClusterExecutor, faces:
     assert all(node["free_bytes"] > 0 for node in nodes)
     assert CliRunner().invoke(command, ["check", str(faces)]).stdout.count("ok, 143 pictures") == NODES
     assert CliRunner().invoke(command, ["check", str(tmp_path / "none")]).exit_code == 2
+
+
+def test_a_head_that_does_not_listen_is_named_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(FaceAugError, match=rf"^Ray at 127\.0\.0\.1:{port}: nothing answers there"):
+        ray_engine.check_reachable(f"127.0.0.1:{port}")
+    ray_engine.check_reachable("auto")
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

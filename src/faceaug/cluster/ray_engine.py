@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,7 @@ _INSTALL = "python -m pip install 'faceaug[ray]'"
 _STORE = 256 * 2**20  # bytes of a local Ray's object store; results are small
 _KEPT = 3  # functions that a process keeps
 _LONGEST_PLACE = 40  # bytes: the paths of sockets have 107, and Ray's part takes up to 65
+_KNOCK = 10.0  # seconds for the head to accept a connection
 _PATIENCE = 120.0  # seconds for a node to answer at all
 _ADDRESS = re.compile(r"ray(?::(auto|(?:[^\s:/]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}))?", re.ASCII)
 _SETTINGS = {
@@ -150,6 +152,7 @@ def open_engine(address: str | None = None, *, workers: int | None = None) -> It
             own = _own_settings(workers, stack.enter_context(_place_of_its_own()))
             _connect(ray, "local", "on this machine", own)
         else:
+            check_reachable(address)
             _connect(ray, address, f"at {address}", {})
         stack.callback(ray.shutdown)
         with _no_printing(ray):
@@ -190,6 +193,19 @@ def read_address(text: str) -> str | None:
             f"{text!r}: expected ray (started on this machine), ray:auto (the cluster of this machine) or ray:HOST:PORT"
         )
     return found[1]
+
+
+def check_reachable(address: str) -> None:
+    """Raise FaceAugError unless something listens at an address: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host:  # "auto"
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise FaceAugError(
+            f"Ray at {address}: nothing answers there ({error}); `ray status` on its head tells whether it runs"
+        ) from error
 
 
 def _connect(ray: ModuleType, address: str, place: str, settings: Mapping[str, Any]) -> None:
