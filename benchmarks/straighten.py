@@ -124,8 +124,8 @@ def blend(average: nn.Module, student: nn.Module) -> None:
     with torch.no_grad():
         for mean, now in zip(average.parameters(), student.parameters(), strict=True):
             mean.lerp_(now, 1 - AVERAGE)
-        for mean, now in zip(average.buffers(), student.buffers(), strict=True):
-            mean.copy_(now)
+        for kept, statistic in zip(average.buffers(), student.buffers(), strict=True):
+            kept.copy_(statistic)
 
 
 def keep(path: Path, networks: dict[str, nn.Module], optimizer: torch.optim.Optimizer, done: int) -> None:
