@@ -73,7 +73,7 @@ def test_without_widgets_each_phase_is_one_line_that_says_how_long_it_took(place
     short = ("sampling", "preparing", "saving")  # shown where they take longer
     lines = {name: [line for line in below if not line.startswith(short)] for name, below in lines.items()}
     expected = {
-        "clean": ["reading: 61 pictures", "screening: 3 thumbnails", "moving: 1 moves", "illustrating: 2 pictures"],
+        "clean": ["reading: 61 pictures", "screening: 4 thumbnails", "moving: 1 moves", "illustrating: 2 pictures"],
         "expand": ["reading: 42 pictures", "generating: 9 faces"],
         "save": ["writing: 84 pictures", "writing: 9 synthetic faces"],
         "train": ["reading: 42 pictures", "training: 64 images"],

@@ -31,6 +31,8 @@ from faceaug.evaluate.usefulness_report import ArmResult, UsefulnessReport
 from faceaug.faces import AlignmentCheck, AlignOptions, AlignReport, LandmarkReport
 from faceaug.faces.align_report import KINDS
 from faceaug.faces.framing import Framing
+from faceaug.labels import LabelReport
+from faceaug.labels.correlations import Correlations
 from faceaug.mix.replay import Replayed
 from faceaug.mix.report import ExpandReport
 from faceaug.presentation import Fact, Presentation, argument
@@ -93,6 +95,9 @@ REPORTS: dict[str, Callable[[], Presentation]] = {
         Path(MANY[0]), 9, 8, (64, 64), np.zeros((5, 2), np.float32), 0.1, 1.0, (_filled(Framing),)
     ),
     "LandmarkReport": lambda: LandmarkReport(Path(MANY[0]), 9, 8, 7, MANY, MANY, MANY, 1.0),
+    "LabelReport": lambda: LabelReport(
+        MANY[0], 9, "attributes-64", (), (), (), Correlations((), np.zeros((0, 0)), (), ()), None, MANY, MANY
+    ),
     "SplitReport": lambda: SplitReport(
         Path(MANY[0]), Path(MANY[1]), "identity", dict.fromkeys(("train", "val", "test"), 9),
         dict.fromkeys(("train", "val", "test"), 1), 5_000, 0.5, MANY[0], 1, MANY,

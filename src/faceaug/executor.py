@@ -303,7 +303,6 @@ def _begin_worker() -> None:
 def quiet_process() -> None:
     """Set up a process that works for another one: one thread, and nothing on stderr."""
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # heeded by NumPy, which is imported after this
     # libjpeg prints warnings about damaged files; the result already reports the damage.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
